@@ -1,0 +1,53 @@
+"""
+The expressions of RFC 3261 §25, under their ABNF names.
+
+Reading is lenient where the field is: white space around separators, a user
+part with characters that should have been escaped, UTF-8 outside of quotes.
+"""
+
+from __future__ import annotations
+
+import re
+
+LWS = r"[ \t]*"
+TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]+"
+QUOTED_STRING = r'"(?:[^"\\\x00\r\n]|\\[\x00-\x09\x0b-\x0c\x0e-\x7f])*"'
+HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.\-_]*))"
+PORT = r"[0-9]{1,5}"
+GEN_VALUE = rf"(?:{QUOTED_STRING}|\[[0-9A-Fa-f:.]+\]|[^\s\"\\;,<>=?]+)"
+"""token / host / quoted-string, and what parameters in the wild hold beside."""
+
+token = re.compile(TOKEN)
+delta_seconds = re.compile(r"[0-9]{1,20}")
+
+sip_uri = re.compile(
+    # The user part takes all up to the first "@": it may hold ";", "?" and
+    # "/", as in the example "sip:alice;day=tuesday@atlanta.com" of §19.1.3.
+    r"(?P<scheme>[Ss][Ii][Pp][Ss]?):"
+    r'(?:(?P<user>[^\x00-\x20\x7f"<>@:\\]*)(?::(?P<password>[^\x00-\x20\x7f"<>@:\\]*))?@)?'
+    rf"(?P<host>{HOST})(?::(?P<port>{PORT}))?"
+    r'(?P<params>(?:;[^\x00-\x20\x7f"<>?;]+)*)'
+    r'(?:\?(?P<headers>[^\x00-\x20\x7f"<>]+))?'
+)
+
+tel_uri = re.compile(
+    r"(?P<scheme>[Tt][Ee][Ll]):(?P<number>\+?[0-9A-Fa-f*#().\-]+)"
+    r'(?P<params>(?:;[^\x00-\x20\x7f"<>?;]+)*)'
+)
+
+absolute_uri = re.compile(r'[A-Za-z][A-Za-z0-9+\-.]*:[^\x00-\x20\x7f"<>]+')
+
+escaped = re.compile(r"%(?:([0-9A-Fa-f]{2})|)")
+
+via = re.compile(
+    rf"(?P<protocol>{TOKEN}{LWS}/{LWS}{TOKEN}){LWS}/{LWS}(?P<transport>{TOKEN})"
+    rf"[ \t]+(?P<host>{HOST}){LWS}(?::{LWS}(?P<port>{PORT}))?{LWS}(?P<params>;.*)?"
+)
+
+param = re.compile(
+    rf"{LWS};{LWS}(?P<name>{TOKEN}){LWS}(?:={LWS}(?P<value>{GEN_VALUE}))?{LWS}"
+)
+
+name_addr = re.compile(
+    rf"(?P<display>{QUOTED_STRING}|[^\"<>,;:@=?]*){LWS}<(?P<uri>[^<>\s]+)>(?P<params>.*)"
+)

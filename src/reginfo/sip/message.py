@@ -1,0 +1,466 @@
+"""Requests and responses, read lazily and written from templates (RFC 3261 §7)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, TypeVar, overload
+
+import msgspec
+
+from . import grammar
+from .errors import RemoteProtocolError
+from .headers import (
+    CSeq,
+    NameAddr,
+    Via,
+    cached_name_addr,
+    delta_seconds,
+    parse_cseq,
+    parse_name_addr,
+    parse_via,
+    split,
+)
+from .uri import Uri
+
+Headers = dict[str, list[str]]
+"""Values as written, by the name that :func:`canonical` gives; one item a line."""
+
+MAX_MESSAGE = 65_535
+"""Octets: what a UDP datagram can hold; Kamailio and sipgo stop there too."""
+
+COMPACT = {
+    "a": "Accept-Contact",
+    "c": "Content-Type",
+    "e": "Content-Encoding",
+    "f": "From",
+    "i": "Call-ID",
+    "k": "Supported",
+    "l": "Content-Length",
+    "m": "Contact",
+    "o": "Event",
+    "s": "Subject",
+    "t": "To",
+    "u": "Allow-Events",
+    "v": "Via",
+}
+"""Compact forms (§7.3.3, RFC 6665 §8.2)."""
+
+_KNOWN = (
+    "Accept", "Allow", "Allow-Events", "Authorization", "CSeq", "Call-ID", "Contact",
+    "Content-Encoding", "Content-Length", "Content-Type", "Date", "Event", "Expires",
+    "From", "Max-Forwards", "Min-Expires", "P-Asserted-Identity", "P-Associated-URI",
+    "Path", "Proxy-Authorization", "Proxy-Require", "Record-Route", "Require",
+    "Retry-After", "Route", "SIP-ETag", "SIP-If-Match", "Server", "Service-Route",
+    "Subscription-State", "Supported", "To", "Unsupported", "User-Agent", "Via",
+    "WWW-Authenticate", "Warning",
+)  # fmt: skip
+
+# The spellings that are met; any other is found by its lower case, slower.
+_NAMES = {
+    spelling: name
+    for name in _KNOWN
+    for spelling in (name, name.lower(), name.upper(), name.title())
+} | {s: name for c, name in COMPACT.items() for s in (c, c.upper())}
+_LOWER = {name.lower(): name for name in _KNOWN}
+
+_SINGLE = frozenset(
+    {"Call-ID", "CSeq", "From", "To", "Content-Length", "Max-Forwards", "Content-Type"}
+)
+_FOLD = re.compile(r"\r\n[ \t]+")
+
+
+Value = TypeVar("Value")
+
+
+class lazy(Generic[Value]):
+    """
+    A property that is worked out once, when somebody asks.
+
+    What ``functools.cached_property`` does, without the lock that Python 3.11 still
+    takes there: four of these are asked for in every request.
+    """
+
+    def __init__(self, function: Callable[[Any], Value]) -> None:
+        self._function = function
+        self._name = function.__name__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> lazy[Value]: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> Value: ...
+    def __get__(self, instance: object | None, owner: type) -> Value | lazy[Value]:
+        if instance is None:
+            return self
+        value = self._function(instance)
+        instance.__dict__[self._name] = value
+        return value
+
+
+class Message:
+    """What a request and a response have in common."""
+
+    __slots__ = ("__dict__", "body", "headers")
+
+    def __init__(self, headers: Headers | None = None, body: bytes = b"") -> None:
+        self.headers: Headers = {} if headers is None else headers
+        self.body = body
+
+    def header(self, name: str) -> str | None:
+        """The first value of the header called ``name``, canonically; None if none."""
+        values = self.headers.get(name)
+        return values[0] if values else None
+
+    def values(self, name: str) -> list[str]:
+        """All elements of a header that is a list, over all its lines."""
+        lines = self.headers.get(name)
+        if lines is None:
+            return []
+        if len(lines) == 1:
+            return split(lines[0])
+        return [value for line in lines for value in split(line)]
+
+    @lazy
+    def via(self) -> Via:
+        """The topmost Via."""
+        line = self._required("Via")
+        return parse_via(split(line)[0] if "," in line else line)
+
+    @lazy
+    def call_id(self) -> str:
+        return self._required("Call-ID")
+
+    @lazy
+    def cseq(self) -> CSeq:
+        return parse_cseq(self._required("CSeq"))
+
+    @lazy
+    def from_(self) -> NameAddr:
+        return parse_name_addr(self._required("From"))
+
+    @lazy
+    def to(self) -> NameAddr:
+        return cached_name_addr(self._required("To"))
+
+    @property
+    def expires(self) -> int | None:
+        """Expires in seconds; None for one that is absent or malformed (§20.19)."""
+        values = self.headers.get("Expires")
+        return delta_seconds(values[0]) if values else None
+
+    @property
+    def user_agent(self) -> str:
+        """What User-Agent or Server says; empty if neither stands there."""
+        return self.header("User-Agent") or self.header("Server") or ""
+
+    def contact(self) -> NameAddr | None:
+        """
+        The one Contact of a request or response that makes a dialog.
+
+        Raises:
+            RemoteProtocolError: there are several, or it is malformed.
+        """
+        values = self.values("Contact")
+        if len(values) > 1:
+            raise RemoteProtocolError("more than one Contact")
+        return parse_name_addr(values[0]) if values else None
+
+    def _required(self, name: str) -> str:
+        values = self.headers.get(name)
+        if not values or not values[0]:
+            raise RemoteProtocolError(f"Missing {name} Header Field")
+        return values[0]
+
+
+class Request(Message):
+    """A request that came in."""
+
+    __slots__ = ("method", "uri")
+
+    def __init__(
+        self,
+        method: str,
+        uri: str,
+        headers: Headers | None = None,
+        body: bytes = b"",
+    ) -> None:
+        super().__init__(headers, body)
+        self.method = method
+        self.uri = uri
+
+    def check(self) -> None:
+        """
+        Look at all that a request must have before anybody handles it (§8.1.1).
+
+        Raises:
+            RemoteProtocolError: something is missing or malformed, with the status
+                that it earns.
+        """
+        # Each of these raises, and remembers what it has read.
+        method = self.cseq.method
+        if not (self.via and self.from_ and self.to and self.call_id):
+            raise AssertionError
+        if method != self.method:
+            raise RemoteProtocolError("CSeq of another method")
+        hops = self.header("Max-Forwards")
+        if hops is not None and not (hops.isdecimal() and len(hops) < 6):
+            raise RemoteProtocolError("malformed Max-Forwards")
+
+    def write_response(
+        self, response: Response, *, to_tag: str, via: str = "", common: str = ""
+    ) -> bytes:
+        """
+        ``response`` as it answers this request (§8.2.6.2).
+
+        Args:
+            to_tag: what To is given; empty if it has a tag already.
+            via: the first line of Via with ``received`` and ``rport`` in it.
+            common: header lines that every response of this server has.
+        """
+        headers = self.headers
+        vias = headers["Via"]
+        if via:
+            vias = [via, *vias[1:]]
+        to = headers["To"][0]
+        if to_tag:
+            to = f"{to};tag={to_tag}"
+        own = "".join(
+            [
+                f"{name}: {value}\r\n"
+                for name, values in response.headers.items()
+                for value in values
+            ]
+        )
+        body = response.body
+        return (
+            f"SIP/2.0 {response.status} {response.reason}\r\n"
+            f"Via: {f'{CRLF}Via: '.join(vias)}\r\n"
+            f"From: {headers['From'][0]}\r\n"
+            f"To: {to}\r\n"
+            f"Call-ID: {headers['Call-ID'][0]}\r\n"
+            f"CSeq: {headers['CSeq'][0]}\r\n"
+            f"{own}{common}Content-Length: {len(body)}\r\n\r\n"
+        ).encode("utf-8", "surrogateescape") + body
+
+
+class Response(Message):
+    """
+    A response: one that came in, or one that we make.
+
+    One that we make holds only what the request does not decide:
+    :meth:`Request.write_response` adds Via, From, To, Call-ID and CSeq.
+    """
+
+    __slots__ = ("reason", "status")
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        headers: Headers | None = None,
+        body: bytes = b"",
+    ) -> None:
+        super().__init__(headers, body)
+        self.status = status
+        self.reason = reason
+
+    @classmethod
+    def of(
+        cls, status: int, reason: str, headers: Iterable[tuple[str, str]]
+    ) -> Response:
+        """A response with ``headers`` given as pairs."""
+        response = cls(status, reason)
+        for name, value in headers:
+            response.headers.setdefault(name, []).append(value)
+        return response
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Response)
+            and (self.status, self.reason) == (other.status, other.reason)
+            and (self.headers, self.body) == (other.headers, other.body)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Response({self.status}, {self.reason!r}, {self.headers!r})"
+
+    @property
+    def is_final(self) -> bool:
+        return self.status >= 200
+
+
+class Draft(msgspec.Struct, frozen=True, gc=False):
+    """A request that we are about to send; the endpoint puts Via in front."""
+
+    method: str
+    uri: str
+    "The Request-URI."
+
+    head: str
+    "Header lines, each with its CRLF; neither Via nor Content-Length."
+
+    body: bytes = b""
+
+    def write(self, via: str) -> bytes:
+        """The request with ``via`` on top."""
+        return (
+            f"{self.method} {self.uri} SIP/2.0\r\nVia: {via}\r\n{self.head}"
+            f"Content-Length: {len(self.body)}\r\n\r\n"
+        ).encode("utf-8", "surrogateescape") + self.body
+
+
+CRLF = "\r\n"
+
+
+def canonical(name: str) -> str:
+    """
+    The name that a header is kept under: compact forms spelled out, in usual case.
+
+    Raises:
+        RemoteProtocolError: it is not a token.
+    """
+    known = _NAMES.get(name)
+    if known is not None:
+        return known
+    bare = name.rstrip(" \t")
+    if not grammar.token.fullmatch(bare):
+        raise RemoteProtocolError(f"malformed header name: {name[:40]!r}")
+    lower = bare.lower()
+    return COMPACT.get(lower) or _LOWER.get(lower) or lower.title()
+
+
+class Malformed(RemoteProtocolError):
+    """A message that could not be read whole, with as much of it as was read."""
+
+    def __init__(self, error: RemoteProtocolError, message: Message | None) -> None:
+        super().__init__(str(error), status=error.status)
+        self.message = message
+
+
+def parse(data: bytes) -> Request | Response:
+    """
+    Read one message that fills a datagram.
+
+    Header values stay text until somebody asks for them.
+
+    Raises:
+        Malformed: it is no message; ``message`` holds what a 400 can be written from.
+    """
+    head, blank, body = data.partition(b"\r\n\r\n")
+    text = head.decode("utf-8", "surrogateescape")
+    if not blank:
+        if b"\n\n" in data and b"\r\n" not in data:
+            # Bare line feeds: wrong, and readable all the same.
+            head, _, body = data.partition(b"\n\n")
+            text = head.decode("utf-8", "surrogateescape").replace("\n", CRLF)
+        elif data.endswith(b"\r\n"):
+            # The blank line was lost; all the headers are there.
+            text = text[:-2]
+        else:
+            raise Malformed(RemoteProtocolError("headers without an end"), None)
+    text = text.lstrip(CRLF)
+    if "\r\n " in text or "\r\n\t" in text:
+        text = _FOLD.sub(" ", text)
+    lines = text.split(CRLF)
+    message = _start(lines[0])
+    headers = message.headers
+    error: RemoteProtocolError | None = None
+    names = _NAMES
+    del lines[0]
+    for line in lines:
+        name, colon, value = line.partition(":")
+        try:
+            key = names[name]
+        except KeyError:
+            try:
+                key = canonical(name)
+            except RemoteProtocolError as exc:
+                error = error or exc
+                continue
+        if not colon:
+            error = error or RemoteProtocolError(f"no header: {line[:40]!r}")
+        elif key in headers:
+            headers[key].append(value.strip(" \t"))
+            if key in _SINGLE:
+                error = error or RemoteProtocolError(f"{key} stands twice")
+        else:
+            headers[key] = [value.strip(" \t")]
+    length = headers.get("Content-Length")
+    if length is not None and error is None:
+        try:
+            body = _cut(body, length[0])
+        except RemoteProtocolError as exc:
+            error = exc
+    message.body = body
+    if error is not None:
+        raise Malformed(error, message)
+    return message
+
+
+def _start(line: str) -> Request | Response:
+    if line.startswith("SIP/2.0 "):
+        status, _, reason = line[8:].partition(" ")
+        if not (len(status) == 3 and status.isdecimal() and "100" <= status < "700"):
+            raise Malformed(
+                RemoteProtocolError(f"malformed status: {line[:40]!r}"), None
+            )
+        return Response(int(status), reason)
+    try:
+        method, uri, version = line.split(" ")
+    except ValueError:
+        return _odd_start(line)
+    if version != "SIP/2.0":
+        return _odd_start(line)
+    return Request(method, uri)
+
+
+def _odd_start(line: str) -> Request:
+    """What could still be a request: found out by whoever checks its parts."""
+    method, _, rest = line.partition(" ")
+    uri, _, version = rest.rpartition(" ")
+    if not grammar.token.fullmatch(method) or not version.upper().startswith("SIP/"):
+        raise Malformed(RemoteProtocolError(f"no SIP: {line[:40]!r}"), None)
+    return Request(method, uri if version.upper() == "SIP/2.0" else f"{uri} {version}")
+
+
+def _cut(body: bytes, length: str) -> bytes:
+    """
+    ``body`` as long as Content-Length says (§18.3).
+
+    Raises:
+        RemoteProtocolError: the body is shorter, or that is not a length.
+    """
+    if not (length.isdecimal() and length.isascii() and len(length) < 10):
+        raise RemoteProtocolError(f"malformed Content-Length: {length[:40]!r}")
+    wanted = int(length)
+    if wanted > len(body):
+        raise RemoteProtocolError("body shorter than Content-Length")
+    return body if wanted == len(body) else body[:wanted]
+
+
+def request_uri(request: Request) -> Uri:
+    """
+    The Request-URI, taken apart (§7.1, §8.2.2.1).
+
+    Raises:
+        RemoteProtocolError: 400 for none, 505 for another version, 416 for a scheme
+            that is not ours.
+    """
+    if " " in request.uri:
+        version = request.uri.rpartition(" ")[2]
+        if version.upper().startswith("SIP/"):
+            raise RemoteProtocolError("Version Not Supported", status=505)
+        raise RemoteProtocolError("malformed Request-URI")
+    uri = Uri.parse(request.uri)
+    if uri.scheme not in ("sip", "sips", "tel"):
+        raise RemoteProtocolError("Unsupported URI Scheme", status=416)
+    if uri.headers:
+        raise RemoteProtocolError("Request-URI with headers")
+    return uri
+
+
+def lines(headers: Mapping[str, str]) -> str:
+    """Header lines for a :class:`Draft`."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])

@@ -1,0 +1,222 @@
+"""Non-INVITE transactions, client and server (RFC 3261 §17.1.2, §17.2.2)."""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+import msgspec
+
+from .message import Request, Response
+
+T1 = 0.5
+T2 = 4.0
+T4 = 5.0
+"""Seconds (§17.1.1.1, table 4)."""
+
+TIMER_F = 64 * T1
+TIMER_J = 64 * T1
+TIMER_K = T4
+"""Seconds, on an unreliable transport; on a reliable one J and K are 0."""
+
+Address = tuple[str, int]
+"""Host and port of a socket."""
+
+
+class Local(msgspec.Struct, frozen=True):
+    """One address that we listen at."""
+
+    transport: str
+    "UDP, as it stands in Via."
+
+    host: str
+    port: int
+
+    @property
+    def sent_by(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Flow(NamedTuple):
+    """Where a message came from, and the way back (RFC 5626 §3.1)."""
+
+    local: Local
+    remote: Address
+
+
+class State(enum.Enum):
+    """Of either transaction (§17, figures 6 and 8)."""
+
+    TRYING = enum.auto()
+    PROCEEDING = enum.auto()
+    COMPLETED = enum.auto()
+    TERMINATED = enum.auto()
+
+
+# The members are read on every message; an attribute of an enum is slow to find.
+TRYING, PROCEEDING = State.TRYING, State.PROCEEDING
+COMPLETED, TERMINATED = State.COMPLETED, State.TERMINATED
+
+
+class Datagram(msgspec.Struct, frozen=True, gc=False):
+    """Octets on their way out."""
+
+    data: bytes
+    flow: Flow
+
+    transaction: ServerTransaction | ClientTransaction | None = None
+    "Whose first sending this is: its timers start then, not when it is written."
+
+
+class ServerTransaction:
+    """
+    One non-INVITE request that came in, and the responses that go out.
+
+    Three sources drive it, each by one method: the network
+    (:meth:`receive_request`), the transaction user (:meth:`respond`) and the
+    clock (:meth:`timer_due`). What is to be sent is put into the outbox that it
+    shares with its endpoint; once a response has really gone out, :meth:`sent` starts
+    Timer J.
+
+    RFC 3261 §17.2.2, figure 8.
+    """
+
+    __slots__ = (
+        "_common", "_latest", "flow", "key", "outbox", "request", "response",
+        "scheduled_at", "state", "timer_at", "to_tag", "via",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        request: Request,
+        flow: Flow,
+        outbox: list[Datagram],
+        *,
+        key: tuple[str, ...] = (),
+        via: str = "",
+        to_tag: str = "",
+        common: str = "",
+    ) -> None:
+        self.request = request
+        self.flow = flow
+        "Where responses go: the source, or what Via says (§18.2.2)."
+
+        self.outbox = outbox
+        self.key = key
+        self.via = via
+        self.to_tag = to_tag
+        self.response: Response | None = None
+        self.state = TRYING
+        self.timer_at: float | None = None
+        self.scheduled_at: float | None = None
+        self._latest = b""
+        self._common = common
+
+    def receive_request(self) -> None:
+        """The request came again."""
+        # In TRYING there is nothing to repeat yet, and the user already has
+        # the request: the retransmission is discarded.
+        if self.state is not TRYING:
+            self.outbox.append(Datagram(self._latest, self.flow))
+
+    def respond(self, response: Response) -> None:
+        """Send ``response``; a second final one is discarded."""
+        # §17.2.2: in COMPLETED, "any other final responses passed by the TU
+        # [...] MUST be discarded". A slow handler may well produce one.
+        if self.state is COMPLETED or self.state is TERMINATED:
+            return
+        self.response = response
+        self._latest = self.request.write_response(
+            response, to_tag=self.to_tag, via=self.via, common=self._common
+        )
+        self.state = COMPLETED if response.status >= 200 else PROCEEDING
+        self.outbox.append(Datagram(self._latest, self.flow, self))
+
+    def replace(self, response: Response) -> None:
+        """Send ``response`` after all: the one before it was never sent."""
+        self.state = PROCEEDING
+        self.respond(response)
+
+    def sent(self, now: float) -> None:
+        """What :meth:`respond` put into the outbox has gone out."""
+        if self.state is COMPLETED and self.timer_at is None:
+            self.timer_at = now + TIMER_J
+
+    def timer_due(self, now: float) -> None:
+        """Timer J: no retransmission can come any more."""
+        self.state, self.timer_at = TERMINATED, None
+
+
+class ClientTransaction:
+    """
+    One non-INVITE request of ours, sent again until it is answered.
+
+    RFC 3261 §17.1.2, figure 6.
+    """
+
+    __slots__ = (
+        "_data", "_deadline", "_interval", "answered", "branch", "flow", "method",
+        "outbox", "scheduled_at", "state", "timer_at", "user",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        method: str,
+        branch: str,
+        data: bytes,
+        flow: Flow,
+        outbox: list[Datagram],
+        user: object,
+    ) -> None:
+        self.method = method
+        self.branch = branch
+        self.flow = flow
+        self.outbox = outbox
+        self.user = user
+        "Who is told the response, or that none came."
+
+        self.answered = False
+        "Whether a final response has come."
+
+        self.state = TRYING
+        self.timer_at: float | None = None
+        self.scheduled_at: float | None = None
+        self._data = data
+        self._interval = T1
+        self._deadline = 0.0
+        outbox.append(Datagram(data, flow, self))
+
+    def sent(self, now: float) -> None:
+        """The request has gone out for the first time: Timers E and F start."""
+        if self.state is TRYING and self.timer_at is None:
+            self._deadline = now + TIMER_F
+            self.timer_at = now + T1
+
+    def receive_response(self, response: Response, now: float) -> bool:
+        """Take in a response; whether it is news for the user."""
+        if self.state is COMPLETED or self.state is TERMINATED:
+            return False
+        if response.status < 200:
+            self.state = PROCEEDING
+            return True
+        self.answered = True
+        self.state = COMPLETED
+        self.timer_at = now + TIMER_K
+        return True
+
+    def transport_failed(self) -> bool:
+        """The request cannot be sent (§17.1.4); whether that is news."""
+        if self.state is COMPLETED or self.state is TERMINATED:
+            return False
+        self.state, self.timer_at = TERMINATED, None
+        return True
+
+    def timer_due(self, now: float) -> None:
+        """Timer E sends again, Timer F gives up, Timer K forgets."""
+        if self.state is COMPLETED or now >= self._deadline:
+            self.state, self.timer_at = TERMINATED, None
+            return
+        self.outbox.append(Datagram(self._data, self.flow))
+        # §17.1.2.2: doubled up to T2 while TRYING, T2 itself while PROCEEDING.
+        self._interval = T2 if self.state is PROCEEDING else min(2 * self._interval, T2)
+        self.timer_at = min(now + self._interval, self._deadline)

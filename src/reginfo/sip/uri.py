@@ -1,0 +1,250 @@
+"""SIP and tel URIs, addresses-of-record, and when two are equal (RFC 3261 §19.1)."""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+
+import msgspec
+
+from . import grammar
+from .errors import RemoteProtocolError
+
+Params = tuple[tuple[str, str | None], ...]
+
+RESERVED = frozenset(";/?:@&=+$,")
+"""Characters that differ from their own escape (§19.1.4, RFC 2396 §2.2)."""
+
+DISTINCTIVE = frozenset({"transport", "user", "ttl", "method", "maddr"})
+"""URI parameters that never match their absence, even by a default (§19.1.4)."""
+
+CACHE = 65_536
+"""URIs kept parsed: phones send the same few of them at each refresh."""
+
+
+class Uri(msgspec.Struct, frozen=True, gc=False):
+    """A URI, taken apart. The text is kept as it was written."""
+
+    text: str
+
+    scheme: str
+    "Lower case: sip, sips, tel, or any other of an absoluteURI."
+
+    user: str = ""
+    "As written, escapes and all; the number of a tel URI."
+
+    password: str | None = None
+
+    host: str = ""
+    "Lower case; an IPv6 reference in its brackets. Empty for tel and others."
+
+    port: int | None = None
+
+    params: Params = ()
+    "Names in lower case, values as written, None for one without a value."
+
+    headers: str = ""
+
+    aor: str = ""
+    """
+    The address-of-record that this names: scheme, user, host and port alone, escapes
+    undone where that changes nothing (§10.3 step 5). Empty where it can be none.
+    """
+
+    key: str = ""
+    """
+    Equal for URIs that are equal letter by letter of §19.1.4, parameters included:
+    a canonical spelling.
+    """
+
+    base: str = ""
+    "The part of :attr:`key` in which two equal URIs never differ."
+
+    @staticmethod
+    def parse(text: str) -> Uri:
+        """
+        Read a URI, which may not be in angle brackets.
+
+        Raises:
+            RemoteProtocolError: it is none.
+        """
+        return _parse(text)
+
+    def param(self, name: str) -> str | None:
+        """The value of a parameter; None if it is not there, "" if it has none."""
+        for known, value in self.params:
+            if known == name:
+                return value or ""
+        return None
+
+    def matches(self, other: Uri) -> bool:
+        """
+        Whether two URIs are equal (§19.1.4).
+
+        A parameter that only one of them has is ignored, but for those in
+        :data:`DISTINCTIVE`. So this is not transitive, and no key can stand for it.
+        """
+        if self.key == other.key:
+            return True
+        if self.base != other.base:
+            return False
+        theirs = dict(_normal_params(other.params))
+        return all(
+            theirs.get(name, value) == value
+            for name, value in _normal_params(self.params)
+        )
+
+
+def normal(text: str) -> str:
+    """
+    ``text`` with escapes undone, but for those of reserved and unprintable characters.
+
+    Raises:
+        RemoteProtocolError: a ``%`` begins no escape.
+    """
+    if "%" not in text:
+        return text
+    parts = text.split("%")
+    octets = bytearray(parts[0], "utf-8", "surrogateescape")
+    for part in parts[1:]:
+        code, rest = part[:2], part[2:]
+        try:
+            if len(code) != 2 or not code.isalnum():
+                raise ValueError(code)
+            octet = int(code, 16)
+        except ValueError as exc:
+            raise RemoteProtocolError(f"broken escape in {text!r}") from exc
+        if 0x20 < octet < 0x7F and chr(octet) not in _STAYS_ESCAPED:
+            octets.append(octet)
+        else:
+            octets += b"%%%02X" % octet
+        octets += rest.encode("utf-8", "surrogateescape")
+    return octets.decode("utf-8", "surrogateescape")
+
+
+# What would end a user part, or begin an escape, if it were written plainly.
+_STAYS_ESCAPED = RESERVED | frozenset('%"<>[]\\^`{|}#')
+
+
+def _normal_params(params: Params) -> list[tuple[str, str | None]]:
+    return [
+        (name, None if value is None else normal(value).lower())
+        for name, value in params
+    ]
+
+
+@lru_cache(CACHE)
+def _parse(text: str) -> Uri:
+    if len(text) > 4096:
+        # Longer ones exist only to cost memory in the cache.
+        raise RemoteProtocolError("URI of more than 4096 characters", status=414)
+    match = grammar.sip_uri.fullmatch(text)
+    if match is None:
+        return _parse_other(text)
+    scheme, user, password, host, port_text, params_text, headers = match.groups()
+    scheme, host = scheme.lower(), _normal_host(host, text)
+    port = int(port_text) if port_text else None
+    if port is not None and not 0 < port < 65_536:
+        raise RemoteProtocolError(f"port out of range in {text!r}")
+    params = _params(params_text)
+    name = normal(user or "")
+    place = host if port is None else f"{host}:{port}"
+    aor = f"{scheme}:{name}@{place}" if name else f"{scheme}:{place}"
+    normal_params = sorted(_normal_params(params), key=lambda item: item[0])
+    secret = "" if password is None else f":{normal(password)}"
+    base = (
+        f"{scheme}:{name}{secret}@{place}"
+        + _written([item for item in normal_params if item[0] in DISTINCTIVE])
+        + _normal_headers(headers)
+    )
+    key = base + _written([i for i in normal_params if i[0] not in DISTINCTIVE])
+    return Uri(
+        text=text,
+        scheme=scheme,
+        user=user or "",
+        password=password,
+        host=host,
+        port=port,
+        params=params,
+        headers=headers or "",
+        aor=aor,
+        key=key,
+        base=base,
+    )
+
+
+def _parse_other(text: str) -> Uri:
+    match = grammar.tel_uri.fullmatch(text)
+    if match is not None:
+        scheme, number, params_text = match.groups()
+        params = _params(params_text)
+        # RFC 3966 §5: visual separators do not count, and letters are alike.
+        digits = number.translate(_VISUAL_SEPARATORS).lower()
+        context = (
+            ""
+            if digits.startswith("+")
+            else next(
+                (
+                    f";phone-context={(v or '').lower()}"
+                    for n, v in params
+                    if n == "phone-context"
+                ),
+                "",
+            )
+        )
+        aor = f"tel:{digits}{context}"
+        normal_params = sorted(_normal_params(params), key=lambda item: item[0])
+        key = f"tel:{digits}{_written(normal_params)}"
+        return Uri(
+            text=text, scheme="tel", user=number, params=params,
+            aor=aor, key=key, base=key,
+        )  # fmt: skip
+    scheme, colon, _ = text.partition(":")
+    if scheme.lower() in ("sip", "sips", "tel") or not grammar.absolute_uri.fullmatch(
+        text
+    ):
+        raise RemoteProtocolError(f"no URI: {text[:80]!r}")
+    return Uri(text=text, scheme=scheme.lower(), key=text, base=text)
+
+
+_VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
+
+
+def _params(text: str) -> Params:
+    if not text:
+        return ()
+    params = []
+    for item in text[1:].split(";"):
+        name, equals, value = item.partition("=")
+        params.append((normal(name).lower(), value if equals else None))
+    names = [name for name, _ in params]
+    if len(set(names)) != len(names):
+        raise RemoteProtocolError(f"a URI parameter stands twice: {text!r}")
+    return tuple(params)
+
+
+def _written(params: list[tuple[str, str | None]]) -> str:
+    return "".join(
+        f";{name}" if value is None else f";{name}={value}" for name, value in params
+    )
+
+
+def _normal_headers(headers: str | None) -> str:
+    # "URI header components are never ignored" (§19.1.4); their order is.
+    if not headers:
+        return ""
+    return "?" + "&".join(
+        sorted(
+            f"{normal(name).lower()}={normal(value)}"
+            for name, _, value in (item.partition("=") for item in headers.split("&"))
+        )
+    )
+
+
+def _normal_host(host: str, text: str) -> str:
+    if host[0] != "[":
+        return host.lower()
+    try:
+        return f"[{ipaddress.IPv6Address(host[1:-1]).compressed}]"
+    except ValueError as exc:
+        raise RemoteProtocolError(f"no IPv6 address in {text!r}") from exc
