@@ -1,0 +1,130 @@
+"""A subscription that we serve, to any event package (RFC 6665 §4.2)."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from ..sip.dialog import Dialog
+from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.headers import parse_params, split
+from ..sip.message import Draft, Request
+from .headers import EventHeader
+
+ENDS_SUBSCRIPTION = frozenset(
+    {404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604}
+)
+"""Answers to a NOTIFY or a refresh after which there is no subscription (§4.2.2)."""
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """How long a subscription may last, in seconds."""
+
+    min_expires: int = 60
+    default_expires: int = 3761
+    max_expires: int = 86_400
+
+
+class Subscription(msgspec.Struct, gc=False, kw_only=True):
+    """One subscription of a watcher, and the dialog in which it hears from us."""
+
+    dialog: Dialog
+
+    event: str
+    "The Event header, as the watcher wrote it: its `id` must be echoed (§8.2.1)."
+
+    expires_at: float
+    "When it ends unless it is refreshed, in seconds on the server's clock."
+
+    reason: str | None = None
+    "Why it has ended; None while it goes on."
+
+    def expires(self, now: float) -> int:
+        """Seconds left, rounded down: never more than was granted."""
+        return max(0, math.floor(self.expires_at - now))
+
+    def notify(self, content_type: str, body: bytes, now: float) -> Draft:
+        """
+        The next NOTIFY.
+
+        Args:
+            content_type: of the body; ignored if that is empty.
+        """
+        if self.reason is None:
+            state = f"active;expires={self.expires(now)}"
+        else:
+            state = f"terminated;reason={self.reason}"
+        headers = f"Event: {self.event}\r\nSubscription-State: {state}\r\n"
+        if body:
+            headers += f"Content-Type: {content_type}\r\n"
+        return self.dialog.draft("NOTIFY", headers, body)
+
+
+def check(request: Request, package: str, media_type: str) -> EventHeader:
+    """
+    Look whether a SUBSCRIBE can be served at all.
+
+    Raises:
+        Refusal: 489 for another package (or none), 406 if ``media_type`` is not
+            accepted, 420 for an extension that is required.
+    """
+    try:
+        event = EventHeader.of(request)
+    except RemoteProtocolError as exc:
+        raise Refusal(400, "Bad Request") from exc
+    if event is None or event.package != package:
+        # §4.2.1.1: 489 also for a SUBSCRIBE that names no package.
+        raise Refusal(489, "Bad Event", headers=[("Allow-Events", package)])
+    required = request.values("Require")
+    if required:
+        # §8.2.2.3: none of the extensions that can be required is one of ours.
+        unsupported = [("Unsupported", ", ".join(required))]
+        raise Refusal(420, "Bad Extension", headers=unsupported)
+    if not accepts(request.headers.get("Accept"), media_type):
+        raise Refusal(406, "Not Acceptable", headers=[("Accept", media_type)])
+    return event
+
+
+def accepts(lines: list[str] | None, media_type: str) -> bool:
+    """
+    Whether ``media_type`` is among what Accept lists; absent, it is the default.
+
+    RFC 3261 §20.1: wildcards count, and a ``q`` of 0 takes something off the list.
+    The most specific range decides, as in HTTP.
+    """
+    if lines is None:
+        return True
+    kind = media_type.partition("/")[0]
+    found: dict[str, bool] = {}
+    for line in lines:
+        for value in split(line):
+            name, semicolon, rest = value.partition(";")
+            try:
+                weight = parse_params(semicolon + rest).get("q") or "1"
+                wanted = float(weight) > 0
+            except (RemoteProtocolError, ValueError):
+                wanted = True
+            found[name.strip().lower()] = wanted
+    for name in (media_type, f"{kind}/*", "*/*"):
+        if name in found:
+            return found[name]
+    return False
+
+
+def granted(request: Request, policy: Policy) -> int:
+    """
+    For how many seconds to subscribe; 0 to end a subscription, or to fetch.
+
+    Never more than asked (§4.2.1.1). What is no number is as good as absent.
+
+    Raises:
+        Refusal: 423, for less than the minimum and less than an hour (ibid.).
+    """
+    asked = request.expires
+    if asked is None:
+        return policy.default_expires
+    if 0 < asked < min(policy.min_expires, 3600):
+        minimum = [("Min-Expires", str(policy.min_expires))]
+        raise Refusal(423, "Interval Too Brief", headers=minimum)
+    return min(asked, policy.max_expires)
