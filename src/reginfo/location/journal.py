@@ -1,0 +1,100 @@
+"""What a batch of work has changed: entries for the disk, and how to take each back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+Entry = tuple[str, str, Any]
+"""Kind of row, its key, and its value as msgpack takes it; None where it is gone."""
+
+
+Call = tuple[Callable[..., object], tuple[Any, ...]]
+
+
+class Batch(msgspec.Struct, gc=False):
+    """All that one commit makes durable, or nothing of it."""
+
+    entries: list[Entry]
+    undo: list[Call]
+
+    after: list[Call]
+    "What is to be done, and can first be observed, once this is durable."
+
+    urgent: bool
+    "Whether somebody waits for this; what is not urgent may go with a later one."
+
+    def add(self, later: Batch) -> None:
+        """Make one of this and the batch that was closed after it."""
+        self.entries += later.entries
+        self.undo += later.undo
+        self.after += later.after
+        self.urgent = self.urgent or later.urgent
+
+    def take_back(self) -> None:
+        """Put memory back as it was before, newest change first."""
+        for function, arguments in reversed(self.undo):
+            function(*arguments)
+
+    def announce(self) -> None:
+        """Let the world know, now that this is durable."""
+        for function, arguments in self.after:
+            function(*arguments)
+
+
+class Journal:
+    """
+    Collects what the roles change while a batch is open.
+
+    A role changes its memory, then says here what to write and how to undo it. Nothing
+    that it has decided is observable before :meth:`close` has been committed.
+    """
+
+    def __init__(self) -> None:
+        self._batch = _new()
+
+    def write(
+        self,
+        kind: str,
+        key: str,
+        value: Any,
+        undo: Callable[..., None],
+        *arguments: Any,
+        urgent: bool = True,
+    ) -> None:
+        """
+        Have ``value`` written under (``kind``, ``key``) with this batch.
+
+        Args:
+            undo: called with ``arguments`` if the commit fails.
+            urgent: False if a crash may lose this, at the cost of work and not of
+                truth.
+        """
+        batch = self._batch
+        batch.entries.append((kind, key, value))
+        batch.undo.append((undo, arguments))
+        if urgent:
+            batch.urgent = True
+
+    def remember(self, undo: Callable[..., None], *arguments: Any) -> None:
+        """Have ``undo`` called if the commit fails; there is nothing to write."""
+        self._batch.undo.append((undo, arguments))
+
+    def after(self, function: Callable[..., object], *arguments: Any) -> None:
+        """
+        Have ``function`` called once the batch is durable: a log line, a hook.
+
+        Nothing may be seen of what could still be taken back.
+        """
+        self._batch.after.append((function, arguments))
+
+    def close(self) -> Batch:
+        """What has been collected since the last call."""
+        batch, self._batch = self._batch, _new()
+        return batch
+
+
+def _new() -> Batch:
+    return Batch(entries=[], undo=[], after=[], urgent=False)

@@ -1,0 +1,266 @@
+"""Where every user is, and until when (usrloc): in memory, with a journal beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from ..reg.document import ContactEvent
+from ..sip.timer import TimerWheel
+from .binding import Binding, BindingChange
+from .journal import Journal
+from .merge import Survivors, forget, forgotten_at, join
+
+TABLE = "location"
+"""The table that is meant where none is named."""
+
+KIND = "location"
+"""The kind of our entries in the journal."""
+
+LEARNED_GRACE = 5.0
+"""
+Seconds that a learned binding outlives its end, so that its owner may say first that it
+has expired. It counts as gone meanwhile.
+"""
+
+Listener = Callable[[BindingChange, float], None]
+
+
+class Row:
+    """One contact of an address-of-record: the claim that holds, and the losers."""
+
+    __slots__ = ("aor", "claims", "key", "scheduled_at", "table", "timer_at")
+
+    def __init__(self, table: str, aor: str, key: str, claims: Survivors) -> None:
+        self.table = table
+        self.aor = aor
+        self.key = key
+        self.claims = claims
+        self.timer_at: float | None = None
+        self.scheduled_at: float | None = None
+
+    def timer_due(self, now: float) -> None:
+        # What has become of the row, its store finds out.
+        self.timer_at = None
+
+
+class LocationStore:
+    """
+    Contacts by table and address-of-record.
+
+    Claims go in by :meth:`apply`; what they change is announced to the listener once
+    all of them are in, so that it sees all of a REGISTER or none of it.
+
+    Args:
+        server_id: which owner is ourselves: only the owner declares a binding expired.
+        journal: is told every change, and how to take it back.
+    """
+
+    def __init__(self, server_id: str, journal: Journal) -> None:
+        self._server_id = server_id
+        self._journal = journal
+        self._records: dict[str, dict[str, dict[str, Row]]] = {}
+        self._wheel = TimerWheel()
+        self._stamp = 0
+        self.listener: Listener | None = None
+
+        self.sequence = 0
+        "Of the last change."
+
+    # What others ask.
+
+    def bindings(self, aor: str, now: float, table: str = TABLE) -> list[Binding]:
+        """The contacts that ``aor`` is bound to at this moment."""
+        record = self._records.get(table, {}).get(aor)
+        if not record:
+            return []
+        return [
+            claim
+            for row in record.values()
+            if (claim := row.claims[0]).active and claim.expires_at > now
+        ]
+
+    def claims(self, aor: str, key: str, table: str = TABLE) -> Survivors:
+        """All claims kept for one contact, the one that holds first; empty if none."""
+        row = self._records.get(table, {}).get(aor, {}).get(key)
+        return row.claims if row else ()
+
+    def rows(self, aor: str, table: str = TABLE) -> dict[str, Survivors]:
+        """The claims for each contact of ``aor``, those that are gone included."""
+        record = self._records.get(table, {}).get(aor, {})
+        return {key: row.claims for key, row in record.items()}
+
+    def aors(self, table: str = TABLE) -> Iterator[str]:
+        """Every address-of-record that has a row, in the order in which they came."""
+        return iter(self._records.get(table, {}))
+
+    def next_stamp(self, wall: float) -> int:
+        """
+        A stamp for a claim made here: later than every one seen.
+
+        Args:
+            wall: seconds since the epoch.
+        """
+        self._stamp = max(self._stamp + 1, int(wall * 1e6))
+        return self._stamp
+
+    # What changes it.
+
+    def apply(
+        self, aor: str, claims: Iterable[Binding], now: float, table: str = TABLE
+    ) -> list[BindingChange]:
+        """
+        Take in all of ``claims`` for contacts of ``aor``, and announce what is new.
+
+        A claim that loses to one that is known, or says what is known, is no change.
+        """
+        changes: list[BindingChange] = []
+        records = self._records.get(table)
+        if records is None:
+            records = self._records[table] = {}
+        for claim in claims:
+            record = records.get(aor)
+            if record is None:
+                record = records[aor] = {}
+            if claim.stamp > self._stamp:
+                self._stamp = claim.stamp
+            row = record.get(claim.key)
+            if row is None:
+                before: Survivors = ()
+                row = record[claim.key] = Row(table, aor, claim.key, ())
+            else:
+                before = row.claims
+            row.claims = join(before, claim)
+            if row.claims is before:
+                continue
+            self.sequence += 1
+            self._journal.write(
+                KIND,
+                _entry_key(table, aor, claim),
+                claim,
+                self._restore,
+                row,
+                before,
+            )
+            self._schedule(row, now)
+            if row.claims[0] is claim:
+                changes.append(BindingChange(table, aor, claim, self.sequence))
+        if self.listener is not None:
+            # Only now: a listener that looks must see all of them or none.
+            for change in changes:
+                self.listener(change, now)
+        return changes
+
+    @property
+    def timer_at(self) -> float | None:
+        """When to call :meth:`timer_due`."""
+        return self._wheel.timer_at
+
+    def timer_due(self, now: float, wall: float) -> None:
+        """Expire what is due, and forget what nothing can contradict any more."""
+        for row in self._wheel.timer_due(now):
+            assert isinstance(row, Row)
+            claim = row.claims[0] if row.claims else None
+            if claim is None:
+                continue
+            if claim.active and now >= self._ends_at(claim):
+                expired = msgspec.structs.replace(
+                    claim,
+                    event=ContactEvent.EXPIRED,
+                    stamp=self.next_stamp(wall),
+                    retry_after=None,
+                )
+                self.apply(row.aor, [expired], now, row.table)
+            else:
+                self._forget(row, now)
+
+    def load(self, key: str, value: Any, shift: float) -> None:
+        """
+        Take in one claim of the journal; :meth:`loaded` ends the loading.
+
+        Args:
+            shift: to be added to its times.
+        """
+        claim = msgspec.convert(value, Binding)
+        claim = msgspec.structs.replace(
+            claim,
+            expires_at=claim.expires_at + shift,
+            registered_at=claim.registered_at + shift,
+        )
+        table, aor = key.split("\0", 2)[:2]
+        record = self._records.setdefault(table, {}).setdefault(aor, {})
+        row = record.get(claim.key)
+        if row is None:
+            row = record[claim.key] = Row(table, aor, claim.key, ())
+        row.claims = join(row.claims, claim)
+        self._stamp = max(self._stamp, claim.stamp)
+
+    def loaded(self, now: float) -> None:
+        """
+        Set the timers of all that was loaded.
+
+        What expired while we were down is due at once, and is told as expired.
+        """
+        for records in self._records.values():
+            for record in records.values():
+                for row in record.values():
+                    self._schedule(row, now)
+
+    # How.
+
+    def _ends_at(self, claim: Binding) -> float:
+        if claim.owner == self._server_id:
+            return claim.expires_at
+        return claim.expires_at + LEARNED_GRACE
+
+    def _schedule(self, row: Row, now: float) -> None:
+        claims = row.claims
+        holds = claims[0]
+        due = self._ends_at(holds) if holds.active else forgotten_at(holds)
+        for claim in claims[1:]:
+            due = min(due, forgotten_at(claim))
+        row.timer_at = due
+        self._wheel.schedule(row)
+
+    def _forget(self, row: Row, now: float) -> None:
+        holds = row.claims[0]
+        before = row.claims
+        kept = forget(before[1:], now)
+        if holds.active or now < forgotten_at(holds):
+            kept = (holds, *kept)
+        row.claims = kept
+        for claim in before:
+            if claim not in kept:
+                key = _entry_key(row.table, row.aor, claim)
+                # A crash may lose this: then it is forgotten again.
+                self._journal.write(
+                    KIND, key, None, self._restore, row, before, urgent=False
+                )
+        if kept:
+            self._schedule(row, now)
+        else:
+            self._drop(row)
+
+    def _drop(self, row: Row) -> None:
+        row.timer_at = None
+        records = self._records[row.table]
+        record = records.get(row.aor, {})
+        record.pop(row.key, None)
+        if not record:
+            records.pop(row.aor, None)
+
+    def _restore(self, row: Row, before: Survivors) -> None:
+        row.claims = before
+        if not before:
+            self._drop(row)
+            return
+        record = self._records[row.table].setdefault(row.aor, {})
+        record[row.key] = row
+        self._schedule(row, 0.0)
+
+
+def _entry_key(table: str, aor: str, claim: Binding) -> str:
+    """One row on disk for each claim that is kept."""
+    return f"{table}\0{aor}\0{claim.key}\0{claim.call_id}"

@@ -1,0 +1,494 @@
+"""The notifier: tells watchers about registrations (RFC 3680 §4)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from ..events.notify import (
+    ENDS_SUBSCRIPTION,
+    Policy,
+    Subscription,
+    check,
+    granted,
+)
+from ..location.binding import Binding, BindingChange
+from ..location.journal import Journal
+from ..location.store import TABLE, LocationStore
+from ..reg import legacy, xml
+from ..reg.document import (
+    Claim,
+    Contact,
+    RegistrationState,
+    contact_id,
+    registration_id,
+)
+from ..reg.legacy import MAX_DOCUMENT, Profile, profile_of
+from ..sip.dialog import Dialog, way_to
+from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.message import Draft, Request, Response
+from ..sip.timer import TimerWheel
+from ..sip.transaction import Flow
+from .watch import Owed, Watch, WatchRow
+
+logger = logging.getLogger("reginfo.notifier")
+
+PACKAGE = "reg"
+
+KIND = "watch"
+PROGRESS = "told"
+"""Kinds of our entries in the journal: a watch, and how far it has been told."""
+
+RETRY_AFTER = 30.0
+"""Seconds until a NOTIFY that failed for the moment is tried again."""
+
+CACHED_CONTACTS = 10_000
+"""Contacts whose XML is kept for the other watchers of the same change."""
+
+Send = Callable[[Draft, Flow, object], object]
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a watcher is, beyond being one."""
+
+    name: str | None = None
+    "The configured peer, if it is one."
+
+    profile: Profile | None = None
+    "How documents are written for it; None to go by its User-Agent."
+
+    min_interval: float = 5.0
+
+
+class Notifier:
+    """
+    All watches, and the NOTIFYs that they are due.
+
+    Args:
+        send: sends a request by a flow; what it is for comes back with the answer.
+        recognise: says who a SUBSCRIBE comes from.
+        is_ours: whether an address-of-record is in one of our domains.
+        table: the location table that is watched.
+    """
+
+    def __init__(
+        self,
+        store: LocationStore,
+        journal: Journal,
+        *,
+        send: Send,
+        policy: Policy,
+        recognise: Callable[[Request, Flow], Peer],
+        is_ours: Callable[[str], bool],
+        table: str = TABLE,
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._send = send
+        self._policy = policy
+        self._recognise = recognise
+        self._is_ours = is_ours
+        self._table = table
+        self._wheel = TimerWheel()
+        self._by_id: dict[str, Watch] = {}
+        self._by_aor: dict[str, dict[str, Watch]] = {}
+        self._cache: dict[tuple[str, str, Profile, bool], _Rendered] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def watches(self) -> Iterator[Watch]:
+        """Every watch, in the order in which they came."""
+        return iter(self._by_id.values())
+
+    # From the network.
+
+    def receive_subscribe(
+        self, request: Request, flow: Flow, *, tag: str, aor: str, now: float
+    ) -> Response:
+        """
+        Serve a SUBSCRIBE; the NOTIFY that must follow is sent (6665-07).
+
+        Args:
+            tag: of the dialog that a 2xx makes: the To tag of its response.
+            aor: the address-of-record that the Request-URI names.
+
+        Raises:
+            Refusal, RemoteProtocolError: it cannot be.
+        """
+        check(request, PACKAGE, xml.MEDIA_TYPE)
+        if request.to.tag:
+            return self._refresh(request, flow, now)
+        if not self._is_ours(aor):
+            raise Refusal(404, "Not Found")
+        expires = granted(request, self._policy)
+        peer = self._recognise(request, flow)
+        profile = peer.profile or profile_of(request.user_agent)
+        contact = f"<sip:{flow.local.sent_by}>"
+        dialog = Dialog.uas(request, tag=tag, contact=contact, flow=flow)
+        row = WatchRow(
+            id=_id(dialog.call_id, tag),
+            aor=aor,
+            subscription=Subscription(
+                dialog=dialog,
+                event=request.headers["Event"][0],
+                expires_at=now + expires,
+                # Without a dialog to end, this fetches the state once (§4.4.3).
+                reason=None if expires else "timeout",
+            ),
+            min_interval=peer.min_interval,
+            profile=profile,
+            peer=peer.name,
+        )
+        watch = Watch(row)
+        self._add(watch)
+        self._save(watch, self._remove, watch)
+        watch.owe_full()
+        self._advance(watch, now)
+        if expires:
+            logger.info(
+                "= %s watches %s for %d s", peer.name or dialog.remote, aor, expires
+            )
+        return self._accepted(expires, dialog)
+
+    def receive_response(self, watch: Watch, response: Response, now: float) -> None:
+        """Take in the answer to the NOTIFY under way."""
+        status = response.status
+        if status < 200:
+            return
+        if status < 300:
+            try:
+                watch.row.subscription.dialog.answered(response)
+            except RemoteProtocolError:
+                pass  # the target that we have has just served
+            watch.answered()
+            self._progress(watch, urgent=False)
+        elif status in ENDS_SUBSCRIPTION:
+            self._end(watch, f"NOTIFY was answered {status}")
+            return
+        else:
+            delay = _retry_after(response)
+            logger.warning(
+                "! NOTIFY of %s to %s was answered %d; again in %.0f s",
+                watch.row.aor, watch.row.subscription.dialog.remote, status, delay,
+            )  # fmt: skip
+            watch.refused(now + delay)
+        if watch.ended and watch.settled:
+            self._end(watch, watch.row.subscription.reason or "")
+            return
+        self._advance(watch, now)
+
+    def receive_failure(self, watch: Watch, cause: str) -> None:
+        """The NOTIFY under way got no answer at all (§4.2.2: the end)."""
+        self._end(watch, f"NOTIFY failed: {cause}")
+
+    # From the store, and the clock.
+
+    def tell(self, change: BindingChange, now: float) -> None:
+        """Tell whoever watches, now or as soon as is polite."""
+        watches = self._by_aor.get(change.aor)
+        if watches is None or change.table != self._table:
+            return
+        for watch in list(watches.values()):
+            if not _hidden(change.binding, watch.row.peer) and not watch.ended:
+                self._journal.remember(watch.restore, *watch.snapshot())
+                watch.tell(change.binding)
+                self._send_due(watch, now)
+
+    @property
+    def timer_at(self) -> float | None:
+        return self._wheel.timer_at
+
+    def timer_due(self, now: float) -> None:
+        """Send what has waited long enough; end what was not refreshed."""
+        for watch in self._wheel.timer_due(now):
+            assert isinstance(watch, Watch)
+            subscription = watch.row.subscription
+            if not watch.ended and now >= subscription.expires_at:
+                self._set_reason(watch, "timeout", now)
+            self._advance(watch, now)
+
+    # From the disk.
+
+    def load(self, kind: str, key: str, value: Any, shift: float) -> None:
+        """
+        Take in one entry of the journal, a watch before how far it has been told.
+
+        Args:
+            shift: to be added to its times.
+        """
+        if kind == KIND:
+            row = msgspec.convert(value, WatchRow)
+            row.subscription.expires_at += shift
+            self._add(Watch(row))
+            return
+        watch = self._by_id.get(key)
+        if watch is None:
+            return
+        version, cseq, settled = value
+        dialog = watch.row.subscription.dialog
+        # The watch may have been written later; and the CSeq only grows.
+        if cseq >= dialog.local_cseq:
+            watch.row.version, watch.row.settled = version, settled
+            dialog.local_cseq = cseq
+
+    def loaded(self, now: float) -> None:
+        """
+        Go on where we were: what was under way at the end is told again.
+
+        That is all: a restart is no news to a watcher that has confirmed everything.
+        """
+        for watch in list(self.watches()):
+            if not watch.row.settled or watch.ended:
+                watch.owe_full()
+            self._advance(watch, now)
+
+    def undone(self, now: float) -> None:
+        """What was sent last never went out: see that it is tried again, later."""
+        for watch in self.watches():
+            if watch.stalled:
+                watch.refused(now + RETRY_AFTER)
+                watch.take(now)
+                self._wheel.schedule(watch)
+
+    # How.
+
+    def _refresh(self, request: Request, flow: Flow, now: float) -> Response:
+        watch = self._by_id.get(_id(request.call_id, request.to.tag))
+        if (
+            watch is None
+            or watch.ended
+            or watch.row.subscription.dialog.remote_tag != request.from_.tag
+        ):
+            raise Refusal(481, "Subscription Does Not Exist")
+        subscription = watch.row.subscription
+        expires = granted(request, self._policy)
+        before = msgspec.structs.replace(subscription.dialog)
+        subscription.dialog.receive(request, flow)
+        self._journal.remember(_put_dialog_back, subscription, before)
+        if expires:
+            self._journal.remember(
+                _put_expiry_back, subscription, subscription.expires_at
+            )
+            subscription.expires_at = now + expires
+        else:
+            self._set_reason(watch, "timeout", now)
+        self._save(watch, watch.restore, *watch.snapshot())
+        watch.owe_full()
+        self._advance(watch, now)
+        return self._accepted(expires, subscription.dialog)
+
+    def _accepted(self, expires: int, dialog: Dialog) -> Response:
+        headers = {"Expires": [str(expires)], "Contact": [dialog.contact]}
+        # §4.4.4: those dialog-forming responses list all packages.
+        headers["Allow-Events"] = [PACKAGE]
+        return Response(200, "OK", headers)
+
+    def _set_reason(self, watch: Watch, reason: str, now: float) -> None:
+        subscription = watch.row.subscription
+        self._journal.remember(_put_reason_back, subscription, subscription.reason)
+        subscription.reason = reason
+        watch.owe_full()
+
+    def _advance(self, watch: Watch, now: float) -> None:
+        """Send what is due, set the timer for what is not."""
+        self._journal.remember(watch.restore, *watch.snapshot())
+        self._send_due(watch, now)
+
+    def _send_due(self, watch: Watch, now: float) -> None:
+        owed = watch.take(now)
+        if owed is not None:
+            self._notify(watch, owed, now)
+        self._wheel.schedule(watch)
+
+    def _notify(self, watch: Watch, owed: Owed, now: float) -> None:
+        row = watch.row
+        subscription = row.subscription
+        body = self._body(watch, owed, now)
+        draft = subscription.notify(xml.MEDIA_TYPE, body, now)
+        dialog = subscription.dialog
+        self._send(draft, way_to(dialog.next_hop, dialog.flow), watch)
+        if body:
+            row.version += 1
+        self._progress(watch)
+
+    def _body(self, watch: Watch, owed: Owed, now: float) -> bytes:
+        row = watch.row
+        bindings = owed.bindings
+        bound = [
+            binding
+            for binding in self._store.bindings(row.aor, now, self._table)
+            if not _hidden(binding, row.peer)
+        ]
+        if owed.full:
+            bindings = bound
+        if row.profile is Profile.LEGACY:
+            return self._legacy_body(watch, bindings, bool(bound), owed.full, now)
+        state = (
+            RegistrationState.ACTIVE
+            if bound
+            else RegistrationState.INIT
+            if owed.full
+            else RegistrationState.TERMINATED
+        )
+        contacts = [self._element(row, binding, now) for binding in bindings]
+        registration = xml.registration_element(
+            row.aor, registration_id(row.aor), state, contacts
+        )
+        return xml.reginfo_body(row.version, owed.full, [registration])
+
+    def _legacy_body(
+        self, watch: Watch, bindings: list[Binding], bound: bool, full: bool, now: float
+    ) -> bytes:
+        """
+        A document that Kamailio and OpenSIPS read right (see reg/legacy.py).
+
+        What does not fit into a datagram is put back, for the next document.
+        """
+        if not bindings:
+            return b""  # "init" is an error to them
+        row = watch.row
+        state = RegistrationState.ACTIVE if bound else RegistrationState.TERMINATED
+        elements: list[bytes] = []
+        size = 0
+        for at, binding in enumerate(bindings):
+            element = self._element(row, binding, now)
+            size += len(element)
+            if elements and size > MAX_DOCUMENT - _AROUND:
+                watch.put_back(bindings[at:])
+                break
+            elements.append(element)
+        registration = xml.registration_element(
+            row.aor, registration_id(row.aor), state, elements
+        )
+        return xml.reginfo_body(row.version, full, [registration])
+
+    def _element(self, row: WatchRow, binding: Binding, now: float) -> bytes:
+        """One contact; most of its XML is shared by all who watch."""
+        with_claim = row.peer is not None and row.profile is Profile.STANDARD
+        key = (row.aor, binding.key, row.profile, with_claim)
+        rendered = self._cache.get(key)
+        if rendered is None or rendered.binding is not binding:
+            if len(self._cache) >= CACHED_CONTACTS:
+                self._cache.clear()
+            contact = contact_of(binding, row.aor, with_claim)
+            if row.profile is Profile.LEGACY:
+                contact = legacy.adapt(contact)
+            rendered = _Rendered(binding, xml.contact_parts(contact))
+            self._cache[key] = rendered
+        if not binding.active:
+            gone = 0 if row.profile is Profile.LEGACY else None
+            return xml.contact_element(rendered.parts, gone, None)
+        registered = max(0, int(now - binding.registered_at))
+        return xml.contact_element(rendered.parts, binding.expires(now), registered)
+
+    def _end(self, watch: Watch, why: str) -> None:
+        row = watch.row
+        who = row.peer or row.subscription.dialog.remote
+        self._journal.after(
+            logger.info, "= %s no longer watches %s: %s", who, row.aor, why
+        )
+        self._remove(watch)
+        self._journal.write(KIND, row.id, None, self._add, watch, urgent=False)
+        self._journal.write(PROGRESS, row.id, None, _nothing, urgent=False)
+
+    def _save(self, watch: Watch, undo: Callable[..., None], *arguments: Any) -> None:
+        self._journal.write(KIND, watch.row.id, watch.row, undo, *arguments)
+
+    def _progress(self, watch: Watch, *, urgent: bool = True) -> None:
+        row = watch.row
+        row.settled = watch.settled
+        value = (row.version, row.subscription.dialog.local_cseq, row.settled)
+        self._journal.write(PROGRESS, row.id, value, _nothing, urgent=urgent)
+
+    def _add(self, watch: Watch) -> None:
+        self._by_id[watch.row.id] = watch
+        self._by_aor.setdefault(watch.row.aor, {})[watch.row.id] = watch
+
+    def _remove(self, watch: Watch) -> None:
+        watch.timer_at = None
+        self._by_id.pop(watch.row.id, None)
+        watches = self._by_aor.get(watch.row.aor, {})
+        watches.pop(watch.row.id, None)
+        if not watches:
+            self._by_aor.pop(watch.row.aor, None)
+
+
+class _Rendered(msgspec.Struct, gc=False):
+    binding: Binding
+    parts: tuple[bytes, bytes]
+
+
+_AROUND = 300
+"""Octets of a document around its contacts, generously."""
+
+
+def contact_of(binding: Binding, aor: str, with_claim: bool) -> Contact:
+    """
+    A binding as a document lists it, without what changes with time.
+
+    Args:
+        with_claim: for a server of our kind, which wants to know whose it is, and
+            since when. Nobody else is told.
+    """
+    return Contact(
+        id=contact_id(aor, binding.key),
+        uri=binding.contact,
+        event=binding.event,
+        q=binding.q,
+        callid=binding.call_id,
+        cseq=binding.cseq,
+        display_name=binding.display_name or None,
+        params=binding.params,
+        retry_after=binding.retry_after,
+        claim=Claim(
+            owner=binding.owner,
+            stamp=binding.stamp,
+            path=binding.path,
+            received=binding.received,
+            user_agent=binding.user_agent,
+        )
+        if with_claim
+        else None,
+    )
+
+
+def _hidden(binding: Binding, peer: str | None) -> bool:
+    """Whether a peer is not told: what it owns, and what we have from it."""
+    if peer is None:
+        return False
+    source = binding.source
+    return binding.owner == peer or (
+        source is not None and source.partition("/")[0] == peer
+    )
+
+
+def _retry_after(response: Response) -> float:
+    value = response.header("Retry-After")
+    digits = (value or "").partition(";")[0].partition("(")[0].strip()
+    if digits.isdecimal() and digits.isascii() and len(digits) < 7:
+        return max(1.0, float(digits))
+    return RETRY_AFTER
+
+
+def _id(call_id: str, tag: str) -> str:
+    return f"{call_id}\0{tag}"
+
+
+def _put_reason_back(subscription: Subscription, reason: str | None) -> None:
+    subscription.reason = reason
+
+
+def _put_expiry_back(subscription: Subscription, expires_at: float) -> None:
+    subscription.expires_at = expires_at
+
+
+def _put_dialog_back(subscription: Subscription, dialog: Dialog) -> None:
+    subscription.dialog = dialog
+
+
+def _nothing() -> None:
+    """What is undone with the entry before it."""

@@ -1,0 +1,359 @@
+"""The registrar (RFC 3261 §10.3): what a REGISTER comes to."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from ..location.binding import Binding
+from ..location.merge import Survivors
+from ..reg.document import ContactEvent, shortest_q
+from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.headers import NameAddr, cached_name_addr, delta_seconds, quote
+from ..sip.message import Headers, Request, Response
+from ..sip.transaction import Address
+from ..sip.uri import Uri
+
+EXTENSIONS = frozenset({"path"})
+"""What a REGISTER may require of us (§8.2.2.3)."""
+
+REGISTERED, REFRESHED = ContactEvent.REGISTERED, ContactEvent.REFRESHED
+UNREGISTERED = ContactEvent.UNREGISTERED
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """The registrar's own choices."""
+
+    min_expires: int = 60
+    default_expires: int = 3600
+    max_expires: int = 86_400
+    "Seconds."
+
+    max_contacts: int = 0
+    "How many contacts an address-of-record may have; 0 for any number."
+
+
+class Decision(NamedTuple):
+    """What a REGISTER comes to, and nothing done about it yet."""
+
+    response: Response
+    claims: tuple[Binding, ...]
+
+
+def decide(
+    request: Request,
+    rows: Mapping[str, Survivors],
+    *,
+    policy: Policy,
+    server_id: str,
+    stamp: int,
+    source: Address,
+    now: float,
+    date: str = "",
+) -> Decision:
+    """
+    Decide a REGISTER, and do nothing about it.
+
+    Args:
+        request: an authorised REGISTER for an address-of-record of ours.
+        rows: all that is claimed of its contacts, by their keys.
+        server_id: who will own what it binds.
+        stamp: later than that of any claim known.
+        source: where the request came from.
+        now: seconds on the clock that ``Binding.expires_at`` uses.
+        date: for the response's Date header (§10.3 step 8).
+
+    Raises:
+        Refusal: 420 for an extension, 423 for too short an interval, 500 for a CSeq
+            out of order, 503 for too many contacts.
+        RemoteProtocolError: a Contact that makes no sense.
+    """
+    _check_extensions(request)
+    values = request.values("Contact")
+    branch = _branch(request)
+    if values and not _came_before(request, rows, branch):
+        if "*" in values:
+            claims = _remove_all(request, values, rows, server_id, stamp, branch, now)
+        else:
+            claims = _bind(
+                request, values, rows, policy, server_id, stamp, source, branch, now
+            )
+    else:
+        claims = ()
+    headers: Headers = {"Contact": _listed(rows, claims, now)}
+    if not headers["Contact"]:
+        del headers["Contact"]
+    path = request.headers.get("Path")
+    if path and "path" in _options(request):
+        headers["Path"] = path  # RFC 3327 §5.3
+    if date:
+        headers["Date"] = [date]
+    return Decision(Response(200, "OK", headers), claims)
+
+
+def expires_of(contact: NameAddr, request: Request, policy: Policy) -> int:
+    """
+    For how long ``contact`` is to be bound, in seconds; 0 to unbind it.
+
+    The contact's own ``expires`` comes first, then the request's Expires, then
+    the policy (§10.3 step 7). A malformed one counts as 3600 (§20.10).
+
+    Raises:
+        Refusal: 423, for less than ``policy.min_expires``.
+    """
+    if "expires" in contact.params:
+        own = delta_seconds(contact.params["expires"])
+        expires = 3600 if own is None else own
+    elif "Expires" in request.headers:
+        common = request.expires
+        expires = 3600 if common is None else common
+    else:
+        expires = policy.default_expires
+    # Only an interval of less than an hour may be refused (ibid.).
+    if 0 < expires < min(policy.min_expires, 3600):
+        minimum = str(policy.min_expires)
+        raise Refusal(423, "Interval Too Brief", headers=[("Min-Expires", minimum)])
+    return min(expires, policy.max_expires)
+
+
+def _check_extensions(request: Request) -> None:
+    required = request.headers.get("Require")
+    if required is None:
+        return
+    unknown = [o for o in request.values("Require") if o.lower() not in EXTENSIONS]
+    if unknown:
+        unsupported = [("Unsupported", ", ".join(unknown))]
+        raise Refusal(420, "Bad Extension", headers=unsupported)
+
+
+def _options(request: Request) -> set[str]:
+    return {option.lower() for option in request.values("Supported")}
+
+
+def _branch(request: Request) -> int:
+    """What a row keeps of the topmost Via branch: enough to know it again by."""
+    branch = request.via.branch
+    return zlib.crc32(branch.encode("utf-8", "surrogateescape")) if branch else 0
+
+
+def _came_before(request: Request, rows: Mapping[str, Survivors], branch: int) -> bool:
+    """
+    Whether this very request has been served already (3261-29).
+
+    Its transaction would know; but that is gone after a restart, when the phone that
+    got no answer sends it again.
+    """
+    if not branch:
+        return False
+    call_id, number = request.call_id, request.cseq.number
+    return any(
+        claim.branch == branch and claim.cseq == number and claim.call_id == call_id
+        for claims in rows.values()
+        for claim in claims
+    )
+
+
+def _bind(
+    request: Request,
+    values: list[str],
+    rows: Mapping[str, Survivors],
+    policy: Policy,
+    server_id: str,
+    stamp: int,
+    source: Address,
+    branch: int,
+    now: float,
+) -> tuple[Binding, ...]:
+    """Claims for the contacts that a REGISTER lists (§10.3 step 7)."""
+    call_id, number = request.call_id, request.cseq.number
+    path = tuple(request.values("Path")) if "Path" in request.headers else ()
+    user_agent = request.header("User-Agent") or ""
+    claims: dict[str, Binding] = {}
+    for value in values:
+        contact = cached_name_addr(value)
+        uri = contact.parsed
+        expires = expires_of(contact, request, policy)
+        key, survivors = _find(uri, rows, claims)
+        _check_order(survivors, call_id, number)
+        bound = _bound(survivors, now)
+        if bound is None and not expires:
+            continue  # unbinding what is not bound
+        if expires:
+            event = REGISTERED if bound is None else REFRESHED
+            expires_at = now + expires
+        else:
+            event = UNREGISTERED
+            # Until then copies of what it was may turn up.
+            assert bound is not None
+            expires_at = bound.expires_at
+        claims[key] = Binding(
+            contact=contact.uri,
+            key=key,
+            call_id=call_id,
+            cseq=number,
+            event=event,
+            expires_at=expires_at,
+            registered_at=now if bound is None else bound.registered_at,
+            owner=server_id,
+            stamp=stamp,
+            q=_q(contact),
+            params=_params(contact),
+            display_name=contact.display_name,
+            path=path,
+            received="" if path else _received(uri, request, source),
+            user_agent=user_agent,
+            branch=branch,
+        )
+    if policy.max_contacts:
+        _check_number(rows, claims, policy.max_contacts, server_id, now)
+    return tuple(claims.values())
+
+
+def _remove_all(
+    request: Request,
+    values: list[str],
+    rows: Mapping[str, Survivors],
+    server_id: str,
+    stamp: int,
+    branch: int,
+    now: float,
+) -> tuple[Binding, ...]:
+    """Claims that nothing is bound any more: ``Contact: *`` (§10.3 step 6)."""
+    if len(values) > 1 or request.expires != 0:
+        raise RemoteProtocolError("Contact: * with another contact, or not to expire")
+    call_id, number = request.call_id, request.cseq.number
+    claims = []
+    for survivors in rows.values():
+        bound = _bound(survivors, now)
+        if bound is None:
+            continue
+        _check_order(survivors, call_id, number)
+        claims.append(
+            msgspec.structs.replace(
+                bound,
+                call_id=call_id,
+                cseq=number,
+                event=UNREGISTERED,
+                owner=server_id,
+                stamp=stamp,
+                source=None,
+                branch=branch,
+            )
+        )
+    return tuple(claims)
+
+
+def _find(
+    uri: Uri, rows: Mapping[str, Survivors], claims: Mapping[str, Binding]
+) -> tuple[str, Survivors]:
+    """The key under which a contact is kept, and what is claimed of it."""
+    key = uri.key
+    survivors = rows.get(key)
+    if survivors is not None:
+        return key, survivors
+    # §19.1.4 calls URIs equal that are spelled differently, and no key can tell.
+    for other, known in rows.items():
+        if uri.matches(Uri.parse(known[0].contact)):
+            return other, known
+    for other, claim in claims.items():
+        if uri.matches(Uri.parse(claim.contact)):
+            return other, ()
+    return key, ()
+
+
+def _check_order(survivors: Survivors, call_id: str, number: int) -> None:
+    """
+    Within one Call-ID the CSeq must have grown, or the request fails whole.
+
+    Also where the contact is gone: the copy of a REGISTER that the network held back
+    must not bring back what its successor has removed.
+    """
+    for claim in survivors:
+        if claim.call_id == call_id and number <= claim.cseq:
+            raise Refusal(500, "CSeq Out Of Order")
+
+
+def _bound(survivors: Survivors, now: float) -> Binding | None:
+    if survivors:
+        holds = survivors[0]
+        if holds.active and holds.expires_at > now:
+            return holds
+    return None
+
+
+def _check_number(
+    rows: Mapping[str, Survivors],
+    claims: Mapping[str, Binding],
+    most: int,
+    server_id: str,
+    now: float,
+) -> None:
+    after = {
+        key
+        for key, survivors in rows.items()
+        if (bound := _bound(survivors, now)) is not None and bound.owner == server_id
+    }
+    new = {key for key, claim in claims.items() if claim.active} - after
+    gone = {key for key, claim in claims.items() if not claim.active}
+    # A limit that was lowered since must not keep anybody from refreshing.
+    if new and len(after - gone) + len(new) > most:
+        raise Refusal(503, "Too Many Registered Contacts")
+
+
+def _q(contact: NameAddr) -> str | None:
+    value = contact.params.get("q")
+    if not value:
+        return None
+    try:
+        return shortest_q(value)
+    except ValueError as exc:
+        raise RemoteProtocolError(f"malformed q: {value!r}") from exc
+
+
+def _params(contact: NameAddr) -> tuple[tuple[str, str | None], ...]:
+    if not contact.params:
+        return ()
+    return tuple(
+        (name, value)
+        for name, value in contact.params.items()
+        if name != "expires" and name != "q"
+    )
+
+
+def _received(uri: Uri, request: Request, source: Address) -> str:
+    """Where the REGISTER came from, if that is not where its Contact says."""
+    if (uri.host, uri.port or 5060) == source:
+        return ""
+    transport = request.via.transport.lower()
+    suffix = "" if transport == "udp" else f";transport={transport}"
+    return f"sip:{source[0]}:{source[1]}{suffix}"
+
+
+def _listed(
+    rows: Mapping[str, Survivors], claims: tuple[Binding, ...], now: float
+) -> list[str]:
+    """Contact values for all that is bound, once ``claims`` hold (§10.3 step 8)."""
+    new = {claim.key: claim for claim in claims}
+    bound = [
+        holds
+        for key, survivors in rows.items()
+        if (holds := new.pop(key, None) or survivors[0]).active
+        and holds.expires_at > now
+    ]
+    bound += [claim for claim in new.values() if claim.active]
+    return [contact_value(binding, now) for binding in bound]
+
+
+def contact_value(binding: Binding, now: float) -> str:
+    """A binding as a Contact header has it."""
+    text = f"<{binding.contact}>;expires={binding.expires(now)}"
+    if binding.display_name:
+        text = f"{quote(binding.display_name)} {text}"
+    if binding.q is not None:
+        text += f";q={binding.q}"
+    for name, value in binding.params:
+        text += f";{name}" if value is None else f";{name}={value}"
+    return text

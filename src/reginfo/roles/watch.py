@@ -1,0 +1,176 @@
+"""One watcher of one address-of-record, and what it has yet to be told."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ..events.notify import Subscription
+from ..location.binding import Binding
+from ..reg.document import ContactEvent
+from ..reg.legacy import Profile
+
+REGISTERED, REFRESHED = ContactEvent.REGISTERED, ContactEvent.REFRESHED
+
+
+class WatchRow(msgspec.Struct, gc=False, kw_only=True):
+    """What of a watch is kept on disk."""
+
+    id: str
+    "Names it in the journal: Call-ID and local tag of its dialog."
+
+    aor: str
+    subscription: Subscription
+    version: int = 0
+    "Of the next document: 0 in the first, one more in each (RFC 3680 §5.1)."
+
+    min_interval: float
+    "Least time between two NOTIFY about one registration, in seconds (§4.10)."
+
+    profile: Profile = Profile.STANDARD
+
+    peer: str | None = None
+    "Which configured peer watches; never told what it owns, or what it told us."
+
+    settled: bool = True
+    "Whether the watcher has confirmed all that there was to tell."
+
+
+class Owed(NamedTuple):
+    """What a watcher is to be told now."""
+
+    full: bool
+    bindings: list[Binding]
+    "Those that have changed, in the order in which they did; none if `full`."
+
+
+class Watch:
+    """
+    When a watcher is told, and of what.
+
+    Changes that come before a NOTIFY is answered, or within
+    :attr:`WatchRow.min_interval` of one, wait and leave together: of each contact the
+    newest state, so that none is lost and none is told twice (RFC 3680 §4.10).
+
+    Drive it by :meth:`tell`, :meth:`owe_full`, :meth:`answered` and :meth:`refused`;
+    :meth:`take` says what may be sent now.
+    """
+
+    __slots__ = (
+        "_full_due", "_held_until", "_pending", "_quiet_until", "_unanswered", "row",
+        "scheduled_at", "timer_at",
+    )  # fmt: skip
+
+    def __init__(self, row: WatchRow) -> None:
+        self.row = row
+        self.timer_at: float | None = row.subscription.expires_at
+        self.scheduled_at: float | None = None
+        self._pending: dict[str, Binding] = {}
+        self._full_due = False
+        self._quiet_until = 0.0
+        self._held_until = 0.0
+        self._unanswered = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last NOTIFY has been, or is being, sent."""
+        return self.row.subscription.reason is not None
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is under way, or waits."""
+        return not (self._unanswered or self._pending or self._full_due)
+
+    @property
+    def stalled(self) -> bool:
+        """Whether something waits that nothing under way will set free."""
+        return not self._unanswered and (self._full_due or bool(self._pending))
+
+    def tell(self, binding: Binding) -> None:
+        """Owe the watcher a change of one contact."""
+        known = self._pending.pop(binding.key, None)
+        if (
+            known is not None
+            and known.event is REGISTERED
+            and binding.event is REFRESHED
+        ):
+            # It has not heard of the contact yet: to it, this is the beginning.
+            binding = msgspec.structs.replace(binding, event=REGISTERED)
+        self._pending[binding.key] = binding
+
+    def owe_full(self) -> None:
+        """Owe the watcher the full state, as after each SUBSCRIBE: without delay."""
+        self._full_due = True
+
+    def take(self, now: float) -> Owed | None:
+        """
+        What is to be sent now, and is from now on under way; None if nothing.
+
+        Whatever waits is due at :attr:`timer_at`, or when :meth:`answered` is called.
+        """
+        self.timer_at = None if self.ended else self.row.subscription.expires_at
+        if self._unanswered or not (self._full_due or self._pending):
+            return None
+        may_at = self._held_until if self._full_due else self._quiet_until
+        if now < may_at:
+            if self.timer_at is None or may_at < self.timer_at:
+                self.timer_at = may_at
+            return None
+        owed = Owed(self._full_due, [] if self._full_due else self._ordered())
+        self._pending = {}
+        self._full_due = False
+        self._unanswered = True
+        self._quiet_until = now + self.row.min_interval
+        return owed
+
+    def put_back(self, bindings: list[Binding]) -> None:
+        """Owe these still: they did not fit into the document."""
+        self._pending = {b.key: b for b in bindings} | self._pending
+
+    def answered(self) -> None:
+        """The NOTIFY under way has got a good answer."""
+        self._unanswered = False
+
+    def refused(self, retry_at: float) -> None:
+        """It has got a bad one: owe the full state, but not before ``retry_at``."""
+        self._unanswered = False
+        self._full_due = True
+        self._held_until = retry_at
+
+    def timer_due(self, now: float) -> None:
+        # What is due, :meth:`take` says.
+        self.timer_at = None
+
+    def snapshot(self) -> tuple[Any, ...]:
+        """All that :meth:`take` changes, for :meth:`restore`."""
+        row = self.row
+        return (
+            row.version,
+            row.subscription.dialog.local_cseq,
+            dict(self._pending),
+            self._full_due,
+            self._unanswered,
+            self._quiet_until,
+            row.settled,
+        )
+
+    def restore(self, *snapshot: Any) -> None:
+        """Be as at :meth:`snapshot`: what was sent since never went out."""
+        row = self.row
+        (
+            row.version,
+            row.subscription.dialog.local_cseq,
+            self._pending,
+            self._full_due,
+            self._unanswered,
+            self._quiet_until,
+            row.settled,
+        ) = snapshot
+
+    def _ordered(self) -> list[Binding]:
+        """What has gone before what is there, each in the order of events."""
+        pending = list(self._pending.values())
+        if len(pending) == 1:
+            return pending
+        return sorted(pending, key=lambda binding: binding.active)
