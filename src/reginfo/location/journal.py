@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -42,6 +42,15 @@ class Batch(msgspec.Struct, gc=False):
         """Let the world know, now that this is durable."""
         for function, arguments in self.after:
             function(*arguments)
+
+
+class Mark(NamedTuple):
+    """How much of a batch there was."""
+
+    entries: int
+    undo: int
+    after: int
+    urgent: bool
 
 
 class Journal:
@@ -89,6 +98,21 @@ class Journal:
         Nothing may be seen of what could still be taken back.
         """
         self._batch.after.append((function, arguments))
+
+    def mark(self) -> Mark:
+        """A point to :meth:`roll_back` to: before a request, say, that may fail."""
+        batch = self._batch
+        return Mark(len(batch.entries), len(batch.undo), len(batch.after), batch.urgent)
+
+    def roll_back(self, mark: Mark) -> None:
+        """Take back all that came after ``mark``, newest first."""
+        batch = self._batch
+        for function, arguments in reversed(batch.undo[mark.undo :]):
+            function(*arguments)
+        del batch.entries[mark.entries :]
+        del batch.undo[mark.undo :]
+        del batch.after[mark.after :]
+        batch.urgent = mark.urgent
 
     def close(self) -> Batch:
         """What has been collected since the last call."""

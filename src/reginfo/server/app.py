@@ -16,7 +16,7 @@ from ..events.notify import Policy as SubscriptionPolicy
 from ..events.subscribe import Wanted
 from ..location import store as location
 from ..location.binding import Binding, BindingChange
-from ..location.journal import Journal
+from ..location.journal import Journal, Mark
 from ..location.sqlite import SqliteJournal
 from ..location.store import LocationStore
 from ..reg import xml
@@ -38,12 +38,13 @@ from ..sip.message import Request, Response, request_uri
 from ..sip.transaction import Address, Flow
 from ..sip.uri import Uri
 from . import config as settings
+from .address import SocketAddress
 from .clock import Clock
 from .commit import Writer
 from .config import Config
 from .ids import Ids
 from .rim import Rim
-from .transport import Trace
+from .transport import Trace, UdpSocket
 
 logger = logging.getLogger("reginfo.server")
 
@@ -71,7 +72,7 @@ class App:
         self._trace = trace
         self._clock = Clock()
         self._ids = Ids()
-        self._journal = Journal()
+        self.journal = Journal()
         self._database: SqliteJournal | None = None
         self._date = (0, "")
         self._peer_addresses: dict[Address, settings.Peer] = {}
@@ -83,13 +84,14 @@ class App:
             max_contacts=config.registrar.max_contacts,
         )
         self._table = config.pua_reginfo.ul_domain
-        self.store = LocationStore(config.server.id, self._journal)
+        self.store = LocationStore(config.server.id, self.journal)
+        self.store.listener = self._changed
         self.endpoint = Endpoint(
             new_id=self._ids, methods=METHODS, headers={"Server": PRODUCT}
         )
         self.notifier = Notifier(
             self.store,
-            self._journal,
+            self.journal,
             send=self._send,
             policy=SubscriptionPolicy(
                 min_expires=config.presence_reginfo.min_expires,
@@ -102,7 +104,7 @@ class App:
         )
         self.subscriber = Subscriber(
             self.store,
-            self._journal,
+            self.journal,
             server_id=config.server.id,
             send=self._send,
             new_id=self._ids,
@@ -138,17 +140,12 @@ class App:
             self._rim = Rim(
                 self.endpoint,
                 self,
-                self._journal,
+                self.journal,
                 self._clock,
                 writer=writer,
-                trace=self._trace,
             )
             for address in config.server.listen:
-                try:
-                    local = self._rim.listen(address.host, address.port)
-                except OSError as exc:
-                    raise StartError(f"udp:{address}: {exc.strerror}") from exc
-                self._own_hosts.add(local.host)
+                self._listen(address)
             await self._know_peers()
         except BaseException as exc:
             if writer is not None:
@@ -159,7 +156,6 @@ class App:
                 raise StartError(str(exc)) from exc
             raise
         now = self._clock.now()
-        self.store.listener = self._changed
         self.store.loaded(now)
         self.notifier.loaded(now)
         self._watch_peers(now)
@@ -226,22 +222,17 @@ class App:
     # What the rim drives.
 
     def handle(self, event: Event, now: float) -> None:
-        """Answer a request, or take in a response."""
-        if type(event) is RequestReceived:
+        """Answer a request, or take in a response; all of it happens, or nothing."""
+        if isinstance(event, RequestReceived):
             self.endpoint.respond(event.transaction, self._answer(event, now))
-        elif type(event) is ResponseReceived:
-            user = event.transaction.user
-            if isinstance(user, Watch):
-                self.notifier.receive_response(user, event.response, now)
-            elif isinstance(user, Mirror):
-                self.subscriber.receive_response(user, event.response, now)
-        else:
-            assert isinstance(event, RequestFailed)
-            user = event.transaction.user
-            if isinstance(user, Watch):
-                self.notifier.receive_failure(user, event.cause)
-            elif isinstance(user, Mirror):
-                self.subscriber.receive_failure(user, event.cause, now)
+            return
+        mark = self._mark()
+        try:
+            self._take_in(event, now)
+        except Exception:
+            # A bug of ours must not stop the others' service.
+            logger.exception("! %s", type(event).__name__)
+            self._roll_back(mark)
 
     @property
     def timer_at(self) -> float | None:
@@ -250,9 +241,14 @@ class App:
 
     def timer_due(self, now: float) -> None:
         """Expire, tell, refresh."""
-        self.store.timer_due(now, self._clock.wall())
-        self.notifier.timer_due(now)
-        self.subscriber.timer_due(now)
+        mark = self._mark()
+        try:
+            self.store.timer_due(now, self._clock.wall())
+            self.notifier.timer_due(now)
+            self.subscriber.timer_due(now)
+        except Exception:
+            logger.exception("%% a timer")
+            self._roll_back(mark)
 
     def undone(self, now: float) -> None:
         """What was decided last has been taken back."""
@@ -261,20 +257,42 @@ class App:
     # Requests, by method.
 
     def _answer(self, event: RequestReceived, now: float) -> Response:
-        """The one place where an error becomes a response."""
+        """The one place where an error becomes a response, and nothing has changed."""
         request = event.request
+        mark = self._mark()
         try:
             return self._handlers[request.method](event, now)
         except Refusal as refusal:
-            return Response.of(refusal.status, refusal.reason, refusal.headers)
+            response = Response.of(refusal.status, refusal.reason, refusal.headers)
         except RemoteProtocolError as exc:
             logger.debug("! %s from %s:%d: %s", request.method, *event.source, exc)
-            status = exc.status
-            return Response(status, REASONS.get(status, "Bad Request"))
+            response = Response(exc.status, REASONS.get(exc.status, "Bad Request"))
         except Exception:
             # A bug of ours must not stop the others' service.
             logger.exception("! %s from %s:%d", request.method, *event.source)
-            return Response(500, "Server Internal Error")
+            response = Response(500, "Server Internal Error")
+        self._roll_back(mark)
+        return response
+
+    def _take_in(self, event: ResponseReceived | RequestFailed, now: float) -> None:
+        """What became of a request of ours."""
+        user = event.transaction.user
+        if isinstance(event, ResponseReceived):
+            if isinstance(user, Watch):
+                self.notifier.receive_response(user, event.response, now)
+            elif isinstance(user, Mirror):
+                self.subscriber.receive_response(user, event.response, now)
+        elif isinstance(user, Watch):
+            self.notifier.receive_failure(user, event.cause)
+        elif isinstance(user, Mirror):
+            self.subscriber.receive_failure(user, event.cause, now)
+
+    def _mark(self) -> tuple[Mark, int]:
+        return self.journal.mark(), self.endpoint.mark()
+
+    def _roll_back(self, mark: tuple[Mark, int]) -> None:
+        self.journal.roll_back(mark[0])
+        self.endpoint.roll_back(mark[1])
 
     def _register(self, event: RequestReceived, now: float) -> Response:
         request = event.request
@@ -333,7 +351,7 @@ class App:
         self.notifier.tell(change, now)
         event = change.binding.event
         if event is not ContactEvent.REFRESHED:
-            self._journal.after(
+            self.journal.after(
                 logger.info,
                 "= %s %s %s",
                 change.aor,
@@ -390,6 +408,20 @@ class App:
                     self.subscriber.load(key, value, shift)
                 else:
                     self.notifier.load(kind, key, value, shift)
+
+    def _listen(self, address: SocketAddress) -> None:
+        try:
+            transport = UdpSocket(
+                (address.host, address.port),
+                receive=self._rim.receive,
+                settle=self._rim.settle,
+                failed=self.endpoint.transport_failed,
+                trace=self._trace,
+            )
+        except OSError as exc:
+            raise StartError(f"udp:{address}: {exc.strerror}") from exc
+        self._rim.add(transport)
+        self._own_hosts.add(transport.local.host)
 
     async def _know_peers(self) -> None:
         """Find out where our peers are, by what the configuration says of them."""

@@ -7,17 +7,15 @@ import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
 
 from ..location.journal import Entry
 from ..location.sqlite import SqliteJournal
+from .rim import Done
 
 logger = logging.getLogger("reginfo.store")
 
 FOLD_AT = 200_000
 """Entries in the journal at which it is folded: what a start replays in a second."""
-
-Done = Callable[[Exception | None], None]
 
 
 class Writer:

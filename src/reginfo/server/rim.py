@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Protocol
 
-from ..location.journal import Batch, Journal
+from ..location.journal import Batch, Entry, Journal
 from ..sip.endpoint import Endpoint, Event
 from ..sip.message import Response
 from ..sip.transaction import Datagram, Flow, Local
 from .clock import Clock
-from .commit import Writer
-from .transport import Trace, UdpSocket
 
 logger = logging.getLogger("reginfo.rim")
 
@@ -45,6 +44,34 @@ class Application(Protocol):
     def timer_at(self) -> float | None: ...
 
 
+class Transport(Protocol):
+    """Carries datagrams; see :class:`reginfo.server.transport.UdpSocket`."""
+
+    local: Local
+
+    def start(self) -> None:
+        """Begin to call :meth:`Rim.receive` and :meth:`Rim.settle`."""
+
+    def stop(self) -> None:
+        """Receive no more; what is to be sent still can be."""
+
+    def send(self, datagram: Datagram) -> None: ...
+    def close(self) -> None: ...
+
+
+Done = Callable[[Exception | None], None]
+
+
+class Writer(Protocol):
+    """Makes entries durable; see :class:`reginfo.server.commit.Writer`."""
+
+    def commit(
+        self, entries: list[Entry], *, boot: float, wall: float, done: Done
+    ) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class _Open:
     """A batch and what depends on it: datagrams, and those who want to know."""
 
@@ -56,7 +83,7 @@ class _Open:
 
 class Rim:
     """
-    Joins an endpoint and an application to sockets, the disk and the clock.
+    Joins an endpoint and an application to transports, the disk and the clock.
 
     Args:
         writer: commits; None keeps nothing, and sends at once.
@@ -70,16 +97,14 @@ class Rim:
         clock: Clock,
         *,
         writer: Writer | None,
-        trace: Trace | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._application = application
         self._journal = journal
         self._clock = clock
         self._writer = writer
-        self._trace = trace
         self._loop = asyncio.get_running_loop()
-        self._sockets: dict[Local, UdpSocket] = {}
+        self._transports: dict[Local, Transport] = {}
         self._open = _Open()
         self._committing: _Open | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -95,34 +120,25 @@ class Rim:
     @property
     def locals(self) -> list[Local]:
         """Where we listen, in the order of the configuration."""
-        return list(self._sockets)
+        return list(self._transports)
 
-    def listen(self, host: str, port: int) -> Local:
-        """
-        Bind a socket; :meth:`start` begins to receive.
-
-        Raises:
-            OSError: the address cannot be had.
-        """
-        udp = UdpSocket(
-            (host, port),
-            receive=self._receive,
-            settle=self.settle,
-            failed=self._endpoint.transport_failed,
-            trace=self._trace,
-        )
-        self._sockets[udp.local] = udp
-        return udp.local
+    def add(self, transport: Transport) -> None:
+        """Send by ``transport`` what is to go out from its address."""
+        self._transports[transport.local] = transport
 
     def start(self) -> None:
-        for udp in self._sockets.values():
-            udp.start()
+        for transport in self._transports.values():
+            transport.start()
         self.settle()
+
+    def receive(self, data: bytes, flow: Flow) -> None:
+        """Take in a datagram; :meth:`settle` follows, when no more are waiting."""
+        self._endpoint.receive_datagram(data, flow, self._clock.now())
 
     async def stop(self) -> None:
         """Take in no more, commit what was decided, send it, and close."""
-        for udp in self._sockets.values():
-            udp.stop()
+        for transport in self._transports.values():
+            transport.stop()
         if self._timer is not None:
             self._timer.cancel()
         self.settle()
@@ -133,8 +149,8 @@ class Rim:
             self._timer.cancel()
         if self._writer is not None:
             self._writer.stop()
-        for udp in self._sockets.values():
-            udp.close()
+        for transport in self._transports.values():
+            transport.close()
 
     async def committed(self) -> bool:
         """
@@ -206,9 +222,9 @@ class Rim:
     def _send(self, done: _Open) -> None:
         outbox, done.outbox = done.outbox, []
         if outbox:
-            sockets = self._sockets
+            transports = self._transports
             for datagram in outbox:
-                sockets[datagram.flow.local].send(datagram)
+                transports[datagram.flow.local].send(datagram)
             self._endpoint.sent(outbox, self._clock.now())
         done.batch.announce()
         done.batch.after.clear()
@@ -238,9 +254,6 @@ class Rim:
         self._open.batch.add(self._journal.close())
         self._open.batch.urgent = False
         self._send(self._open)
-
-    def _receive(self, data: bytes, flow: Flow) -> None:
-        self._endpoint.receive_datagram(data, flow, self._clock.now())
 
     def _set_timer(self, now: float) -> None:
         at = min(

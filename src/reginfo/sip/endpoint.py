@@ -135,6 +135,21 @@ class Endpoint:
         self._clients[branch] = transaction
         return transaction
 
+    def mark(self) -> int:
+        """A point to :meth:`roll_back` to."""
+        return len(self._outbox)
+
+    def roll_back(self, mark: int) -> None:
+        """Forget the requests of ours that were made since ``mark``, all unsent."""
+        kept = []
+        for datagram in self._outbox[mark:]:
+            if type(datagram.transaction) is ClientTransaction:
+                self._clients.pop(datagram.transaction.branch, None)
+                datagram.transaction.state = TERMINATED
+            else:
+                kept.append(datagram)
+        self._outbox[mark:] = kept
+
     def datagrams_to_send(self) -> list[Datagram]:
         """
         What is to go out, responses before requests.

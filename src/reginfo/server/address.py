@@ -1,0 +1,60 @@
+"""Where a server listens: a host and port, or a Unix socket."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+from msgspec import Struct
+
+
+class SocketAddress(Struct, frozen=True):
+    """An IPv4 address and a port; port 0 is any free one."""
+
+    host: str
+    port: int
+
+    @staticmethod
+    def parse(text: str) -> SocketAddress:
+        """
+        Read ``HOST:PORT``.
+
+        Raises:
+            ValueError: it is not that, or no IPv4 address.
+        """
+        host, colon, port = text.rpartition(":")
+        if not colon or not port.isdecimal() or int(port) > 65_535:
+            raise ValueError(f"{text!r} is not HOST:PORT")
+        try:
+            return SocketAddress(str(ipaddress.IPv4Address(host)), int(port))
+        except ValueError as exc:
+            raise ValueError(f"{host!r} is no IPv4 address") from exc
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class UnixPath(Struct, frozen=True):
+    """A Unix socket, by its path."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+AdminAddress = SocketAddress | UnixPath
+
+
+def parse_admin(text: str) -> AdminAddress:
+    """
+    Read where the administrator's API is: ``HOST:PORT`` or ``unix:PATH``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if text.startswith("unix:"):
+        if text == "unix:":
+            raise ValueError("unix: needs a path")
+        return UnixPath(Path(text.removeprefix("unix:")))
+    return SocketAddress.parse(text.removeprefix("http://").rstrip("/"))

@@ -1,0 +1,307 @@
+"""What the operator asks for: ``reginfo.toml``, read, and checked as a whole."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Struct, field
+
+from ..sip.errors import ReginfoError
+from .address import AdminAddress, SocketAddress, UnixPath
+from .lines import Lines, syntax_error
+from .toml import Reading, written
+from .values import (
+    admin_address,
+    flag,
+    host_name,
+    not_yet,
+    one_of,
+    seconds,
+    several,
+    sip_uri,
+    source_address,
+    store_path,
+    token,
+    udp_address,
+    whole,
+)
+
+
+class ConfigError(ReginfoError):
+    """
+    What is wrong with a configuration, all of it.
+
+    As text it has one line for each error: ``FILE:LINE: KEY: what is wrong``.
+    """
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = tuple(errors)
+
+
+# The sections, one class each. A field's annotation says how its key is read.
+
+
+class Server(Struct, frozen=True, kw_only=True):
+    """``[server]``: who we are, and where we listen."""
+
+    id: Annotated[str, token]
+    "Our name among our peers; it travels with each binding registered here."
+
+    listen: Annotated[tuple[SocketAddress, ...], several(udp_address, at_least=1)] = (
+        SocketAddress("127.0.0.1", 5060),
+    )
+    "Where SIP over UDP is spoken. Port 0 is any free port."
+
+    domains: Annotated[tuple[str, ...], several(host_name, at_least=1)]
+    "The domains that we are the registrar of, in lower case."
+
+    admin: Annotated[AdminAddress | None, admin_address] = None
+    "Where the administrator's API listens; None for no API."
+
+
+class Store(Struct, frozen=True, kw_only=True):
+    """``[store]``: where bindings are kept."""
+
+    path: Annotated[Path | None, store_path] = field(
+        default=Path("reginfo.db"), name="url"
+    )
+    "The SQLite file; None keeps all in memory, and loses it at the end."
+
+    synchronous: Annotated[str, one_of("full", "normal")] = "full"
+    "SQLite's own setting: with ``normal`` a power failure may lose the last second."
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """For how long something is granted, in seconds."""
+
+    min_expires: Annotated[int, whole(0)] = 60
+    max_expires: Annotated[int, whole(1)] = 86_400
+    default_expires: Annotated[int, whole(1)] = 3_600
+
+
+class Registrar(Limits, frozen=True, kw_only=True):
+    """``[registrar]``: for how long a contact may be bound, and how many."""
+
+    max_contacts: Annotated[int, whole(0)] = 0
+    "How many contacts an address-of-record may have; 0 for any number."
+
+
+class Usrloc(Struct, frozen=True, kw_only=True):
+    """``[usrloc]``: how the location service keeps what it knows."""
+
+    use_domain: Annotated[bool, flag] = True
+    "Whether alice@a.example and alice@b.example are two."
+
+
+class Notifier(Struct, frozen=True, kw_only=True):
+    """``[notifier]``: how watchers are told."""
+
+    min_interval: Annotated[float, seconds] = 5.0
+    "Between two NOTIFYs of a subscription for one registration (RFC 3680 §4.10)."
+
+
+class PresenceReginfo(Limits, frozen=True, kw_only=True):
+    """``[presence_reginfo]``: for how long watchers are served."""
+
+    default_expires: Annotated[int, whole(1)] = 3_761
+    "For a SUBSCRIBE without Expires (RFC 3680 §4.4)."
+
+    aggregate_presentities: Annotated[bool, flag] = True
+    "Taken for the sake of existing configurations; several sources always merge."
+
+
+class PuaReginfo(Struct, frozen=True, kw_only=True):
+    """``[pua_reginfo]``: the parameters of the module of that name."""
+
+    server_address: Annotated[str | None, sip_uri] = None
+    "From and Contact of the SUBSCRIBEs that we send."
+
+    default_domain: Annotated[str | None, host_name] = None
+    "The domain of an address-of-record that is kept without one."
+
+    publish_reginfo: Annotated[bool, flag] = True
+    "Whether PUBLISH is sent to other servers, which this version never does."
+
+    outbound_proxy: Annotated[
+        None, not_yet("in which every SUBSCRIBE goes to the `uri` of a [[peer]]")
+    ] = None
+    publish_to: Annotated[None, not_yet("which does not publish")] = None
+    ul_identities_key: Annotated[None, not_yet("which has no identities")] = None
+
+    ul_domain: Annotated[str, token] = "location"
+    "The location table whose registrations are told."
+
+
+class Match(Struct, frozen=True, kw_only=True):
+    """``match`` of a ``[[peer]]``: how to know its requests."""
+
+    address: Annotated[tuple[str, int | None] | None, source_address] = None
+    "Where its datagrams come from; a port of None stands for any."
+
+    from_: Annotated[str | None, sip_uri] = field(default=None, name="from")
+    "The URI in the From of its requests."
+
+
+class Peer(Struct, frozen=True, kw_only=True):
+    """``[[peer]]``: a server that we know by name."""
+
+    name: Annotated[str, token]
+
+    uri: Annotated[str | None, sip_uri] = None
+    "Where its registration events are asked for."
+
+    watch: Annotated[tuple[str, ...], several(sip_uri)] = ()
+    "The addresses-of-record that we ask it about."
+
+    profile: Annotated[str | None, one_of("standard", "legacy", "ims")] = None
+    "Which dialect it understands; None to recognise that."
+
+    min_interval: Annotated[float, seconds] = 0.0
+    "Between two NOTIFYs to it, in the place of ``notifier.min_interval``."
+
+    match: Match | None = None
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """The whole file. Every value is checked, every path absolute or from here."""
+
+    server: Server
+    store: Store = Store()
+    registrar: Registrar = Registrar()
+    usrloc: Usrloc = Usrloc()
+    notifier: Notifier = Notifier()
+    presence_reginfo: PresenceReginfo = PresenceReginfo()
+    pua_reginfo: PuaReginfo = PuaReginfo()
+    peers: tuple[Peer, ...] = field(default=(), name="peer")
+
+    @staticmethod
+    def read(path: Path) -> Config:
+        """
+        Read a file; the paths in it are relative to its directory.
+
+        Raises:
+            ConfigError: all that is wrong with it.
+        """
+        try:
+            content = path.read_text("utf-8")
+        except UnicodeDecodeError as exc:
+            raise ConfigError([f"{path}: not UTF-8: {exc.reason}"]) from exc
+        except OSError as exc:
+            raise ConfigError([f"{path}: {exc.strerror}"]) from exc
+        return Config.parse(content, str(path), path.parent)
+
+    @staticmethod
+    def parse(
+        content: str, where: str = "reginfo.toml", directory: Path = Path()
+    ) -> Config:
+        """
+        Read a file's text; ``where`` names it in errors.
+
+        Raises:
+            ConfigError: all that is wrong with it.
+        """
+        try:
+            values = tomllib.loads(content)
+        except tomllib.TOMLDecodeError as exc:
+            line, message = syntax_error(exc, content)
+            raise ConfigError([f"{where}:{line}: {message}"]) from exc
+        reading = Reading(Config)
+        config = reading.table(Config, values, ())
+        _check_parts_agree(reading)
+        if reading.errors or config is None:
+            lines = Lines(content)
+            errors = sorted((lines.at(p), written(p), m) for p, m in reading.errors)
+            raise ConfigError(
+                [f"{where}:{line}: {key}: {message}" for line, key, message in errors]
+            )
+        return _in_directory(config, directory)
+
+
+def _in_directory(config: Config, directory: Path) -> Config:
+    server, store = config.server, config.store
+    if store.path is not None:
+        store = msgspec.structs.replace(store, path=directory / store.path)
+    if isinstance(server.admin, UnixPath):
+        admin = UnixPath(directory / server.admin.path)
+        server = msgspec.structs.replace(server, admin=admin)
+    return msgspec.structs.replace(config, server=server, store=store)
+
+
+def _check_parts_agree(reading: Reading) -> None:
+    """Check each value against the others."""
+    for path, server in reading.all(Server):
+        fixed = [address for address in server.listen if address.port]
+        reading.require(
+            len(set(fixed)) == len(fixed),
+            "an address stands twice",
+            (*path, "listen"),
+        )
+    for path, limits in reading.all(Limits):
+        least, most = (*path, "min_expires"), (*path, "max_expires")
+        usual = (*path, "default_expires")
+        reading.require(
+            limits.min_expires <= limits.max_expires,
+            f"is less than min_expires, {limits.min_expires}",
+            most,
+            least,
+        )
+        reading.require(
+            limits.min_expires <= limits.default_expires <= limits.max_expires,
+            f"{limits.default_expires} is not within min_expires and max_expires",
+            usual,
+            least,
+            most,
+        )
+    pua_reginfo = next((s for _, s in reading.all(PuaReginfo)), PuaReginfo())
+    for path, usrloc in reading.all(Usrloc):
+        reading.require(
+            usrloc.use_domain or pua_reginfo.default_domain is not None,
+            "false needs pua_reginfo.default_domain, the domain that is left out",
+            (*path, "use_domain"),
+            ("pua_reginfo", "default_domain"),
+        )
+    _check_peers(reading, pua_reginfo)
+
+
+def _check_peers(reading: Reading, pua_reginfo: PuaReginfo) -> None:
+    names = {server.id: "this server" for _, server in reading.all(Server)}
+    for path, peer in reading.all(Peer):
+        reading.require(
+            peer.name not in names,
+            f'"{peer.name}" is the name of {names.get(peer.name)}',
+            (*path, "name"),
+        )
+        names.setdefault(peer.name, "another peer")
+        reading.require(
+            peer.uri is not None or not peer.watch,
+            "needs the peer's `uri`, where to ask for them",
+            (*path, "watch"),
+            (*path, "uri"),
+        )
+        reading.require(
+            peer.uri is not None or peer.match is not None,
+            "has neither a `uri` to ask nor a `match` to be known by",
+            path,
+            (*path, "uri"),
+            (*path, "match"),
+            (*path, "watch"),
+        )
+        reading.require(
+            not (peer.uri and peer.watch) or pua_reginfo.server_address is not None,
+            "needs pua_reginfo.server_address: who we are when we subscribe",
+            (*path, "watch"),
+            ("pua_reginfo", "server_address"),
+        )
+    for path, match in reading.all(Match):
+        reading.require(
+            match.address is not None or match.from_ is not None,
+            "needs an `address`, a `from`, or both",
+            path,
+            (*path, "address"),
+            (*path, "from"),
+        )

@@ -1,0 +1,84 @@
+"""
+Every message as it was on the wire, in a file.
+
+Each has a line in front: the time, whether it came in (``<``) or went out (``>``), our
+address, the other's, and the number of octets. An empty line ends it.
+
+    2026-01-31T12:00:00.000000Z < 127.0.0.1:5060 127.0.0.1:5070 417
+    NOTIFY sip:b@127.0.0.1:5060 SIP/2.0
+    ...
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+Address = tuple[str, int]
+
+
+class Traced(Struct, frozen=True, kw_only=True):
+    """One message."""
+
+    at: datetime.datetime
+    direction: str
+    "``<`` came in, ``>`` went out."
+
+    local: str
+    remote: str
+    data: bytes
+
+
+class TraceFile:
+    """
+    Writes messages to the end of a file, as they come.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        # Unbuffered: whoever looks sees all that has happened.
+        self._file = path.open("ab", buffering=0)
+        self._clock = clock
+
+    def __call__(
+        self, direction: str, data: bytes, local: Address, remote: Address
+    ) -> None:
+        at = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
+        head = (
+            f"{at:%Y-%m-%dT%H:%M:%S.%fZ} {direction} {local[0]}:{local[1]}"
+            f" {remote[0]}:{remote[1]} {len(data)}\n"
+        )
+        self._file.write(b"%b%b\n\n" % (head.encode(), data))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+_HEAD = re.compile(rb"(\S+) ([<>]) (\S+) (\S+) (\d+)\n")
+
+
+def read_trace(path: Path) -> Iterator[Traced]:
+    """The messages in a file; not the last one, if it is being written."""
+    content = path.read_bytes()
+    position = 0
+    while head := _HEAD.match(content, position):
+        at, direction, local, remote, length = (g.decode() for g in head.groups())
+        begin = head.end()
+        end = begin + int(length)
+        if len(content) < end + 2:
+            return
+        yield Traced(
+            at=datetime.datetime.fromisoformat(at),
+            direction=direction,
+            local=local,
+            remote=remote,
+            data=content[begin:end],
+        )
+        position = end + 2

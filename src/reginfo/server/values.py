@@ -1,0 +1,157 @@
+"""
+How the value of a key is read: from what TOML says to what we keep.
+
+Each function raises :exc:`ValueError` that says what it wants to see.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..sip.errors import RemoteProtocolError
+from ..sip.uri import Uri
+from .address import AdminAddress, SocketAddress, parse_admin
+
+
+def text(value: object) -> str:
+    """A string that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"a string is needed, not {shown(value)}")
+    return value
+
+
+def flag(value: object) -> bool:
+    """True or false."""
+    # The modules whose parameters these are write 0 and 1.
+    if value not in (True, False):
+        raise ValueError(f"true or false is needed, not {shown(value)}")
+    return bool(value)
+
+
+def whole(at_least: int) -> Callable[[object], int]:
+    """A whole number."""
+
+    def read(value: object) -> int:
+        if type(value) is not int or value < at_least:
+            raise ValueError(
+                f"a whole number of at least {at_least} is needed, not {shown(value)}"
+            )
+        return value
+
+    return read
+
+
+def seconds(value: object) -> float:
+    """A duration, with a fraction or without."""
+    # TOML has `inf`, and Python takes true for 1.
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if 0 <= value < math.inf:
+            return float(value)
+    raise ValueError(f"a number of seconds is needed, not {shown(value)}")
+
+
+def one_of(*choices: str) -> Callable[[object], str]:
+    """One of a few words."""
+
+    def read(value: object) -> str:
+        if value not in choices:
+            wanted = " or ".join(f'"{choice}"' for choice in choices)
+            raise ValueError(f"{wanted} is needed, not {shown(value)}")
+        return str(value)
+
+    return read
+
+
+def several(
+    read_one: Callable[[object], Any], *, at_least: int = 0
+) -> Callable[[object], tuple[Any, ...]]:
+    """A list of what ``read_one`` reads."""
+
+    def read(value: object) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise ValueError(f"a list is needed, not {shown(value)}")
+        if len(value) < at_least:
+            raise ValueError("the list is empty")
+        return tuple(read_one(item) for item in value)
+
+    return read
+
+
+def token(value: object) -> str:
+    """A `token` of RFC 3261, which can stand anywhere in a message."""
+    if not re.fullmatch(r"[\w.!%*+`'~-]+", text(value), re.ASCII):
+        raise ValueError(f"{shown(value)} is no token (RFC 3261 §25.1)")
+    return text(value)
+
+
+def host_name(value: object) -> str:
+    """A host name or an IPv4 address, in lower case."""
+    name = text(value).lower().removesuffix(".")
+    label = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+    if not re.fullmatch(rf"{label}(\.{label})*", name):
+        raise ValueError(f"{shown(value)} is no host name")
+    return name
+
+
+def sip_uri(value: object) -> str:
+    """A SIP or SIPS URI, as it is written."""
+    try:
+        uri = Uri.parse(text(value))
+    except RemoteProtocolError as exc:
+        raise ValueError(f"{shown(value)} is no SIP URI") from exc
+    if uri.scheme not in ("sip", "sips"):
+        raise ValueError(f"{shown(value)} is no SIP URI")
+    return text(value)
+
+
+def udp_address(value: object) -> SocketAddress:
+    """Where to listen: ``udp:HOST:PORT``."""
+    transport, colon, address = text(value).partition(":")
+    if colon and re.fullmatch("tcp|tls|sctp|wss?", transport.lower()):
+        raise ValueError(f"{transport} is not there yet: this version has UDP only")
+    if transport.lower() != "udp":
+        raise ValueError(f'"udp:HOST:PORT" is needed, not {shown(value)}')
+    return SocketAddress.parse(address)
+
+
+def admin_address(value: object) -> AdminAddress:
+    """Where the API listens: ``HOST:PORT`` or ``unix:PATH``."""
+    return parse_admin(text(value))
+
+
+def store_path(value: object) -> Path | None:
+    """The file of ``sqlite:PATH``; None for ``memory:``."""
+    if value == "memory:":
+        return None
+    scheme, _, path = text(value).partition(":")
+    if scheme != "sqlite" or not path:
+        raise ValueError(f'"sqlite:PATH" or "memory:" is needed, not {shown(value)}')
+    return Path(path)
+
+
+def source_address(value: object) -> tuple[str, int | None]:
+    """Where datagrams come from: ``HOST`` or ``HOST:PORT``."""
+    address = text(value)
+    if ":" not in address:
+        return SocketAddress.parse(f"{address}:0").host, None
+    parsed = SocketAddress.parse(address)
+    return parsed.host, parsed.port
+
+
+def not_yet(why: str) -> Callable[[object], None]:
+    """A key of the contract that would do nothing now: any value is an error."""
+
+    def read(_: object) -> None:
+        raise ValueError(f"has no effect in this version, {why}")
+
+    return read
+
+
+def shown(value: object) -> str:
+    """A value as it may stand in a message."""
+    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
