@@ -176,6 +176,9 @@ class Reginfo(msgspec.Struct, frozen=True, kw_only=True, gc=False, eq=False):
             and self.registrations == other.registrations
         )
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # Struct has one of its own, with all fields
+
     def __hash__(self) -> int:
         return hash((self.version, self.full, self.registrations))
 

@@ -197,7 +197,7 @@ class _Reader:
         elif known == "reginfo":
             self._start_reginfo(attributes)
         elif known == "claim":
-            self._claim = attributes
+            self._claim, self._path = attributes, []
         else:
             self._start_gruu(known, attributes)
 
@@ -246,11 +246,12 @@ class _Reader:
     # Elements, from the outermost to the innermost.
 
     def _start_reginfo(self, attributes: dict[str, str]) -> None:
-        version = self._mandatory("reginfo", "version", attributes)
+        version, state = attributes.get("version"), attributes.get("state")
+        if not (version and state):
+            self._refuse_missing("reginfo", ("version", "state"), attributes)
         number = _number(version, MAX_VERSION)
         if number is None:
             self._refuse(f"<reginfo> with version {version[:40]!r}")
-        state = self._mandatory("reginfo", "state", attributes)
         if state not in ("full", "partial"):
             self._refuse(f"<reginfo> with state {state[:40]!r}")
         self._version = number
@@ -258,14 +259,15 @@ class _Reader:
 
     def _start_registration(self, attributes: dict[str, str]) -> None:
         self._since = self._registration_since = self.parser.CurrentByteIndex
-        self._aor = self._mandatory("registration", "aor", attributes)
-        self._id = self._mandatory("registration", "id", attributes)
-        state = self._mandatory("registration", "state", attributes)
-        if self._references and _CONTROLS.search(self._aor):
+        get = attributes.get
+        aor, id, state = get("aor"), get("id"), get("state")
+        if not (aor and id and state):
+            self._refuse_missing("registration", ("aor", "id", "state"), attributes)
+        if self._references and _CONTROLS.search(aor):
             self._refuse("<registration> with control characters in aor")
         if state not in _STATES:
             self._refuse(f"<registration> with state {state[:40]!r}")
-        self._state = _STATES[state]
+        self._aor, self._id, self._state = aor, id, _STATES[state]
 
     def _end_registration(self) -> None:
         contacts = tuple(self._contacts)
@@ -449,11 +451,11 @@ class _Reader:
 
     # What is wrong.
 
-    def _mandatory(self, element: str, name: str, attributes: dict[str, str]) -> str:
-        value = attributes.get(name)
-        if not value:
-            self._refuse(f"<{element}> without {name}")
-        return value
+    def _refuse_missing(
+        self, element: str, names: tuple[str, ...], attributes: dict[str, str]
+    ) -> NoReturn:
+        missing = [name for name in names if not attributes.get(name)]
+        self._refuse(f"<{element}> without {missing[0]}")
 
     def _refuse(self, message: str) -> NoReturn:
         raise RemoteProtocolError(message + self._where())

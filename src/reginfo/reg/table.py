@@ -206,6 +206,19 @@ class Table:
         else:
             self._rows.pop(aor, None)
 
+        news = self._news(aor, old, rows, ended, came)
+        gone.update(ended)
+        return news
+
+    def _news(
+        self,
+        aor: str,
+        old: dict[str, Row],
+        rows: dict[str, Row],
+        ended: _Gone,
+        came: dict[str, Contact],
+    ) -> list[News]:
+        """What there is to tell of a registration whose rows were ``old``."""
         # Two rows may have one URI. It is not gone while one of them is active,
         # unless that one is news and comes after.
         active = {row.contact.uri for row in rows.values()}
@@ -213,7 +226,6 @@ class Table:
         news = []
         told = set()
         for key, contact in ended.items():
-            told.add(contact.uri)
             if contact.uri in active and contact.uri not in follow:
                 continue
             had = old.get(contact.id)
@@ -221,20 +233,19 @@ class Table:
                 known = self._gone.get(key)
                 if known is not None and _timeless(known) == _timeless(contact):
                     continue
+            told.add(contact.uri)
             news.append(News(aor, contact))
         for left in old.values():
             # By URI: a notifier that gives its id to another URI means that the
             # first one is gone.
             uri = left.contact.uri
-            if uri in active or uri in told:
-                continue
-            contact = msgspec.structs.replace(
-                left.contact, event=ContactEvent.EXPIRED, expires=0
-            )
-            news.append(News(aor, contact, omitted=True))
-        news += [News(aor, contact) for contact in came.values()]
-        gone.update(ended)
-        return news
+            if uri not in active and uri not in told:
+                told.add(uri)
+                contact = msgspec.structs.replace(
+                    left.contact, event=ContactEvent.EXPIRED, expires=0
+                )
+                news.append(News(aor, contact, omitted=True))
+        return news + [News(aor, contact) for contact in came.values()]
 
 
 def _key(aor: str, contact: Contact) -> tuple[str, str, str]:

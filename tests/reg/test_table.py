@@ -1,0 +1,488 @@
+"""Bodies of NOTIFY, folded into one view (RFC 3680 §5.2)."""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reginfo.reg.document import (
+    Claim,
+    Contact,
+    ContactEvent,
+    ContactState,
+    Reginfo,
+    Registration,
+    RegistrationState,
+)
+from reginfo.reg.table import News, Row, Table, TableDump, Taken
+
+ALICE, BOB = "sip:alice@example.com", "sip:bob@example.com"
+ACTIVE = RegistrationState.ACTIVE
+TERMINATED = RegistrationState.TERMINATED
+LAST = 2**32 - 1
+
+
+def contact(
+    id: str = "1",
+    event: str = "registered",
+    *,
+    uri: str | None = None,
+    expires: int | None = 600,
+    callid: str | None = "c",
+    cseq: int | None = 1,
+    claim: Claim | None = None,
+    params: tuple[tuple[str, str | None], ...] = (),
+    duration_registered: int | None = None,
+) -> Contact:
+    return Contact(
+        id=id,
+        uri=f"sip:a@192.0.2.{id}" if uri is None else uri,
+        event=ContactEvent(event),
+        expires=expires,
+        callid=callid,
+        cseq=cseq,
+        claim=claim,
+        params=params,
+        duration_registered=duration_registered,
+    )
+
+
+REGISTERED = contact()
+UNREGISTERED = contact(event="unregistered", expires=None)
+OTHER = contact("2")
+
+
+def of(
+    *contacts: Contact,
+    aor: str = ALICE,
+    id: str = "a",
+    state: RegistrationState = ACTIVE,
+) -> Registration:
+    return Registration(aor=aor, id=id, state=state, contacts=contacts)
+
+
+def full(version: int, *registrations: Registration) -> Reginfo:
+    return Reginfo(version=version, full=True, registrations=registrations)
+
+
+def partial(version: int, *registrations: Registration) -> Reginfo:
+    return Reginfo(version=version, full=False, registrations=registrations)
+
+
+def known(*registrations: Registration, version: int = 0) -> Table:
+    """A table that has taken one full document, in the NOTIFY with CSeq 1, at 0 s."""
+    table = Table()
+    assert not table.take(full(version, *registrations), 1, 0.0).missed
+    return table
+
+
+def ids(table: Table) -> set[tuple[str, str]]:
+    return {(row.aor, row.contact.id) for row in table}
+
+
+def omitted(contact: Contact, aor: str = ALICE) -> News:
+    gone = msgspec.structs.replace(contact, event=ContactEvent.EXPIRED, expires=0)
+    return News(aor, gone, omitted=True)
+
+
+NOTHING = Taken()
+
+
+# Versions.
+
+
+def test_first_document_sets_the_version() -> None:  # 3680-90
+    table = Table()
+    assert table.take(full(7, of(REGISTERED)), 1, 0.0) == Taken(
+        (News(ALICE, REGISTERED),)
+    )
+    assert table.take(partial(8), 2, 0.0) == NOTHING
+    assert list(table) == [Row(ALICE, REGISTERED, 600.0)]
+
+
+def test_first_document_that_is_partial_misses_something() -> None:
+    taken = Table().take(partial(0, of(REGISTERED)), 1, 0.0)
+    assert taken == Taken((News(ALICE, REGISTERED),), missed=True)
+
+
+def test_next_document_is_processed() -> None:  # 3680-91
+    table = known(of(REGISTERED))
+    taken = table.take(partial(1, of(UNREGISTERED)), 2, 0.0)
+    assert taken == Taken((News(ALICE, UNREGISTERED),))
+    assert table.take(partial(2, of(OTHER)), 3, 0.0).missed is False
+
+
+def test_gap_before_a_partial_document_shows() -> None:  # 3680-92
+    table = known(of(REGISTERED))
+    taken = table.take(partial(2, of(UNREGISTERED)), 2, 0.0)
+    assert taken == Taken((News(ALICE, UNREGISTERED),), missed=True)
+    assert table.take(partial(3, of(OTHER)), 3, 0.0).missed is False
+
+
+def test_full_document_stands_on_its_own() -> None:  # 3680-92
+    taken = known(of(REGISTERED)).take(full(7, of(REGISTERED, OTHER)), 2, 0.0)
+    assert taken == Taken((News(ALICE, OTHER),))
+
+
+def test_overtaken_document_is_discarded() -> None:  # 3680-93
+    table = known(of(REGISTERED), version=5)
+    assert table.take(full(4, of(UNREGISTERED)), 2, 0.0) == NOTHING
+    assert table.take(partial(4, of(UNREGISTERED)), 2, 0.0) == NOTHING
+    assert ids(table) == {(ALICE, "1")}
+    assert table.take(partial(6), 2, 0.0).missed is False
+
+
+def test_equal_version_is_processed_if_full_and_newer() -> None:  # 3680-94
+    table = known(of(REGISTERED))
+    assert table.take(full(0, of(OTHER)), 1, 0.0) == NOTHING
+    assert table.take(partial(0, of(OTHER)), 2, 0.0) == NOTHING
+    taken = table.take(full(0, of(OTHER)), 2, 0.0)
+    assert taken == Taken((omitted(REGISTERED), News(ALICE, OTHER)))
+    assert table.take(full(0, of(REGISTERED)), 2, 0.0) == NOTHING
+    assert ids(table) == {(ALICE, "2")}
+
+
+def test_version_after_the_last_is_a_gap() -> None:  # 3680-98
+    table = known(of(REGISTERED), version=LAST)
+    assert table.take(partial(0, of(OTHER)), 1, 0.0) == NOTHING  # an old one
+    taken = table.take(partial(0, of(OTHER)), 2, 0.0)
+    assert taken == Taken((News(ALICE, OTHER),), missed=True)
+    assert table.take(partial(1, of(UNREGISTERED)), 3, 0.0).missed is False
+
+
+# Full and partial.
+
+
+def test_full_document_replaces_all() -> None:  # 3680-95, -100
+    table = known(of(REGISTERED, OTHER), of(contact("3"), aor=BOB, id="b"))
+    taken = table.take(full(1, of(OTHER)), 2, 1.0)
+    assert taken == Taken((omitted(REGISTERED), omitted(contact("3"), BOB)))
+    assert ids(table) == {(ALICE, "2")}
+    assert table.take(full(2), 3, 2.0) == Taken((omitted(OTHER),))
+    assert list(table) == []
+
+
+def test_partial_document_leaves_the_rest_as_it_is() -> None:  # 3680-96
+    table = known(of(REGISTERED), of(contact("3"), aor=BOB, id="b"))
+    refreshed = contact(event="refreshed", cseq=2)
+    taken = table.take(partial(1, of(refreshed, OTHER)), 2, 10.0)
+    assert taken == Taken((News(ALICE, refreshed), News(ALICE, OTHER)))
+    assert ids(table) == {(ALICE, "1"), (ALICE, "2"), (BOB, "3")}
+
+
+def test_terminated_contact_is_no_longer_known() -> None:  # 3680-97
+    table = known(of(REGISTERED, OTHER))
+    table.take(partial(1, of(UNREGISTERED)), 2, 0.0)
+    assert ids(table) == {(ALICE, "2")}
+
+
+@pytest.mark.parametrize("state", [TERMINATED, RegistrationState.INIT])
+@pytest.mark.parametrize("make", [full, partial])
+def test_registration_that_is_not_active_has_no_contacts(
+    state: RegistrationState, make: Callable[..., Reginfo]
+) -> None:
+    table = known(of(REGISTERED, OTHER), of(contact("3"), aor=BOB, id="b"))
+    bob = of(contact("3"), aor=BOB, id="b")
+    registrations = (of(UNREGISTERED, state=state, id="new"), bob)
+    taken = table.take(make(1, *registrations), 2, 0.0)
+    assert taken == Taken((News(ALICE, UNREGISTERED), omitted(OTHER)))
+    assert ids(table) == {(BOB, "3")}
+
+
+def test_empty_terminated_registration_of_kamailio() -> None:
+    table = known(of(REGISTERED))
+    taken = table.take(full(0, of(state=TERMINATED, id="new")), 2, 0.0)
+    assert taken == Taken((omitted(REGISTERED),))
+
+
+def test_one_registration_id_for_all() -> None:  # as Clearwater's Sprout has it
+    table = known(of(REGISTERED, id="x"), of(REGISTERED, aor=BOB, id="x"))
+    assert ids(table) == {(ALICE, "1"), (BOB, "1")}
+    taken = table.take(partial(1, of(UNREGISTERED, aor=BOB, id="x")), 2, 0.0)
+    assert taken == Taken((News(BOB, UNREGISTERED),))
+    assert ids(table) == {(ALICE, "1")}
+
+
+# Order.
+
+
+def test_terminated_contacts_come_before_active_ones() -> None:
+    again = contact("3", uri=REGISTERED.uri, callid="d")
+    taken = known(of(REGISTERED, OTHER)).take(
+        partial(1, of(again, UNREGISTERED)), 2, 0.0
+    )
+    assert taken == Taken((News(ALICE, UNREGISTERED), News(ALICE, again)))
+
+
+def test_contact_that_came_back_under_its_id() -> None:
+    table = known(of(REGISTERED))
+    again = contact(cseq=3)
+    document = full(0, of(again, UNREGISTERED))
+    taken = table.take(document, 2, 0.0)
+    assert taken == Taken((News(ALICE, UNREGISTERED), News(ALICE, again)))
+    assert table.take(document, 3, 0.0) == NOTHING
+    assert list(table) == [Row(ALICE, again, 600.0)]
+
+
+def test_contact_is_not_gone_while_another_row_has_it() -> None:
+    # Two servers publish for one user: the contact is known under two ids.
+    twin = contact("9", uri=REGISTERED.uri)
+    table = known(of(REGISTERED, twin))
+    assert table.take(partial(1, of(UNREGISTERED)), 2, 0.0) == NOTHING
+    assert ids(table) == {(ALICE, "9")}
+    assert table.take(full(2, of(REGISTERED)), 3, 0.0).news == (
+        News(ALICE, REGISTERED),
+    )
+
+
+def test_contact_that_is_left_out_is_gone_although_its_twin_was_long_before() -> None:
+    twin = contact("9", uri=REGISTERED.uri)
+    table = known(of(UNREGISTERED, twin))
+    taken = table.take(full(1, of(UNREGISTERED)), 2, 0.0)
+    assert taken == Taken((omitted(twin),))
+
+
+def test_id_that_is_given_to_another_uri() -> None:
+    table = known(of(REGISTERED))
+    moved = contact(uri="sip:a@198.51.100.1")
+    taken = table.take(partial(1, of(moved)), 2, 0.0)
+    assert taken == Taken((omitted(REGISTERED), News(ALICE, moved)))
+    ended = contact(event="expired", uri="sip:a@203.0.113.1")
+    taken = table.take(partial(2, of(ended)), 3, 0.0)
+    assert taken == Taken((News(ALICE, ended), omitted(moved)))
+
+
+def test_last_of_two_active_contacts_with_one_id_counts() -> None:
+    table = known(of(OTHER))
+    first, last = contact("2", uri="sip:x"), OTHER
+    document = full(0, of(first, last))
+    assert table.take(document, 2, 0.0) == NOTHING
+    assert table.take(document, 3, 0.0) == NOTHING
+
+
+# What is news.
+
+
+def test_same_document_again_brings_nothing() -> None:  # 3680-102
+    document = full(0, of(REGISTERED, contact("2", "expired"), state=ACTIVE))
+    table = Table()
+    assert len(table.take(document, 1, 0.0).news) == 2
+    assert table.take(document, 2, 0.0) == NOTHING
+    assert table.take(document, 3, 300.0) == NOTHING  # stored by the notifier
+
+
+def test_terminated_contact_is_news_once_while_it_is_repeated() -> None:  # 3680-102
+    table = known(of(REGISTERED))
+    ended = of(UNREGISTERED, state=TERMINATED)
+    assert table.take(full(0, ended), 2, 0.0).news == (News(ALICE, UNREGISTERED),)
+    assert table.take(full(0, ended), 3, 9.0) == NOTHING
+    rejected = contact(event="rejected")
+    assert table.take(full(0, of(rejected, state=TERMINATED)), 4, 9.0).news == (
+        News(ALICE, rejected),
+    )
+
+
+@pytest.mark.parametrize(
+    "now, expires, is_news",
+    [
+        (100.0, 500, False),  # as it was
+        (100.0, 501, False),  # rounded
+        (100.0, 499, False),
+        (100.0, 600, False),  # a stored document: 3680-103
+        (100.0, None, False),
+        (100.0, 498, True),  # earlier
+        (100.0, 0, True),
+    ],
+)
+def test_same_register_may_only_end_earlier(
+    now: float, expires: int | None, is_news: bool
+) -> None:  # 3680-103
+    table = known(of(REGISTERED))
+    again = contact(expires=expires)
+    taken = table.take(partial(1, of(again)), 2, now)
+    assert taken == (Taken((News(ALICE, again),)) if is_news else NOTHING)
+    (row,) = table
+    assert row.expires_at == (
+        600.0 if expires is None or not is_news else now + expires
+    )
+
+
+def test_small_steps_add_up_to_news() -> None:  # 3680-103
+    table = known(of(REGISTERED))
+    steps = [
+        len(table.take(partial(v, of(contact(expires=600 - v))), v + 1, 0.0).news)
+        for v in range(1, 5)
+    ]
+    assert steps == [0, 1, 0, 1]
+
+
+def test_other_event_of_the_same_register_is_news_but_prolongs_nothing() -> None:
+    table = known(of(REGISTERED))
+    again = contact(event="refreshed", expires=900)
+    (news,) = table.take(partial(1, of(again)), 2, 100.5).news
+    assert news.contact == contact(event="refreshed", expires=500)
+    (row,) = table
+    assert row.expires_at == 600.0
+    late = contact(event="created", expires=900)
+    (news,) = table.take(partial(2, of(late)), 3, 9999.0).news
+    assert news.contact.expires == 0
+
+
+@pytest.mark.parametrize(
+    "again",
+    [contact(cseq=2), contact(callid="d"), contact(cseq=2, callid="d", expires=None)],
+)
+def test_other_register_is_news(again: Contact) -> None:
+    table = known(of(REGISTERED))
+    assert table.take(partial(1, of(again)), 2, 100.0).news == (News(ALICE, again),)
+    (row,) = table
+    assert row.expires_at == (None if again.expires is None else 700.0)
+
+
+def test_without_cseq_a_later_end_is_a_refresh() -> None:
+    bare = contact(callid=None, cseq=None)
+    table = known(of(bare))
+    again = contact(callid=None, cseq=None, expires=599)
+    assert table.take(partial(1, of(again)), 2, 0.5) == NOTHING
+    assert table.take(partial(2, of(bare)), 3, 100.0).news == (News(ALICE, bare),)
+    (row,) = table
+    assert row.expires_at == 700.0
+
+
+def test_end_that_nobody_told_may_be_told() -> None:
+    table = known(of(contact(expires=None)))
+    assert table.take(partial(1, of(contact(expires=None))), 2, 9.0) == NOTHING
+    assert table.take(partial(2, of(REGISTERED)), 3, 9.0).news == (
+        News(ALICE, REGISTERED),
+    )
+
+
+def test_owner_with_our_extension_may_prolong() -> None:  # 3680-103
+    first = contact(claim=Claim(owner="s1", stamp=1))
+    table = known(of(first))
+    assert table.take(partial(1, of(first)), 2, 100.0) == NOTHING
+    later = contact(claim=Claim(owner="s1", stamp=2))
+    assert table.take(partial(2, of(later)), 3, 100.0).news == (News(ALICE, later),)
+    (row,) = table
+    assert row.expires_at == 700.0
+
+
+def test_duration_and_quotes_are_no_news() -> None:  # 3680-74
+    table = known(of(contact(params=(("a", '"x"'), ("b", None)))))
+    again = contact(params=(("a", "x"), ("b", None)), duration_registered=7)
+    assert table.take(partial(1, of(again)), 2, 0.0) == NOTHING
+    other = contact(params=(("a", "y"), ("b", None)))
+    assert table.take(partial(2, of(other)), 3, 0.0).news == (News(ALICE, other),)
+
+
+# For longer than a subscription, and than a process.
+
+
+def test_new_subscription_keeps_what_is_known_until_its_first_full_document() -> None:
+    table = known(of(REGISTERED, OTHER), version=9)  # 3680-99
+    table.restart()
+    assert ids(table) == {(ALICE, "1"), (ALICE, "2")}
+    assert table.take(full(0, of(REGISTERED)), 1, 0.0) == Taken((omitted(OTHER),))
+
+
+def test_dumped_table_goes_on() -> None:
+    table = known(of(REGISTERED, contact("3", "expired"), contact("4", expires=None)))
+    data = msgspec.msgpack.encode(table.dump())
+    loaded = Table.load(msgspec.msgpack.decode(data, type=TableDump))
+    assert loaded.dump() == table.dump()
+    assert list(loaded) == list(table)
+    document = full(0, of(REGISTERED, contact("3", "expired"), OTHER))
+    assert loaded.take(document, 1, 0.0) == NOTHING
+    assert loaded.take(document, 2, 0.0) == Taken(
+        (omitted(contact("4")), News(ALICE, OTHER))
+    )
+
+
+def test_dumped_table_goes_on_with_another_clock() -> None:
+    dump = known(of(REGISTERED, contact("2", expires=None))).dump(now=100.0)
+    loaded = Table.load(dump, now=7.0)
+    assert [row.expires_at for row in loaded] == [507.0, None]
+
+
+# Whatever comes.
+
+some_contacts = st.builds(
+    contact,
+    st.sampled_from("123"),
+    st.sampled_from([str(event) for event in ContactEvent]),
+    uri=st.sampled_from(["sip:x", "sip:y", "sip:z"]),
+    expires=st.none() | st.integers(0, 5),
+    callid=st.none() | st.sampled_from("cd"),
+    cseq=st.none() | st.integers(1, 3),
+)
+some_registrations = st.lists(
+    st.builds(
+        Registration,
+        aor=st.sampled_from([ALICE, BOB]),
+        id=st.just("x"),
+        state=st.sampled_from(RegistrationState),
+        contacts=st.lists(some_contacts, max_size=4).map(tuple),
+    ),
+    max_size=2,
+    unique_by=lambda registration: registration.aor,
+).map(tuple)
+some_documents = st.builds(
+    Reginfo,
+    version=st.integers(0, 4) | st.integers(LAST - 1, LAST),
+    full=st.booleans(),
+    registrations=some_registrations,
+)
+histories = st.lists(
+    st.tuples(some_documents, st.integers(1, 9), st.floats(0, 10)), max_size=8
+)
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(histories)
+def test_news_are_all_that_a_listener_needs(
+    history: list[tuple[Reginfo, int, float]],
+) -> None:
+    table = Table()
+    heard: set[tuple[str, str]] = set()
+    for document, cseq, now in history:
+        for aor, contact, is_omitted in table.take(document, cseq, now).news:
+            if contact.state is ContactState.ACTIVE:
+                assert not is_omitted
+                heard.add((aor, contact.uri))
+            else:
+                heard.discard((aor, contact.uri))
+        assert heard == {(row.aor, row.contact.uri) for row in table}
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(histories, st.floats(0, 10))
+def test_nothing_is_told_twice(
+    history: list[tuple[Reginfo, int, float]], wait: float
+) -> None:  # 3680-102
+    table = Table()
+    for document, cseq, now in history:
+        table.take(document, cseq, now)
+        same = msgspec.structs.replace(document, full=True)
+        table.take(same, 10, now)
+        assert table.take(same, 11, now).news == ()
+        table = Table.load(table.dump())
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(histories, some_documents)
+def test_full_document_leaves_nothing_else(
+    history: list[tuple[Reginfo, int, float]], last: Reginfo
+) -> None:  # 3680-95
+    table = Table()
+    for document, cseq, now in history:
+        table.take(document, cseq, now)
+    table.restart()
+    table.take(msgspec.structs.replace(last, full=True), 1, 10.0)
+    assert ids(table) == {
+        (registration.aor, contact.id)
+        for registration in last.registrations
+        for contact in registration.contacts
+        if contact.state is ContactState.ACTIVE
+    }
