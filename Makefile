@@ -1,0 +1,40 @@
+# `make` lists what there is to make.
+
+# An interpreter with profile-guided optimisation, such as Debian's, if it is there.
+PYTHON ?= $(or $(wildcard /usr/bin/python3.11),python3)
+BIN := .venv/bin
+
+.PHONY: help demo test style types tests bench
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+
+demo: .venv  ## two servers, one phone: who registers here is known there
+	@echo "make: running the demonstration (reginfo demo)"
+	@$(BIN)/reginfo demo
+
+test: .venv  ## everything: style, types and all tests, with real peers
+	@tools/setup.sh peers
+	@$(MAKE) --no-print-directory style types tests
+
+style: .venv  ## lint, and check the format
+	@echo "make: checking the style (ruff)"
+	@$(BIN)/ruff check && $(BIN)/ruff format --check
+
+types: .venv  ## check the types
+	@echo "make: checking the types (mypy --strict)"
+	@$(BIN)/mypy
+
+tests: .venv  ## run the tests
+	@echo "make: running the tests (pytest)"
+	@$(BIN)/coverage run -m pytest && $(BIN)/coverage report --skip-covered
+
+bench: .venv  ## measure the CPU time of a registration, against Kamailio's
+	@tools/setup.sh peers
+	@$(BIN)/python benchmarks/bench.py
+
+.PHONY: .venv
+.venv: .venv/installed  ## what all of these need
+.venv/installed: pyproject.toml
+	@tools/setup.sh venv $(PYTHON)
+	@touch $@

@@ -1,0 +1,74 @@
+"""
+What all tests share: the programs of others that some of them talk to.
+
+A test that needs one is marked ``@pytest.mark.peers("kamailio")``. Where the
+program is missing, the test is skipped and counted in the closing lines; with
+``REGINFO_PEERS=required`` in the environment it fails.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# For `make mutants`: the same few examples each time, for each of many mutants.
+settings.register_profile(
+    "mutants", max_examples=25, derandomize=True, deadline=None, database=None
+)
+
+# What each peer consists of: programs, and files (where "*" stands for the
+# machine's architecture), each with the Debian package that has it.
+PEERS = {
+    "kamailio": {
+        "kamailio": "kamailio",
+        "kamcmd": "kamailio",
+        "/usr/lib/*/kamailio/modules/pua_reginfo.so": "kamailio-presence-modules",
+        "/usr/lib/*/kamailio/modules/db_sqlite.so": "kamailio-sqlite-modules",
+    },
+    "sipp": {"sipp": "sip-tester"},
+}
+
+MISSING = "missing peer: "
+
+
+def require_peer(name: str) -> None:
+    """Skip the test if a peer is missing; fail it if it must not be."""
+    packages = sorted({p for part, p in PEERS[name].items() if not _there(part)})
+    if packages:
+        reason = f"{MISSING}{name} (Debian: {' '.join(packages)})"
+        if os.environ.get("REGINFO_PEERS") == "required":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+
+
+def _there(part: str) -> bool:
+    if part.startswith("/"):
+        return any(Path("/").glob(part.lstrip("/")))
+    # Debian's users do not have /usr/sbin in their path.
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin"
+    return shutil.which(part, path=path) is not None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "peers(*names): talks to programs of others")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("peers"):
+        for name in marker.args:
+            require_peer(name)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped: Counter[str] = Counter()
+    for report in terminalreporter.getreports("skipped"):
+        _, _, reason = report.longrepr
+        if MISSING in reason:
+            skipped[reason.removeprefix("Skipped: ")] += 1
+    for reason, number in skipped.items():
+        terminalreporter.write_line(f"{number} skipped: {reason}", yellow=True)

@@ -1,0 +1,40 @@
+"""What the README tells a newcomer to do can be done."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from reginfo.cli import command
+from reginfo.server.config import Config
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+
+
+def test_the_example_is_a_valid_configuration() -> None:
+    [example] = re.findall(r"^```toml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    config = Config.parse(example)
+    assert config.peers[0].watch == ("sip:alice@example.com",)
+    # "all of these are the defaults"
+    assert config.registrar == type(config.registrar)()
+
+
+@pytest.mark.parametrize("text", [README, CONTRIBUTING])
+def test_every_target_and_command_is_there(text: str) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"\bmake ([a-z]+)$|`make ([a-z]+)`", text, re.MULTILINE):
+        assert re.search(rf"^{''.join(target)}:", makefile, re.MULTILINE)
+    known = {info.callback.__name__ for info in command.registered_commands
+             if info.callback}  # fmt: skip
+    used = re.findall(r"^ +reginfo ([a-z]+)|`reginfo ([a-z]+)", text, re.MULTILINE)
+    assert used and {"".join(name) for name in used} <= known
+
+
+@pytest.mark.parametrize("text", [README, CONTRIBUTING])
+def test_every_link_leads_somewhere(text: str) -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", text):
+        assert link.startswith("https://") or (ROOT / link).exists(), link

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Sets up what the Makefile needs:
+#
+#   setup.sh venv PYTHON   a virtual environment in .venv, with this project in it
+#   setup.sh peers         the programs of others that the tests talk to
+#
+# It installs Debian packages only as root; otherwise it names what is missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+PEERS=(kamailio kamailio-presence-modules kamailio-sqlite-modules sip-tester)
+POLICY=/usr/sbin/policy-rc.d
+
+say() { echo "setup: $*" >&2; }
+
+may_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
+
+is_installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+apt_install() {
+    say "installing with apt-get: $*"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get -qq -o DPkg::Lock::Timeout=120 update || say "apt-get update failed; going on"
+    apt-get -qq -y -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 \
+        install --no-install-recommends "$@" >/dev/null
+}
+
+venv() {
+    local python=$1
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        if ! may_install || ! apt_install python3-venv; then
+            say "$python cannot make a virtual environment; please install python3-venv"
+            exit 1
+        fi
+    fi
+    if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+        say "making .venv with $("$python" --version) ($python)"
+        "$python" -m venv --clear .venv
+    fi
+    say "installing this project and its tools into .venv (pip)"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+}
+
+# The tests start a Kamailio of their own. The package would start one more, on
+# port 5060, and again at each boot; nobody has asked for that one.
+without_services() {
+    if [ ! -e "$POLICY" ]; then
+        trap 'rm -f "$POLICY"' EXIT
+        printf '#!/bin/sh\ncase "$*" in *kamailio*) exit 101 ;; esac\n' >"$POLICY"
+        chmod 755 "$POLICY"
+    fi
+    "$@"
+}
+
+peers() {
+    local missing=() package
+    command -v dpkg-query >/dev/null || { say "no Debian: ${PEERS[*]} not looked for"; return; }
+    for package in "${PEERS[@]}"; do
+        is_installed "$package" || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if ! may_install; then
+        say "not installed, and not root to do it: ${missing[*]}"
+        say "tests that need them are skipped"
+    elif ! without_services apt_install "${missing[@]}"; then
+        say "could not be installed: ${missing[*]}"
+        say "tests that need them are skipped"
+    elif [[ " ${missing[*]} " == *" kamailio "* ]] && command -v systemctl >/dev/null; then
+        systemctl disable --quiet --now kamailio.service 2>/dev/null || true
+    fi
+}
+
+"$@"
