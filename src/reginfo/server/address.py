@@ -7,9 +7,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from ..sip.transaction import uri_host
+
 
 class SocketAddress(Struct, frozen=True):
-    """An IPv4 address and a port; port 0 is any free one."""
+    """A numeric address and a port; port 0 is any free one."""
 
     host: str
     port: int
@@ -17,21 +19,34 @@ class SocketAddress(Struct, frozen=True):
     @staticmethod
     def parse(text: str) -> SocketAddress:
         """
-        Read ``HOST:PORT``.
+        Read ``HOST:PORT``, or ``[HOST]:PORT`` for IPv6.
 
         Raises:
-            ValueError: it is not that, or no IPv4 address.
+            ValueError: it is not that, or the host is no numeric address.
         """
         host, colon, port = text.rpartition(":")
         if not colon or not port.isdecimal() or int(port) > 65_535:
             raise ValueError(f"{text!r} is not HOST:PORT")
         try:
-            return SocketAddress(str(ipaddress.IPv4Address(host)), int(port))
+            if host.startswith("[") and host.endswith("]"):
+                numeric = ipaddress.IPv6Address(host[1:-1]).compressed
+            else:
+                numeric = str(ipaddress.IPv4Address(host))
         except ValueError as exc:
-            raise ValueError(f"{host!r} is no IPv4 address") from exc
+            raise ValueError(f"{host!r} is no IPv4 or [IPv6] address") from exc
+        return SocketAddress(numeric, int(port))
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"{uri_host(self.host)}:{self.port}"
+
+
+class ListenAddress(SocketAddress, frozen=True):
+    """Where SIP is spoken, and over what."""
+
+    transport: str = "udp"
+
+    def __str__(self) -> str:
+        return f"{self.transport}:{uri_host(self.host)}:{self.port}"
 
 
 class UnixPath(Struct, frozen=True):

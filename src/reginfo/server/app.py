@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import email.utils
 import gc
 import logging
 import random
-import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .. import __version__
@@ -21,9 +19,9 @@ from ..location.sqlite import SqliteJournal
 from ..location.store import LocationStore
 from ..reg import xml
 from ..reg.document import ContactEvent
-from ..reg.legacy import Profile
-from ..roles import notifier, registrar, subscriber
-from ..roles.notifier import Notifier, Peer
+from ..roles import notifier, publisher, registrar, subscriber
+from ..roles.notifier import Notifier
+from ..roles.publisher import Published, Publisher, Target
 from ..roles.subscriber import Mirror, Subscriber
 from ..roles.watch import Watch
 from ..sip.endpoint import (
@@ -34,17 +32,18 @@ from ..sip.endpoint import (
     ResponseReceived,
 )
 from ..sip.errors import Refusal, ReginfoError, RemoteProtocolError
-from ..sip.message import Request, Response, request_uri
-from ..sip.transaction import Address, Flow
+from ..sip.message import Response, request_uri
+from ..sip.transaction import Address, Flow, Local
 from ..sip.uri import Uri
-from . import config as settings
-from .address import SocketAddress
 from .clock import Clock
 from .commit import Writer
 from .config import Config
+from .domains import Domains
 from .ids import Ids
+from .network import Network, StartError, flow_to
+from .peers import Peers, profile_of
 from .rim import Rim
-from .transport import Trace, UdpSocket
+from .transport import Trace
 
 logger = logging.getLogger("reginfo.server")
 
@@ -52,11 +51,16 @@ METHODS = ("REGISTER", "SUBSCRIBE", "NOTIFY", "OPTIONS")
 
 PRODUCT = f"reginfo/{__version__}"
 
+KINDS = (
+    location.KIND,
+    notifier.KIND,
+    notifier.PROGRESS,
+    subscriber.KIND,
+    publisher.KIND,
+)
+"""What stands in the journal, in the order in which it is taken in."""
+
 REASONS = {400: "Bad Request", 416: "Unsupported URI Scheme", 500: "Server Error"}
-
-
-class StartError(ReginfoError):
-    """The server cannot start; the message says why."""
 
 
 class App:
@@ -65,18 +69,31 @@ class App:
 
     Args:
         trace: is called with each datagram: direction, octets, our address, theirs.
+        clock, new_id, jitter: time and chance, where they are not to be the machine's.
     """
 
-    def __init__(self, config: Config, *, trace: Trace | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        trace: Trace | None = None,
+        clock: Clock | None = None,
+        new_id: Callable[[], str] | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
         self._config = config
         self._trace = trace
-        self._clock = Clock()
-        self._ids = Ids()
+        self._clock = clock or Clock()
+        self._ids = new_id or Ids()
         self.journal = Journal()
         self._database: SqliteJournal | None = None
         self._date = (0, "")
-        self._peer_addresses: dict[Address, settings.Peer] = {}
-        self._own_hosts = set(config.server.domains)
+        self._domains = Domains(
+            config.server.domains,
+            use_domain=config.usrloc.use_domain,
+            default_domain=config.pua_reginfo.default_domain,
+        )
+        self._peers = Peers(config.peers, config.notifier.min_interval)
         self._policy = registrar.Policy(
             min_expires=config.registrar.min_expires,
             default_expires=config.registrar.default_expires,
@@ -98,8 +115,8 @@ class App:
                 default_expires=config.presence_reginfo.default_expires,
                 max_expires=config.presence_reginfo.max_expires,
             ),
-            recognise=self._recognise,
-            is_ours=self._is_ours,
+            recognise=self._peers.recognise,
+            is_ours=self._domains.serve,
             table=self._table,
         )
         self.subscriber = Subscriber(
@@ -108,9 +125,20 @@ class App:
             server_id=config.server.id,
             send=self._send,
             new_id=self._ids,
-            jitter=random.random,
+            jitter=jitter,
             max_expires=config.registrar.max_expires,
             location=self._table,
+        )
+        self.publisher = Publisher(
+            self.store,
+            self.journal,
+            server_id=config.server.id,
+            send=self._send,
+            new_id=self._ids,
+            jitter=jitter,
+            min_expires=config.pua.min_expires,
+            max_expires=config.pua.max_expires,
+            table=self._table,
         )
         self._handlers: dict[str, Callable[[RequestReceived, float], Response]] = {
             "REGISTER": self._register,
@@ -135,7 +163,7 @@ class App:
                 self._database = SqliteJournal(
                     config.store.path, synchronous=config.store.synchronous
                 )
-                self._load(self._database)
+                self.load(self._database)
                 writer = Writer(self._database)
             self._rim = Rim(
                 self.endpoint,
@@ -144,9 +172,9 @@ class App:
                 self._clock,
                 writer=writer,
             )
-            for address in config.server.listen:
-                self._listen(address)
-            await self._know_peers()
+            self._network = Network(self._rim, self.endpoint, self._trace)
+            self._network.listen(config.server.listen)
+            addresses = await self._network.find(self.uris())
         except BaseException as exc:
             if writer is not None:
                 writer.stop()
@@ -155,16 +183,78 @@ class App:
             if isinstance(exc, ReginfoError) and not isinstance(exc, StartError):
                 raise StartError(str(exc)) from exc
             raise
-        now = self._clock.now()
-        self.store.loaded(now)
-        self.notifier.loaded(now)
-        self._watch_peers(now)
+        self.begin(self._rim.locals, addresses)
         self._rim.start()
         # What has been loaded lives long; and a full collection among a million
         # objects would stop us for a quarter of a second.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+
+    def load(self, database: SqliteJournal) -> None:
+        """Take in what is stored; :meth:`begin` goes on with it."""
+        now = self._clock.now()
+        last = database.last_commit
+        if last is not None:
+            self._clock.not_before(last)
+        rows: dict[tuple[str, str], tuple[Any, float]] = {}
+        for row in database.load(boot=now, wall=self._clock.wall()):
+            if row.value is None:
+                rows.pop((row.kind, row.key), None)
+            else:
+                rows[row.kind, row.key] = (row.value, row.shift)
+        for kind in KINDS:
+            for (its_kind, key), (value, shift) in rows.items():
+                if its_kind != kind:
+                    continue
+                if kind == location.KIND:
+                    self.store.load(key, value, shift)
+                elif kind == subscriber.KIND:
+                    self.subscriber.load(key, value, shift)
+                elif kind == publisher.KIND:
+                    self.publisher.load(key, value, shift)
+                else:
+                    self.notifier.load(kind, key, value, shift)
+
+    def uris(self) -> list[str]:
+        """Peers and presence servers whose addresses :meth:`begin` wants."""
+        peers = [peer.uri for peer in self._config.peers if peer.uri is not None]
+        return [*peers, *self._publish_targets()]
+
+    def begin(self, locals: Sequence[Local], addresses: Mapping[str, Address]) -> None:
+        """
+        Go on where we were, and ask our peers for what they know.
+
+        Args:
+            locals: where we listen.
+            addresses: where the URIs of peers and presence servers are.
+        """
+        now = self._clock.now()
+        self._domains.add(locals)
+        ours = {(local.host, local.port) for local in locals}
+        self._peers.find(addresses)
+        self.store.loaded(now, self._clock.wall())
+        self.notifier.loaded(now, locals)
+        for uri in self._publish_targets():
+            if addresses[uri] in ours:
+                continue  # we are that presence server: our watchers are told anyway
+            target = Target(
+                uri=uri,
+                flow=flow_to(uri, addresses[uri], locals),
+                profile=profile_of(self._peers.at(addresses[uri])),
+            )
+            self.publisher.publish_to(target, now)
+        me = self._config.pua_reginfo.server_address
+        for peer in self._config.peers:
+            for aor in peer.watch:
+                assert me is not None and peer.uri is not None
+                wanted = Wanted(
+                    uri=aor, local=me, event=notifier.PACKAGE, accept=xml.MEDIA_TYPE
+                )
+                flow = flow_to(peer.uri, addresses[peer.uri], locals)
+                self.subscriber.watch(
+                    peer.name, self._domains.aor(Uri.parse(aor)), wanted, flow, now
+                )
 
     async def stop(self) -> None:
         """Commit what was decided, and close. Nobody is told: this may be a restart."""
@@ -175,7 +265,7 @@ class App:
     @property
     def sip_addresses(self) -> list[str]:
         """Where we really listen, as the configuration writes it."""
-        return [f"udp:{local.sent_by}" for local in self._rim.locals]
+        return list(self._network.listening)
 
     # What the administrator asks.
 
@@ -236,7 +326,12 @@ class App:
 
     @property
     def timer_at(self) -> float | None:
-        times = (self.store.timer_at, self.notifier.timer_at, self.subscriber.timer_at)
+        times = (
+            self.store.timer_at,
+            self.notifier.timer_at,
+            self.subscriber.timer_at,
+            self.publisher.timer_at,
+        )
         return min((at for at in times if at is not None), default=None)
 
     def timer_due(self, now: float) -> None:
@@ -246,6 +341,7 @@ class App:
             self.store.timer_due(now, self._clock.wall())
             self.notifier.timer_due(now)
             self.subscriber.timer_due(now)
+            self.publisher.timer_due(now)
         except Exception:
             logger.exception("%% a timer")
             self._roll_back(mark)
@@ -282,10 +378,14 @@ class App:
                 self.notifier.receive_response(user, event.response, now)
             elif isinstance(user, Mirror):
                 self.subscriber.receive_response(user, event.response, now)
+            elif isinstance(user, Published):
+                self.publisher.receive_response(user, event.response, now)
         elif isinstance(user, Watch):
             self.notifier.receive_failure(user, event.cause)
         elif isinstance(user, Mirror):
             self.subscriber.receive_failure(user, event.cause, now)
+        elif isinstance(user, Published):
+            self.publisher.receive_failure(user, event.cause, now)
 
     def _mark(self) -> tuple[Mark, int]:
         return self.journal.mark(), self.endpoint.mark()
@@ -296,10 +396,10 @@ class App:
 
     def _register(self, event: RequestReceived, now: float) -> Response:
         request = event.request
-        if request_uri(request).host not in self._own_hosts:
+        if request_uri(request).host not in self._domains:
             raise Refusal(404, "Not Found")  # §10.3 step 1; nothing is proxied here
-        aor = self._aor(request.to.parsed)
-        if not self._is_ours(aor):
+        aor = self._domains.aor(request.to.parsed)
+        if not self._domains.serve(aor):
             raise Refusal(404, "Not Found")  # §10.3 step 5
         wall = self._clock.wall()
         decision = registrar.decide(
@@ -322,7 +422,7 @@ class App:
             request,
             Flow(transaction.flow.local, event.source),
             tag=transaction.to_tag,
-            aor=self._aor(request_uri(request)),
+            aor=self._domains.aor(request_uri(request)),
             now=now,
         )
 
@@ -349,6 +449,7 @@ class App:
     def _changed(self, change: BindingChange, now: float) -> None:
         """Something has happened to a contact: whoever listens is told."""
         self.notifier.tell(change, now)
+        self.publisher.tell(change, now)
         event = change.binding.event
         if event is not ContactEvent.REFRESHED:
             self.journal.after(
@@ -359,124 +460,22 @@ class App:
                 event.value,
             )
 
-    def _aor(self, uri: Uri) -> str:
-        """
-        The address-of-record that a URI names, as records are kept by.
-
-        Raises:
-            RemoteProtocolError: it can name none.
-        """
-        if not uri.aor:
-            raise RemoteProtocolError("Unsupported URI Scheme", status=416)
-        if self._config.usrloc.use_domain or uri.scheme == "tel":
-            return uri.aor
-        if uri.host not in self._own_hosts:
-            return uri.aor
-        # One record for a user in whichever of our domains.
-        user, at, _ = uri.aor.rpartition("@")
-        domain = self._config.pua_reginfo.default_domain
-        return f"{user}@{domain}" if at else f"{uri.scheme}:{domain}"
-
-    def _is_ours(self, aor: str) -> bool:
-        uri = Uri.parse(aor)
-        return uri.scheme == "tel" or uri.host in self._own_hosts
+    def _publish_targets(self) -> tuple[str, ...]:
+        """Where PUBLISH goes; to ourselves it does not need to be sent."""
+        pua = self._config.pua_reginfo
+        if not pua.publish_reginfo:
+            return ()
+        targets = pua.publish_to or (
+            () if pua.outbound_proxy is None else (pua.outbound_proxy,)
+        )
+        return tuple(
+            target
+            for target in targets
+            if Uri.parse(target).host not in self._config.server.domains
+        )
 
     def _date_at(self, wall: float) -> str:
         second = int(wall)
         if self._date[0] != second:
             self._date = (second, email.utils.formatdate(second, usegmt=True))
         return self._date[1]
-
-    def _load(self, database: SqliteJournal) -> None:
-        now = self._clock.now()
-        last = database.last_commit
-        if last is not None:
-            self._clock.not_before(last)
-        rows: dict[tuple[str, str], tuple[Any, float]] = {}
-        for row in database.load(boot=now, wall=self._clock.wall()):
-            if row.value is None:
-                rows.pop((row.kind, row.key), None)
-            else:
-                rows[row.kind, row.key] = (row.value, row.shift)
-        for kind in (location.KIND, notifier.KIND, notifier.PROGRESS, subscriber.KIND):
-            for (its_kind, key), (value, shift) in rows.items():
-                if its_kind != kind:
-                    continue
-                if kind == location.KIND:
-                    self.store.load(key, value, shift)
-                elif kind == subscriber.KIND:
-                    self.subscriber.load(key, value, shift)
-                else:
-                    self.notifier.load(kind, key, value, shift)
-
-    def _listen(self, address: SocketAddress) -> None:
-        try:
-            transport = UdpSocket(
-                (address.host, address.port),
-                receive=self._rim.receive,
-                settle=self._rim.settle,
-                failed=self.endpoint.transport_failed,
-                trace=self._trace,
-            )
-        except OSError as exc:
-            raise StartError(f"udp:{address}: {exc.strerror}") from exc
-        self._rim.add(transport)
-        self._own_hosts.add(transport.local.host)
-
-    async def _know_peers(self) -> None:
-        """Find out where our peers are, by what the configuration says of them."""
-        loop = asyncio.get_running_loop()
-        for peer in self._config.peers:
-            if peer.uri is None:
-                continue
-            uri = Uri.parse(peer.uri)
-            try:
-                found = await loop.getaddrinfo(
-                    uri.host, uri.port or 5060,
-                    family=socket.AF_INET, type=socket.SOCK_DGRAM,
-                )  # fmt: skip
-            except OSError as exc:
-                raise StartError(f"peer {peer.name}: {uri.host}: {exc}") from exc
-            host, port = found[0][4][:2]
-            self._peer_addresses[str(host), int(port)] = peer
-
-    def _watch_peers(self, now: float) -> None:
-        address = {peer.name: at for at, peer in self._peer_addresses.items()}
-        me = self._config.pua_reginfo.server_address
-        for peer in self._config.peers:
-            for aor in peer.watch:
-                assert me is not None
-                wanted = Wanted(
-                    uri=aor, local=me, event=notifier.PACKAGE, accept=xml.MEDIA_TYPE
-                )
-                flow = Flow(self._rim.locals[0], address[peer.name])
-                self.subscriber.watch(
-                    peer.name, self._aor(Uri.parse(aor)), wanted, flow, now
-                )
-
-    def _recognise(self, request: Request, flow: Flow) -> Peer:
-        """Who a SUBSCRIBE comes from: a peer that is configured, or anybody."""
-        found = self._peer_addresses.get(flow.remote)
-        if found is None:
-            sender = request.from_.parsed
-            for peer in self._config.peers:
-                match = peer.match
-                if match is None:
-                    continue
-                if match.address is not None:
-                    host, port = match.address
-                    if host != flow.remote[0] or port not in (None, flow.remote[1]):
-                        continue
-                if match.from_ is not None and not sender.matches(
-                    Uri.parse(match.from_)
-                ):
-                    continue
-                found = peer
-                break
-        if found is None:
-            return Peer(min_interval=self._config.notifier.min_interval)
-        return Peer(
-            name=found.name,
-            profile=None if found.profile is None else Profile(found.profile),
-            min_interval=found.min_interval,
-        )

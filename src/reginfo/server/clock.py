@@ -24,8 +24,7 @@ class Clock:
         self._ahead = 0.0
         self._epoch = time.time() - self.now()
 
-    @staticmethod
-    def now() -> float:
+    def now(self) -> float:
         """Seconds on the boot-time clock."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 

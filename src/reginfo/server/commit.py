@@ -57,7 +57,8 @@ class Writer:
             failure: Exception | None = None
             try:
                 self._journal.append(entries, boot=boot, wall=wall)
-            except (sqlite3.Error, OSError) as exc:
+            except Exception as exc:
+                # Whatever it is: those who wait for this commit must hear of it.
                 failure = exc
             try:
                 self._loop.call_soon_threadsafe(done, failure)

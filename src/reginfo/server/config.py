@@ -11,22 +11,23 @@ import msgspec
 from msgspec import Struct, field
 
 from ..sip.errors import ReginfoError
-from .address import AdminAddress, SocketAddress, UnixPath
+from .address import AdminAddress, ListenAddress, UnixPath
 from .lines import Lines, syntax_error
 from .toml import Reading, written
 from .values import (
     admin_address,
     flag,
     host_name,
+    listen_address,
     not_yet,
     one_of,
+    one_or_several,
     seconds,
     several,
     sip_uri,
     source_address,
     store_path,
     token,
-    udp_address,
     whole,
 )
 
@@ -52,10 +53,10 @@ class Server(Struct, frozen=True, kw_only=True):
     id: Annotated[str, token]
     "Our name among our peers; it travels with each binding registered here."
 
-    listen: Annotated[tuple[SocketAddress, ...], several(udp_address, at_least=1)] = (
-        SocketAddress("127.0.0.1", 5060),
-    )
-    "Where SIP over UDP is spoken. Port 0 is any free port."
+    listen: Annotated[
+        tuple[ListenAddress, ...], several(listen_address, at_least=1)
+    ] = (ListenAddress("127.0.0.1", 5060),)
+    "Where SIP is spoken. Port 0 is any free port."
 
     domains: Annotated[tuple[str, ...], several(host_name, at_least=1)]
     "The domains that we are the registrar of, in lower case."
@@ -115,6 +116,13 @@ class PresenceReginfo(Limits, frozen=True, kw_only=True):
     "Taken for the sake of existing configurations; several sources always merge."
 
 
+class Pua(Struct, frozen=True, kw_only=True):
+    """``[pua]``: for how long registrations are published, in seconds."""
+
+    min_expires: Annotated[int, whole(1)] = 60
+    max_expires: Annotated[int, whole(1)] = 86_400
+
+
 class PuaReginfo(Struct, frozen=True, kw_only=True):
     """``[pua_reginfo]``: the parameters of the module of that name."""
 
@@ -125,12 +133,17 @@ class PuaReginfo(Struct, frozen=True, kw_only=True):
     "The domain of an address-of-record that is kept without one."
 
     publish_reginfo: Annotated[bool, flag] = True
-    "Whether PUBLISH is sent to other servers, which this version never does."
+    "Whether registrations are published; who watches here is told in any case."
 
-    outbound_proxy: Annotated[
-        None, not_yet("in which every SUBSCRIBE goes to the `uri` of a [[peer]]")
-    ] = None
-    publish_to: Annotated[None, not_yet("which does not publish")] = None
+    publish_to: Annotated[tuple[str, ...], one_or_several(sip_uri)] = ()
+    """
+    Presence servers that PUBLISH is sent to. None, and no `outbound_proxy` either: our
+    own watchers are told, and nothing is sent.
+    """
+
+    outbound_proxy: Annotated[str | None, sip_uri] = None
+    "Where PUBLISH goes if `publish_to` does not say. A [[peer]] has its own `uri`."
+
     ul_identities_key: Annotated[None, not_yet("which has no identities")] = None
 
     ul_domain: Annotated[str, token] = "location"
@@ -176,6 +189,7 @@ class Config(Struct, frozen=True, kw_only=True):
     usrloc: Usrloc = Usrloc()
     notifier: Notifier = Notifier()
     presence_reginfo: PresenceReginfo = PresenceReginfo()
+    pua: Pua = Pua()
     pua_reginfo: PuaReginfo = PuaReginfo()
     peers: tuple[Peer, ...] = field(default=(), name="peer")
 
@@ -256,6 +270,13 @@ def _check_parts_agree(reading: Reading) -> None:
             usual,
             least,
             most,
+        )
+    for path, pua in reading.all(Pua):
+        reading.require(
+            pua.min_expires <= pua.max_expires,
+            f"is less than min_expires, {pua.min_expires}",
+            (*path, "max_expires"),
+            (*path, "min_expires"),
         )
     pua_reginfo = next((s for _, s in reading.all(PuaReginfo)), PuaReginfo())
     for path, usrloc in reading.all(Usrloc):

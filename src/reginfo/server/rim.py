@@ -135,6 +135,16 @@ class Rim:
         """Take in a datagram; :meth:`settle` follows, when no more are waiting."""
         self._endpoint.receive_datagram(data, flow, self._clock.now())
 
+    def failed(self, datagram: Datagram) -> None:
+        """A transport could not send ``datagram``."""
+        self._endpoint.transport_failed(datagram, self._clock.now())
+        # Not at once: this may be in the middle of sending others.
+        self._loop.call_soon(self.settle)
+
+    def lost(self, flow: Flow) -> None:
+        """A stream is gone; :meth:`settle` follows."""
+        self._endpoint.flow_lost(flow, self._clock.now())
+
     async def stop(self) -> None:
         """Take in no more, commit what was decided, send it, and close."""
         for transport in self._transports.values():

@@ -26,6 +26,11 @@ Receive = Callable[[bytes, Flow], None]
 Trace = Callable[[str, bytes, Address, Address], None]
 
 
+def family_of(host: str) -> socket.AddressFamily:
+    """The family of a numeric address."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
 class UdpSocket:
     """
     One address at which SIP over UDP is spoken.
@@ -44,8 +49,11 @@ class UdpSocket:
         failed: Callable[[Datagram], None],
         trace: Trace | None = None,
     ) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket = socket.socket(family_of(address[0]), socket.SOCK_DGRAM)
         try:
+            if self._socket.family == socket.AF_INET6:
+                # IPv4 has sockets of its own: "::" is not to take its datagrams.
+                self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             self._socket.setblocking(False)
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 self._socket.setsockopt(socket.SOL_SOCKET, option, BUFFER)
@@ -53,7 +61,7 @@ class UdpSocket:
         except OSError:
             self._socket.close()
             raise
-        host, port = self._socket.getsockname()
+        host, port = self._socket.getsockname()[:2]
         self.local = Local("UDP", host, port)
         self._receive = receive
         self._settle = settle
@@ -100,6 +108,8 @@ class UdpSocket:
         for _ in range(DRAIN):
             try:
                 data, remote = recvfrom(MAX_MESSAGE)
+                if len(remote) > 2:
+                    remote = remote[:2]  # IPv6 adds flow and scope
             except BlockingIOError:
                 break
             except OSError as exc:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
-from .address import AdminAddress, SocketAddress, parse_admin
+from .address import AdminAddress, ListenAddress, SocketAddress, parse_admin
 
 
 def text(value: object) -> str:
@@ -108,14 +108,30 @@ def sip_uri(value: object) -> str:
     return text(value)
 
 
-def udp_address(value: object) -> SocketAddress:
-    """Where to listen: ``udp:HOST:PORT``."""
+def listen_address(value: object) -> ListenAddress:
+    """Where to listen: ``udp:HOST:PORT`` or ``tcp:HOST:PORT``."""
     transport, colon, address = text(value).partition(":")
-    if colon and re.fullmatch("tcp|tls|sctp|wss?", transport.lower()):
-        raise ValueError(f"{transport} is not there yet: this version has UDP only")
-    if transport.lower() != "udp":
-        raise ValueError(f'"udp:HOST:PORT" is needed, not {shown(value)}')
-    return SocketAddress.parse(address)
+    transport = transport.lower()
+    if colon and re.fullmatch("tls|sctp|wss?", transport):
+        raise ValueError(f"{transport} is not there yet: this version has UDP and TCP")
+    if transport not in ("udp", "tcp"):
+        raise ValueError(
+            f'"udp:HOST:PORT" or "tcp:HOST:PORT" is needed, not {shown(value)}'
+        )
+    parsed = SocketAddress.parse(address)
+    return ListenAddress(parsed.host, parsed.port, transport)
+
+
+def one_or_several(
+    read_one: Callable[[object], Any],
+) -> Callable[[object], tuple[Any, ...]]:
+    """What ``read_one`` reads, or a list of it."""
+    read_list = several(read_one)
+
+    def read(value: object) -> tuple[Any, ...]:
+        return read_list(value) if isinstance(value, list) else (read_one(value),)
+
+    return read
 
 
 def admin_address(value: object) -> AdminAddress:
@@ -136,7 +152,7 @@ def store_path(value: object) -> Path | None:
 def source_address(value: object) -> tuple[str, int | None]:
     """Where datagrams come from: ``HOST`` or ``HOST:PORT``."""
     address = text(value)
-    if ":" not in address:
+    if ":" not in address or address.endswith("]"):
         return SocketAddress.parse(f"{address}:0").host, None
     parsed = SocketAddress.parse(address)
     return parsed.host, parsed.port

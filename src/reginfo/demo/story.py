@@ -1,0 +1,209 @@
+"""The demonstration, step by step: who registers at A is known at B."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TypeVar
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text
+
+from ..server.trace import Traced, read_trace
+from ..sip.errors import ReginfoError
+from ..web.client import Client, NotFound
+from ..web.rows import Row
+from ..web.table import table
+from .phone import NoAnswer, Phone
+from .servers import Server, ServerFailed, free_port
+
+DOMAIN = "example.com"
+LIMIT = 10.0  # seconds for each step; it takes milliseconds
+SHORT = 2  # seconds: the registration that is left to expire
+
+CONFIG = """\
+[server]
+id = "{name}"
+listen = ["udp:127.0.0.1:{port}"]
+domains = ["{domain}"]
+admin = "127.0.0.1:0"
+
+[store]
+url = "sqlite:{name}.db"
+
+[registrar]
+min_expires = 1
+
+[notifier]
+min_interval = 0
+"""
+
+# B's requests are known at A by where they come from.
+PEER_OF_A = """
+[[peer]]
+name = "b"
+match = {{ address = "127.0.0.1:{b}" }}
+"""
+
+PEER_OF_B = """
+[pua_reginfo]
+server_address = "sip:reginfo@127.0.0.1:{b}"
+
+[[peer]]
+name = "a"
+uri = "sip:127.0.0.1:{a}"
+watch = ["{aor}"]
+"""
+
+T = TypeVar("T")
+
+
+class StepFailed(Exception):
+    """A step was not seen in time."""
+
+
+def tell(console: Console) -> int:
+    """
+    Run the demonstration.
+
+    Returns:
+        What the process is to end with: 0 only if every step was seen.
+    """
+    signal.signal(signal.SIGTERM, _end)
+    with ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="reginfo-"))
+        servers: list[Server] = []
+        try:
+            _tell(console, Path(directory), stack, servers)
+        except KeyboardInterrupt:
+            return 130
+        except (StepFailed, ServerFailed, NoAnswer, ReginfoError) as exc:
+            console.print(Text(f"failed: {exc}", "bold red"))
+            for server in servers:
+                log = Text(server.log_tail())
+                console.print(Panel(log, title=f"the end of {server.name}'s log"))
+            return 1
+    return 0
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)  # by way of the `with` blocks, which end our processes
+
+
+def _tell(
+    console: Console, directory: Path, stack: ExitStack, servers: list[Server]
+) -> None:
+    told = _Steps(console)
+
+    def start(name: str, config: str) -> Server:
+        server = Server(directory, name, config)
+        servers.append(server)
+        return stack.enter_context(server)
+
+    port_b = free_port()
+    with told.step("server A is ready") as note:
+        config = CONFIG.format(name="a", port=0, domain=DOMAIN)
+        a = start("a", config + PEER_OF_A.format(b=port_b))
+        note(f"udp:{a.sip[0]}:{a.sip[1]}")
+    phone = stack.enter_context(Phone("alice", DOMAIN, a.sip))
+    with told.step("server B is ready") as note:
+        config = CONFIG.format(name="b", port=port_b, domain=DOMAIN)
+        peer = PEER_OF_B.format(a=a.sip[1], b=port_b, aor=phone.aor)
+        b = start("b", config + peer)
+        note(f"udp:{b.sip[0]}:{b.sip[1]}")
+    client = stack.enter_context(Client(b.admin))
+
+    def at_b() -> list[Row]:
+        try:
+            return client.bindings(phone.aor)
+        except NotFound:
+            return []
+
+    with told.step("B has subscribed at A: who is alice?"):
+        _eventually(lambda: _notify(b, "state="), "B got no NOTIFY from A")
+
+    with told.step("alice's phone has registered at A") as note:
+        phone.register(expires=600)
+        note(phone.contact)
+    with told.step("B knows where alice is") as note:
+        rows = _eventually(at_b, "B does not know alice")
+        note("REGISTER, NOTIFY, and asking B")
+    console.print(Text("\nB's location table (reginfo show):", "bold"))
+    console.print(table(rows, console.width))
+    notify = _eventually(
+        lambda: _notify(b, phone.contact), "the NOTIFY is not in B's trace"
+    )
+    console.print(
+        Text(f"\nThe NOTIFY that told it, {notify.remote} to {notify.local}:\n", "bold")
+    )
+    on_the_wire = notify.data.decode(errors="replace").replace("\r\n", "\n")
+    console.print(Text(f"{on_the_wire}\n", "yellow"), soft_wrap=True)
+
+    with told.step("alice's phone has un-registered at A"):
+        phone.register(expires=0)
+    with told.step("B knows that alice is gone"):
+        _eventually(lambda: not at_b(), "B still shows alice")
+        _eventually(lambda: _notify(b, 'event="unregistered"'), "A has not told why")
+
+    with told.step(f"alice's phone has registered for {SHORT} seconds, and is silent"):
+        phone.register(expires=SHORT)
+    with told.step("B knows where alice is"):
+        _eventually(at_b, "B does not know alice")
+    with told.step("A has told B that it has expired, and B shows it no more"):
+        _eventually(lambda: _notify(b, 'event="expired"'), "A has not told B")
+        _eventually(lambda: not at_b(), "B still shows alice")
+
+    with told.step("both servers have ended when they were asked to"):
+        for server in (b, a):
+            server.stop()
+    console.print(Text(f"\nAll {told.number} steps were seen.", "bold green"))
+
+
+class _Steps:
+    """Prints each step when it was seen, and how long it took."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self.number = 0
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[Callable[[str], None]]:
+        notes: list[str] = []
+        begin = time.perf_counter()
+        yield notes.append
+        took = (time.perf_counter() - begin) * 1000
+        self.number += 1
+        self._console.print(
+            Text.assemble(
+                ("ok ", "bold green"),
+                (f"{took:8.1f} ms  ", "cyan"),
+                what,
+                *((f"  {note}", "dim") for note in notes),
+            )
+        )
+
+
+def _eventually(look: Callable[[], T | None], failure: str) -> T:
+    """What ``look`` finds, as soon as it is something."""
+    deadline = time.monotonic() + LIMIT
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.002)
+    raise StepFailed(f"{failure} within {LIMIT:g} s")
+
+
+def _notify(server: Server, part: str) -> Traced | None:
+    """The first NOTIFY that has come to ``server`` with ``part`` in it."""
+    for message in read_trace(server.trace):
+        is_notify = message.direction == "<" and message.data.startswith(b"NOTIFY ")
+        if is_notify and part.encode() in message.data:
+            return message
+    return None

@@ -1,0 +1,54 @@
+"""Whose registrar we are: domains, and the addresses-of-record in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..sip.errors import RemoteProtocolError
+from ..sip.transaction import Local, uri_host
+from ..sip.uri import Uri
+
+
+class Domains:
+    """
+    Domains and addresses that are ours.
+
+    Args:
+        names: of the domains.
+        use_domain: whether alice in one of them and alice in another are two.
+        default_domain: the domain that stands for all of them if they are one.
+    """
+
+    def __init__(
+        self, names: Iterable[str], *, use_domain: bool, default_domain: str | None
+    ) -> None:
+        self._hosts = set(names)
+        self._use_domain = use_domain
+        self._default_domain = default_domain
+
+    def add(self, locals: Iterable[Local]) -> None:
+        """Take the addresses that we listen at for domains of ours, too."""
+        self._hosts.update(uri_host(local.host) for local in locals)
+
+    def __contains__(self, host: object) -> bool:
+        return host in self._hosts
+
+    def aor(self, uri: Uri) -> str:
+        """
+        The address-of-record that a URI names, as records are kept by.
+
+        Raises:
+            RemoteProtocolError: it can name none.
+        """
+        if not uri.aor:
+            raise RemoteProtocolError("Unsupported URI Scheme", status=416)
+        if self._use_domain or uri.host not in self._hosts:
+            return uri.aor
+        user, at, _ = uri.aor.rpartition("@")
+        domain = self._default_domain
+        return f"{user}@{domain}" if at else f"{uri.scheme}:{domain}"
+
+    def serve(self, aor: str) -> bool:
+        """Whether ``aor`` is in one of our domains; a `tel:` one is in any."""
+        uri = Uri.parse(aor)
+        return uri.scheme == "tel" or uri.host in self._hosts

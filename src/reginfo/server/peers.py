@@ -1,0 +1,71 @@
+"""The peers of the configuration, and which of them a request comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..reg.legacy import Profile
+from ..roles.notifier import Peer as Watcher
+from ..sip.message import Request
+from ..sip.transaction import Address, Flow
+from ..sip.uri import Uri
+from .config import Peer
+
+
+class Peers:
+    """
+    Peers by name and address.
+
+    Args:
+        peers: as configured.
+        min_interval: between two NOTIFYs to who is no peer, in seconds.
+    """
+
+    def __init__(self, peers: tuple[Peer, ...], min_interval: float) -> None:
+        self._peers = peers
+        self._stranger = Watcher(min_interval=min_interval)
+        self._by_address: dict[Address, Peer] = {}
+
+    def find(self, addresses: Mapping[str, Address]) -> None:
+        """Take it that the peers' URIs are at ``addresses``."""
+        self._by_address = {
+            addresses[peer.uri]: peer for peer in self._peers if peer.uri is not None
+        }
+
+    def at(self, address: Address) -> Peer | None:
+        """The peer whose URI is at ``address``."""
+        return self._by_address.get(address)
+
+    def sender(self, request: Request, flow: Flow) -> Peer | None:
+        """The peer that a request comes from; None if it is none that is known."""
+        known = self._by_address.get(flow.remote)
+        if known is not None:
+            return known
+        return next((p for p in self._peers if _matches(p, request, flow)), None)
+
+    def recognise(self, request: Request, flow: Flow) -> Watcher:
+        """How to treat whom a SUBSCRIBE comes from."""
+        peer = self.sender(request, flow)
+        if peer is None:
+            return self._stranger
+        return Watcher(
+            name=peer.name, profile=profile_of(peer), min_interval=peer.min_interval
+        )
+
+
+def profile_of(peer: Peer | None) -> Profile | None:
+    """The profile that is configured; None to go by what the peer says of itself."""
+    if peer is None or peer.profile is None:
+        return None
+    return Profile(peer.profile)
+
+
+def _matches(peer: Peer, request: Request, flow: Flow) -> bool:
+    match = peer.match
+    if match is None:
+        return False
+    if match.address is not None:
+        host, port = match.address
+        if host != flow.remote[0] or port not in (None, flow.remote[1]):
+            return False
+    return match.from_ is None or request.from_.parsed.matches(Uri.parse(match.from_))

@@ -1,0 +1,71 @@
+"""The demonstration shows what it promises, with real processes, or what fails."""
+
+from __future__ import annotations
+
+import io
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from reginfo.demo import story
+from reginfo.demo.servers import Server
+
+
+@pytest.fixture
+def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Server]]:
+    """The servers that a demonstration in this process has started."""
+    started: list[Server] = []
+
+    class Noted(Server):
+        def __enter__(self) -> Noted:
+            started.append(self)
+            super().__enter__()
+            return self
+
+    monkeypatch.setattr(story, "Server", Noted)
+    before = signal.getsignal(signal.SIGTERM)
+    yield started
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_every_step_is_seen() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "reginfo", "demo"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    steps = re.findall(r"^ok +[\d.]+ ms  (.+)$", done.stdout, re.MULTILINE)
+    assert f"All {len(steps)} steps were seen." in done.stdout
+    assert "B knows that alice is gone" in steps
+    assert re.search(r"^NOTIFY sip:reginfo@127\.0\.0\.1:", done.stdout, re.MULTILINE)
+    assert '<reginfo xmlns="urn:ietf:params:xml:ns:reginfo"' in done.stdout
+
+
+def test_a_step_that_is_not_seen_is_told(
+    monkeypatch: pytest.MonkeyPatch, servers: list[Server]
+) -> None:
+    monkeypatch.setattr(story, "LIMIT", 0.0)
+    out = io.StringIO()
+    assert story.tell(Console(file=out, width=100)) == 1
+    assert "failed: B got no NOTIFY from A within 0 s" in out.getvalue()
+    assert "the end of a's log" in out.getvalue()
+    assert "ready sip=udp:127.0.0.1" in out.getvalue()
+    assert [server.has_ended for server in servers] == [True, True]
+
+
+def test_a_server_that_does_not_start_is_told(
+    monkeypatch: pytest.MonkeyPatch, servers: list[Server]
+) -> None:
+    monkeypatch.setattr(story, "CONFIG", "[server]\nid = 1\n")
+    out = io.StringIO()
+    assert story.tell(Console(file=out, width=100)) == 1
+    assert "failed: server a ended with 2 at its start" in out.getvalue()
+    assert "server.id: a string is needed" in out.getvalue()
+    assert [server.has_ended for server in servers] == [True]
