@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from .errors import RemoteProtocolError
-from .headers import split
 from .message import Draft, Request, Response
 from .transaction import Flow
 from .uri import Uri
@@ -54,11 +53,14 @@ class Dialog(msgspec.Struct, gc=False, kw_only=True):
         The dialog that our 2xx to ``request`` makes (§12.1.1).
 
         Raises:
-            RemoteProtocolError: it has no Contact that can be read.
+            RemoteProtocolError: it has no Contact or route that can be read.
         """
         target = request.contact()
         if target is None:
             raise RemoteProtocolError("Missing Contact Header Field")
+        route = tuple(request.values("Record-Route"))
+        if route:
+            _target(Uri.parse(route_uri(route[0])))  # now, and not at each request
         return cls(
             call_id=request.call_id,
             local=f"{request.headers['To'][0]};tag={tag}",
@@ -68,7 +70,7 @@ class Dialog(msgspec.Struct, gc=False, kw_only=True):
             target=_target(target.parsed),
             flow=flow,
             contact=contact,
-            route=tuple(request.values("Record-Route")),
+            route=route,
             remote_cseq=request.cseq.number,
         )
 
@@ -132,7 +134,7 @@ class Dialog(msgspec.Struct, gc=False, kw_only=True):
             return self.target, f"Route: {', '.join(self.route)}\r\n"
         # A strict router (RFC 2543) wants itself in the Request-URI (§12.2.1.1).
         rest = ", ".join([*self.route[1:], f"<{self.target}>"])
-        return first.text, f"Route: {rest}\r\n"
+        return _target(first), f"Route: {rest}\r\n"
 
 
 def route_uri(value: str) -> str:
@@ -149,7 +151,8 @@ def _target(uri: Uri) -> str:
     """
     if uri.scheme not in ("sip", "sips"):
         raise RemoteProtocolError(f"Contact of scheme {uri.scheme}")
-    return uri.text.partition("?")[0]
+    # No header of the URI may be in a request (§19.1.1); its user may well have a "?".
+    return uri.text.removesuffix(f"?{uri.headers}") if uri.headers else uri.text
 
 
 def way_to(uri: Uri, flow: Flow) -> Flow:
@@ -181,17 +184,16 @@ def _is_ipv4(host: str) -> bool:
 
 
 def _is_private(host: str) -> bool:
-    """RFC 1918, and RFC 6598, which carriers use the same way."""
+    """
+    RFC 1918, and RFC 6598, which carriers use the same way; and what is not the address
+    of any other host: this one, its link, all of them.
+    """
     first, second = (int(part) for part in host.split(".")[:2])
     return (
-        first == 10
+        first in (0, 10, 127)
+        or first >= 224
+        or (first == 169 and second == 254)
         or (first == 172 and 16 <= second < 32)
         or (first == 192 and second == 168)
         or (first == 100 and 64 <= second < 128)
     )
-
-
-def record_route(message: Request | Response) -> tuple[str, ...]:
-    """The route set that ``message`` records, as the user agent client has it."""
-    lines = message.headers.get("Record-Route", [])
-    return tuple(reversed([value for line in lines for value in split(line)]))

@@ -18,6 +18,7 @@ from .transaction import (
     ClientTransaction,
     Datagram,
     Flow,
+    Local,
     ServerTransaction,
 )
 
@@ -25,6 +26,15 @@ MAGIC_COOKIE = "z9hG4bK"
 """Begins a branch that is unique to its transaction (§8.1.1.7)."""
 
 SIP_PORT = 5060
+
+LONGEST_DATAGRAM = 1300
+"""
+Octets of a request beyond which it goes by TCP, where there is TCP: a datagram in
+fragments may never arrive (§18.1.1, the path's MTU being unknown).
+"""
+
+UDP_ONLY = 600.0
+"""Seconds for which a peer that takes no TCP connection is not asked for one again."""
 
 
 class RequestReceived(msgspec.Struct, frozen=True, gc=False):
@@ -89,6 +99,8 @@ class Endpoint:
         self._outbox: list[Datagram] = []
         self._events: list[Event] = []
         self._wheel = TimerWheel()
+        self._streams: dict[Local, Local] = {}
+        self._udp_only: dict[Address, float] = {}
         # Answers that need no transaction carry a tag all the same, the same one for
         # each copy of a request (§8.2.7).
         self._secret = new_id().encode()
@@ -109,6 +121,8 @@ class Endpoint:
                 assert isinstance(message, Response)
                 self._receive_response(message, now)
         except RemoteProtocolError as exc:
+            if not data.strip(b"\r\n\0"):
+                return  # a keep-alive: it holds a NAT open, and wants no answer
             self.malformed += 1
             if isinstance(exc, Malformed):
                 self._refuse_malformed(exc, flow)
@@ -127,13 +141,24 @@ class Endpoint:
     def send_request(self, draft: Draft, flow: Flow, user: object) -> ClientTransaction:
         """Send ``draft`` by ``flow``, again and again until it is answered."""
         branch = MAGIC_COOKIE + self._new_id()
-        local = flow.local
-        via = f"SIP/2.0/{local.transport} {local.sent_by};branch={branch};rport"
+        data = draft.write(_via(flow.local, branch))
+        fallback = None
+        if len(data) > LONGEST_DATAGRAM:
+            stream = self._streams.get(flow.local)
+            if stream is not None and flow.remote not in self._udp_only:
+                fallback = (flow, data)
+                flow = Flow(stream, flow.remote)
+                data = draft.write(_via(stream, branch))
         transaction = ClientTransaction(
-            draft.method, branch, draft.write(via), flow, self._outbox, user
+            draft.method, branch, data, flow, self._outbox, user
         )
+        transaction.fallback = fallback
         self._clients[branch] = transaction
         return transaction
+
+    def use_streams(self, datagram: Local, stream: Local) -> None:
+        """Send what is too long for ``datagram`` by ``stream`` instead."""
+        self._streams[datagram] = stream
 
     def mark(self) -> int:
         """A point to :meth:`roll_back` to."""
@@ -195,21 +220,46 @@ class Endpoint:
                 assert transaction.response is not None
                 if transaction.response.status < 300:
                     transaction.replace(response)
-                else:
+                elif datagram.data is transaction.latest:
                     self._outbox.append(datagram)
 
-    def transport_failed(self, datagram: Datagram) -> None:
-        """The network refused to take ``datagram`` (§18.4)."""
+    def transport_failed(self, datagram: Datagram, now: float) -> None:
+        """The network did not take ``datagram`` (§18.4)."""
         transaction = datagram.transaction
-        if (
-            isinstance(transaction, ClientTransaction)
-            and transaction.transport_failed()
-        ):
+        if isinstance(transaction, ClientTransaction):
+            self._client_failed(transaction, now)
+        elif isinstance(transaction, ServerTransaction):
+            self._server_failed(transaction, datagram)
+
+    def flow_lost(self, flow: Flow, now: float) -> None:
+        """A stream is gone; requests that nobody has answered on it never will be."""
+        for transaction in list(self._clients.values()):
+            if transaction.flow == flow and not transaction.answered:
+                self._client_failed(transaction, now)
+
+    def _client_failed(self, transaction: ClientTransaction, now: float) -> None:
+        remote = transaction.flow.remote
+        if transaction.fall_back():
+            self._udp_only[remote] = now + UDP_ONLY
+        elif transaction.transport_failed():
             self._clients.pop(transaction.branch, None)
             self._events.append(RequestFailed(transaction, "transport"))
 
+    def _server_failed(
+        self, transaction: ServerTransaction, datagram: Datagram
+    ) -> None:
+        """§18.2.2: the stream is closed; open one to the `received` of Via, once."""
+        port = transaction.request.via.port or SIP_PORT
+        address = (datagram.flow.remote[0], port)
+        if datagram.flow.local.is_reliable and datagram.flow.remote != address:
+            flow = Flow(datagram.flow.local, address)
+            self._outbox.append(Datagram(datagram.data, flow, transaction))
+            transaction.flow = flow
+
     def timer_due(self, now: float) -> None:
         """Let time pass: send again, give up, forget."""
+        if self._udp_only:
+            self._udp_only = {a: t for a, t in self._udp_only.items() if t > now}
         for machine in self._wheel.timer_due(now):
             if type(machine) is ServerTransaction:
                 self._forget(machine)
@@ -228,11 +278,13 @@ class Endpoint:
         via = request.via
         branch = via.branch
         method = request.method
-        if branch.startswith(MAGIC_COOKIE):
+        # A cookie and nothing more would make all requests of a host the same one.
+        if branch.startswith(MAGIC_COOKIE) and branch != MAGIC_COOKIE:
             # §17.2.3. An ACK has no transaction here: nobody answers INVITE with 2xx.
             key: tuple[str, ...] = (branch, via.sent_by, method)
         else:
             # RFC 2543: what a retransmission has in common with its request (ibid.).
+            _check(request)
             key = (
                 request.uri, request.to.tag, request.from_.tag, request.call_id,
                 request.headers["CSeq"][0], request.headers["Via"][0], method,
@@ -243,11 +295,7 @@ class Endpoint:
             return
         if method == "ACK":
             return
-        try:
-            request.check()
-            request_uri(request)
-        except RemoteProtocolError as exc:
-            raise Malformed(exc, request) from exc
+        _check(request)
         if method not in self._methods:
             self._refuse_method(request, flow)
             return
@@ -274,9 +322,14 @@ class Endpoint:
 
     def _receive_response(self, response: Response, now: float) -> None:
         transaction = self._clients.get(response.via.branch)
-        # §17.1.3: branch and method; anything else answers nothing of ours.
+        # §17.1.3: branch and method; anything else answers nothing of ours. Sent-by is
+        # not compared (§18.1.2): gateways of NATs put the public address there, and a
+        # random branch is of one host alone.
         if transaction is None or response.cseq.method != transaction.method:
             return
+        vias = response.headers["Via"]
+        if len(vias) > 1 or "," in vias[0]:
+            return  # of a request that went through us, which none does (§8.1.3.3)
         if transaction.receive_response(response, now):
             self._events.append(ResponseReceived(transaction, response))
 
@@ -321,7 +374,10 @@ class Endpoint:
         digest = blake2s(key=self._secret[:32], digest_size=8)
         digest.update(request.headers["Via"][0].encode("utf-8", "surrogateescape"))
         digest.update(request.headers["CSeq"][0].encode("utf-8", "surrogateescape"))
-        tagged = "tag=" in request.headers["To"][0]
+        try:
+            tagged = request.to.tag != ""
+        except RemoteProtocolError:
+            tagged = True  # nothing is added to what cannot be read
         data = request.write_response(
             response,
             to_tag="" if tagged else digest.hexdigest(),
@@ -329,6 +385,24 @@ class Endpoint:
             common=self._common,
         )
         self._outbox.append(Datagram(data, back))
+
+
+def _via(local: Local, branch: str) -> str:
+    return f"SIP/2.0/{local.transport} {local.sent_by};branch={branch};rport"
+
+
+def _check(request: Request) -> None:
+    """
+    Look at what a request must have before anything is made of it.
+
+    Raises:
+        Malformed: it lacks some of that, with the request to write the answer from.
+    """
+    try:
+        request.check()
+        request_uri(request)
+    except RemoteProtocolError as exc:
+        raise Malformed(exc, request) from exc
 
 
 def _merged_key(request: Request) -> tuple[str, ...]:
@@ -347,12 +421,18 @@ def _way_back(request: Request, flow: Flow) -> tuple[Flow, str]:
     via = request.via
     host, port = flow.remote
     params = via.params
+    if flow.local.is_reliable:
+        # §18.2.2: the stream by which it came.
+        if via.host.strip("[]") == host and "rport" not in params:
+            return flow, ""
+        rport = port if "rport" in params else None
+        return flow, _received(request, f";received={host}", rport=rport)
     if "rport" not in params:
         port = via.port or SIP_PORT
         maddr = params.get("maddr")
         if maddr and _IPV4.fullmatch(maddr):
             return Flow(flow.local, (maddr, port)), ""
-        if via.host == host:
+        if via.host.strip("[]") == host:
             return (
                 flow if port == flow.remote[1] else Flow(flow.local, (host, port))
             ), ""

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 
-LWS = r"[ \t]*"
+# Possessive, here and below: nobody sends a datagram that an expression goes back and
+# forth in for seconds. No expression tries the same octets twice.
+LWS = r"[ \t]*+"
 TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]+"
-QUOTED_STRING = r'"(?:[^"\\\x00\r\n]|\\[\x00-\x09\x0b-\x0c\x0e-\x7f])*"'
+QUOTED_STRING = r'"(?:[^"\\\x00\r\n]|\\[\x00-\x09\x0b-\x0c\x0e-\x7f])*+"'
 HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.\-_]*))"
 PORT = r"[0-9]{1,5}"
 GEN_VALUE = rf"(?:{QUOTED_STRING}|\[[0-9A-Fa-f:.]+\]|[^\s\"\\;,<>=?]+)"
@@ -31,7 +33,7 @@ sip_uri = re.compile(
 )
 
 tel_uri = re.compile(
-    r"(?P<scheme>[Tt][Ee][Ll]):(?P<number>\+?[0-9A-Fa-f*#().\-]+)"
+    r"(?P<scheme>[Tt][Ee][Ll]):(?P<number>\+?[().\-]*+[0-9A-Fa-f*#][0-9A-Fa-f*#().\-]*)"
     r'(?P<params>(?:;[^\x00-\x20\x7f"<>?;]+)*)'
 )
 
@@ -49,5 +51,5 @@ param = re.compile(
 )
 
 name_addr = re.compile(
-    rf"(?P<display>{QUOTED_STRING}|[^\"<>,;:@=?]*){LWS}<(?P<uri>[^<>\s]+)>(?P<params>.*)"
+    rf"(?P<display>{QUOTED_STRING}{LWS}|[^\"<>,;:@=?]*+)<(?P<uri>[^<>\s]+)>(?P<params>.*)"
 )

@@ -11,7 +11,7 @@ import msgspec
 
 from . import grammar
 from .errors import RemoteProtocolError
-from .uri import CACHE, Uri
+from .uri import CACHE, LONGEST_CACHED, Uri
 
 HeaderParams = Mapping[str, str | None]
 
@@ -86,7 +86,9 @@ def split(value: str) -> list[str]:
     return [part for part in map(str.strip, _ELEMENT.findall(value)) if part]
 
 
-_ELEMENT = re.compile(rf"(?:{grammar.QUOTED_STRING}|<[^>]*>|[^,])+")
+# A quote or a bracket that is never closed takes all that is left: whoever reads that
+# element refuses it.
+_ELEMENT = re.compile(r'(?:"(?:[^"\\]|\\.)*+"?|<[^>]*+>?|[^,"<]++)+', re.DOTALL)
 
 
 def parse_params(text: str) -> dict[str, str | None]:
@@ -109,18 +111,13 @@ def parse_params(text: str) -> dict[str, str | None]:
         elif text:
             raise RemoteProtocolError(f"malformed parameters: {text[:80]!r}")
         return params
-    at = 0
-    for match in grammar.param.finditer(text):
-        if match.start() != at:
-            break
+    at, end = 0, len(text)
+    while at < end:
+        match = grammar.param.match(text, at)
+        if match is None or match["name"].lower() in params:
+            raise RemoteProtocolError(f"malformed parameters: {text[:80]!r}")
+        params[match["name"].lower()] = match["value"]
         at = match.end()
-        name, value = match.groups()
-        name = name.lower()
-        if name in params:
-            raise RemoteProtocolError(f"parameter {name} stands twice")
-        params[name] = value
-    if at != len(text):
-        raise RemoteProtocolError(f"malformed parameters: {text[:80]!r}")
     return params
 
 
@@ -151,10 +148,12 @@ def parse_name_addr(text: str) -> NameAddr:
     return NameAddr(uri, parse_params(semicolon + rest))
 
 
-@lru_cache(CACHE)
 def cached_name_addr(text: str) -> NameAddr:
     """:func:`parse_name_addr` for what comes again and again: To, Contact."""
-    return parse_name_addr(text)
+    return _cached(text) if len(text) <= LONGEST_CACHED else parse_name_addr(text)
+
+
+_cached = lru_cache(CACHE)(parse_name_addr)
 
 
 def parse_via(text: str) -> Via:
@@ -162,7 +161,8 @@ def parse_via(text: str) -> Via:
     Read one Via.
 
     Raises:
-        RemoteProtocolError: it is none, or is of another protocol than SIP/2.0.
+        RemoteProtocolError: it is none, or is of another protocol than SIP. Of which
+            version is left to the start line: who wants a 505 must be found.
     """
     if text.startswith("SIP/2.0/UDP ") and "[" not in text:
         # The usual spelling of the usual transport, taken apart without an expression.
@@ -170,7 +170,7 @@ def parse_via(text: str) -> Via:
         host, colon, port = place.partition(":")
         if (
             host.replace(".", "").replace("-", "").isalnum()
-            and host.isascii()
+            and place.isascii()
             and (port.isdecimal() if colon else True)
             and len(port) < 6
         ):
@@ -180,7 +180,7 @@ def parse_via(text: str) -> Via:
     if match is None:
         raise RemoteProtocolError(f"malformed Via: {text[:80]!r}")
     protocol, transport, host, port, params_text = match.groups()
-    if protocol.replace(" ", "").replace("\t", "").upper() != "SIP/2.0":
+    if protocol.partition("/")[0].rstrip().upper() != "SIP":
         raise RemoteProtocolError(f"Via of another protocol: {protocol!r}")
     params = parse_params(params_text) if params_text else {}
     return Via(transport.upper(), host, _port(port), params)
@@ -201,7 +201,7 @@ def parse_cseq(text: str) -> CSeq:
     Raises:
         RemoteProtocolError: it is none, or its number is 2**31 or more (§8.1.1.5).
     """
-    number, _, method = text.partition(" ")
+    number, _, method = text.replace("\t", " ").partition(" ")
     if not number.isdecimal() or not number.isascii() or len(number) > 10:
         raise RemoteProtocolError(f"malformed CSeq: {text[:80]!r}")
     value = int(number)

@@ -67,7 +67,7 @@ _LOWER = {name.lower(): name for name in _KNOWN}
 _SINGLE = frozenset(
     {"Call-ID", "CSeq", "From", "To", "Content-Length", "Max-Forwards", "Content-Type"}
 )
-_FOLD = re.compile(r"\r\n[ \t]+")
+_FOLD = re.compile(r"\r?\n[ \t]+")
 
 
 Value = TypeVar("Value")
@@ -124,7 +124,12 @@ class Message:
     def via(self) -> Via:
         """The topmost Via."""
         line = self._required("Via")
-        return parse_via(split(line)[0] if "," in line else line)
+        if "," in line:
+            top = split(line)[:1]
+            if not top or not line.startswith(top[0]):
+                raise RemoteProtocolError(f"malformed Via: {line[:80]!r}")
+            line = top[0]
+        return parse_via(line)
 
     @lazy
     def call_id(self) -> str:
@@ -197,10 +202,8 @@ class Request(Message):
                 that it earns.
         """
         # Each of these raises, and remembers what it has read.
-        method = self.cseq.method
-        if not (self.via and self.from_ and self.to and self.call_id):
-            raise AssertionError
-        if method != self.method:
+        _ = self.via, self.from_, self.to, self.call_id
+        if self.cseq.method != self.method:
             raise RemoteProtocolError("CSeq of another method")
         hops = self.header("Max-Forwards")
         if hops is not None and not (hops.isdecimal() and len(hops) < 6):
@@ -348,25 +351,32 @@ def parse(data: bytes) -> Request | Response:
     Raises:
         Malformed: it is no message; ``message`` holds what a 400 can be written from.
     """
-    head, blank, body = data.partition(b"\r\n\r\n")
-    text = head.decode("utf-8", "surrogateescape")
-    if not blank:
-        if b"\n\n" in data and b"\r\n" not in data:
-            # Bare line feeds: wrong, and readable all the same.
-            head, _, body = data.partition(b"\n\n")
-            text = head.decode("utf-8", "surrogateescape").replace("\n", CRLF)
-        elif data.endswith(b"\r\n"):
-            # The blank line was lost; all the headers are there.
-            text = text[:-2]
-        else:
-            raise Malformed(RemoteProtocolError("headers without an end"), None)
-    text = text.lstrip(CRLF)
-    if "\r\n " in text or "\r\n\t" in text:
-        text = _FOLD.sub(" ", text)
-    lines = text.split(CRLF)
-    message = _start(lines[0])
-    headers = message.headers
     error: RemoteProtocolError | None = None
+    head, blank, body = data.partition(b"\r\n\r\n")
+    if not head:
+        # Keep-alives, and a message behind them (§7.5).
+        data = data.lstrip(b"\r\n")
+        head, blank, body = data.partition(b"\r\n\r\n")
+    if not blank:
+        # Bare line feeds: wrong, and readable all the same.
+        head, blank, body = data.partition(b"\n\n")
+        if not blank:
+            # Cut off somewhere; what is left may be enough to answer 400.
+            error = RemoteProtocolError("headers without an end")
+            head = head.rstrip(b"\r\n")
+    try:
+        text = head.decode().lstrip(CRLF)
+        mangled = False
+    except UnicodeDecodeError:
+        text = head.decode("utf-8", "surrogateescape").lstrip(CRLF)
+        mangled = True
+    if "\n " in text or "\n\t" in text:
+        text = _FOLD.sub(" ", text)
+    # A line feed alone ends a line, too: kept in a value, it would do so for the next
+    # who reads that.
+    lines = text.split("\n")
+    message = _start(lines[0].rstrip("\r"))
+    headers = message.headers
     names = _NAMES
     del lines[0]
     for line in lines:
@@ -382,11 +392,13 @@ def parse(data: bytes) -> Request | Response:
         if not colon:
             error = error or RemoteProtocolError(f"no header: {line[:40]!r}")
         elif key in headers:
-            headers[key].append(value.strip(" \t"))
+            headers[key].append(value.strip(" \t\r"))
             if key in _SINGLE:
                 error = error or RemoteProtocolError(f"{key} stands twice")
         else:
-            headers[key] = [value.strip(" \t")]
+            headers[key] = [value.strip(" \t\r")]
+    if mangled:
+        error = error or _mend(message)
     length = headers.get("Content-Length")
     if length is not None and error is None:
         try:
@@ -418,11 +430,39 @@ def _start(line: str) -> Request | Response:
 
 def _odd_start(line: str) -> Request:
     """What could still be a request: found out by whoever checks its parts."""
-    method, _, rest = line.partition(" ")
+    method, _, rest = line.rstrip(" ").partition(" ")
     uri, _, version = rest.rpartition(" ")
     if not grammar.token.fullmatch(method) or not version.upper().startswith("SIP/"):
         raise Malformed(RemoteProtocolError(f"no SIP: {line[:40]!r}"), None)
     return Request(method, uri if version.upper() == "SIP/2.0" else f"{uri} {version}")
+
+
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")
+
+_USED = frozenset(
+    {
+        "Via", "From", "To", "Call-ID", "CSeq", "Contact", "Path", "Route",
+        "Record-Route", "Service-Route", "Event", "SIP-ETag", "SIP-If-Match",
+    }
+)  # fmt: skip
+"""Headers that are kept, compared or sent on: no octet of them may be exchanged."""
+
+
+def _mend(message: Message) -> RemoteProtocolError | None:
+    """
+    Make text of what is not UTF-8 (§7.3.1), or say where that cannot be.
+
+    Such octets cannot be stored, nor written into a document.
+    """
+    if isinstance(message, Request) and _NOT_UTF8.search(message.uri):
+        return RemoteProtocolError("Request-URI is not UTF-8")
+    for name, values in message.headers.items():
+        if not any(map(_NOT_UTF8.search, values)):
+            continue
+        if name in _USED:
+            return RemoteProtocolError(f"{name} is not UTF-8")
+        message.headers[name] = [_NOT_UTF8.sub("\ufffd", value) for value in values]
+    return None
 
 
 def _cut(body: bytes, length: str) -> bytes:

@@ -64,8 +64,12 @@ class TimerWheel:
         called: list[Machine] = []
         order = self._order
         while order and order[0] * SLOT <= now:
-            slot = heapq.heappop(order)
-            for machine in self._slots.pop(slot):
+            slot = order[0]
+            waiting = self._slots[slot]
+            waiting.reverse()
+            # One that raises leaves the others where they are found next time.
+            while waiting:
+                machine = waiting.pop()
                 known = machine.scheduled_at
                 if known is None or math.ceil(known / SLOT) != slot:
                     continue  # put forward since: it stands in an earlier slot, too
@@ -74,4 +78,5 @@ class TimerWheel:
                     machine.timer_due(now)
                     called.append(machine)
                 self.schedule(machine)
+            del self._slots[heapq.heappop(order)]
         return called

@@ -27,14 +27,27 @@ class Local(msgspec.Struct, frozen=True):
     """One address that we listen at."""
 
     transport: str
-    "UDP, as it stands in Via."
+    "UDP or TCP, as it stands in Via."
 
     host: str
+    "An IPv6 address without its brackets."
+
     port: int
 
     @property
+    def is_reliable(self) -> bool:
+        """Whether what is sent arrives, or fails: nothing is sent twice."""
+        return self.transport != "UDP"
+
+    @property
     def sent_by(self) -> str:
-        return f"{self.host}:{self.port}"
+        """Host and port, as they stand in Via and in a URI."""
+        return f"{uri_host(self.host)}:{self.port}"
+
+
+def uri_host(host: str) -> str:
+    """An address as it stands in a URI: an IPv6 one in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 class Flow(NamedTuple):
@@ -82,7 +95,7 @@ class ServerTransaction:
     """
 
     __slots__ = (
-        "_common", "_latest", "flow", "key", "outbox", "request", "response",
+        "_common", "flow", "key", "latest", "outbox", "request", "response",
         "scheduled_at", "state", "timer_at", "to_tag", "via",
     )  # fmt: skip
 
@@ -109,7 +122,9 @@ class ServerTransaction:
         self.state = TRYING
         self.timer_at: float | None = None
         self.scheduled_at: float | None = None
-        self._latest = b""
+        self.latest = b""
+        "The response as it is sent, and sent again."
+
         self._common = common
 
     def receive_request(self) -> None:
@@ -117,7 +132,7 @@ class ServerTransaction:
         # In TRYING there is nothing to repeat yet, and the user already has
         # the request: the retransmission is discarded.
         if self.state is not TRYING:
-            self.outbox.append(Datagram(self._latest, self.flow))
+            self.outbox.append(Datagram(self.latest, self.flow))
 
     def respond(self, response: Response) -> None:
         """Send ``response``; a second final one is discarded."""
@@ -126,11 +141,11 @@ class ServerTransaction:
         if self.state is COMPLETED or self.state is TERMINATED:
             return
         self.response = response
-        self._latest = self.request.write_response(
+        self.latest = self.request.write_response(
             response, to_tag=self.to_tag, via=self.via, common=self._common
         )
         self.state = COMPLETED if response.status >= 200 else PROCEEDING
-        self.outbox.append(Datagram(self._latest, self.flow, self))
+        self.outbox.append(Datagram(self.latest, self.flow, self))
 
     def replace(self, response: Response) -> None:
         """Send ``response`` after all: the one before it was never sent."""
@@ -140,7 +155,7 @@ class ServerTransaction:
     def sent(self, now: float) -> None:
         """What :meth:`respond` put into the outbox has gone out."""
         if self.state is COMPLETED and self.timer_at is None:
-            self.timer_at = now + TIMER_J
+            self.timer_at = now if self.flow.local.is_reliable else now + TIMER_J
 
     def timer_due(self, now: float) -> None:
         """Timer J: no retransmission can come any more."""
@@ -155,8 +170,8 @@ class ClientTransaction:
     """
 
     __slots__ = (
-        "_data", "_deadline", "_interval", "answered", "branch", "flow", "method",
-        "outbox", "scheduled_at", "state", "timer_at", "user",
+        "_data", "_deadline", "_interval", "answered", "branch", "fallback", "flow",
+        "method", "outbox", "scheduled_at", "state", "timer_at", "user",
     )  # fmt: skip
 
     def __init__(
@@ -178,6 +193,9 @@ class ClientTransaction:
         self.answered = False
         "Whether a final response has come."
 
+        self.fallback: tuple[Flow, bytes] | None = None
+        "The way to take, and what to send, if :attr:`flow` cannot be used."
+
         self.state = TRYING
         self.timer_at: float | None = None
         self.scheduled_at: float | None = None
@@ -190,7 +208,8 @@ class ClientTransaction:
         """The request has gone out for the first time: Timers E and F start."""
         if self.state is TRYING and self.timer_at is None:
             self._deadline = now + TIMER_F
-            self.timer_at = now + T1
+            # On a reliable transport there is no Timer E.
+            self.timer_at = self._deadline if self.flow.local.is_reliable else now + T1
 
     def receive_response(self, response: Response, now: float) -> bool:
         """Take in a response; whether it is news for the user."""
@@ -201,7 +220,20 @@ class ClientTransaction:
             return True
         self.answered = True
         self.state = COMPLETED
-        self.timer_at = now + TIMER_K
+        self.timer_at = now if self.flow.local.is_reliable else now + TIMER_K
+        return True
+
+    def fall_back(self) -> bool:
+        """
+        Send the same request the other way, if there is one (§18.1.1).
+
+        Only if no response has come: then the request has arrived.
+        """
+        if self.fallback is None or self.state is not TRYING:
+            return False
+        self.flow, self._data = self.fallback
+        self.fallback = self.timer_at = None
+        self.outbox.append(Datagram(self._data, self.flow, self))
         return True
 
     def transport_failed(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from functools import lru_cache
 
 import msgspec
@@ -20,6 +21,9 @@ DISTINCTIVE = frozenset({"transport", "user", "ttl", "method", "maddr"})
 
 CACHE = 65_536
 """URIs kept parsed: phones send the same few of them at each refresh."""
+
+LONGEST_CACHED = 512
+"""Characters: longer ones serve to fill the memory, and are parsed each time."""
 
 
 class Uri(msgspec.Struct, frozen=True, gc=False):
@@ -68,7 +72,7 @@ class Uri(msgspec.Struct, frozen=True, gc=False):
         Raises:
             RemoteProtocolError: it is none.
         """
-        return _parse(text)
+        return _cached(text) if len(text) <= LONGEST_CACHED else _parse(text)
 
     def param(self, name: str) -> str | None:
         """The value of a parameter; None if it is not there, "" if it has none."""
@@ -104,22 +108,17 @@ def normal(text: str) -> str:
     """
     if "%" not in text:
         return text
-    parts = text.split("%")
-    octets = bytearray(parts[0], "utf-8", "surrogateescape")
-    for part in parts[1:]:
-        code, rest = part[:2], part[2:]
-        try:
-            if len(code) != 2 or not code.isalnum():
-                raise ValueError(code)
-            octet = int(code, 16)
-        except ValueError as exc:
-            raise RemoteProtocolError(f"broken escape in {text!r}") from exc
-        if 0x20 < octet < 0x7F and chr(octet) not in _STAYS_ESCAPED:
-            octets.append(octet)
-        else:
-            octets += b"%%%02X" % octet
-        octets += rest.encode("utf-8", "surrogateescape")
-    return octets.decode("utf-8", "surrogateescape")
+    return grammar.escaped.sub(_unescaped, text)
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    code: str | None = match[1]
+    if code is None:
+        raise RemoteProtocolError(f"broken escape in {match.string[:80]!r}")
+    char = chr(int(code, 16))
+    if " " < char < "\x7f" and char not in _STAYS_ESCAPED:
+        return char
+    return f"%{code.upper()}"
 
 
 # What would end a user part, or begin an escape, if it were written plainly.
@@ -133,10 +132,8 @@ def _normal_params(params: Params) -> list[tuple[str, str | None]]:
     ]
 
 
-@lru_cache(CACHE)
 def _parse(text: str) -> Uri:
     if len(text) > 4096:
-        # Longer ones exist only to cost memory in the cache.
         raise RemoteProtocolError("URI of more than 4096 characters", status=414)
     match = grammar.sip_uri.fullmatch(text)
     if match is None:
@@ -171,6 +168,9 @@ def _parse(text: str) -> Uri:
         key=key,
         base=base,
     )
+
+
+_cached = lru_cache(CACHE)(_parse)
 
 
 def _parse_other(text: str) -> Uri:
@@ -233,6 +233,8 @@ def _normal_headers(headers: str | None) -> str:
     # "URI header components are never ignored" (§19.1.4); their order is.
     if not headers:
         return ""
+    # In a key, a ";" that should have been escaped would begin a parameter.
+    headers = headers.replace(";", "%3B")
     return "?" + "&".join(
         sorted(
             f"{normal(name).lower()}={normal(value)}"
@@ -245,6 +247,8 @@ def _normal_host(host: str, text: str) -> str:
     if host[0] != "[":
         return host.lower()
     try:
-        return f"[{ipaddress.IPv6Address(host[1:-1]).compressed}]"
+        # RFC 3261's grammar asks for a colon too many before IPv4 (RFC 5118 §4.10).
+        address = ipaddress.IPv6Address(host[1:-1].replace(":::", "::"))
+        return f"[{address.compressed}]"
     except ValueError as exc:
         raise RemoteProtocolError(f"no IPv6 address in {text!r}") from exc

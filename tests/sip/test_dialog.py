@@ -1,0 +1,226 @@
+"""Dialogs: tags, CSeq and route set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reginfo.sip.dialog import Dialog, way_to
+from reginfo.sip.errors import RemoteProtocolError
+from reginfo.sip.message import Request, Response
+from reginfo.sip.transaction import Flow
+from reginfo.sip.uri import Uri
+
+from .messages import FLOW, SERVER, parsed, request
+
+OURS = "<sip:192.0.2.2:5060>"
+FROM = '"W. \\"x\\"" <sip:W%61tcher@Example.COM;x=1>;Tag=AbC ; y'
+TO = "<SIP:alice@EXAMPLE.com>"
+
+
+SUBSCRIBE: dict[str, Any] = {"from_": FROM, "to": TO, "cseq": "7 SUBSCRIBE"}
+
+
+def subscribe(*more: str, **headers: Any) -> Request:
+    return parsed(request("SUBSCRIBE", more=more, **SUBSCRIBE | headers))
+
+
+def dialog(*more: str, **headers: str) -> Dialog:
+    return Dialog.uas(subscribe(*more, **headers), tag="ours", contact=OURS, flow=FLOW)
+
+
+def notify(ours: Dialog) -> Request:
+    """The next request of ours, as the peer reads it."""
+    return parsed(ours.draft("NOTIFY", "Event: reg\r\n", b"x").write("SIP/2.0/UDP h"))
+
+
+def test_a_request_of_ours_has_the_peers_uris_byte_for_byte() -> None:
+    sent = notify(dialog())
+    assert sent.header("To") == FROM
+    assert sent.header("From") == f"{TO};tag=ours"
+    assert sent.uri == "sip:alice@192.0.2.1:9988"
+    assert (sent.call_id, sent.header("Contact")) == ("c@192.0.2.1", OURS)
+    assert (sent.header("Max-Forwards"), sent.header("Event")) == ("70", "reg")
+    assert sent.body == b"x"
+    assert "Route" not in sent.headers
+
+
+def test_a_dialog_is_known_by_call_id_and_both_tags() -> None:
+    assert dialog().id == ("c@192.0.2.1", "ours", "AbC")
+
+
+def test_our_cseq_counts_from_one_whatever_the_peers_is() -> None:
+    ours = dialog()
+    assert [notify(ours).cseq.number for _ in range(3)] == [1, 2, 3]
+    assert ours.remote_cseq == 7
+
+
+@pytest.mark.parametrize(
+    "contact",
+    ["<mailto:a@b>", "<tel:+1>", "<a>", "*", "<sip:a@b>, <sip:c@d>", "<sip:a@b", ""],
+)
+def test_without_one_contact_of_sip_there_is_no_dialog(contact: str) -> None:
+    with pytest.raises(RemoteProtocolError):
+        dialog(contact=contact)
+
+
+def test_a_dialog_needs_a_contact() -> None:
+    message = parsed(request("SUBSCRIBE", without=("Contact",)))
+    with pytest.raises(RemoteProtocolError):
+        Dialog.uas(message, tag="ours", contact=OURS, flow=FLOW)
+
+
+@pytest.mark.parametrize(
+    ("contact", "target"),
+    [
+        ("<sip:a@b;lr?Subject=x>", "sip:a@b;lr"),
+        ("<sip:a?b@c>", "sip:a?b@c"),
+        ("<sip:a?b@c?Subject=x>", "sip:a?b@c"),
+        ("sip:a@b;x", "sip:a@b"),
+    ],
+)
+def test_the_target_is_the_contact_without_headers(contact: str, target: str) -> None:
+    assert dialog(contact=contact).target == target
+
+
+# The peer's requests.
+
+
+def test_an_overtaken_request_is_refused_with_500_and_changes_nothing() -> None:
+    ours = dialog()
+    other = Flow(SERVER, ("192.0.2.9", 1))
+    with pytest.raises(RemoteProtocolError) as caught:
+        ours.receive(subscribe(cseq="6 SUBSCRIBE", contact="<sip:new@h>"), other)
+    assert caught.value.status == 500  # §12.2.2
+    assert (ours.target, ours.flow) == ("sip:alice@192.0.2.1:9988", FLOW)
+    assert ours.remote_cseq == 7
+
+
+@pytest.mark.parametrize("number", [7, 8, 1000])
+def test_an_equal_or_a_higher_cseq_is_accepted(number: int) -> None:
+    ours = dialog()
+    ours.receive(subscribe(cseq=f"{number} SUBSCRIBE"), FLOW)
+    assert ours.remote_cseq == number
+
+
+def test_the_first_request_of_the_peer_may_have_any_cseq() -> None:
+    ours = dialog()
+    ours.remote_cseq = None
+    ours.receive(subscribe(cseq="0 SUBSCRIBE"), FLOW)
+    assert ours.remote_cseq == 0
+
+
+def test_a_request_of_the_peer_refreshes_target_and_flow() -> None:  # 6665-80
+    ours = dialog()
+    other = Flow(SERVER, ("192.0.2.9", 1))
+    ours.receive(subscribe(contact="<sip:new@h>"), other)
+    assert (ours.target, ours.flow) == ("sip:new@h", other)
+    ours.receive(parsed(request("SUBSCRIBE", without=("Contact",),
+        cseq="9 SUBSCRIBE")), FLOW)  # fmt: skip
+    assert (ours.target, ours.flow) == ("sip:new@h", FLOW)
+
+
+def test_a_request_with_a_bad_contact_changes_nothing() -> None:
+    ours = dialog()
+    with pytest.raises(RemoteProtocolError):
+        ours.receive(subscribe(cseq="8 SUBSCRIBE", contact="<http://a>"), FLOW)
+    assert (ours.target, ours.remote_cseq) == ("sip:alice@192.0.2.1:9988", 7)
+
+
+def test_a_2xx_refreshes_the_target() -> None:
+    ours = dialog()
+    ours.answered(Response(200, "OK", {"Contact": ["<sip:new@h>"]}))
+    assert ours.target == "sip:new@h"
+    ours.answered(Response(200, "OK"))
+    assert ours.target == "sip:new@h"
+
+
+# Routes.
+
+
+def test_a_loose_route_is_followed_and_the_target_stays() -> None:
+    ours = dialog(
+        "Record-Route: <sip:p1.example.com;lr;x=%41>, <sip:p2.example.com;lr>;y",
+        "Record-Route: <sip:p3.example.com>",
+    )
+    sent = notify(ours)  # §12.2.1.1; the order is the one of the request (§12.1.1)
+    assert sent.uri == "sip:alice@192.0.2.1:9988"
+    assert sent.values("Route") == [
+        "<sip:p1.example.com;lr;x=%41>", "<sip:p2.example.com;lr>;y",
+        "<sip:p3.example.com>",
+    ]  # fmt: skip
+    assert ours.next_hop.host == "p1.example.com"
+
+
+def test_a_strict_router_gets_itself_as_request_uri_and_the_target_goes_last() -> None:
+    ours = dialog("Record-Route: <sip:p1.example.com?a=b>, <sip:p2.example.com;lr>")
+    sent = notify(ours)
+    assert sent.uri == "sip:p1.example.com"
+    assert sent.values("Route") == [
+        "<sip:p2.example.com;lr>", "<sip:alice@192.0.2.1:9988>",
+    ]  # fmt: skip
+    assert ours.next_hop.host == "p1.example.com"
+
+
+def test_a_route_without_brackets_is_understood() -> None:
+    assert dialog("Record-Route: sip:p1;lr").next_hop.host == "p1"
+
+
+@pytest.mark.parametrize("route", ["<x>", "<http://a>", "<sip:a", ">"])
+def test_a_route_that_cannot_be_followed_makes_no_dialog(route: str) -> None:
+    with pytest.raises(RemoteProtocolError):
+        dialog(f"Record-Route: {route}")
+
+
+def test_without_a_route_the_next_hop_is_the_target() -> None:
+    assert dialog().next_hop.text == "sip:alice@192.0.2.1:9988"
+
+
+# Where to, 6665-80 and NATs.
+
+
+@pytest.mark.parametrize(
+    ("uri", "remote"),
+    [
+        ("sip:a@198.51.100.1", ("198.51.100.1", 5060)),
+        ("sip:a@198.51.100.1:5070", ("198.51.100.1", 5070)),
+        ("sip:a@198.51.100.1;transport=UDP", ("198.51.100.1", 5060)),
+        ("sip:a@192.0.2.1:9988", FLOW.remote),
+        ("sip:a@192.0.2.1:5060", ("192.0.2.1", 5060)),
+        ("sip:a@172.32.0.1", ("172.32.0.1", 5060)),
+        ("sip:a@192.169.0.1", ("192.169.0.1", 5060)),
+        ("sip:a@100.128.0.1", ("100.128.0.1", 5060)),
+        ("sip:a@169.253.0.1", ("169.253.0.1", 5060)),
+        # The way that it came: RFC 5626, other transports, names, IPv6 ...
+        ("sip:a@198.51.100.1;ob", FLOW.remote),
+        ("sip:a@198.51.100.1;transport=tcp", FLOW.remote),
+        ("sip:a@host.example.com", FLOW.remote),
+        ("sip:a@[2001:db8::1]", FLOW.remote),
+        ("sip:a@1.2.3", FLOW.remote),
+        ("sip:a@1.2.3.400", FLOW.remote),
+        ("sip:a@1.2.3.0400", FLOW.remote),
+        # ... what is behind a NAT ...
+        ("sip:a@10.1.1.1:4540", FLOW.remote),
+        ("sip:a@172.16.0.1", FLOW.remote),
+        ("sip:a@172.31.0.1", FLOW.remote),
+        ("sip:a@192.168.1.1", FLOW.remote),
+        ("sip:a@100.64.0.1", FLOW.remote),
+        # ... and what is no host but ours, or every host.
+        ("sip:a@127.0.0.1", FLOW.remote),
+        ("sip:a@0.0.0.0", FLOW.remote),
+        ("sip:a@169.254.1.1", FLOW.remote),
+        ("sip:a@224.0.1.75", FLOW.remote),
+        ("sip:a@255.255.255.255", FLOW.remote),
+    ],
+)
+def test_a_request_goes_where_the_peer_can_be_reached(
+    uri: str, remote: tuple[str, int]
+) -> None:
+    assert way_to(Uri.parse(uri), FLOW) == Flow(SERVER, remote)
+
+
+@pytest.mark.parametrize("host", ["10.1.1.1", "127.0.0.1", "192.168.1.1"])
+def test_a_private_address_that_is_the_source_is_where_it_says(host: str) -> None:
+    flow = Flow(SERVER, (host, 40_000))
+    assert way_to(Uri.parse(f"sip:a@{host}:5070"), flow) == Flow(SERVER, (host, 5070))

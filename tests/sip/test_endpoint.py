@@ -1,0 +1,662 @@
+"""Datagrams in; requests and responses out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reginfo.sip.endpoint import (
+    Endpoint,
+    RequestFailed,
+    RequestReceived,
+    ResponseReceived,
+)
+from reginfo.sip.message import Draft, Response
+from reginfo.sip.transaction import Datagram, Flow, Local, ServerTransaction
+
+from .messages import (
+    FLOW,
+    OK,
+    SERVER,
+    TRYING,
+    UNAVAILABLE,
+    answer,
+    answers,
+    as_response,
+    endpoint,
+    message,
+    parsed,
+    received,
+    request,
+)
+
+DRAFT = Draft("NOTIFY", "sip:w@192.0.2.1", "CSeq: 1 NOTIFY\r\nFrom: a\r\nTo: b\r\n"
+    "Call-ID: c\r\n")  # fmt: skip
+SOURCE = "192.0.2.1"
+
+
+def serve(target: Endpoint, data: bytes, now: float = 0.0) -> ServerTransaction:
+    """The transaction of a new request."""
+    target.receive_datagram(data, FLOW, now)
+    (event,) = target.events()
+    assert isinstance(event, RequestReceived)
+    return event.transaction
+
+
+def flush(target: Endpoint, now: float) -> list[Datagram]:
+    """Let all that waits go out."""
+    datagrams = target.datagrams_to_send()
+    target.sent(datagrams, now)
+    return datagrams
+
+
+def run(target: Endpoint, until: float) -> list[tuple[float, bytes]]:
+    """Let time pass; what is sent, and when."""
+    out = []
+    while target.timer_at is not None and target.timer_at <= until:
+        now = target.timer_at
+        target.timer_due(now)
+        out += [(now, datagram.data) for datagram in flush(target, now)]
+    return out
+
+
+# Requests.
+
+
+def test_a_request_is_reported_once_and_answered_by_its_transaction() -> None:
+    ours = endpoint()
+    transaction = serve(ours, request())
+    assert transaction.request.method == "REGISTER"
+    ours.receive_datagram(request(), FLOW, 0.5)
+    assert ours.events() == []
+    assert ours.datagrams_to_send() == []
+
+    ours.respond(transaction, OK)
+    (first,) = flush(ours, now=1.0)
+    for now in (2.0, 32.5):
+        assert received(ours, request(), now=now) == []
+        (again,) = flush(ours, now)
+        assert (again.data, again.flow) == (first.data, first.flow)
+
+    run(ours, until=33.0)  # Timer J
+    assert len(received(ours, request(), now=33.0)) == 1
+
+
+def test_the_event_says_where_the_request_really_came_from() -> None:
+    ours = endpoint()
+    ours.receive_datagram(request(via="SIP/2.0/UDP 10.1.1.1:4540"), FLOW, 0.0)
+    (event,) = ours.events()
+    assert isinstance(event, RequestReceived)
+    assert event.source == ("192.0.2.1", 9988)
+    assert event.request is event.transaction.request
+
+
+def test_a_response_has_our_headers_and_one_tag() -> None:
+    ours = endpoint()
+    transaction = serve(ours, request())
+    ours.respond(transaction, OK)
+    (datagram,) = ours.datagrams_to_send()
+    response = as_response(datagram)
+    assert response.header("Server") == "reginfo"
+    assert response.to.tag == transaction.to_tag != ""
+
+    transaction = serve(ours, request(to="<sip:a@b>;tag=x", cseq="2 REGISTER",
+        via="SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK2"))  # fmt: skip
+    ours.respond(transaction, OK)
+    (datagram,) = ours.datagrams_to_send()
+    assert as_response(datagram).to.tag == "x"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"via": "SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK2"},
+        {"via": "SIP/2.0/UDP 192.0.2.1:9989;branch=z9hG4bK1"},
+        {"via": "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1"},
+    ],
+)
+def test_another_branch_or_sent_by_is_another_transaction(
+    other: dict[str, Any],
+) -> None:
+    ours = endpoint()
+    serve(ours, request())
+    serve(ours, request(call_id="other", **other))
+
+
+def test_another_method_is_another_transaction() -> None:
+    ours = endpoint()
+    serve(ours, request())
+    serve(ours, request("OPTIONS"))
+
+
+def test_requests_of_rfc_2543_are_told_apart_without_a_branch() -> None:
+    ours = endpoint()
+    old: dict[str, Any] = {"via": "SIP/2.0/UDP 192.0.2.1:9988"}
+    transaction = serve(ours, request(**old))
+    ours.respond(transaction, OK)
+    (first,) = flush(ours, 0.0)
+    assert received(ours, request(**old)) == []
+    assert [d.data for d in ours.datagrams_to_send()] == [first.data]
+    serve(ours, request(**old, cseq="2 REGISTER"))
+    serve(ours, request(**old, call_id="other"))
+    serve(ours, request(**old, from_="<sip:alice@example.com>;tag=b"))
+    serve(ours, request(**old, to="<sip:alice@example.com>;tag=c"))
+    serve(ours, request("OPTIONS", **old))
+    serve(ours, request(uri="sip:example.com;x", **old, call_id="third"))
+
+
+def test_a_cookie_without_a_branch_is_treated_as_none() -> None:
+    ours = endpoint()
+    bare: dict[str, Any] = {"via": "SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK"}
+    serve(ours, request(**bare))  # 4475-03 badbranch
+    assert received(ours, request(**bare)) == []
+    serve(ours, request(**bare, call_id="other"))
+
+
+def test_no_hops_left_is_fine_for_a_request_to_us() -> None:
+    serve(endpoint(), request(max_forwards="0"))  # 3261-20
+
+
+def test_a_request_that_comes_by_two_ways_is_served_once() -> None:
+    ours = endpoint()
+    transaction = serve(ours, request())
+    other = request(via="SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK2")
+    (response,) = answers(ours, other)  # 3261-19
+    assert (response.status, response.reason) == (482, "Loop Detected")
+    assert response.via.branch == "z9hG4bK2"
+    (again,) = answers(ours, other)
+    assert again.headers == response.headers
+
+    # In a dialog there is no forking; and what has been forgotten does not count.
+    in_dialog = "<sip:alice@example.com>;tag=x"
+    serve(ours, request(via="SIP/2.0/UDP h;branch=z9hG4bK3", to=in_dialog))
+    ours.respond(transaction, OK)
+    flush(ours, 0.0)
+    run(ours, until=32.0)
+    serve(ours, request(via="SIP/2.0/UDP h;branch=z9hG4bK4"))
+
+
+def test_the_timer_of_a_merged_request_forgets_only_its_own() -> None:
+    ours = endpoint()
+    in_dialog = "<sip:alice@example.com>;tag=x"
+    first = serve(ours, request(via="SIP/2.0/UDP h;branch=z9hG4bK3", to=in_dialog))
+    serve(ours, request())
+    ours.respond(first, OK)
+    flush(ours, 0.0)
+    run(ours, until=32.0)
+    assert answers(ours, request(via="SIP/2.0/UDP h;branch=z9hG4bK5"))[0].status == 482
+
+
+# Requests that we do not take.
+
+
+def test_an_unknown_method_is_answered_405_with_allow() -> None:
+    (response,) = answers(endpoint(), request("INVITE"))  # 3261-28
+    assert (response.status, response.reason) == (405, "Method Not Allowed")
+    assert response.header("Allow") == "REGISTER, SUBSCRIBE, NOTIFY, OPTIONS"
+    assert response.to.tag
+
+
+def test_a_cancel_matches_nothing() -> None:
+    ours = endpoint()
+    serve(ours, request())
+    (response,) = answers(ours, request("CANCEL", cseq="1 CANCEL"))
+    assert response.status == 481  # §9.2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        request("ACK"),
+        request("ACK", via="SIP/2.0/UDP h"),
+        request("ACK", call_id=""),
+        request("ACK", content_length="x"),
+    ],
+)
+def test_an_ack_is_never_answered(data: bytes) -> None:
+    assert answers(endpoint(), data) == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "status", "reason"),
+    [
+        ("http://example.com", 416, "Unsupported URI Scheme"),
+        ("sip:example.com SIP/3.0", 505, "Version Not Supported"),
+        ("sip:" + "a" * 5000, 414, "URI of more than 4096 characters"),
+        ("example.com", 400, "Bad Request"),
+    ],
+)
+def test_a_request_uri_that_is_not_ours_earns_its_status(
+    uri: str, status: int, reason: str
+) -> None:
+    data = request().replace(
+        b"sip:example.com SIP/2.0", uri.encode() + b" SIP/2.0" * ("SIP/" not in uri), 1
+    )
+    (response,) = answers(endpoint(), data)
+    assert (response.status, response.reason) == (status, reason)
+
+
+@pytest.mark.parametrize("name", ["From", "To", "Call-ID", "CSeq"])
+@pytest.mark.parametrize("branch", [";branch=z9hG4bK1", ";branch=1", ""])
+def test_what_a_request_lacks_is_left_empty_in_the_400(name: str, branch: str) -> None:
+    ours = endpoint()
+    via = f"SIP/2.0/UDP 192.0.2.1:9988{branch}"
+    (response,) = answers(ours, request(via=via, without=(name,)))  # 3261-21
+    assert (response.status, response.reason) == (400, "Bad Request")
+    warning = f'399 reginfo "Missing {name} Header Field"'
+    assert response.header("Warning") == warning
+    copied = {"From": "<sip:alice@example.com>;tag=a", "Call-ID": "c@192.0.2.1",
+        "CSeq": "1 REGISTER"}  # fmt: skip
+    for other, value in copied.items():
+        assert response.header(other) == ("" if other == name else value)
+    assert ours.malformed == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cseq": "x"},
+        {"cseq": "2147483648 REGISTER"},
+        {"cseq": "1 INVITE"},
+        {"to": '"unbalanced <sip:a@b>'},
+        {"from_": "<sip:a@b"},
+        {"max_forwards": "x"},
+        {"content_length": "99"},
+        {"call_id": "a\r\nCall-ID: b"},
+        {"call_id": "a\r\nno header"},
+    ],
+)
+def test_a_malformed_request_is_answered_400_and_makes_no_transaction(
+    change: dict[str, Any],
+) -> None:
+    ours = endpoint()
+    (response,) = answers(ours, request(**change))  # 3261-18
+    assert response.status == 400
+    assert response.via.branch == "z9hG4bK1"
+    serve(ours, request())
+
+
+def test_the_warning_of_a_400_is_a_quoted_string_whatever_the_peer_wrote() -> None:
+    data = request(cseq="X").replace(b"X", b'"\\\x01')
+    (response,) = answers(endpoint(), data)
+    warning = response.header("Warning")
+    assert warning is not None
+    assert warning.count('"') == 2
+    assert "\\" not in warning
+    assert warning.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("to", "adds"),
+    [
+        ("<sip:a@b>", True),
+        ("<sip:tag=@b>", True),
+        ("<sip:a@b;tag=x>", True),
+        ("<sip:a@b>;tag=x", False),
+        ("<sip:a@b", False),
+    ],
+)
+def test_an_answer_without_a_transaction_has_a_tag_unless_it_cannot(
+    to: str, adds: bool
+) -> None:
+    data = request("INVITE", to=to)
+    (response,) = answers(endpoint(), data)
+    assert (response.header("To") != to) == adds
+
+
+def test_copies_of_a_request_get_equal_answers_and_others_another_tag() -> None:
+    ours = endpoint()
+    one, again = (answers(ours, request("INVITE"))[0] for _ in range(2))
+    other = answers(ours, request("INVITE", cseq="2 INVITE"))[0]
+    assert one.headers == again.headers  # §8.2.7
+    assert other.to.tag != one.to.tag
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        request(without=("Via",)),
+        request(via="nothing"),
+        request(via=","),
+        request(via="SIP/2.0/UDP h;;"),
+        request("INVITE", without=("Via",)),
+        request(without=("Via", "CSeq")),
+        request(via="x", cseq="x"),
+        b"nonsense",
+        b"REGISTER\r\n\r\n",
+        message("SIP/2.0 200 OK", ["Via: SIP/2.0/UDP h;branch=1", "l: 99"]),
+        message("SIP/2.0 200 OK", []),
+        message("SIP/2.0 200 OK", ["Via: x"]),
+        message("SIP/2.0 2000 OK", ["Via: SIP/2.0/UDP h;branch=1"]),
+    ],
+)
+def test_what_says_nowhere_to_answer_to_is_met_with_silence(data: bytes) -> None:
+    ours = endpoint()
+    assert answers(ours, data) == []
+    assert ours.malformed == 1
+    serve(ours, request())
+
+
+@pytest.mark.parametrize("data", [b"", b"\r\n", b"\r\n\r\n", b"\0" * 4, b"\0"])
+def test_a_keep_alive_is_met_with_silence_and_is_not_malformed(data: bytes) -> None:
+    ours = endpoint()
+    assert answers(ours, data) == []
+    assert ours.malformed == 0
+
+
+@given(st.integers(0, 400), st.binary(max_size=8), st.sampled_from(["z9hG4bK1", "1"]))
+def test_nothing_that_a_datagram_holds_raises(
+    at: int, octets: bytes, branch: str
+) -> None:
+    ours = endpoint()
+    ours.send_request(DRAFT, FLOW, None)
+    for data in (
+        request(via=f"SIP/2.0/UDP h;rport;branch={branch}, SIP/2.0/UDP g"),
+        answer(ours.datagrams_to_send()[0].data),
+    ):
+        ours.receive_datagram(data[:at] + octets + data[at + len(octets) :], FLOW, 0.0)
+        ours.receive_datagram(data[:at] + octets + data[at:], FLOW, 0.0)
+        ours.receive_datagram(octets + data[at:], FLOW, 0.0)
+    for event in ours.events():
+        if isinstance(event, RequestReceived):
+            ours.respond(event.transaction, OK)
+
+
+# The way back, 3261-23.
+
+
+@pytest.mark.parametrize(
+    ("via", "expected", "remote"),
+    [
+        # RFC 3581 §6.
+        (
+            "SIP/2.0/UDP 10.1.1.1:4540;rport;branch=z9hG4bKkjshdyff",
+            "SIP/2.0/UDP 10.1.1.1:4540;rport=9988;branch=z9hG4bKkjshdyff"
+            ";received=192.0.2.1",
+            ("192.0.2.1", 9988),
+        ),
+        # RFC 3581 §4: "even if it is identical to the value of the sent-by component".
+        (
+            "SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK1;rport",
+            "SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK1;rport=9988;received=192.0.2.1",
+            ("192.0.2.1", 9988),
+        ),
+        # Without rport: to the source address, and the port of sent-by (§18.2.2).
+        (
+            "SIP/2.0/UDP 10.1.1.1:4540;branch=z9hG4bK1",
+            "SIP/2.0/UDP 10.1.1.1:4540;branch=z9hG4bK1;received=192.0.2.1",
+            ("192.0.2.1", 4540),
+        ),
+        (
+            "SIP/2.0/UDP bobspc.biloxi.com",
+            "SIP/2.0/UDP bobspc.biloxi.com;received=192.0.2.1",
+            ("192.0.2.1", 5060),
+        ),
+        (
+            "SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK1",
+            "SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK1",
+            ("192.0.2.1", 9988),
+        ),
+        (
+            "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1",
+            "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1",
+            ("192.0.2.1", 5060),
+        ),
+        # What the client says of itself is no more than what we see.
+        (
+            "SIP/2.0/UDP h;received=198.51.100.1;rport=7;branch=z9hG4bK1",
+            "SIP/2.0/UDP h;rport=9988;branch=z9hG4bK1;received=192.0.2.1",
+            ("192.0.2.1", 9988),
+        ),
+        (
+            "SIP/2.0/UDP h ; Received = 198.51.100.1 ; RPORT ; branch=z9hG4bK1",
+            "SIP/2.0/UDP h ;rport=9988; branch=z9hG4bK1;received=192.0.2.1",
+            ("192.0.2.1", 9988),
+        ),
+        (
+            "SIP/2.0/UDP h;rport;branch=z9hG4bK1 , SIP/2.0/UDP g;rport",
+            "SIP/2.0/UDP h;rport=9988;branch=z9hG4bK1;received=192.0.2.1"
+            " , SIP/2.0/UDP g;rport",
+            ("192.0.2.1", 9988),
+        ),
+        (
+            "SIP/2.0/UDP h:5070;maddr=198.51.100.7;branch=z9hG4bK1",
+            "SIP/2.0/UDP h:5070;maddr=198.51.100.7;branch=z9hG4bK1",
+            ("198.51.100.7", 5070),
+        ),
+        (
+            "SIP/2.0/UDP h;maddr=a.example;branch=z9hG4bK1",
+            "SIP/2.0/UDP h;maddr=a.example;branch=z9hG4bK1;received=192.0.2.1",
+            ("192.0.2.1", 5060),
+        ),
+    ],
+)
+def test_a_response_goes_back_as_via_and_source_say(
+    via: str, expected: str, remote: tuple[str, int]
+) -> None:
+    ours = endpoint()
+    transaction = serve(ours, request(via=via, more=("Via: SIP/2.0/UDP last",)))
+    ours.respond(transaction, OK)
+    (datagram,) = ours.datagrams_to_send()
+    assert as_response(datagram).headers["Via"] == [expected, "SIP/2.0/UDP last"]
+    assert datagram.flow == Flow(SERVER, remote)
+
+
+def test_an_ipv6_source_is_received_without_brackets() -> None:  # RFC 5118 §4.5
+    ours = endpoint()
+    flow = Flow(Local("UDP", "2001:db8::2", 5060), ("2001:db8::9:255", 5070))
+    via = "SIP/2.0/UDP [2001:db8::9:1]:5070;branch=z9hG4bKas3-111"
+    ours.receive_datagram(request(via=via), flow, 0.0)
+    (event,) = ours.events()
+    assert isinstance(event, RequestReceived)
+    ours.respond(event.transaction, OK)
+    (datagram,) = ours.datagrams_to_send()
+    assert as_response(datagram).header("Via") == f"{via};received=2001:db8::9:255"
+    assert datagram.flow == flow
+
+
+# Requests of ours.
+
+
+def test_a_request_of_ours_says_where_its_response_goes() -> None:
+    ours = endpoint()
+    ours.send_request(DRAFT, FLOW, "user")
+    (datagram,) = ours.datagrams_to_send()
+    assert datagram.flow == FLOW
+    sent = parsed(datagram.data)
+    assert (sent.method, sent.via.sent_by) == ("NOTIFY", "192.0.2.2:5060")
+    assert "rport" in sent.via.params
+    assert sent.via.branch.startswith("z9hG4bK")
+
+
+def test_a_response_is_reported_once() -> None:
+    ours = endpoint()
+    transaction = ours.send_request(DRAFT, FLOW, "user")
+    (datagram,) = flush(ours, now=0.0)
+    ours.receive_datagram(answer(datagram.data, 100, "Trying"), FLOW, 0.1)
+    ours.receive_datagram(answer(datagram.data), FLOW, 0.2)
+    ours.receive_datagram(answer(datagram.data), FLOW, 0.3)
+    events = ours.events()
+    assert [type(event) for event in events] == [ResponseReceived] * 2
+    first, second = events
+    assert isinstance(first, ResponseReceived)
+    assert isinstance(second, ResponseReceived)
+    assert (first.response.status, second.response.status) == (100, 200)
+    assert second.transaction is transaction
+    assert second.transaction.user == "user"
+    assert run(ours, until=100.0) == []
+    assert ours.events() == []
+    # Timer K has forgotten it.
+    ours.receive_datagram(answer(datagram.data), FLOW, 100.0)
+    assert ours.events() == []
+    assert ours.timer_at is None
+
+
+def test_a_request_that_nobody_answers_fails_after_64_t1() -> None:
+    ours = endpoint()
+    transaction = ours.send_request(DRAFT, FLOW, "user")
+    (datagram,) = flush(ours, now=100.0)
+    sendings = run(ours, until=131.9)
+    assert [now - 100.0 for now, _ in sendings] == [
+        *(0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5)
+    ]
+    assert {data for _, data in sendings} == {datagram.data}
+    assert ours.events() == []
+    assert run(ours, until=132.0) == []
+    assert ours.events() == [RequestFailed(transaction, "timeout")]
+    assert ours.timer_at is None
+    ours.receive_datagram(answer(datagram.data), FLOW, 133.0)
+    assert ours.events() == []
+
+
+def test_the_network_may_refuse_a_request() -> None:
+    ours = endpoint()
+    transaction = ours.send_request(DRAFT, FLOW, "user")
+    (datagram,) = ours.datagrams_to_send()
+    ours.transport_failed(datagram, 0.0)
+    ours.transport_failed(datagram, 0.0)
+    ours.sent([datagram], 0.0)
+    assert ours.events() == [RequestFailed(transaction, "transport")]
+    assert run(ours, until=99.0) == []
+    assert ours.events() == []
+
+
+def test_the_network_may_refuse_a_response_or_a_retransmission() -> None:
+    ours = endpoint()
+    transaction = serve(ours, request())
+    ours.respond(transaction, OK)
+    ours.send_request(DRAFT, FLOW, "user")
+    flush(ours, 0.0)
+    received(ours, request(), now=0.25)
+    ours.timer_due(0.5)
+    response, again = flush(ours, 0.5)
+    ours.transport_failed(response, 0.5)
+    ours.transport_failed(again, 0.5)
+    assert ours.events() == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"branch=z9hG4bK", b"branch=z9hG4bKx"),
+        (b"CSeq: 1 NOTIFY", b"CSeq: 1 REGISTER"),
+        (b"CSeq: 1 NOTIFY", b"CSeq: NOTIFY"),
+        (b"CSeq: 1 NOTIFY\r\n", b""),
+        (b"Via: ", b"X-Via: "),
+        (b";rport", b";rport, SIP/2.0/UDP 192.0.2.9"),
+        (b"From: ", b"Via: SIP/2.0/UDP 192.0.2.9\r\nFrom: "),
+        (b"SIP/2.0 200", b"SIP/2.0 700"),
+    ],
+)
+def test_a_response_that_matches_no_request_of_ours_is_dropped(
+    old: bytes, new: bytes
+) -> None:
+    ours = endpoint()
+    ours.send_request(DRAFT, FLOW, "user")
+    (datagram,) = flush(ours, 0.0)
+    data = answer(datagram.data)
+    assert old in data
+    ours.receive_datagram(data.replace(old, new, 1), FLOW, 0.1)
+    assert ours.events() == []
+    assert ours.datagrams_to_send() == []
+    ours.receive_datagram(data, FLOW, 0.2)
+    assert len(ours.events()) == 1
+
+
+def test_the_public_address_of_a_nat_may_stand_in_sent_by() -> None:
+    ours = endpoint()
+    ours.send_request(DRAFT, FLOW, "user")
+    (datagram,) = flush(ours, 0.0)
+    data = answer(datagram.data).replace(b"192.0.2.2:5060", b"198.51.100.1:1024")
+    ours.receive_datagram(data, FLOW, 0.1)
+    assert len(ours.events()) == 1
+
+
+# What goes out, and in which order.
+
+
+def test_responses_go_out_before_requests() -> None:  # 6665-08
+    ours = endpoint()
+    transaction = serve(ours, request())
+    ours.send_request(DRAFT, FLOW, "first")
+    ours.send_request(DRAFT, FLOW, "second")
+    ours.respond(transaction, OK)
+    response, first, second = ours.datagrams_to_send()
+    assert as_response(response).status == 200
+    assert first.transaction is not None
+    assert second.transaction is not None
+    assert [getattr(d.transaction, "user", None) for d in (first, second)] == [
+        *("first", "second")
+    ]
+    assert ours.datagrams_to_send() == []
+
+
+def test_timers_start_when_datagrams_are_sent() -> None:
+    ours = endpoint()
+    ours.respond(serve(ours, request()), OK)
+    ours.send_request(DRAFT, FLOW, "user")
+    datagrams = ours.datagrams_to_send()
+    assert ours.timer_at is None
+    ours.sent(datagrams, 7.0)
+    assert ours.timer_at == 7.5
+
+
+def test_an_endpoint_forgets_all_in_the_end() -> None:
+    ours = endpoint()
+    for number in range(5):
+        via = f"SIP/2.0/UDP h;branch=z9hG4bK{number}"
+        data = request(via=via, call_id=str(number))
+        ours.respond(serve(ours, data), OK)
+        ours.send_request(DRAFT, FLOW, "user")
+    flush(ours, 0.0)
+    run(ours, until=99.0)
+    assert ours.timer_at is None
+    assert not (ours._servers or ours._clients or ours._merged)
+
+
+def test_what_cannot_be_kept_is_not_acknowledged() -> None:
+    ours = endpoint()
+    done = serve(ours, request())
+    refused = serve(ours, request("OPTIONS"))
+    ours.respond(done, OK)
+    ours.respond(refused, Response(403, "Forbidden"))
+    ours.send_request(DRAFT, FLOW, "user")
+    received(ours, request())  # answered with the 200 again
+    datagrams = ours.datagrams_to_send()
+
+    ours.discard(datagrams, UNAVAILABLE)
+    out = flush(ours, 1.0)
+    assert [as_response(d).status for d in out] == [500, 403]
+    # The requests were never made: no timer, and no answer is taken.
+    ours.receive_datagram(answer(datagrams[-1].data), FLOW, 2.0)
+    assert ours.events() == []
+    received(ours, request(), now=3.0)
+    assert [as_response(d).status for d in flush(ours, 3.0)] == [500]
+    assert run(ours, until=99.0) == []
+    assert ours.events() == []
+
+
+def test_of_two_responses_that_cannot_be_kept_neither_goes_out() -> None:
+    ours = endpoint()
+    transaction = serve(ours, request())
+    ours.respond(transaction, TRYING)
+    ours.respond(transaction, OK)
+    ours.discard(ours.datagrams_to_send(), UNAVAILABLE)
+    assert [as_response(d).status for d in flush(ours, 0.0)] == [500]
+
+
+def test_requests_of_ours_can_be_taken_back_while_they_wait() -> None:
+    ours = endpoint()
+    ours.send_request(DRAFT, FLOW, "kept")
+    transaction = serve(ours, request())
+    mark = ours.mark()
+    ours.respond(transaction, UNAVAILABLE)
+    taken_back = ours.send_request(DRAFT, FLOW, "taken back")
+    ours.roll_back(mark)
+    response, kept = flush(ours, 0.0)
+    assert as_response(response).status == 500
+    assert kept.transaction is not taken_back
+    assert taken_back.branch not in ours._clients

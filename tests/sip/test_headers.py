@@ -1,0 +1,285 @@
+"""Header field values with a structure."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reginfo.sip.errors import RemoteProtocolError
+from reginfo.sip.headers import (
+    CSeq,
+    NameAddr,
+    cached_name_addr,
+    delta_seconds,
+    parse_cseq,
+    parse_name_addr,
+    parse_params,
+    parse_via,
+    quote,
+    split,
+    unquote,
+)
+from reginfo.sip.uri import LONGEST_CACHED
+
+texts = st.text() | st.text('",<>;=\\ \t:@/[]sip.1a', max_size=20)
+
+
+# Lists.
+
+
+@pytest.mark.parametrize(
+    ("value", "elements"),
+    [
+        ("", []),
+        ("a", ["a"]),
+        ("a, b ,c", ["a", "b", "c"]),
+        (",a,, b,", ["a", "b"]),
+        ("<sip:a,b@c>, <sip:d@e>;q=1", ["<sip:a,b@c>", "<sip:d@e>;q=1"]),
+        ('"a, b" <sip:c@d>, e', ['"a, b" <sip:c@d>', "e"]),
+        (r'"a\", b" <sip:c@d>,e', [r'"a\", b" <sip:c@d>', "e"]),
+        ('"a<b" <sip:c@d>,"e>f" <sip:g@h>', ['"a<b" <sip:c@d>', '"e>f" <sip:g@h>']),
+        ('a;x="1,2",b', ['a;x="1,2"', "b"]),
+        # What is never closed takes all that is left, and is refused by its reader.
+        ('a, "b, c', ["a", '"b, c']),
+        ("a, <b, c", ["a", "<b, c"]),
+        ('a,"b\\', ["a", '"b\\']),
+    ],
+)
+def test_commas_in_quotes_and_brackets_separate_nothing(
+    value: str, elements: list[str]
+) -> None:
+    assert split(value) == elements
+
+
+@given(texts)
+def test_what_split_returns_is_what_stands_there(value: str) -> None:
+    at = 0
+    for element in split(value):
+        at = value.index(element, at) + len(element)
+
+
+# Parameters.
+
+
+@pytest.mark.parametrize(
+    ("text", "params"),
+    [
+        ("", {}),
+        (";a", {"a": None}),
+        (";A=b;c=", {"a": "b", "c": ""}),
+        (" ; A = b ; lr ", {"a": "b", "lr": None}),
+        (';a="x;y=\\"z";b', {"a": '"x;y=\\"z"', "b": None}),
+        (";received=2001:db8::1;x=[::1]", {"received": "2001:db8::1", "x": "[::1]"}),
+        ("\t;\treceived\t=\t2001:db8::1", {"received": "2001:db8::1"}),
+    ],
+)
+def test_parameters_are_a_mapping(text: str, params: dict[str, str | None]) -> None:
+    assert parse_params(text) == params
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["a", ";", ";;", ";a;", ";a;A=1", ";=1", ";a=<b>", ";a=<b", ";a=>b"],
+        *[" ", " a", "; ", "; a;", "; a; A=1", "; a=", '; a="', "; a b", ";a=b c"],
+        *[';a="b"c', '; a="b";;'],
+    ],
+)
+def test_what_is_no_list_of_parameters_is_refused(text: str) -> None:
+    with pytest.raises(RemoteProtocolError):
+        parse_params(text)
+
+
+# Addresses.
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("<sip:a@b>", NameAddr("sip:a@b")),
+        ("<sip:a@b;x>;tag=1", NameAddr("sip:a@b;x", {"tag": "1"})),
+        ("<sip:a@b> ; tag = 1", NameAddr("sip:a@b", {"tag": "1"})),
+        ("Al Ice <sip:a@b>", NameAddr("sip:a@b", {}, "Al Ice")),
+        ("caller<sip:a@b>;tag=3", NameAddr("sip:a@b", {"tag": "3"}, "caller")),
+        (r'"A \"B\" \\" <sip:a@b>', NameAddr("sip:a@b", {}, 'A "B" \\')),
+        ('"" <sip:a@b>', NameAddr("sip:a@b")),
+        ('"<a>" \t <sip:a@b>', NameAddr("sip:a@b", {}, "<a>")),
+        ("sip:a@b", NameAddr("sip:a@b")),
+        # §20.10: without brackets all parameters are the header's (4475-04 cparam01).
+        ("sip:a@b;tag=1;x", NameAddr("sip:a@b", {"tag": "1", "x": None})),
+        ("sip:a@b ; tag = 1", NameAddr("sip:a@b", {"tag": "1"})),
+        ("*", NameAddr("*")),
+    ],
+)
+def test_an_address_has_a_uri_parameters_and_a_name(
+    text: str, address: NameAddr
+) -> None:
+    assert parse_name_addr(text) == address
+    assert cached_name_addr(text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["", " ", "<>", "<sip:a@b", "<sip:a@b>x", "< sip:a@b >", "<sip:<a@b>"],
+        *['"A <sip:a@b>', "A, B <sip:a@b>", '"A" "B" <sip:a@b>', "A <sip:a@b>x"],
+        *["sip:a@b?c=d", "sip:a@b,sip:c@d", 'sip:"a"@b', "sip:a b@c", ";tag=1"],
+    ],
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(RemoteProtocolError):
+        parse_name_addr(text)
+
+
+def test_the_tag_is_empty_when_there_is_none() -> None:
+    assert parse_name_addr("<sip:a@b>").tag == ""
+    assert parse_name_addr("<sip:a@b>;tag").tag == ""
+    assert parse_name_addr("<sip:a@b>;TAG=x").tag == "x"
+
+
+def test_the_uri_of_an_address_is_read_when_it_is_asked_for() -> None:
+    assert parse_name_addr("<sip:a@B>").parsed.host == "b"
+    with pytest.raises(RemoteProtocolError):
+        _ = parse_name_addr("<a@b>").parsed
+
+
+def test_a_long_address_is_read_anew_each_time_and_a_short_one_is_not() -> None:
+    short = f"<sip:{'a' * (LONGEST_CACHED - 6)}>"
+    assert cached_name_addr(short) is cached_name_addr(short)
+    long = short + ";x"
+    assert cached_name_addr(long) is not cached_name_addr(long)
+    assert cached_name_addr(long) == cached_name_addr(long)
+
+
+@given(texts)
+def test_any_text_is_an_address_or_the_peers_error(text: str) -> None:
+    for parse in (parse_name_addr, parse_params, parse_via, parse_cseq):
+        try:
+            parse(text)
+        except RemoteProtocolError:
+            pass
+
+
+# Via.
+
+
+@pytest.mark.parametrize(
+    ("text", "transport", "host", "port", "params"),
+    [
+        ("SIP/2.0/UDP h;branch=b", "UDP", "h", None, {"branch": "b"}),
+        ("SIP/2.0/UDP h:5060", "UDP", "h", 5060, {}),
+        ("SIP/2.0/UDP a-b.c:1;rport", "UDP", "a-b.c", 1, {"rport": None}),
+        ("SIP/2.0/UDP h;rport=5;ttl=1", "UDP", "h", None, {"rport": "5", "ttl": "1"}),
+        ("sip/2.0/tcp h", "TCP", "h", None, {}),
+        ("SIP/2.0/UDP under_score", "UDP", "under_score", None, {}),
+        ("SIP/2.0/UNKNOWN h", "UNKNOWN", "h", None, {}),
+        ("SIP / 2.0 / TLS   h : 5061 ; x = y", "TLS", "h", 5061, {"x": "y"}),
+        ("SIP\t/\t2.0\t/\tUDP\th\t;\tbranch\t=\tb", "UDP", "h", None, {"branch": "b"}),
+        ("SIP/2.0/UDP [2001:db8::9:1]:5060", "UDP", "[2001:db8::9:1]", 5060, {}),
+        ("SIP/2.0/UDP [::1];branch=b", "UDP", "[::1]", None, {"branch": "b"}),
+        # RFC 5118 §4.5: `received` has no brackets, and with them is read as well.
+        (
+            "SIP/2.0/UDP [2001:db8::9:1];received=2001:db8::9:255",
+            *("UDP", "[2001:db8::9:1]", None, {"received": "2001:db8::9:255"}),
+        ),
+        (
+            "SIP/2.0/UDP [2001:db8::9:1];received=[2001:db8::9:255]",
+            *("UDP", "[2001:db8::9:1]", None, {"received": "[2001:db8::9:255]"}),
+        ),
+        # Who wants a 505 must be found (4475-02 badvers).
+        ("SIP/7.0/UDP h", "UDP", "h", None, {}),
+    ],
+)
+def test_a_via_has_a_transport_an_address_and_parameters(
+    text: str, transport: str, host: str, port: int | None, params: dict[str, str]
+) -> None:
+    via = parse_via(text)
+    assert (via.transport, via.host, via.port) == (transport, host, port)
+    assert via.params == params
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["", "SIP/2.0/UDP", "SIP/2.0/UDP ", "SIP/2.0 h", "HTTP/2.0/UDP h", "UDP h"],
+        *["SIP/2.0/UDP h:", "SIP/2.0/UDP h:x", "SIP/2.0/UDP :5060", "SIP/2.0/UDP h g"],
+        *["SIP/2.0/UDP h:65536", "SIP/2.0/UDP h:123456", "SIP/2.0/UDP h;b;b"],
+        *["SIP/2.0/UDP h:\u0661", "SIP/2.0/UDP \u00e4", "SIP/2.0/UDP h;;,;,,"],
+        *["SIP/2.0/TCP h:65536", "SIP/2.0/UDP [x]", "SIP/2.0/UDP ::1"],
+    ],
+)
+def test_what_is_no_via_is_refused(text: str) -> None:
+    with pytest.raises(RemoteProtocolError):
+        parse_via(text)
+
+
+def test_sent_by_has_a_port_only_if_one_is_written() -> None:
+    assert parse_via("SIP/2.0/UDP h;branch=b").sent_by == "h"
+    assert parse_via("SIP/2.0/UDP h:5060").sent_by == "h:5060"
+    assert parse_via("SIP/2.0/UDP h").branch == ""
+    assert parse_via("SIP/2.0/UDP h;branch").branch == ""
+
+
+# CSeq, 3261-18.
+
+
+@pytest.mark.parametrize(
+    ("text", "cseq"),
+    [
+        ("1 REGISTER", (1, "REGISTER")),
+        ("0009 \t INVITE", (9, "INVITE")),
+        ("1\tINVITE", (1, "INVITE")),
+        ("0 x", (0, "x")),
+        ("2147483647 NOTIFY", (2**31 - 1, "NOTIFY")),
+    ],
+)
+def test_a_cseq_is_a_number_and_a_method(text: str, cseq: tuple[int, str]) -> None:
+    assert parse_cseq(text) == CSeq(*cseq)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["", "1", "1 ", "x REGISTER", "-1 REGISTER", "+1 REGISTER", "1.0 REGISTER"],
+        *["2147483648 NOTIFY", "36893488147419103232 REGISTER", "1 A B", "1 (A)"],
+        *["\u0661 REGISTER", "1_0 REGISTER", "REGISTER 1"],
+    ],
+)
+def test_what_is_no_cseq_is_refused(text: str) -> None:
+    with pytest.raises(RemoteProtocolError):
+        parse_cseq(text)
+
+
+# Seconds and quotes.
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        *[("0", 0), ("3600", 3600), (" 60 ", 60), ("007", 7)],
+        *[("4294967295", 2**32 - 1), ("4294967296", 2**32 - 1), ("9" * 20, 2**32 - 1)],
+        *[(None, None), ("", None), ("-1", None), ("1.5", None), ("x", None)],
+        *[("1" * 21, None), ("\u0661", None)],
+    ],
+)
+def test_seconds_are_a_number_of_32_bits_or_nothing(
+    text: str | None, seconds: int | None
+) -> None:
+    assert delta_seconds(text) == seconds  # 3261-09
+
+
+@given(st.text())
+def test_unquote_is_the_inverse_of_quote(text: str) -> None:
+    assert unquote(quote(text)) == text
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], min_codepoint=32)))
+def test_a_quoted_name_is_read_back(text: str) -> None:
+    name = text.replace("\x7f", "")
+    assert parse_name_addr(f"{quote(name)} <sip:a@b>").display_name == name
+
+
+@pytest.mark.parametrize("text", ["", '"', "token", 'a"b"', '"a'])
+def test_what_is_not_quoted_stays(text: str) -> None:
+    assert unquote(text) == text

@@ -1,0 +1,184 @@
+"""A request too long for a datagram goes by TCP, and back by UDP (RFC 3261 §18.1.1)."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from reginfo.sip.endpoint import (
+    LONGEST_DATAGRAM,
+    UDP_ONLY,
+    Endpoint,
+    RequestFailed,
+    ResponseReceived,
+)
+from reginfo.sip.message import Draft, Response
+from reginfo.sip.transaction import TIMER_F, Datagram, Flow, Local
+
+UDP = Local("UDP", "127.0.0.1", 5060)
+TCP = Local("TCP", "127.0.0.1", 5060)
+PEER = ("192.0.2.9", 5060)
+BY_UDP = Flow(UDP, PEER)
+BY_TCP = Flow(TCP, PEER)
+
+HEAD = (
+    "From: <sip:a@example.com>;tag=1\r\nTo: <sip:b@example.com>;tag=2\r\n"
+    "Call-ID: c\r\nCSeq: 1 NOTIFY\r\n"
+)
+SHORT = Draft("NOTIFY", "sip:b@192.0.2.9", HEAD)
+LONG = Draft("NOTIFY", "sip:b@192.0.2.9", HEAD, bytes(LONGEST_DATAGRAM))
+
+
+def endpoint() -> Endpoint:
+    numbers = itertools.count()
+    endpoint = Endpoint(
+        new_id=lambda: f"{next(numbers):08d}", methods=("OPTIONS",), headers={}
+    )
+    endpoint.use_streams(UDP, TCP)
+    return endpoint
+
+
+def sent(endpoint: Endpoint, now: float = 0.0) -> list[Datagram]:
+    datagrams = endpoint.datagrams_to_send()
+    endpoint.sent(datagrams, now)
+    return datagrams
+
+
+def ok(request: bytes) -> bytes:
+    via = next(line for line in request.split(b"\r\n") if line.startswith(b"Via:"))
+    head = HEAD.encode().rstrip()
+    return b"\r\n".join([b"SIP/2.0 200 OK", via, head, b"Content-Length: 0", b"", b""])
+
+
+def test_a_short_request_goes_by_udp() -> None:
+    server = endpoint()
+    server.send_request(SHORT, BY_UDP, None)
+    (datagram,) = sent(server)
+    assert datagram.flow == BY_UDP
+
+
+def test_a_long_request_goes_by_tcp_and_its_via_says_so() -> None:
+    """6665-34"""
+    server = endpoint()
+    server.send_request(LONG, BY_UDP, None)
+    (datagram,) = sent(server)
+    assert datagram.flow == BY_TCP
+    assert b"Via: SIP/2.0/TCP 127.0.0.1:5060;branch=" in datagram.data
+
+
+def test_without_streams_a_long_request_goes_by_udp() -> None:
+    server = Endpoint(new_id=lambda: "1", methods=(), headers={})
+    server.send_request(LONG, BY_UDP, None)
+    (datagram,) = sent(server)
+    assert datagram.flow == BY_UDP
+
+
+def test_nothing_is_sent_twice_on_a_reliable_transport() -> None:
+    """3261-22: there is a Timer F, and no Timer E."""
+    server = endpoint()
+    server.send_request(LONG, BY_TCP, None)
+    sent(server)
+    server.timer_due(TIMER_F - 1)
+    assert sent(server) == []
+    assert server.events() == []
+    server.timer_due(TIMER_F + 1)
+    (event,) = server.events()
+    assert isinstance(event, RequestFailed)
+
+
+@pytest.mark.parametrize("how", ["not sent", "reset"])
+def test_the_same_request_goes_by_udp_if_tcp_fails(how: str) -> None:
+    server = endpoint()
+    transaction = server.send_request(LONG, BY_UDP, "user")
+    (first,) = sent(server)
+    if how == "reset":
+        server.flow_lost(BY_TCP, 1.0)
+    else:
+        server.transport_failed(first, 1.0)
+    (second,) = sent(server, 1.0)
+    assert second.flow == BY_UDP
+    assert b"Via: SIP/2.0/UDP 127.0.0.1:5060;" in second.data
+    assert second.data == first.data.replace(b"SIP/2.0/TCP", b"SIP/2.0/UDP")
+    assert server.events() == []
+
+    # From now on it is a request by UDP like any other: sent again, and answered.
+    server.timer_due(1.75)
+    assert [d.data for d in sent(server, 1.75)] == [second.data]
+    server.receive_datagram(ok(second.data), BY_UDP, 2.0)
+    (event,) = server.events()
+    assert isinstance(event, ResponseReceived)
+    assert event.transaction is transaction
+
+
+def test_a_peer_without_tcp_is_not_asked_for_it_again_for_a_while() -> None:
+    server = endpoint()
+    server.send_request(LONG, BY_UDP, None)
+    (first,) = sent(server)
+    server.transport_failed(first, 0.0)
+    sent(server)
+    server.send_request(LONG, BY_UDP, None)
+    assert [d.flow for d in sent(server, 5.0)] == [BY_UDP]
+    server.timer_due(UDP_ONLY + 1)
+    sent(server)
+    server.send_request(LONG, BY_UDP, None)
+    assert [d.flow for d in sent(server)] == [BY_TCP]
+
+
+def test_a_stream_that_goes_after_the_answer_harms_nobody() -> None:
+    server = endpoint()
+    server.send_request(LONG, BY_UDP, None)
+    (first,) = sent(server)
+    server.receive_datagram(ok(first.data), BY_TCP, 0.5)
+    assert len(server.events()) == 1
+    server.flow_lost(BY_TCP, 1.0)
+    assert server.events() == []
+    assert sent(server) == []
+
+
+def test_a_request_that_was_meant_for_tcp_fails_with_its_stream() -> None:
+    server = endpoint()
+    server.send_request(LONG, BY_TCP, "user")
+    sent(server)
+    server.flow_lost(BY_TCP, 1.0)
+    (event,) = server.events()
+    assert isinstance(event, RequestFailed)
+    assert event.cause == "transport"
+
+
+OPTIONS = (
+    b"OPTIONS sip:example.com SIP/2.0\r\nVia: SIP/2.0/TCP %b;branch=z9hG4bK1\r\n"
+    b"From: <sip:b@example.com>;tag=1\r\nTo: <sip:example.com>\r\nCall-ID: c\r\n"
+    b"CSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+def test_a_response_goes_back_by_the_stream_of_its_request() -> None:
+    """3261-23, §18.2.2"""
+    server = endpoint()
+    flow = Flow(TCP, ("192.0.2.9", 40_000))
+    server.receive_datagram(OPTIONS % b"192.0.2.9", flow, 0.0)
+    (event,) = server.events()
+    server.respond(event.transaction, Response(200, "OK"))  # type: ignore[arg-type]
+    (datagram,) = sent(server)
+    assert datagram.flow == flow
+    # Timer J is 0 there: the transaction is gone at once.
+    server.timer_due(1.0)
+    server.receive_datagram(OPTIONS % b"192.0.2.9", flow, 1.0)
+    assert len(server.events()) == 1
+
+
+def test_if_that_stream_is_gone_one_is_opened_to_where_via_says() -> None:
+    """§18.2.2"""
+    server = endpoint()
+    flow = Flow(TCP, ("192.0.2.9", 40_000))
+    server.receive_datagram(OPTIONS % b"pc.example.com:5070", flow, 0.0)
+    (event,) = server.events()
+    server.respond(event.transaction, Response(200, "OK"))  # type: ignore[arg-type]
+    (datagram,) = sent(server)
+    server.transport_failed(datagram, 0.1)
+    (again,) = sent(server)
+    assert again.flow == Flow(TCP, ("192.0.2.9", 5070))
+    assert again.data == datagram.data
+    server.transport_failed(again, 0.2)
+    assert sent(server) == []

@@ -1,0 +1,262 @@
+"""Non-INVITE transactions, at exact times (3261-22)."""
+
+from __future__ import annotations
+
+import pytest
+
+from reginfo.sip.message import Response
+from reginfo.sip.transaction import (
+    T1,
+    TIMER_F,
+    TIMER_J,
+    TIMER_K,
+    ClientTransaction,
+    Datagram,
+    Flow,
+    Local,
+    ServerTransaction,
+    State,
+)
+
+from .messages import FLOW, OK, TRYING, UNAVAILABLE, as_response, parsed, request
+
+TCP = Flow(Local("TCP", "192.0.2.2", 5060), ("192.0.2.1", 40_000))
+
+
+@pytest.fixture
+def outbox() -> list[Datagram]:
+    return []
+
+
+def server(outbox: list[Datagram], flow: Flow = FLOW) -> ServerTransaction:
+    return ServerTransaction(parsed(request()), flow, outbox, to_tag="t")
+
+
+def client(outbox: list[Datagram], flow: Flow = FLOW) -> ClientTransaction:
+    return ClientTransaction("NOTIFY", "z9hG4bK1", b"NOTIFY", flow, outbox, "user")
+
+
+def sent(outbox: list[Datagram], now: float) -> list[bytes]:
+    """Let all that waits go out."""
+    datagrams = list(outbox)
+    outbox.clear()
+    for datagram in datagrams:
+        if datagram.transaction is not None:
+            datagram.transaction.sent(now)
+    return [datagram.data for datagram in datagrams]
+
+
+def assert_ended(transaction: ServerTransaction | ClientTransaction) -> None:
+    assert transaction.state is State.TERMINATED
+    assert transaction.timer_at is None
+
+
+# The server's.
+
+
+def test_a_final_response_is_repeated_until_timer_j(outbox: list[Datagram]) -> None:
+    transaction = server(outbox)
+    transaction.respond(OK)
+    (first,) = sent(outbox, now=10.0)
+    assert transaction.state is State.COMPLETED
+    assert transaction.timer_at == 10.0 + TIMER_J == 42.0
+
+    transaction.receive_request()
+    assert sent(outbox, now=20.0) == [first]
+    assert transaction.timer_at == 42.0
+
+    transaction.timer_due(42.0)
+    assert_ended(transaction)
+
+
+def test_timer_j_starts_when_the_response_is_sent_not_when_it_is_written(
+    outbox: list[Datagram],
+) -> None:
+    transaction = server(outbox)
+    transaction.respond(OK)
+    assert transaction.timer_at is None
+    sent(outbox, now=13.0)
+    assert transaction.timer_at == 45.0
+
+
+def test_before_a_response_a_retransmission_is_discarded(
+    outbox: list[Datagram],
+) -> None:
+    server(outbox).receive_request()
+    assert outbox == []
+
+
+def test_a_provisional_response_is_repeated_and_starts_no_timer(
+    outbox: list[Datagram],
+) -> None:
+    transaction = server(outbox)
+    transaction.respond(TRYING)
+    (first,) = sent(outbox, now=1.0)
+    transaction.receive_request()
+    assert sent(outbox, now=2.0) == [first]
+    assert (transaction.state, transaction.timer_at) == (State.PROCEEDING, None)
+    transaction.respond(OK)
+    sent(outbox, now=3.0)
+    assert (transaction.state, transaction.timer_at) == (State.COMPLETED, 35.0)
+
+
+def test_a_second_final_response_is_discarded(outbox: list[Datagram]) -> None:
+    transaction = server(outbox)
+    transaction.respond(OK)
+    sent(outbox, now=0.0)
+    transaction.respond(UNAVAILABLE)
+    assert outbox == []
+    assert transaction.response is OK
+    transaction.timer_due(32.0)
+    transaction.respond(UNAVAILABLE)
+    assert outbox == []
+
+
+def test_a_response_that_was_never_sent_can_be_replaced(
+    outbox: list[Datagram],
+) -> None:
+    transaction = server(outbox)
+    transaction.respond(OK)
+    outbox.clear()
+    transaction.replace(UNAVAILABLE)
+    assert [as_response(d).status for d in outbox] == [500]
+    sent(outbox, now=5.0)
+    transaction.receive_request()
+    assert [as_response(d).status for d in outbox] == [500]
+    assert transaction.timer_at == 37.0
+
+
+def test_on_a_reliable_transport_timer_j_is_zero(outbox: list[Datagram]) -> None:
+    transaction = server(outbox, TCP)
+    transaction.respond(OK)
+    sent(outbox, now=5.0)
+    assert transaction.timer_at == 5.0
+
+
+# The client's.
+
+
+def test_timer_e_doubles_up_to_t2_and_timer_f_ends_it(outbox: list[Datagram]) -> None:
+    transaction = client(outbox)
+    assert sent(outbox, now=100.0) == [b"NOTIFY"]
+    times = []
+    while transaction.timer_at is not None:
+        now = transaction.timer_at
+        times.append(now - 100.0)
+        transaction.timer_due(now)
+        expected = [] if now == 100.0 + TIMER_F else [b"NOTIFY"]
+        assert sent(outbox, now) == expected
+    # §17.1.2.2: "500 ms, 1 s, 2 s, 4 s, 4 s, 4 s, etc.", and 64*T1 is the end.
+    assert times == [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5, 32.0]
+    assert transaction.state is State.TERMINATED
+    assert not transaction.answered
+
+
+def test_timers_e_and_f_start_when_the_request_is_sent_not_when_it_is_written(
+    outbox: list[Datagram],
+) -> None:
+    transaction = client(outbox)
+    assert transaction.timer_at is None
+    sent(outbox, now=7.0)
+    assert transaction.timer_at == 7.0 + T1
+
+
+def test_in_proceeding_it_is_sent_every_t2_until_timer_f(
+    outbox: list[Datagram],
+) -> None:
+    transaction = client(outbox)
+    sent(outbox, now=0.0)
+    assert transaction.receive_response(TRYING, now=0.25)
+    assert transaction.state is State.PROCEEDING
+    times = []
+    while transaction.timer_at is not None:
+        times.append(transaction.timer_at)
+        transaction.timer_due(transaction.timer_at)
+    assert times == [0.5, 4.5, 8.5, 12.5, 16.5, 20.5, 24.5, 28.5, 32.0]
+    assert len(sent(outbox, now=32.0)) == 8
+    assert not transaction.answered
+
+
+def test_a_late_clock_sends_once_and_goes_on_from_there(
+    outbox: list[Datagram],
+) -> None:
+    transaction = client(outbox)
+    sent(outbox, now=0.0)
+    transaction.timer_due(10.0)
+    assert (len(outbox), transaction.timer_at) == (1, 11.0)
+    transaction.timer_due(40.0)
+    assert (len(outbox), transaction.state) == (1, State.TERMINATED)
+
+
+@pytest.mark.parametrize("status", [200, 302, 481, 500, 699])
+def test_a_final_response_is_news_once_and_timer_k_forgets(
+    outbox: list[Datagram], status: int
+) -> None:
+    transaction = client(outbox)
+    sent(outbox, now=0.0)
+    assert transaction.receive_response(Response(status, ""), now=1.0)
+    assert transaction.answered
+    assert transaction.timer_at == 1.0 + TIMER_K == 6.0
+    assert not transaction.receive_response(Response(status, ""), now=2.0)
+    assert not transaction.receive_response(TRYING, now=2.0)
+    transaction.timer_due(6.0)
+    assert_ended(transaction)
+    assert outbox == []
+    assert not transaction.receive_response(OK, now=7.0)
+
+
+def test_on_a_reliable_transport_nothing_is_sent_twice(outbox: list[Datagram]) -> None:
+    transaction = client(outbox, TCP)
+    sent(outbox, now=0.0)
+    assert transaction.timer_at == TIMER_F
+    transaction.receive_response(OK, now=1.0)
+    assert transaction.timer_at == 1.0
+
+
+def test_a_transport_error_is_news_until_there_is_an_answer(
+    outbox: list[Datagram],
+) -> None:
+    transaction = client(outbox)
+    sent(outbox, now=0.0)
+    assert transaction.transport_failed()
+    assert_ended(transaction)
+    assert not transaction.transport_failed()
+
+    transaction = client(outbox)
+    transaction.receive_response(OK, now=1.0)
+    assert not transaction.transport_failed()
+    assert transaction.state is State.COMPLETED
+
+
+def test_once_it_is_answered_sending_starts_no_timer(outbox: list[Datagram]) -> None:
+    transaction = client(outbox)
+    transaction.transport_failed()
+    sent(outbox, now=0.0)
+    assert transaction.timer_at is None
+
+
+def test_a_request_that_fails_on_a_stream_goes_the_other_way_once(
+    outbox: list[Datagram],
+) -> None:
+    transaction = client(outbox, TCP)
+    transaction.fallback = (FLOW, b"by UDP")
+    sent(outbox, now=0.0)
+    assert transaction.fall_back()
+    assert [d.flow for d in outbox] == [FLOW]
+    assert sent(outbox, now=1.0) == [b"by UDP"]
+    assert transaction.timer_at == 1.0 + T1
+    assert not transaction.fall_back()
+
+
+def test_a_request_that_has_arrived_does_not_go_another_way(
+    outbox: list[Datagram],
+) -> None:
+    transaction = client(outbox, TCP)
+    transaction.fallback = (FLOW, b"by UDP")
+    transaction.receive_response(TRYING, now=1.0)
+    assert not transaction.fall_back()
+
+
+def test_an_ipv6_address_stands_in_brackets_in_sent_by() -> None:
+    assert Local("UDP", "2001:db8::1", 5060).sent_by == "[2001:db8::1]:5060"
+    assert Local("UDP", "192.0.2.1", 5060).sent_by == "192.0.2.1:5060"
