@@ -1,0 +1,235 @@
+"""Debian's Kamailio, started on loopback for one test, and its location table."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .phone import Phone, eventually, free_port
+
+CONFIGURATION = Path(__file__).with_name("kamailio.cfg")
+SCHEMA = Path("/usr/share/kamailio/db_sqlite")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One contact of Kamailio's location table."""
+
+    aor: str
+    uri: str
+    expires: int | None
+    "Seconds left; None for a contact that has expired or was deleted."
+
+    call_id: str
+    cseq: int
+
+
+class Kamailio:
+    """
+    One Kamailio: registrar, presence server and pua_reginfo, in ``directory``.
+
+    Args:
+        directory: Where its pid file, control socket, database and log are.
+        peer: The port to which it sends PUBLISH and SUBSCRIBE; itself if None.
+        publish: Whether it publishes its own registrations.
+        expiry_timer: Every how many seconds it removes what has expired.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        peer: int | None = None,
+        publish: bool = False,
+        expiry_timer: int = 1,
+    ) -> None:
+        self.port = free_port()
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self._peer = peer or self.port
+        self._publish = publish
+        self._expiry_timer = expiry_timer
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return ("127.0.0.1", self.port)
+
+    @property
+    def log(self) -> str:
+        return (self.directory / "kamailio.log").read_text(errors="replace")
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if error is not None:
+            error.add_note(f"the end of Kamailio's log:\n{self.log[-3000:]}")
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        kamailio, modules = _program("kamailio"), _module_directory()
+        assert kamailio and modules
+        database = self.directory / "pua.sqlite"
+        _create_tables(database)
+        command = [
+            kamailio,
+            *("-f", str(CONFIGURATION)),
+            *("-L", str(modules)),
+            *("-P", str(self.directory / "kamailio.pid")),
+            *("-Y", str(self.directory)),
+            *("-w", str(self.directory)),
+            *("-m", "64", "-M", "8"),
+            "-DD",  # not a daemon: it stays our child, and ends when we say so
+        ]
+        for name, value in {
+            "LISTEN_URI": f"udp:127.0.0.1:{self.port}",
+            "SELF_URI": f'"sip:reginfo@127.0.0.1:{self.port}"',
+            "PEER_URI": f'"sip:127.0.0.1:{self._peer}"',
+            "CTL_SOCKET": f'"unix:{self._control}"',
+            "PUA_DB": f'"sqlite:///{database}"',
+            "PUBLISH": str(int(self._publish)),
+            "EXPIRY_TIMER": str(self._expiry_timer),
+        }.items():
+            command += ["-A", f"{name}={value}"]
+        with (self.directory / "kamailio.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        eventually(self._is_up, within=20.0)
+
+    def stop(self) -> None:
+        """End it, and its children with it."""
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def subscribe(self, user: str, expires: int = 3600) -> None:
+        """Make it call ``reginfo_subscribe`` (0: to end the subscription)."""
+        with Phone(self.address) as operator:
+            reply = operator.options(user, headers=[f"X-Watch: {expires}"])
+        assert reply.status == 200
+
+    def location(self) -> list[Row]:
+        """Its location table, from ``kamcmd ul.dump``."""
+        return parse_dump(self.command("ul.dump"))
+
+    def contacts(self, user: str) -> set[str]:
+        """The URIs at which it would reach ``user`` now."""
+        return {
+            row.uri
+            for row in self.location()
+            if row.aor.partition("@")[0] == user and row.expires is not None
+        }
+
+    def command(self, *words: str) -> str:
+        """What ``kamcmd`` prints for a command."""
+        kamcmd = _program("kamcmd")
+        assert kamcmd
+        done = subprocess.run(
+            [kamcmd, "-s", f"unix:{self._control}", *words],
+            capture_output=True,
+            text=True,
+            timeout=10.0,
+            check=True,
+        )
+        return done.stdout
+
+    @property
+    def _control(self) -> Path:
+        return self.directory / "control"
+
+    def _is_up(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise RuntimeError(f"Kamailio has ended:\n{self.log[-3000:]}")
+        if not self._control.is_socket():
+            return False
+        with Phone(self.address) as probe:
+            try:
+                return probe.options().status == 200
+            except TimeoutError:
+                return False
+
+
+def parse_dump(text: str) -> list[Row]:
+    """
+    The rows of a ``ul.dump``.
+
+    It is a tree of "name: value" lines: an ``AoR`` line, then a block for each
+    of its contacts, whose ``Address`` comes first.
+    """
+    rows: list[Row] = []
+    aor = ""
+    fields: dict[str, str] = {}
+
+    def close() -> None:
+        if "Address" in fields:
+            expires = fields["Expires"]
+            rows.append(
+                Row(
+                    aor=aor,
+                    uri=fields["Address"],
+                    # "permanent" does not occur here; "expired", "deleted" do.
+                    expires=int(expires) if expires.isdecimal() else None,
+                    call_id=fields["Call-ID"],
+                    cseq=int(fields["CSeq"]),
+                )
+            )
+        fields.clear()
+
+    for line in text.splitlines():
+        match = re.match(r"\s*([\w-]+): (.*)", line)
+        if not match:
+            continue
+        name, value = match[1], match[2].strip()
+        if name in ("AoR", "Contact"):
+            close()
+        if name == "AoR":
+            aor = value
+        else:
+            fields[name] = value
+    close()
+    return rows
+
+
+def _create_tables(database: Path) -> None:
+    database.unlink(missing_ok=True)
+    with sqlite3.connect(database) as connection:
+        for part in ("standard", "presence"):
+            connection.executescript((SCHEMA / f"{part}-create.sql").read_text())
+    connection.close()
+
+
+def _program(name: str) -> str | None:
+    # Debian keeps it where only root has it on the PATH.
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+
+
+def _module_directory() -> Path | None:
+    # /usr/lib/x86_64-linux-gnu/kamailio/modules on Debian, for its architecture.
+    found = [
+        *Path("/usr/lib").glob("*/kamailio/modules"),
+        *Path("/usr").glob("lib*/kamailio/modules"),
+    ]
+    return next(iter(found), None)

@@ -1,0 +1,182 @@
+"""Our own server as a process of its own, for tests: started, killed, started again."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypedDict, cast
+
+import httpx
+
+from .phone import DOMAIN, free_port
+
+READY = re.compile(r"\bready sip=udp:127\.0\.0\.1:(\d+) admin=(http://\S+)")
+START_LIMIT = 20.0  # seconds until `ready`; a busy machine needs some
+STOP_LIMIT = 15.0  # seconds from SIGTERM to the end
+
+
+class Binding(TypedDict):
+    """One binding as the administrator's API shows it."""
+
+    aor: str
+    uri: str
+    owner: str
+    source: str | None
+    expires: int
+    callid: str
+    cseq: int
+    event: str
+
+
+class Server:
+    """
+    One ``reginfo serve`` on loopback, its store in ``directory``.
+
+    It keeps its port from one start to the next, as a server does.
+
+    Args:
+        directory: Where its configuration, its store and its log are.
+        name: The id by which its peers know it.
+        peers: What stands in its configuration after ``[[peer]]``, for each.
+    """
+
+    def __init__(
+        self, directory: Path, *, name: str = "a", peers: Sequence[str] = ()
+    ) -> None:
+        self.directory = directory
+        self.name = name
+        self.port = free_port()
+        self.peers = tuple(peers)
+        self._admin = ""
+        self._process: subprocess.Popen[str] | None = None
+        directory.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return ("127.0.0.1", self.port)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        return (self.directory / "log").read_text(errors="replace")
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if error is not None:
+            error.add_note(f"the end of {self.name}'s log:\n{self.log[-3000:]}")
+
+    def configuration(self) -> str:
+        """Its configuration file."""
+        return "\n".join(
+            [
+                "[server]",
+                f'id = "{self.name}"',
+                f'listen = ["udp:127.0.0.1:{self.port}"]',
+                f'domains = ["{DOMAIN}"]',
+                'admin = "127.0.0.1:0"',
+                "[store]",
+                f'url = "sqlite:{self.directory / "reginfo.db"}"',
+                "[registrar]",
+                "min_expires = 1",
+                "[notifier]",
+                "min_interval = 0.0",
+                "[presence_reginfo]",
+                "min_expires = 1",
+                "[pua_reginfo]",
+                f'server_address = "sip:reginfo@127.0.0.1:{self.port}"',
+                *(f"[[peer]]\n{peer}" for peer in self.peers),
+                "",
+            ]
+        )
+
+    def start(self) -> None:
+        """Start it, and return when it is ready."""
+        assert self._process is None, "it runs already"
+        file = self.directory / "reginfo.toml"
+        file.write_text(self.configuration())
+        log = self.directory / "log"
+        begin = log.stat().st_size if log.exists() else 0
+        with log.open("ab") as stream:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "reginfo", "serve", "-c", str(file)],
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                text=True,
+                cwd=self.directory,
+            )
+        deadline = time.monotonic() + START_LIMIT
+        while time.monotonic() < deadline:
+            said = log.read_bytes()[begin:].decode(errors="replace")
+            if ready := READY.search(said):
+                assert int(ready[1]) == self.port
+                self._admin = ready[2]
+                return
+            if self._process.poll() is not None:
+                raise RuntimeError(f"{self.name} has ended:\n{said[-3000:]}")
+            time.sleep(0.02)
+        self.kill()
+        raise TimeoutError(f"{self.name} was not ready within {START_LIMIT} s")
+
+    def kill(self) -> None:
+        """Take it away without a word (SIGKILL)."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def terminate(self) -> int:
+        """Ask it to end (SIGTERM); its exit code."""
+        process, self._process = self._process, None
+        assert process is not None
+        process.send_signal(signal.SIGTERM)
+        try:
+            return process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+    def stop(self) -> None:
+        """End it, however it is."""
+        if self._process is not None and self._process.poll() is None:
+            self.terminate()
+        self._process = None
+
+    def bindings(self, user: str) -> list[Binding]:
+        """The bindings of ``user``, asked of its API."""
+        return [
+            binding
+            for binding in self.all_bindings()
+            if binding["aor"] == f"sip:{user}@{DOMAIN}"
+        ]
+
+    def all_bindings(self) -> list[Binding]:
+        """Its whole location table, asked of its API."""
+        reply = httpx.get(f"{self._admin}/v1/aors", timeout=10.0)
+        reply.raise_for_status()
+        return cast(list[Binding], json.loads(reply.content)["bindings"])
+
+    def contacts(self, user: str) -> set[str]:
+        """The URIs at which it would reach ``user`` now."""
+        return {binding["uri"] for binding in self.bindings(user)}
