@@ -1,0 +1,364 @@
+"""The publisher: tells presence servers what is registered here (RFC 3903)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from ..events.publish import Operation, Outcome, Publication
+from ..location.binding import Binding, BindingChange
+from ..location.journal import Journal
+from ..location.store import TABLE, LocationStore
+from ..reg import legacy, xml
+from ..reg.document import RegistrationState, registration_id
+from ..reg.legacy import Profile, profile_of
+from ..sip.message import Draft, Response
+from ..sip.timer import TimerWheel
+from ..sip.transaction import Flow
+from .document import contact_of
+
+logger = logging.getLogger("reginfo.publisher")
+
+PACKAGE = "reg"
+
+KIND = "published"
+"""The kind of our entries in the journal."""
+
+RESTART_RATE = 100.0
+"""Publications taken up again a second after a restart, at the most."""
+
+Send = Callable[[Draft, Flow, object], object]
+
+
+class Target(msgspec.Struct, kw_only=True):
+    """A presence server."""
+
+    uri: str
+    flow: Flow
+
+    profile: Profile | None = None
+    "How documents are written for it; None to go by what it says of itself."
+
+    recognised: Profile = Profile.STANDARD
+    refused: bool = False
+    "Whether it has said that it takes no publication of ours."
+
+
+class PublishedRow(msgspec.Struct, kw_only=True, gc=False):
+    """What of a publication is kept on disk."""
+
+    publication: Publication
+    told: dict[str, Binding]
+
+
+class Published:
+    """One address-of-record at one presence server."""
+
+    __slots__ = (
+        "aor",
+        "asked",
+        "publication",
+        "scheduled_at",
+        "sent",
+        "target",
+        "told",
+    )
+
+    def __init__(self, aor: str, target: Target, publication: Publication) -> None:
+        self.aor = aor
+        self.target = target
+        self.publication = publication
+        self.asked = 0
+        "Seconds that the PUBLISH under way asks for."
+
+        self.told: dict[str, Binding] = {}
+        "Contacts in what is published, by their keys."
+
+        self.sent: dict[str, Binding] = {}
+        "Contacts in the PUBLISH under way."
+
+        self.scheduled_at: float | None = None
+
+    @property
+    def timer_at(self) -> float | None:
+        return self.publication.timer_at
+
+    @timer_at.setter
+    def timer_at(self, at: float | None) -> None:
+        self.publication.timer_at = at
+
+    def timer_due(self, now: float) -> None:
+        self.publication.timer_due(now)
+
+
+class Publisher:
+    """
+    All publications: what is registered at this server, and at no other.
+
+    Args:
+        send: sends a request by a flow; what it is for comes back with the answer.
+        new_id: makes a random token.
+        jitter: a random number from 0 to 1.
+        min_expires, max_expires: bounds of a publication's life, in seconds.
+    """
+
+    def __init__(
+        self,
+        store: LocationStore,
+        journal: Journal,
+        *,
+        server_id: str,
+        send: Send,
+        new_id: Callable[[], str],
+        jitter: Callable[[], float],
+        min_expires: int,
+        max_expires: int,
+        table: str = TABLE,
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._server_id = server_id
+        self._send = send
+        self._new_id = new_id
+        self._jitter = jitter
+        self._min_expires = min_expires
+        self._max_expires = max_expires
+        self._table = table
+        self._targets: dict[str, Target] = {}
+        self._published: dict[str, Published] = {}
+        self._on_disk: dict[str, tuple[PublishedRow, float]] = {}
+        self._wheel = TimerWheel()
+
+    def __len__(self) -> int:
+        return len(self._published)
+
+    def publications(self) -> Iterator[Published]:
+        """Every publication, in the order in which they came."""
+        return iter(self._published.values())
+
+    def publish_to(self, target: Target, now: float) -> None:
+        """
+        Publish at ``target`` from now on, going on with what is on disk.
+
+        What has changed there meanwhile nobody can say; so each of its publications
+        is modified once, a hundred a second.
+        """
+        self._targets[target.uri] = target
+        mine = [key for key in self._on_disk if key.partition("\0")[0] == target.uri]
+        for number, key in enumerate(mine):
+            row, shift = self._on_disk.pop(key)
+            aor = key.partition("\0")[2]
+            publication = row.publication
+            publication.expires_at += shift
+            publication.refresh_at += shift
+            # What was under way may have arrived, or not: the tag is tried, and a
+            # 412 will say so.
+            publication.operation = None
+            publication.scheduled_at = None
+            publication.not_before = now + number / RESTART_RATE
+            published = Published(aor, target, publication)
+            published.told = row.told
+            self._published[key] = published
+            published.publication.change(bool(self._own(published.aor, now)))
+            self._advance(published, now)
+
+    def tell(self, change: BindingChange, now: float) -> None:
+        """Publish a change, if it is ours to publish."""
+        if change.table == self._table and self._targets:
+            self._tell(change.aor, now, only_if_ours=change.binding)
+
+    def update(self, aor: str, now: float) -> bool:
+        """Publish the present state of ``aor`` again; False if there is none."""
+        if not self._own(aor, now):
+            return False
+        self._tell(aor, now)
+        return True
+
+    def receive_response(
+        self, published: Published, response: Response, now: float
+    ) -> None:
+        """Take in the answer to the PUBLISH under way."""
+        target, publication = published.target, published.publication
+        self._remember(published)
+        if response.user_agent:
+            target.recognised = profile_of(response.user_agent)
+        outcome = publication.receive_response(
+            response, published.asked, now, self._jitter
+        )
+        if outcome is None:
+            return
+        if response.status >= 300:
+            logger.warning(
+                "! PUBLISH of %s at %s: %d", published.aor, target.uri, response.status
+            )
+        if outcome is Outcome.REFUSED and not target.refused:
+            target.refused = True
+            logger.error("! %s takes no publications of ours", target.uri)
+        elif outcome is Outcome.PUBLISHED:
+            target.refused = False
+            published.told = published.sent
+        self._advance(published, now)
+
+    def receive_failure(self, published: Published, cause: str, now: float) -> None:
+        """The PUBLISH under way got no answer."""
+        logger.warning(
+            "! PUBLISH of %s at %s got no answer: %s",
+            published.aor, published.target.uri, cause,
+        )  # fmt: skip
+        self._remember(published)
+        published.publication.receive_failure(now, self._jitter)
+        self._advance(published, now)
+
+    @property
+    def timer_at(self) -> float | None:
+        return self._wheel.timer_at
+
+    def timer_due(self, now: float) -> None:
+        """Refresh what ends, try again what failed."""
+        for published in self._wheel.timer_due(now):
+            assert isinstance(published, Published)
+            self._remember(published)
+            self._advance(published, now)
+
+    def load(self, key: str, value: Any, shift: float) -> None:
+        """
+        Take in one entry of the journal; :meth:`publish_to` goes on with it.
+
+        Args:
+            shift: to be added to its times.
+        """
+        self._on_disk[key] = msgspec.convert(value, PublishedRow), shift
+
+    # How.
+
+    def _own(self, aor: str, now: float) -> dict[str, Binding]:
+        """Contacts that were registered here: nobody else publishes them."""
+        return {
+            binding.key: binding
+            for binding in self._store.bindings(aor, now, self._table)
+            if binding.owner == self._server_id
+        }
+
+    def _tell(self, aor: str, now: float, only_if_ours: Binding | None = None) -> None:
+        for target in self._targets.values():
+            key = f"{target.uri}\0{aor}"
+            published = self._published.get(key)
+            if only_if_ours is not None and only_if_ours.owner != self._server_id:
+                # Learned; but what moved away must not stay published here.
+                if published is None or only_if_ours.key not in published.told:
+                    continue
+            if published is None:
+                if not self._own(aor, now):
+                    continue
+                publication = Publication(
+                    uri=aor, call_id=self._new_id(), tag=self._new_id()
+                )
+                published = Published(aor, target, publication)
+                self._published[key] = published
+                self._journal.remember(self._forget, key)
+            else:
+                self._remember(published)
+            published.publication.change(bool(self._own(published.aor, now)))
+            self._advance(published, now)
+
+    def _advance(self, published: Published, now: float) -> None:
+        """Send what is due; keep how it stands; set the timer."""
+        publication, target = published.publication, published.target
+        operation = publication.next(now)
+        key = f"{target.uri}\0{published.aor}"
+        if operation is not None:
+            own = self._own(published.aor, now)
+            longest = max((b.expires(now) for b in own.values()), default=0)
+            lifetime = min(max(longest, self._min_expires), self._max_expires)
+            published.asked = max(lifetime, publication.min_expires)
+            headers, body = f"Event: {PACKAGE}\r\n", b""
+            if operation in (Operation.INITIAL, Operation.MODIFY):
+                headers += f"Content-Type: {xml.MEDIA_TYPE}\r\n"
+                body = self._body(published, own, now)
+                published.sent = own
+            draft = publication.draft(headers, lifetime, body)
+            self._send(draft, target.flow, published)
+        if publication.is_over:
+            self._published.pop(key, None)
+            self._journal.write(KIND, key, None, self._put_back, key, published)
+            publication.timer_at = None
+            return
+        row = PublishedRow(
+            publication=publication, told={**published.told, **published.sent}
+        )
+        self._journal.write(KIND, key, row, _nothing)
+        self._wheel.schedule(published)
+
+    def _body(self, published: Published, own: dict[str, Binding], now: float) -> bytes:
+        """The full state of what is ours, and how that went which is so no more."""
+        aor = published.aor
+        rows = self._store.rows(aor, self._table)
+        gone = [
+            holds
+            for key in {**published.told, **published.sent}
+            if key not in own
+            and key in rows
+            # What has moved to another server is told by that one.
+            and (holds := rows[key][0]).owner == self._server_id
+            and not holds.active
+        ]
+        profile = published.target.profile or published.target.recognised
+        elements = []
+        for binding in [*gone, *own.values()]:
+            contact = contact_of(binding, aor, with_claim=False)
+            expires = registered = None
+            if binding.active:
+                expires = binding.expires(now)
+                registered = max(0, int(now - binding.registered_at))
+            if profile is Profile.LEGACY:
+                contact = legacy.adapt(contact)
+                expires = expires or 0
+            parts = xml.contact_parts(contact)
+            elements.append(xml.contact_element(parts, expires, registered))
+        state = RegistrationState.ACTIVE if own else RegistrationState.TERMINATED
+        registration = xml.registration_element(
+            aor, registration_id(aor), state, elements
+        )
+        # The placeholder version is a number like any other to who reads it; and some
+        # servers write theirs over it.
+        return legacy.publish_body([registration])
+
+    def _remember(self, published: Published) -> None:
+        """Have the publication put back as it is now, if the commit fails."""
+        self._journal.remember(
+            self._restore,
+            published,
+            msgspec.structs.replace(published.publication),
+            published.told,
+            published.sent,
+            published.asked,
+        )
+
+    def _restore(
+        self,
+        published: Published,
+        publication: Publication,
+        told: dict[str, Binding],
+        sent: dict[str, Binding],
+        asked: int,
+    ) -> None:
+        published.publication = publication
+        published.told, published.sent, published.asked = told, sent, asked
+        published.scheduled_at = None
+        publication.timer_at = publication.not_before
+        self._wheel.schedule(published)
+
+    def _forget(self, key: str) -> None:
+        published = self._published.pop(key, None)
+        if published is not None:
+            published.timer_at = None
+
+    def _put_back(self, key: str, published: Published) -> None:
+        self._published[key] = published
+
+
+def _nothing() -> None:
+    """What is undone with the entry before it."""

@@ -1,0 +1,281 @@
+"""A publication is kept alive, by one PUBLISH at a time (RFC 3903 §4)."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from reginfo.events.publish import (
+    LAST_WORDS,
+    LONGEST_BACK_OFF,
+    Operation,
+    Outcome,
+    Publication,
+)
+from reginfo.sip.message import Response
+
+AOR = "sip:alice@example.com"
+NOW = 100.0
+
+
+def middle() -> float:
+    return 0.5
+
+
+def new() -> Publication:
+    return Publication(uri=AOR, call_id="c", tag="t")
+
+
+def answer(status: int, **headers: str) -> Response:
+    named = {name.replace("_", "-"): [value] for name, value in headers.items()}
+    return Response(status, "", named)
+
+
+def ok(etag: str, expires: int = 3600) -> Response:
+    return answer(200, SIP_ETag=etag, Expires=str(expires))
+
+
+def published(etag: str = "e1", expires: int = 3600) -> Publication:
+    publication = new()
+    assert publication.next(NOW) is Operation.INITIAL
+    publication.draft("", expires, b"x")
+    outcome = publication.receive_response(ok(etag, expires), expires, NOW, middle)
+    assert outcome is Outcome.PUBLISHED
+    return publication
+
+
+def head(publication: Publication, expires: int = 600) -> list[str]:
+    draft = publication.draft("Event: reg\r\n", expires, b"")
+    return draft.head.split("\r\n")
+
+
+def test_the_first_is_initial_and_says_what_an_initial_one_says() -> None:
+    """3903-01, -02, -13: no To tag, no Contact, no SIP-If-Match."""
+    publication = new()
+    assert publication.next(NOW) is Operation.INITIAL
+    draft = publication.draft("Event: reg\r\n", 600, b"body")
+    assert (draft.method, draft.uri, draft.body) == ("PUBLISH", AOR, b"body")
+    assert draft.head == (
+        "Max-Forwards: 70\r\n"
+        f"From: <{AOR}>;tag=t\r\n"
+        f"To: <{AOR}>\r\n"
+        "Call-ID: c\r\n"
+        "CSeq: 1 PUBLISH\r\n"
+        "Expires: 600\r\n"
+        "Event: reg\r\n"
+    )
+
+
+def test_a_change_modifies_what_the_last_etag_names() -> None:
+    """3903-02, -03"""
+    publication = published("e7")
+    publication.change(True)
+    assert publication.next(NOW) is Operation.MODIFY
+    lines = head(publication)
+    assert "SIP-If-Match: e7" in lines
+    assert "CSeq: 2 PUBLISH" in lines
+
+
+def test_what_changes_while_one_is_unanswered_waits_and_becomes_one() -> None:
+    """3903-04"""
+    publication = new()
+    assert publication.next(NOW) is Operation.INITIAL
+    for _ in range(50):
+        publication.change(True)
+        assert publication.next(NOW) is None
+    publication.receive_response(ok("e1"), 600, NOW, middle)
+    assert publication.next(NOW) is Operation.MODIFY
+    publication.receive_response(ok("e2"), 600, NOW, middle)
+    assert publication.next(NOW) is None
+
+
+def test_it_is_refreshed_well_before_its_end_though_nothing_changes() -> None:
+    """3903-05"""
+    publication = published(expires=3600)
+    assert publication.next(NOW) is None
+    at = publication.timer_at
+    assert at == NOW + 3600 * 0.6
+    assert publication.next(at - 0.1) is None
+    assert publication.next(at) is Operation.REFRESH
+    assert "SIP-If-Match: e1" in head(publication)
+
+
+def test_the_time_granted_counts_and_not_the_time_asked() -> None:
+    """3903-05"""
+    publication = new()
+    publication.next(NOW)
+    publication.receive_response(ok("e1", 100), 3600, NOW, middle)
+    publication.next(NOW)
+    assert publication.expires_at == NOW + 100
+    assert publication.timer_at == NOW + 60
+
+
+def test_a_server_that_does_not_say_grants_what_was_asked() -> None:
+    publication = new()
+    publication.next(NOW)
+    publication.receive_response(answer(200, SIP_ETag="e"), 900, NOW, middle)
+    assert publication.expires_at == NOW + 900
+
+
+def test_a_dead_tag_is_forgotten_and_one_fresh_publish_follows() -> None:
+    """3903-06"""
+    publication = published("old")
+    publication.change(True)
+    publication.next(NOW)
+    outcome = publication.receive_response(answer(412), 600, NOW, middle)
+    assert outcome is Outcome.AGAIN
+    assert publication.next(NOW) is Operation.INITIAL
+    assert not [line for line in head(publication) if "If-Match" in line]
+
+
+def test_a_412_to_an_initial_publish_makes_no_loop() -> None:
+    """3903-06"""
+    publication = new()
+    publication.next(NOW)
+    publication.receive_response(answer(412), 600, NOW, middle)
+    assert publication.next(NOW) is None
+    assert publication.timer_at is not None and publication.timer_at > NOW
+
+
+def test_a_dead_tag_of_what_is_gone_ends_it() -> None:
+    """3903-06: only if the state is still relevant."""
+    publication = published()
+    publication.change(False)
+    assert publication.next(NOW) is Operation.MODIFY
+    outcome = publication.receive_response(answer(412), 600, NOW, middle)
+    assert outcome is Outcome.REMOVED
+    assert publication.next(NOW) is None
+    assert publication.is_over
+
+
+def test_too_short_a_time_is_asked_for_again_with_the_minimum() -> None:
+    """3903-07"""
+    publication = new()
+    publication.next(NOW)
+    refused = answer(423, Min_Expires="1800")
+    assert publication.receive_response(refused, 60, NOW, middle) is Outcome.AGAIN
+    assert publication.next(NOW) is Operation.INITIAL
+    assert "Expires: 1800" in head(publication, expires=60)
+
+
+def test_a_423_that_teaches_nothing_makes_no_loop() -> None:
+    publication = new()
+    for _ in range(2):
+        publication.next(publication.not_before or NOW)
+        refused = answer(423, Min_Expires="1800")
+        publication.receive_response(refused, 60, NOW, middle)
+    assert publication.next(NOW) is None
+
+
+@pytest.mark.parametrize("status", [405, 415, 489, 501])
+def test_a_server_that_takes_no_such_publications_is_left_alone(status: int) -> None:
+    """3903-08"""
+    publication = new()
+    publication.next(NOW)
+    outcome = publication.receive_response(answer(status), 600, NOW, middle)
+    assert outcome is Outcome.REFUSED
+    assert publication.next(NOW) is None
+    assert publication.timer_at == NOW + LONGEST_BACK_OFF
+
+
+def test_a_server_that_is_busy_is_given_the_time_it_asks_for() -> None:
+    """3903-08"""
+    publication = new()
+    publication.next(NOW)
+    publication.receive_response(answer(503, Retry_After="17"), 600, NOW, middle)
+    assert publication.next(NOW) is None
+    assert publication.timer_at == NOW + 17
+    assert publication.next(NOW + 17) is Operation.INITIAL
+
+
+def test_without_an_answer_the_old_tag_is_tried_again() -> None:
+    """3903-09"""
+    publication = published("e1")
+    publication.change(True)
+    publication.next(NOW)
+    publication.receive_failure(NOW, middle)
+    assert publication.next(NOW) is None
+    at = publication.timer_at
+    assert at is not None
+    assert publication.next(at) is Operation.MODIFY
+    assert "SIP-If-Match: e1" in head(publication)
+
+
+def test_pauses_grow_up_to_a_limit() -> None:
+    publication = new()
+    pauses = []
+    now = NOW
+    for _ in range(12):
+        assert publication.next(now) is Operation.INITIAL
+        publication.receive_failure(now, lambda: 1.0)
+        pauses.append(publication.not_before - now)
+        now = publication.not_before
+    assert pauses[:3] == [2.0, 4.0, 8.0]
+    assert pauses[-1] == LONGEST_BACK_OFF
+
+
+def test_what_is_gone_is_told_first_and_removed_a_little_later() -> None:
+    """3903-10"""
+    publication = published()
+    publication.change(False)
+    assert publication.next(NOW) is Operation.MODIFY
+    publication.receive_response(ok("e2"), 60, NOW, middle)
+    assert publication.next(NOW) is None
+    assert publication.timer_at == NOW + LAST_WORDS
+    assert publication.next(NOW + LAST_WORDS) is Operation.REMOVE
+    assert "Expires: 0" in head(publication)
+    outcome = publication.receive_response(answer(200), 60, NOW, middle)
+    assert outcome is Outcome.REMOVED
+    assert publication.is_over
+
+
+def test_who_comes_back_in_time_is_not_removed() -> None:
+    publication = published()
+    publication.change(False)
+    publication.next(NOW)
+    publication.receive_response(ok("e2"), 60, NOW, middle)
+    publication.change(True)
+    assert publication.next(NOW + 0.5) is Operation.MODIFY
+    publication.receive_response(ok("e3"), 600, NOW + 0.6, middle)
+    assert publication.next(NOW + 5) is None
+
+
+def test_a_refused_removal_is_left_to_expire() -> None:
+    publication = published()
+    publication.change(False)
+    publication.next(NOW)
+    publication.receive_response(ok("e2"), 60, NOW, middle)
+    publication.next(NOW + 2)
+    outcome = publication.receive_response(answer(500), 60, NOW + 2, middle)
+    assert outcome is Outcome.REMOVED
+    assert publication.is_over
+
+
+def test_nothing_is_published_of_what_never_was() -> None:
+    publication = new()
+    publication.change(False)
+    assert publication.next(NOW) is None
+    assert publication.is_over
+
+
+def test_what_the_server_has_forgotten_is_published_afresh() -> None:
+    publication = published(expires=60)
+    assert publication.next(NOW + 61) is Operation.INITIAL
+
+
+def test_a_provisional_answer_is_none() -> None:
+    publication = new()
+    publication.next(NOW)
+    assert publication.receive_response(answer(100), 60, NOW, middle) is None
+    assert publication.operation is Operation.INITIAL
+
+
+def test_a_publication_survives_being_written_and_read() -> None:
+    """3903-12"""
+    publication = published("e9")
+    stored = msgspec.msgpack.encode(publication)
+    loaded = msgspec.msgpack.decode(stored, type=Publication)
+    assert loaded == publication
+    loaded.change(True)
+    assert loaded.next(NOW) is Operation.MODIFY
+    assert "SIP-If-Match: e9" in head(loaded)

@@ -1,0 +1,287 @@
+"""What is registered here is published there, and nothing else is (RFC 3903)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from reginfo.location.binding import Binding
+from reginfo.location.journal import Journal
+from reginfo.location.store import LocationStore
+from reginfo.reg import xml
+from reginfo.reg.document import ContactEvent, Reginfo, RegistrationState
+from reginfo.reg.legacy import Profile
+from reginfo.roles.publisher import KIND, Published, Publisher, Target
+from reginfo.sip.message import Draft, Response
+from reginfo.sip.transaction import Flow, Local
+
+AOR = "sip:alice@example.com"
+FLOW = Flow(Local("UDP", "127.0.0.1", 5060), ("127.0.0.1", 5070))
+NOW = 1000.0
+
+
+class Server:
+    """A publisher over a store, with a presence server that answers when told."""
+
+    def __init__(self, profile: Profile | None = Profile.STANDARD) -> None:
+        self.journal = Journal()
+        self.store = LocationStore("a", self.journal)
+        self.sent: list[tuple[Draft, Published]] = []
+        self.publisher = self.new_publisher()
+        self.store.listener = self.publisher.tell
+        self.target = Target(uri="sip:presence@127.0.0.1", flow=FLOW, profile=profile)
+        self.publisher.publish_to(self.target, NOW)
+        self.tags = 0
+
+    def new_publisher(self) -> Publisher:
+        return Publisher(
+            self.store,
+            self.journal,
+            server_id="a",
+            send=self.send,
+            new_id=lambda: "id",
+            jitter=lambda: 0.5,
+            min_expires=60,
+            max_expires=3600,
+        )
+
+    def send(self, draft: Draft, flow: Flow, user: object) -> None:
+        assert flow is FLOW
+        assert isinstance(user, Published)
+        self.sent.append((draft, user))
+
+    def bind(self, cseq: int = 1, **other: Any) -> None:
+        self.store.apply(AOR, [binding(cseq, **other)], NOW)
+
+    def last(self) -> tuple[Draft, Reginfo]:
+        draft, _ = self.sent[-1]
+        return draft, xml.parse(draft.body)
+
+    def answer(self, status: int = 200, now: float = NOW, **headers: str) -> None:
+        self.tags += 1
+        named = {name.replace("_", "-"): [value] for name, value in headers.items()}
+        if status == 200:
+            named["SIP-ETag"] = [f"e{self.tags}"]
+        _, published = self.sent[-1]
+        response = Response(status, "", named)
+        self.publisher.receive_response(published, response, now)
+
+
+def binding(cseq: int = 1, **other: Any) -> Binding:
+    values: dict[str, Any] = {
+        "contact": "sip:a@192.0.2.1",
+        "key": "sip:a@192.0.2.1",
+        "call_id": "c",
+        "cseq": cseq,
+        "event": ContactEvent.REGISTERED,
+        "expires_at": NOW + 600,
+        "registered_at": NOW,
+        "owner": "a",
+        "stamp": cseq,
+    }
+    return Binding(**(values | other))
+
+
+def test_a_registration_is_published_as_full_state() -> None:
+    """3903-01, -11, -14"""
+    server = Server()
+    server.bind()
+    draft, document = server.last()
+    assert draft.uri == AOR
+    assert "Event: reg\r\nContent-Type: application/reginfo+xml\r\n" in draft.head
+    assert "Expires: 600\r\n" in draft.head
+    assert document.full
+    (registration,) = document.registrations
+    assert registration.aor == AOR
+    assert registration.state is RegistrationState.ACTIVE
+    assert [contact.uri for contact in registration.contacts] == ["sip:a@192.0.2.1"]
+
+
+def test_the_version_is_one_that_may_be_written_over() -> None:
+    server = Server()
+    server.bind()
+    assert b' version="00000000000" state="full"' in server.last()[0].body
+
+
+def test_the_life_of_a_publication_is_kept_within_bounds() -> None:
+    """3903-11"""
+    server = Server()
+    server.bind(expires_at=NOW + 5)
+    assert "Expires: 60\r\n" in server.last()[0].head
+    server = Server()
+    server.bind(expires_at=NOW + 100_000)
+    assert "Expires: 3600\r\n" in server.last()[0].head
+
+
+def test_fifty_registers_make_two_publishes_the_last_with_the_last_cseq() -> None:
+    """3903-04"""
+    server = Server()
+    for cseq in range(1, 51):
+        server.bind(cseq)
+    assert len(server.sent) == 1
+    server.answer()
+    assert len(server.sent) == 2
+    _, document = server.last()
+    assert document.registrations[0].contacts[0].cseq == 50
+    server.answer()
+    assert len(server.sent) == 2
+
+
+def test_what_was_learned_is_not_published() -> None:
+    server = Server()
+    server.bind(owner="b", source="b/x")
+    assert server.sent == []
+    server.bind(2, key="sip:b@h", contact="sip:b@h")
+    (registration,) = server.last()[1].registrations
+    assert [contact.uri for contact in registration.contacts] == ["sip:b@h"]
+
+
+def test_a_contact_that_has_moved_to_another_server_leaves_our_publication() -> None:
+    server = Server()
+    server.bind()
+    server.bind(1, key="sip:b@h", contact="sip:b@h", call_id="d")
+    server.answer()
+    server.answer()
+    server.bind(9, owner="b", source="b/x", call_id="e")
+    (registration,) = server.last()[1].registrations
+    assert [contact.uri for contact in registration.contacts] == ["sip:b@h"]
+
+
+def test_the_last_contact_is_told_as_terminated_and_then_removed() -> None:
+    """3903-10"""
+    server = Server()
+    server.bind()
+    server.answer()
+    server.bind(2, event=ContactEvent.UNREGISTERED)
+    draft, document = server.last()
+    (registration,) = document.registrations
+    assert registration.state is RegistrationState.TERMINATED
+    assert [c.event for c in registration.contacts] == [ContactEvent.UNREGISTERED]
+    assert "SIP-If-Match: e1\r\n" in draft.head
+    # RFC 3903 §4.5: a body with Expires 0 is forbidden.
+    assert "Expires: 60\r\n" in draft.head
+    server.answer()
+    assert len(server.sent) == 2
+    server.publisher.timer_due(NOW + 2)
+    removal, _ = server.sent[-1]
+    assert removal.body == b""
+    assert "Expires: 0\r\n" in removal.head
+    assert "SIP-If-Match: e2\r\n" in removal.head
+    server.answer(now=NOW + 2)
+    assert len(server.publisher) == 0
+
+
+def test_a_terminated_contact_is_told_again_if_the_publish_that_told_it_failed() -> (
+    None
+):
+    server = Server()
+    server.bind()
+    server.bind(1, key="sip:b@h", contact="sip:b@h", call_id="d")
+    server.answer()
+    server.answer()
+    server.bind(2, event=ContactEvent.UNREGISTERED)
+    server.answer(503, Retry_After="3")
+    server.publisher.timer_due(NOW + 4)
+    contacts = server.last()[1].registrations[0].contacts
+    assert [c.event.value for c in contacts] == ["unregistered", "registered"]
+    server.answer(now=NOW + 4)
+    server.store.apply(AOR, [binding(2, key="sip:b@h", call_id="d")], NOW + 5)
+    contacts = server.last()[1].registrations[0].contacts
+    assert [c.event.value for c in contacts] == ["registered"]
+
+
+def test_a_server_that_is_one_of_the_known_ones_gets_what_it_understands() -> None:
+    server = Server(profile=None)
+    server.bind(params=(("+sip.instance", '"<urn:x>"'),))
+    assert b"unknown-param" in server.last()[0].body
+    server.answer(Server="kamailio (5.6.3)")
+    server.bind(2, params=(("+sip.instance", '"<urn:x>"'),))
+    body = server.last()[0].body
+    assert b"unknown-param" not in body
+    assert b'callid="c"' in body
+
+
+def test_a_refresh_has_no_body() -> None:
+    """3903-02"""
+    server = Server()
+    server.bind()
+    server.answer(Expires="600")
+    server.publisher.timer_due(NOW + 361)
+    draft, _ = server.sent[-1]
+    assert draft.body == b""
+    assert "Content-Type" not in draft.head
+    assert "Event: reg\r\n" in draft.head
+    assert "SIP-If-Match: e1\r\n" in draft.head
+
+
+def test_publications_are_gone_on_with_after_a_restart() -> None:
+    """3903-12"""
+    server = Server()
+    server.bind()
+    server.answer()
+    entries = {
+        key: value for k, key, value in server.journal.close().entries if k == KIND
+    }
+    (stored,) = entries.items()
+
+    restarted = server.new_publisher()
+    restarted.load(stored[0], msgspec.to_builtins(stored[1]), shift=0.0)
+    server.sent.clear()
+    restarted.publish_to(server.target, NOW)
+    draft, _ = server.sent[-1]
+    assert "SIP-If-Match: e1\r\n" in draft.head
+    assert b"sip:a@192.0.2.1" in draft.body
+
+
+def test_what_went_while_we_were_down_is_told_after_a_restart() -> None:
+    server = Server()
+    server.bind()
+    server.answer()
+    entries = {
+        key: value for k, key, value in server.journal.close().entries if k == KIND
+    }
+    (stored,) = entries.items()
+    server.store.listener = None
+    server.bind(2, event=ContactEvent.EXPIRED)
+
+    restarted = server.new_publisher()
+    restarted.load(stored[0], msgspec.to_builtins(stored[1]), shift=0.0)
+    server.sent.clear()
+    restarted.publish_to(server.target, NOW)
+    contacts = server.last()[1].registrations[0].contacts
+    assert [c.event for c in contacts] == [ContactEvent.EXPIRED]
+
+
+def test_a_commit_that_fails_takes_the_publish_back() -> None:
+    server = Server()
+    server.bind()
+    server.answer()
+    server.journal.close()
+    (published,) = server.publisher.publications()
+    before = msgspec.structs.asdict(published.publication)
+    server.bind(2)
+    assert published.publication.operation is not None
+    server.journal.close().take_back()
+    after = msgspec.structs.asdict(published.publication)
+    ignored = {"timer_at": None, "scheduled_at": None}
+    assert after | ignored == before | ignored
+    server.bind(3)
+    assert server.last()[1].registrations[0].contacts[0].cseq == 3
+
+
+def test_a_first_publication_whose_commit_fails_never_was() -> None:
+    server = Server()
+    server.bind()
+    server.journal.close().take_back()
+    assert len(server.publisher) == 0
+
+
+def test_update_publishes_the_present_state_again() -> None:
+    server = Server()
+    assert not server.publisher.update(AOR, NOW)
+    server.bind()
+    server.answer()
+    assert server.publisher.update(AOR, NOW)
+    assert len(server.sent) == 2
+    assert "SIP-If-Match: e1\r\n" in server.last()[0].head
