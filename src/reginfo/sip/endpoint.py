@@ -270,8 +270,8 @@ class Endpoint:
 
     def _forget(self, transaction: ServerTransaction) -> None:
         self._servers.pop(transaction.key, None)
-        merged = _merged_key(transaction.request)
-        if self._merged.get(merged) is transaction:
+        merged = transaction.merged
+        if merged is not None and self._merged.get(merged) is transaction:
             del self._merged[merged]
 
     def _receive_request(self, request: Request, flow: Flow) -> None:
@@ -317,6 +317,7 @@ class Endpoint:
                 self._answer_at_once(request, flow, 482, "Loop Detected")
                 return
             self._merged[merged] = transaction
+            transaction.merged = merged
         self._servers[key] = transaction
         self._events.append(RequestReceived(transaction, flow.remote))
 

@@ -81,6 +81,10 @@ class Datagram(msgspec.Struct, frozen=True, gc=False):
     "Whose first sending this is: its timers start then, not when it is written."
 
 
+_ANSWERED = Request("", "")
+"""In the place of a request that is needed no more."""
+
+
 class ServerTransaction:
     """
     One non-INVITE request that came in, and the responses that go out.
@@ -95,7 +99,7 @@ class ServerTransaction:
     """
 
     __slots__ = (
-        "_common", "flow", "key", "latest", "outbox", "request", "response",
+        "_common", "flow", "key", "latest", "merged", "outbox", "request", "response",
         "scheduled_at", "state", "timer_at", "to_tag", "via",
     )  # fmt: skip
 
@@ -116,6 +120,9 @@ class ServerTransaction:
 
         self.outbox = outbox
         self.key = key
+        self.merged: tuple[str, ...] | None = None
+        "What the same request, come by another way, would have in common with it."
+
         self.via = via
         self.to_tag = to_tag
         self.response: Response | None = None
@@ -154,8 +161,15 @@ class ServerTransaction:
 
     def sent(self, now: float) -> None:
         """What :meth:`respond` put into the outbox has gone out."""
-        if self.state is COMPLETED and self.timer_at is None:
-            self.timer_at = now if self.flow.local.is_reliable else now + TIMER_J
+        if self.state is not COMPLETED or self.timer_at is not None:
+            return
+        if self.flow.local.is_reliable:
+            self.timer_at = now
+        else:
+            self.timer_at = now + TIMER_J
+            # For half a minute there is one of these for each request: all that is
+            # needed of it now is what to send again.
+            self.request, self.response, self.via = _ANSWERED, None, ""
 
     def timer_due(self, now: float) -> None:
         """Timer J: no retransmission can come any more."""
@@ -219,6 +233,7 @@ class ClientTransaction:
             self.state = PROCEEDING
             return True
         self.answered = True
+        self._data = b""
         self.state = COMPLETED
         self.timer_at = now if self.flow.local.is_reliable else now + TIMER_K
         return True
