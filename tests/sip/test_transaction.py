@@ -107,7 +107,7 @@ def test_a_second_final_response_is_discarded(outbox: list[Datagram]) -> None:
     transaction.respond(UNAVAILABLE)
     assert outbox == []
     transaction.receive_request()
-    assert outbox[0].data.startswith(b"SIP/2.0 200 ")
+    assert outbox.pop().data.startswith(b"SIP/2.0 200 ")
     transaction.timer_due(32.0)
     transaction.respond(UNAVAILABLE)
     assert outbox == []
