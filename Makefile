@@ -4,10 +4,10 @@
 PYTHON ?= $(or $(wildcard /usr/bin/python3.11),python3)
 BIN := .venv/bin
 
-.PHONY: help demo test style types tests bench
+.PHONY: help demo test style types tests bench conformance mutants
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: .venv  ## two servers, one phone: who registers here is known there
 	@echo "make: running the demonstration (reginfo demo)"
@@ -32,6 +32,12 @@ tests: .venv  ## run the tests
 bench: .venv  ## measure the CPU time of a registration, against Kamailio's
 	@tools/setup.sh peers
 	@$(BIN)/python benchmarks/bench.py
+
+conformance: .venv  ## docs/conformance.md: which test shows which line of the RFCs
+	@$(BIN)/python tools/conformance.py
+
+mutants: .venv  ## docs/mutants.md: whether the tests fail when the code is wrong
+	@$(BIN)/python tools/mutants.py run && $(BIN)/python tools/mutants.py page
 
 .PHONY: .venv
 .venv: .venv/installed  ## what all of these need

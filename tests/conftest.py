@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -17,8 +18,9 @@ import pytest
 from hypothesis import settings
 
 # For `make mutants`: the same few examples each time, for each of many mutants.
+MUTANTS = "mutants"
 settings.register_profile(
-    "mutants", max_examples=25, derandomize=True, deadline=None, database=None
+    MUTANTS, max_examples=25, derandomize=True, deadline=None, database=None
 )
 
 # What each peer consists of: programs, and files (where "*" stands for the
@@ -54,11 +56,21 @@ def _there(part: str) -> bool:
     return shutil.which(part, path=path) is not None
 
 
+def clear_caches() -> None:
+    """Make each test call what it tests: a mutant behind a cache is not seen."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("reginfo."):
+            for value in list(vars(module).values()):
+                getattr(value, "cache_clear", int)()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "peers(*names): talks to programs of others")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.config.getoption("--hypothesis-profile") == MUTANTS:
+        clear_caches()
     for marker in item.iter_markers("peers"):
         for name in marker.args:
             require_peer(name)

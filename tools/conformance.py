@@ -103,7 +103,7 @@ def ids_in(text: str) -> set[str]:
             first, number = number, following["number"]
             if following["sign"].startswith(".."):
                 between = range(int(first), int(number) + 1)
-                ids |= {f"{rfc}-{n:0{len(number)}}" for n in between}
+                ids |= {f"{rfc}-{n:0{len(first)}}" for n in between}
             ids.add(f"{rfc}-{number}")
             end = following.end()
     return ids
@@ -262,8 +262,8 @@ def score_in(text: str) -> str:
     """The figure of docs/mutants.md: its line for all modules."""
     for row in text.splitlines():
         if row.startswith("| all |"):
-            cells = [cell.strip() for cell in row.strip("|").split("|")]
-            return f"{cells[-1]} of {cells[1]} are killed"
+            _, number, *_, of_all, score = map(str.strip, row.strip("| ").split("|"))
+            return f"{of_all} of {number} are killed, {score} of those that can be"
     return "not measured yet"
 
 

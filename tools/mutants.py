@@ -26,6 +26,7 @@ import dataclasses
 import difflib
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -33,7 +34,9 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 SESSIONS = ROOT / ".mutants"
@@ -76,20 +79,25 @@ class Mutant:
     "Why no test can tell an equivalent one."
 
 
-def wanted(layer: str) -> list[str]:
-    """What a session of ``layer`` needs of the tree."""
-    tests = ["conftest.py", "test_walk.py", "captures", "torture", layer]
-    return ["src", *(f"tests/{name}" for name in tests)]
+def wanted(layer: str) -> dict[str, bytes]:
+    """What a session of ``layer`` needs of the tree: no tests but its own."""
+    found = files(ROOT, ["src", "tests"])
+    own = tuple(selection(layer))
+    return {
+        name: content
+        for name, content in found.items()
+        if name.startswith(own) or not Path(name).name.startswith("test_")
+    }
 
 
 def files(root: Path, parts: Iterable[str]) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    for part in parts:
-        path = root / part
-        for file in [path] if path.is_file() else sorted(path.rglob("*")):
-            if file.is_file() and "__pycache__" not in file.parts:
-                found[str(file.relative_to(root))] = file.read_bytes()
-    return found
+    """The content of all files in the directories ``parts`` of ``root``."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for part in parts
+        for path in sorted((root / part).rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
 
 
 def lay(layer: str) -> Path:
@@ -100,7 +108,7 @@ def lay(layer: str) -> Path:
     """
     session = SESSIONS / layer
     mutated = session / "mutants"
-    new, old = files(ROOT, wanted(layer)), files(session, ["src", "tests"])
+    new, old = wanted(layer), files(session, ["src", "tests"])
     new["pyproject.toml"] = settings(layer).encode()
     for name in old.keys() - new.keys():
         for copy in (session / name, mutated / name):
@@ -127,7 +135,7 @@ def settings(layer: str) -> str:
 
 
 def selection(layer: str) -> list[str]:
-    parts = [f"tests/{layer}", "tests/test_walk.py"]
+    parts = [f"tests/{layer}/", "tests/test_walk.py"]
     return [part for part in parts if (ROOT / part).exists()]
 
 
@@ -162,33 +170,41 @@ def run(layers: list[str], jobs: int, fresh: bool) -> int:
 
 def mutants(layers: Iterable[str]) -> Iterator[Mutant]:
     """All mutants of the sessions of ``layers``."""
-    reasons = equivalents()
+    groups = equivalents()
     for layer in layers:
-        mutated = SESSIONS / layer / "mutants"
-        for path in sorted(mutated.rglob("*.meta")):
-            source = path.with_suffix("")
-            module = str(source.relative_to(mutated / "src" / "reginfo"))
-            lines = source.read_text().splitlines()
-            spans = json.loads(source.with_name(source.name + ".spans").read_text())
-            codes = json.loads(path.read_text())["exit_code_by_key"]
-            for name, code in codes.items():
-                name = name.rpartition(".")[2]
-                mangled, _, number = name.partition("__mutmut_")
-                function = mangled[2:].replace("ǁ", ".")
-                was, now = difference(
-                    *(
-                        lines[first - 1 : last]
-                        for first, last in (
-                            spans["spans"][f"{mangled}__mutmut_orig"],
-                            spans["spans"][name],
+        for path in sorted((SESSIONS / layer / "mutants").rglob("*.meta")):
+            for mutant in mutants_of(path):
+                if mutant.outcome in ("survived", "untested"):
+                    if reason := reason_for(mutant, groups):
+                        mutant = dataclasses.replace(
+                            mutant, outcome="equivalent", reason=reason
                         )
-                    )
-                )
-                outcome = outcome_of(code)
-                reason = reasons.get((module, function, was, now), "")
-                if reason and outcome in ("survived", "untested"):
-                    outcome = "equivalent"
-                yield Mutant(module, function, number, was, now, outcome, reason)
+                yield mutant
+
+
+def mutants_of(path: Path) -> Iterator[Mutant]:
+    """The mutants of one module, of what mutmut has noted of it in ``path``."""
+    source = path.with_suffix("")
+    module = source.as_posix().rpartition("/src/reginfo/")[2]
+    lines = source.read_text().splitlines()
+    spans = json.loads(Path(f"{source}.spans").read_text())["spans"]
+
+    def text(name: str) -> list[str]:
+        first, last = spans[name]
+        return lines[first - 1 : last]
+
+    for key, code in json.loads(path.read_text())["exit_code_by_key"].items():
+        name = key.rpartition(".")[2]
+        mangled, _, number = name.partition("__mutmut_")
+        was, now = difference(text(f"{mangled}__mutmut_orig"), text(name))
+        yield Mutant(
+            module=module,
+            function=mangled[2:].replace("ǁ", "."),
+            name=number,
+            was=was,
+            now=now,
+            outcome=outcome_of(code),
+        )
 
 
 def outcome_of(code: int | None) -> str:
@@ -215,45 +231,103 @@ def plain(lines: list[str]) -> list[str]:
     return [f"def ({rest}", *(line.strip() for line in lines[first + 1 :])]
 
 
-def equivalents() -> dict[tuple[str, str, str, str], str]:
-    """The kept list: (module, function, was, now) and the reason."""
+def equivalents() -> list[dict[str, Any]]:
+    """The groups of the kept list."""
     if not EQUIVALENT.exists():
-        return {}
-    reasons = {}
-    for group in tomllib.loads(EQUIVALENT.read_text()).get("equivalent", []):
-        module, function = group["module"], group["function"]
-        for was, now in group["mutants"]:
-            reasons[module, function, was, now] = group["reason"]
-    return reasons
+        return []
+    groups: list[dict[str, Any]] = tomllib.loads(EQUIVALENT.read_text())["equivalent"]
+    return groups
 
 
-def table(all_mutants: list[Mutant]) -> str:
-    """One line a module, one a layer, one for all."""
-    rows = [("module", "mutants", "killed", "timeout", "survived", "untested",
-             "equivalent", "pending", "score")]  # fmt: skip
-    groups: dict[str, Counter[str]] = {}
-    for mutant in all_mutants:
-        layer = mutant.module.partition("/")[0] + "/"
-        for group in (mutant.module, layer, "all"):
-            groups.setdefault(group, Counter())[mutant.outcome] += 1
+def reason_for(mutant: Mutant, groups: list[dict[str, Any]]) -> str:
+    """Why ``mutant`` cannot be told from the original; empty if it can be."""
+    for group in groups:
+        if not fnmatch(mutant.module, group.get("module", "*")):
+            continue
+        if not fnmatch(mutant.function, group.get("function", "*")):
+            continue
+        if [mutant.was, mutant.now] in group.get("mutants", []) or (
+            "was" in group
+            and re.search(group["was"], mutant.was)
+            and re.search(group.get("now", ""), mutant.now)
+            and is_only(group.get("change", "any"), mutant.was, mutant.now)
+        ):
+            return str(group["reason"])
+    return ""
+
+
+STRING = re.compile(r'f?"(?:[^"\\]|\\.)*"')
+
+
+def is_only(change: str, was: str, now: str) -> bool:
+    """Whether the lines differ in nothing else than ``change`` says."""
+    same_letters = was.lower() == now.lower()
+    if change == "case":
+        return same_letters
+    if change == "text":
+        without = {
+            was[: s.start()] + "None" + was[s.end() :] for s in STRING.finditer(was)
+        }
+        return same_letters or now in without or was == re.sub("XX(.*)XX", r"\1", now)
+    return True
+
+
+OUTCOMES = ["killed", "timeout", "survived", "untested", "equivalent", "pending"]
+
+
+def table(found: Iterable[Mutant]) -> str:
+    """A line for each module, for each layer, and for all."""
+    counts: dict[str, Counter[str]] = {}
+    for mutant in found:
+        layer = mutant.module.partition("/")[0]
+        for name in (mutant.module, f"{layer}/", "all"):
+            counts.setdefault(name, Counter())[mutant.outcome] += 1
     # A layer stands after its modules, the sum at the end.
-    order = sorted(
-        groups, key=lambda g: (g == "all", g.partition("/")[0], g[-1] == "/", g)
-    )
-    for group in order:
-        count = groups[group]
-        numbers = [str(count[outcome]) for outcome in rows[0][2:-1]]
-        rows.append((group, str(count.total()), *numbers, percent(count)))  # type: ignore[arg-type]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    lines.insert(1, "|---" * len(rows[0]) + "|")
-    return "\n".join(lines)
+    order = sorted(counts, key=lambda n: (n == "all", n.split("/")[0], n[-1] == "/", n))
+    rows = [["module", "mutants", *OUTCOMES, "of all", "score"], ["---"] * 10]
+    for name in order:
+        count = counts[name]
+        numbers = [str(count[outcome]) for outcome in OUTCOMES]
+        rows.append([name, str(count.total()), *numbers, *scores(count)])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def percent(count: Counter[str]) -> str:
-    """What was found of what was tried and can be found."""
-    tried = count.total() - count["pending"] - count["equivalent"]
+def scores(count: Counter[str]) -> tuple[str, str]:
+    """What was found of all that was tried, and of what can be found."""
     found = count["killed"] + count["timeout"]
-    return f"{100 * found / tried:.1f} %" if tried else "-"
+    tried = count.total() - count["pending"]
+    return percent(found, tried), percent(found, tried - count["equivalent"])
+
+
+def percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def page(found: list[Mutant]) -> str:
+    """The text of docs/mutants.md."""
+    reasons = Counter(m.reason for m in found if m.outcome == "equivalent")
+    out = [
+        "# Do the tests fail when the code is wrong?",
+        "",
+        "Made by `make mutants`: mutmut changes one thing in a function, and the tests",
+        "that call it should fail. Each layer is judged by the tests of its own",
+        "directory and by `tests/test_walk.py` alone. Code outside of functions, and",
+        "in properties, is not mutated.",
+        "",
+        "The score is what was killed, or ran out of its time, of the mutants that can",
+        "be told from the original; beside it stands the same of all. The aim is",
+        f"{GOAL:.0%}. `tools/mutants.py report --survivors` shows what was not found.",
+        "",
+        table(found),
+        "",
+        "## Equivalent",
+        "",
+        "Survivors that no test can, or should, tell from the original, by the reason",
+        "that `tools/mutants.toml` gives:",
+        "",
+        *(f"- {number}: {reason}" for reason, number in sorted(reasons.items())),
+    ]
+    return "\n".join(out) + "\n"
 
 
 def say(text: str) -> None:
@@ -279,6 +353,8 @@ def main() -> int:
                 say(f"{mutant.module} {mutant.function} {mutant.name} {mutant.outcome}")
                 say(f"  - {mutant.was}\n  + {mutant.now}")
     say(table(found))
+    if arguments.command == "page":
+        PAGE.write_text(page(found))
     return 0
 
 

@@ -144,8 +144,8 @@ def test_a_dead_tag_of_what_is_gone_ends_it() -> None:
     assert publication.next(NOW) is Operation.MODIFY
     outcome = publication.receive_response(answer(412), 600, NOW, middle)
     assert outcome is Outcome.REMOVED
-    assert publication.next(NOW) is None
     assert publication.is_over
+    assert publication.next(NOW) is None
 
 
 def test_too_short_a_time_is_asked_for_again_with_the_minimum() -> None:
@@ -156,6 +156,14 @@ def test_too_short_a_time_is_asked_for_again_with_the_minimum() -> None:
     assert publication.receive_response(refused, 60, NOW, middle) is Outcome.AGAIN
     assert publication.next(NOW) is Operation.INITIAL
     assert "Expires: 1800" in head(publication, expires=60)
+
+
+def test_a_423_that_names_no_minimum_asks_for_an_hour() -> None:
+    publication = new()
+    publication.next(NOW)
+    publication.receive_response(answer(423), 60, NOW, middle)
+    assert publication.next(NOW) is Operation.INITIAL
+    assert "Expires: 3600" in head(publication, expires=60)
 
 
 def test_a_423_that_teaches_nothing_makes_no_loop() -> None:
@@ -178,14 +186,32 @@ def test_a_server_that_takes_no_such_publications_is_left_alone(status: int) -> 
     assert publication.timer_at == NOW + LONGEST_BACK_OFF
 
 
-def test_a_server_that_is_busy_is_given_the_time_it_asks_for() -> None:
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"), [("17", 17), ("17;duration=60", 17), ("1", 1), ("0", 1)]
+)
+def test_a_server_that_is_busy_is_given_the_time_it_asks_for(
+    retry_after: str, seconds: int
+) -> None:
     """3903-08"""
     publication = new()
     publication.next(NOW)
-    publication.receive_response(answer(503, Retry_After="17"), 600, NOW, middle)
+    publication.receive_response(answer(503, Retry_After=retry_after), 600, NOW, middle)
     assert publication.next(NOW) is None
-    assert publication.timer_at == NOW + 17
-    assert publication.next(NOW + 17) is Operation.INITIAL
+    assert publication.timer_at == NOW + seconds
+    assert publication.next(NOW + seconds) is Operation.INITIAL
+
+
+@pytest.mark.parametrize("status", [300, 408, 500, 503])
+def test_another_failure_is_tried_again_after_a_pause(status: int) -> None:
+    publication = new()
+    publication.next(NOW)
+    outcome = publication.receive_response(answer(status), 600, NOW, middle)
+    assert outcome is Outcome.AGAIN
+    assert publication.next(NOW) is None
+    assert publication.timer_at == NOW + 1.5  # half of 2 s to all of it, by chance
+    publication.timer_due(NOW + 1.5)
+    assert publication.timer_at is None
+    assert publication.next(NOW + 1.5) is Operation.INITIAL
 
 
 def test_without_an_answer_the_old_tag_is_tried_again() -> None:
@@ -212,6 +238,10 @@ def test_pauses_grow_up_to_a_limit() -> None:
         now = publication.not_before
     assert pauses[:3] == [2.0, 4.0, 8.0]
     assert pauses[-1] == LONGEST_BACK_OFF
+    publication.next(now)
+    publication.receive_response(ok("e1"), 600, now, middle)
+    publication.receive_failure(now, lambda: 1.0)
+    assert publication.not_before == now + 2.0
 
 
 def test_what_is_gone_is_told_first_and_removed_a_little_later() -> None:
@@ -251,6 +281,19 @@ def test_a_refused_removal_is_left_to_expire() -> None:
     assert publication.is_over
 
 
+def test_a_removal_waits_for_a_server_that_is_busy() -> None:
+    publication = published()
+    publication.change(False)
+    publication.next(NOW)
+    publication.receive_response(ok("e2"), 60, NOW, middle)
+    assert publication.next(NOW + 2) is Operation.REMOVE
+    busy = answer(503, Retry_After="5")
+    outcome = publication.receive_response(busy, 60, NOW + 2, middle)
+    assert outcome is Outcome.AGAIN
+    assert publication.next(NOW + 2) is None
+    assert publication.next(NOW + 7) is Operation.REMOVE
+
+
 def test_nothing_is_published_of_what_never_was() -> None:
     publication = new()
     publication.change(False)
@@ -258,9 +301,10 @@ def test_nothing_is_published_of_what_never_was() -> None:
     assert publication.is_over
 
 
-def test_what_the_server_has_forgotten_is_published_afresh() -> None:
+@pytest.mark.parametrize("after", [60, 61])
+def test_what_the_server_has_forgotten_is_published_afresh(after: int) -> None:
     publication = published(expires=60)
-    assert publication.next(NOW + 61) is Operation.INITIAL
+    assert publication.next(NOW + after) is Operation.INITIAL
 
 
 def test_a_provisional_answer_is_none() -> None:

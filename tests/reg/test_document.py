@@ -17,7 +17,8 @@ ACTIVE = {"registered", "created", "refreshed", "shortened"}
 TERMINATED = {"expired", "deactivated", "probation", "unregistered", "rejected"}
 
 
-def test_state_of_a_contact_follows_from_its_event() -> None:
+def test_state_of_a_contact_follows_from_its_event() -> None:  # 3680-16, -26
+    assert {str(state) for state in ContactState} == {"active", "terminated"}
     assert {str(e) for e in ContactEvent if e.state is ContactState.ACTIVE} == ACTIVE
     assert {str(e) for e in ContactEvent} == ACTIVE | TERMINATED
     contact = Contact(id="1", uri="sip:a@192.0.2.1", event=ContactEvent.PROBATION)
@@ -44,10 +45,11 @@ def test_documents_that_say_the_same_are_equal_however_they_were_written() -> No
     assert document != "a document"
 
 
-def test_ids_are_short_stable_and_unique() -> None:  # 3680-61, -63, -65
+def test_ids_are_short_stable_and_unique() -> None:  # 3680-61..63, -65, -66
     alice, bob = "sip:alice@example.com", "sip:bob@example.com"
     uri = "sip:192.0.2.1"
     assert registration_id(alice) == "dbc9e3d69ea29a07"
+    assert contact_id(alice, uri) == "b451f5ce325c32fc"
     ids = {
         registration_id(alice),
         registration_id(bob),
@@ -108,7 +110,13 @@ def test_params_are_quoted_when_they_are_not_tokens(
 
 @pytest.mark.parametrize(
     "text, plain",
-    [("audio", "audio"), ('"audio"', "audio"), (r'"a\"b\\"', 'a"b\\'), ('"', '"')],
+    [
+        ("audio", "audio"),
+        ('"audio"', "audio"),
+        (r'"a\"b\\"', 'a"b\\'),
+        ('"', '"'),
+        ('"a\\\nb"', "a\nb"),
+    ],
 )
 def test_params_are_compared_unquoted(text: str, plain: str) -> None:  # 3680-74
     assert unquoted(text) == plain

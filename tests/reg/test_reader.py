@@ -202,6 +202,19 @@ def test_foreign_elements_and_attributes_are_skipped() -> None:  # 3680-54, 2422
     assert document.registrations[0].contacts == (GOOD,)
 
 
+def test_only_what_xml_calls_blank_is_trimmed() -> None:  # 3680-75
+    plain = contact_of(
+        'q=" 0.5\n" path="\u2003p1 , p2 "',
+        "<display-name>\n Al<x:b xmlns:x='urn:x'>x</x:b>ice\u00a0</display-name>",
+    ).replace("192.0.2.1", "192.0.2.1\u00a0\t")
+    contact = read(plain)
+    assert contact.uri == "sip:a@192.0.2.1\u00a0"
+    assert contact.display_name == "Alice\u00a0"
+    assert contact.path == ("\u2003p1", "p2")
+    assert contact.q == "0.5"
+    assert read_with_warning(contact_of('q="\u00a01"'), "with q").q is None
+
+
 def test_comments_instructions_and_cdata_are_no_matter() -> None:  # 3680-77
     body = document_of(
         "<!-- - --><?x y?>"
@@ -220,6 +233,12 @@ def test_numbers_may_be_padded(text: str, number: int) -> None:  # 3680-77
     body = f'<reginfo xmlns="{NS}" version="{text}" state="full"/>'.encode()
     assert parse(body, strict=True).version == number
     assert read(contact_of(f'expires="{text}"')).expires == number
+
+
+@pytest.mark.parametrize("zeros", [1, 2, 100])
+def test_largest_number_may_be_padded(zeros: int) -> None:  # 3680-77, -83
+    text = "0" * zeros + "18446744073709551615"
+    assert read(contact_of(f'expires="{text}"')).expires == 2**64 - 1
 
 
 def test_all_of_a_contact_is_read() -> None:
@@ -322,7 +341,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("fault", BAD)
-def test_contact_that_cannot_be_understood_is_left_out(fault: str) -> None:  # 3680-79
+def test_contact_that_cannot_be_understood_is_left_out(
+    fault: str,
+) -> None:  # 3680-26, -79
     body = document_of(BAD[fault], GOOD_XML)
     refuse(body, fault, strict=True)
     document = parse(body)
@@ -365,7 +386,9 @@ def test_probation_without_retry_after() -> None:  # 3680-68
 
 
 @pytest.mark.parametrize("name", ["expires", "retry-after", "duration-registered"])
-@pytest.mark.parametrize("text", ["", "-1", "1.5", "soon", "٣", "²", f"{2**64}", "++1"])
+@pytest.mark.parametrize(
+    "text", ["", "-1", "1.5", "soon", "٣", "²", f"{2**64}", "++1", "\u20031"]
+)
 def test_number_that_is_none_is_ignored(name: str, text: str) -> None:  # 3680-80
     contact = read_with_warning(contact_of(f'{name}="{text}"'), f"{name} '")
     field = name.replace("-", "_")
@@ -411,6 +434,20 @@ def test_element_that_has_no_place() -> None:
     document = parse(body)
     assert document.registrations[0].contacts == (GOOD,)
     assert document.warnings == ("<uri> in <registration> (line 3)",)
+
+
+def test_element_that_has_no_place_and_no_namespace() -> None:
+    body = document_of('<x xmlns=""/>', GOOD_XML)
+    assert parse(body).warnings == ("<x> in <registration> (line 3)",)
+
+
+def test_line_is_that_of_the_element() -> None:
+    bare = GOOD_XML.replace("<contact", '<contact xmlns=""')
+    body = b"\n\n" + document_of(GOOD_XML, bare)
+    assert parse(body).warnings == (
+        "<contact> without the namespace of reginfo (line 6)",
+        "<contact> with the id of another (line 6)",
+    )
 
 
 def test_text_of_an_element_that_has_no_place_is_not_read() -> None:
@@ -546,7 +583,9 @@ def test_attribute_that_must_be_there(
         ("</registration>", "", "mismatched tag"),
     ],
 )
-def test_document_that_is_none(old: str, new: str, message: str) -> None:
+def test_document_that_is_none(
+    old: str, new: str, message: str
+) -> None:  # 3680-56, -58, -60
     body = document_of(GOOD_XML).decode().replace(old, new, 1)
     if old == "reginfo":
         body = f"<presence>{body}</presence>"
@@ -587,12 +626,17 @@ def test_body_that_is_too_long() -> None:  # 3680-78
 def test_too_many_elements() -> None:  # 3680-78
     refuse(document_of("<a/>" * (2 * MAX_ELEMENTS)), "more than 20000 elements")
     assert parse(document_of(*["<x:a xmlns:x='x'/>"] * MAX_ELEMENTS))
+    rest = 2 * MAX_ELEMENTS - document_of().count(b"<")
+    assert parse(document_of("<x:a xmlns:x='x'/>" * rest))
+    refuse(document_of("<x:a xmlns:x='x'/>" * (rest + 1)), "more than 20000")
 
 
 @pytest.mark.parametrize("outer", ["", "<contact>", "<contact><uri>"])
 def test_too_deep(outer: str) -> None:  # 3680-78
     inner = outer + "<x:a xmlns:x='x'>" * (MAX_DEPTH + 1)
     refuse(document_of(inner), "deeper than 32")
+    ends = "</x:a>" * MAX_DEPTH
+    assert parse(document_of(GOOD_XML, "<x:a xmlns:x='x'>" * MAX_DEPTH + ends))
 
 
 def test_path_of_a_legacy_peer_takes_no_time_whatever_is_in_it() -> None:

@@ -78,6 +78,15 @@ def known(*registrations: Registration, version: int = 0) -> Table:
     return table
 
 
+def restarted(*documents: Reginfo) -> Table:
+    """A table for a second subscription, after ``documents`` in the first one."""
+    table = Table()
+    for cseq, document in enumerate(documents, 7):
+        table.take(document, cseq, 0.0)
+    table.restart()
+    return table
+
+
 def ids(table: Table) -> set[tuple[str, str]]:
     return {(row.aor, row.contact.id) for row in table}
 
@@ -150,6 +159,13 @@ def test_version_after_the_last_is_a_gap() -> None:  # 3680-98
     taken = table.take(partial(0, of(OTHER)), 2, 0.0)
     assert taken == Taken((News(ALICE, OTHER),), missed=True)
     assert table.take(partial(1, of(UNREGISTERED)), 3, 0.0).missed is False
+
+
+@pytest.mark.parametrize("prepare", [Table, lambda: restarted(full(0))])
+def test_any_cseq_may_be_the_first(prepare: Callable[[], Table]) -> None:
+    table = prepare()
+    table.take(full(0, of(REGISTERED)), 0, 0.0)
+    assert table.take(full(0, of(OTHER)), 1, 0.0).news
 
 
 # Full and partial.
@@ -254,6 +270,27 @@ def test_id_that_is_given_to_another_uri() -> None:
     assert taken == Taken((News(ALICE, ended), omitted(moved)))
 
 
+def test_twins_that_are_left_out_are_gone_once() -> None:
+    table = known(of(REGISTERED, contact("9", uri=REGISTERED.uri)))
+    assert table.take(full(1), 2, 0.0) == Taken((omitted(REGISTERED),))
+
+
+def test_what_is_no_news_does_not_hide_what_follows() -> None:
+    twin = contact("9", uri=REGISTERED.uri)
+    table = known(of(REGISTERED, twin, OTHER, contact("3", "rejected")))
+    repeated, ended = contact("3", "rejected"), contact("2", "expired")
+    taken = table.take(full(0, of(UNREGISTERED, twin, repeated, ended)), 2, 0.0)
+    assert taken == Taken((News(ALICE, ended),))
+
+
+def test_contact_that_goes_as_it_went_before() -> None:
+    # The same terminated row as in the document in which it came back.
+    table = known(of(REGISTERED))
+    table.take(full(0, of(UNREGISTERED, contact(cseq=3))), 2, 0.0)
+    taken = table.take(full(0, of(UNREGISTERED)), 3, 0.0)
+    assert taken == Taken((News(ALICE, UNREGISTERED),))
+
+
 def test_last_of_two_active_contacts_with_one_id_counts() -> None:
     table = known(of(OTHER))
     first, last = contact("2", uri="sip:x"), OTHER
@@ -263,6 +300,13 @@ def test_last_of_two_active_contacts_with_one_id_counts() -> None:
 
 
 # What is news.
+
+
+@pytest.mark.parametrize("expires, is_news", [(499, False), (501, False), (502, True)])
+def test_a_second_more_or_less_is_no_news(expires: int, is_news: bool) -> None:
+    table = known(of(contact(cseq=None)))
+    taken = table.take(partial(1, of(contact(cseq=None, expires=expires))), 2, 100.0)
+    assert bool(taken.news) is is_news
 
 
 def test_same_document_again_brings_nothing() -> None:  # 3680-102

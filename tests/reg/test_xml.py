@@ -224,7 +224,7 @@ def test_whatever_is_written_is_valid(
     SCHEMA.assertValid(etree.fromstring(body))
 
 
-def test_document_is_written_like_this() -> None:  # 3680-52, -55, -60, -64
+def test_document_is_written_like_this() -> None:  # 3680-52, -55, -58, -60, -64
     assert xml.serialize(document(PLAIN, version=3)) == (
         b'<?xml version="1.0" encoding="UTF-8"?>\n'
         b'<reginfo xmlns="urn:ietf:params:xml:ns:reginfo" version="3" state="full">'
@@ -233,6 +233,19 @@ def test_document_is_written_like_this() -> None:  # 3680-52, -55, -60, -64
         b"<uri>sip:a@192.0.2.1</uri></contact></registration></reginfo>"
     )
     assert b' state="partial">' in xml.reginfo_body(1, False, [])
+
+
+def test_contacts_and_registrations_follow_one_another() -> None:
+    registration = xml.registration_element("sip:a", "1", ACTIVE, [b"<c/>", b"<d/>"])
+    assert registration.endswith(b'state="active"><c/><d/></registration>')
+    assert xml.reginfo_body(0, True, [b"<r/>", b"<s/>"]).endswith(
+        b'state="full"><r/><s/></reginfo>'
+    )
+
+
+def test_temporary_gruu_alone_is_written() -> None:
+    contact = msgspec.structs.replace(PLAIN, temp_gruu=TempGruu("sip:t;gr", 1))
+    assert xml.parse(xml.serialize(document(contact))) == document(contact)
 
 
 def test_children_of_a_contact_come_in_the_order_of_the_schema() -> None:  # 3680-72

@@ -78,6 +78,7 @@ def test_a_dialog_needs_a_contact() -> None:
         ("<sip:a?b@c>", "sip:a?b@c"),
         ("<sip:a?b@c?Subject=x>", "sip:a?b@c"),
         ("sip:a@b;x", "sip:a@b"),
+        ("<sips:a@b>", "sips:a@b"),
     ],
 )
 def test_the_target_is_the_contact_without_headers(contact: str, target: str) -> None:

@@ -239,6 +239,12 @@ def test_a_request_uri_that_is_not_ours_earns_its_status(
     assert (response.status, response.reason) == (status, reason)
 
 
+@pytest.mark.parametrize("uri", ["sip:example.com", "sips:example.com", "tel:+1"])
+def test_a_request_uri_of_ours_has_one_of_three_schemes(uri: str) -> None:
+    (request_,) = received(endpoint(), request(uri=uri))
+    assert request_.uri == uri
+
+
 @pytest.mark.parametrize("name", ["From", "To", "Call-ID", "CSeq"])
 @pytest.mark.parametrize("branch", [";branch=z9hG4bK1", ";branch=1", ""])
 def test_what_a_request_lacks_is_left_empty_in_the_400(name: str, branch: str) -> None:
@@ -458,6 +464,34 @@ def test_an_ipv6_source_is_received_without_brackets() -> None:  # RFC 5118 §4.
     assert datagram.flow == flow
 
 
+@pytest.mark.parametrize(
+    ("host", "sent_by", "expected"),
+    [
+        ("192.0.2.1", "192.0.2.1:5060", "192.0.2.1:5060"),
+        ("192.0.2.1", "10.1.1.1", "10.1.1.1;received=192.0.2.1"),
+        ("192.0.2.1", "192.0.2.1;rport", "192.0.2.1;rport=9988;received=192.0.2.1"),
+        ("192.0.2.1", "h;rport", "h;rport=9988;received=192.0.2.1"),
+        ("2001:db8::9", "[2001:db8::9]", "[2001:db8::9]"),
+        ("2001:db8::9", "[2001:db8::8]", "[2001:db8::8];received=2001:db8::9"),
+    ],
+)
+def test_a_response_goes_back_by_the_stream_of_its_request(
+    host: str, sent_by: str, expected: str
+) -> None:
+    """3261-23"""
+    ours = endpoint()
+    flow = Flow(Local("TCP", "192.0.2.2", 5060), (host, 9988))
+    via = f"SIP/2.0/TCP {sent_by}"
+    ours.receive_datagram(request(via=f"{via};branch=z9hG4bK1"), flow, 0.0)
+    (event,) = ours.events()
+    assert isinstance(event, RequestReceived)
+    ours.respond(event.transaction, OK)
+    (datagram,) = ours.datagrams_to_send()
+    assert datagram.flow is flow
+    mine = as_response(datagram).header("Via") or ""
+    assert mine.replace(";branch=z9hG4bK1", "") == f"SIP/2.0/TCP {expected}"
+
+
 # Requests of ours.
 
 
@@ -522,6 +556,15 @@ def test_the_network_may_refuse_a_request() -> None:
     assert ours.events() == [RequestFailed(transaction, "transport")]
     assert run(ours, until=99.0) == []
     assert ours.events() == []
+
+
+def test_the_response_to_a_request_that_has_failed_is_dropped() -> None:
+    ours = endpoint()
+    transaction = ours.send_request(DRAFT, FLOW, "user")
+    (datagram,) = flush(ours, 0.0)
+    ours.transport_failed(datagram, 0.0)
+    ours.receive_datagram(answer(datagram.data), FLOW, 0.1)
+    assert ours.events() == [RequestFailed(transaction, "transport")]
 
 
 def test_the_network_may_refuse_a_response_or_a_retransmission() -> None:

@@ -58,6 +58,15 @@ def test_a_ping_is_to_be_answered_and_is_no_message() -> None:
     assert framer.pongs == 3
 
 
+def test_a_ping_that_comes_in_single_octets_is_one() -> None:
+    """5626-06"""
+    framer = Framer()
+    for octet in (b"\r", b"\n", b"\r", b"\n"):
+        assert framer.pongs == 0
+        assert framer.receive(octet) == []
+    assert framer.pongs == 1
+
+
 def test_a_stray_end_of_line_before_a_message_is_skipped() -> None:
     framer = Framer()
     assert framer.receive(b"\r\n" + message()) == [message()]
@@ -91,6 +100,15 @@ def test_a_message_that_is_too_long_is_513(wire: bytes) -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         Framer().receive(wire)
     assert caught.value.status == 513
+
+
+def test_a_message_may_be_as_long_as_a_datagram() -> None:
+    longest = message(bytes(MAX_MESSAGE - len(message(bytes(10_000))) + 10_000))
+    assert len(longest) == MAX_MESSAGE
+    assert Framer().receive(longest) == [longest]
+    assert Framer().receive(b"OPTIONS " + bytes(MAX_MESSAGE - 8)) == []
+    padded = b"OPTIONS sip:a SIP/2.0\r\nl: 000000002\r\n\r\nab"
+    assert Framer().receive(padded) == [padded]
 
 
 @given(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reginfo.sip.errors import RemoteProtocolError
@@ -270,6 +270,7 @@ def test_seconds_are_a_number_of_32_bits_or_nothing(
 
 
 @given(st.text())
+@example('a"b\\c\\"')
 def test_unquote_is_the_inverse_of_quote(text: str) -> None:
     assert unquote(quote(text)) == text
 

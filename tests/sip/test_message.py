@@ -109,6 +109,8 @@ def test_lines_that_are_folded_are_one_line() -> None:  # 3261-25
         b"A sip:b SIP/2.0\r\nSubject: I know\r\n  you\r\n\tare\r\n \r\n there\r\n\r\n"
     )
     assert folded.header("Subject") == "I know you are  there"
+    tab = parsed(b"A sip:b SIP/2.0\r\nSubject: I know\r\n\tyou\r\n\r\n")
+    assert tab.header("Subject") == "I know you"
 
 
 def test_values_of_a_list_stand_on_one_line_or_on_several() -> None:
@@ -151,6 +153,11 @@ def test_a_line_that_is_no_header_is_refused_and_the_others_are_read(
     error.message.check()
 
 
+@pytest.mark.parametrize("line", ["Via", "Event", "X-Unknown"])
+def test_a_line_without_a_colon_is_refused(line: str) -> None:
+    assert "no header" in str(refused(request(more=(line,))))
+
+
 # Where a message ends, 3261-24.
 
 
@@ -190,7 +197,7 @@ def test_a_bare_line_feed_ends_a_line_and_stays_in_no_value() -> None:
 
 @pytest.mark.parametrize("before", [b"\r\n", b"\r\n\r\n", b"\r\n\r\n\r\n", b"\n"])
 def test_keep_alives_in_front_of_a_message_are_ignored(before: bytes) -> None:
-    assert parsed(before + request(body=b"b")).body == b"b"
+    assert parsed(before + request(body=b"b\r\n\r\nc")).body == b"b\r\n\r\nc"
 
 
 @pytest.mark.parametrize(
@@ -391,6 +398,8 @@ def test_a_draft_gets_its_via_and_its_length_when_it_is_sent() -> None:
         b"NOTIFY sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h\r\nEvent: reg\r\nX: y\r\n"
         b"Content-Length: 4\r\n\r\n<x/>"
     )
+    octets = Draft("NOTIFY", "sip:a@b", lines({"X": "\udcff"}))
+    assert b"X: \xff\r\n" in octets.write("SIP/2.0/UDP h")
 
 
 def test_equal_responses_are_equal() -> None:
@@ -412,6 +421,7 @@ def test_octets_that_are_not_utf8_are_refused_where_they_would_be_kept() -> None
     message = parse(wire % ("ü".encode(), b"Ger\xe4t"))
     assert message.header("Contact") == '<sip:a@h>;x="ü"'
     assert message.header("User-Agent") == "Ger\ufffdt"
+    assert parse(b"\r\n" + wire % (b"x", b"\xe4")).header("User-Agent") == "\ufffd"
     with pytest.raises(Malformed) as caught:
         parse(wire % (b"\xfe", b"x"))
     assert caught.value.status == 400

@@ -89,6 +89,16 @@ def test_a_machine_that_is_put_forward_and_off_again_is_called_once() -> None:
     assert machine.called_at == [5.0]
 
 
+def test_an_old_slot_leaves_nothing_behind() -> None:
+    wheel = TimerWheel()
+    machine = Machine(wheel, 5.0)
+    machine.set(1.0)
+    machine.next = [9.0]
+    wheel.timer_due(1.0)
+    wheel.timer_due(5.0)
+    assert list(wheel._slots.values()) == [[machine]]
+
+
 def test_a_machine_that_needs_no_timer_any_more_is_not_called() -> None:
     wheel = TimerWheel()
     machine = Machine(wheel, 1.0)

@@ -79,6 +79,16 @@ def test_timer_j_starts_when_the_response_is_sent_not_when_it_is_written(
     assert transaction.timer_at == 45.0
 
 
+def test_sending_a_final_response_once_more_does_not_prolong_timer_j(
+    outbox: list[Datagram],
+) -> None:
+    transaction = server(outbox)
+    transaction.respond(OK)
+    transaction.sent(1.0)
+    transaction.sent(9.0)
+    assert transaction.timer_at == 33.0
+
+
 def test_before_a_response_a_retransmission_is_discarded(
     outbox: list[Datagram],
 ) -> None:

@@ -42,7 +42,8 @@ class Subscription(msgspec.Struct, gc=False, kw_only=True):
 
     def expires(self, now: float) -> int:
         """Seconds left, rounded down: never more than was granted."""
-        return max(0, math.floor(self.expires_at - now))
+        # What a float loses in a sum must not become a second less than was granted.
+        return max(0, math.floor(self.expires_at - now + 1e-3))
 
     def notify(self, content_type: str, body: bytes, now: float) -> Draft:
         """

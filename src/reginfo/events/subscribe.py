@@ -18,6 +18,9 @@ from .notify import ENDS_SUBSCRIPTION
 TIMER_N = TIMER_F
 """Seconds from a SUBSCRIBE within which a NOTIFY must come (§4.1.2.4)."""
 
+SHORTEST = 1.0
+"""Seconds between two refreshes, whatever a notifier grants."""
+
 SOON = 30.0
 """A subscription that ends twice within these seconds is not asked for at once."""
 
@@ -30,7 +33,7 @@ class State(enum.StrEnum):
     """Of a subscription, at its subscriber (§4.1.2, figure 1, shortened)."""
 
     WAITING = "waiting"  # to be asked for at `timer_at`
-    NOTIFY_WAIT = "notify-wait"  # asked for; no NOTIFY yet
+    NOTIFY_WAIT = "notify-wait"  # asked for, or refreshed; no NOTIFY since
     ACTIVE = "active"
     ENDED = "ended"  # we no longer want it
 
@@ -82,7 +85,7 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
 
     @property
     def is_established(self) -> bool:
-        """Whether a NOTIFY has come since it was asked for."""
+        """Whether a NOTIFY has made its dialog."""
         return self.dialog is not None and bool(self.dialog.remote_tag)
 
     def begin(self, now: float, new_id: Callable[[], str]) -> None:
@@ -99,6 +102,8 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
             contact=f"<{wanted.local}>",
         )
         self.began_at = now
+        # Until the notifier says for how long, in its 200 or its NOTIFY.
+        self.expires_at = now + self._expires()
         self._subscribe(now, self._expires())
 
     def refresh(self, now: float) -> None:
@@ -108,41 +113,67 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
 
     def end(self, now: float) -> None:
         """Stop wanting it; the final NOTIFY is still taken (§4.1.2.3)."""
-        established = self.state is State.ACTIVE
         self.state = State.ENDED
-        if established:
+        if self.is_established:
             self._subscribe(now, 0)
-        else:
+        elif self.dialog is None:
             self.timer_at = None
+
+    def resume(self, flow: Flow, *, shift: float, at: float) -> None:
+        """
+        Go on after a restart.
+
+        Args:
+            flow: by which a new SUBSCRIBE goes.
+            shift: to be added to its times.
+            at: when to ask what was missed meanwhile.
+        """
+        self.flow = flow
+        if self.dialog is not None:
+            self.dialog.flow = Flow(flow.local, self.dialog.flow.remote)
+        self.expires_at += shift
+        self.began_at += shift
+        if self.state is State.NOTIFY_WAIT:
+            self.state = State.ACTIVE if self.is_established else State.WAITING
+        self.timer_at, self.scheduled_at, self.drafts = at, None, []
 
     def receive_response(
         self, response: Response, now: float, jitter: Callable[[], float]
     ) -> None:
         """Take in the answer to a SUBSCRIBE."""
-        status = response.status
-        if status < 200 or self.dialog is None or self.state is State.ENDED:
+        status, dialog = response.status, self.dialog
+        if status < 200 or dialog is None or self.state is State.ENDED:
             return
+        if response.header("Call-ID") != dialog.call_id:
+            return  # to a SUBSCRIBE of a dialog that is over
         if status < 300:
             expires = response.expires
+            if self.state is State.ACTIVE:
+                # The NOTIFY came first, and its `expires` counts (§4.1.3).
+                if expires is not None and now + expires < self.expires_at:
+                    self.expires_at = now + expires
+                    self._rest(now, jitter)
+                return
             if expires is not None:
                 self.expires_at = now + expires
             if status == 204:  # RFC 5839 §6.3: no NOTIFY follows
                 self._rest(now, jitter)
-        elif status == 423:
-            self.min_expires = delta_seconds(response.header("Min-Expires")) or 3600
+        elif status == 423 and (least := _min_expires(response)) > self._expires():
+            self.min_expires = least
             self._subscribe(now, self._expires())
         elif self.is_established and status not in ENDS_SUBSCRIPTION:
-            # §4.1.2.2: it goes on until the end that is known.
-            self.timer_at = min(self.expires_at, now + self._pause(jitter))
+            self._keep(now, jitter)
         else:
             self._retry(now, now + self._pause(jitter))
 
     def receive_failure(self, now: float, jitter: Callable[[], float]) -> None:
         """A SUBSCRIBE got no answer."""
         if self.state is State.ENDED:
-            self.timer_at = None
+            self.timer_at, self.dialog = None, None
+        elif self.state is not State.NOTIFY_WAIT:
+            return  # its NOTIFY has come; or Timer N was first
         elif self.is_established and now < self.expires_at:
-            self.timer_at = min(self.expires_at, now + self._pause(jitter))
+            self._keep(now, jitter)
         else:
             self._retry(now, now + self._pause(jitter))
 
@@ -178,12 +209,13 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
         """Take in a NOTIFY that :meth:`check_notify` has let pass."""
         dialog = self.dialog
         assert dialog is not None
-        if not dialog.remote_tag:
+        dialog.receive(request, flow)  # this may raise: nothing is changed before
+        first = not dialog.remote_tag
+        if first:
             # §4.4.1: this, and not the 200, makes the dialog.
             dialog.remote_tag = request.from_.tag
             dialog.remote = request.headers["From"][0]
             dialog.route = tuple(request.values("Record-Route"))
-        dialog.receive(request, flow)
         if state.state == "terminated":
             self._terminated(state, now, jitter)
             return
@@ -192,6 +224,8 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
         if self.state is not State.ENDED:
             self.failures = 0
             self._rest(now, jitter)
+        elif first:
+            self._subscribe(now, 0)
 
     def timer_due(self, now: float) -> None:
         """The moment has come for what :meth:`due` then does."""
@@ -233,7 +267,7 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
         established = bool(dialog.remote_tag)
         flow = way_to(dialog.next_hop, dialog.flow) if established else self.flow
         self.drafts = [*self.drafts, (draft, flow)]
-        if self.state is not State.ENDED and not established:
+        if self.state is not State.ENDED:
             self.state = State.NOTIFY_WAIT
         self.timer_at = now + TIMER_N
 
@@ -244,7 +278,12 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
         # Ten minutes before the end, or half way there if that is later; spread out,
         # for those that were begun together.
         margin = min(600.0, left / 2) * (1.0 - 0.2 * jitter())
-        self.timer_at = self.expires_at - margin
+        self.timer_at = max(now + SHORTEST, self.expires_at - margin)
+
+    def _keep(self, now: float, jitter: Callable[[], float]) -> None:
+        """A refresh has failed: it goes on until the end that is known (§4.1.2.2)."""
+        self.state = State.ACTIVE
+        self.timer_at = min(self.expires_at, now + self._pause(jitter))
 
     def _terminated(
         self, state: SubscriptionState, now: float, jitter: Callable[[], float]
@@ -276,3 +315,7 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
         pause = min(BACK_OFF * 2.0 ** min(self.failures, 10), LONGEST_BACK_OFF)
         self.failures += 1
         return pause * (0.5 + 0.5 * jitter())
+
+
+def _min_expires(response: Response) -> int:
+    return delta_seconds(response.header("Min-Expires")) or 3600

@@ -97,3 +97,6 @@ class BindingChange(msgspec.Struct, frozen=True, gc=False):
 
     sequence: int
     "One more than that of the change before it, in this store."
+
+    more: bool = False
+    "Whether another change follows that was made with this one, by one REGISTER, say."

@@ -91,7 +91,11 @@ class SqliteJournal:
             self._database = sqlite3.connect(
                 path, isolation_level=None, check_same_thread=False
             )
-            self._open(synchronous)
+            try:
+                self._open(synchronous)
+            except BaseException:
+                self._database.close()
+                raise
         except (sqlite3.Error, StoreError) as exc:
             os.close(self._lock)
             if isinstance(exc, StoreError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -24,6 +25,9 @@ LEARNED_GRACE = 5.0
 Seconds that a learned binding outlives its end, so that its owner may say first that it
 has expired. It counts as gone meanwhile.
 """
+
+RETRY_AFTER = 5.0
+"""Seconds until what was due, and could not be committed, is due again."""
 
 Listener = Callable[[BindingChange, float], None]
 
@@ -116,7 +120,7 @@ class LocationStore:
 
         A claim that loses to one that is known, or says what is known, is no change.
         """
-        changes: list[BindingChange] = []
+        news: list[tuple[Binding, int]] = []
         records = self._records.get(table)
         if records is None:
             records = self._records[table] = {}
@@ -144,9 +148,18 @@ class LocationStore:
                 row,
                 before,
             )
-            self._schedule(row, now)
-            if row.claims[0] is claim:
-                changes.append(BindingChange(table, aor, claim, self.sequence))
+            self._schedule(row)
+            # To learn that what was gone is gone, for another reason perhaps, is no
+            # news, to whom it concerns; but it keeps out more.
+            if row.claims[0] is claim and (
+                claim.active or (before and before[0].active)
+            ):
+                news.append((claim, self.sequence))
+        last = len(news) - 1
+        changes = [
+            BindingChange(table, aor, claim, sequence, at < last)
+            for at, (claim, sequence) in enumerate(news)
+        ]
         if self.listener is not None:
             # Only now: a listener that looks must see all of them or none.
             for change in changes:
@@ -162,19 +175,7 @@ class LocationStore:
         """Expire what is due, and forget what nothing can contradict any more."""
         for row in self._wheel.timer_due(now):
             assert isinstance(row, Row)
-            claim = row.claims[0] if row.claims else None
-            if claim is None:
-                continue
-            if claim.active and now >= self._ends_at(claim):
-                expired = msgspec.structs.replace(
-                    claim,
-                    event=ContactEvent.EXPIRED,
-                    stamp=self.next_stamp(wall),
-                    retry_after=None,
-                )
-                self.apply(row.aor, [expired], now, row.table)
-            else:
-                self._forget(row, now)
+            self._row_due(row, now, wall)
 
     def load(self, key: str, value: Any, shift: float) -> None:
         """
@@ -197,38 +198,72 @@ class LocationStore:
         row.claims = join(row.claims, claim)
         self._stamp = max(self._stamp, claim.stamp)
 
-    def loaded(self, now: float) -> None:
+    def loaded(self, now: float, wall: float) -> None:
         """
         Set the timers of all that was loaded.
 
-        What expired while we were down is due at once, and is told as expired.
+        What expired while we were down does so now, and is told as expired.
         """
-        for records in self._records.values():
-            for record in records.values():
-                for row in record.values():
-                    self._schedule(row, now)
+        rows = [
+            row
+            for records in self._records.values()
+            for record in records.values()
+            for row in record.values()
+        ]
+        for row in rows:
+            self._schedule(row)
+            # Not when the wheel comes round to it: until then a watcher could be shown
+            # a state without the contact, before it is told that the contact has gone.
+            if row.timer_at is not None and row.timer_at <= now:
+                self._row_due(row, now, wall)
 
     # How.
+
+    def _row_due(self, row: Row, now: float, wall: float) -> None:
+        """Expire a contact whose time is up, or forget what is long gone."""
+        claim = row.claims[0] if row.claims else None
+        if claim is None:
+            return
+        if claim.active and now >= self._ends_at(claim):
+            expired = msgspec.structs.replace(
+                claim,
+                event=ContactEvent.EXPIRED,
+                stamp=self.next_stamp(wall),
+                retry_after=None,
+            )
+            # If the disk does not take it, nobody is served by haste.
+            self._journal.remember(self._postpone, row, now + RETRY_AFTER)
+            self.apply(row.aor, [expired], now, row.table)
+        else:
+            self._forget(row, now)
 
     def _ends_at(self, claim: Binding) -> float:
         if claim.owner == self._server_id:
             return claim.expires_at
         return claim.expires_at + LEARNED_GRACE
 
-    def _schedule(self, row: Row, now: float) -> None:
-        claims = row.claims
-        holds = claims[0]
-        due = self._ends_at(holds) if holds.active else forgotten_at(holds)
-        for claim in claims[1:]:
+    def _schedule(self, row: Row) -> None:
+        holds, *losers = row.claims
+        if holds.active:
+            due = self._ends_at(holds)
+        else:
+            due = math.inf if losers else forgotten_at(holds)
+        for claim in losers:
             due = min(due, forgotten_at(claim))
         row.timer_at = due
+        self._wheel.schedule(row)
+
+    def _postpone(self, row: Row, at: float) -> None:
+        row.timer_at = at
         self._wheel.schedule(row)
 
     def _forget(self, row: Row, now: float) -> None:
         holds = row.claims[0]
         before = row.claims
         kept = forget(before[1:], now)
-        if holds.active or now < forgotten_at(holds):
+        # What says that the contact is gone stays until there is nothing left that
+        # says otherwise: an older claim may have been made for longer.
+        if kept or holds.active or now < forgotten_at(holds):
             kept = (holds, *kept)
         row.claims = kept
         for claim in before:
@@ -239,7 +274,7 @@ class LocationStore:
                     KIND, key, None, self._restore, row, before, urgent=False
                 )
         if kept:
-            self._schedule(row, now)
+            self._schedule(row)
         else:
             self._drop(row)
 
@@ -258,7 +293,7 @@ class LocationStore:
             return
         record = self._records[row.table].setdefault(row.aor, {})
         record[row.key] = row
-        self._schedule(row, 0.0)
+        self._schedule(row)
 
 
 def _entry_key(table: str, aor: str, claim: Binding) -> str:

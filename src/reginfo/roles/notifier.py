@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
+from ..events.headers import EventHeader
 from ..events.notify import (
     ENDS_SUBSCRIPTION,
     Policy,
@@ -20,10 +21,7 @@ from ..location.journal import Journal
 from ..location.store import TABLE, LocationStore
 from ..reg import legacy, xml
 from ..reg.document import (
-    Claim,
-    Contact,
     RegistrationState,
-    contact_id,
     registration_id,
 )
 from ..reg.legacy import MAX_DOCUMENT, Profile, profile_of
@@ -31,7 +29,8 @@ from ..sip.dialog import Dialog, way_to
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
-from ..sip.transaction import Flow
+from ..sip.transaction import Flow, Local
+from .document import contact_of
 from .watch import Owed, Watch, WatchRow
 
 logger = logging.getLogger("reginfo.notifier")
@@ -119,15 +118,15 @@ class Notifier:
         Raises:
             Refusal, RemoteProtocolError: it cannot be.
         """
-        check(request, PACKAGE, xml.MEDIA_TYPE)
+        event = check(request, PACKAGE, xml.MEDIA_TYPE)
         if request.to.tag:
-            return self._refresh(request, flow, now)
+            return self._refresh(request, event, flow, now)
         if not self._is_ours(aor):
             raise Refusal(404, "Not Found")
         expires = granted(request, self._policy)
         peer = self._recognise(request, flow)
         profile = peer.profile or profile_of(request.user_agent)
-        contact = f"<sip:{flow.local.sent_by}>"
+        contact = _contact(flow.local)
         dialog = Dialog.uas(request, tag=tag, contact=contact, flow=flow)
         row = WatchRow(
             id=_id(dialog.call_id, tag),
@@ -149,8 +148,9 @@ class Notifier:
         watch.owe_full()
         self._advance(watch, now)
         if expires:
-            logger.info(
-                "= %s watches %s for %d s", peer.name or dialog.remote, aor, expires
+            who = peer.name or dialog.remote
+            self._journal.after(
+                logger.info, "= %s watches %s for %d s", who, aor, expires
             )
         return self._accepted(expires, dialog)
 
@@ -166,7 +166,8 @@ class Notifier:
                 pass  # the target that we have has just served
             watch.answered()
             self._progress(watch, urgent=False)
-        elif status in ENDS_SUBSCRIPTION:
+        elif status in ENDS_SUBSCRIPTION or (watch.ended and not watch.waits):
+            # §4.2.2; and a final NOTIFY is not worth a second attempt.
             self._end(watch, f"NOTIFY was answered {status}")
             return
         else:
@@ -193,10 +194,21 @@ class Notifier:
         if watches is None or change.table != self._table:
             return
         for watch in list(watches.values()):
-            if not _hidden(change.binding, watch.row.peer) and not watch.ended:
+            if watch.ended:
+                continue
+            if not _hidden(change.binding, watch.row.peer):
                 self._journal.remember(watch.restore, *watch.snapshot())
                 watch.tell(change.binding)
-                self._send_due(watch, now)
+            elif watch.waits:
+                self._journal.remember(watch.restore, *watch.snapshot())
+                watch.withdraw(change.binding.key)
+            else:
+                continue
+            if change.more:
+                continue
+            self._send_due(watch, now)
+            if watch.row.settled and watch.waits:
+                self._progress(watch)  # a restart must not forget what waits
 
     @property
     def timer_at(self) -> float | None:
@@ -208,7 +220,7 @@ class Notifier:
             assert isinstance(watch, Watch)
             subscription = watch.row.subscription
             if not watch.ended and now >= subscription.expires_at:
-                self._set_reason(watch, "timeout", now)
+                self._time_out(watch)
             self._advance(watch, now)
 
     # From the disk.
@@ -235,49 +247,61 @@ class Notifier:
             watch.row.version, watch.row.settled = version, settled
             dialog.local_cseq = cseq
 
-    def loaded(self, now: float) -> None:
+    def loaded(self, now: float, locals: Sequence[Local]) -> None:
         """
         Go on where we were: what was under way at the end is told again.
 
         That is all: a restart is no news to a watcher that has confirmed everything.
+
+        Args:
+            locals: where we listen now.
         """
         for watch in list(self.watches()):
-            if not watch.row.settled or watch.ended:
+            dialog = watch.row.subscription.dialog
+            if dialog.flow.local not in locals:
+                dialog.flow = Flow(locals[0], dialog.flow.remote)
+                dialog.contact = _contact(locals[0])
+            if now >= watch.row.subscription.expires_at and not watch.ended:
+                self._time_out(watch)
+            elif not watch.row.settled or watch.ended:
                 watch.owe_full()
             self._advance(watch, now)
 
     def undone(self, now: float) -> None:
         """What was sent last never went out: see that it is tried again, later."""
+        at = now + RETRY_AFTER
         for watch in self.watches():
             if watch.stalled:
-                watch.refused(now + RETRY_AFTER)
-                watch.take(now)
-                self._wheel.schedule(watch)
+                watch.refused(at)
+            elif now < watch.row.subscription.expires_at:
+                continue
+            watch.timer_at = at
+            self._wheel.schedule(watch)
 
     # How.
 
-    def _refresh(self, request: Request, flow: Flow, now: float) -> Response:
+    def _refresh(
+        self, request: Request, event: EventHeader, flow: Flow, now: float
+    ) -> Response:
         watch = self._by_id.get(_id(request.call_id, request.to.tag))
         if (
             watch is None
             or watch.ended
             or watch.row.subscription.dialog.remote_tag != request.from_.tag
+            or EventHeader.parse(watch.row.subscription.event).id != event.id
         ):
             raise Refusal(481, "Subscription Does Not Exist")
         subscription = watch.row.subscription
         expires = granted(request, self._policy)
-        before = msgspec.structs.replace(subscription.dialog)
+        before = _copy(subscription)
         subscription.dialog.receive(request, flow)
-        self._journal.remember(_put_dialog_back, subscription, before)
+        undo = (watch, before, watch.snapshot())
         if expires:
-            self._journal.remember(
-                _put_expiry_back, subscription, subscription.expires_at
-            )
             subscription.expires_at = now + expires
         else:
-            self._set_reason(watch, "timeout", now)
-        self._save(watch, watch.restore, *watch.snapshot())
+            subscription.reason = "timeout"
         watch.owe_full()
+        self._save(watch, self._put_back, *undo)
         self._advance(watch, now)
         return self._accepted(expires, subscription.dialog)
 
@@ -287,11 +311,22 @@ class Notifier:
         headers["Allow-Events"] = [PACKAGE]
         return Response(200, "OK", headers)
 
-    def _set_reason(self, watch: Watch, reason: str, now: float) -> None:
+    def _time_out(self, watch: Watch) -> None:
+        """Nobody has refreshed it: owe the final NOTIFY (§4.2.1.4)."""
         subscription = watch.row.subscription
-        self._journal.remember(_put_reason_back, subscription, subscription.reason)
-        subscription.reason = reason
+        before = _copy(subscription)
+        self._journal.remember(self._put_back, watch, before, watch.snapshot())
+        subscription.reason = "timeout"
         watch.owe_full()
+
+    def _put_back(
+        self, watch: Watch, subscription: Subscription, snapshot: tuple[Any, ...]
+    ) -> None:
+        """Have a watch as it was: what has happened to it could not be committed."""
+        watch.row.subscription = subscription
+        watch.restore(*snapshot)
+        watch.timer_at = subscription.expires_at
+        self._wheel.schedule(watch)
 
     def _advance(self, watch: Watch, now: float) -> None:
         """Send what is due, set the timer for what is not."""
@@ -359,6 +394,7 @@ class Notifier:
             size += len(element)
             if elements and size > MAX_DOCUMENT - _AROUND:
                 watch.put_back(bindings[at:])
+                full = False  # nothing is gone for having to wait
                 break
             elements.append(element)
         registration = xml.registration_element(
@@ -368,7 +404,8 @@ class Notifier:
 
     def _element(self, row: WatchRow, binding: Binding, now: float) -> bytes:
         """One contact; most of its XML is shared by all who watch."""
-        with_claim = row.peer is not None and row.profile is Profile.STANDARD
+        # Of the claim, a legacy peer is told what it has attributes for.
+        with_claim = row.peer is not None and row.profile is not Profile.IMS
         key = (row.aor, binding.key, row.profile, with_claim)
         rendered = self._cache.get(key)
         if rendered is None or rendered.binding is not binding:
@@ -391,12 +428,18 @@ class Notifier:
         self._journal.after(
             logger.info, "= %s no longer watches %s: %s", who, row.aor, why
         )
+        # Nothing undoes this: should the disk still have it after a restart, it is
+        # found out again.
         self._remove(watch)
-        self._journal.write(KIND, row.id, None, self._add, watch, urgent=False)
+        self._journal.write(KIND, row.id, None, _nothing, urgent=False)
         self._journal.write(PROGRESS, row.id, None, _nothing, urgent=False)
 
     def _save(self, watch: Watch, undo: Callable[..., None], *arguments: Any) -> None:
-        self._journal.write(KIND, watch.row.id, watch.row, undo, *arguments)
+        # A copy: what is written is encoded later, when the watch has gone on.
+        row = msgspec.structs.replace(
+            watch.row, subscription=_copy(watch.row.subscription)
+        )
+        self._journal.write(KIND, row.id, row, undo, *arguments)
 
     def _progress(self, watch: Watch, *, urgent: bool = True) -> None:
         row = watch.row
@@ -426,36 +469,6 @@ _AROUND = 300
 """Octets of a document around its contacts, generously."""
 
 
-def contact_of(binding: Binding, aor: str, with_claim: bool) -> Contact:
-    """
-    A binding as a document lists it, without what changes with time.
-
-    Args:
-        with_claim: for a server of our kind, which wants to know whose it is, and
-            since when. Nobody else is told.
-    """
-    return Contact(
-        id=contact_id(aor, binding.key),
-        uri=binding.contact,
-        event=binding.event,
-        q=binding.q,
-        callid=binding.call_id,
-        cseq=binding.cseq,
-        display_name=binding.display_name or None,
-        params=binding.params,
-        retry_after=binding.retry_after,
-        claim=Claim(
-            owner=binding.owner,
-            stamp=binding.stamp,
-            path=binding.path,
-            received=binding.received,
-            user_agent=binding.user_agent,
-        )
-        if with_claim
-        else None,
-    )
-
-
 def _hidden(binding: Binding, peer: str | None) -> bool:
     """Whether a peer is not told: what it owns, and what we have from it."""
     if peer is None:
@@ -474,20 +487,17 @@ def _retry_after(response: Response) -> float:
     return RETRY_AFTER
 
 
+def _contact(local: Local) -> str:
+    return f"<sip:{local.sent_by}>"
+
+
 def _id(call_id: str, tag: str) -> str:
     return f"{call_id}\0{tag}"
 
 
-def _put_reason_back(subscription: Subscription, reason: str | None) -> None:
-    subscription.reason = reason
-
-
-def _put_expiry_back(subscription: Subscription, expires_at: float) -> None:
-    subscription.expires_at = expires_at
-
-
-def _put_dialog_back(subscription: Subscription, dialog: Dialog) -> None:
-    subscription.dialog = dialog
+def _copy(subscription: Subscription) -> Subscription:
+    dialog = msgspec.structs.replace(subscription.dialog)
+    return msgspec.structs.replace(subscription, dialog=dialog)
 
 
 def _nothing() -> None:

@@ -13,7 +13,7 @@ from ..location.binding import Binding
 from ..location.journal import Journal
 from ..location.store import TABLE, LocationStore
 from ..reg import xml
-from ..reg.document import Contact, ContactEvent
+from ..reg.document import Contact, ContactEvent, Reginfo
 from ..reg.table import News, Table, TableDump
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.message import Draft, Request, Response
@@ -30,6 +30,9 @@ KIND = "held"
 
 RESTART_RATE = 100.0
 """Subscriptions refreshed a second after a restart: it is no storm for the peers."""
+
+RETRY_AFTER = 5.0
+"""Seconds until what was due, and could not be committed, is due again."""
 
 SLACK = 1.0
 """Seconds by which an end has to be earlier to be news: documents carry whole ones."""
@@ -143,13 +146,10 @@ class Subscriber:
             known = row.subscription
             if known.wanted == wanted:
                 mirror.subscription = known
-                known.flow = flow
-                known.expires_at += shift
-                known.began_at += shift
                 # What was sent while we were down is found out by a refresh; not by
                 # all of them at once.
-                known.timer_at = now + len(self._mirrors) / RESTART_RATE
-                known.scheduled_at, known.drafts = None, []
+                at = now + len(self._mirrors) / RESTART_RATE
+                known.resume(flow, shift=shift, at=at)
                 self._index(mirror)
             else:
                 mirror.table.restart()
@@ -189,15 +189,18 @@ class Subscriber:
                 logger.debug("! NOTIFY of %s: %s", mirror.source, warning)
         before = _copy(subscription)
         table = mirror.table.dump()
-        subscription.receive_notify(request, state, flow, now, self._jitter)
         self._journal.remember(self._restore, mirror, before, table)
+        subscription.receive_notify(request, state, flow, now, self._jitter)
         if document is not None:
             taken = mirror.table.take(document, request.cseq.number, now)
+            self._learn(mirror, taken.news, now, wall)
             if document.full:
                 self._remove_unlisted(mirror, now, wall)
-            self._learn(mirror, taken.news, now, wall)
+            self._prolong(mirror, document, now, wall)
             if taken.missed:
-                logger.info("= a NOTIFY of %s was missed: refreshing", mirror.source)
+                self._journal.after(
+                    logger.info, "= a NOTIFY of %s was missed", mirror.source
+                )
                 subscription.refresh(now)
         self._settle(mirror)
         return Response(200, "OK")
@@ -213,6 +216,8 @@ class Subscriber:
 
     def receive_failure(self, mirror: Mirror, cause: str, now: float) -> None:
         """A SUBSCRIBE got no answer."""
+        before = _copy(mirror.subscription)
+        self._journal.remember(self._restore, mirror, before, mirror.table.dump())
         logger.warning("! SUBSCRIBE for %s got no answer: %s", mirror.source, cause)
         mirror.subscription.receive_failure(now, self._jitter)
         self._settle(mirror)
@@ -228,6 +233,8 @@ class Subscriber:
         for machine in self._wheel.timer_due(now):
             assert isinstance(machine, Mirror)
             before = _copy(machine.subscription)
+            # If the disk does not take it, nobody is served by haste.
+            before.timer_at = now + RETRY_AFTER
             self._journal.remember(self._restore, machine, before, machine.table.dump())
             dialog = machine.subscription.dialog
             machine.subscription.due(now, self._new_id, self._jitter)
@@ -296,8 +303,9 @@ class Subscriber:
             owner = twin.owner
             if owner == self._server_id:
                 return None
-            active = event.state == "active"
-            if active and (not twin.active or expires_at >= twin.expires_at - SLACK):
+            if not twin.active or (
+                event.state == "active" and expires_at >= twin.expires_at - SLACK
+            ):
                 return None
         duration = contact.duration_registered
         if duration is not None:
@@ -375,13 +383,46 @@ class Subscriber:
             ]
             self._store.apply(aor, gone, now, self._location)
 
+    def _prolong(
+        self, mirror: Mirror, document: Reginfo, now: float, wall: float
+    ) -> None:
+        """
+        Let contacts without `expires` live on: they have been mentioned again.
+
+        To the table this is no news; and they end with the subscription, which goes on.
+        """
+        for registration in document.registrations:
+            for contact in registration.contacts:
+                if contact.expires is not None or contact.event.state != "active":
+                    continue
+                try:
+                    aor = Uri.parse(registration.aor).aor
+                    _, known = self._known(aor, Uri.parse(contact.uri))
+                except RemoteProtocolError:
+                    continue  # which has been complained of
+                expires_at = self._expires_at(mirror, contact, now)
+                if (
+                    known
+                    and known[0].active
+                    and known[0].source == mirror.source
+                    and expires_at > known[0].expires_at + SLACK
+                ):
+                    longer = msgspec.structs.replace(
+                        known[0],
+                        event=ContactEvent.REFRESHED,
+                        expires_at=expires_at,
+                        stamp=self._store.next_stamp(wall),
+                    )
+                    self._store.apply(aor, [longer], now, self._location)
+
     def _settle(self, mirror: Mirror) -> None:
         """Send what the subscription wants sent, keep it, and set its timer."""
         self._index(mirror)
         subscription = mirror.subscription
         for draft, flow in subscription.drafts_to_send():
             self._send(draft, flow, mirror)
-        row = HeldRow(subscription=subscription, table=mirror.table.dump(0.0))
+        # A copy: what is written is encoded later, when the subscription has gone on.
+        row = HeldRow(subscription=_copy(subscription), table=mirror.table.dump())
         self._journal.write(KIND, mirror.source, row, _nothing)
         self._wheel.schedule(mirror)
 

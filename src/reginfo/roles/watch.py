@@ -11,7 +11,8 @@ from ..location.binding import Binding
 from ..reg.document import ContactEvent
 from ..reg.legacy import Profile
 
-REGISTERED, REFRESHED = ContactEvent.REGISTERED, ContactEvent.REFRESHED
+REFRESHED = ContactEvent.REFRESHED
+BEGINNINGS = frozenset({ContactEvent.REGISTERED, ContactEvent.CREATED})
 
 
 class WatchRow(msgspec.Struct, gc=False, kw_only=True):
@@ -58,8 +59,8 @@ class Watch:
     """
 
     __slots__ = (
-        "_full_due", "_held_until", "_pending", "_quiet_until", "_unanswered", "row",
-        "scheduled_at", "timer_at",
+        "_answered", "_full_due", "_held_until", "_lost", "_pending", "_quiet_until",
+        "_sent", "row", "scheduled_at", "timer_at",
     )  # fmt: skip
 
     def __init__(self, row: WatchRow) -> None:
@@ -69,8 +70,11 @@ class Watch:
         self._pending: dict[str, Binding] = {}
         self._full_due = False
         self._quiet_until = 0.0
+        self._sent = 0
+        # What the network has done, no commit that fails undoes.
+        self._answered = 0  # of those sent
+        self._lost = False  # what the last of them told has not been taken in
         self._held_until = 0.0
-        self._unanswered = False
 
     @property
     def ended(self) -> bool:
@@ -80,28 +84,38 @@ class Watch:
     @property
     def settled(self) -> bool:
         """Whether nothing is under way, or waits."""
-        return not (self._unanswered or self._pending or self._full_due)
+        return self._sent == self._answered and not self.waits
 
     @property
     def stalled(self) -> bool:
         """Whether something waits that nothing under way will set free."""
-        return not self._unanswered and (self._full_due or bool(self._pending))
+        return self._sent == self._answered and self.waits
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to tell, beyond what is under way."""
+        return self._full_due or self._lost or bool(self._pending)
 
     def tell(self, binding: Binding) -> None:
         """Owe the watcher a change of one contact."""
         known = self._pending.pop(binding.key, None)
         if (
             known is not None
-            and known.event is REGISTERED
+            and known.event in BEGINNINGS
             and binding.event is REFRESHED
         ):
             # It has not heard of the contact yet: to it, this is the beginning.
-            binding = msgspec.structs.replace(binding, event=REGISTERED)
+            binding = msgspec.structs.replace(binding, event=known.event)
         self._pending[binding.key] = binding
+
+    def withdraw(self, key: str) -> None:
+        """Owe the watcher no change of this contact any more."""
+        self._pending.pop(key, None)
 
     def owe_full(self) -> None:
         """Owe the watcher the full state, as after each SUBSCRIBE: without delay."""
         self._full_due = True
+        self._held_until = 0.0
 
     def take(self, now: float) -> Owed | None:
         """
@@ -110,17 +124,18 @@ class Watch:
         Whatever waits is due at :attr:`timer_at`, or when :meth:`answered` is called.
         """
         self.timer_at = None if self.ended else self.row.subscription.expires_at
-        if self._unanswered or not (self._full_due or self._pending):
+        if self._sent != self._answered or not self.waits:
             return None
-        may_at = self._held_until if self._full_due else self._quiet_until
+        full = self._full_due or self._lost
+        may_at = self._held_until if full else self._quiet_until
         if now < may_at:
             if self.timer_at is None or may_at < self.timer_at:
                 self.timer_at = may_at
             return None
-        owed = Owed(self._full_due, [] if self._full_due else self._ordered())
+        owed = Owed(full, [] if full else self._ordered())
         self._pending = {}
         self._full_due = False
-        self._unanswered = True
+        self._sent += 1
         self._quiet_until = now + self.row.min_interval
         return owed
 
@@ -130,12 +145,13 @@ class Watch:
 
     def answered(self) -> None:
         """The NOTIFY under way has got a good answer."""
-        self._unanswered = False
+        self._answered = self._sent
+        self._lost = False
 
     def refused(self, retry_at: float) -> None:
         """It has got a bad one: owe the full state, but not before ``retry_at``."""
-        self._unanswered = False
-        self._full_due = True
+        self._answered = self._sent
+        self._lost = True
         self._held_until = retry_at
 
     def timer_due(self, now: float) -> None:
@@ -150,7 +166,7 @@ class Watch:
             row.subscription.dialog.local_cseq,
             dict(self._pending),
             self._full_due,
-            self._unanswered,
+            self._sent,
             self._quiet_until,
             row.settled,
         )
@@ -163,7 +179,7 @@ class Watch:
             row.subscription.dialog.local_cseq,
             self._pending,
             self._full_due,
-            self._unanswered,
+            self._sent,
             self._quiet_until,
             row.settled,
         ) = snapshot

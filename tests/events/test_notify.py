@@ -1,0 +1,112 @@
+"""A subscription that we serve, to any event package."""
+
+from __future__ import annotations
+
+import pytest
+
+from reginfo.events.headers import EventHeader
+from reginfo.events.notify import Policy, Subscription, accepts, check, granted
+from reginfo.sip.dialog import Dialog
+from reginfo.sip.errors import Refusal
+
+from ..make import NOW, flow, received, request
+
+TYPE = "application/reginfo+xml"
+
+
+@pytest.mark.parametrize(
+    ("lines", "accepted"),
+    [
+        (None, True),  # 3680-06
+        (["application/reginfo+xml"], True),
+        (["Application/REGINFO+xml;version=1"], True),
+        (["text/plain, application/reginfo+xml"], True),
+        (["text/plain", "application/reginfo+xml;q=0.1"], True),
+        (["*/*"], True),
+        (["application/*"], True),
+        (["text/plain, */*;q=0.1"], True),
+        (["application/*;q=0, */*"], False),
+        (["application/reginfo+xml;q=0, */*"], False),
+        (["application/reginfo+xml;q=0.0"], False),
+        (["application/reginfo+xml, */*;q=0"], True),
+        (["application/reginfo+xml;q=high"], True),
+        (["application/reginfo+xml;q"], True),
+        (["application/reginfo+xml;=;"], True),
+        (["text/plain"], False),
+        (["text/*"], False),
+        (["application/pidf+xml"], False),
+        ([""], False),
+    ],
+)
+def test_a_type_is_accepted_as_the_most_specific_range_says(
+    lines: list[str] | None, accepted: bool
+) -> None:
+    # 3680-08
+    assert accepts(lines, TYPE) == accepted
+
+
+def test_what_can_be_served_passes() -> None:
+    message = request("SUBSCRIBE", "Event: reg;id=3", f"Accept: {TYPE}")
+    assert check(message, "reg", TYPE) == EventHeader("reg", "3")
+
+
+def test_two_events_are_a_bad_request() -> None:
+    # 6665-01
+    with pytest.raises(Refusal, match="400"):
+        check(request("SUBSCRIBE", "Event: reg", "Event: reg"), "reg", TYPE)
+
+
+@pytest.mark.parametrize(
+    ("expires", "seconds"),
+    [(None, 100), ("x", 100), ("0", 0), ("10", 10), ("200", 200), ("201", 200)],
+)
+def test_time_is_granted_as_asked_within_the_policy(
+    expires: str | None, seconds: int
+) -> None:
+    # 6665-04
+    policy = Policy(min_expires=10, default_expires=100, max_expires=200)
+    lines = [] if expires is None else [f"Expires: {expires}"]
+    assert granted(request("SUBSCRIBE", *lines), policy) == seconds
+
+
+def test_an_hour_is_never_too_short() -> None:
+    # 6665-05
+    policy = Policy(min_expires=7200)
+    assert granted(request("SUBSCRIBE", "Expires: 3600"), policy) == 3600
+    with pytest.raises(Refusal, match="423"):
+        granted(request("SUBSCRIBE", "Expires: 3599"), policy)
+
+
+def subscription() -> Subscription:
+    message = request(
+        "SUBSCRIBE", "Contact: <sip:w@192.0.2.50>", "Event: reg;id=7", uri="sip:a@x"
+    )
+    dialog = Dialog.uas(message, tag="t", contact="<sip:us>", flow=flow())
+    return Subscription(dialog=dialog, event="reg;id=7", expires_at=NOW + 60)
+
+
+def test_a_notify_says_how_long_the_subscription_goes_on() -> None:
+    # 6665-13
+    notify = received(subscription().notify(TYPE, b"<x/>", NOW + 10.5))
+    assert notify.headers["Subscription-State"] == ["active;expires=49"]
+    assert notify.headers["Event"] == ["reg;id=7"]
+    assert notify.headers["Content-Type"] == [TYPE]
+    assert notify.body == b"<x/>"
+
+
+@pytest.mark.parametrize("now", [12345.678, 1e6 + 0.1, 3.3])
+def test_at_first_all_that_was_granted_is_left(now: float) -> None:
+    one = subscription()
+    one.expires_at = now + 600
+    assert one.expires(now) == 600
+    assert one.expires(now + 0.1) == 599
+    assert one.expires(now + 700) == 0
+
+
+def test_a_final_notify_says_why() -> None:
+    # 6665-14
+    one = subscription()
+    one.reason = "timeout"
+    notify = received(one.notify(TYPE, b"", NOW))
+    assert notify.headers["Subscription-State"] == ["terminated;reason=timeout"]
+    assert "Content-Type" not in notify.headers

@@ -1,0 +1,575 @@
+"""A subscription that we hold: asked for, kept alive, asked for again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reginfo.events.headers import SubscriptionState
+from reginfo.events.subscribe import (
+    BACK_OFF,
+    LONGEST_BACK_OFF,
+    SHORTEST,
+    TIMER_N,
+    State,
+    Subscription,
+    Wanted,
+)
+from reginfo.sip.errors import Refusal, RemoteProtocolError
+from reginfo.sip.message import Draft, Request
+from reginfo.sip.transaction import Flow, Local
+
+from ..make import ALICE, LOCAL, NOW, PEER, flow, numbers, received, request, response
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+WANTED = Wanted(
+    uri=ALICE,
+    local="sip:b@192.0.2.1",
+    event="reg",
+    accept="application/reginfo+xml",
+    expires=3600,
+)
+
+
+def half() -> float:
+    return 0.5
+
+
+class Held:
+    """One subscription, and a notifier that does as the test says."""
+
+    def __init__(self, wanted: Wanted = WANTED) -> None:
+        self.one = Subscription(wanted=wanted, flow=flow(PEER), timer_at=NOW)
+        self.now = NOW
+        self.new_id = numbers()
+        self.cseq = 0
+        self.calls: list[str] = []
+        self.due()
+
+    def due(self) -> None:
+        self.one.timer_due(self.now)
+        self.one.due(self.now, self.new_id, half)
+
+    def drafts(self) -> list[Draft]:
+        return [draft for draft, _ in self.one.drafts_to_send()]
+
+    def has_dialog(self) -> bool:
+        return self.one.dialog is not None
+
+    def subscribes(self) -> list[Request]:
+        return [received(draft) for draft in self.drafts()]
+
+    def respond(self, status: int, *headers: str, call_id: str = "") -> None:
+        if self.one.dialog is not None:
+            call_id = call_id or self.one.dialog.call_id
+        answer = response(status, *headers, call_id=call_id)
+        self.one.receive_response(answer, self.now, half)
+
+    def notify(
+        self,
+        state: str = "active;expires=3600",
+        *headers: str,
+        event: str = "reg",
+        from_tag: str = "theirs",
+        cseq: int | None = None,
+        contact: str = "<sip:notifier@192.0.2.2>",
+    ) -> SubscriptionState:
+        dialog = self.one.dialog
+        assert dialog is not None
+        self.cseq = self.cseq + 1 if cseq is None else cseq
+        message = request(
+            "NOTIFY", f"Event: {event}", f"Subscription-State: {state}",
+            f"Contact: {contact}", *headers,
+            cseq=self.cseq, call_id=dialog.call_id, from_=f"<{ALICE}>;tag={from_tag}",
+            to=dialog.local,
+        )  # fmt: skip
+        found = self.one.check_notify(message, "reg")
+        self.one.receive_notify(message, found, flow(PEER), self.now, half)
+        return found
+
+
+def established() -> Held:
+    held = Held()
+    held.respond(200, "Expires: 3600")
+    held.notify()
+    held.drafts()
+    return held
+
+
+# It is asked for.
+
+
+def test_a_subscribe_makes_a_dialog_of_its_own() -> None:
+    # 6665-50, 3680-07
+    held = Held()
+    (subscribe,) = held.subscribes()
+    assert subscribe.uri == ALICE
+    assert subscribe.headers["To"] == [f"<{ALICE}>"]
+    assert subscribe.from_.tag
+    assert subscribe.headers["Contact"] == ["<sip:b@192.0.2.1>"]
+    assert subscribe.headers["Event"] == ["reg"]
+    assert subscribe.headers["Accept"] == ["application/reginfo+xml"]
+    assert subscribe.expires == 3600
+    assert held.one.state is State.NOTIFY_WAIT
+    assert not held.one.is_established
+
+
+def test_a_subscribe_is_as_in_the_golden_file() -> None:
+    (draft,) = Held().drafts()
+    sent = draft.write("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKgolden;rport")
+    assert sent.decode() == (GOLDEN / "subscribe.sip").read_bytes().decode()
+
+
+def test_a_refresh_is_as_in_the_golden_file() -> None:
+    held = established()
+    held.one.refresh(held.now)
+    (draft,) = held.drafts()
+    sent = draft.write("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKgolden;rport")
+    assert sent.decode() == (GOLDEN / "subscribe-refresh.sip").read_bytes().decode()
+
+
+def test_without_a_notify_until_timer_n_it_has_failed() -> None:
+    # 6665-51, 6665-55
+    held = Held()
+    held.respond(200, "Expires: 3600")
+    assert held.one.timer_at == NOW + TIMER_N
+    held.now += TIMER_N
+    held.due()
+    assert (held.one.state, held.one.dialog) == (State.WAITING, None)
+    assert held.one.timer_at == held.now + 0.75 * BACK_OFF
+    first = held.subscribes()[0]
+    held.now = held.one.timer_at
+    held.due()
+    (again,) = held.subscribes()
+    assert (again.call_id, again.from_.tag) != (first.call_id, first.from_.tag)
+
+
+def test_without_a_notify_after_a_refresh_it_has_failed_too() -> None:
+    # 6665-51: "the subscriber considers the subscription terminated".
+    held = established()
+    held.now += 3000
+    held.due()
+    held.respond(200, "Expires: 3600")
+    held.now += TIMER_N
+    held.due()
+    assert (held.one.state, held.one.dialog) == (State.WAITING, None)
+
+
+def test_a_notify_may_come_before_the_200() -> None:
+    # 6665-52
+    held = Held()
+    held.notify("active;expires=600")
+    assert held.one.state is State.ACTIVE
+    held.respond(200, "Expires: 3600")
+    assert held.one.expires_at == NOW + 600  # 6665-60
+
+
+def test_a_200_that_comes_late_may_shorten_it() -> None:
+    held = Held()
+    held.notify("active")
+    assert held.one.expires_at == NOW + 3600  # as long as was asked, so far
+    held.respond(200, "Expires: 60")
+    assert held.one.expires_at == NOW + 60
+    assert held.one.timer_at is not None and held.one.timer_at < NOW + 60
+    held.respond(200)
+    assert held.one.expires_at == NOW + 60
+
+
+def test_the_time_of_the_200_counts_if_the_notify_says_nothing() -> None:
+    # 6665-60, 6665-67
+    held = Held()
+    held.respond(200, "Expires: 120")
+    held.notify("active")
+    assert held.one.expires_at == NOW + 120
+
+
+def test_of_a_forked_subscribe_the_first_to_notify_is_the_one() -> None:
+    # 3680-33, 6665-54
+    held = Held()
+    held.notify(from_tag="first")
+    with pytest.raises(Refusal, match="481"):
+        held.notify(from_tag="second")
+    assert held.one.dialog is not None
+    assert held.one.dialog.remote_tag == "first"
+
+
+def test_the_route_set_is_that_of_the_notify() -> None:
+    # 6665-72, 6665-80
+    held = Held()
+    held.respond(200, "Expires: 3600", "Record-Route: <sip:wrong;lr>")
+    held.notify(
+        "active", "Record-Route: <sip:192.0.2.71;lr>", "Record-Route: <sip:p2;lr>"
+    )
+    held.drafts()
+    held.one.refresh(held.now)
+    ((draft, way),) = held.one.drafts_to_send()
+    refresh = received(draft)
+    assert refresh.headers["Route"] == ["<sip:192.0.2.71;lr>, <sip:p2;lr>"]
+    assert refresh.uri == "sip:notifier@192.0.2.2"
+    assert way == Flow(LOCAL, ("192.0.2.71", 5060))
+    held.notify("active", contact="<sip:moved@192.0.2.9>")
+    held.one.refresh(held.now)
+    assert held.subscribes()[0].uri == "sip:moved@192.0.2.9"
+
+
+# What is not in order changes nothing.
+
+
+def test_a_notify_of_another_package_is_refused() -> None:
+    # 6665-57
+    for event in ("presence", "reg.winfo"):
+        with pytest.raises(Refusal) as caught:
+            Held().notify(event=event)
+        assert caught.value.status == 489
+        assert caught.value.headers == (("Allow-Events", "reg"),)
+
+
+def test_a_notify_with_another_id_is_not_of_this_subscription() -> None:
+    # 6665-53
+    with pytest.raises(Refusal, match="481"):
+        Held().notify(event="reg;id=1")
+
+
+def test_a_notify_with_the_id_that_was_asked_is() -> None:
+    held = Held(Wanted(uri=ALICE, local="sip:b@x", event="reg;id=1", accept="a/b"))
+    held.notify(event="reg;id=1")
+    assert held.one.state is State.ACTIVE
+
+
+def test_a_notify_that_was_overtaken_is_refused() -> None:
+    # 6665-77
+    held = established()
+    held.notify(cseq=9)
+    with pytest.raises(RemoteProtocolError) as caught:
+        held.notify(cseq=8)
+    assert caught.value.status == 500
+    held.notify(cseq=9)  # its transaction was lost by a restart
+
+
+def test_a_notify_with_a_contact_that_is_none_makes_no_dialog() -> None:
+    held = Held()
+    for contact in ("<tel:5>", "<sip:a@b>, <sip:c@d>", "<"):
+        with pytest.raises(RemoteProtocolError):
+            held.notify(contact=contact)
+    assert not held.one.is_established
+    assert held.one.state is State.NOTIFY_WAIT
+
+
+def test_a_notify_when_there_is_no_dialog_is_refused() -> None:
+    held = Held()
+    one = Subscription(wanted=WANTED, flow=flow(PEER))
+    message = request("NOTIFY", "Event: reg", "Subscription-State: active")
+    with pytest.raises(Refusal, match="481"):
+        one.check_notify(message, "reg")
+    assert held.one.dialog is not None
+
+
+# It is kept alive.
+
+
+@pytest.mark.parametrize(
+    ("expires", "before"), [(3600, 540.0), (7200, 540.0), (600, 270.0), (60, 27.0)]
+)
+def test_it_is_refreshed_in_time(expires: int, before: float) -> None:
+    # 6665-67: ten minutes before the end, or half way, spread by a fifth.
+    held = Held()
+    held.notify(f"active;expires={expires}")
+    assert held.one.timer_at == pytest.approx(NOW + expires - before)
+
+
+@pytest.mark.parametrize("expires", [0, 1])
+def test_a_notifier_that_grants_nothing_is_not_asked_all_the_time(expires: int) -> None:
+    held = Held()
+    held.notify(f"active;expires={expires}")
+    assert held.one.timer_at == NOW + SHORTEST
+    held.drafts()
+    held.now += SHORTEST
+    held.due()
+    (subscribe,) = held.subscribes()
+    assert subscribe.to.tag == ""  # it is over: a new one
+
+
+def test_a_refresh_is_sent_in_the_dialog() -> None:
+    # 6665-67
+    held = established()
+    held.now += 3000
+    held.due()
+    (refresh,) = held.subscribes()
+    assert (refresh.to.tag, refresh.uri) == ("theirs", "sip:notifier@192.0.2.2")
+    assert refresh.cseq.number == 2
+    assert held.one.timer_at == held.now + TIMER_N
+    held.respond(200, "Expires: 3600")
+    held.notify("active;expires=3600")
+    assert held.one.state is State.ACTIVE
+    assert held.one.expires_at == held.now + 3600
+
+
+def test_nothing_is_refreshed_while_a_notify_is_waited_for() -> None:
+    held = Held()
+    held.drafts()
+    held.one.refresh(held.now)
+    assert held.drafts() == []
+
+
+def test_a_204_ends_the_wait_for_a_notify() -> None:
+    # 6665-74
+    held = established()
+    held.now += 3000
+    held.due()
+    held.respond(204, "Expires: 1800")
+    assert held.one.state is State.ACTIVE
+    assert held.one.expires_at == held.now + 1800
+    assert held.one.timer_at is not None
+    assert held.one.timer_at > held.now + TIMER_N
+
+
+@pytest.mark.parametrize(
+    "status", [404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604]
+)
+def test_a_refresh_that_ends_it_makes_a_new_one(status: int) -> None:
+    # 6665-68
+    held = established()
+    old = held.one.dialog
+    held.now += 3000
+    held.due()
+    held.drafts()
+    held.respond(status)
+    assert (held.one.state, held.one.dialog) == (State.WAITING, None)
+    held.now = held.one.timer_at or 0.0
+    held.due()
+    (subscribe,) = held.subscribes()
+    assert old is not None
+    assert subscribe.call_id != old.call_id
+    assert subscribe.from_.tag != old.local_tag
+
+
+@pytest.mark.parametrize("failure", ["500", "503", "408", "transport"])
+def test_another_failure_of_a_refresh_leaves_it_until_its_end(failure: str) -> None:
+    # 6665-69
+    held = established()
+    held.now = NOW + 3590
+    for _ in range(20):
+        held.due()
+        if held.now >= NOW + 3600:
+            break
+        (refresh,) = held.subscribes()
+        assert refresh.to.tag == "theirs"
+        if failure == "transport":
+            held.one.receive_failure(held.now, half)
+        else:
+            held.respond(int(failure))
+        assert held.one.state is State.ACTIVE
+        held.notify("active")  # it is still served
+        held.drafts()
+        held.one.timer_at = min(held.one.expires_at, held.now + 4)
+        held.now = held.one.timer_at
+    (subscribe,) = held.subscribes()
+    assert subscribe.to.tag == ""
+
+
+def test_a_refresh_that_failed_is_repeated_within_its_time() -> None:
+    held = established()
+    held.now = NOW + 3000
+    held.due()
+    held.respond(503)
+    assert held.one.timer_at == held.now + 0.75 * BACK_OFF
+    held.now = NOW + 3600
+    held.one.refresh(held.now)
+    held.one.receive_failure(held.now, half)
+    assert held.one.state is State.WAITING
+
+
+def test_failures_are_farther_and_farther_apart() -> None:
+    held = Held()
+    pauses = []
+    for _ in range(10):
+        held.respond(500)
+        assert held.one.timer_at is not None
+        pauses.append(held.one.timer_at - held.now)
+        held.now = held.one.timer_at
+        held.due()
+    assert pauses[:3] == pytest.approx([1.5, 3.0, 6.0])
+    assert pauses[-1] == pytest.approx(0.75 * LONGEST_BACK_OFF)
+    held.notify()
+    assert held.one.failures == 0
+
+
+def test_an_interval_that_was_too_brief_is_made_longer() -> None:
+    # 6665-70
+    held = Held()
+    held.drafts()
+    held.respond(423, "Min-Expires: 7200")
+    (again,) = held.subscribes()
+    assert (again.expires, again.cseq.number) == (7200, 2)
+    held.respond(423)
+    assert held.subscribes() == []  # what it takes, it does not say: later, then
+    assert held.one.state is State.WAITING
+
+
+def test_a_notifier_that_refuses_what_it_asked_for_is_not_asked_at_once() -> None:
+    held = Held()
+    held.respond(423, "Min-Expires: 60")
+    assert held.one.state is State.WAITING
+    assert len(held.drafts()) == 1
+
+
+def test_a_423_without_a_minimum_means_an_hour() -> None:
+    held = Held(
+        Wanted(uri=ALICE, local="sip:b@x", event="reg", accept="a/b", expires=9)
+    )
+    held.drafts()
+    held.respond(423)
+    assert held.subscribes()[0].expires == 3600
+
+
+def test_answers_to_a_dialog_that_is_over_are_ignored() -> None:
+    held = established()
+    old = held.one.dialog
+    assert old is not None
+    held.now += 40
+    held.notify("terminated;reason=deactivated")
+    held.due()
+    held.respond(481, call_id=old.call_id)
+    assert held.one.state is State.NOTIFY_WAIT
+    held.one.receive_response(response(200), held.now, half)
+    held.respond(100)
+    assert held.one.state is State.NOTIFY_WAIT
+
+
+def test_a_subscribe_without_an_answer_is_tried_again_later() -> None:
+    held = Held()
+    held.one.receive_failure(held.now, half)
+    assert held.one.state is State.WAITING
+    at = held.one.timer_at
+    held.one.receive_failure(held.now, half)  # Timer N was first
+    assert (held.one.timer_at, held.one.failures) == (at, 1)
+
+
+def test_a_200_that_was_lost_does_no_harm_if_the_notify_came() -> None:
+    held = Held()
+    held.notify()
+    at = held.one.timer_at
+    held.one.receive_failure(held.now, half)
+    assert (held.one.state, held.one.timer_at) == (State.ACTIVE, at)
+
+
+# It is ended, by either side.
+
+
+@pytest.mark.parametrize("reason", ["deactivated", "timeout"])
+def test_a_subscription_that_was_deactivated_is_asked_for_at_once(reason: str) -> None:
+    # 6665-61, 6665-62
+    held = established()
+    held.now += 31
+    held.notify(f"terminated;reason={reason};expires=500")
+    assert (held.one.state, held.one.dialog) == (State.WAITING, None)
+    assert held.one.timer_at == held.now
+    held.due()
+    held.notify()
+    held.notify(f"terminated;reason={reason}")
+    assert held.one.timer_at is not None
+    assert held.one.timer_at > held.now  # the second time within 30 s
+
+
+@pytest.mark.parametrize("reason", ["probation", "giveup", "strange", ""])
+def test_a_notifier_may_say_when_to_come_back(reason: str) -> None:
+    # 6665-63, 6665-65
+    held = established()
+    held.notify(
+        f"terminated;reason={reason};retry-after=77" if reason else "terminated"
+    )
+    pause = 77 if reason else 0.75 * BACK_OFF
+    assert held.one.timer_at == held.now + pause
+
+
+@pytest.mark.parametrize("reason", ["rejected", "noresource", "invariant"])
+def test_a_notifier_that_does_not_want_us_is_seldom_asked(reason: str) -> None:
+    # 6665-64
+    held = established()
+    held.notify(f"terminated;reason={reason}")
+    assert held.one.timer_at == held.now + 0.75 * LONGEST_BACK_OFF
+
+
+def test_an_end_of_ours_waits_for_the_final_notify() -> None:
+    # 6665-71, 6665-73
+    held = established()
+    held.one.end(held.now)
+    (subscribe,) = held.subscribes()
+    assert (subscribe.expires, subscribe.to.tag) == (0, "theirs")
+    held.respond(200, "Expires: 0")
+    held.notify("active;expires=0")
+    assert held.has_dialog()
+    assert held.one.timer_at == held.now + TIMER_N
+    held.notify("terminated;reason=timeout")
+    assert held.one.state is State.ENDED
+    assert not held.has_dialog()
+    assert held.one.timer_at is None
+    assert held.drafts() == []
+
+
+def test_an_end_of_ours_is_over_at_timer_n_without_a_final_notify() -> None:
+    held = established()
+    held.one.end(held.now)
+    held.now += TIMER_N
+    held.due()
+    assert (held.one.dialog, held.one.timer_at) == (None, None)
+
+
+def test_an_end_of_ours_that_nobody_answers_is_over() -> None:
+    held = established()
+    held.one.end(held.now)
+    held.one.receive_failure(held.now, half)
+    assert (held.one.dialog, held.one.timer_at) == (None, None)
+
+
+def test_an_end_before_the_first_notify_ends_it_when_that_comes() -> None:
+    # 6665-71
+    held = Held()
+    held.drafts()
+    held.one.end(held.now)
+    assert held.drafts() == []
+    held.notify()
+    assert [s.expires for s in held.subscribes()] == [0]
+
+
+def test_an_end_while_nothing_is_asked_for_needs_no_words() -> None:
+    held = Held()
+    held.respond(500)
+    held.drafts()
+    held.one.end(held.now)
+    assert (held.drafts(), held.one.timer_at) == ([], None)
+
+
+# A restart.
+
+
+def test_after_a_restart_it_goes_on_by_the_new_way() -> None:
+    held = established()
+    way = Flow(Local("UDP", "192.0.2.1", 5099), ("192.0.2.2", 5060))
+    held.one.resume(way, shift=-500.0, at=NOW - 400)
+    assert held.one.expires_at == NOW + 3600 - 500
+    assert held.one.timer_at == NOW - 400
+    held.now = NOW - 400
+    held.due()
+    ((draft, by),) = held.one.drafts_to_send()
+    assert received(draft).to.tag == "theirs"
+    assert by == way
+
+
+@pytest.mark.parametrize("refreshing", [True, False])
+def test_a_subscribe_of_before_the_restart_is_sent_once_more(refreshing: bool) -> None:
+    held = established() if refreshing else Held()
+    if refreshing:
+        held.one.refresh(held.now)
+    held.one.resume(flow(PEER), shift=0.0, at=held.now)
+    held.due()
+    (subscribe,) = held.subscribes()
+    assert subscribe.to.tag == ("theirs" if refreshing else "")
+
+
+def test_one_that_waited_waits_no_longer_after_a_restart() -> None:
+    held = Held()
+    held.respond(500)
+    held.one.resume(flow(PEER), shift=0.0, at=held.now)
+    assert (held.one.state, held.one.timer_at) == (State.WAITING, held.now)

@@ -1,0 +1,108 @@
+"""Values that tests are made of, each with no more than a test wants to say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from reginfo.location.binding import Binding
+from reginfo.reg.document import ContactEvent
+from reginfo.sip.message import Draft, Request, Response, parse
+from reginfo.sip.transaction import Flow, Local
+from reginfo.sip.uri import Uri
+
+ALICE, BOB = "sip:alice@example.com", "sip:bob@example.com"
+LOCAL = Local("UDP", "192.0.2.1", 5060)
+PHONE = ("192.0.2.50", 5060)
+PEER = ("192.0.2.2", 5060)
+NOW = 1000.0
+WALL = 1_700_000_000.0
+EXPIRED = ContactEvent.EXPIRED
+
+
+def binding(
+    cseq: int = 1,
+    event: str = "registered",
+    *,
+    contact: str = "sip:alice@192.0.2.50",
+    call_id: str = "a",
+    expires_at: float = NOW + 600,
+    owner: str = "a",
+    stamp: int | None = None,
+    **others: Any,
+) -> Binding:
+    """A claim; its stamp is its CSeq if nothing else is said."""
+    return Binding(
+        contact=contact,
+        key=Uri.parse(contact).key,
+        call_id=call_id,
+        cseq=cseq,
+        event=ContactEvent(event),
+        expires_at=expires_at,
+        registered_at=others.pop("registered_at", NOW),
+        owner=owner,
+        stamp=cseq if stamp is None else stamp,
+        **others,
+    )
+
+
+def request(
+    method: str,
+    *headers: str,
+    uri: str = "sip:example.com",
+    cseq: int = 1,
+    call_id: str = "call",
+    from_: str = f"<{ALICE}>;tag=from",
+    to: str = f"<{ALICE}>",
+    branch: str = "",
+    body: bytes = b"",
+) -> Request:
+    """A request as it comes from the network."""
+    branch = branch or f"z9hG4bK{method}{cseq}"
+    lines = [
+        f"{method} {uri} SIP/2.0",
+        f"Via: SIP/2.0/UDP 192.0.2.50;branch={branch}",
+        f"From: {from_}",
+        f"To: {to}",
+        f"Call-ID: {call_id}",
+        f"CSeq: {cseq} {method}",
+        *headers,
+        f"Content-Length: {len(body)}",
+    ]
+    message = parse("\r\n".join([*lines, "", ""]).encode() + body)
+    assert isinstance(message, Request)
+    return message
+
+
+def response(status: int, *headers: str, call_id: str = "") -> Response:
+    """A response as it comes from the network."""
+    found = Response(status, "Some Reason")
+    for header in headers:
+        name, _, value = header.partition(": ")
+        found.headers.setdefault(name, []).append(value)
+    if call_id:
+        found.headers["Call-ID"] = [call_id]
+    return found
+
+
+def received(draft: Draft) -> Request:
+    """What the other side receives of a request that we send."""
+    message = parse(draft.write("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1;rport"))
+    assert isinstance(message, Request)
+    return message
+
+
+def flow(remote: tuple[str, int] = PHONE) -> Flow:
+    return Flow(LOCAL, remote)
+
+
+def numbers(prefix: str = "id") -> Callable[[], str]:
+    """Tokens that are the same in each run."""
+    count = 0
+
+    def new_id() -> str:
+        nonlocal count
+        count += 1
+        return f"{prefix}{count}"
+
+    return new_id

@@ -1,0 +1,1128 @@
+"""Who watches is told, all of it, in order, and no more than is polite."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from reginfo.events.notify import Policy
+from reginfo.location.binding import Binding
+from reginfo.location.journal import Journal
+from reginfo.location.store import LocationStore
+from reginfo.reg import xml
+from reginfo.reg.document import Contact, Reginfo, Registration
+from reginfo.reg.legacy import Profile
+from reginfo.roles import notifier
+from reginfo.roles.notifier import RETRY_AFTER, Notifier, Peer
+from reginfo.roles.watch import Watch
+from reginfo.sip.errors import Refusal, RemoteProtocolError
+from reginfo.sip.message import Draft, Request, Response
+from reginfo.sip.transaction import Flow, Local
+
+from ..make import (
+    ALICE,
+    BOB,
+    LOCAL,
+    NOW,
+    PEER,
+    WALL,
+    binding,
+    flow,
+    received,
+    request,
+    response,
+)
+
+DESK = "sip:alice@192.0.2.51"
+WATCHER = "sip:bob@192.0.2.60"
+GOLDEN = Path(__file__).parents[1] / "golden"
+EAGER = Peer(min_interval=0.0)
+POLITE = Peer(min_interval=5.0)
+PEER_B = Peer(name="b", min_interval=0.0)
+OLD = Peer(name="old", min_interval=0.0, profile=Profile.LEGACY)
+
+
+class Server:
+    """A notifier over a store, and watchers that answer when they are told to."""
+
+    def __init__(self, peer: Peer = EAGER, now: float = NOW) -> None:
+        self.journal = Journal()
+        self.store = LocationStore("a", self.journal)
+        self.peer = peer
+        self.now = now
+        self.sent: list[tuple[Draft, Flow, Watch]] = []
+        self.unanswered: list[Watch] = []
+        self.tags = 0
+        self.rows: dict[tuple[str, str], Any] = {}
+        self.notifier = Notifier(
+            self.store,
+            self.journal,
+            send=self.send,
+            policy=Policy(),
+            recognise=lambda request, flow: self.peer,
+            is_ours=lambda aor: aor.endswith("@example.com"),
+        )
+        self.store.listener = self.notifier.tell
+
+    def send(self, draft: Draft, flow: Flow, user: object) -> None:
+        assert isinstance(user, Watch)
+        self.sent.append((draft, flow, user))
+        self.unanswered.append(user)
+
+    def subscribe(
+        self,
+        expires: int | str | None = 600,
+        *headers: str,
+        event: str = "reg",
+        tag: str = "",
+        cseq: int = 1,
+        call_id: str = "watch",
+        aor: str = ALICE,
+        from_: str = "<sip:bob@example.com>;tag=bobs",
+        contact: str = f"<{WATCHER}>",
+        remote: tuple[str, int] = PEER,
+    ) -> Response:
+        """Send a SUBSCRIBE, within a dialog if there is a tag."""
+        lines = [f"Event: {event}"] if event else []
+        lines += [f"Contact: {contact}"] if contact else []
+        lines += [] if expires is None else [f"Expires: {expires}"]
+        message = request(
+            "SUBSCRIBE", *lines, *headers, uri=aor, cseq=cseq, call_id=call_id,
+            from_=from_, to=f"<{aor}>{f';tag={tag}' if tag else ''}",
+        )  # fmt: skip
+        self.tags += 1
+        return self.notifier.receive_subscribe(
+            message, flow(remote), tag=f"tag{self.tags}", aor=aor, now=self.now
+        )
+
+    def bind(self, *claims: Binding, aor: str = ALICE) -> None:
+        self.store.apply(aor, claims, self.now)
+
+    def answer(self, status: int = 200, *headers: str) -> None:
+        """Answer the NOTIFY that has waited longest."""
+        watch = self.unanswered.pop(0)
+        self.notifier.receive_response(watch, response(status, *headers), self.now)
+
+    def settle(self) -> None:
+        """Answer until no more NOTIFYs come, and forget them."""
+        while self.unanswered:
+            self.answer()
+        self.sent.clear()
+
+    def pass_time(self, seconds: float) -> None:
+        end = self.now + seconds
+        while True:
+            due = [t for t in (self.store.timer_at, self.notifier.timer_at) if t]
+            self.now = min([*due, end])
+            if not due or min(due) > end:
+                break
+            self.store.timer_due(self.now, WALL + self.now)
+            self.notifier.timer_due(self.now)
+        self.now = end
+
+    def notifies(self) -> list[Request]:
+        """What was sent since this was last asked."""
+        sent, self.sent = self.sent, []
+        return [received(draft) for draft, _, _ in sent]
+
+    def documents(self) -> list[Reginfo]:
+        return [xml.parse(notify.body) for notify in self.notifies() if notify.body]
+
+    def told(self) -> list[tuple[str, str]]:
+        """Contact and event of each row that was sent since, in their order."""
+        return [(c.uri, c.event.value) for d in self.documents() for c in contacts(d)]
+
+    def commit(self) -> None:
+        for kind, key, value in self.journal.close().entries:
+            if value is None:
+                self.rows.pop((kind, key), None)
+            else:
+                self.rows[kind, key] = msgspec.to_builtins(value)
+
+    def restart(self, seconds: float = 1.0, local: Local = LOCAL) -> Server:
+        """The server that a start makes of what has been committed."""
+        after = Server(self.peer, self.now + seconds)
+        after.rows = self.rows
+        for kind in ("location", notifier.KIND, notifier.PROGRESS):
+            for (its_kind, key), value in self.rows.items():
+                if its_kind == kind == "location":
+                    after.store.load(key, value, 0.0)
+                elif its_kind == kind:
+                    after.notifier.load(kind, key, value, 0.0)
+        after.store.loaded(after.now, after.now)
+        after.notifier.loaded(after.now, [local])
+        return after
+
+
+def registration(document: Reginfo) -> Registration:
+    (found,) = document.registrations
+    return found
+
+
+def contacts(document: Reginfo) -> tuple[Contact, ...]:
+    return registration(document).contacts
+
+
+def state(notify: Request) -> str:
+    return notify.headers["Subscription-State"][0]
+
+
+def watching(peer: Peer = EAGER, *claims: Binding) -> Server:
+    """A server with one watcher that has been told of ``claims``."""
+    server = Server(peer)
+    server.bind(*claims)
+    server.subscribe()
+    server.settle()
+    server.journal.close()
+    return server
+
+
+def golden(name: str, draft: Draft) -> None:
+    """Compare octets with a file; what stands there was looked at by somebody."""
+    sent = draft.write("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKgolden;rport")
+    assert sent.decode() == (GOLDEN / name).read_bytes().decode()
+
+
+# A SUBSCRIBE is answered.
+
+
+def test_a_subscribe_is_accepted_and_the_full_state_follows() -> None:
+    # 6665-03, 6665-07, 6665-28, 3680-29
+    server = Server()
+    server.bind(binding(expires_at=NOW + 600))
+    answer = server.subscribe(300)
+    assert (answer.status, answer.headers) == (
+        200,
+        {
+            "Expires": ["300"],
+            "Contact": ["<sip:192.0.2.1:5060>"],
+            "Allow-Events": ["reg"],
+        },
+    )
+    (notify,) = server.notifies()
+    assert state(notify) == "active;expires=300"
+    assert notify.headers["Content-Type"] == ["application/reginfo+xml"]  # 3680-05
+    document = xml.parse(notify.body)
+    assert (document.version, document.full) == (0, True)
+    assert registration(document).state == "active"
+    assert [c.expires for c in contacts(document)] == [600]
+
+
+def test_an_address_without_contacts_is_init() -> None:
+    # 3680-12, 6665-09
+    server = Server()
+    server.subscribe(aor=BOB)
+    (document,) = server.documents()
+    assert registration(document).state == "init"
+    assert registration(document).aor == BOB
+    assert contacts(document) == ()
+
+
+def test_a_notify_is_of_the_dialog_byte_for_byte() -> None:
+    # 6665-22, 6665-30, 6665-31
+    server = Server()
+    server.subscribe(
+        600, "Record-Route: <sip:p1.example.net;lr>,<sip:p2.example.net;lr>",
+        event="REG ; id=7", call_id="x@y",
+        from_='"Bob <b>" <sip:BOB@Example.com;x=1>;tag=BoBs;odd',
+        contact="<sip:w@host>",
+    )  # fmt: skip
+    (notify,) = server.notifies()
+    assert notify.uri == "sip:w@host"
+    assert notify.headers["Event"] == ["REG ; id=7"]
+    assert notify.headers["From"] == [f"<{ALICE}>;tag=tag1"]
+    assert notify.headers["To"] == ['"Bob <b>" <sip:BOB@Example.com;x=1>;tag=BoBs;odd']
+    assert notify.headers["Route"] == [
+        "<sip:p1.example.net;lr>, <sip:p2.example.net;lr>"
+    ]
+    assert (notify.call_id, notify.cseq.number) == ("x@y", 1)
+    assert notify.headers["Contact"] == ["<sip:192.0.2.1:5060>"]
+
+
+def test_a_notify_goes_to_the_contact_of_the_watcher() -> None:
+    server = Server()
+    server.subscribe(contact="<sip:w@192.0.2.60:5099>")
+    assert server.sent[0][1] == Flow(LOCAL, ("192.0.2.60", 5099))
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [(None, 3761), (0, 0), ("x", 3761), (60, 60), (3600, 3600), (10**9, 86_400)],
+)
+def test_no_more_time_is_granted_than_asked(
+    asked: int | str | None, given: int
+) -> None:
+    # 3680-04, 6665-04
+    assert Server().subscribe(asked).headers["Expires"] == [str(given)]
+
+
+def test_too_short_a_time_is_refused() -> None:
+    # 6665-05
+    server = Server()
+    with pytest.raises(Refusal) as caught:
+        server.subscribe(59)
+    assert caught.value.status == 423
+    assert caught.value.headers == (("Min-Expires", "60"),)
+    assert not server.sent and not len(server.notifier)
+
+
+@pytest.mark.parametrize("event", ["", "presence", "reg.winfo", "reginfo"])
+def test_another_package_or_none_is_refused(event: str) -> None:
+    # 3680-01, 6665-02
+    with pytest.raises(Refusal) as caught:
+        Server().subscribe(event=event)
+    assert caught.value.status == 489
+    assert caught.value.headers == (("Allow-Events", "reg"),)
+
+
+def test_an_extension_that_is_required_is_refused() -> None:
+    with pytest.raises(Refusal) as caught:
+        Server().subscribe(600, "Require: eventlist, x")
+    assert caught.value.status == 420
+    assert caught.value.headers == (("Unsupported", "eventlist, x"),)
+
+
+def test_a_watcher_that_does_not_take_our_documents_is_refused() -> None:
+    # 3680-08
+    with pytest.raises(Refusal) as caught:
+        Server().subscribe(600, "Accept: text/plain")
+    assert caught.value.status == 406
+    assert caught.value.headers == (("Accept", "application/reginfo+xml"),)
+
+
+def test_an_address_of_another_domain_is_refused() -> None:
+    with pytest.raises(Refusal) as caught:
+        Server().subscribe(aor="sip:alice@example.net")
+    assert caught.value.status == 404
+
+
+def test_a_subscribe_without_contact_makes_no_dialog() -> None:
+    server = Server()
+    with pytest.raises(RemoteProtocolError, match="Contact"):
+        server.subscribe(contact="")
+    assert not len(server.notifier)
+
+
+def test_a_body_of_a_subscribe_is_ignored() -> None:
+    # 3680-03
+    server = Server()
+    server.subscribe(600, "Content-Type: application/x-filter")
+    assert len(server.documents()) == 1
+
+
+# It is refreshed, and ended.
+
+
+def test_a_refresh_brings_the_full_state_at_once() -> None:
+    # 6665-07, 3680-36
+    server = watching(POLITE, binding())
+    assert server.subscribe(300, tag="tag1", cseq=2).headers["Expires"] == ["300"]
+    (notify,) = server.notifies()
+    assert state(notify) == "active;expires=300"
+    document = xml.parse(notify.body)
+    assert (document.version, document.full) == (1, True)
+    assert notify.cseq.number == 2
+
+
+def test_a_refresh_puts_off_the_end() -> None:
+    server = watching()
+    server.pass_time(500)
+    server.subscribe(600, tag="tag1", cseq=2)
+    server.settle()
+    server.pass_time(500)
+    assert server.notifies() == []
+    server.pass_time(101)
+    assert [state(n) for n in server.notifies()] == ["terminated;reason=timeout"]
+
+
+def test_a_refresh_may_move_the_target() -> None:
+    # 6665-26
+    server = watching()
+    server.subscribe(600, tag="tag1", cseq=2, contact="<sip:new@192.0.2.61>")
+    assert server.sent[0][0].uri == "sip:new@192.0.2.61"
+    server.answer(200, "Contact: <sip:newer@192.0.2.62>")
+    server.bind(binding())
+    assert server.sent[1][0].uri == "sip:newer@192.0.2.62"
+    server.answer(200, "Contact: <tel:5>")  # that one cannot be sent to
+    server.bind(binding(2))
+    assert server.sent[2][0].uri == "sip:newer@192.0.2.62"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"tag": "nobody"},
+        {"tag": "tag1", "call_id": "another"},
+        {"tag": "tag1", "from_": "<sip:bob@example.com>;tag=else"},
+        {"tag": "tag1", "event": "reg;id=8"},
+    ],
+)
+def test_a_refresh_of_an_unknown_subscription_is_refused(wrong: dict[str, str]) -> None:
+    # 6665-24, 6665-31
+    server = watching()
+    with pytest.raises(Refusal) as caught:
+        server.subscribe(600, cseq=2, **wrong)  # type: ignore[arg-type]
+    assert caught.value.status == 481
+    assert not server.sent
+
+
+def test_a_refresh_that_is_too_short_is_refused_and_changes_nothing() -> None:
+    # 6665-06
+    server = watching()
+    with pytest.raises(Refusal, match="423"):
+        server.subscribe(5, tag="tag1", cseq=2)
+    server.pass_time(599)
+    assert not server.sent
+
+
+def test_a_refresh_that_was_overtaken_is_refused() -> None:
+    # 6665-25
+    server = watching()
+    server.subscribe(600, tag="tag1", cseq=5)
+    server.settle()
+    with pytest.raises(RemoteProtocolError) as caught:
+        server.subscribe(0, tag="tag1", cseq=4)
+    assert caught.value.status == 500
+    assert not server.sent
+
+
+def test_an_unsubscribe_is_answered_by_a_final_notify_with_the_state() -> None:
+    # 6665-16, 6665-14
+    server = watching(POLITE, binding())
+    answer = server.subscribe(0, tag="tag1", cseq=2)
+    assert answer.headers["Expires"] == ["0"]
+    (notify,) = server.notifies()
+    assert state(notify) == "terminated;reason=timeout"
+    assert len(contacts(xml.parse(notify.body))) == 1
+    with pytest.raises(Refusal, match="481"):
+        server.subscribe(600, tag="tag1", cseq=3)
+    server.bind(binding(2))
+    server.answer()
+    assert not server.notifies() and not len(server.notifier)
+    assert server.notifier.timer_at is None or not list(server.notifier.watches())
+
+
+def test_an_unsubscribe_waits_for_the_answer_under_way() -> None:
+    # 6665-23
+    server = watching()
+    server.bind(binding())
+    server.subscribe(0, tag="tag1", cseq=2)
+    assert [state(n) for n in server.notifies()] == ["active;expires=600"]
+    server.answer(500)
+    assert server.notifies() == []
+    server.pass_time(RETRY_AFTER + 1)
+    assert [state(n) for n in server.notifies()] == ["terminated;reason=timeout"]
+    server.answer()
+    assert not len(server.notifier)
+
+
+def test_a_fetch_brings_the_state_once_and_leaves_nothing() -> None:
+    # 6665-17
+    server = Server()
+    server.bind(binding())
+    server.subscribe(0)
+    (notify,) = server.notifies()
+    assert state(notify) == "terminated;reason=timeout"
+    assert len(contacts(xml.parse(notify.body))) == 1
+    server.answer()
+    server.commit()
+    assert not len(server.notifier)
+    assert {kind for kind, _ in server.rows} == {"location"}
+
+
+def test_a_subscription_that_is_not_refreshed_ends_with_a_final_notify() -> None:
+    # 6665-15
+    server = watching()
+    server.pass_time(601)
+    (notify,) = server.notifies()
+    assert state(notify) == "terminated;reason=timeout"
+    server.answer()
+    assert not len(server.notifier)
+
+
+def test_a_final_notify_that_is_refused_is_not_sent_again() -> None:
+    # 6665-20, and no more
+    server = watching()
+    server.pass_time(601)
+    server.answer(500)
+    assert not len(server.notifier)
+    server.pass_time(3600)
+    assert len(server.sent) == 1
+
+
+# Changes are told.
+
+
+def test_a_change_is_told_in_part_with_the_next_version() -> None:
+    # 3680-28, 3680-56, 3680-57
+    server = watching(EAGER, binding(contact=DESK))
+    server.bind(binding())
+    (document,) = server.documents()
+    assert (document.version, document.full) == (1, False)
+    assert [c.uri for c in contacts(document)] == ["sip:alice@192.0.2.50"]
+    server.answer()
+    server.bind(binding(2, "refreshed"))
+    (document,) = server.documents()
+    assert document.version == 2
+
+
+def test_each_subscription_has_its_own_versions() -> None:
+    # 3680-57
+    server = watching()
+    server.bind(binding())
+    server.settle()
+    server.subscribe(call_id="other")
+    server.settle()
+    server.bind(binding(2))
+    assert sorted(d.version for d in server.documents()) == [1, 2]
+
+
+def test_changes_of_others_are_not_told() -> None:
+    # 3680-31
+    server = watching()
+    server.bind(binding(), aor=BOB)
+    server.store.apply(ALICE, [binding()], NOW, "another table")
+    assert not server.sent
+
+
+@pytest.mark.parametrize("event", ["unregistered", "expired", "rejected"])
+def test_the_last_contact_that_goes_ends_the_registration(event: str) -> None:
+    # 3680-13, 3680-14
+    server = watching(EAGER, binding(), binding(contact=DESK))
+    server.bind(binding(2, event))
+    (document,) = server.documents()
+    assert registration(document).state == "active"  # 3680-15
+    server.answer()
+    server.bind(binding(2, event, contact=DESK))
+    (document,) = server.documents()
+    assert registration(document).state == "terminated"
+    (gone,) = contacts(document)
+    assert (gone.event, gone.expires, gone.duration_registered) == (event, None, None)
+    server.settle()
+    server.pass_time(100)
+    assert not server.sent
+
+
+def test_all_that_one_register_changes_is_told_at_once() -> None:
+    # 3680-28
+    server = watching(POLITE, binding(), binding(contact=DESK))
+    server.pass_time(10)
+    server.bind(
+        binding(2, "unregistered"),
+        binding(2, "unregistered", contact=DESK),
+        binding(2, contact="sip:alice@192.0.2.52"),
+    )
+    (document,) = server.documents()
+    assert [c.event for c in contacts(document)] == [
+        "unregistered", "unregistered", "registered",
+    ]  # fmt: skip
+
+
+def test_one_notify_is_under_way_at_a_time() -> None:
+    # 6665-23
+    server = watching()
+    for cseq in (1, 2, 3):
+        server.bind(binding(cseq, "registered" if cseq == 1 else "refreshed"))
+    assert len(server.notifies()) == 1
+    server.answer()
+    (document,) = server.documents()
+    (contact,) = contacts(document)
+    assert (contact.cseq, contact.event, document.version) == (3, "refreshed", 2)
+    server.answer()
+    assert not server.sent
+
+
+def test_seconds_left_are_counted_when_the_notify_is_sent() -> None:
+    server = watching(POLITE)
+    server.bind(binding(1, expires_at=NOW + 600, registered_at=NOW))
+    assert not server.sent
+    server.pass_time(5)
+    (document,) = server.documents()
+    (contact,) = contacts(document)
+    assert (contact.expires, contact.duration_registered) == (595, 5)
+
+
+# No more often than is polite.
+
+
+def test_changes_within_five_seconds_are_told_together() -> None:
+    # 3680-34
+    server = watching(POLITE)
+    server.pass_time(10)
+    server.bind(binding())
+    server.settle()
+    server.bind(binding(contact=DESK))
+    server.pass_time(4.8)
+    server.bind(binding(contact="sip:alice@192.0.2.52"))
+    assert not server.sent
+    server.pass_time(0.3)
+    (document,) = server.documents()
+    assert [c.uri[-2:] for c in contacts(document)] == ["51", "52"]
+
+
+def test_a_peer_is_told_without_delay() -> None:
+    # 3680-34
+    server = watching(EAGER)
+    for cseq in (1, 2, 3):
+        server.bind(binding(cseq))
+        assert len(server.notifies()) == 1
+        server.answer()
+
+
+@pytest.mark.parametrize(
+    ("known", "happens", "told"),
+    [
+        ([], ["registered", "refreshed"], ["registered"]),
+        ([], ["created", "refreshed", "refreshed"], ["created"]),
+        ([], ["registered", "unregistered"], ["unregistered"]),
+        (["registered"], ["refreshed", "refreshed"], ["refreshed"]),
+        (["registered"], ["unregistered", "registered"], ["registered"]),
+        (["registered"], ["expired", "registered", "refreshed"], ["registered"]),
+        (["registered"], ["refreshed", "expired"], ["expired"]),
+        (["registered"], ["refreshed", "shortened"], ["shortened"]),
+    ],
+)
+def test_merged_changes_show_the_newest_state_and_lose_none(
+    known: list[str], happens: list[str], told: list[str]
+) -> None:
+    # 3680-35
+    server = watching(POLITE, *[binding(1, event) for event in known])
+    for cseq, event in enumerate(happens, 2):
+        server.bind(binding(cseq, event))
+    server.pass_time(5)
+    assert [event for _, event in server.told()] == told
+
+
+def test_what_is_gone_is_told_before_what_has_come() -> None:
+    # 3680-27
+    server = watching(POLITE, binding(contact=DESK))
+    server.bind(binding(1))
+    server.bind(binding(2, "unregistered", contact=DESK))
+    server.pass_time(5)
+    assert [event for _, event in server.told()] == ["unregistered", "registered"]
+
+
+# Answers to NOTIFY.
+
+
+@pytest.mark.parametrize(
+    "status", [404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604]
+)
+def test_an_answer_that_ends_a_subscription_ends_it(status: int) -> None:
+    # 6665-19, 6665-21
+    server = watching()
+    server.bind(binding())
+    server.answer(status)
+    assert not len(server.notifier)
+    server.bind(binding(2))
+    server.pass_time(1000)
+    assert len(server.sent) == 1
+
+
+@pytest.mark.parametrize("cause", ["timeout", "transport"])
+def test_a_notify_without_an_answer_ends_the_subscription(cause: str) -> None:
+    # 6665-18, 6665-21
+    server = watching()
+    server.bind(binding())
+    server.notifier.receive_failure(server.unanswered[0], cause)
+    assert not len(server.notifier)
+    server.bind(binding(2))
+    server.pass_time(1000)
+    assert len(server.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "delay"),
+    [
+        (500, [], RETRY_AFTER),
+        (503, ["Retry-After: 7"], 7),
+        (503, ["Retry-After: 7 (busy); duration=60"], 7),
+        (503, ["Retry-After: 0"], 1),
+        (503, ["Retry-After: soon"], RETRY_AFTER),
+        (408, [], RETRY_AFTER),
+        (302, [], RETRY_AFTER),
+    ],
+)
+def test_another_failure_is_tried_again_with_the_newest_full_state(
+    status: int, headers: list[str], delay: float
+) -> None:
+    # 6665-20
+    server = watching(EAGER, binding())
+    server.bind(binding(2, "refreshed"))
+    server.answer(status, *headers)
+    server.bind(binding(contact=DESK))
+    server.sent.clear()
+    server.pass_time(delay - 0.2)
+    assert not server.sent
+    server.pass_time(0.4)
+    (document,) = server.documents()
+    assert (document.version, document.full) == (2, True)
+    assert [c.cseq for c in contacts(document)] == [2, 1]
+    server.answer()
+    server.bind(binding(3))
+    (document,) = server.documents()
+    assert not document.full
+
+
+def test_a_refresh_does_not_wait_for_the_next_attempt() -> None:
+    # 6665-07
+    server = watching()
+    server.bind(binding())
+    server.answer(503, "Retry-After: 3000")
+    server.sent.clear()
+    server.subscribe(600, tag="tag1", cseq=2)
+    assert [d.full for d in server.documents()] == [True]
+
+
+def test_a_provisional_answer_is_no_answer() -> None:
+    server = watching()
+    server.bind(binding())
+    server.answer(100)
+    server.bind(binding(2))
+    assert len(server.sent) == 1
+
+
+def test_202_is_as_good_as_200() -> None:
+    # peers.md: Kamailio
+    server = watching()
+    server.bind(binding())
+    server.answer(202)
+    server.bind(binding(2))
+    assert len(server.sent) == 2
+
+
+# Peers, and what they are told.
+
+
+def test_a_peer_is_told_whose_a_contact_is_and_anybody_else_is_not() -> None:
+    claim = binding(
+        owner="c", source="c/x", path=("<sip:p;lr>",), received="sip:r",
+        user_agent="Phone",
+    )  # fmt: skip
+    server = watching(EAGER)
+    server.peer = PEER_B
+    server.subscribe(call_id="peer")
+    server.settle()
+    server.bind(claim)
+    plain, to_peer = server.notifies()
+    for secret in (b"claim", b"owner", b"c/x", b"<sip:p", b"sip:r", b"Phone"):
+        assert secret not in plain.body
+    (contact,) = contacts(xml.parse(to_peer.body))
+    assert contact.claim is not None
+    assert (contact.claim.owner, contact.claim.stamp) == ("c", 1)
+    assert contact.claim.path == ("<sip:p;lr>",)
+    assert contact.claim.received == "sip:r"
+    assert b"c/x" not in to_peer.body
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        binding(owner="b", source="c/x"),
+        binding(owner="c", source="b/sip:alice@example.com"),
+    ],
+)
+def test_a_peer_is_not_told_what_it_owns_or_has_told_us(claim: Binding) -> None:
+    server = watching(PEER_B)
+    server.bind(claim)
+    server.bind(msgspec.structs.replace(claim, cseq=2, stamp=2))
+    server.bind(binding(3, "unregistered", owner=claim.owner, source=claim.source))
+    assert not server.sent
+    server.subscribe(600, tag="tag1", cseq=2)
+    (document,) = server.documents()
+    assert registration(document).state == "init"
+
+
+def test_a_peer_of_a_similar_name_is_another_one() -> None:
+    server = watching(PEER_B)
+    server.bind(binding(owner="bb", source="bb/x"))
+    assert len(server.sent) == 1
+
+
+def test_a_peer_is_not_told_what_has_become_its_own_meanwhile() -> None:
+    server = watching(PEER_B)
+    server.bind(binding(1, contact=DESK))  # this NOTIFY is under way
+    server.bind(binding(1))
+    server.bind(binding(2, owner="b", source="b/x"))
+    server.sent.clear()
+    server.answer()
+    assert server.told() == []
+
+
+def test_what_waits_for_a_peer_is_sent_with_a_change_that_is_not_for_it() -> None:
+    server = watching(Peer(name="b", min_interval=5.0))
+    server.bind(binding(1))
+    assert not server.sent
+    server.now += 5  # the clock is a little late
+    server.bind(binding(1, contact=DESK, owner="b"))
+    assert server.told() == [("sip:alice@192.0.2.50", "registered")]
+
+
+def test_what_is_the_same_for_all_is_rendered_once() -> None:
+    server = watching()
+    server.subscribe(call_id="second")
+    server.settle()
+    server.bind(binding())
+    first, second = server.notifies()
+    assert first.body == second.body
+    assert len(server.notifier._cache) == 1
+
+
+def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifier, "CACHED_CONTACTS", 2)
+    server = watching()
+    for number in range(5):
+        server.bind(binding(contact=f"sip:a@192.0.2.{number}"))
+        server.answer()
+    assert len(server.notifier._cache) <= 2
+    assert len(server.told()) == 5
+
+
+# Legacy peers.
+
+
+def test_a_legacy_peer_is_told_nothing_of_an_empty_registration() -> None:
+    # peers.md 4: `init` is an error to it.
+    server = Server(OLD)
+    server.subscribe()
+    (notify,) = server.notifies()
+    assert notify.body == b""
+    assert "Content-Type" not in notify.headers
+    server.answer()
+    server.bind(binding())
+    (document,) = server.documents()
+    assert document.version == 0  # 6665-09: no document, no version
+
+
+@pytest.mark.parametrize(
+    "agent", ["User-Agent: kamailio (5.6.3 (x86_64/linux))", "Server: OpenSIPS (4.1)"]
+)
+def test_a_legacy_peer_is_recognised(agent: str) -> None:
+    server = Server(Peer())
+    server.subscribe(600, agent)
+    assert [n.body for n in server.notifies()] == [b""]
+    server = Server(Peer(profile=Profile.STANDARD))
+    server.subscribe(600, agent)
+    assert len(server.documents()) == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "written"),
+    [
+        ("expired", "expired"),
+        ("unregistered", "unregistered"),
+        ("deactivated", "unregistered"),
+        ("probation", "unregistered"),
+        ("rejected", "unregistered"),
+        ("shortened", "refreshed"),
+    ],
+)
+def test_a_legacy_peer_hears_the_events_that_it_knows(event: str, written: str) -> None:
+    server = watching(OLD, binding(1))
+    server.bind(binding(2, event, params=(("+x", "y"),), path=("<sip:p;lr>",)))
+    (notify,) = server.notifies()
+    assert b"claim" not in notify.body and b"unknown-param" not in notify.body
+    document = xml.parse(notify.body)
+    (contact,) = contacts(document)
+    gone = written != "refreshed"
+    assert (contact.event, contact.expires) == (written, 0 if gone else 600)
+    assert registration(document).state == ("terminated" if gone else "active")
+    assert (contact.callid, contact.cseq) == ("a", 2)
+    assert contact.path == ("<sip:p;lr>",)
+
+
+def test_what_does_not_fit_into_a_datagram_follows_in_another() -> None:
+    server = Server(OLD)
+    claims = [
+        binding(contact=f"sip:alice@192.0.2.{n};with={'x' * 50}") for n in range(12)
+    ]
+    server.bind(*claims)
+    server.subscribe()
+    bodies: list[bytes] = []
+    while server.unanswered:
+        (notify,) = server.notifies()
+        bodies.append(notify.body)
+        server.answer()
+    assert len(bodies) > 2
+    assert all(len(body) <= 1300 for body in bodies)
+    documents = [xml.parse(body) for body in bodies]
+    assert [d.version for d in documents] == list(range(len(bodies)))
+    # No part may say that what is in another one is gone.
+    assert not any(d.full for d in documents)
+    uris = [c.uri for d in documents for c in contacts(d)]
+    assert uris == [claim.contact for claim in claims]
+
+
+def test_a_contact_that_is_too_long_for_a_datagram_is_sent_all_the_same() -> None:
+    server = watching(OLD)
+    server.bind(binding(contact=f"sip:{'a' * 1500}@192.0.2.1"))
+    assert len(server.documents()) == 1
+
+
+# What goes on the wire.
+
+
+def test_the_first_notify_is_as_in_the_golden_file() -> None:
+    server = Server()
+    server.bind(binding(
+        2, "refreshed", q="0.8", display_name="Alice & Co",
+        params=(("+sip.instance", '"<urn:uuid:1>"'), ("ob", None)),
+        registered_at=NOW - 60,
+    ))  # fmt: skip
+    server.subscribe(600, event="reg;id=1")
+    golden("notify-full.sip", server.sent[0][0])
+
+
+def test_a_partial_notify_is_as_in_the_golden_file() -> None:
+    server = watching(EAGER, binding())
+    server.bind(binding(2, "unregistered"))
+    golden("notify-partial.sip", server.sent[0][0])
+
+
+def test_the_final_notify_is_as_in_the_golden_file() -> None:
+    server = watching()
+    server.subscribe(0, tag="tag1", cseq=2)
+    golden("notify-final.sip", server.sent[0][0])
+
+
+def test_a_notify_to_a_peer_is_as_in_the_golden_file() -> None:
+    server = watching(PEER_B)
+    server.bind(binding(owner="a", path=("<sip:p;lr>",), user_agent="Phone/1"))
+    golden("notify-peer.sip", server.sent[0][0])
+
+
+def test_a_notify_to_a_legacy_peer_is_as_in_the_golden_file() -> None:
+    server = watching(OLD)
+    server.bind(binding(path=("<sip:p;lr>",), user_agent="Phone/1"))
+    golden("notify-legacy.sip", server.sent[0][0])
+
+
+# A restart is no news.
+
+
+def test_a_watcher_that_has_confirmed_everything_hears_nothing_of_a_restart() -> None:
+    # 6665-36
+    server = Server()
+    server.subscribe()
+    server.bind(binding())
+    server.settle()
+    server.commit()
+    after = server.restart(seconds=5)
+    assert not after.sent
+    after.bind(binding(2, "refreshed"))
+    (notify,) = after.notifies()
+    document = xml.parse(notify.body)
+    assert (document.version, document.full) == (2, False)
+    assert notify.cseq.number == 3
+    assert state(notify) == "active;expires=595"
+    assert notify.headers["From"] == [f"<{ALICE}>;tag=tag1"]
+
+
+def test_a_watcher_whose_last_notify_was_unanswered_is_told_again() -> None:
+    # 6665-36
+    server = Server()
+    server.subscribe()
+    server.settle()
+    server.bind(binding())
+    server.commit()
+    after = server.restart()
+    (document,) = after.documents()
+    assert (document.version, document.full) == (2, True)
+
+
+def test_what_waited_for_its_time_is_told_after_a_restart() -> None:
+    # 6665-36: its view has changed, and it has not been told.
+    server = Server(POLITE)
+    server.subscribe()
+    server.settle()
+    server.commit()
+    server.bind(binding())
+    assert not server.sent
+    server.commit()
+    after = server.restart()
+    assert after.told() == [("sip:alice@192.0.2.50", "registered")]
+
+
+def test_what_expired_while_we_were_down_is_told() -> None:
+    server = Server()
+    server.bind(binding(expires_at=NOW + 60))
+    server.subscribe()
+    server.settle()
+    server.commit()
+    after = server.restart(seconds=90)
+    after.pass_time(0)
+    assert after.told() == [("sip:alice@192.0.2.50", "expired")]
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_a_subscription_that_ended_while_we_were_down_has_a_final_notify(
+    settled: bool,
+) -> None:
+    server = Server()
+    server.subscribe()
+    if settled:
+        server.answer()
+    server.commit()
+    after = server.restart(seconds=601)
+    after.pass_time(0)
+    assert [state(n) for n in after.notifies()] == ["terminated;reason=timeout"]
+    after.answer()
+    assert not len(after.notifier)
+
+
+def test_an_unsubscribe_that_was_not_confirmed_is_confirmed_after_a_restart() -> None:
+    server = Server()
+    server.subscribe()
+    server.settle()
+    server.subscribe(0, tag="tag1", cseq=2)
+    server.commit()
+    after = server.restart()
+    assert [state(n) for n in after.notifies()] == ["terminated;reason=timeout"]
+
+
+def test_after_a_restart_at_another_address_notifies_come_from_there() -> None:
+    server = Server()
+    server.subscribe()
+    server.settle()
+    server.commit()
+    after = server.restart(local=Local("UDP", "192.0.2.9", 5099))
+    after.bind(binding())
+    draft, way, _ = after.sent[0]
+    assert way.local == Local("UDP", "192.0.2.9", 5099)
+    assert "Contact: <sip:192.0.2.9:5099>\r\n" in draft.head
+
+
+def test_progress_of_a_watch_that_is_gone_is_ignored() -> None:
+    server = Server()
+    server.notifier.load(notifier.PROGRESS, "nobody", (1, 1, True), 0.0)
+    assert not len(server.notifier)
+
+
+def test_what_is_written_does_not_change_before_it_is_on_disk() -> None:
+    # A commit encodes it in another thread, while the next batch is being decided.
+    server = Server()
+    server.subscribe()
+    ((kind, _, row), *_) = server.journal.close().entries
+    assert kind == notifier.KIND
+    before = msgspec.msgpack.encode(row)
+    server.settle()
+    server.bind(binding())
+    server.subscribe(0, tag="tag1", cseq=2)
+    assert msgspec.msgpack.encode(row) == before
+
+
+# What is taken back never was.
+
+
+def test_a_subscribe_that_is_taken_back_leaves_no_watch() -> None:
+    server = Server()
+    server.subscribe()
+    server.journal.close().take_back()
+    assert not len(server.notifier)
+    server.pass_time(1000)
+    server.bind(binding())
+    assert len(server.sent) == 1
+
+
+def test_a_notify_that_is_taken_back_is_sent_later_with_the_full_state() -> None:
+    server = watching()
+    server.bind(binding())
+    server.unanswered.clear()
+    server.notifies()
+    server.journal.close().take_back()
+    server.notifier.undone(server.now)
+    server.bind(binding())
+    (document,) = server.documents()
+    assert (document.version, document.full) == (1, False)
+
+
+def test_what_was_told_by_a_notify_that_waits_comes_after_a_failed_commit() -> None:
+    server = watching(POLITE)
+    server.bind(binding())  # waits for its time, and is on disk
+    server.journal.close()
+    server.pass_time(5)
+    assert len(server.notifies()) == 1
+    server.unanswered.clear()
+    server.journal.close().take_back()
+    server.notifier.undone(server.now)
+    server.pass_time(RETRY_AFTER - 1)
+    assert not server.sent
+    server.pass_time(2)
+    (document,) = server.documents()
+    assert (document.version, document.full) == (1, True)
+    assert len(contacts(document)) == 1
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_is_not_undone_with_what_was_decided_then(status: int) -> None:
+    server = watching()
+    server.bind(binding())  # its NOTIFY has gone out
+    server.journal.close()
+    server.bind(binding(2))
+    server.answer(status)
+    server.unanswered.clear()
+    server.sent.clear()
+    server.journal.close().take_back()
+    server.notifier.undone(server.now)
+    server.bind(binding(2))
+    server.pass_time(2 * RETRY_AFTER)
+    documents = server.documents()
+    assert [(d.version, d.full) for d in documents] == [(2, status == 500)]
+
+
+@pytest.mark.parametrize("expires", [0, 6000])
+def test_a_refresh_that_is_taken_back_never_was(expires: int) -> None:
+    server = watching()
+    server.subscribe(expires, tag="tag1", cseq=2, contact="<sip:new@192.0.2.61>")
+    server.unanswered.clear()
+    server.sent.clear()
+    server.journal.close().take_back()
+    server.notifier.undone(server.now)
+    server.bind(binding(expires_at=NOW + 5000))
+    (notify,) = server.notifies()
+    assert notify.uri == WATCHER
+    assert state(notify) == "active;expires=600"
+    assert (notify.cseq.number, xml.parse(notify.body).version) == (2, 1)
+    server.settle()
+    server.pass_time(601)
+    assert [state(n) for n in server.notifies()] == ["terminated;reason=timeout"]
+
+
+def test_an_end_that_is_taken_back_is_tried_again_but_not_at_once() -> None:
+    server = watching()
+    server.pass_time(600.2)
+    assert len(server.notifies()) == 1
+    server.unanswered.clear()
+    server.journal.close().take_back()
+    server.notifier.undone(server.now)
+    server.pass_time(RETRY_AFTER - 1)
+    assert not server.sent
+    server.pass_time(2)
+    assert [state(n) for n in server.notifies()] == ["terminated;reason=timeout"]
+
+
+def test_a_watcher_that_has_gone_stays_gone() -> None:
+    server = watching()
+    server.bind(binding())
+    server.answer(481)
+    server.journal.close().take_back()
+    assert not len(server.notifier)
+
+
+def test_who_comes_and_goes_is_logged_once_it_is_on_disk(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "reginfo.notifier")
+    server = Server(PEER_B)
+    server.subscribe()
+    server.answer(481)
+    assert caplog.messages == []
+    server.journal.close().announce()
+    assert caplog.messages == [
+        f"= b watches {ALICE} for 600 s",
+        f"= b no longer watches {ALICE}: NOTIFY was answered 481",
+    ]

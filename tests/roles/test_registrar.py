@@ -1,0 +1,550 @@
+"""What a REGISTER comes to (RFC 3261 §10.3): decided here, done elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reginfo.location.binding import Binding
+from reginfo.location.merge import Survivors, join
+from reginfo.roles.registrar import Decision, Policy, decide
+from reginfo.sip.errors import Refusal, RemoteProtocolError
+
+from ..make import NOW, PHONE, binding, request
+
+CONTACT = "sip:alice@192.0.2.50"
+DESK = "sip:alice@192.0.2.51"
+Rows = Mapping[str, Survivors]
+
+
+def rows(*claims: Binding) -> dict[str, Survivors]:
+    found: dict[str, Survivors] = {}
+    for claim in claims:
+        found[claim.key] = join(found.get(claim.key, ()), claim)
+    return found
+
+
+def register(
+    *contacts: str,
+    known: Rows | None = None,
+    expires: int | str | None = None,
+    headers: tuple[str, ...] = (),
+    cseq: int = 10,
+    call_id: str = "a",
+    branch: str = "z9hG4bKnew",
+    policy: Policy | None = None,
+    source: tuple[str, int] = PHONE,
+    now: float = NOW,
+    date: str = "",
+) -> Decision:
+    lines = [f"Contact: {contact}" for contact in contacts]
+    if expires is not None:
+        lines.append(f"Expires: {expires}")
+    return decide(
+        request(
+            "REGISTER", *lines, *headers, cseq=cseq, call_id=call_id, branch=branch
+        ),
+        known or {},
+        policy=policy or Policy(),
+        server_id="us",
+        stamp=99,
+        source=source,
+        now=now,
+        date=date,
+    )
+
+
+def contacts(decision: Decision) -> list[str]:
+    assert decision.response.status == 200
+    return decision.response.headers.get("Contact", [])
+
+
+def refused(*args: object, **kwargs: object) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        register(*args, **kwargs)  # type: ignore[arg-type]
+    return caught.value
+
+
+# What is asked.
+
+
+def test_without_contact_all_bindings_are_listed() -> None:
+    # 3261-06, 3261-14
+    known = rows(
+        binding(expires_at=NOW + 59.2, q="0.5", display_name='A "B"',
+                params=(("+x", '"y"'), ("ob", None))),
+        binding(contact=DESK, expires_at=NOW + 10),
+        binding(contact="sip:gone@192.0.2.1", event="unregistered"),
+        binding(contact="sip:over@192.0.2.1", expires_at=NOW),
+    )  # fmt: skip
+    decision = register(known=known)
+    assert contacts(decision) == [
+        r'"A \"B\"" <sip:alice@192.0.2.50>;expires=60;q=0.5;+x="y";ob',
+        "<sip:alice@192.0.2.51>;expires=10",
+    ]
+    assert decision.claims == ()
+
+
+def test_a_query_of_an_unknown_address_lists_nothing() -> None:
+    decision = register()
+    assert "Contact" not in decision.response.headers
+
+
+def test_the_response_has_the_date_if_there_is_one() -> None:
+    # 3261-14
+    assert "Date" not in register().response.headers
+    date = "Sat, 13 Nov 2010 23:29:00 GMT"
+    assert register(date=date).response.headers["Date"] == [date]
+
+
+# What is bound.
+
+
+def test_a_new_contact_is_registered() -> None:
+    # 3261-16, 3680-17
+    decision = register(f"<{CONTACT}>;q=0.500;+Foo=Bar;expires=60", headers=(
+        "User-Agent: Phone/1",
+    ))  # fmt: skip
+    (claim,) = decision.claims
+    assert claim == Binding(
+        contact=CONTACT, key=claim.key, call_id="a", cseq=10,
+        event=claim.event, expires_at=NOW + 60, registered_at=NOW, owner="us",
+        stamp=99, q="0.5", params=(("+foo", "Bar"),), user_agent="Phone/1",
+        branch=claim.branch,
+    )  # fmt: skip
+    assert claim.event == "registered"
+    assert contacts(decision) == [f"<{CONTACT}>;expires=60;q=0.5;+foo=Bar"]
+
+
+@pytest.mark.parametrize(
+    ("call_id", "cseq"),
+    [("a", 2), ("another", 1)],
+)
+def test_a_known_contact_is_refreshed(call_id: str, cseq: int) -> None:
+    # 3261-12, 3680-19
+    known = rows(binding(1, registered_at=NOW - 50))
+    decision = register(f"<{CONTACT}>", known=known, call_id=call_id, cseq=cseq)
+    (claim,) = decision.claims
+    assert (claim.event, claim.call_id, claim.cseq) == ("refreshed", call_id, cseq)
+    assert claim.registered_at == NOW - 50
+    assert contacts(decision) == [f"<{CONTACT}>;expires=3600"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        binding(1, "unregistered", registered_at=NOW - 50),
+        binding(1, expires_at=NOW - 1, registered_at=NOW - 50),
+    ],
+)
+def test_a_contact_that_was_gone_begins_a_new_life(before: Binding) -> None:
+    # 3680-27
+    (claim,) = register(f"<{CONTACT}>", known=rows(before)).claims
+    assert (claim.event, claim.registered_at) == ("registered", NOW)
+
+
+def test_a_binding_learned_from_a_peer_becomes_ours_when_it_is_refreshed() -> None:
+    known = rows(binding(1, owner="b", source="b/x"))
+    (claim,) = register(f"<{CONTACT}>", known=known).claims
+    assert (claim.owner, claim.source, claim.event) == ("us", None, "refreshed")
+
+
+def test_all_bindings_are_listed_after_a_register_of_one() -> None:
+    # 3261-14
+    known = rows(binding(contact=DESK, expires_at=NOW + 60, call_id="b"))
+    decision = register(f"<{CONTACT}>", known=known)
+    assert contacts(decision) == [
+        f"<{DESK}>;expires=60",
+        f"<{CONTACT}>;expires=3600",
+    ]
+
+
+# For how long.
+
+
+@pytest.mark.parametrize(
+    ("contact", "expires", "granted"),
+    [
+        (";expires=100", 200, 100),
+        ("", 200, 200),
+        ("", None, 1800),
+        (";expires=soon", 200, 3600),
+        (";expires", 200, 3600),
+        ("", "soon", 3600),
+        ("", 999_999, 7200),
+        (";expires=4294967296", None, 7200),
+        (";expires=99999999999999999999", None, 7200),
+    ],
+)
+def test_expires_of_the_contact_comes_first_then_the_header_then_the_policy(
+    contact: str, expires: int | str | None, granted: int
+) -> None:
+    # 3261-09
+    policy = Policy(min_expires=60, default_expires=1800, max_expires=7200)
+    decision = register(f"<{CONTACT}>{contact}", expires=expires, policy=policy)
+    assert contacts(decision) == [f"<{CONTACT}>;expires={granted}"]
+    assert decision.claims[0].expires_at == NOW + granted
+
+
+@pytest.mark.parametrize("contact", ["", ";expires=59"])
+def test_too_short_an_interval_is_refused(contact: str) -> None:
+    # 3261-10
+    refusal = refused(f"<{CONTACT}>{contact}", expires=59)
+    assert refusal.status == 423
+    assert ("Min-Expires", "60") in refusal.headers
+
+
+def test_an_interval_of_an_hour_is_never_refused() -> None:
+    # 3261-10: "less than one hour".
+    policy = Policy(min_expires=7200, max_expires=86_400)
+    assert refused(f"<{CONTACT}>", expires=3599, policy=policy).status == 423
+    (claim,) = register(f"<{CONTACT}>", expires=3600, policy=policy).claims
+    assert claim.expires_at == NOW + 3600
+
+
+def test_to_unbind_is_never_too_short() -> None:
+    known = rows(binding(1))
+    (claim,) = register(f"<{CONTACT}>", expires=0, known=known).claims
+    assert claim.event == "unregistered"
+
+
+# What is unbound.
+
+
+def test_a_contact_that_expires_at_once_is_unregistered() -> None:
+    # 3261-16, 3680-24
+    known = rows(binding(1, owner="b", source="b/x", expires_at=NOW + 77))
+    decision = register(f"<{CONTACT}>;expires=0", known=known)
+    (claim,) = decision.claims
+    assert (claim.event, claim.owner, claim.source) == ("unregistered", "us", None)
+    assert claim.expires_at == NOW + 77  # copies of what it was may last so long
+    assert contacts_or_none(decision) is None
+
+
+def contacts_or_none(decision: Decision) -> list[str] | None:
+    return decision.response.headers.get("Contact")
+
+
+def test_unbinding_an_unknown_contact_changes_nothing() -> None:
+    decision = register(f"<{CONTACT}>", expires=0)
+    assert decision.claims == ()
+    assert contacts_or_none(decision) is None
+
+
+def test_a_star_unbinds_all() -> None:
+    # 3261-08
+    known = rows(
+        binding(1),
+        binding(1, contact=DESK, call_id="b", owner="b", source="b/x"),
+        binding(1, "expired", contact="sip:c@192.0.2.9"),
+    )
+    decision = register("*", expires=0, known=known)
+    assert [c.contact for c in decision.claims] == [CONTACT, DESK]
+    for claim in decision.claims:
+        assert (claim.event, claim.owner, claim.source) == ("unregistered", "us", None)
+        assert (claim.call_id, claim.cseq, claim.stamp) == ("a", 10, 99)
+    assert contacts_or_none(decision) is None
+
+
+@pytest.mark.parametrize(
+    ("given_contacts", "expires"),
+    [
+        (("*", f"<{CONTACT}>"), 0),
+        ((f"<{CONTACT}>, *",), 0),
+        (("*",), 60),
+        (("*",), None),
+        (("*",), "never"),
+        (("*;expires=0",), None),
+    ],
+)
+def test_a_star_stands_alone_and_expires_at_once(
+    given_contacts: tuple[str, ...], expires: int | str | None
+) -> None:
+    # 3261-07
+    with pytest.raises(RemoteProtocolError) as caught:
+        register(*given_contacts, expires=expires, known=rows(binding()))
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("cseq", [9, 10])
+def test_a_star_that_was_overtaken_fails_whole(cseq: int) -> None:
+    # 3261-08
+    known = rows(binding(1, contact=DESK, call_id="b"), binding(10))
+    assert refused("*", expires=0, known=known, cseq=cseq).status == 500
+
+
+def test_a_star_of_nothing_is_fine() -> None:
+    assert register("*", expires=0).claims == ()
+
+
+# In order, and whole.
+
+
+@pytest.mark.parametrize("expires", [0, 600])
+@pytest.mark.parametrize("cseq", [4, 5])
+def test_a_register_that_was_overtaken_is_refused(cseq: int, expires: int) -> None:
+    # 3261-12
+    known = rows(binding(5))
+    refusal = refused(f"<{CONTACT}>", known=known, cseq=cseq, expires=expires)
+    assert refusal.status == 500
+
+
+def test_a_register_that_was_overtaken_brings_nothing_back() -> None:
+    known = rows(binding(5, "unregistered"))
+    assert refused(f"<{CONTACT}>", known=known, cseq=4).status == 500
+
+
+def test_the_order_counts_although_another_call_id_holds() -> None:
+    known = rows(binding(5, call_id="a", stamp=1), binding(1, call_id="b", stamp=2))
+    assert refused(f"<{CONTACT}>", known=known, cseq=5).status == 500
+    (claim,) = register(f"<{CONTACT}>", known=known, cseq=6).claims
+    assert claim.event == "refreshed"
+
+
+@pytest.mark.parametrize(
+    ("bad", "status"),
+    [
+        ("<sip:x@192.0.2.1>;expires=5", 423),
+        (f"<{DESK}>", 500),  # overtaken, see below
+        ("<sip:x@192.0.2.1>;q=2", 400),
+        ("<sip:x@>", 400),
+        ("<sip:x@192.0.2.1", 400),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_one_contact_that_fails_fails_all(bad: str, status: int, first: bool) -> None:
+    # 3261-13: a decision is whole, or there is none.
+    known = rows(binding(10, contact=DESK))
+    good = f"<{CONTACT}>"
+    with pytest.raises((Refusal, RemoteProtocolError)) as caught:
+        register(*([bad, good] if first else [good, bad]), known=known)
+    assert isinstance(caught.value, Refusal | RemoteProtocolError)
+    assert caught.value.status == status
+
+
+def test_a_register_that_comes_again_is_answered_again_and_changes_nothing() -> None:
+    # 3261-29: its transaction was lost with a restart.
+    first = register(f"<{CONTACT}>", f"<{DESK}>;expires=60")
+    known = rows(*first.claims)
+    again = register(f"<{CONTACT}>", f"<{DESK}>;expires=60", known=known, now=NOW + 2)
+    assert again.claims == ()
+    assert contacts(again) == [f"<{CONTACT}>;expires=3598", f"<{DESK}>;expires=58"]
+
+
+def test_an_unregister_that_comes_again_is_answered_again() -> None:
+    # 3261-29
+    known = rows(binding(1))
+    first = register("*", expires=0, known=known)
+    after = rows(binding(1), *first.claims)
+    again = register("*", expires=0, known=after)
+    assert (again.response, again.claims) == (first.response, ())
+
+
+@pytest.mark.parametrize(
+    ("branch", "call_id", "cseq"),
+    [("z9hG4bKother", "a", 10), ("z9hG4bKnew", "a", 9)],
+)
+def test_a_register_with_anything_else_in_it_is_not_the_same(
+    branch: str, call_id: str, cseq: int
+) -> None:
+    known = rows(*register(f"<{CONTACT}>").claims)
+    refusal = refused(
+        f"<{CONTACT}>", known=known, branch=branch, call_id=call_id, cseq=cseq
+    )
+    assert refusal.status == 500
+
+
+def test_a_via_without_a_branch_is_not_known_again() -> None:
+    claim = binding(10, branch=0)
+    known = rows(claim)
+    via = request("REGISTER", f"Contact: <{CONTACT}>", cseq=10, call_id="a")
+    via.headers["Via"] = ["SIP/2.0/UDP 192.0.2.50"]
+    with pytest.raises(Refusal, match="CSeq"):
+        decide(
+            via, known, policy=Policy(), server_id="us", stamp=99, source=PHONE, now=NOW
+        )
+
+
+# Which contact.
+
+
+@pytest.mark.parametrize(
+    ("spelling", "same"),
+    [
+        ("sip:alice@EXAMPLE.net", True),
+        ("SIP:alice@example.net", True),
+        ("sip:%61lice@example.net", True),
+        ("sip:alice@example.net;foo=bar", True),
+        ("sip:alice@example.net:5060", False),
+        ("sip:Alice@example.net", False),
+        ("sip:alice@example.net;transport=tcp", False),
+        ("sip:alice@example.net;user=phone", False),
+        ("sips:alice@example.net", False),
+        ("sip:alice:pw@example.net", False),
+    ],
+)
+def test_contacts_are_the_same_if_their_uris_are_equal(
+    spelling: str, same: bool
+) -> None:
+    # 3261-11
+    known = rows(binding(1, contact="sip:alice@example.net"))
+    (claim,) = register(f"<{spelling}>", known=known).claims
+    assert claim.event == ("refreshed" if same else "registered")
+    assert (claim.key in known) == same
+    assert claim.contact == spelling
+
+
+def test_one_register_may_spell_a_contact_twice() -> None:
+    decision = register("<sip:a@example.net>", "<sip:a@example.net;foo=bar>;q=0.3")
+    (claim,) = decision.claims
+    assert claim.q == "0.3"
+    assert len(contacts(decision)) == 1
+
+
+def test_parameters_of_the_uri_and_of_the_header_are_kept_apart() -> None:
+    # 4475-04: cparam01, cparam02
+    (claim,) = register("<sip:alice@192.0.2.50;unknownparam>;other;+a=b").claims
+    assert claim.contact == "sip:alice@192.0.2.50;unknownparam"
+    assert claim.params == (("other", None), ("+a", "b"))
+    (bare,) = register("sip:alice@192.0.2.50;unknownparam").claims
+    assert bare.contact == "sip:alice@192.0.2.50"
+    assert bare.params == (("unknownparam", None),)
+
+
+def test_an_escaped_header_in_a_contact_is_kept() -> None:
+    # 4475-04: regescrt
+    uri = "sip:user@example.com?Route=%3Csip:sip.example.com%3E"
+    (claim,) = register(f"<{uri}>").claims
+    assert claim.contact == uri
+
+
+@pytest.mark.parametrize(
+    ("q", "kept"), [("1", "1"), ("1.000", "1"), ("0.70", "0.7"), ("0", "0"), ("", None)]
+)
+def test_q_is_kept_in_its_shortest_form(q: str, kept: str | None) -> None:
+    # 3680-70
+    (claim,) = register(f"<{CONTACT}>;q={q}").claims
+    assert claim.q == kept
+
+
+@pytest.mark.parametrize("q", ["1.1", "-1", "x"])
+def test_a_q_that_is_none_is_refused(q: str) -> None:
+    with pytest.raises(RemoteProtocolError, match="q"):
+        register(f"<{CONTACT}>;q={q}")
+
+
+# How many.
+
+
+LIMITED = Policy(max_contacts=2)
+
+
+def test_too_many_contacts_are_refused() -> None:
+    # 3261-17
+    known = rows(binding(1, owner="us"), binding(1, contact=DESK, owner="us"))
+    refusal = refused("<sip:third@192.0.2.9>", known=known, policy=LIMITED)
+    assert refusal.status == 503
+
+
+def test_one_may_go_and_another_come_within_the_limit() -> None:
+    known = rows(binding(1, owner="us"), binding(1, contact=DESK, owner="us"))
+    decision = register(
+        "<sip:third@192.0.2.9>", f"<{DESK}>;expires=0", known=known, policy=LIMITED
+    )
+    assert len(decision.claims) == 2
+
+
+def test_a_limit_that_was_lowered_keeps_nobody_from_refreshing() -> None:
+    known = rows(
+        *[binding(1, contact=f"sip:{n}@192.0.2.9", owner="us") for n in range(3)]
+    )
+    assert register("<sip:1@192.0.2.9>", known=known, policy=LIMITED).claims
+
+
+def test_contacts_of_other_servers_do_not_count() -> None:
+    known = rows(binding(1, owner="b"), binding(1, contact=DESK, owner="c"))
+    decision = register("<sip:third@192.0.2.9>", known=known, policy=LIMITED)
+    assert len(contacts(decision)) == 3
+
+
+# Extensions, and the way back.
+
+
+def test_an_extension_that_is_required_and_unknown_is_refused() -> None:
+    # 3261-02
+    refusal = refused(f"<{CONTACT}>", headers=("Require: path, gruu, outbound",))
+    assert refusal.status == 420
+    assert refusal.headers == (("Unsupported", "gruu, outbound"),)
+    assert register(f"<{CONTACT}>", headers=("Require: Path",)).claims
+
+
+def test_the_path_is_stored_in_order_and_copied_if_supported() -> None:
+    # 3327-01, 3327-03
+    path = ("Path: <sip:p1;lr>, <sip:p2;lr>", "Path: <sip:p3;lr>")
+    decision = register(f"<{CONTACT}>", headers=(*path, "Supported: path"))
+    (claim,) = decision.claims
+    assert claim.path == ("<sip:p1;lr>", "<sip:p2;lr>", "<sip:p3;lr>")
+    assert decision.response.headers["Path"] == [
+        "<sip:p1;lr>, <sip:p2;lr>",
+        "<sip:p3;lr>",
+    ]
+
+
+def test_a_path_that_the_phone_knows_nothing_of_is_stored_and_not_copied() -> None:
+    # 3327-02
+    decision = register(f"<{CONTACT}>", headers=("Path: <sip:p;lr>",))
+    assert decision.claims[0].path == ("<sip:p;lr>",)
+    assert "Path" not in decision.response.headers
+
+
+@pytest.mark.parametrize(
+    ("contact", "source", "received"),
+    [
+        (CONTACT, ("192.0.2.50", 5060), ""),
+        (f"{CONTACT}:5060", ("192.0.2.50", 5060), ""),
+        (CONTACT, ("192.0.2.50", 4444), "sip:192.0.2.50:4444"),
+        ("sip:alice@10.0.0.1", ("192.0.2.9", 5060), "sip:192.0.2.9:5060"),
+    ],
+)
+def test_where_a_register_came_from_is_kept_if_it_is_not_its_contact(
+    contact: str, source: tuple[str, int], received: str
+) -> None:
+    (claim,) = register(f"<{contact}>", source=source).claims
+    assert claim.received == received
+
+
+def test_a_register_that_came_by_a_path_was_received_by_somebody_else() -> None:
+    (claim,) = register(
+        "<sip:alice@10.0.0.1>", headers=("Path: <sip:p;lr>",), source=("192.0.2.9", 5)
+    ).claims
+    assert claim.received == ""
+
+
+def test_what_came_by_a_stream_says_so() -> None:
+    message = request("REGISTER", f"Contact: <{CONTACT}>")
+    message.headers["Via"] = ["SIP/2.0/TCP 192.0.2.50;branch=z9hG4bK1"]
+    decision = decide(
+        message, {}, policy=Policy(), server_id="us", stamp=9,
+        source=("192.0.2.50", 4444), now=NOW,
+    )  # fmt: skip
+    assert decision.claims[0].received == "sip:192.0.2.50:4444;transport=tcp"
+
+
+def test_record_route_is_ignored() -> None:
+    # 3261-26
+    decision = register(f"<{CONTACT}>", headers=("Record-Route: <sip:p;lr>",))
+    assert list(decision.response.headers) == ["Contact"]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20))
+def test_a_contact_makes_sense_or_is_refused(text: str) -> None:
+    # 3261-18
+    try:
+        decision = register(text or "x")
+    except RemoteProtocolError as exc:
+        assert exc.status in (400, 414, 416)
+    else:
+        assert len(decision.claims) <= 2

@@ -1,0 +1,858 @@
+"""What peers notify becomes known here, and nothing that they do not know better."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import msgspec
+import pytest
+
+from reginfo.events.subscribe import State, Wanted
+from reginfo.location.binding import Binding, BindingChange
+from reginfo.location.journal import Journal
+from reginfo.location.store import LEARNED_GRACE, LocationStore
+from reginfo.reg import xml
+from reginfo.reg.document import (
+    Claim,
+    Contact,
+    ContactEvent,
+    Reginfo,
+    Registration,
+    RegistrationState,
+    contact_id,
+    registration_id,
+)
+from reginfo.roles.subscriber import KIND, RETRY_AFTER, Mirror, Subscriber
+from reginfo.sip.errors import Refusal, RemoteProtocolError
+from reginfo.sip.message import Draft, Request, Response
+from reginfo.sip.transaction import Flow
+
+from ..make import (
+    ALICE,
+    BOB,
+    NOW,
+    PEER,
+    WALL,
+    binding,
+    flow,
+    numbers,
+    received,
+    request,
+    response,
+)
+
+PHONE_URI = "sip:alice@192.0.2.50"
+DESK = "sip:alice@192.0.2.51"
+WANTED = Wanted(uri=ALICE, local="sip:us@192.0.2.1", event="reg", accept=xml.MEDIA_TYPE)
+SOURCE = f"a/{ALICE}"
+TERMINATED = RegistrationState.TERMINATED
+
+
+def contact(
+    uri: str = PHONE_URI,
+    event: str = "registered",
+    *,
+    expires: int | None = 600,
+    callid: str | None = "phone",
+    cseq: int | None = 1,
+    **others: Any,
+) -> Contact:
+    return Contact(
+        id=others.pop("id", None) or contact_id(ALICE, uri),
+        uri=uri,
+        event=ContactEvent(event),
+        expires=expires,
+        callid=callid,
+        cseq=cseq,
+        **others,
+    )
+
+
+def claim(owner: str = "a", stamp: int = 50, **others: Any) -> Claim:
+    return Claim(owner=owner, stamp=stamp, **others)
+
+
+def document(
+    version: int,
+    *contacts: Contact,
+    full: bool = True,
+    aor: str = ALICE,
+    state: RegistrationState | None = None,
+) -> Reginfo:
+    if state is None:
+        active = any(c.event.state == "active" for c in contacts)
+        state = RegistrationState.ACTIVE if active else TERMINATED
+    one = Registration(aor=aor, id=registration_id(aor), state=state, contacts=contacts)
+    return Reginfo(version=version, full=full, registrations=(one,))
+
+
+class Server:
+    """A subscriber over a store, and a peer called ``a`` that the test plays."""
+
+    def __init__(self, now: float = NOW, prefix: str = "id") -> None:
+        self.journal = Journal()
+        self.store = LocationStore("us", self.journal)
+        self.store.listener = self.listen
+        self.now = now
+        self.sent: list[tuple[Draft, Flow, Mirror]] = []
+        self.changes: list[BindingChange] = []
+        self.cseq = 0
+        self.rows: dict[tuple[str, str], Any] = {}
+        self.subscriber = Subscriber(
+            self.store,
+            self.journal,
+            server_id="us",
+            send=self.send,
+            new_id=numbers(prefix),
+            jitter=lambda: 0.5,
+            max_expires=7200,
+        )
+
+    def send(self, draft: Draft, flow: Flow, user: object) -> None:
+        assert isinstance(user, Mirror)
+        self.sent.append((draft, flow, user))
+
+    def listen(self, change: BindingChange, now: float) -> None:
+        self.changes.append(change)
+
+    def watch(self, peer: str = "a", aor: str = ALICE, wanted: Wanted = WANTED) -> None:
+        self.subscriber.watch(peer, aor, wanted, flow(PEER), self.now)
+        self.pass_time(0)
+
+    def mirror(self, source: str = SOURCE) -> Mirror:
+        return next(m for m in self.subscriber.mirrors() if m.source == source)
+
+    def pass_time(self, seconds: float) -> None:
+        end = self.now + seconds
+        while True:
+            due = [t for t in (self.store.timer_at, self.subscriber.timer_at) if t]
+            if not due or min(due) > end:
+                break
+            self.now = max(self.now, min(due))
+            self.store.timer_due(self.now, WALL + self.now)
+            self.subscriber.timer_due(self.now)
+        self.now = end
+
+    def subscribes(self) -> list[Request]:
+        sent, self.sent = self.sent, []
+        return [received(draft) for draft, _, _ in sent]
+
+    def receive(
+        self,
+        body: bytes,
+        *headers: str,
+        state: str = "active;expires=3600",
+        source: str = SOURCE,
+        cseq: int | None = None,
+        event: str = "reg",
+        from_tag: str = "theirs",
+        call_id: str = "",
+        to: str = "",
+        content_type: str = xml.MEDIA_TYPE,
+    ) -> Response:
+        dialog = self.mirror(source).subscription.dialog
+        assert dialog is not None or call_id
+        self.cseq = self.cseq + 1 if cseq is None else cseq
+        lines = [f"Event: {event}", "Contact: <sip:notifier@192.0.2.2>"]
+        lines += [f"Subscription-State: {state}"] if state else []
+        lines += [f"Content-Type: {content_type}"] if body and content_type else []
+        message = request(
+            "NOTIFY", *lines, *headers, body=body, cseq=self.cseq,
+            call_id=call_id or (dialog.call_id if dialog else ""),
+            from_=f"<{ALICE}>;tag={from_tag}",
+            to=to or (dialog.local if dialog else ""),
+        )  # fmt: skip
+        return self.subscriber.receive_notify(
+            message, flow(PEER), self.now, WALL + self.now
+        )
+
+    def notify(self, told: Reginfo, **others: Any) -> None:
+        assert self.receive(xml.serialize(told), **others).status == 200
+
+    def respond(self, status: int, *headers: str) -> None:
+        mirror = self.mirror()
+        dialog = mirror.subscription.dialog
+        assert dialog is not None
+        answer = response(status, *headers, call_id=dialog.call_id)
+        self.subscriber.receive_response(mirror, answer, self.now)
+
+    def bound(self, aor: str = ALICE) -> list[Binding]:
+        return self.store.bindings(aor, self.now)
+
+    def contacts(self, aor: str = ALICE) -> list[str]:
+        return [one.contact for one in self.bound(aor)]
+
+    def events(self) -> list[str]:
+        """What happened since this was last asked, and to which contact."""
+        changes, self.changes = self.changes, []
+        return [f"{c.binding.contact[-2:]} {c.binding.event.value}" for c in changes]
+
+    def commit(self) -> None:
+        for kind, key, value in self.journal.close().entries:
+            row = None if value is None else msgspec.to_builtins(value)
+            self.rows[kind, key] = row
+
+    def restart(self, seconds: float = 1.0, shift: float = 0.0) -> Server:
+        after = Server(self.now + seconds + shift, prefix="after")
+        after.rows = self.rows
+        for (kind, key), value in self.rows.items():
+            if kind == KIND:
+                after.subscriber.load(key, value, shift)
+            elif value is not None:
+                after.store.load(key, value, shift)
+        after.store.loaded(after.now, after.now)
+        after.cseq = self.cseq
+        return after
+
+
+def watching(*contacts: Contact) -> Server:
+    """A server that has been told of ``contacts``."""
+    server = Server()
+    server.watch()
+    server.respond(200, "Expires: 3600")
+    server.notify(document(0, *contacts))
+    server.subscribes()
+    server.journal.close()
+    server.changes.clear()
+    return server
+
+
+# It subscribes.
+
+
+def test_one_subscribe_is_sent_for_each_address_of_a_peer() -> None:
+    # 6665-50, 6665-78
+    server = Server()
+    server.watch()
+    server.watch()
+    server.watch(aor=BOB, wanted=msgspec.structs.replace(WANTED, uri=BOB))
+    assert [s.uri for s in server.subscribes()] == [ALICE, BOB]
+    assert [m.source for m in server.subscriber.mirrors()] == [SOURCE, f"a/{BOB}"]
+
+
+def test_a_subscribe_goes_to_the_peer() -> None:
+    server = Server()
+    server.watch()
+    ((_, way, mirror),) = server.sent
+    assert way == flow(PEER)
+    assert mirror is server.mirror()
+
+
+def test_a_peer_that_does_not_answer_is_asked_again() -> None:
+    # 6665-51
+    server = Server()
+    server.watch()
+    server.subscriber.receive_failure(server.mirror(), "timeout", server.now)
+    server.subscribes()
+    server.pass_time(3)
+    (again,) = server.subscribes()
+    assert again.to.tag == ""
+
+
+def test_a_refresh_is_sent_in_time() -> None:
+    # 6665-67
+    server = watching()
+    server.pass_time(3601 - 600 * 0.9)
+    (refresh,) = server.subscribes()
+    assert refresh.to.tag == "theirs"
+
+
+# What is notified is known.
+
+
+def test_what_a_peer_has_registered_is_known_here() -> None:
+    # 3680-32
+    server = watching()
+    server.notify(document(1, contact(
+        q="0.5", params=(("+x", '"y"'),), display_name="A", duration_registered=40,
+        claim=claim(path=("<sip:p;lr>",), received="sip:r", user_agent="Phone"),
+    )))  # fmt: skip
+    (one,) = server.bound()
+    assert one == Binding(
+        contact=PHONE_URI, key=one.key, call_id="phone", cseq=1, event=one.event,
+        expires_at=NOW + 600, registered_at=NOW - 40, owner="a", stamp=50,
+        source=SOURCE, q="0.5", params=(("+x", '"y"'),), display_name="A",
+        path=("<sip:p;lr>",), received="sip:r", user_agent="Phone",
+    )  # fmt: skip
+    assert server.events() == ["50 registered"]
+
+
+def test_the_owner_travels_with_a_contact() -> None:
+    server = watching()
+    server.notify(document(1, contact(claim=claim(owner="c"))))
+    assert [(b.owner, b.source) for b in server.bound()] == [("c", SOURCE)]
+
+
+def test_a_peer_without_our_extension_owns_what_it_sends() -> None:
+    server = watching()
+    told = contact(path=("<sip:p>",), received="sip:r", user_agent="Phone")
+    server.notify(document(1, told))
+    (one,) = server.bound()
+    assert (one.owner, one.source) == ("a", SOURCE)
+    assert (one.path, one.received, one.user_agent) == (("<sip:p>",), "sip:r", "Phone")
+    assert one.stamp == int((WALL + NOW) * 1e6)
+
+
+def test_what_is_unregistered_there_is_gone_here() -> None:
+    server = watching(contact())
+    server.notify(document(1, contact(event="unregistered", cseq=2), full=False))
+    assert server.bound() == []
+    assert server.events() == ["50 unregistered"]
+
+
+def test_what_expires_there_is_gone_here() -> None:
+    # Kamailio tells it with the Call-ID and CSeq of the REGISTER that ran out.
+    server = watching(contact())
+    server.notify(document(1, contact(event="expired", expires=0), full=False))
+    assert server.bound() == []
+    assert server.events() == ["50 expired"]
+
+
+@pytest.mark.parametrize("event", ["unregistered", "expired", "deactivated"])
+@pytest.mark.parametrize("cseq", [1, 2])
+def test_a_full_document_that_lists_what_is_gone_tells_why(
+    event: str, cseq: int
+) -> None:
+    # 3680-100 is only for what is not listed.
+    server = watching(contact())
+    server.notify(document(1, contact(event=event, expires=0, cseq=cseq)))
+    assert server.events() == [f"50 {event}"]
+
+
+def test_what_is_gone_is_gone_only_once() -> None:
+    # 3680-102: many notifiers repeat a terminated row in each document.
+    server = watching(contact())
+    gone = contact(event="unregistered", expires=0)
+    server.notify(document(1, gone))
+    server.notify(document(2, gone))
+    server.mirror().table.restart()
+    server.notify(document(0, gone, contact(DESK)))
+    assert server.events() == ["50 unregistered", "51 registered"]
+
+
+def test_what_two_peers_say_is_gone_is_gone_only_once() -> None:
+    server = watching(contact())
+    server.watch("c")
+    gone = contact(event="unregistered", expires=0)
+    server.notify(document(1, gone))
+    server.notify(document(0, gone), source=f"c/{ALICE}")
+    assert server.events() == ["50 unregistered"]
+
+
+def test_an_active_contact_without_a_second_left_has_expired() -> None:
+    # 3680-97
+    server = watching(contact())
+    server.notify(document(1, contact(expires=0, cseq=2), full=False))
+    assert server.bound() == []
+    assert server.events() == ["50 expired"]
+
+
+def test_a_notify_without_a_body_changes_nothing() -> None:
+    # 3680-101
+    server = watching(contact())
+    assert server.receive(b"").status == 200
+    assert len(server.bound()) == 1
+    assert server.events() == []
+
+
+def test_a_document_that_comes_again_changes_nothing() -> None:
+    # 3680-93, 3680-94, 3680-102
+    server = watching(contact())
+    told = document(1, contact(cseq=2), contact(DESK), full=False)
+    server.notify(told)
+    assert server.events() == ["50 registered", "51 registered"]
+    server.notify(told, cseq=server.cseq)
+    server.notify(document(0, contact()))
+    assert server.events() == []
+
+
+def test_a_full_document_of_the_same_version_is_taken_in() -> None:
+    # 3680-94: Kamailio, Sprout and Flexisip write 0 always.
+    server = watching(contact())
+    server.notify(document(0, contact(DESK)))
+    assert server.contacts() == [DESK]
+    assert server.events() == ["50 expired", "51 registered"]
+
+
+def test_several_addresses_in_one_document_are_known_each() -> None:
+    # 3680-59
+    server = watching()
+    one, other = (
+        document(1, contact()).registrations[0],
+        document(1, contact(DESK), aor=BOB).registrations[0],
+    )
+    server.notify(Reginfo(version=1, full=True, registrations=(one, other)))
+    assert (server.contacts(), server.contacts(BOB)) == ([PHONE_URI], [DESK])
+    server.notify(Reginfo(version=2, full=True, registrations=(one,)))
+    assert server.contacts(BOB) == []
+    assert server.contacts() == [PHONE_URI]
+
+
+def test_changes_of_one_document_belong_together() -> None:
+    server = watching()
+    server.notify(document(1, contact(), contact(DESK)))
+    assert [change.more for change in server.changes] == [True, False]
+
+
+def test_a_contact_that_comes_back_is_registered_anew() -> None:
+    server = watching(contact())
+    server.notify(
+        document(1, contact(event="unregistered", cseq=2), contact(cseq=3), full=False)
+    )
+    assert server.contacts() == [PHONE_URI]
+    assert server.events()[-1] == "50 registered"
+
+
+def test_how_long_a_contact_has_been_there_is_kept_if_nobody_says() -> None:
+    server = watching(contact())
+    server.pass_time(100)
+    server.notify(document(1, contact(event="refreshed", cseq=2), full=False))
+    assert server.bound()[0].registered_at == NOW
+
+
+def test_a_spelling_of_a_known_contact_is_that_contact() -> None:
+    # 3261-11
+    server = watching(contact("sip:alice@example.net"))
+    told = contact("sip:alice@EXAMPLE.net;foo=bar", "refreshed", cseq=2)
+    server.notify(document(1, told, full=False))
+    (row,) = server.store.rows(ALICE).values()
+    assert row[0].cseq == 2
+
+
+# What is omitted is gone, if it was this peer that told us.
+
+
+def test_a_full_document_removes_what_this_peer_has_told_us() -> None:
+    # 3680-95, 3680-100
+    server = watching(contact(), contact(DESK))
+    server.notify(document(1, contact(DESK)))
+    assert server.contacts() == [DESK]
+    assert server.events() == ["50 expired"]
+
+
+def test_a_full_document_removes_nothing_that_another_has_told_us() -> None:
+    server = watching(contact())
+    server.store.apply(ALICE, [
+        binding(1, contact=DESK, owner="us"),
+        binding(1, contact="sip:alice@192.0.2.52", owner="c", source=f"c/{ALICE}"),
+    ], NOW)  # fmt: skip
+    server.notify(document(1))
+    assert server.contacts() == [DESK, "sip:alice@192.0.2.52"]
+
+
+def test_what_has_moved_to_us_is_not_removed_by_omission() -> None:
+    server = watching(contact())
+    later = int((WALL + NOW + 1) * 1e6)
+    moved = binding(1, contact=PHONE_URI, call_id="b", owner="us", stamp=later)
+    server.store.apply(ALICE, [moved], NOW)
+    server.notify(document(1))
+    assert server.contacts() == [PHONE_URI]
+
+
+def test_a_partial_document_removes_nothing_that_it_does_not_list() -> None:
+    # 3680-96
+    server = watching(contact(), contact(DESK))
+    server.notify(document(1, contact(DESK, "unregistered", cseq=2), full=False,
+                           state=RegistrationState.ACTIVE))  # fmt: skip
+    assert server.contacts() == [PHONE_URI]
+
+
+def test_a_registration_that_has_ended_has_no_contacts_left() -> None:
+    server = watching(contact(), contact(DESK))
+    server.notify(document(1, contact(DESK, "unregistered", cseq=2), full=False))
+    assert server.contacts() == []
+
+
+def test_what_the_store_has_and_the_table_has_not_is_removed_too() -> None:
+    # The table may be younger than the store: it was stored before a crash, say.
+    server = watching()
+    known = binding(1, contact=PHONE_URI, owner="a", source=SOURCE)
+    server.store.apply(ALICE, [known], NOW)
+    server.changes.clear()
+    server.notify(document(1))
+    assert server.contacts() == []
+    assert server.events() == ["50 expired"]
+
+
+def test_a_row_whose_uri_is_none_is_left_out_and_the_others_are_not() -> None:
+    server = watching()
+    server.notify(document(1, contact("sip:@@"), contact(DESK)))
+    assert server.contacts() == [DESK]
+
+
+@pytest.mark.parametrize("aor", ["sip:@@", "urn:service:sos"])
+def test_an_address_that_is_none_is_left_out(aor: str) -> None:
+    server = watching()
+    one = document(1, contact()).registrations[0]
+    other = document(1, contact(DESK), aor=aor).registrations[0]
+    server.notify(Reginfo(version=1, full=True, registrations=(other, one)))
+    assert list(server.store.aors()) == [ALICE]
+
+
+# For how long.
+
+
+def test_a_contact_without_expires_lives_as_long_as_the_subscription() -> None:
+    # 3680-103
+    server = watching()
+    server.notify(document(1, contact(expires=None)), state="active;expires=300")
+    assert server.bound()[0].expires_at == NOW + 300
+    server.notify(document(2, contact(DESK, expires=None)), state="active;expires=9999")
+    assert server.bound()[-1].expires_at == NOW + 7200  # max_expires
+
+
+def test_a_subscription_that_is_refreshed_prolongs_a_contact_without_expires() -> None:
+    # 3680-103: "after its last mention".
+    server = watching()
+    server.notify(document(1, contact(expires=None)), state="active;expires=300")
+    server.pass_time(200)
+    server.notify(document(2, contact(expires=None)), state="active;expires=300")
+    assert [b.expires_at for b in server.bound()] == [NOW + 500]
+
+
+def test_a_learned_contact_expires_if_its_owner_says_nothing() -> None:
+    server = watching(contact(expires=60))
+    server.pass_time(60.1)
+    assert server.bound() == []
+    server.pass_time(LEARNED_GRACE + 0.1)
+    assert server.events() == ["50 expired"]
+    server.notify(document(1, contact(event="expired", expires=0), full=False))
+    assert server.events() == []
+
+
+def test_the_end_of_one_register_may_only_become_earlier() -> None:
+    # 3680-103
+    server = watching(contact(expires=600))
+    server.pass_time(100)
+    server.notify(document(1, contact(expires=600), full=False))
+    assert server.bound()[0].expires_at == NOW + 600
+    server.notify(document(2, contact(expires=60, event="shortened"), full=False))
+    assert server.bound()[0].expires_at == NOW + 160
+    server.notify(document(3, contact(expires=600, cseq=2), full=False))
+    assert server.bound()[0].expires_at == NOW + 700
+
+
+# What is our own is not learned.
+
+
+def test_what_is_ours_does_not_come_back() -> None:
+    server = watching()
+    mine = binding(1, contact=PHONE_URI, call_id="phone", owner="us", stamp=40)
+    server.store.apply(ALICE, [mine], NOW)
+    server.changes.clear()
+    server.notify(document(1, contact(claim=claim(owner="us", stamp=40))))
+    server.notify(document(2, contact(claim=claim(owner="us", stamp=41), cseq=9)))
+    (one,) = server.bound()
+    assert (one.owner, one.source, one.cseq) == ("us", None, 1)
+    assert server.events() == []
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        contact(),
+        contact(expires=30),
+        contact(event="expired", expires=0),
+        contact(event="refreshed"),
+    ],
+)
+def test_an_echo_of_what_is_ours_changes_nothing(echo: Contact) -> None:
+    # A peer without our extension that has it from us.
+    server = watching()
+    mine = binding(1, contact=PHONE_URI, call_id="phone", owner="us", stamp=40)
+    server.store.apply(ALICE, [mine], NOW)
+    server.changes.clear()
+    server.journal.close()
+    server.notify(document(1, echo))
+    assert [b.owner for b in server.bound()] == ["us"]
+    assert server.events() == []
+    assert {e[0] for e in server.journal.close().entries} == {KIND}
+
+
+def test_an_echo_of_what_another_told_us_changes_nothing() -> None:
+    server = watching(contact(claim=claim(owner="c")))
+    server.watch("old")
+    server.notify(document(0, contact()), source=f"old/{ALICE}")
+    (one,) = server.bound()
+    assert (one.owner, one.source) == ("c", SOURCE)
+    assert server.events() == []
+
+
+def test_what_a_peer_says_of_anothers_contact_stays_the_others() -> None:
+    server = watching(contact(claim=claim(owner="c")))
+    server.watch("old")
+    told = contact(event="unregistered", expires=0)
+    server.notify(document(0, told), source=f"old/{ALICE}")
+    (row,) = server.store.rows(ALICE).values()
+    assert (row[0].event, row[0].owner) == ("unregistered", "c")
+
+
+def test_a_contact_without_call_id_and_cseq_counts_by_the_order_of_notifies() -> None:
+    # 3680-80
+    server = watching(contact(callid=None, cseq=None))
+    server.notify(document(1, contact(callid=None, cseq=None, expires=900)))
+    assert server.bound()[0].expires_at == NOW + 900
+    server.notify(document(2))
+    assert server.events()[-1] == "50 expired"
+
+
+# What was missed is asked for.
+
+
+def test_a_version_that_was_missed_is_asked_for() -> None:
+    # 3680-92
+    server = watching(contact())
+    server.notify(document(2, contact(DESK), full=False))
+    assert server.contacts() == [PHONE_URI, DESK]
+    (refresh,) = server.subscribes()
+    assert refresh.to.tag == "theirs"
+    server.notify(document(3, contact(DESK)))
+    assert server.contacts() == [DESK]
+    assert server.subscribes() == []
+
+
+def test_a_first_document_that_is_partial_is_not_enough() -> None:
+    # 3680-90
+    server = Server()
+    server.watch()
+    server.subscribes()
+    server.notify(document(5, contact(), full=False))
+    assert server.contacts() == [PHONE_URI]
+    assert len(server.subscribes()) == 1
+
+
+def test_what_was_known_stays_until_a_new_subscription_has_brought_it_anew() -> None:
+    # 3680-99
+    server = watching(contact(), contact(DESK))
+    server.pass_time(40)
+    server.receive(b"", state="terminated;reason=deactivated")
+    server.pass_time(0)
+    (subscribe,) = server.subscribes()
+    assert subscribe.to.tag == ""
+    assert len(server.contacts()) == 2
+    server.notify(document(0, contact(DESK)), cseq=1, from_tag="new")
+    assert server.contacts() == [DESK]
+
+
+def test_the_state_in_a_final_notify_is_taken_in() -> None:
+    # 6665-71
+    server = watching(contact())
+    server.notify(document(1), state="terminated;reason=noresource")
+    assert server.contacts() == []
+
+
+# What is not in order changes nothing.
+
+
+def is_refused(server: Server, status: int, *args: Any, **others: Any) -> Exception:
+    server.journal.close()
+    before = msgspec.msgpack.encode(server.mirror().subscription)
+    with pytest.raises((Refusal, RemoteProtocolError)) as caught:
+        server.receive(*args, **others)
+    refusal = caught.value
+    assert isinstance(refusal, (Refusal, RemoteProtocolError))
+    assert refusal.status == status
+    assert msgspec.msgpack.encode(server.mirror().subscription) == before
+    assert server.events() == []
+    assert server.journal.close().entries == []
+    return refusal
+
+
+BODY = xml.serialize(document(1, contact(DESK)))
+
+
+def test_a_notify_outside_our_dialogs_is_refused() -> None:
+    # 6665-56
+    server = watching(contact())
+    is_refused(server, 481, BODY, call_id="stray")
+    is_refused(server, 481, BODY, to="<sip:us@192.0.2.1>;tag=guessed")
+    is_refused(server, 481, BODY, to="<sip:us@192.0.2.1>")
+    is_refused(server, 481, BODY, from_tag="fork")  # 3680-33
+
+
+def test_a_stray_notify_is_refused_before_its_body_is_looked_at() -> None:
+    is_refused(watching(), 481, b"\xff" * 70_000, call_id="stray", event="presence")
+
+
+def test_a_notify_of_another_package_is_refused() -> None:
+    # 6665-57
+    is_refused(watching(), 489, BODY, event="presence")
+
+
+def test_a_notify_without_a_subscription_state_is_refused() -> None:
+    # 6665-59
+    is_refused(watching(), 400, BODY, state="")
+
+
+def test_a_notify_that_was_overtaken_is_refused() -> None:
+    # 6665-77
+    server = watching()
+    server.notify(document(1), cseq=10)
+    server.changes.clear()
+    is_refused(server, 500, xml.serialize(document(2, contact())), cseq=9)
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/pidf+xml", ""])
+def test_a_body_of_another_type_is_refused(content_type: str) -> None:
+    # 6665-66
+    refusal = is_refused(watching(), 415, BODY, content_type=content_type)
+    assert isinstance(refusal, Refusal)
+    assert refusal.headers == (("Accept", "application/reginfo+xml"),)
+
+
+def test_a_type_may_be_spelled_in_any_case_and_have_parameters() -> None:
+    server = watching()
+    server.receive(BODY, content_type="Application/Reginfo+XML ;charset=utf-8")
+    assert server.contacts() == [DESK]
+
+
+@pytest.mark.parametrize(
+    "body", [b"<", b"not xml", b"<reginfo/>", BODY[:-5], b"<!DOCTYPE x>" + BODY]
+)
+def test_a_body_that_cannot_be_read_is_refused(
+    body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    # 6665-66, sec-03
+    is_refused(watching(contact()), 400, body)
+    assert "! NOTIFY of a/sip:alice@example.com" in caplog.text
+
+
+def test_a_contact_header_that_is_none_changes_nothing() -> None:
+    server = Server()
+    server.watch()
+    server.journal.close()
+    with pytest.raises(RemoteProtocolError):
+        server.receive(BODY, "Contact: <sip:another@192.0.2.2>")
+    assert not server.mirror().subscription.is_established
+    assert server.contacts() == []
+
+
+def test_what_the_reader_put_up_with_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "reginfo.subscriber")
+    server = watching()
+    body = BODY.replace(b'expires="600"', b'expires="soon"')
+    server.receive(body)
+    assert "expires" in caplog.text
+    assert server.contacts() == [DESK]
+
+
+# Over a restart.
+
+
+def test_after_a_restart_the_subscription_goes_on_in_its_dialog() -> None:
+    server = Server()
+    server.watch()
+    server.respond(200, "Expires: 3600")
+    server.notify(document(0, contact()))
+    server.notify(document(1, contact(DESK), full=False))
+    server.commit()
+    after = server.restart(seconds=60, shift=-500.0)
+    assert after.contacts() == [PHONE_URI, DESK]
+    assert after.bound()[0].expires_at == NOW + 600 - 500
+    after.watch()
+    (refresh,) = after.subscribes()
+    assert (refresh.to.tag, refresh.cseq.number) == ("theirs", 2)
+    after.notify(document(2, contact(DESK)))
+    assert after.contacts() == [DESK]
+    assert after.events() == ["50 expired"]
+
+
+def test_after_a_restart_not_all_are_refreshed_at_once() -> None:
+    server = Server()
+    aors = [f"sip:{number}@example.com" for number in range(5)]
+    for aor in aors:
+        server.watch(aor=aor)
+        server.receive(b"", source=f"a/{aor}")
+    server.commit()
+    after = server.restart()
+    for aor in aors:
+        after.subscriber.watch("a", aor, WANTED, flow(PEER), after.now)
+    after.subscriber.timer_due(after.now)
+    assert len(after.sent) == 1
+    after.pass_time(1)
+    assert len(after.sent) == 5
+
+
+def test_a_subscription_that_is_wanted_otherwise_is_made_anew() -> None:
+    server = watching()
+    server.notify(document(1, contact(), contact(DESK)))
+    server.commit()
+    after = server.restart()
+    after.watch(wanted=msgspec.structs.replace(WANTED, expires=60))
+    (subscribe,) = after.subscribes()
+    assert (subscribe.to.tag, subscribe.expires) == ("", 60)
+    after.notify(document(0, contact()), cseq=1, from_tag="new")
+    assert after.contacts() == [PHONE_URI]
+
+
+def test_what_is_written_does_not_change_before_it_is_on_disk() -> None:
+    server = watching()
+    server.notify(document(1, contact()))
+    row = next(v for kind, _, v in server.journal.close().entries if kind == KIND)
+    before = msgspec.msgpack.encode(row)
+    server.notify(document(2, contact(DESK)), state="active;expires=5")
+    server.pass_time(100)
+    assert msgspec.msgpack.encode(row) == before
+
+
+# What is taken back never was.
+
+
+def test_a_notify_that_is_taken_back_may_come_again() -> None:
+    server = watching(contact())
+    server.notify(document(1, contact(DESK)))
+    server.journal.close().take_back()
+    assert server.contacts() == [PHONE_URI]
+    server.changes.clear()
+    server.notify(document(1, contact(DESK)), cseq=server.cseq)
+    assert server.contacts() == [DESK]
+    assert server.events() == ["50 expired", "51 registered"]
+
+
+def test_a_first_notify_that_is_taken_back_makes_no_dialog() -> None:
+    server = Server()
+    server.watch()
+    server.journal.close()
+    server.notify(document(0, contact()), from_tag="first")
+    server.journal.close().take_back()
+    assert not server.mirror().subscription.is_established
+    server.notify(document(0, contact()), from_tag="second")
+    assert server.contacts() == [PHONE_URI]
+
+
+def test_an_end_that_is_taken_back_leaves_the_dialog() -> None:
+    server = watching(contact())
+    server.receive(b"", state="terminated;reason=deactivated")
+    server.journal.close().take_back()
+    server.notify(document(1, contact(DESK)), cseq=server.cseq)
+    assert server.contacts() == [DESK]
+
+
+def test_a_subscribe_that_is_taken_back_is_sent_again_but_not_at_once() -> None:
+    server = Server()
+    server.watch()
+    server.subscribes()
+    server.journal.close().take_back()
+    server.pass_time(RETRY_AFTER - 1)
+    assert server.subscribes() == []
+    server.pass_time(2)
+    assert len(server.subscribes()) == 1
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_an_answer_that_is_taken_back_is_waited_for_until_timer_n(failed: bool) -> None:
+    server = Server()
+    server.watch()
+    server.journal.close()
+    if failed:
+        server.subscriber.receive_failure(server.mirror(), "timeout", server.now)
+    else:
+        server.respond(481)
+    server.journal.close().take_back()
+    assert server.mirror().subscription.state is State.NOTIFY_WAIT
+    server.subscribes()
+    server.pass_time(35)
+    assert len(server.subscribes()) == 1
