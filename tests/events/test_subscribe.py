@@ -573,3 +573,53 @@ def test_one_that_waited_waits_no_longer_after_a_restart() -> None:
     held.respond(500)
     held.one.resume(flow(PEER), shift=0.0, at=held.now)
     assert (held.one.state, held.one.timer_at) == (State.WAITING, held.now)
+
+
+# It is elsewhere.
+
+
+def test_a_redirection_is_followed_once() -> None:
+    # 6665-76
+    held = Held()
+    held.drafts()
+    held.respond(302, "Contact: <sip:other@192.0.2.77:5070>")
+    ((draft, to),) = held.one.drafts_to_send()
+    assert received(draft).uri == "sip:other@192.0.2.77:5070"
+    assert received(draft).cseq.number == 2
+    assert to == Flow(LOCAL, ("192.0.2.77", 5070))
+    held.respond(302, "Contact: <sip:third@192.0.2.78>")
+    assert held.drafts() == []
+    assert held.one.state is State.WAITING
+
+
+@pytest.mark.parametrize(
+    ("status", "contact"),
+    [
+        (302, f"<{ALICE}>"),  # where we were
+        (302, "<tel:+15551234>"),
+        (302, "<sip:>"),
+        (305, "<sip:proxy@192.0.2.77>"),
+        (380, "<sip:other@192.0.2.77>"),
+    ],
+)
+def test_what_leads_nowhere_is_a_failure(status: int, contact: str) -> None:
+    # 6665-76
+    held = Held()
+    held.drafts()
+    held.respond(status, f"Contact: {contact}")
+    assert held.drafts() == []
+    assert held.one.state is State.WAITING
+
+
+def test_a_redirection_without_a_contact_is_a_failure() -> None:
+    held = Held()
+    held.drafts()
+    held.respond(302)
+    assert held.one.state is State.WAITING
+
+
+def test_a_notify_with_a_route_that_cannot_be_read_makes_no_dialog() -> None:
+    held = Held()
+    with pytest.raises(RemoteProtocolError):
+        held.notify("active;expires=600", "Record-Route: <sip:@@;lr>")
+    assert not held.one.is_established

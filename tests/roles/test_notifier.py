@@ -17,6 +17,7 @@ from reginfo.reg import xml
 from reginfo.reg.document import Contact, Reginfo, Registration
 from reginfo.reg.legacy import Profile
 from reginfo.roles import notifier
+from reginfo.roles.admission import Admission
 from reginfo.roles.notifier import RETRY_AFTER, Notifier, Peer
 from reginfo.roles.watch import Watch
 from reginfo.sip.errors import Refusal, RemoteProtocolError
@@ -49,7 +50,12 @@ OLD = Peer(name="old", min_interval=0.0, profile=Profile.LEGACY)
 class Server:
     """A notifier over a store, and watchers that answer when they are told to."""
 
-    def __init__(self, peer: Peer = EAGER, now: float = NOW) -> None:
+    def __init__(
+        self,
+        peer: Peer = EAGER,
+        now: float = NOW,
+        admission: Admission | None = None,
+    ) -> None:
         self.journal = Journal()
         self.store = LocationStore("a", self.journal)
         self.peer = peer
@@ -65,6 +71,7 @@ class Server:
             policy=Policy(),
             recognise=lambda request, flow: self.peer,
             is_ours=lambda aor: aor.endswith("@example.com"),
+            admission=admission,
         )
         self.store.listener = self.notifier.tell
 
@@ -1126,3 +1133,157 @@ def test_who_comes_and_goes_is_logged_once_it_is_on_disk(
         f"= b watches {ALICE} for 600 s",
         f"= b no longer watches {ALICE}: NOTIFY was answered 481",
     ]
+
+
+# Who may watch, and how many.
+
+BOBS = "<sip:bob@example.com>;tag=bobs"
+
+
+def refusal(server: Server, **others: Any) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        server.subscribe(**others)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("allow", "from_"),
+    [
+        ("all", BOBS),
+        ("self", f"<{ALICE}>;tag=x"),
+        ("example.com", BOBS),
+        ("sip:bob@example.com", BOBS),
+    ],
+)
+def test_who_is_allowed_to_is_served(allow: str, from_: str) -> None:
+    # 3680-10, 3680-11
+    server = Server(admission=Admission(allow=("sip:x@y.example", allow)))
+    assert server.subscribe(from_=from_).status == 200
+
+
+@pytest.mark.parametrize("allow", ["self", "peers", "example.org", "sip:carol@h"])
+def test_who_is_not_is_refused_and_no_subscription_is_made(allow: str) -> None:
+    # 3680-11, 6665-11
+    server = Server(admission=Admission(allow=(allow,)))
+    assert refusal(server).status == 403
+    assert len(server.notifier) == 0
+    assert server.journal.close().entries == []
+
+
+def test_peers_can_be_allowed_by_that_name() -> None:
+    # 3680-11
+    server = Server(PEER_B, admission=Admission(allow=("peers",)))
+    assert server.subscribe().status == 200
+
+
+def test_authentication_comes_before_anything_is_kept() -> None:
+    # 3680-09
+    asked: list[str] = []
+
+    def challenge(request: Request, aor: str) -> None:
+        asked.append(aor)
+        raise Refusal(401, "Unauthorized", headers=[("WWW-Authenticate", "Digest x")])
+
+    server = Server(admission=Admission(authenticate=challenge))
+    assert refusal(server).status == 401  # 6665-10: a user agent's, not a proxy's
+    assert asked == [ALICE]
+    assert len(server.notifier) == 0
+
+
+def test_over_the_limit_one_may_come_again_later() -> None:
+    # 6665-35
+    server = Server(admission=Admission(max_subscriptions=2))
+    server.subscribe(call_id="1")
+    server.subscribe(call_id="2")
+    refused = refusal(server, call_id="3")
+    assert (refused.status, refused.headers) == (503, (("Retry-After", "60"),))
+    assert server.subscribe(0, call_id="fetch").status == 200
+    server.settle()
+    server.subscribe(0, tag="tag1", call_id="1", cseq=2)
+    server.settle()
+    assert server.subscribe(call_id="3").status == 200
+
+
+def test_one_watcher_cannot_take_all_the_room() -> None:
+    # 6665-35
+    server = Server(admission=Admission(max_per_watcher=1))
+    server.subscribe(call_id="1")
+    assert refusal(server, call_id="2").status == 403
+    other = "<sip:carol@example.com>;tag=c"
+    assert server.subscribe(call_id="2", from_=other).status == 200
+
+
+# A device that has lost its subscription, and makes another.
+
+DEVICE = f'<{WATCHER}>;+sip.instance="<urn:uuid:1>"'
+
+
+def lost(server: Server, **second: Any) -> list[str]:
+    """Reasons with which subscriptions have ended after a second SUBSCRIBE."""
+    server.subscribe(call_id="first", contact=DEVICE)
+    server.subscribe(**({"call_id": "second", "contact": DEVICE} | second))
+    return [
+        watch.row.subscription.reason
+        for watch in server.notifier.watches()
+        if watch.row.subscription.reason
+    ]
+
+
+def test_a_new_subscription_of_a_device_replaces_the_one_that_does_not_answer() -> None:
+    # 6665-33
+    server = Server()
+    assert lost(server) == ["timeout"]
+    server.answer(408)  # the NOTIFY that was under way
+    server.pass_time(RETRY_AFTER + 1)
+    assert "terminated;reason=timeout" in [state(n) for n in server.notifies()]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"contact": f"<{WATCHER}>"},
+        {"contact": f'<{WATCHER}>;+sip.instance="<urn:uuid:2>"'},
+        {"contact": f'<{WATCHER}>;+sip.instance=""'},
+        {"aor": BOB},
+        {"event": "reg;id=2"},
+        {"from_": "<sip:carol@example.com>;tag=c"},
+    ],
+)
+def test_another_subscription_replaces_nothing(second: dict[str, str]) -> None:
+    # 6665-33
+    assert lost(Server(), **second) == []
+
+
+def test_a_device_whose_subscription_works_may_have_a_second() -> None:
+    # 6665-33
+    server = Server()
+    server.subscribe(call_id="first", contact=DEVICE)
+    server.settle()
+    server.subscribe(call_id="second", contact=DEVICE)
+    assert len(server.notifier) == 2
+    assert not any(watch.ended for watch in server.notifier.watches())
+
+
+# Other lines of the checklist.
+
+
+def test_there_is_no_subscription_without_a_subscribe() -> None:
+    # 6665-29
+    server = Server()
+    server.bind(binding(1))
+    assert len(server.notifier) == 0
+    assert server.sent == []
+
+
+def test_a_subscription_goes_on_when_its_user_has_gone() -> None:
+    # 6665-37
+    server = watching(EAGER, binding(1))
+    server.bind(binding(2, "unregistered"))
+    (notify,) = server.notifies()
+    assert state(notify).startswith("active;")
+    assert registration(xml.parse(notify.body)).state == "terminated"
+
+
+def test_kamailios_ten_seconds_more_are_granted_as_asked() -> None:
+    # 6665-79
+    assert Server().subscribe(610).headers["Expires"] == ["610"]

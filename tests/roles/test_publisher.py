@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from reginfo.location.binding import Binding
 from reginfo.location.journal import Journal
 from reginfo.location.store import LocationStore
 from reginfo.reg import xml
-from reginfo.reg.document import ContactEvent, Reginfo, RegistrationState
+from reginfo.reg.document import (
+    ContactEvent,
+    Reginfo,
+    RegistrationState,
+    contact_id,
+    registration_id,
+)
 from reginfo.reg.legacy import Profile
 from reginfo.roles.publisher import KIND, Published, Publisher, Target
 from reginfo.sip.message import Draft, Response
@@ -34,7 +41,7 @@ class Server:
         self.publisher.publish_to(self.target, NOW)
         self.tags = 0
 
-    def new_publisher(self) -> Publisher:
+    def new_publisher(self, **others: Any) -> Publisher:
         return Publisher(
             self.store,
             self.journal,
@@ -44,6 +51,7 @@ class Server:
             jitter=lambda: 0.5,
             min_expires=60,
             max_expires=3600,
+            **others,
         )
 
     def send(self, draft: Draft, flow: Flow, user: object) -> None:
@@ -53,6 +61,16 @@ class Server:
 
     def bind(self, cseq: int = 1, **other: Any) -> None:
         self.store.apply(AOR, [binding(cseq, **other)], NOW)
+
+    def restart(self, shift: float = 0.0) -> Publisher:
+        """A publisher that goes on with what this one has on disk."""
+        kept = {k: v for kind, k, v in self.journal.close().entries if kind == KIND}
+        restarted = self.new_publisher()
+        for key, value in kept.items():
+            restarted.load(key, msgspec.to_builtins(value), shift)
+        self.sent.clear()
+        restarted.publish_to(self.target, NOW)
+        return restarted
 
     def last(self) -> tuple[Draft, Reginfo]:
         draft, _ = self.sent[-1]
@@ -285,3 +303,119 @@ def test_update_publishes_the_present_state_again() -> None:
     assert server.publisher.update(AOR, NOW)
     assert len(server.sent) == 2
     assert "SIP-If-Match: e1\r\n" in server.last()[0].head
+
+
+def test_a_contact_says_how_long_it_lasts_and_is_registered() -> None:
+    """3680-67, -69"""
+    server = Server()
+    server.bind(registered_at=NOW - 40)
+    (registration,) = server.last()[1].registrations
+    assert registration.id == registration_id(AOR)
+    (contact,) = registration.contacts
+    assert contact.id == contact_id(AOR, contact.uri)
+    assert (contact.expires, contact.duration_registered) == (600, 40)
+    # Whose it is, is for peers of ours.
+    assert contact.claim is None
+
+
+@pytest.mark.parametrize(
+    ("profile", "expires"), [(Profile.STANDARD, None), (Profile.LEGACY, 0)]
+)
+def test_a_contact_that_has_gone_lasts_no_longer(
+    profile: Profile, expires: int | None
+) -> None:
+    server = Server(profile)
+    server.bind()
+    server.answer()
+    server.bind(2, event=ContactEvent.UNREGISTERED)
+    (contact,) = server.last()[1].registrations[0].contacts
+    assert (contact.expires, contact.duration_registered) == (expires, None)
+
+
+def test_without_an_answer_it_is_published_again() -> None:
+    """3903-09"""
+    server = Server()
+    server.bind()
+    server.answer()
+    server.bind(2)
+    (published,) = server.publisher.publications()
+    server.journal.close()
+    server.publisher.receive_failure(published, "timeout", NOW)
+    assert len(server.sent) == 2
+    server.publisher.timer_due(NOW + 2)
+    assert len(server.sent) == 3
+    draft, document = server.last()
+    assert "SIP-If-Match: e1\r\n" in draft.head
+    assert document.registrations[0].contacts[0].cseq == 2
+
+
+def test_that_a_server_takes_no_publications_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """3903-08"""
+    server = Server()
+    server.bind()
+    server.answer(489)
+    assert server.target.refused
+    for later in (301, 602):
+        server.publisher.timer_due(NOW + later)
+        server.answer(489, now=NOW + later)
+    said = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+    assert said == ["! sip:presence@127.0.0.1 takes no publications of ours"]
+    server.publisher.timer_due(NOW + 903)
+    server.answer(now=NOW + 903)
+    assert not server.target.refused
+
+
+def test_a_publication_that_is_over_leaves_the_disk() -> None:
+    server = Server()
+    server.bind()
+    server.answer()
+    server.bind(2, event=ContactEvent.UNREGISTERED)
+    server.answer()
+    server.publisher.timer_due(NOW + 2)
+    (published,) = server.publisher.publications()
+    written = {k for kind, k, _ in server.journal.close().entries if kind == KIND}
+    server.answer(now=NOW + 2)
+    assert len(server.publisher) == 0
+    batch = server.journal.close()
+    assert [e for e in batch.entries if e[0] == KIND] == [(KIND, written.pop(), None)]
+    batch.take_back()
+    assert list(server.publisher.publications()) == [published]
+
+
+def test_times_are_on_the_clock_of_the_new_start() -> None:
+    server = Server()
+    server.bind()
+    server.answer(Expires="600")
+    (before,) = server.publisher.publications()
+    (after,) = server.restart(shift=100.0).publications()
+    assert after.publication.expires_at == before.publication.expires_at + 100
+    assert after.publication.refresh_at == before.publication.refresh_at + 100
+
+
+def test_after_a_restart_publications_are_gone_on_with_one_after_another() -> None:
+    server = Server()
+    for number in range(3):
+        server.store.apply(f"sip:{number}@example.com", [binding()], NOW)
+        server.answer()
+    restarted = server.restart()
+    assert [draft.uri for draft, _ in server.sent] == ["sip:0@example.com"]
+    due = [p.publication.not_before for p in restarted.publications()]
+    assert due == [NOW, NOW + 0.01, NOW + 0.02]
+    restarted.timer_due(NOW + 1)
+    assert len(server.sent) == 3
+
+
+def test_one_table_is_published_and_no_other() -> None:
+    server = Server()
+    server.store.apply(AOR, [binding()], NOW, "other")
+    assert server.sent == []
+    server.publisher = server.new_publisher(table="other")
+    server.store.listener = server.publisher.tell
+    server.publisher.publish_to(server.target, NOW)
+    server.store.apply(AOR, [binding(2)], NOW, "other")
+    server.answer()
+    server.store.apply(AOR, [binding(3, event=ContactEvent.UNREGISTERED)], NOW, "other")
+    (contact,) = server.last()[1].registrations[0].contacts
+    assert contact.cseq == 3

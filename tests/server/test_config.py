@@ -316,3 +316,20 @@ def test_an_address_of_ipv6_stands_in_brackets() -> None:
 def test_publish_to_is_one_or_several(value: str) -> None:
     config = Config.parse(f"{SERVER}[pua_reginfo]\npublish_to = {value}")
     assert config.pua_reginfo.publish_to == ("sip:p.example",)
+
+
+def test_who_may_watch_is_named_by_word_domain_or_uri() -> None:
+    values = '["self", "peers", "Example.org", "sip:bob@example.com"]'
+    config = Config.parse(f"{SERVER}[notifier]\nallow = {values}")
+    assert config.notifier.allow == (
+        "self",
+        "peers",
+        "example.org",
+        "sip:bob@example.com",
+    )
+
+
+@pytest.mark.parametrize("value", ["[]", '["ev ery"]', '["sip:"]', '"all"'])
+def test_who_may_watch_is_a_list_of_those(value: str) -> None:
+    (error,) = errors_in(f"{SERVER}[notifier]\nallow = {value}")
+    assert "notifier.allow" in error

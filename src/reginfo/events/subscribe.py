@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from ..sip.dialog import Dialog, way_to
+from ..sip.dialog import Dialog, recorded_route, way_to
 from ..sip.errors import Refusal, RemoteProtocolError
-from ..sip.headers import delta_seconds
+from ..sip.headers import delta_seconds, parse_name_addr
 from ..sip.message import Draft, Request, Response
 from ..sip.transaction import TIMER_F, Flow
+from ..sip.uri import Uri
 from .headers import EventHeader, SubscriptionState
 from .notify import ENDS_SUBSCRIPTION
 
@@ -27,6 +28,10 @@ SOON = 30.0
 BACK_OFF = 2.0
 LONGEST_BACK_OFF = 300.0
 """Seconds: the first pause after a failure, doubled each time up to the longest."""
+
+
+REDIRECTS = frozenset({300, 301, 302})
+"""What is followed; 305 and 380 ask for something else (RFC 3261 §21.3)."""
 
 
 class State(enum.StrEnum):
@@ -77,6 +82,9 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
     min_expires: int = 0
     "What a 423 has taught us."
 
+    redirected: bool = False
+    "Whether a 3xx has been followed since it was begun: a second one is not."
+
     failures: int = 0
     began_at: float = float("-inf")
     timer_at: float | None = None
@@ -102,6 +110,7 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
             contact=f"<{wanted.local}>",
         )
         self.began_at = now
+        self.redirected = False
         # Until the notifier says for how long, in its 200 or its NOTIFY.
         self.expires_at = now + self._expires()
         self._subscribe(now, self._expires())
@@ -161,6 +170,8 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
         elif status == 423 and (least := _min_expires(response)) > self._expires():
             self.min_expires = least
             self._subscribe(now, self._expires())
+        elif status in REDIRECTS and self._follow(response):
+            self._subscribe(now, self._expires())
         elif self.is_established and status not in ENDS_SUBSCRIPTION:
             self._keep(now, jitter)
         else:
@@ -209,13 +220,15 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
         """Take in a NOTIFY that :meth:`check_notify` has let pass."""
         dialog = self.dialog
         assert dialog is not None
-        dialog.receive(request, flow)  # this may raise: nothing is changed before
         first = not dialog.remote_tag
+        # These may raise: nothing is changed before.
+        route = recorded_route(request) if first else ()
+        dialog.receive(request, flow)
         if first:
             # §4.4.1: this, and not the 200, makes the dialog.
             dialog.remote_tag = request.from_.tag
             dialog.remote = request.headers["From"][0]
-            dialog.route = tuple(request.values("Record-Route"))
+            dialog.route = route
         if state.state == "terminated":
             self._terminated(state, now, jitter)
             return
@@ -265,7 +278,7 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
             f"Expires: {expires}\r\n",
         )
         established = bool(dialog.remote_tag)
-        flow = way_to(dialog.next_hop, dialog.flow) if established else self.flow
+        flow = way_to(dialog.next_hop, dialog.flow) if established else dialog.flow
         self.drafts = [*self.drafts, (draft, flow)]
         if self.state is not State.ENDED:
             self.state = State.NOTIFY_WAIT
@@ -279,6 +292,23 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
         # for those that were begun together.
         margin = min(600.0, left / 2) * (1.0 - 0.2 * jitter())
         self.timer_at = max(now + SHORTEST, self.expires_at - margin)
+
+    def _follow(self, response: Response) -> bool:
+        """Go where a 3xx says (RFC 3261 §8.1.3.4), once; False if that is nowhere."""
+        dialog = self.dialog
+        contacts = response.values("Contact")
+        if dialog is None or self.is_established or self.redirected or not contacts:
+            return False
+        try:
+            uri = parse_name_addr(contacts[0]).parsed
+        except RemoteProtocolError:
+            return False
+        if uri.scheme not in ("sip", "sips") or uri.matches(Uri.parse(dialog.target)):
+            return False
+        self.redirected = True
+        dialog.target = uri.text
+        dialog.flow = way_to(uri, dialog.flow)
+        return True
 
     def _keep(self, now: float, jitter: Callable[[], float]) -> None:
         """A refresh has failed: it goes on until the end that is known (§4.1.2.2)."""

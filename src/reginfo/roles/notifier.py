@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -27,9 +28,11 @@ from ..reg.document import (
 from ..reg.legacy import MAX_DOCUMENT, Profile, profile_of
 from ..sip.dialog import Dialog, way_to
 from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.headers import cached_name_addr
 from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
 from ..sip.transaction import Flow, Local
+from .admission import Admission
 from .document import contact_of
 from .watch import Owed, Watch, WatchRow
 
@@ -70,6 +73,7 @@ class Notifier:
         send: sends a request by a flow; what it is for comes back with the answer.
         recognise: says who a SUBSCRIBE comes from.
         is_ours: whether an address-of-record is in one of our domains.
+        admission: who may watch whom; anybody may watch everybody if left out.
         table: the location table that is watched.
     """
 
@@ -82,6 +86,7 @@ class Notifier:
         policy: Policy,
         recognise: Callable[[Request, Flow], Peer],
         is_ours: Callable[[str], bool],
+        admission: Admission | None = None,
         table: str = TABLE,
     ) -> None:
         self._store = store
@@ -90,10 +95,12 @@ class Notifier:
         self._policy = policy
         self._recognise = recognise
         self._is_ours = is_ours
+        self._admission = admission or Admission()
         self._table = table
         self._wheel = TimerWheel()
         self._by_id: dict[str, Watch] = {}
         self._by_aor: dict[str, dict[str, Watch]] = {}
+        self._watchers: Counter[str] = Counter()
         self._cache: dict[tuple[str, str, Profile, bool], _Rendered] = {}
 
     def __len__(self) -> int:
@@ -123,8 +130,13 @@ class Notifier:
             return self._refresh(request, event, flow, now)
         if not self._is_ours(aor):
             raise Refusal(404, "Not Found")
-        expires = granted(request, self._policy)
         peer = self._recognise(request, flow)
+        self._admission.check(request, aor, is_peer=peer.name is not None)
+        expires = granted(request, self._policy)
+        if expires:
+            watcher = request.from_.uri
+            self._admission.check_room(len(self), self._watchers[watcher])
+            self._replace(request, event, aor, now)
         profile = peer.profile or profile_of(request.user_agent)
         contact = _contact(flow.local)
         dialog = Dialog.uas(request, tag=tag, contact=contact, flow=flow)
@@ -141,6 +153,7 @@ class Notifier:
             min_interval=peer.min_interval,
             profile=profile,
             peer=peer.name,
+            instance=_instance(request),
         )
         watch = Watch(row)
         self._add(watch)
@@ -305,6 +318,30 @@ class Notifier:
         self._advance(watch, now)
         return self._accepted(expires, subscription.dialog)
 
+    def _replace(
+        self, request: Request, event: EventHeader, aor: str, now: float
+    ) -> None:
+        """
+        End the subscription of the same device that it has lost, by a restart say.
+
+        Only if a NOTIFY is unanswered: a device may well have two.
+        """
+        instance = _instance(request)
+        if not instance:
+            return
+        for watch in list(self._by_aor.get(aor, {}).values()):
+            dialog = watch.row.subscription.dialog
+            if (
+                watch.row.instance == instance
+                and not watch.ended
+                and watch.unanswered
+                and dialog.call_id != request.call_id
+                and cached_name_addr(dialog.remote).uri == request.from_.uri
+                and EventHeader.parse(watch.row.subscription.event).id == event.id
+            ):
+                self._time_out(watch)
+                self._advance(watch, now)
+
     def _accepted(self, expires: int, dialog: Dialog) -> Response:
         headers = {"Expires": [str(expires)], "Contact": [dialog.contact]}
         # §4.4.4: those dialog-forming responses list all packages.
@@ -449,11 +486,16 @@ class Notifier:
 
     def _add(self, watch: Watch) -> None:
         self._by_id[watch.row.id] = watch
+        self._watchers[_watcher(watch)] += 1
         self._by_aor.setdefault(watch.row.aor, {})[watch.row.id] = watch
 
     def _remove(self, watch: Watch) -> None:
         watch.timer_at = None
-        self._by_id.pop(watch.row.id, None)
+        if self._by_id.pop(watch.row.id, None) is not None:
+            watcher = _watcher(watch)
+            self._watchers[watcher] -= 1
+            if not self._watchers[watcher]:
+                del self._watchers[watcher]
         watches = self._by_aor.get(watch.row.aor, {})
         watches.pop(watch.row.id, None)
         if not watches:
@@ -489,6 +531,16 @@ def _retry_after(response: Response) -> float:
 
 def _contact(local: Local) -> str:
     return f"<sip:{local.sent_by}>"
+
+
+def _watcher(watch: Watch) -> str:
+    return cached_name_addr(watch.row.subscription.dialog.remote).uri
+
+
+def _instance(request: Request) -> str:
+    """The device that a request comes from (RFC 5626 §4.1); empty if it is not said."""
+    contact = request.contact()
+    return "" if contact is None else contact.params.get("+sip.instance") or ""
 
 
 def _id(call_id: str, tag: str) -> str:

@@ -46,6 +46,11 @@ class Target(msgspec.Struct, kw_only=True):
     refused: bool = False
     "Whether it has said that it takes no publication of ours."
 
+    @property
+    def speaks(self) -> Profile:
+        """How documents are written for it."""
+        return self.profile or self.recognised
+
 
 class PublishedRow(msgspec.Struct, kw_only=True, gc=False):
     """What of a publication is kept on disk."""
@@ -275,6 +280,10 @@ class Publisher:
             lifetime = min(max(longest, self._min_expires), self._max_expires)
             published.asked = max(lifetime, publication.min_expires)
             headers, body = f"Event: {PACKAGE}\r\n", b""
+            if operation is Operation.REFRESH and target.speaks is Profile.LEGACY:
+                # Kamailio that keeps publications in memory answers 200 to a refresh
+                # without a body, and has no document any more for who comes later.
+                operation = publication.operation = Operation.MODIFY
             if operation in (Operation.INITIAL, Operation.MODIFY):
                 headers += f"Content-Type: {xml.MEDIA_TYPE}\r\n"
                 body = self._body(published, own, now)
@@ -305,7 +314,7 @@ class Publisher:
             and (holds := rows[key][0]).owner == self._server_id
             and not holds.active
         ]
-        profile = published.target.profile or published.target.recognised
+        profile = published.target.speaks
         elements = []
         for binding in [*gone, *own.values()]:
             contact = contact_of(binding, aor, with_claim=False)

@@ -34,6 +34,9 @@ class WatchRow(msgspec.Struct, gc=False, kw_only=True):
     peer: str | None = None
     "Which configured peer watches; never told what it owns, or what it told us."
 
+    instance: str = ""
+    "The `+sip.instance` of the watcher's Contact."
+
     settled: bool = True
     "Whether the watcher has confirmed all that there was to tell."
 
@@ -90,6 +93,11 @@ class Watch:
     def stalled(self) -> bool:
         """Whether something waits that nothing under way will set free."""
         return self._sent == self._answered and self.waits
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether a NOTIFY is under way."""
+        return self._sent != self._answered
 
     @property
     def waits(self) -> bool:

@@ -20,6 +20,7 @@ from ..location.store import LocationStore
 from ..reg import xml
 from ..reg.document import ContactEvent
 from ..roles import notifier, publisher, registrar, subscriber
+from ..roles.admission import Admission
 from ..roles.notifier import Notifier
 from ..roles.publisher import Published, Publisher, Target
 from ..roles.subscriber import Mirror, Subscriber
@@ -117,6 +118,11 @@ class App:
             ),
             recognise=self._peers.recognise,
             is_ours=self._domains.serve,
+            admission=Admission(
+                allow=config.notifier.allow,
+                max_subscriptions=config.notifier.max_subscriptions,
+                max_per_watcher=config.notifier.max_per_watcher,
+            ),
             table=self._table,
         )
         self.subscriber = Subscriber(

@@ -28,6 +28,7 @@ from .values import (
     source_address,
     store_path,
     token,
+    watcher,
     whole,
 )
 
@@ -104,6 +105,16 @@ class Notifier(Struct, frozen=True, kw_only=True):
 
     min_interval: Annotated[float, seconds] = 5.0
     "Between two NOTIFYs of a subscription for one registration (RFC 3680 §4.10)."
+
+    allow: Annotated[tuple[str, ...], several(watcher, at_least=1)] = ("all",)
+    """
+    Who may watch: `all`; `self`, a user who watches itself; `peers`; a domain; a SIP
+    URI. Whoever a request says that it is from, it is taken to be.
+    """
+
+    max_subscriptions: Annotated[int, whole(0)] = 0
+    max_per_watcher: Annotated[int, whole(0)] = 0
+    "How many there may be, of all watchers and of one; 0 for any number."
 
 
 class PresenceReginfo(Limits, frozen=True, kw_only=True):

@@ -108,6 +108,14 @@ def sip_uri(value: object) -> str:
     return text(value)
 
 
+def watcher(value: object) -> str:
+    """Whom `notifier.allow` names: `all`, `self`, `peers`, a domain or a SIP URI."""
+    name = text(value)
+    if name in ("all", "self", "peers"):
+        return name
+    return sip_uri(name) if ":" in name else host_name(name)
+
+
 def listen_address(value: object) -> ListenAddress:
     """Where to listen: ``udp:HOST:PORT`` or ``tcp:HOST:PORT``."""
     transport, colon, address = text(value).partition(":")

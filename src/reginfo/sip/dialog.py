@@ -58,9 +58,7 @@ class Dialog(msgspec.Struct, gc=False, kw_only=True):
         target = request.contact()
         if target is None:
             raise RemoteProtocolError("Missing Contact Header Field")
-        route = tuple(request.values("Record-Route"))
-        if route:
-            _target(Uri.parse(route_uri(route[0])))  # now, and not at each request
+        route = recorded_route(request)
         return cls(
             call_id=request.call_id,
             local=f"{request.headers['To'][0]};tag={tag}",
@@ -135,6 +133,19 @@ class Dialog(msgspec.Struct, gc=False, kw_only=True):
         # A strict router (RFC 2543) wants itself in the Request-URI (§12.2.1.1).
         rest = ", ".join([*self.route[1:], f"<{self.target}>"])
         return _target(first), f"Route: {rest}\r\n"
+
+
+def recorded_route(request: Request) -> tuple[str, ...]:
+    """
+    The route set that a request records, for the one who receives it (§12.1.1).
+
+    Raises:
+        RemoteProtocolError: nothing can be sent by it.
+    """
+    route = tuple(request.values("Record-Route"))
+    if route:
+        _target(Uri.parse(route_uri(route[0])))  # now, and not at each request
+    return route
 
 
 def route_uri(value: str) -> str:

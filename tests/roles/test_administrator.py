@@ -1,0 +1,133 @@
+"""What an administrator does is told as what it is (RFC 3680 §4.7.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reginfo.location.journal import Journal
+from reginfo.location.store import LocationStore
+from reginfo.reg.document import ContactEvent, ContactState
+from reginfo.roles.administrator import create, remove, shorten
+from reginfo.sip.errors import LocalProtocolError, RemoteProtocolError
+
+from ..make import ALICE, NOW, binding
+
+PHONE, DESK = "sip:alice@192.0.2.50", "sip:alice@192.0.2.51"
+
+
+class Server:
+    """A store, and the administrator of its server."""
+
+    def __init__(self) -> None:
+        self.store = LocationStore("a", Journal())
+        self.store.apply(ALICE, [binding(1), binding(1, contact=DESK)], NOW)
+        self.stamp = 100
+
+    def act(self, function: Any, *arguments: Any, **others: Any) -> list[str]:
+        """Contact and event of each change that an act has made."""
+        self.stamp += 1
+        claims = function(
+            self.store.rows(ALICE),
+            *arguments,
+            server_id="a",
+            stamp=self.stamp,
+            now=NOW,
+            **others,
+        )
+        changes = self.store.apply(ALICE, claims, NOW)
+        return [f"{c.binding.contact[-2:]} {c.binding.event.value}" for c in changes]
+
+    def contacts(self) -> list[str]:
+        return [b.contact for b in self.store.bindings(ALICE, NOW)]
+
+
+def test_a_contact_can_be_created() -> None:
+    # 3680-18
+    server = Server()
+    other = "sip:alice@192.0.2.99"
+    assert server.act(create, other, expires=60, call_id="new", q="0.50") == [
+        "99 created"
+    ]
+    (created,) = [b for b in server.store.bindings(ALICE, NOW) if b.contact == other]
+    assert (created.expires(NOW), created.q, created.owner) == (60, "0.5", "a")
+    assert created.event.state is ContactState.ACTIVE
+
+
+def test_what_is_no_contact_is_not_created() -> None:
+    with pytest.raises(RemoteProtocolError):
+        Server().act(create, "nobody", expires=60, call_id="new")
+
+
+def test_a_contact_that_is_known_is_created_under_its_key() -> None:
+    server = Server()
+    server.act(create, "sip:alice@192.0.2.50;new=1", expires=60, call_id="new")
+    assert len(server.contacts()) == 2
+
+
+def test_contacts_can_be_shortened() -> None:
+    # 3680-20
+    server = Server()
+    assert server.act(shorten, expires=30) == ["50 shortened", "51 shortened"]
+    assert [b.expires(NOW) for b in server.store.bindings(ALICE, NOW)] == [30, 30]
+
+
+def test_what_ends_sooner_is_not_prolonged() -> None:
+    assert Server().act(shorten, expires=6000, contact=PHONE) == []
+
+
+@pytest.mark.parametrize(
+    ("event", "retry_after"),
+    [
+        (ContactEvent.DEACTIVATED, None),  # 3680-22
+        (ContactEvent.PROBATION, 120),  # 3680-23
+        (ContactEvent.REJECTED, None),  # 3680-25
+        (ContactEvent.UNREGISTERED, None),
+    ],
+)
+def test_contacts_can_be_removed_for_a_reason(
+    event: ContactEvent, retry_after: int | None
+) -> None:
+    server = Server()
+    assert server.act(remove, event=event, retry_after=retry_after, contact=DESK) == [
+        f"51 {event.value}"
+    ]
+    assert server.contacts() == [PHONE]
+    gone = server.store.claims(ALICE, DESK)[0]
+    assert gone.retry_after == retry_after
+    assert gone.event.state is ContactState.TERMINATED
+
+
+def test_all_contacts_are_deactivated_if_nothing_else_is_said() -> None:
+    server = Server()
+    assert server.act(remove) == ["50 deactivated", "51 deactivated"]
+    assert server.contacts() == []
+    assert server.act(remove) == []
+
+
+def test_a_contact_that_is_not_bound_is_not_removed() -> None:
+    assert Server().act(remove, contact="sip:alice@192.0.2.77") == []
+
+
+@pytest.mark.parametrize(
+    ("event", "retry_after"),
+    [
+        (ContactEvent.REGISTERED, None),
+        (ContactEvent.EXPIRED, None),
+        (ContactEvent.PROBATION, None),
+        (ContactEvent.REJECTED, 5),
+    ],
+)
+def test_what_makes_no_sense_is_not_done(
+    event: ContactEvent, retry_after: int | None
+) -> None:
+    with pytest.raises(LocalProtocolError):
+        Server().act(remove, event=event, retry_after=retry_after)
+
+
+def test_whoever_was_removed_can_register_again() -> None:
+    server = Server()
+    server.act(remove)
+    server.store.apply(ALICE, [binding(2, stamp=server.stamp + 1)], NOW)
+    assert server.contacts() == [PHONE]
