@@ -263,6 +263,19 @@ def test_children_of_a_contact_come_in_the_order_of_the_schema() -> None:  # 368
     ]
 
 
+def test_what_registered_a_contact_is_written() -> None:  # 3680-71, 3680-73
+    contact = msgspec.structs.replace(
+        PLAIN, callid="c@h", cseq=7, params=(("methods", '"INVITE"'), ("ob", None))
+    )
+    ((element,),) = etree.fromstring(xml.serialize(document(contact)))
+    assert (element.get("callid"), element.get("cseq")) == ("c@h", "7")
+    _, *params = element
+    assert [(param.get("name"), param.text) for param in params] == [
+        ("methods", '"INVITE"'),
+        ("ob", None),
+    ]
+
+
 def test_claim_is_one_foreign_element() -> None:  # 3680-82
     head, tail = xml.contact_parts(RICH)
     assert b"<claim" not in head and b"received" not in head

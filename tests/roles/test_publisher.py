@@ -102,7 +102,7 @@ def binding(cseq: int = 1, **other: Any) -> Binding:
 
 
 def test_a_registration_is_published_as_full_state() -> None:
-    """3903-01, -11, -14"""
+    """3903-01, -11, -14, 3680-38"""
     server = Server()
     server.bind()
     draft, document = server.last()

@@ -1,0 +1,178 @@
+"""A whole server, without sockets: what each request comes to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reginfo.server.config import Config
+from reginfo.sip.message import Response, parse
+from reginfo.testing import Server, Wire
+
+ALICE = "sip:alice@example.com"
+PHONE = ("192.0.2.50", 5060)
+SELF = ("192.0.2.1", 5060)
+
+CONFIG = """
+[server]
+id = "a"
+listen = ["udp:192.0.2.1:5060"]
+domains = ["example.com", "example.net"]
+[store]
+url = "memory:"
+[notifier]
+min_interval = 0.0
+"""
+
+
+class Phone:
+    """Somebody at :data:`PHONE`, and a server to talk to."""
+
+    def __init__(self, config: str = CONFIG) -> None:
+        self.wire = Wire()
+        self.server: Server = self.wire.serve(Config.parse(config))
+        self.number = 0
+
+    def ask(
+        self,
+        method: str,
+        *headers: str,
+        uri: str = "sip:example.com",
+        to: str = f"<{ALICE}>",
+        from_: str = f"<{ALICE}>;tag=a",
+        call_id: str = "phone",
+        cseq: int | None = None,
+        branch: str = "",
+    ) -> Response:
+        """Send a request, and return the response; NOTIFYs are left unanswered."""
+        self.number += 1
+        number = self.number if cseq is None else cseq
+        lines = [
+            f"{method} {uri} SIP/2.0",
+            f"Via: SIP/2.0/UDP 192.0.2.50;branch=z9hG4bK{branch or self.number}",
+            f"From: {from_}",
+            f"To: {to}",
+            f"Call-ID: {call_id}",
+            f"CSeq: {number} {method}",
+            *headers,
+        ]
+        data = "\r\n".join([*lines, "", ""]).encode()
+        self.wire.send(data, PHONE, self.server.address)
+        answers = [parse(data) for data in self.wire.received(PHONE)]
+        (response,) = [answer for answer in answers if isinstance(answer, Response)]
+        return response
+
+    def register(self, contact: str = "<sip:alice@192.0.2.50>", **others: Any) -> int:
+        return self.ask("REGISTER", f"Contact: {contact}", **others).status
+
+    def subscribe(self, **others: Any) -> Response:
+        return self.ask(
+            "SUBSCRIBE",
+            "Event: reg",
+            "Contact: <sip:w@192.0.2.50>",
+            **({"uri": ALICE, "call_id": "watch"} | others),
+        )
+
+
+def test_options_says_all_that_a_monitoring_system_wants_to_know() -> None:
+    # 3261-27
+    response = Phone().ask("OPTIONS", uri="sip:192.0.2.1")
+    assert response.status == 200
+    assert response.headers["Allow"] == ["REGISTER, SUBSCRIBE, NOTIFY, OPTIONS"]
+    assert response.headers["Accept"] == ["application/reginfo+xml"]
+    assert response.headers["Supported"] == ["path"]
+    assert response.headers["Allow-Events"] == ["reg"]  # 6665-28
+
+
+def test_another_domain_is_not_found_here() -> None:
+    # 3261-01, 3261-05
+    phone = Phone()
+    assert phone.register(uri="sip:example.org") == 404
+    assert phone.register(to="<sip:alice@example.org>") == 404
+    assert phone.subscribe(uri="sip:alice@example.org").status == 404
+    assert list(phone.server.app.store.aors()) == []
+
+
+def test_every_domain_of_ours_and_our_address_is_served() -> None:
+    phone = Phone()
+    assert phone.register(uri="sip:EXAMPLE.net", to="<sip:al@Example.NET>") == 200
+    assert phone.register(uri="sip:192.0.2.1:5060") == 200
+    assert phone.server.contacts("sip:al@example.net") == ["sip:alice@192.0.2.50"]
+
+
+def test_registers_of_one_user_are_decided_in_the_order_in_which_they_come() -> None:
+    # 3261-15: each sees what the one before it has done.
+    phone = Phone()
+    assert phone.register(cseq=5) == 200
+    assert phone.register(cseq=4) == 500
+    assert phone.register(cseq=6) == 200
+    (binding,) = phone.server.bindings(ALICE)
+    assert binding.cseq == 6
+
+
+def test_a_subscribe_that_comes_by_two_ways_is_served_once() -> None:
+    # 6665-32
+    phone = Phone()
+    assert phone.subscribe(cseq=1, branch="one").status == 200
+    assert phone.subscribe(cseq=1, branch="two").status == 482
+    assert len(phone.server.app.notifier) == 1
+
+
+def test_without_use_domain_a_user_is_one_in_all_domains() -> None:
+    config = f"""{CONFIG}
+        [usrloc]
+        use_domain = false
+        [pua_reginfo]
+        default_domain = "example.com"
+        """
+    phone = Phone(config)
+    assert phone.register(to="<sip:alice@example.net>", uri="sip:example.net") == 200
+    assert phone.server.contacts(ALICE) == ["sip:alice@192.0.2.50"]
+    assert phone.register(to="<sip:example.net>") == 200
+    assert phone.server.contacts("sip:example.com") == ["sip:alice@192.0.2.50"]
+
+
+def test_a_telephone_number_is_an_address_of_record() -> None:
+    phone = Phone()
+    assert phone.register(to="<tel:+1-555-1234>") == 200
+    assert phone.server.contacts("tel:+15551234") == ["sip:alice@192.0.2.50"]
+
+
+def test_what_is_no_address_of_record_cannot_be_registered() -> None:
+    assert Phone().register(to="<mailto:alice@example.com>") == 416
+
+
+def test_who_may_watch_is_as_configured() -> None:
+    # 3680-11
+    phone = Phone(CONFIG + 'allow = ["self"]\nmax_subscriptions = 1\n')
+    other = "<sip:bob@example.com>;tag=b"
+    assert phone.subscribe(from_=other).status == 403
+    assert phone.subscribe().status == 200
+    assert phone.subscribe(call_id="more").status == 503
+
+
+def test_an_error_of_ours_changes_nothing_and_is_answered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    phone = Phone()
+
+    def broken(*args: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(phone.server.app.store, "listener", broken)
+    assert phone.register() == 500
+    assert phone.server.contacts(ALICE) == []
+    assert "ZeroDivisionError" in caplog.text
+    monkeypatch.undo()
+    assert phone.register() == 200
+
+
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "FROBNICATE"])
+def test_a_method_that_nobody_answers_here_is_405_with_those_that_are(
+    method: str,
+) -> None:
+    # 3261-28
+    response = Phone().ask(method)
+    assert response.status == 405
+    assert response.headers["Allow"] == ["REGISTER, SUBSCRIBE, NOTIFY, OPTIONS"]
