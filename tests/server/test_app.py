@@ -176,3 +176,72 @@ def test_a_method_that_nobody_answers_here_is_405_with_those_that_are(
     response = Phone().ask(method)
     assert response.status == 405
     assert response.headers["Allow"] == ["REGISTER, SUBSCRIBE, NOTIFY, OPTIONS"]
+
+
+# A NOTIFY that nobody has asked for.
+
+BODY = (
+    '<reginfo xmlns="urn:ietf:params:xml:ns:reginfo" version="0" state="full">'
+    '<registration aor="sip:bob@example.com" id="r" state="active">'
+    '<contact id="c" state="active" event="registered" expires="60" callid="x" '
+    'cseq="1"><uri>sip:bob@192.0.2.77</uri></contact></registration></reginfo>'
+)
+BOB = "sip:bob@example.com"
+OLD = """
+[[peer]]
+name = "old"
+match = { address = "192.0.2.50" }
+unsolicited = true
+"""
+
+
+def notify(phone: Phone, body: str = BODY, *headers: str, cseq: int = 1) -> int:
+    lines = [
+        "NOTIFY sip:server@192.0.2.1 SIP/2.0",
+        f"Via: SIP/2.0/UDP 192.0.2.50;branch=z9hG4bKnotify{cseq}",
+        f"From: <{BOB}>;tag=theirs",
+        "To: <sip:server@192.0.2.1>;tag=none",
+        "Call-ID: stray",
+        f"CSeq: {cseq} NOTIFY",
+        *(headers or ("Event: reg", "Subscription-State: active;expires=600")),
+        "Content-Type: application/reginfo+xml",
+    ]
+    data = "\r\n".join([*lines, "", body]).encode()
+    phone.wire.send(data, PHONE, phone.server.address)
+    answer = parse(phone.wire.received(PHONE)[-1])
+    assert isinstance(answer, Response)
+    return answer.status
+
+
+def test_a_notify_without_a_subscription_registers_nobody() -> None:
+    # 6665-56
+    phone = Phone()
+    assert notify(phone) == 481
+    assert phone.server.contacts(BOB) == []
+    known = Phone(CONFIG + OLD.replace("unsolicited = true", ""))
+    assert notify(known) == 481
+    stranger = Phone(CONFIG + OLD.replace("192.0.2.50", "192.0.2.51"))
+    assert notify(stranger) == 481
+
+
+def test_a_peer_that_is_configured_for_it_may_notify_without_being_asked() -> None:
+    # 6665-56
+    phone = Phone(CONFIG + OLD)
+    assert notify(phone) == 200
+    (binding,) = phone.server.bindings(BOB)
+    assert (binding.owner, binding.source) == ("old", "old/unsolicited")
+    gone = BODY.replace("registered", "unregistered").replace(
+        'state="active" event', 'state="terminated" event'
+    )
+    assert notify(phone, gone, cseq=2) == 200
+    assert phone.server.contacts(BOB) == []
+
+
+def test_what_such_a_peer_sends_is_looked_at_all_the_same() -> None:
+    phone = Phone(CONFIG + OLD)
+    state = "Subscription-State: active"
+    assert notify(phone, BODY, "Event: presence", state, cseq=1) == 489
+    assert notify(phone, BODY, "Event: reg", cseq=2) == 400
+    assert notify(phone, "<reginfo", cseq=3) == 400
+    assert phone.server.contacts(BOB) == []
+    assert notify(phone, cseq=4) == 200

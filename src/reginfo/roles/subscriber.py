@@ -8,18 +8,18 @@ from typing import Any
 
 import msgspec
 
+from ..events.headers import EventHeader, SubscriptionState
 from ..events.subscribe import Subscription, Wanted
-from ..location.binding import Binding
 from ..location.journal import Journal
 from ..location.store import TABLE, LocationStore
 from ..reg import xml
-from ..reg.document import Contact, ContactEvent, Reginfo
-from ..reg.table import News, Table, TableDump
+from ..reg.document import Reginfo
+from ..reg.table import Table, TableDump
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
 from ..sip.transaction import Flow
-from ..sip.uri import Uri
+from .learner import Learner, Told
 
 logger = logging.getLogger("reginfo.subscriber")
 
@@ -34,8 +34,8 @@ RESTART_RATE = 100.0
 RETRY_AFTER = 5.0
 """Seconds until what was due, and could not be committed, is due again."""
 
-SLACK = 1.0
-"""Seconds by which an end has to be earlier to be news: documents carry whole ones."""
+UNSOLICITED = 10_000
+"""Dialogs that we have not asked for, and whose documents we know, at the most."""
 
 Send = Callable[[Draft, Flow, object], object]
 
@@ -108,18 +108,19 @@ class Subscriber:
         max_expires: int,
         location: str = TABLE,
     ) -> None:
-        self._store = store
         self._journal = journal
-        self._server_id = server_id
         self._send = send
         self._new_id = new_id
         self._jitter = jitter
         self._max_expires = max_expires
-        self._location = location
         self._wheel = TimerWheel()
         self._mirrors: dict[str, Mirror] = {}
         self._by_dialog: dict[tuple[str, str], Mirror] = {}
         self._on_disk: dict[str, tuple[HeldRow, float]] = {}
+        self._unsolicited: dict[tuple[str, str], Table] = {}
+        self._learner = Learner(
+            store, server_id=server_id, max_expires=max_expires, location=location
+        )
 
     def mirrors(self) -> Iterator[Mirror]:
         """Every subscription that is wanted."""
@@ -174,29 +175,18 @@ class Subscriber:
             raise Refusal(481, "Subscription Does Not Exist")
         subscription = mirror.subscription
         state = subscription.check_notify(request, PACKAGE)
-        document = None
-        if request.body:
-            content_type = (request.header("Content-Type") or "").partition(";")[0]
-            if content_type.strip().lower() != xml.MEDIA_TYPE:
-                accept = [("Accept", xml.MEDIA_TYPE)]
-                raise Refusal(415, "Unsupported Media Type", headers=accept)
-            try:
-                document = xml.parse(request.body)
-            except RemoteProtocolError as exc:
-                logger.warning("! NOTIFY of %s: %s", mirror.source, exc)
-                raise
-            for warning in document.warnings:
-                logger.debug("! NOTIFY of %s: %s", mirror.source, warning)
+        document = _document(request, mirror.source)
         before = _copy(subscription)
         table = mirror.table.dump()
         self._journal.remember(self._restore, mirror, before, table)
         subscription.receive_notify(request, state, flow, now, self._jitter)
         if document is not None:
             taken = mirror.table.take(document, request.cseq.number, now)
-            self._learn(mirror, taken.news, now, wall)
+            told = Told(mirror.peer, mirror.source, subscription.expires_at)
+            self._learner.learn(told, taken.news, now, wall)
             if document.full:
-                self._remove_unlisted(mirror, now, wall)
-            self._prolong(mirror, document, now, wall)
+                self._learner.forget_others(told, mirror.aor, mirror.table, now, wall)
+            self._learner.prolong(told, document, now, wall)
             if taken.missed:
                 self._journal.after(
                     logger.info, "= a NOTIFY of %s was missed", mirror.source
@@ -204,6 +194,51 @@ class Subscriber:
                 subscription.refresh(now)
         self._settle(mirror)
         return Response(200, "OK")
+
+    def knows(self, request: Request) -> bool:
+        """Whether a NOTIFY is of a subscription that we hold."""
+        return (request.call_id, request.to.tag) in self._by_dialog
+
+    def receive_unsolicited(
+        self, peer: str, request: Request, now: float, wall: float
+    ) -> Response:
+        """
+        Take in a NOTIFY that ``peer`` sends without being asked.
+
+        RFC 6665 §4.1.3 has no such thing; there are servers that do, and operators who
+        have configured it for them.
+
+        Raises:
+            Refusal, RemoteProtocolError: it makes no sense. Then nothing has changed.
+        """
+        event = EventHeader.of(request)
+        if event is None or event.package != PACKAGE:
+            raise Refusal(489, "Bad Event", headers=[("Allow-Events", PACKAGE)])
+        state = SubscriptionState.of(request)
+        key = (peer, request.call_id)
+        stream = self._unsolicited.pop(key, None)
+        known = stream is not None
+        if stream is None:
+            stream = Table()
+            if len(self._unsolicited) >= UNSOLICITED:
+                self._unsolicited.pop(next(iter(self._unsolicited)))
+        self._unsolicited[key] = stream
+        document = _document(request, peer)
+        if document is not None:
+            before = stream.dump()
+            self._journal.remember(self._put_back, key, before if known else None)
+            taken = stream.take(document, request.cseq.number, now)
+            lasts = self._max_expires if state.expires is None else state.expires
+            told = Told(peer, f"{peer}/unsolicited", now + lasts)
+            self._learner.learn(told, taken.news, now, wall)
+            self._learner.prolong(told, document, now, wall)
+        return Response(200, "OK")
+
+    def _put_back(self, key: tuple[str, str], table: TableDump | None) -> None:
+        if table is None:
+            self._unsolicited.pop(key, None)
+        else:
+            self._unsolicited[key] = Table.load(table)
 
     def receive_response(self, mirror: Mirror, response: Response, now: float) -> None:
         """Take in the answer to a SUBSCRIBE."""
@@ -255,166 +290,6 @@ class Subscriber:
 
     # How.
 
-    def _learn(
-        self, mirror: Mirror, news: tuple[News, ...], now: float, wall: float
-    ) -> None:
-        """Make claims of what is new, and put them into the store, by their AoR."""
-        claims: dict[str, list[Binding]] = {}
-        for item in news:
-            try:
-                aor = Uri.parse(item.aor).aor
-                claim = self._claim(mirror, aor, item, now, wall) if aor else None
-            except RemoteProtocolError as exc:
-                logger.warning("! NOTIFY of %s: %s", mirror.source, exc)
-                continue
-            if claim is not None:
-                claims.setdefault(aor, []).append(claim)
-        for aor, list_ in claims.items():
-            self._store.apply(aor, list_, now, self._location)
-
-    def _claim(
-        self, mirror: Mirror, aor: str, news: News, now: float, wall: float
-    ) -> Binding | None:
-        """
-        What the store is told of a contact; None if it knows.
-
-        Raises:
-            RemoteProtocolError: the contact's URI is none.
-        """
-        contact, said = news.contact, news.contact.claim
-        key, known = self._known(aor, Uri.parse(contact.uri))
-        if news.omitted:
-            return self._omitted(mirror, known, wall)
-        if said is not None and said.owner == self._server_id:
-            return None  # our own, on its way back
-        call_id = contact.callid or f"{contact.id}@{mirror.peer}"
-        stamp = said.stamp if said is not None else self._store.next_stamp(wall)
-        # Who sends no CSeq counts by the order in which it sends.
-        cseq = contact.cseq if contact.cseq is not None else stamp
-        expires_at = self._expires_at(mirror, contact, now)
-        event = contact.event
-        if event.state == "active" and expires_at <= now:
-            event = ContactEvent.EXPIRED
-        twin = next((c for c in known if c.call_id == call_id and c.cseq == cseq), None)
-        owner = said.owner if said is not None else mirror.peer
-        if twin is not None and said is None:
-            # A peer without our extension owns what it sends, but for what we know
-            # already: that, it may have from us.
-            owner = twin.owner
-            if owner == self._server_id:
-                return None
-            if not twin.active or (
-                event.state == "active" and expires_at >= twin.expires_at - SLACK
-            ):
-                return None
-        duration = contact.duration_registered
-        if duration is not None:
-            registered_at = now - duration
-        else:
-            registered_at = known[0].registered_at if known and known[0].active else now
-        return Binding(
-            contact=contact.uri,
-            key=key,
-            call_id=call_id,
-            cseq=cseq,
-            event=event,
-            expires_at=expires_at,
-            registered_at=registered_at,
-            owner=owner,
-            stamp=stamp,
-            source=mirror.source,
-            q=contact.q,
-            params=contact.params,
-            display_name=contact.display_name or "",
-            path=said.path if said is not None else contact.path,
-            received=said.received if said is not None else contact.received,
-            user_agent=said.user_agent if said is not None else contact.user_agent,
-            retry_after=contact.retry_after,
-        )
-
-    def _known(self, aor: str, uri: Uri) -> tuple[str, tuple[Binding, ...]]:
-        """The key of a contact, and what is claimed of it."""
-        known = self._store.claims(aor, uri.key, self._location)
-        if known:
-            return uri.key, known
-        for key, claims in self._store.rows(aor, self._location).items():
-            if uri.matches(Uri.parse(claims[0].contact)):
-                return key, claims
-        return uri.key, ()
-
-    def _expires_at(self, mirror: Mirror, contact: Contact, now: float) -> float:
-        if contact.expires is not None:
-            return now + contact.expires
-        if contact.event.state != "active":
-            return now
-        # 3680-103: it lives as long as the subscription that told us.
-        return min(mirror.subscription.expires_at, now + self._max_expires)
-
-    def _omitted(
-        self, mirror: Mirror, known: tuple[Binding, ...], wall: float
-    ) -> Binding | None:
-        """Gone by omission: only what this very subscription has told us."""
-        if not known or not known[0].active or known[0].source != mirror.source:
-            return None
-        return msgspec.structs.replace(
-            known[0], event=ContactEvent.EXPIRED, stamp=self._store.next_stamp(wall)
-        )
-
-    def _remove_unlisted(self, mirror: Mirror, now: float, wall: float) -> None:
-        """
-        Remove what the store has from this subscription and its table has not.
-
-        The table reports what it saw go; but it may be younger than the store.
-        """
-        listed: dict[str, set[str]] = {mirror.aor: set()}
-        for row in mirror.table:
-            try:
-                aor = Uri.parse(row.aor).aor
-                key, _ = self._known(aor, Uri.parse(row.contact.uri))
-            except RemoteProtocolError:
-                continue
-            listed.setdefault(aor, set()).add(key)
-        for aor, keys in listed.items():
-            gone = [
-                claim
-                for key, known in self._store.rows(aor, self._location).items()
-                if key not in keys
-                and (claim := self._omitted(mirror, known, wall)) is not None
-            ]
-            self._store.apply(aor, gone, now, self._location)
-
-    def _prolong(
-        self, mirror: Mirror, document: Reginfo, now: float, wall: float
-    ) -> None:
-        """
-        Let contacts without `expires` live on: they have been mentioned again.
-
-        To the table this is no news; and they end with the subscription, which goes on.
-        """
-        for registration in document.registrations:
-            for contact in registration.contacts:
-                if contact.expires is not None or contact.event.state != "active":
-                    continue
-                try:
-                    aor = Uri.parse(registration.aor).aor
-                    _, known = self._known(aor, Uri.parse(contact.uri))
-                except RemoteProtocolError:
-                    continue  # which has been complained of
-                expires_at = self._expires_at(mirror, contact, now)
-                if (
-                    known
-                    and known[0].active
-                    and known[0].source == mirror.source
-                    and expires_at > known[0].expires_at + SLACK
-                ):
-                    longer = msgspec.structs.replace(
-                        known[0],
-                        event=ContactEvent.REFRESHED,
-                        expires_at=expires_at,
-                        stamp=self._store.next_stamp(wall),
-                    )
-                    self._store.apply(aor, [longer], now, self._location)
-
     def _settle(self, mirror: Mirror) -> None:
         """Send what the subscription wants sent, keep it, and set its timer."""
         self._index(mirror)
@@ -443,6 +318,30 @@ class Subscriber:
         mirror.table = Table.load(table)
         self._index(mirror)
         self._wheel.schedule(mirror)
+
+
+def _document(request: Request, source: str) -> Reginfo | None:
+    """
+    The body of a NOTIFY; None if there is none.
+
+    Raises:
+        Refusal: 415 for a body of another type.
+        RemoteProtocolError: it cannot be read.
+    """
+    if not request.body:
+        return None
+    content_type = (request.header("Content-Type") or "").partition(";")[0]
+    if content_type.strip().lower() != xml.MEDIA_TYPE:
+        accept = [("Accept", xml.MEDIA_TYPE)]
+        raise Refusal(415, "Unsupported Media Type", headers=accept)
+    try:
+        document = xml.parse(request.body)
+    except RemoteProtocolError as exc:
+        logger.warning("! NOTIFY of %s: %s", source, exc)
+        raise
+    for warning in document.warnings:
+        logger.debug("! NOTIFY of %s: %s", source, warning)
+    return document
 
 
 def _copy(subscription: Subscription) -> Subscription:

@@ -433,10 +433,16 @@ class App:
         )
 
     def _notify(self, event: RequestReceived, now: float) -> Response:
+        request = event.request
         flow = Flow(event.transaction.flow.local, event.source)
-        return self.subscriber.receive_notify(
-            event.request, flow, now, self._clock.wall()
-        )
+        wall = self._clock.wall()
+        if not self.subscriber.knows(request):
+            peer = self._peers.sender(request, flow)
+            if peer is not None and peer.unsolicited:
+                return self.subscriber.receive_unsolicited(
+                    peer.name, request, now, wall
+                )
+        return self.subscriber.receive_notify(request, flow, now, wall)
 
     def _options(self, event: RequestReceived, now: float) -> Response:
         headers = {

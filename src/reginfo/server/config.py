@@ -188,6 +188,9 @@ class Peer(Struct, frozen=True, kw_only=True):
     min_interval: Annotated[float, seconds] = 0.0
     "Between two NOTIFYs to it, in the place of ``notifier.min_interval``."
 
+    unsolicited: Annotated[bool, flag] = False
+    "Whether a NOTIFY of its is taken that no subscription of ours has asked for."
+
     match: Match | None = None
 
 

@@ -1,0 +1,213 @@
+"""What others say of contacts, made into claims that the store can judge."""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+import msgspec
+
+from ..location.binding import Binding
+from ..location.store import LocationStore
+from ..reg.document import Contact, ContactEvent, Reginfo
+from ..reg.table import News, Table
+from ..sip.errors import RemoteProtocolError
+from ..sip.uri import Uri
+
+logger = logging.getLogger("reginfo.subscriber")
+
+SLACK = 1.0
+"""Seconds by which an end has to be earlier to be news: documents carry whole ones."""
+
+
+class Told(NamedTuple):
+    """Where a document comes from."""
+
+    peer: str
+    "Who owns what it says, unless it says so itself, or we know better."
+
+    source: str
+    "By which way: what a claim is marked with."
+
+    until: float
+    "How long a contact is believed that comes without `expires`, on our clock."
+
+
+class Learner:
+    """
+    Puts what peers tell into the store.
+
+    Args:
+        server_id: ours: what we own, nobody can tell us.
+        max_expires: how long a contact is believed at the most whose peer does not
+            say, in seconds.
+        location: the table that is learned into.
+    """
+
+    def __init__(
+        self, store: LocationStore, *, server_id: str, max_expires: int, location: str
+    ) -> None:
+        self._store = store
+        self._server_id = server_id
+        self._max_expires = max_expires
+        self._location = location
+
+    def learn(
+        self, told: Told, news: tuple[News, ...], now: float, wall: float
+    ) -> None:
+        """Make claims of what is new, and put them into the store, by their AoR."""
+        claims: dict[str, list[Binding]] = {}
+        for item in news:
+            try:
+                aor = Uri.parse(item.aor).aor
+                claim = self._claim(told, aor, item, now, wall) if aor else None
+            except RemoteProtocolError as exc:
+                logger.warning("! NOTIFY of %s: %s", told.source, exc)
+                continue
+            if claim is not None:
+                claims.setdefault(aor, []).append(claim)
+        for aor, list_ in claims.items():
+            self._store.apply(aor, list_, now, self._location)
+
+    def _claim(
+        self, told: Told, aor: str, news: News, now: float, wall: float
+    ) -> Binding | None:
+        """
+        What the store is told of a contact; None if it knows.
+
+        Raises:
+            RemoteProtocolError: the contact's URI is none.
+        """
+        contact, said = news.contact, news.contact.claim
+        key, known = self._known(aor, Uri.parse(contact.uri))
+        if news.omitted:
+            return self._omitted(told, known, wall)
+        if said is not None and said.owner == self._server_id:
+            return None  # our own, on its way back
+        call_id = contact.callid or f"{contact.id}@{told.peer}"
+        stamp = said.stamp if said is not None else self._store.next_stamp(wall)
+        # Who sends no CSeq counts by the order in which it sends.
+        cseq = contact.cseq if contact.cseq is not None else stamp
+        expires_at = self._expires_at(told, contact, now)
+        event = contact.event
+        if event.state == "active" and expires_at <= now:
+            event = ContactEvent.EXPIRED
+        twin = next((c for c in known if c.call_id == call_id and c.cseq == cseq), None)
+        owner = said.owner if said is not None else told.peer
+        if twin is not None and said is None:
+            # A peer without our extension owns what it sends, but for what we know
+            # already: that, it may have from us.
+            owner = twin.owner
+            if owner == self._server_id:
+                return None
+            if not twin.active or (
+                event.state == "active" and expires_at >= twin.expires_at - SLACK
+            ):
+                return None
+        duration = contact.duration_registered
+        if duration is not None:
+            registered_at = now - duration
+        else:
+            registered_at = known[0].registered_at if known and known[0].active else now
+        return Binding(
+            contact=contact.uri,
+            key=key,
+            call_id=call_id,
+            cseq=cseq,
+            event=event,
+            expires_at=expires_at,
+            registered_at=registered_at,
+            owner=owner,
+            stamp=stamp,
+            source=told.source,
+            q=contact.q,
+            params=contact.params,
+            display_name=contact.display_name or "",
+            path=said.path if said is not None else contact.path,
+            received=said.received if said is not None else contact.received,
+            user_agent=said.user_agent if said is not None else contact.user_agent,
+            retry_after=contact.retry_after,
+        )
+
+    def _known(self, aor: str, uri: Uri) -> tuple[str, tuple[Binding, ...]]:
+        """The key of a contact, and what is claimed of it."""
+        known = self._store.claims(aor, uri.key, self._location)
+        if known:
+            return uri.key, known
+        for key, claims in self._store.rows(aor, self._location).items():
+            if uri.matches(Uri.parse(claims[0].contact)):
+                return key, claims
+        return uri.key, ()
+
+    def _expires_at(self, told: Told, contact: Contact, now: float) -> float:
+        if contact.expires is not None:
+            return now + contact.expires
+        if contact.event.state != "active":
+            return now
+        # 3680-103: it lives as long as the subscription that told us.
+        return min(told.until, now + self._max_expires)
+
+    def _omitted(
+        self, told: Told, known: tuple[Binding, ...], wall: float
+    ) -> Binding | None:
+        """Gone by omission: only what this very subscription has told us."""
+        if not known or not known[0].active or known[0].source != told.source:
+            return None
+        return msgspec.structs.replace(
+            known[0], event=ContactEvent.EXPIRED, stamp=self._store.next_stamp(wall)
+        )
+
+    def forget_others(
+        self, told: Told, aor: str, table: Table, now: float, wall: float
+    ) -> None:
+        """
+        Remove what the store has from this subscription and its table has not.
+
+        The table reports what it saw go; but it may be younger than the store.
+        """
+        listed: dict[str, set[str]] = {aor: set()}
+        for row in table:
+            try:
+                aor = Uri.parse(row.aor).aor
+                key, _ = self._known(aor, Uri.parse(row.contact.uri))
+            except RemoteProtocolError:
+                continue
+            listed.setdefault(aor, set()).add(key)
+        for aor, keys in listed.items():
+            gone = [
+                claim
+                for key, known in self._store.rows(aor, self._location).items()
+                if key not in keys
+                and (claim := self._omitted(told, known, wall)) is not None
+            ]
+            self._store.apply(aor, gone, now, self._location)
+
+    def prolong(self, told: Told, document: Reginfo, now: float, wall: float) -> None:
+        """
+        Let contacts without `expires` live on: they have been mentioned again.
+
+        To the table this is no news; and they end with the subscription, which goes on.
+        """
+        for registration in document.registrations:
+            for contact in registration.contacts:
+                if contact.expires is not None or contact.event.state != "active":
+                    continue
+                try:
+                    aor = Uri.parse(registration.aor).aor
+                    _, known = self._known(aor, Uri.parse(contact.uri))
+                except RemoteProtocolError:
+                    continue  # which has been complained of
+                expires_at = self._expires_at(told, contact, now)
+                if (
+                    known
+                    and known[0].active
+                    and known[0].source == told.source
+                    and expires_at > known[0].expires_at + SLACK
+                ):
+                    longer = msgspec.structs.replace(
+                        known[0],
+                        event=ContactEvent.REFRESHED,
+                        expires_at=expires_at,
+                        stamp=self._store.next_stamp(wall),
+                    )
+                    self._store.apply(aor, [longer], now, self._location)
