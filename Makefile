@@ -37,6 +37,7 @@ conformance: .venv  ## docs/conformance.md: which test shows which line of the R
 	@$(BIN)/python tools/conformance.py
 
 mutants: .venv  ## docs/mutants.md: whether the tests fail when the code is wrong
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[mutants]'
 	@$(BIN)/python tools/mutants.py run && $(BIN)/python tools/mutants.py page
 
 .PHONY: .venv

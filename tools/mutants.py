@@ -111,8 +111,9 @@ def lay(layer: str) -> Path:
     new, old = wanted(layer), files(session, ["src", "tests"])
     new["pyproject.toml"] = settings(layer).encode()
     for name in old.keys() - new.keys():
-        for copy in (session / name, mutated / name):
-            copy.unlink(missing_ok=True)
+        (session / name).unlink()
+        for copy in mutated.glob(f"{name}*"):  # and what is noted of its mutants
+            copy.unlink()
     for name, content in new.items():
         if old.get(name) != content:
             (session / name).parent.mkdir(parents=True, exist_ok=True)

@@ -50,6 +50,27 @@ def test_what_can_be_served_passes() -> None:
     assert check(message, "reg", TYPE) == EventHeader("reg", "3")
 
 
+@pytest.mark.parametrize(
+    ("lines", "status", "says"),
+    [
+        (["Event: presence"], 489, ("Allow-Events", "reg")),  # 6665-02, -28
+        ([], 489, ("Allow-Events", "reg")),
+        (
+            ["Event: reg", "Require: a, b", "Require: c"],
+            420,
+            ("Unsupported", "a, b, c"),
+        ),
+        (["Event: reg", "Accept: text/plain"], 406, ("Accept", TYPE)),  # 3680-08
+    ],
+)
+def test_what_cannot_be_served_is_refused_with_what_could_be(
+    lines: list[str], status: int, says: tuple[str, str]
+) -> None:
+    with pytest.raises(Refusal) as caught:
+        check(request("SUBSCRIBE", *lines), "reg", TYPE)
+    assert (caught.value.status, list(caught.value.headers)) == (status, [says])
+
+
 def test_two_events_are_a_bad_request() -> None:
     # 6665-01
     with pytest.raises(Refusal, match="400"):
@@ -75,6 +96,15 @@ def test_an_hour_is_never_too_short() -> None:
     assert granted(request("SUBSCRIBE", "Expires: 3600"), policy) == 3600
     with pytest.raises(Refusal, match="423"):
         granted(request("SUBSCRIBE", "Expires: 3599"), policy)
+
+
+@pytest.mark.parametrize("asked", [1, 59])
+def test_too_short_a_time_is_refused_with_the_shortest(asked: int) -> None:
+    # 6665-05
+    with pytest.raises(Refusal) as caught:
+        granted(request("SUBSCRIBE", f"Expires: {asked}"), Policy(min_expires=60))
+    assert caught.value.status == 423
+    assert list(caught.value.headers) == [("Min-Expires", "60")]
 
 
 def subscription() -> Subscription:

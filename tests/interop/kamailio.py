@@ -40,6 +40,8 @@ class Kamailio:
         peer: The port to which it sends PUBLISH and SUBSCRIBE; itself if None.
         publish: Whether it publishes its own registrations.
         expiry_timer: Every how many seconds it removes what has expired.
+        tcp: Whether it takes TCP, too, at the same port.
+        grant: For how many seconds its presence server grants anything, at most.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class Kamailio:
         peer: int | None = None,
         publish: bool = False,
         expiry_timer: int = 1,
+        tcp: bool = False,
+        grant: int = 7200,
     ) -> None:
         self.port = free_port()
         self.directory = directory
@@ -56,6 +60,8 @@ class Kamailio:
         self._peer = peer or self.port
         self._publish = publish
         self._expiry_timer = expiry_timer
+        self._tcp = tcp
+        self._grant = grant
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -104,8 +110,11 @@ class Kamailio:
             "PUA_DB": f'"sqlite:///{database}"',
             "PUBLISH": str(int(self._publish)),
             "EXPIRY_TIMER": str(self._expiry_timer),
+            "GRANT": str(self._grant),
         }.items():
             command += ["-A", f"{name}={value}"]
+        if self._tcp:
+            command += ["-A", f"TCP_URI=tcp:127.0.0.1:{self.port}"]
         with (self.directory / "kamailio.log").open("wb") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -124,11 +133,20 @@ class Kamailio:
             process.kill()
             process.wait()
 
+    def restart(self) -> None:
+        """End it and start it again, at the same port; it has forgotten everything."""
+        self.stop()
+        self.start()
+
     def subscribe(self, user: str, expires: int = 3600) -> None:
         """Make it call ``reginfo_subscribe`` (0: to end the subscription)."""
         with Phone(self.address) as operator:
             reply = operator.options(user, headers=[f"X-Watch: {expires}"])
         assert reply.status == 200
+
+    def received(self, method: str) -> list[str]:
+        """By which transport each request of this method came since its start."""
+        return [t.upper() for t in re.findall(rf"got {method} by (\w+)", self.log)]
 
     def location(self) -> list[Row]:
         """Its location table, from ``kamcmd ul.dump``."""

@@ -1,5 +1,5 @@
 """
-A telephone, a watcher and a notifier on real UDP: plain, synchronous, for tests.
+A telephone, a watcher and a notifier on real sockets: plain, synchronous, for tests.
 
 It shares no line with the server's own stack, so that the two cannot be wrong
 in the same way. It waits with deadlines, never for a fixed time.
@@ -21,6 +21,8 @@ DOMAIN = "example.test"
 
 T1 = 0.5  # the first interval of a retransmission (RFC 3261 §17.1.2.1), in seconds
 T2 = 4.0  # and the longest
+LOOPBACK = ("127.0.0.1", "[::1]")  # as they stand in a URI
+
 PATIENCE = 10.0  # for how long an answer is awaited, in seconds
 
 Address = tuple[str, int]
@@ -92,23 +94,27 @@ class Message:
 
 class Phone:
     """
-    One socket on loopback that talks to one server.
+    One socket on loopback that talks to one server, by UDP.
 
     Requests that come in while it waits for an answer are answered 200 and
     kept in :attr:`inbox`, retransmissions but once.
     """
 
+    transport = "UDP"
+
     def __init__(self, server: Address, *, domain: str = DOMAIN) -> None:
         self.server = server
         self.domain = domain
+        self.host = LOOPBACK[":" in server[0]]
+        "Our address as it stands in a URI; of the kind that the server's is."
+
         self.inbox: list[Message] = []
         self._seen: set[tuple[str, str]] = set()
         self._cseq: dict[str, int] = {}
         self._numbers = itertools.count(1)
         # Part of every Call-ID, tag and branch: a later run is another phone.
         self._run = secrets.token_hex(4)
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket = self._connected()
 
     @property
     def port(self) -> int:
@@ -131,7 +137,12 @@ class Phone:
 
     def contact(self, user: str, device: int = 0) -> str:
         """Where ``user`` is reached: a URI of its own for each ``device``."""
-        return f"sip:{user}@127.0.0.1:{self.port};device={device}"
+        return f"sip:{user}@{self.place};device={device}"
+
+    @property
+    def place(self) -> str:
+        """Host and port, as they stand in a URI, and the transport if it is named."""
+        return f"{self.host}:{self.port}"
 
     def request(
         self,
@@ -150,7 +161,8 @@ class Phone:
         branch = branch or f"z9hG4bK{self._run}{next(self._numbers)}"
         lines = [
             f"{method} {uri} SIP/2.0",
-            f"Via: SIP/2.0/UDP 127.0.0.1:{self.port};branch={branch};rport",
+            f"Via: SIP/2.0/{self.transport} {self.host}:{self.port}"
+            f";branch={branch};rport",
             "Max-Forwards: 70",
             f"From: {from_ or f'<sip:phone@{self.domain}>;tag={self._run}'}",
             f"To: {to}",
@@ -163,9 +175,20 @@ class Phone:
         return "\r\n".join([*lines, "", ""]).encode() + body
 
     def build_register(
-        self, user: str, *, expires: int, device: int = 0, cseq: int | None = None
+        self,
+        user: str,
+        *,
+        expires: int,
+        device: int = 0,
+        cseq: int | None = None,
+        contacts: Sequence[str] = (),
     ) -> bytes:
-        """A REGISTER of one contact; each device has its own Call-ID and CSeq."""
+        """
+        A REGISTER; each device has its own Call-ID and CSeq.
+
+        Args:
+            contacts: Contact lines, in the place of the one of the device.
+        """
         call_id = f"register-{user}-{device}-{self._run}"
         if cseq is None:
             cseq = self._cseq.get(call_id, 0) + 1
@@ -179,16 +202,20 @@ class Phone:
             call_id=call_id,
             cseq=cseq,
             headers=[
-                f"Contact: <{self.contact(user, device)}>",
+                *(contacts or [f"Contact: <{self.contact(user, device)}>"]),
                 f"Expires: {expires}",
             ],
         )
 
     # -- conversations
 
-    def register(self, user: str, *, expires: int, device: int = 0) -> Message:
-        """Register, refresh or (``expires`` 0) unregister a contact."""
-        reply = self.ask(self.build_register(user, expires=expires, device=device))
+    def register(
+        self, user: str, *, expires: int, device: int = 0, contacts: Sequence[str] = ()
+    ) -> Message:
+        """Register, refresh or (``expires`` 0) unregister a contact, or several."""
+        reply = self.ask(
+            self.build_register(user, expires=expires, device=device, contacts=contacts)
+        )
         assert reply.status == 200, reply.start
         return reply
 
@@ -206,25 +233,61 @@ class Phone:
             )
         )
 
+    def build_subscribe(
+        self,
+        user: str,
+        *,
+        expires: int = 3600,
+        call_id: str = "",
+        cseq: int = 1,
+        to: str = "",
+        headers: Sequence[str] = ("Event: reg", "Accept: application/reginfo+xml"),
+    ) -> bytes:
+        """
+        A SUBSCRIBE to the registrations of ``user``.
+
+        Args:
+            call_id, to: of the dialog in which it is sent; empty to make one.
+        """
+        if not call_id:
+            call_id = f"subscribe-{next(self._numbers)}-{self._run}"
+        return self.request(
+            "SUBSCRIBE",
+            self.aor(user),
+            to=to or f"<{self.aor(user)}>",
+            from_=f"<sip:watcher@{self.domain}>;tag=w{self._run}",
+            call_id=call_id,
+            cseq=cseq,
+            headers=[
+                f"Contact: <sip:watcher@{self.place}>",
+                f"Expires: {expires}",
+                *headers,
+            ],
+        )
+
     def subscribe(self, user: str, *, expires: int = 3600) -> Message:
         """Watch the registrations of ``user``; its NOTIFYs come by `notify`."""
-        number = next(self._numbers)
+        return self.ask(self.build_subscribe(user, expires=expires))
+
+    def resubscribe(
+        self, user: str, dialog: Message, *, expires: int = 3600
+    ) -> Message:
+        """Refresh or (``expires`` 0) end what a SUBSCRIBE was answered with."""
         return self.ask(
-            self.request(
-                "SUBSCRIBE",
-                self.aor(user),
-                to=f"<{self.aor(user)}>",
-                from_=f"<sip:watcher@{self.domain}>;tag=w{number}{self._run}",
-                call_id=f"subscribe-{number}-{self._run}",
-                cseq=1,
-                headers=[
-                    f"Contact: <sip:watcher@127.0.0.1:{self.port}>",
-                    "Event: reg",
-                    "Accept: application/reginfo+xml",
-                    f"Expires: {expires}",
-                ],
+            self.build_subscribe(
+                user,
+                expires=expires,
+                call_id=dialog["call-id"],
+                cseq=self._next_cseq(dialog),
+                to=dialog["to"],
             )
         )
+
+    def _next_cseq(self, dialog: Message) -> int:
+        call_id = dialog["call-id"]
+        last = self._cseq.get(call_id, int(dialog["cseq"].split()[0]))
+        self._cseq[call_id] = last + 1
+        return last + 1
 
     def ask(self, request: bytes, *, within: float = PATIENCE) -> Message:
         """
@@ -241,6 +304,8 @@ class Phone:
             if now >= again_at:
                 self.send(request)
                 again_at, interval = now + interval, min(2 * interval, T2)
+                if self.transport != "UDP":
+                    again_at = deadline  # what is reliable is not sent twice
             message = self.receive(min(again_at, deadline) - now)
             if message and message.status >= 200 and message.branch == branch:
                 return message
@@ -270,29 +335,127 @@ class Phone:
 
     def receive(self, timeout: float) -> Message | None:
         """The next message, or None after ``timeout`` seconds."""
+        read = self._read(timeout)
+        if read is None:
+            return None
+        message = Message.parse(*read)
+        if not message.status:
+            self._answer(message)
+        return message
+
+    def _connected(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        udp = socket.socket(family, socket.SOCK_DGRAM)
+        udp.bind((self.host.strip("[]"), 0))
+        return udp
+
+    def _read(self, timeout: float) -> tuple[bytes, Address] | None:
         self._socket.settimeout(max(timeout, 0.001))
         try:
             data, source = self._socket.recvfrom(65535)
         except (TimeoutError, ConnectionRefusedError):
             # Refused: the server is down just now, and its port says so.
             return None
-        message = Message.parse(data, source)
-        if not message.status:
-            self._answer(message)
-        return message
+        return data, source[:2]
 
     def _answer(self, request: Message) -> None:
-        headers: list[str] = []
-        if request.method == "SUBSCRIBE":
-            # The phone plays the notifier: the dialog needs a Contact and a time.
-            headers = [
-                f"Contact: <sip:phone@127.0.0.1:{self.port}>",
-                f"Expires: {request.get('expires') or 3600}",
-            ]
-        self._socket.sendto(response(request, 200, "OK", headers), request.source)
+        headers = answer_headers(request, self.place)
+        self._reply(response(request, 200, "OK", headers), request.source)
         if (request.branch, request.method) not in self._seen:
             self._seen.add((request.branch, request.method))
             self.inbox.append(request)
+
+    def _reply(self, data: bytes, to: Address) -> None:
+        self._socket.sendto(data, to)
+
+
+class TcpPhone(Phone):
+    """The same by TCP: one stream, opened by the phone."""
+
+    transport = "TCP"
+
+    def __init__(self, server: Address, *, domain: str = DOMAIN) -> None:
+        self._buffer = bytearray()
+        self.pongs = 0
+        "Ends of lines that came between messages: answers to our pings."
+
+        super().__init__(server, domain=domain)
+
+    @property
+    def place(self) -> str:
+        return f"{super().place};transport=tcp"
+
+    def reconnect(self) -> None:
+        """Close the stream and open another, from another port."""
+        self._socket.close()
+        self._buffer.clear()
+        self._socket = self._connected()
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def is_closed(self, *, within: float = PATIENCE) -> bool:
+        """Whether the server has closed the stream, or does ``within`` seconds."""
+        self._socket.settimeout(within)
+        try:
+            while self._socket.recv(65535):
+                pass
+        except TimeoutError:
+            return False
+        except ConnectionResetError:
+            pass
+        return True
+
+    def _connected(self) -> socket.socket:
+        stream = socket.create_connection(self.server, PATIENCE)
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return stream
+
+    def _read(self, timeout: float) -> tuple[bytes, Address] | None:
+        deadline = time.monotonic() + timeout
+        while (message := take_message(self._buffer, self._pong)) is None:
+            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            try:
+                data = self._socket.recv(65535)
+            except TimeoutError:
+                return None
+            if not data:
+                raise ConnectionResetError("the server has closed the stream")
+            self._buffer += data
+        return message, self.server
+
+    def _pong(self) -> None:
+        self.pongs += 1
+
+    def _reply(self, data: bytes, to: Address) -> None:
+        self._socket.sendall(data)
+
+
+def take_message(buffer: bytearray, pong: Callable[[], None]) -> bytes | None:
+    """Take the first message out of a stream, if all of it is there (§18.3)."""
+    while buffer.startswith(b"\r\n"):
+        del buffer[:2]
+        pong()
+    head, found, body = bytes(buffer).partition(b"\r\n\r\n")
+    if not found:
+        return None
+    length = int(Message.parse(head, ("", 0)).get("content-length") or 0)
+    if len(body) < length:
+        return None
+    size = len(head) + 4 + length
+    message = bytes(buffer[:size])
+    del buffer[:size]
+    return message
+
+
+def answer_headers(request: Message, place: str) -> list[str]:
+    """What a 2xx of ours needs, as the notifier or the presence server."""
+    expires = f"Expires: {request.get('expires') or 3600}"
+    if request.method == "SUBSCRIBE":
+        return [f"Contact: <sip:phone@{place}>", expires]
+    if request.method == "PUBLISH":
+        return [f"SIP-ETag: e{tag_of(request)}", expires]
+    return []
 
 
 def response(
@@ -354,12 +517,21 @@ def becomes(
     eventually(check, within=within)
 
 
-def free_port() -> int:
-    """A UDP port of loopback that nobody uses at this moment."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port of loopback that nobody uses at this moment, by UDP or by TCP."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    while True:
+        with (
+            socket.socket(family, socket.SOCK_DGRAM) as probe,
+            socket.socket(family, socket.SOCK_STREAM) as other,
+        ):
+            probe.bind((host, 0))
+            port: int = probe.getsockname()[1]
+            try:
+                other.bind((host, port))
+            except OSError:
+                continue
+            return port
 
 
 def _parameter(value: str, name: str) -> str:

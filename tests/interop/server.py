@@ -17,7 +17,7 @@ import httpx
 
 from .phone import DOMAIN, free_port
 
-READY = re.compile(r"\bready sip=udp:127\.0\.0\.1:(\d+) admin=(http://\S+)")
+READY = re.compile(r"\bready sip=(\S+) admin=(http://\S+)")
 START_LIMIT = 20.0  # seconds until `ready`; a busy machine needs some
 STOP_LIMIT = 15.0  # seconds from SIGTERM to the end
 
@@ -45,22 +45,49 @@ class Server:
         directory: Where its configuration, its store and its log are.
         name: The id by which its peers know it.
         peers: What stands in its configuration after ``[[peer]]``, for each.
+        publish_to: Where it publishes.
+        publication: Least and greatest life of what it publishes, in seconds.
+        tcp: Whether others can open streams to it.
+        hosts: The addresses at which it listens, all with the same port.
     """
 
     def __init__(
-        self, directory: Path, *, name: str = "a", peers: Sequence[str] = ()
+        self,
+        directory: Path,
+        *,
+        name: str = "a",
+        peers: Sequence[str] = (),
+        publish_to: Sequence[str] = (),
+        publication: tuple[int, int] = (60, 86_400),
+        tcp: bool = False,
+        hosts: Sequence[str] = ("127.0.0.1",),
+        min_expires: int = 1,
     ) -> None:
         self.directory = directory
         self.name = name
-        self.port = free_port()
+        self.port = free_port(hosts[0].strip("[]"))
         self.peers = tuple(peers)
+        self.publish_to = tuple(publish_to)
+        self.publication = publication
+        self.hosts = tuple(hosts)
+        self.min_expires = min_expires
+        self.transports = ("udp", "tcp") if tcp else ("udp",)
         self._admin = ""
         self._process: subprocess.Popen[str] | None = None
         directory.mkdir(parents=True, exist_ok=True)
 
     @property
     def address(self) -> tuple[str, int]:
-        return ("127.0.0.1", self.port)
+        return (self.hosts[0].strip("[]"), self.port)
+
+    @property
+    def listen(self) -> list[str]:
+        """Where it listens, as its configuration says it."""
+        return [
+            f"{transport}:{host}:{self.port}"
+            for host in self.hosts
+            for transport in self.transports
+        ]
 
     @property
     def pid(self) -> int:
@@ -91,19 +118,22 @@ class Server:
             [
                 "[server]",
                 f'id = "{self.name}"',
-                f'listen = ["udp:127.0.0.1:{self.port}"]',
+                f"listen = {json.dumps(self.listen)}",
                 f'domains = ["{DOMAIN}"]',
                 'admin = "127.0.0.1:0"',
                 "[store]",
                 f'url = "sqlite:{self.directory / "reginfo.db"}"',
                 "[registrar]",
-                "min_expires = 1",
+                f"min_expires = {self.min_expires}",
                 "[notifier]",
                 "min_interval = 0.0",
                 "[presence_reginfo]",
-                "min_expires = 1",
+                f"min_expires = {self.min_expires}",
+                "[pua]",
+                "min_expires = {}\nmax_expires = {}".format(*self.publication),
                 "[pua_reginfo]",
-                f'server_address = "sip:reginfo@127.0.0.1:{self.port}"',
+                f'server_address = "sip:reginfo@{self.hosts[0]}:{self.port}"',
+                f"publish_to = {json.dumps(self.publish_to)}",
                 *(f"[[peer]]\n{peer}" for peer in self.peers),
                 "",
             ]
@@ -129,7 +159,7 @@ class Server:
         while time.monotonic() < deadline:
             said = log.read_bytes()[begin:].decode(errors="replace")
             if ready := READY.search(said):
-                assert int(ready[1]) == self.port
+                assert ready[1] == ",".join(self.listen)
                 self._admin = ready[2]
                 return
             if self._process.poll() is not None:

@@ -31,6 +31,20 @@ def test_a_later_batch_is_taken_back_before_an_earlier_one() -> None:
     assert done == [2, 1, 3]
 
 
+def test_two_batches_that_become_one_are_written_and_announced_whole() -> None:
+    done: list[int] = []
+    journal = Journal()
+    journal.write("kind", "one", 1, print)
+    journal.after(done.append, 1)
+    first = journal.close()
+    journal.write("kind", "two", 2, print)
+    journal.after(done.append, 2)
+    first.add(journal.close())
+    assert first.entries == [("kind", "one", 1), ("kind", "two", 2)]
+    first.announce()
+    assert done == [1, 2]
+
+
 def test_a_batch_is_urgent_if_anything_in_it_is() -> None:
     journal = Journal()
     journal.write("kind", "key", 1, print, urgent=False)
@@ -60,6 +74,15 @@ def test_what_is_rolled_back_is_undone_and_nothing_of_it_remains() -> None:
     assert not batch.urgent
     batch.announce()
     assert done == ["second", "first", "after kept"]
+
+
+def test_what_was_urgent_before_stays_so_when_the_rest_is_rolled_back() -> None:
+    journal = Journal()
+    journal.write("kind", "kept", 1, print)
+    mark = journal.mark()
+    journal.write("kind", "undone", 1, print, urgent=False)
+    journal.roll_back(mark)
+    assert journal.close().urgent
 
 
 def test_a_closed_batch_leaves_an_empty_journal() -> None:

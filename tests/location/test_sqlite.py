@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +200,8 @@ def test_a_file_of_a_newer_version_is_refused(path: Path) -> None:
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 99")
     database.close()
-    with pytest.raises(StoreError, match=r"newer version of reginfo \(schema 99"):
+    newer = r"reginfo\.db: written by a newer version of reginfo \(schema 99"
+    with pytest.raises(StoreError, match=newer):
         SqliteJournal(path)
     with pytest.raises(StoreError, match="newer version"):
         SqliteJournal(path)  # and not "in use": it was let go
@@ -210,6 +212,17 @@ def test_a_second_server_is_refused_the_same_file(
 ) -> None:
     with pytest.raises(StoreError, match="in use by another server"):
         SqliteJournal(path)
+
+
+def test_the_lock_is_nobody_elses_business(path: Path, journal: SqliteJournal) -> None:
+    assert (path.parent / "reginfo.db.lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_journal_may_be_used_by_another_thread(journal: SqliteJournal) -> None:
+    with ThreadPoolExecutor(1) as other:
+        entries = [location(binding())]
+        other.submit(journal.append, entries, boot=NOW, wall=WALL).result()
+    assert len(state(journal)) == 1
 
 
 def test_the_file_is_free_again_once_it_is_closed(path: Path) -> None:

@@ -257,8 +257,79 @@ def test_a_tombstone_is_forgotten_and_nothing_remains() -> None:
     assert list(watched.store.aors()) == []
     assert watched.store.timer_at is None
     batch = watched.journal.close()
-    assert [(kind, value) for kind, _, value in batch.entries] == [(KIND, None)]
+    key = "\0".join([TABLE, ALICE, binding().key, "a"])
+    assert batch.entries == [(KIND, key, None)]
     assert not batch.urgent
+    batch.take_back()
+    (claim,) = watched.store.claims(ALICE, binding().key)
+    assert claim.event == EXPIRED
+
+
+def test_one_of_several_losers_is_forgotten() -> None:
+    watched = Watched()
+    for stamp, seconds in enumerate([60, 120, 3600], 1):
+        watched.apply(
+            binding(1, call_id=f"c{stamp}", stamp=stamp, expires_at=NOW + seconds)
+        )
+    watched.journal.close()
+    watched.pass_time(NOW + 60 + 93)
+    calls = [claim.call_id for claim in watched.store.claims(ALICE, binding().key)]
+    assert calls == ["c3", "c2"]
+    ((_, key, value),) = watched.journal.close().entries
+    assert (key.split("\0")[3], value) == ("c1", None)
+
+
+def test_a_tombstone_is_forgotten_and_the_other_contacts_stay() -> None:
+    watched = Watched()
+    watched.apply(binding(2, "unregistered", expires_at=NOW + 60))
+    watched.apply(binding(contact=DESK, expires_at=NOW + 3600))
+    watched.pass_time(NOW + 60 + 93)
+    (bound,) = watched.store.bindings(ALICE, NOW + 60 + 93)
+    assert bound.contact == DESK
+    assert len(watched.store.rows(ALICE)) == 1
+
+
+def test_a_tombstone_outlives_a_loser_that_ends_before_it() -> None:
+    watched = Watched()
+    watched.apply(binding(1, call_id="a", stamp=1, expires_at=NOW + 60))
+    gone = binding(1, "unregistered", call_id="b", stamp=2, expires_at=NOW + 3600)
+    watched.apply(gone)
+    watched.pass_time(NOW + 60 + 93)
+    assert watched.store.claims(ALICE, gone.key) == (gone,)
+
+
+def test_a_tombstone_stays_as_long_as_a_loser_that_it_keeps_out() -> None:
+    watched = Watched()
+    for stamp, seconds in ((1, 3600), (2, 120)):
+        watched.apply(
+            binding(1, call_id=f"c{stamp}", stamp=stamp, expires_at=NOW + seconds)
+        )
+    gone = binding(1, "unregistered", call_id="c3", stamp=3, expires_at=NOW + 60)
+    watched.apply(gone)
+    watched.pass_time(NOW + 120 + 93)
+    calls = [claim.call_id for claim in watched.store.claims(ALICE, gone.key)]
+    assert calls == ["c3", "c1"]
+    assert watched.store.bindings(ALICE, NOW + 120 + 93) == []
+
+
+def test_a_contact_expires_in_its_own_table() -> None:
+    watched = Watched()
+    watched.store.apply(ALICE, [binding(expires_at=NOW + 60)], NOW, "other")
+    watched.pass_time(NOW + 61)
+    assert [(c.table, c.binding.event.value) for c in watched.changes] == [
+        ("other", "registered"),
+        ("other", "expired"),
+    ]
+    assert list(watched.store.aors()) == []
+    watched.pass_time(NOW + 61 + 93)
+    assert list(watched.store.aors("other")) == []
+
+
+def test_what_expires_is_not_to_be_tried_again_later() -> None:
+    watched = Watched()
+    watched.apply(binding(expires_at=NOW + 60, retry_after=5))
+    watched.pass_time(NOW + 61)
+    assert watched.changes[-1].binding.retry_after is None
 
 
 def test_a_loser_is_forgotten_while_the_winner_lives() -> None:
@@ -399,10 +470,22 @@ def test_times_are_on_the_clock_of_the_new_start() -> None:
 def test_what_expired_while_we_were_down_is_told_as_expired() -> None:
     watched = Watched()
     watched.apply(binding(expires_at=NOW + 60))
-    after = restart(watched, NOW + 90)
-    assert after.store.bindings(ALICE, NOW + 90) == []
-    after.store.timer_due(NOW + 90, WALL + 90)
-    assert after.events() == ["expired"]
+    rows = disk(watched)
+    for late in (60, 90):
+        after = Watched()
+        for key, value in rows.items():
+            after.store.load(key, value, 0.0)
+        after.store.loaded(NOW + late, WALL + late)
+        assert after.store.bindings(ALICE, NOW + late) == []
+        assert after.events() == ["expired"]
+
+
+def test_what_was_loaded_is_forgotten_like_anything_else() -> None:
+    watched = Watched()
+    watched.apply(binding(1, "unregistered", expires_at=NOW + 60))
+    after = restart(watched, NOW)
+    after.pass_time(NOW + 60 + 93)
+    assert list(after.store.aors()) == []
 
 
 def test_what_was_forgotten_stays_so_over_a_restart() -> None:

@@ -165,7 +165,9 @@ def test_a_strict_router_gets_itself_as_request_uri_and_the_target_goes_last() -
 
 
 def test_a_route_without_brackets_is_understood() -> None:
-    assert dialog("Record-Route: sip:p1;lr").next_hop.host == "p1"
+    ours = dialog("Record-Route: sip:p1;lr")
+    assert ours.next_hop.text == "sip:p1;lr"
+    assert ours.next_hop.host == "p1"
 
 
 @pytest.mark.parametrize("route", ["<x>", "<http://a>", "<sip:a", ">"])

@@ -65,6 +65,7 @@ class Published:
     __slots__ = (
         "aor",
         "asked",
+        "owed",
         "publication",
         "scheduled_at",
         "sent",
@@ -78,6 +79,9 @@ class Published:
         self.publication = publication
         self.asked = 0
         "Seconds that the PUBLISH under way asks for."
+
+        self.owed = False
+        "Whether something has changed with more of the same REGISTER to come."
 
         self.told: dict[str, Binding] = {}
         "Contacts in what is published, by their keys."
@@ -173,7 +177,7 @@ class Publisher:
     def tell(self, change: BindingChange, now: float) -> None:
         """Publish a change, if it is ours to publish."""
         if change.table == self._table and self._targets:
-            self._tell(change.aor, now, only_if_ours=change.binding)
+            self._tell(change.aor, now, only_if_ours=change.binding, more=change.more)
 
     def update(self, aor: str, now: float) -> bool:
         """Publish the present state of ``aor`` again; False if there is none."""
@@ -247,13 +251,21 @@ class Publisher:
             if binding.owner == self._server_id
         }
 
-    def _tell(self, aor: str, now: float, only_if_ours: Binding | None = None) -> None:
+    def _tell(
+        self,
+        aor: str,
+        now: float,
+        only_if_ours: Binding | None = None,
+        more: bool = False,
+    ) -> None:
         for target in self._targets.values():
             key = f"{target.uri}\0{aor}"
             published = self._published.get(key)
             if only_if_ours is not None and only_if_ours.owner != self._server_id:
                 # Learned; but what moved away must not stay published here.
-                if published is None or only_if_ours.key not in published.told:
+                if published is None or not (
+                    published.owed or only_if_ours.key in published.told
+                ):
                     continue
             if published is None:
                 if not self._own(aor, now):
@@ -267,7 +279,10 @@ class Publisher:
             else:
                 self._remember(published)
             published.publication.change(bool(self._own(published.aor, now)))
-            self._advance(published, now)
+            # One REGISTER is one PUBLISH, however many contacts it has.
+            published.owed = more
+            if not more:
+                self._advance(published, now)
 
     def _advance(self, published: Published, now: float) -> None:
         """Send what is due; keep how it stands; set the timer."""

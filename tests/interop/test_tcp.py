@@ -1,0 +1,288 @@
+"""Phones and watchers by TCP and by IPv6, and headers as others write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .document import read
+from .phone import Phone, TcpPhone, eventually
+from .server import Server
+
+MANY = 20  # contacts: a document of some kilobytes
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests, at both families: each test has a user of its own."""
+    directory = tmp_path_factory.mktemp("tcp")
+    with Server(directory, tcp=True, hosts=("127.0.0.1", "[::1]")) as running:
+        yield running
+
+
+@pytest.fixture
+def phone(server: Server) -> Iterator[TcpPhone]:
+    with TcpPhone(server.address) as phone:
+        yield phone
+
+
+def test_a_phone_registers_by_tcp(server: Server, phone: TcpPhone) -> None:
+    reply = phone.register("ann", expires=600)
+    assert reply["via"].startswith(f"SIP/2.0/TCP 127.0.0.1:{phone.port};")
+    assert server.contacts("ann") == {phone.contact("ann")}
+    phone.register("ann", expires=0)
+    assert server.contacts("ann") == set()
+
+
+def test_a_request_may_come_in_pieces(server: Server, phone: TcpPhone) -> None:
+    request = phone.build_register("ben", expires=600)
+    for at in range(len(request)):
+        phone.send(request[at : at + 1])
+    answer = phone.receive(10.0)
+    assert answer is not None
+    assert answer.status == 200
+    assert server.contacts("ben") == {phone.contact("ben")}
+
+
+def test_several_requests_may_come_in_one_piece(
+    server: Server, phone: TcpPhone
+) -> None:
+    requests = [phone.build_register("cid", expires=600, device=n) for n in range(5)]
+    half = len(requests[-1]) // 2
+    phone.send(b"\r\n".join(requests)[:-half])
+    phone.send(requests[-1][-half:])
+    statuses = []
+    for _ in requests:
+        answer = phone.receive(10.0)
+        assert answer is not None
+        statuses.append(answer.status)
+    assert statuses == [200] * 5
+    assert server.contacts("cid") == {phone.contact("cid", n) for n in range(5)}
+
+
+def test_keep_alives_are_answered_and_are_no_messages(
+    server: Server, phone: TcpPhone
+) -> None:
+    """5626-06"""
+    for _ in range(3):
+        phone.send(b"\r\n\r\n")
+    request = phone.build_register("dot", expires=600)
+    phone.send(request[:100])
+    phone.send(request[100:] + b"\r\n\r\n")
+    answer = phone.receive(10.0)
+    assert answer is not None
+    assert answer.status == 200
+    # The answer to the last comes behind it.
+    assert phone.options().status == 200
+    assert phone.pongs == 4
+
+
+def test_a_phone_reconnects(server: Server, phone: TcpPhone) -> None:
+    contact = [f"Contact: <{phone.contact('eve')}>"]
+    phone.register("eve", expires=600, contacts=contact)
+    phone.reconnect()
+    phone.register("eve", expires=900, contacts=contact)
+    (binding,) = server.bindings("eve")
+    assert binding["cseq"] == 2
+
+
+def test_a_watcher_is_told_by_the_stream_of_its_subscribe(
+    server: Server, phone: TcpPhone
+) -> None:
+    with Phone(server.address) as other:
+        assert phone.subscribe("fay").status == 200
+        assert read(phone.notify().body).state == "init"
+        contacts = [f"Contact: <{other.contact('fay', n)}>" for n in range(MANY)]
+        other.register("fay", expires=600, contacts=contacts)
+        notify = phone.notify()
+        assert notify["via"].startswith("SIP/2.0/TCP ")
+        assert len(read(notify.body).active) == MANY
+
+
+def test_a_watcher_reconnects_and_is_told_by_its_new_stream(
+    server: Server, phone: TcpPhone
+) -> None:
+    with Phone(server.address) as other:
+        accepted = phone.subscribe("gil")
+        assert accepted.status == 200
+        phone.notify()
+        phone.reconnect()
+        assert phone.resubscribe("gil", accepted).status == 200
+        phone.notify()
+        other.register("gil", expires=600)
+        assert read(phone.notify().body).active == {other.contact("gil")}
+        assert phone.resubscribe("gil", accepted, expires=0).status == 200
+        assert phone.notify()["subscription-state"].startswith("terminated")
+
+
+def test_a_watcher_whose_stream_is_gone_is_given_up(server: Server) -> None:
+    with TcpPhone(server.address) as watcher, Phone(server.address) as phone:
+        accepted = watcher.subscribe("hal")
+        watcher.notify()
+        watcher.reconnect()  # and its old port is nobody's
+        phone.register("hal", expires=600)
+        # Once the NOTIFY has failed, there is no subscription (6665-22).
+        eventually(
+            lambda: (
+                watcher.ask(
+                    watcher.build_subscribe(
+                        "hal", call_id=accepted["call-id"], cseq=1, to=accepted["to"]
+                    )
+                ).status
+                == 481
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"REGISTER sip:example.test SIP/2.0\r\nContent-Length: many\r\n\r\n",
+        b"REGISTER sip:example.test SIP/2.0\r\nContent-Length: 99999999\r\n\r\n",
+        b"X" * 70_000,
+    ],
+    ids=["no length", "a length beyond all", "no end"],
+)
+def test_a_stream_without_sense_is_closed_and_the_others_go_on(
+    server: Server, phone: TcpPhone, garbage: bytes
+) -> None:
+    with TcpPhone(server.address) as other:
+        phone.send(garbage)
+        assert phone.is_closed()
+        assert other.options().status == 200
+
+
+def test_a_broken_request_in_a_stream_gets_400_and_the_stream_goes_on(
+    phone: TcpPhone,
+) -> None:
+    broken = phone.build_register("ida", expires=600).replace(b"CSeq: 1", b"CSeq: one")
+    assert phone.ask(broken).status == 400
+    assert phone.options().status == 200
+
+
+# -- IPv6
+
+
+@pytest.mark.parametrize("kind", [Phone, TcpPhone], ids=["UDP", "TCP"])
+def test_ipv6_registers_subscribes_and_is_notified(
+    server: Server, kind: type[Phone]
+) -> None:
+    user = f"six-{kind.transport.lower()}"
+    with kind(("::1", server.port)) as phone:
+        reply = phone.register(user, expires=600)
+        assert reply["via"].startswith(f"SIP/2.0/{kind.transport} [::1]:{phone.port};")
+        accepted = phone.subscribe(user)
+        assert accepted.status == 200
+        assert f"[::1]:{server.port}" in accepted["contact"]
+        assert read(phone.notify().body).active == {phone.contact(user)}
+        phone.register(user, expires=0)
+        notify = phone.notify()
+        assert notify["via"].startswith(f"SIP/2.0/{kind.transport} [::1]:")
+        assert read(notify.body).state == "terminated"
+
+
+def test_who_registers_by_ipv4_is_told_by_ipv6(server: Server) -> None:
+    with Phone(server.address) as four, Phone(("::1", server.port)) as six:
+        assert six.subscribe("joe").status == 200
+        six.notify()
+        four.register("joe", expires=600)
+        assert read(six.notify().body).active == {four.contact("joe")}
+
+
+def test_a_long_notify_goes_by_tcp_to_ipv6_and_back(server: Server) -> None:
+    """The watcher has no TCP: it is refused, and the same comes by UDP."""
+    with Phone(("::1", server.port)) as six:
+        assert six.subscribe("kim").status == 200
+        six.notify()
+        contacts = [f"Contact: <{six.contact('kim', n)}>" for n in range(MANY)]
+        six.register("kim", expires=600, contacts=contacts)
+        notify = six.notify()
+        assert len(notify.body) > 1300
+        assert notify["via"].startswith("SIP/2.0/UDP [::1]:")
+        assert len(read(notify.body).active) == MANY
+
+
+def test_ours_publishes_and_subscribes_to_ipv6(tmp_path: Path) -> None:
+    with Phone(("::1", 9)) as other:
+        uri = f"sip:[::1]:{other.port}"
+        peer = f'name = "six"\nuri = "{uri}"\nwatch = ["sip:lea@example.test"]'
+        ours = Server(tmp_path, publish_to=[uri], peers=[peer], hosts=("[::1]",))
+        with ours, Phone(ours.address) as phone:
+            subscribe = other.incoming("SUBSCRIBE")
+            assert f"[::1]:{ours.port}" in subscribe["contact"]
+            phone.register("lea", expires=600)
+            publish = other.incoming("PUBLISH")
+            assert read(publish.body).active == {phone.contact("lea")}
+
+
+# -- headers as others write them
+
+
+@pytest.mark.parametrize("kind", [Phone, TcpPhone], ids=["UDP", "TCP"])
+def test_headers_may_be_short_folded_and_several_in_a_line(
+    server: Server, kind: type[Phone]
+) -> None:
+    user = f"short-{kind.transport.lower()}"
+    with kind(server.address) as phone:
+        here = f"127.0.0.1:{phone.port}"
+        register = _lines(
+            "REGISTER sip:example.test SIP/2.0",
+            f"v:SIP/2.0/{kind.transport} {here};branch=z9hG4bKa{user};rport,",
+            "\tSIP / 2.0 / UDP 192.0.2.9:5070;branch=z9hG4bKb,",
+            f' SIP/2.0/UDP 192.0.2.8;branch="z,{user}"',
+            "Max-Forwards:  70",
+            f'f: "A, \\"B\\" <c>" <sip:{user}@example.test>;tag=a',
+            f"t  :\t<sip:{user}@example.test>",
+            f"i: short-{user}",
+            "cseq:",
+            " 7",
+            " REGISTER",
+            f'm: "x, y" <sip:1@{here}>;q=0.5 , <sip:2@{here}>;expires=300,',
+            f"   <sip:3@{here};a=b,c>",
+            "EXPIRES: 600",
+            "k: path, gruu",
+            "l: 0",
+        )
+        reply = phone.ask(register)
+        assert reply.status == 200, reply.start
+        vias = ", ".join(reply.all("via"))
+        assert "192.0.2.9:5070;branch=z9hG4bKb" in vias
+        assert f'SIP/2.0/UDP 192.0.2.8;branch="z,{user}"' in vias
+        assert f"rport={phone.port}" in vias.split(",")[0]
+        expected = {f"sip:1@{here}", f"sip:2@{here}", f"sip:3@{here};a=b,c"}
+        assert server.contacts(user) == expected
+        times = {b["uri"]: b["expires"] for b in server.bindings(user)}
+        assert 290 <= times[f"sip:2@{here}"] <= 300
+        assert 590 <= times[f"sip:1@{here}"] <= 600
+
+        subscribe = _lines(
+            f"SUBSCRIBE sip:{user}@example.test SIP/2.0",
+            f"v: SIP/2.0/{kind.transport} {here};branch=z9hG4bKs{user};rport",
+            "Max-Forwards: 70",
+            "f: sip:w@example.test;tag=w",  # no brackets: the tag is the header's
+            f"t: <sip:{user}@example.test>",
+            f"i: watch-{user}",
+            "CSeq: 1 SUBSCRIBE",
+            f"m: <sip:w@{phone.place}>",
+            "o: reg",
+            "Accept: text/plain;q=0.1,",
+            " application/reginfo+xml",
+            "l: 0",
+        )
+        reply = phone.ask(subscribe)
+        assert reply.status == 200, reply.start
+        assert read(phone.notify().body).active == expected
+
+
+def _lines(*lines: str) -> bytes:
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def test_a_stream_and_a_datagram_reach_one_server(server: Server) -> None:
+    with Phone(server.address) as udp, TcpPhone(server.address) as tcp:
+        udp.register("mia", expires=600)
+        tcp.register("mia", expires=600, device=1)
+        expected = {udp.contact("mia"), tcp.contact("mia", 1)}
+        assert server.contacts("mia") == expected
