@@ -141,6 +141,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", choices=["ours", "kamailio"])
     parser.add_argument("--work", choices=["plain", "watched"])
     parser.add_argument(
+        "--allocator",
+        help="Kamailio's -x: fm is its fast one; without, Debian's default",
+    )
+    parser.add_argument(
         "--python", default=sys.executable, help="the interpreter of our server"
     )
     parser.add_argument(
@@ -189,7 +193,7 @@ def run(given: argparse.Namespace, console: Console, directory: Path) -> int:
         if missing := Kamailio.missing():
             console.print(f"[yellow]{missing}: ours is measured alone")
         else:
-            servers.append(Kamailio(directory))
+            servers.append(Kamailio(directory, given.allocator))
     if not servers:
         return 2
 

@@ -121,7 +121,8 @@ class Kamailio:
 
     name = "Kamailio"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, allocator: str | None = None) -> None:
+        self._allocator = allocator
         self.port = 0
         self._directory = directory / "kamailio"
         self._process: subprocess.Popen[bytes] | None = None
@@ -163,9 +164,7 @@ class Kamailio:
             *("-Y", str(self._directory)),
             *("-w", str(self._directory)),
             *("-m", "512", "-M", "32"),
-            # Its fast allocator. The default one, made for debugging, searches
-            # long lists here, and doubles the cost of a watched REGISTER.
-            *("-x", "fm"),
+            *(() if self._allocator is None else ("-x", self._allocator)),
             "-DD",  # not a daemon: it stays our child
         ]
         for definition in (

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
-import msgspec
-
 from ..sip.dialog import Dialog
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.headers import parse_params, split
 from ..sip.message import Draft, Request
+from ..sip.value import Record, Value
 from .headers import EventHeader
 
 ENDS_SUBSCRIPTION = frozenset(
@@ -18,7 +17,7 @@ ENDS_SUBSCRIPTION = frozenset(
 """Answers to a NOTIFY or a refresh after which there is no subscription (§4.2.2)."""
 
 
-class Policy(msgspec.Struct, frozen=True):
+class Policy(Value, frozen=True):
     """How long a subscription may last, in seconds."""
 
     min_expires: int = 60
@@ -26,7 +25,7 @@ class Policy(msgspec.Struct, frozen=True):
     max_expires: int = 86_400
 
 
-class Subscription(msgspec.Struct, gc=False, kw_only=True):
+class Subscription(Record, kw_only=True):
     """One subscription of a watcher, and the dialog in which it hears from us."""
 
     dialog: Dialog

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import msgspec
+from ..sip.value import Record
 
 Entry = tuple[str, str, Any]
 """Kind of row, its key, and its value as msgpack takes it; None where it is gone."""
@@ -14,7 +14,7 @@ Entry = tuple[str, str, Any]
 Call = tuple[Callable[..., object], tuple[Any, ...]]
 
 
-class Batch(msgspec.Struct, gc=False):
+class Batch(Record):
     """All that one commit makes durable, or nothing of it."""
 
     entries: list[Entry]

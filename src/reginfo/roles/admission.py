@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
 from ..sip.errors import Refusal
 from ..sip.message import Request
 from ..sip.uri import Uri
+from ..sip.value import Value
 
 RETRY_AFTER = "60"
 """Seconds until one who found us full may ask again."""
@@ -22,7 +21,7 @@ Raises:
 """
 
 
-class Admission(msgspec.Struct, frozen=True, kw_only=True):
+class Admission(Value, frozen=True, kw_only=True):
     """
     The policy for new watchers.
 

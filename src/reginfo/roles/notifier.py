@@ -32,6 +32,7 @@ from ..sip.headers import cached_name_addr
 from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
 from ..sip.transaction import Flow, Local
+from ..sip.value import Record, Value
 from .admission import Admission
 from .document import contact_of
 from .watch import Owed, Watch, WatchRow
@@ -53,7 +54,7 @@ CACHED_CONTACTS = 10_000
 Send = Callable[[Draft, Flow, object], object]
 
 
-class Peer(msgspec.Struct, frozen=True, kw_only=True):
+class Peer(Value, frozen=True, kw_only=True):
     """What a watcher is, beyond being one."""
 
     name: str | None = None
@@ -502,7 +503,7 @@ class Notifier:
             self._by_aor.pop(watch.row.aor, None)
 
 
-class _Rendered(msgspec.Struct, gc=False):
+class _Rendered(Record):
     binding: Binding
     parts: tuple[bytes, bytes]
 

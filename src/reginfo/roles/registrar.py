@@ -16,6 +16,7 @@ from ..sip.headers import NameAddr, cached_name_addr, delta_seconds, quote
 from ..sip.message import Headers, Request, Response
 from ..sip.transaction import Address
 from ..sip.uri import Uri
+from ..sip.value import Value
 
 EXTENSIONS = frozenset({"path"})
 """What a REGISTER may require of us (§8.2.2.3)."""
@@ -24,7 +25,7 @@ REGISTERED, REFRESHED = ContactEvent.REGISTERED, ContactEvent.REFRESHED
 UNREGISTERED = ContactEvent.UNREGISTERED
 
 
-class Policy(msgspec.Struct, frozen=True):
+class Policy(Value, frozen=True):
     """The registrar's own choices."""
 
     min_expires: int = 60

@@ -10,12 +10,13 @@ from ..events.notify import Subscription
 from ..location.binding import Binding
 from ..reg.document import ContactEvent
 from ..reg.legacy import Profile
+from ..sip.value import Record
 
 REFRESHED = ContactEvent.REFRESHED
 BEGINNINGS = frozenset({ContactEvent.REGISTERED, ContactEvent.CREATED})
 
 
-class WatchRow(msgspec.Struct, gc=False, kw_only=True):
+class WatchRow(Record, kw_only=True):
     """What of a watch is kept on disk."""
 
     id: str
@@ -23,11 +24,11 @@ class WatchRow(msgspec.Struct, gc=False, kw_only=True):
 
     aor: str
     subscription: Subscription
-    version: int = 0
-    "Of the next document: 0 in the first, one more in each (RFC 3680 §5.1)."
-
     min_interval: float
     "Least time between two NOTIFY about one registration, in seconds (§4.10)."
+
+    version: int = 0
+    "Of the next document: 0 in the first, one more in each (RFC 3680 §5.1)."
 
     profile: Profile = Profile.STANDARD
 

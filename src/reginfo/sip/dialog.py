@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from .errors import RemoteProtocolError
 from .message import Draft, Request, Response
 from .transaction import Flow
 from .uri import Uri
+from .value import Record
 
 
-class Dialog(msgspec.Struct, gc=False, kw_only=True):
+class Dialog(Record, kw_only=True):
     """
     What two user agents share while a subscription lasts.
 

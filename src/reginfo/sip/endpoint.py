@@ -6,8 +6,6 @@ import re
 from collections.abc import Callable
 from hashlib import blake2s
 
-import msgspec
-
 from .errors import RemoteProtocolError
 from .headers import split
 from .message import Draft, Malformed, Request, Response, lines, parse, request_uri
@@ -21,6 +19,7 @@ from .transaction import (
     Local,
     ServerTransaction,
 )
+from .value import Value
 
 MAGIC_COOKIE = "z9hG4bK"
 """Begins a branch that is unique to its transaction (§8.1.1.7)."""
@@ -37,7 +36,7 @@ UDP_ONLY = 600.0
 """Seconds for which a peer that takes no TCP connection is not asked for one again."""
 
 
-class RequestReceived(msgspec.Struct, frozen=True, gc=False):
+class RequestReceived(Value, frozen=True):
     """A request that wants an answer: :meth:`Endpoint.respond`."""
 
     transaction: ServerTransaction
@@ -50,14 +49,14 @@ class RequestReceived(msgspec.Struct, frozen=True, gc=False):
         return self.transaction.request
 
 
-class ResponseReceived(msgspec.Struct, frozen=True, gc=False):
+class ResponseReceived(Value, frozen=True):
     """A response to a request of ours."""
 
     transaction: ClientTransaction
     response: Response
 
 
-class RequestFailed(msgspec.Struct, frozen=True, gc=False):
+class RequestFailed(Value, frozen=True):
     """A request of ours that got no final response."""
 
     transaction: ClientTransaction

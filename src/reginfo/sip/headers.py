@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-import msgspec
-
 from . import grammar
 from .errors import RemoteProtocolError
 from .uri import CACHE, LONGEST_CACHED, Uri
+from .value import Value
 
 HeaderParams = Mapping[str, str | None]
 
 
-class NameAddr(msgspec.Struct, frozen=True, gc=False):
+class NameAddr(Value, frozen=True):
     """A name-addr or addr-spec with header parameters: From, To, Contact, Route."""
 
     uri: str
@@ -44,7 +43,7 @@ class NameAddr(msgspec.Struct, frozen=True, gc=False):
         return Uri.parse(self.uri)
 
 
-class Via(msgspec.Struct, frozen=True, gc=False):
+class Via(Value, frozen=True):
     """One hop of a request (§20.42)."""
 
     transport: str

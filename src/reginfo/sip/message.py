@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, TypeVar, overload
-
-import msgspec
+from collections.abc import Iterable, Mapping
 
 from . import grammar
 from .errors import RemoteProtocolError
@@ -22,6 +19,7 @@ from .headers import (
     split,
 )
 from .uri import Uri
+from .value import Value
 
 Headers = dict[str, list[str]]
 """Values as written, by the name that :func:`canonical` gives; one item a line."""
@@ -70,41 +68,19 @@ _SINGLE = frozenset(
 _FOLD = re.compile(r"\r?\n[ \t]+")
 
 
-Value = TypeVar("Value")
-
-
-class lazy(Generic[Value]):
-    """
-    A property that is worked out once, when somebody asks.
-
-    What ``functools.cached_property`` does, without the lock that Python 3.11 still
-    takes there: four of these are asked for in every request.
-    """
-
-    def __init__(self, function: Callable[[Any], Value]) -> None:
-        self._function = function
-        self._name = function.__name__
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> lazy[Value]: ...
-    @overload
-    def __get__(self, instance: object, owner: type) -> Value: ...
-    def __get__(self, instance: object | None, owner: type) -> Value | lazy[Value]:
-        if instance is None:
-            return self
-        value = self._function(instance)
-        instance.__dict__[self._name] = value
-        return value
-
-
 class Message:
     """What a request and a response have in common."""
 
-    __slots__ = ("__dict__", "body", "headers")
+    __slots__ = ("_cseq", "_from", "_to", "_via", "body", "headers")
 
     def __init__(self, headers: Headers | None = None, body: bytes = b"") -> None:
         self.headers: Headers = {} if headers is None else headers
         self.body = body
+        # What has been read of them, once somebody has asked.
+        self._via: Via | None = None
+        self._from: NameAddr | None = None
+        self._to: NameAddr | None = None
+        self._cseq: CSeq | None = None
 
     def header(self, name: str) -> str | None:
         """The first value of the header called ``name``, canonically; None if none."""
@@ -120,32 +96,44 @@ class Message:
             return split(lines[0])
         return [value for line in lines for value in split(line)]
 
-    @lazy
+    @property
     def via(self) -> Via:
         """The topmost Via."""
-        line = self._required("Via")
-        if "," in line:
-            top = split(line)[:1]
-            if not top or not line.startswith(top[0]):
-                raise RemoteProtocolError(f"malformed Via: {line[:80]!r}")
-            line = top[0]
-        return parse_via(line)
+        via = self._via
+        if via is None:
+            line = self._required("Via")
+            if "," in line:
+                top = split(line)[:1]
+                if not top or not line.startswith(top[0]):
+                    raise RemoteProtocolError(f"malformed Via: {line[:80]!r}")
+                line = top[0]
+            via = self._via = parse_via(line)
+        return via
 
-    @lazy
+    @property
     def call_id(self) -> str:
         return self._required("Call-ID")
 
-    @lazy
+    @property
     def cseq(self) -> CSeq:
-        return parse_cseq(self._required("CSeq"))
+        cseq = self._cseq
+        if cseq is None:
+            cseq = self._cseq = parse_cseq(self._required("CSeq"))
+        return cseq
 
-    @lazy
+    @property
     def from_(self) -> NameAddr:
-        return parse_name_addr(self._required("From"))
+        from_ = self._from
+        if from_ is None:
+            from_ = self._from = parse_name_addr(self._required("From"))
+        return from_
 
-    @lazy
+    @property
     def to(self) -> NameAddr:
-        return cached_name_addr(self._required("To"))
+        to = self._to
+        if to is None:
+            to = self._to = cached_name_addr(self._required("To"))
+        return to
 
     @property
     def expires(self) -> int | None:
@@ -294,7 +282,7 @@ class Response(Message):
         return self.status >= 200
 
 
-class Draft(msgspec.Struct, frozen=True, gc=False):
+class Draft(Value, frozen=True):
     """A request that we are about to send; the endpoint puts Via in front."""
 
     method: str
@@ -437,7 +425,8 @@ def _odd_start(line: str) -> Request:
     return Request(method, uri if version.upper() == "SIP/2.0" else f"{uri} {version}")
 
 
-_NOT_UTF8 = re.compile("[\udc80-\udcff]")
+_NOT_UTF8 = re.compile(r"[\udc80-\udcff]")
+_REPLACED = "\N{REPLACEMENT CHARACTER}"
 
 _USED = frozenset(
     {
@@ -461,7 +450,9 @@ def _mend(message: Message) -> RemoteProtocolError | None:
             continue
         if name in _USED:
             return RemoteProtocolError(f"{name} is not UTF-8")
-        message.headers[name] = [_NOT_UTF8.sub("\ufffd", value) for value in values]
+        message.headers[name] = [
+            _NOT_UTF8.sub("\N{REPLACEMENT CHARACTER}", value) for value in values
+        ]
     return None
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
-import msgspec
-
 from .message import Request, Response
+from .value import Value
 
 T1 = 0.5
 T2 = 4.0
@@ -23,7 +22,7 @@ Address = tuple[str, int]
 """Host and port of a socket."""
 
 
-class Local(msgspec.Struct, frozen=True):
+class Local(Value, frozen=True):
     """One address that we listen at."""
 
     transport: str
@@ -71,7 +70,7 @@ TRYING, PROCEEDING = State.TRYING, State.PROCEEDING
 COMPLETED, TERMINATED = State.COMPLETED, State.TERMINATED
 
 
-class Datagram(msgspec.Struct, frozen=True, gc=False):
+class Datagram(Value, frozen=True):
     """Octets on their way out."""
 
     data: bytes

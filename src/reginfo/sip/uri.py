@@ -6,10 +6,9 @@ import ipaddress
 import re
 from functools import lru_cache
 
-import msgspec
-
 from . import grammar
 from .errors import RemoteProtocolError
+from .value import Value
 
 Params = tuple[tuple[str, str | None], ...]
 
@@ -26,7 +25,7 @@ LONGEST_CACHED = 512
 """Characters: longer ones serve to fill the memory, and are parsed each time."""
 
 
-class Uri(msgspec.Struct, frozen=True, gc=False):
+class Uri(Value, frozen=True):
     """A URI, taken apart. The text is kept as it was written."""
 
     text: str

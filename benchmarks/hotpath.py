@@ -1,0 +1,153 @@
+"""
+What the parts of the hot path cost: a REGISTER, its 200, its NOTIFY, without sockets.
+
+    .venv/bin/python benchmarks/hotpath.py [--rounds 9] [--profile]
+
+The server's own parts are driven in the order of its rim, in batches as there are under
+load, and the entries of each are encoded as for the disk. What the kernel, the disk and
+the other thread cost is not in it: that is what bench.py measures.
+
+receive   parse datagrams, find or make their transactions
+decide    registrar, location, notifier: the response and the NOTIFY
+close     close the batch, order what is to be sent, encode what is to be stored
+sent      start timers
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import gc
+import pstats
+import statistics
+import sys
+import time
+
+import messages
+import msgspec
+
+from reginfo.server.app import App
+from reginfo.server.clock import Clock
+from reginfo.server.config import Config
+from reginfo.sip import message
+from reginfo.sip.endpoint import Event
+from reginfo.sip.transaction import Datagram, Flow, Local
+
+PORT = 9
+USERS = 1000
+BATCH = 20  # datagrams of one wake-up
+LOCAL = Local("UDP", "127.0.0.1", 5060)
+FLOW = Flow(LOCAL, ("127.0.0.1", PORT))
+CONFIG = f"""
+[server]
+id = "bench"
+listen = ["udp:127.0.0.1:5060"]
+domains = ["{messages.DOMAIN}"]
+[store]
+url = "memory:"
+[notifier]
+min_interval = 0.0
+[pua_reginfo]
+server_address = "sip:reginfo@127.0.0.1"
+"""
+
+STAGES = ["receive", "decide", "close", "sent"]
+
+
+class Bench:
+    """A server without sockets, and how long each stage of its work took."""
+
+    def __init__(self, *, watched: bool) -> None:
+        self.clock = Clock()
+        self.app = App(Config.parse(CONFIG), clock=self.clock)
+        self.app.begin([LOCAL], {})
+        self.watched = watched
+        self.cseq = 0
+        self.taken = dict.fromkeys(STAGES, 0.0)
+        if watched:
+            self.run([messages.subscribe(user, PORT, "x") for user in range(USERS)])
+        self.round()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+
+    def round(self) -> float:
+        """Every user refreshes once; microseconds for each."""
+        self.cseq += 1
+        data = [
+            messages.register(self.cseq * USERS + user, user, self.cseq, PORT, "x")
+            for user in range(USERS)
+        ]
+        self.taken = dict.fromkeys(STAGES, 0.0)
+        self.run(data)
+        return sum(self.taken.values()) / USERS * 1e6
+
+    def run(self, data: list[bytes]) -> None:
+        for at in range(0, len(data), BATCH):
+            waiting = data[at : at + BATCH]
+            while waiting:
+                notifies = self.work(waiting)
+                waiting = [messages.ok(notify) for notify in notifies]
+
+    def work(self, data: list[bytes]) -> list[bytes]:
+        """One wake-up of the rim; the NOTIFYs that it sends."""
+        app, taken, clock = self.app, self.taken, time.perf_counter
+        endpoint = app.endpoint
+        begin = clock()
+        for one in data:
+            endpoint.receive_datagram(one, Flow(LOCAL, FLOW.remote), self.clock.now())
+        received = clock()
+        now = self.clock.now()
+        events: list[Event] = endpoint.events()
+        for event in events:
+            app.handle(event, now)
+        decided = clock()
+        outbox: list[Datagram] = endpoint.datagrams_to_send()
+        batch = app.journal.close()
+        msgspec.msgpack.encode(batch.entries)
+        closed = clock()
+        endpoint.sent(outbox, now)
+        batch.announce()
+        sent = clock()
+        taken["receive"] += received - begin
+        taken["decide"] += decided - received
+        taken["close"] += closed - decided
+        taken["sent"] += sent - closed
+        return [one.data for one in outbox if one.data.startswith(b"NOTIFY ")]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--profile", action="store_true")
+    given = parser.parse_args()
+    say = sys.stdout.write
+    say(f"{sys.executable}, {sys.version}\n")
+    say(f"{message.__file__}\n")
+    one = messages.register(1, 1, 1, PORT, "x")
+    begin = time.perf_counter()
+    for _ in range(20_000):
+        message.parse(one)
+    say(f"parse  {(time.perf_counter() - begin) / 20_000 * 1e6:6.2f} µs\n")
+    for watched in (False, True):
+        bench = Bench(watched=watched)
+        if given.profile:
+            with cProfile.Profile() as profile:
+                for _ in range(given.rounds):
+                    bench.round()
+            pstats.Stats(profile).sort_stats("tottime").print_stats(35)
+            continue
+        rounds = []
+        for _ in range(given.rounds):
+            total = bench.round()
+            rounds.append((total, dict(bench.taken)))
+        _, taken = sorted(rounds, key=lambda r: r[0])[len(rounds) // 2]
+        total = statistics.median(total for total, _ in rounds)
+        stages = "  ".join(f"{s} {t / USERS * 1e6:5.1f}" for s, t in taken.items())
+        say(f"{'watched' if watched else 'plain':8}{total:6.1f} µs   {stages}\n")
+
+
+if __name__ == "__main__":
+    main()
