@@ -4,10 +4,10 @@
 PYTHON ?= $(or $(wildcard /usr/bin/python3.11),python3)
 BIN := .venv/bin
 
-.PHONY: help demo test style types tests bench conformance mutants
+.PHONY: help demo test style types tests compiled bench conformance mutants
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: .venv  ## two servers, one phone: who registers here is known there
 	@echo "make: running the demonstration (reginfo demo)"
@@ -15,7 +15,7 @@ demo: .venv  ## two servers, one phone: who registers here is known there
 
 test: .venv  ## everything: style, types and all tests, with real peers
 	@tools/setup.sh peers
-	@$(MAKE) --no-print-directory style types tests
+	@$(MAKE) --no-print-directory style types tests compiled
 
 style: .venv  ## lint, and check the format
 	@echo "make: checking the style (ruff)"
@@ -29,9 +29,13 @@ tests: .venv  ## run the tests
 	@echo "make: running the tests (pytest)"
 	@$(BIN)/coverage run -m pytest && $(BIN)/coverage report --skip-covered
 
-bench: .venv  ## measure the CPU time of a registration, against Kamailio's
+compiled: .compiled/reginfo  ## run them on the compiled hot path, but those with peers
+	@echo "make: running the tests on compiled code (pytest)"
+	@PYTHONPATH=.compiled $(BIN)/python -m pytest -q --ignore tests/interop
+
+bench: .venv .compiled/reginfo  ## measure the CPU time of a registration, against Kamailio's
 	@tools/setup.sh peers
-	@$(BIN)/python benchmarks/bench.py
+	@PYTHONPATH=.compiled $(BIN)/python benchmarks/bench.py
 
 conformance: .venv  ## docs/conformance.md: which test shows which line of the RFCs
 	@$(BIN)/python tools/conformance.py
@@ -39,6 +43,10 @@ conformance: .venv  ## docs/conformance.md: which test shows which line of the R
 mutants: .venv  ## docs/mutants.md: whether the tests fail when the code is wrong
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[mutants]'
 	@$(BIN)/python tools/mutants.py run && $(BIN)/python tools/mutants.py page
+
+.compiled/reginfo: pyproject.toml $(shell find src -name '*.py') | .venv
+	@tools/setup.sh compiled
+	@touch $@
 
 .PHONY: .venv
 .venv: .venv/installed  ## what all of these need

@@ -42,6 +42,7 @@ NO_DISK = {"tmpfs", "ramfs", "devtmpfs"}
 # profile-guided optimisation, and take the flags out of what they tell.
 PROBE = """
 import json, platform, sys, sysconfig
+from reginfo.sip import message
 told = [str(sysconfig.get_config_var(name) or "") for name in (
     "CONFIG_ARGS", "PY_CFLAGS_NODIST", "PY_CORE_CFLAGS", "CONFIGURE_CFLAGS_NODIST")]
 told = " ".join(told)
@@ -52,6 +53,7 @@ json.dump({
     "optimised": "--enable-optimizations" in told or "-fprofile-use" in told
         or (sys.base_prefix == "/usr"
             and sysconfig.get_config_var("PGO_PROF_USE_FLAG") == ""),
+    "compiled": not message.__file__.endswith(".py"),
 }, sys.stdout)
 """
 
@@ -182,6 +184,10 @@ def run(given: argparse.Namespace, console: Console, directory: Path) -> int:
         console.print(
             f"[bold]Interpreter[/bold]  {interpreter['executable']},"
             f" {interpreter['version']}, {interpreter['compiler']}"
+        )
+        console.print(
+            "[bold]Hot path[/bold]     "
+            + ("compiled (mypyc)" if interpreter["compiled"] else "not compiled")
         )
         if not interpreter["optimised"]:
             console.print(

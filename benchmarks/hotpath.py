@@ -31,7 +31,8 @@ from reginfo.server.clock import Clock
 from reginfo.server.config import Config
 from reginfo.sip import message
 from reginfo.sip.endpoint import Event
-from reginfo.sip.transaction import Datagram, Flow, Local
+from reginfo.sip.flow import Flow, Local
+from reginfo.sip.transaction import Datagram
 
 PORT = 9
 USERS = 1000

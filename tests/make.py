@@ -7,8 +7,8 @@ from typing import Any
 
 from reginfo.location.binding import Binding
 from reginfo.reg.document import ContactEvent
+from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Request, Response, parse
-from reginfo.sip.transaction import Flow, Local
 from reginfo.sip.uri import Uri
 
 ALICE, BOB = "sip:alice@example.com", "sip:bob@example.com"

@@ -27,7 +27,7 @@ from .location.sqlite import SqliteJournal
 from .server.app import App
 from .server.clock import Clock
 from .server.config import Config
-from .sip.transaction import Address, Flow, Local
+from .sip.flow import Address, Flow, Local
 from .sip.uri import Uri
 
 EPOCH = 1_700_000_000.0

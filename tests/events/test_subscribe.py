@@ -17,8 +17,8 @@ from reginfo.events.subscribe import (
     Wanted,
 )
 from reginfo.sip.errors import Refusal, RemoteProtocolError
+from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Request
-from reginfo.sip.transaction import Flow, Local
 
 from ..make import ALICE, LOCAL, NOW, PEER, flow, numbers, received, request, response
 

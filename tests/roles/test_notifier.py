@@ -21,8 +21,8 @@ from reginfo.roles.admission import Admission
 from reginfo.roles.notifier import RETRY_AFTER, Notifier, Peer
 from reginfo.roles.watch import Watch
 from reginfo.sip.errors import Refusal, RemoteProtocolError
+from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Request, Response
-from reginfo.sip.transaction import Flow, Local
 
 from ..make import (
     ALICE,

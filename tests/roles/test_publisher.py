@@ -20,8 +20,8 @@ from reginfo.reg.document import (
 )
 from reginfo.reg.legacy import Profile
 from reginfo.roles.publisher import KIND, Published, Publisher, Target
+from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
-from reginfo.sip.transaction import Flow, Local
 
 AOR = "sip:alice@example.com"
 FLOW = Flow(Local("UDP", "127.0.0.1", 5060), ("127.0.0.1", 5070))

@@ -25,8 +25,8 @@ from reginfo.reg.document import (
 )
 from reginfo.roles.subscriber import KIND, RETRY_AFTER, Mirror, Subscriber
 from reginfo.sip.errors import Refusal, RemoteProtocolError
+from reginfo.sip.flow import Flow
 from reginfo.sip.message import Draft, Request, Response
-from reginfo.sip.transaction import Flow
 
 from ..make import (
     ALICE,

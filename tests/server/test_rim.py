@@ -14,7 +14,8 @@ from reginfo.server.app import App
 from reginfo.server.clock import Clock
 from reginfo.server.config import Config
 from reginfo.server.rim import Done, Rim
-from reginfo.sip.transaction import Datagram, Flow, Local
+from reginfo.sip.flow import Flow, Local
+from reginfo.sip.transaction import Datagram
 
 LOCAL = Local("UDP", "127.0.0.1", 5060)
 PHONE = ("192.0.2.1", 5060)

@@ -11,7 +11,8 @@ import pytest
 
 from reginfo.server import stream
 from reginfo.server.stream import StreamTransport
-from reginfo.sip.transaction import Address, Datagram, Flow, Local
+from reginfo.sip.flow import Address, Flow, Local
+from reginfo.sip.transaction import Datagram
 
 MESSAGE = b"OPTIONS sip:a SIP/2.0\r\nContent-Length: 5\r\n\r\nhello"
 

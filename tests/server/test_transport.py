@@ -6,7 +6,8 @@ import asyncio
 import socket
 
 from reginfo.server.transport import DRAIN, UdpSocket
-from reginfo.sip.transaction import Datagram, Flow
+from reginfo.sip.flow import Flow
+from reginfo.sip.transaction import Datagram
 
 LOOPBACK = "127.0.0.1"
 

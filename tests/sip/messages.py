@@ -7,8 +7,9 @@ from itertools import count
 from typing import Any
 
 from reginfo.sip.endpoint import Endpoint, RequestReceived
+from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Request, Response, parse
-from reginfo.sip.transaction import Datagram, Flow, Local
+from reginfo.sip.transaction import Datagram
 
 SERVER = Local("UDP", "192.0.2.2", 5060)
 FLOW = Flow(SERVER, ("192.0.2.1", 9988))

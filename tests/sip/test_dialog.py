@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from reginfo.sip.dialog import Dialog, way_to
+from reginfo.sip.dialog import Dialog
 from reginfo.sip.errors import RemoteProtocolError
+from reginfo.sip.flow import Flow
 from reginfo.sip.message import Request, Response
-from reginfo.sip.transaction import Flow
-from reginfo.sip.uri import Uri
 
 from .messages import FLOW, SERVER, parsed, request
 
@@ -181,49 +180,3 @@ def test_without_a_route_the_next_hop_is_the_target() -> None:
 
 
 # Where to, 6665-80 and NATs.
-
-
-@pytest.mark.parametrize(
-    ("uri", "remote"),
-    [
-        ("sip:a@198.51.100.1", ("198.51.100.1", 5060)),
-        ("sip:a@198.51.100.1:5070", ("198.51.100.1", 5070)),
-        ("sip:a@198.51.100.1;transport=UDP", ("198.51.100.1", 5060)),
-        ("sip:a@192.0.2.1:9988", FLOW.remote),
-        ("sip:a@192.0.2.1:5060", ("192.0.2.1", 5060)),
-        ("sip:a@172.32.0.1", ("172.32.0.1", 5060)),
-        ("sip:a@192.169.0.1", ("192.169.0.1", 5060)),
-        ("sip:a@100.128.0.1", ("100.128.0.1", 5060)),
-        ("sip:a@169.253.0.1", ("169.253.0.1", 5060)),
-        # The way that it came: RFC 5626, other transports, names, IPv6 ...
-        ("sip:a@198.51.100.1;ob", FLOW.remote),
-        ("sip:a@198.51.100.1;transport=tcp", FLOW.remote),
-        ("sip:a@host.example.com", FLOW.remote),
-        ("sip:a@[2001:db8::1]", FLOW.remote),
-        ("sip:a@1.2.3", FLOW.remote),
-        ("sip:a@1.2.3.400", FLOW.remote),
-        ("sip:a@1.2.3.0400", FLOW.remote),
-        # ... what is behind a NAT ...
-        ("sip:a@10.1.1.1:4540", FLOW.remote),
-        ("sip:a@172.16.0.1", FLOW.remote),
-        ("sip:a@172.31.0.1", FLOW.remote),
-        ("sip:a@192.168.1.1", FLOW.remote),
-        ("sip:a@100.64.0.1", FLOW.remote),
-        # ... and what is no host but ours, or every host.
-        ("sip:a@127.0.0.1", FLOW.remote),
-        ("sip:a@0.0.0.0", FLOW.remote),
-        ("sip:a@169.254.1.1", FLOW.remote),
-        ("sip:a@224.0.1.75", FLOW.remote),
-        ("sip:a@255.255.255.255", FLOW.remote),
-    ],
-)
-def test_a_request_goes_where_the_peer_can_be_reached(
-    uri: str, remote: tuple[str, int]
-) -> None:
-    assert way_to(Uri.parse(uri), FLOW) == Flow(SERVER, remote)
-
-
-@pytest.mark.parametrize("host", ["10.1.1.1", "127.0.0.1", "192.168.1.1"])
-def test_a_private_address_that_is_the_source_is_where_it_says(host: str) -> None:
-    flow = Flow(SERVER, (host, 40_000))
-    assert way_to(Uri.parse(f"sip:a@{host}:5070"), flow) == Flow(SERVER, (host, 5070))

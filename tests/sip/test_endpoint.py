@@ -14,8 +14,9 @@ from reginfo.sip.endpoint import (
     RequestReceived,
     ResponseReceived,
 )
+from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
-from reginfo.sip.transaction import Datagram, Flow, Local, ServerTransaction
+from reginfo.sip.transaction import Datagram, ServerTransaction
 
 from .messages import (
     FLOW,

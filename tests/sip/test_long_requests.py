@@ -13,8 +13,9 @@ from reginfo.sip.endpoint import (
     RequestFailed,
     ResponseReceived,
 )
+from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
-from reginfo.sip.transaction import TIMER_F, Datagram, Flow, Local
+from reginfo.sip.transaction import TIMER_F, Datagram
 
 UDP = Local("UDP", "127.0.0.1", 5060)
 TCP = Local("TCP", "127.0.0.1", 5060)

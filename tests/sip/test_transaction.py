@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Response
 from reginfo.sip.transaction import (
     T1,
@@ -12,8 +13,6 @@ from reginfo.sip.transaction import (
     TIMER_K,
     ClientTransaction,
     Datagram,
-    Flow,
-    Local,
     ServerTransaction,
     State,
 )

@@ -7,12 +7,14 @@ from collections.abc import Callable
 
 import msgspec
 
-from ..sip.dialog import Dialog, recorded_route, way_to
+from ..sip.dialog import Dialog, recorded_route
 from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.flow import Flow
 from ..sip.headers import delta_seconds, parse_name_addr
 from ..sip.message import Draft, Request, Response
-from ..sip.transaction import TIMER_F, Flow
+from ..sip.transaction import TIMER_F
 from ..sip.uri import Uri
+from ..sip.way import way_to
 from .headers import EventHeader, SubscriptionState
 from .notify import ENDS_SUBSCRIPTION
 

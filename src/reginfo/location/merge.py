@@ -53,9 +53,13 @@ def join(survivors: Survivors, claim: Binding) -> Survivors:
     """
     if not survivors:
         return (claim,)
-    # The hot path: a refresh by the only Call-ID there is.
-    if len(survivors) == 1 and survivors[0].call_id == claim.call_id:
-        return (claim,) if outlives(claim, survivors[0]) else survivors
+    # The hot path: a refresh by the only Call-ID there is. (A comparison of the length
+    # in the condition itself would let mypyc build the tuple anew.)
+    alone = len(survivors) == 1
+    if alone and survivors[0].call_id == claim.call_id:
+        if not outlives(claim, survivors[0]):
+            return survivors
+        return (claim,)
     others: list[Binding] = []
     for known in survivors:
         if known.call_id != claim.call_id:

@@ -26,16 +26,18 @@ from ..reg.document import (
     registration_id,
 )
 from ..reg.legacy import MAX_DOCUMENT, Profile, profile_of
-from ..sip.dialog import Dialog, way_to
+from ..sip.dialog import Dialog
 from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.flow import Flow, Local
 from ..sip.headers import cached_name_addr
 from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
-from ..sip.transaction import Flow, Local
 from ..sip.value import Record, Value
+from ..sip.way import way_to
 from .admission import Admission
 from .document import contact_of
-from .watch import Owed, Watch, WatchRow
+from .row import WatchRow
+from .watch import Owed, Watch
 
 logger = logging.getLogger("reginfo.notifier")
 

@@ -15,9 +15,9 @@ from ..location.store import TABLE, LocationStore
 from ..reg import legacy, xml
 from ..reg.document import RegistrationState, registration_id
 from ..reg.legacy import Profile, profile_of
+from ..sip.flow import Flow
 from ..sip.message import Draft, Response
 from ..sip.timer import TimerWheel
-from ..sip.transaction import Flow
 from .document import contact_of
 
 logger = logging.getLogger("reginfo.publisher")

@@ -12,9 +12,9 @@ from ..location.binding import Binding
 from ..location.merge import Survivors
 from ..reg.document import ContactEvent, shortest_q
 from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.flow import Address
 from ..sip.headers import NameAddr, cached_name_addr, delta_seconds, quote
 from ..sip.message import Headers, Request, Response
-from ..sip.transaction import Address
 from ..sip.uri import Uri
 from ..sip.value import Value
 

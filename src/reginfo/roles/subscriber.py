@@ -16,9 +16,9 @@ from ..reg import xml
 from ..reg.document import Reginfo
 from ..reg.table import Table, TableDump
 from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.flow import Flow
 from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
-from ..sip.transaction import Flow
 from .learner import Learner, Told
 
 logger = logging.getLogger("reginfo.subscriber")

@@ -6,40 +6,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..events.notify import Subscription
 from ..location.binding import Binding
 from ..reg.document import ContactEvent
-from ..reg.legacy import Profile
-from ..sip.value import Record
+from .row import WatchRow
 
 REFRESHED = ContactEvent.REFRESHED
 BEGINNINGS = frozenset({ContactEvent.REGISTERED, ContactEvent.CREATED})
-
-
-class WatchRow(Record, kw_only=True):
-    """What of a watch is kept on disk."""
-
-    id: str
-    "Names it in the journal: Call-ID and local tag of its dialog."
-
-    aor: str
-    subscription: Subscription
-    min_interval: float
-    "Least time between two NOTIFY about one registration, in seconds (§4.10)."
-
-    version: int = 0
-    "Of the next document: 0 in the first, one more in each (RFC 3680 §5.1)."
-
-    profile: Profile = Profile.STANDARD
-
-    peer: str | None = None
-    "Which configured peer watches; never told what it owns, or what it told us."
-
-    instance: str = ""
-    "The `+sip.instance` of the watcher's Contact."
-
-    settled: bool = True
-    "Whether the watcher has confirmed all that there was to tell."
 
 
 class Owed(NamedTuple):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from ..sip.transaction import uri_host
+from ..sip.flow import uri_host
 
 
 class SocketAddress(Struct, frozen=True):

@@ -33,8 +33,8 @@ from ..sip.endpoint import (
     ResponseReceived,
 )
 from ..sip.errors import Refusal, ReginfoError, RemoteProtocolError
+from ..sip.flow import Address, Flow, Local
 from ..sip.message import Response, request_uri
-from ..sip.transaction import Address, Flow, Local
 from ..sip.uri import Uri
 from .clock import Clock
 from .commit import Writer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..sip.errors import RemoteProtocolError
-from ..sip.transaction import Local, uri_host
+from ..sip.flow import Local, uri_host
 from ..sip.uri import Uri
 
 

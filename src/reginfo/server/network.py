@@ -9,7 +9,7 @@ from typing import Any
 
 from ..sip.endpoint import Endpoint
 from ..sip.errors import ReginfoError
-from ..sip.transaction import Address, Flow, Local
+from ..sip.flow import Address, Flow, Local
 from ..sip.uri import Uri
 from .address import ListenAddress
 from .rim import Rim

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from ..reg.legacy import Profile
 from ..roles.notifier import Peer as Watcher
+from ..sip.flow import Address, Flow
 from ..sip.message import Request
-from ..sip.transaction import Address, Flow
 from ..sip.uri import Uri
 from .config import Peer
 

@@ -15,8 +15,9 @@ from typing import Protocol
 
 from ..location.journal import Batch, Entry, Journal
 from ..sip.endpoint import Endpoint, Event
+from ..sip.flow import Flow, Local
 from ..sip.message import Response
-from ..sip.transaction import Datagram, Flow, Local
+from ..sip.transaction import Datagram
 from .clock import Clock
 
 logger = logging.getLogger("reginfo.rim")

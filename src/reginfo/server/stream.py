@@ -8,8 +8,9 @@ import socket
 from collections.abc import Callable
 
 from ..sip.errors import RemoteProtocolError
+from ..sip.flow import Address, Flow, Local
 from ..sip.framing import PONG, Framer
-from ..sip.transaction import Address, Datagram, Flow, Local
+from ..sip.transaction import Datagram
 from .transport import Receive, Trace, family_of
 
 logger = logging.getLogger("reginfo.transport")

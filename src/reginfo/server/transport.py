@@ -8,8 +8,9 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
+from ..sip.flow import Address, Flow, Local
 from ..sip.message import MAX_MESSAGE
-from ..sip.transaction import Address, Datagram, Flow, Local
+from ..sip.transaction import Datagram
 
 logger = logging.getLogger("reginfo.transport")
 

@@ -7,18 +7,11 @@ from collections.abc import Callable
 from hashlib import blake2s
 
 from .errors import RemoteProtocolError
+from .flow import Address, Flow, Local
 from .headers import split
 from .message import Draft, Malformed, Request, Response, lines, parse, request_uri
 from .timer import TimerWheel
-from .transaction import (
-    TERMINATED,
-    Address,
-    ClientTransaction,
-    Datagram,
-    Flow,
-    Local,
-    ServerTransaction,
-)
+from .transaction import TERMINATED, ClientTransaction, Datagram, ServerTransaction
 from .value import Value
 
 MAGIC_COOKIE = "z9hG4bK"

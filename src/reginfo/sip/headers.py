@@ -178,11 +178,12 @@ def parse_via(text: str) -> Via:
     match = grammar.via.fullmatch(text)
     if match is None:
         raise RemoteProtocolError(f"malformed Via: {text[:80]!r}")
-    protocol, transport, host, port, params_text = match.groups()
+    protocol, transport, host = match[1], match[2], match[3]
+    params_text: str | None = match[5]
     if protocol.partition("/")[0].rstrip().upper() != "SIP":
         raise RemoteProtocolError(f"Via of another protocol: {protocol!r}")
     params = parse_params(params_text) if params_text else {}
-    return Via(transport.upper(), host, _port(port), params)
+    return Via(transport.upper(), host, _port(match[4]), params)
 
 
 def _port(text: str | None) -> int | None:

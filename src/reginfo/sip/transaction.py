@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
 
+from .flow import Flow
 from .message import Request, Response
 from .value import Value
 
@@ -17,43 +17,6 @@ TIMER_F = 64 * T1
 TIMER_J = 64 * T1
 TIMER_K = T4
 """Seconds, on an unreliable transport; on a reliable one J and K are 0."""
-
-Address = tuple[str, int]
-"""Host and port of a socket."""
-
-
-class Local(Value, frozen=True):
-    """One address that we listen at."""
-
-    transport: str
-    "UDP or TCP, as it stands in Via."
-
-    host: str
-    "An IPv6 address without its brackets."
-
-    port: int
-
-    @property
-    def is_reliable(self) -> bool:
-        """Whether what is sent arrives, or fails: nothing is sent twice."""
-        return self.transport != "UDP"
-
-    @property
-    def sent_by(self) -> str:
-        """Host and port, as they stand in Via and in a URI."""
-        return f"{uri_host(self.host)}:{self.port}"
-
-
-def uri_host(host: str) -> str:
-    """An address as it stands in a URI: an IPv6 one in brackets."""
-    return f"[{host}]" if ":" in host else host
-
-
-class Flow(NamedTuple):
-    """Where a message came from, and the way back (RFC 5626 §3.1)."""
-
-    local: Local
-    remote: Address
 
 
 class State(enum.Enum):

@@ -1,0 +1,44 @@
+"""Where a message came from, and the way back."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .value import Value
+
+Address = tuple[str, int]
+"""Host and port of a socket."""
+
+
+class Local(Value, frozen=True):
+    """One address that we listen at."""
+
+    transport: str
+    "UDP or TCP, as it stands in Via."
+
+    host: str
+    "An IPv6 address without its brackets."
+
+    port: int
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether what is sent arrives, or fails: nothing is sent twice."""
+        return self.transport != "UDP"
+
+    @property
+    def sent_by(self) -> str:
+        """Host and port, as they stand in Via and in a URI."""
+        return f"{uri_host(self.host)}:{self.port}"
+
+
+def uri_host(host: str) -> str:
+    """An address as it stands in a URI: an IPv6 one in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+class Flow(NamedTuple):
+    """Where a message came from, and the way back (RFC 5626 §3.1)."""
+
+    local: Local
+    remote: Address
