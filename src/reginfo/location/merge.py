@@ -35,15 +35,6 @@ def outlives(claim: Binding, other: Binding) -> bool:
     )
 
 
-def holds_over(claim: Binding, other: Binding) -> bool:
-    """Whether ``claim`` holds and ``other``, of another Call-ID, does not."""
-    return (claim.stamp, claim.owner, claim.call_id) > (
-        other.stamp,
-        other.owner,
-        other.call_id,
-    )
-
-
 def join(survivors: Survivors, claim: Binding) -> Survivors:
     """
     ``survivors`` with ``claim`` taken in; the very same object if it changes nothing.

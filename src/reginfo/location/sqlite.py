@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import heapq
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,45 +18,19 @@ import msgspec
 from ..sip.errors import ReginfoError
 from .binding import Binding
 from .journal import Entry
+from .schema import SCHEMA, SCHEMA_VERSION
 from .store import KIND
 
-SCHEMA_VERSION = 1
+READ_ENTRIES, WRITTEN_ROWS, DELETED_COMMITS = 2000, 250, 100
+"""What one step of folding does: some 2 ms in which a commit has to wait."""
 
-FOLD_ENTRIES = 2000
-"""Entries folded in one transaction: about 50 ms in which a commit has to wait."""
+WAL_LIMIT = 16 * 1024 * 1024
+"""Octets that the file beside the database keeps, once it had to be larger."""
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS journal (
-    sequence INTEGER PRIMARY KEY,
-    boot REAL NOT NULL,     -- the boot-time clock at this commit, which entries use
-    wall REAL NOT NULL,     -- seconds since the epoch at this commit
-    entries BLOB NOT NULL   -- msgpack: [[kind, key, value or nil], ...]
-);
-CREATE TABLE IF NOT EXISTS state (
-    kind TEXT NOT NULL,
-    key TEXT NOT NULL,
-    boot REAL NOT NULL,
-    wall REAL NOT NULL,
-    value BLOB NOT NULL,
-    PRIMARY KEY (kind, key)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS location (
-    key TEXT PRIMARY KEY,
-    "table" TEXT NOT NULL,
-    aor TEXT NOT NULL,
-    contact TEXT NOT NULL,
-    callid TEXT NOT NULL,
-    cseq INTEGER NOT NULL,
-    event TEXT NOT NULL,
-    expires_at REAL NOT NULL,   -- seconds since the epoch
-    owner TEXT NOT NULL,
-    source TEXT,
-    boot REAL NOT NULL,
-    wall REAL NOT NULL,
-    value BLOB NOT NULL         -- the whole claim
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS location_aor ON location (aor);
-"""
+BUSY = 5.0
+"""Seconds to wait for another process that writes, which none of ours does."""
+
+_Key = tuple[str, str]
 
 
 class StoreError(ReginfoError):
@@ -60,14 +38,41 @@ class StoreError(ReginfoError):
 
 
 class Loaded(NamedTuple):
-    """One entry as it was written, and how to read its times."""
+    """One row as it was written, and how to read its times."""
 
     kind: str
     key: str
+
     value: Any
+    "A :class:`Binding` if the kind is that of claims; else as msgpack has it."
 
     shift: float
     "Seconds to add to every moment in the value, to have it on today's clock."
+
+
+class _Row(NamedTuple):
+    """The last that the journal says of a key."""
+
+    boot: float
+    wall: float
+    value: msgspec.Raw
+
+
+_entries = msgspec.msgpack.Decoder(list[tuple[str, str, msgspec.Raw]])
+_value = msgspec.msgpack.Decoder()
+_claim = msgspec.msgpack.Decoder(Binding)
+_folded_claim = msgspec.json.Decoder(Binding)
+
+_PUT_CLAIM = (
+    "INSERT INTO claim VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+    " SET boot = excluded.boot, wall = excluded.wall, value = excluded.value"
+)
+_PUT_STATE = "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?)"
+_DELETE_CLAIM = 'DELETE FROM claim WHERE (aor, "table", key, callid) = (?, ?, ?, ?)'
+_DELETE_STATE = "DELETE FROM state WHERE (kind, key) = (?, ?)"
+
+_NIL = msgspec.Raw(msgspec.msgpack.encode(None))
+_NO_ENTRIES = msgspec.msgpack.encode([])
 
 
 class SqliteJournal:
@@ -75,13 +80,13 @@ class SqliteJournal:
     A journal in one SQLite file: a commit is one row, synced before it returns.
 
     Upserting the rows of each commit costs eight times as much; :meth:`fold` does it
-    now and then, when a hundred refreshes of one contact have become one row.
+    now and then, when many refreshes of one contact have become one row.
 
     Not thread-safe, but free to move: whoever holds it may be any thread.
 
     Raises:
-        StoreError: the file cannot be opened, is in use by another server, or was
-            written by a newer version.
+        StoreError: the file cannot be opened, is in use by another server, is no
+            database of ours, or was written by a newer version.
     """
 
     def __init__(self, path: Path, *, synchronous: str = "full") -> None:
@@ -89,7 +94,7 @@ class SqliteJournal:
         self._lock = _lock(path)
         try:
             self._database = sqlite3.connect(
-                path, isolation_level=None, check_same_thread=False
+                path, timeout=BUSY, isolation_level=None, check_same_thread=False
             )
             try:
                 self._open(synchronous)
@@ -104,18 +109,33 @@ class SqliteJournal:
         self.entries = 0
         "How many entries wait to be folded."
 
+        self._folding: Iterator[None] | None = None
+
     def _open(self, synchronous: str) -> None:
-        database = self._database
-        (version,) = database.execute("PRAGMA user_version").fetchone()
+        execute = self._database.execute
+        (version,) = execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
             raise StoreError(
                 f"{self._path}: written by a newer version of reginfo (schema "
                 f"{version}; this one reads up to {SCHEMA_VERSION})"
             )
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute(f"PRAGMA synchronous = {synchronous.upper()}")
-        database.executescript(_SCHEMA)
-        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if version == 0 and tables:
+            raise StoreError(f"{self._path}: a database, but none of ours")
+        if 0 < version < SCHEMA_VERSION:
+            raise StoreError(
+                f"{self._path}: written by a version of reginfo that was never "
+                f"released (schema {version}; this one reads {SCHEMA_VERSION})"
+            )
+        execute("PRAGMA journal_mode = WAL")
+        execute(f"PRAGMA synchronous = {synchronous.upper()}")
+        execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+        if not version:
+            with self._database:
+                execute("BEGIN")
+                for statement in SCHEMA:
+                    execute(statement)
+                execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def append(self, entries: list[Entry], *, boot: float, wall: float) -> None:
         """
@@ -136,113 +156,238 @@ class SqliteJournal:
 
     def load(self, *, boot: float, wall: float) -> Iterator[Loaded]:
         """
-        Every row that holds: folded ones first, then the journal in its order.
+        Every row that holds, once: the last that was written of its key.
 
-        A later row of a key replaces an earlier one, and a value of None removes it.
+        Raises:
+            StoreError: the file is damaged.
         """
-        decode = msgspec.msgpack.decode
-        for row in self._database.execute(
-            f"SELECT '{KIND}', key, boot, wall, value FROM location"
-            " UNION ALL SELECT kind, key, boot, wall, value FROM state"
+        try:
+            yield from self._load(boot - wall)
+        except (sqlite3.Error, msgspec.MsgspecError) as exc:
+            raise StoreError(f"{self._path}: {exc}") from exc
+
+    def _load(self, today: float) -> Iterator[Loaded]:
+        execute = self._database.execute
+        latest: dict[_Key, _Row] = {}
+        self.entries = sum(
+            _read(blob, was_boot, was_wall, latest)
+            for was_boot, was_wall, blob in execute(
+                "SELECT boot, wall, entries FROM journal ORDER BY sequence"
+            )
+        )
+        for aor, table, contact, call_id, was_boot, was_wall, text in execute(
+            'SELECT aor, "table", key, callid, boot, wall, value FROM claim'
         ):
-            kind, key, was_boot, was_wall, value = row
-            shift = (boot - was_boot) - (wall - was_wall)
-            yield Loaded(kind, key, decode(value), shift)
-        self.entries = 0
-        for was_boot, was_wall, blob in self._database.execute(
-            "SELECT boot, wall, entries FROM journal ORDER BY sequence"
+            key = f"{table}\0{aor}\0{contact}\0{call_id}"
+            if (KIND, key) not in latest:
+                claim = _folded_claim.decode(text)
+                yield Loaded(KIND, key, claim, today - (was_boot - was_wall))
+        for kind, key, was_boot, was_wall, blob in execute(
+            "SELECT kind, key, boot, wall, value FROM state"
         ):
-            shift = (boot - was_boot) - (wall - was_wall)
-            for kind, key, value in decode(blob):
-                self.entries += 1
-                yield Loaded(kind, key, value, shift)
+            if (kind, key) not in latest:
+                value = _value.decode(blob)
+                yield Loaded(kind, key, value, today - (was_boot - was_wall))
+        for (kind, key), row in latest.items():
+            if row.value != _NIL:
+                value = (_claim if kind == KIND else _value).decode(row.value)
+                yield Loaded(kind, key, value, today - (row.boot - row.wall))
 
     @property
     def last_commit(self) -> float | None:
         """When the last commit was made, in seconds since the epoch; None if never."""
-        wall: float | None = self._database.execute(
-            "SELECT max(wall) FROM (SELECT max(wall) AS wall FROM journal"
-            " UNION ALL SELECT max(wall) FROM location"
-            " UNION ALL SELECT max(wall) FROM state)"
-        ).fetchone()[0]
-        return wall
+        # The last row of the journal always stays.
+        row = self._database.execute(
+            "SELECT wall FROM journal ORDER BY sequence DESC LIMIT 1"
+        ).fetchone()
+        return None if row is None else float(row[0])
 
     def fold(self) -> bool:
         """
-        Move the oldest part of the journal into the tables; whether some is left.
+        Move what is in the journal into the tables, by one small step.
+
+        Each step is durable by itself. The journal loses nothing before the tables
+        have it all, so that what is loaded is the same after any of them.
+
+        Returns:
+            Whether there is more to do for what was in the journal at the first step.
 
         Raises:
-            sqlite3.Error: nothing was moved.
+            sqlite3.Error: this step could not be done; the next one begins anew.
         """
-        database = self._database
-        latest: dict[tuple[str, str], tuple[float, float, Any]] = {}
-        folded = count = 0
-        rows = database.execute(
-            "SELECT sequence, boot, wall, entries FROM journal ORDER BY sequence"
-        )
-        for sequence, boot, wall, blob in rows:
-            for kind, key, value in msgspec.msgpack.decode(blob):
-                latest[kind, key] = (boot, wall, value)
-                count += 1
-            folded = sequence
-            if count >= FOLD_ENTRIES:
-                break
-        rows.close()
-        if not folded:
-            return False
-        database.execute("BEGIN")
+        if self._folding is None:
+            self._folding = self._fold()
         try:
-            for (kind, key), (boot, wall, value) in latest.items():
-                self._put(kind, key, boot, wall, value)
-            database.execute("DELETE FROM journal WHERE sequence <= ?", (folded,))
-            database.execute("COMMIT")
-        except BaseException:
-            database.execute("ROLLBACK")
+            next(self._folding)
+        except BaseException as exc:
+            self._folding = None
+            if isinstance(exc, StopIteration):
+                return False
             raise
-        self.entries = max(0, self.entries - count)
-        return self.entries > 0
+        return True
 
-    def _put(self, kind: str, key: str, boot: float, wall: float, value: Any) -> None:
+    def _fold(self) -> Iterator[None]:
         execute = self._database.execute
-        if value is None:
-            if kind == KIND:
-                execute("DELETE FROM location WHERE key = ?", (key,))
-            else:
-                execute("DELETE FROM state WHERE kind = ? AND key = ?", (kind, key))
+        waiting = self.entries
+        first, last = execute(
+            "SELECT min(sequence), max(sequence) FROM journal"
+        ).fetchone()
+        if not waiting:
             return
-        blob = msgspec.msgpack.encode(value)
-        if kind != KIND:
-            execute(
-                "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?)",
-                (kind, key, boot, wall, blob),
+        # Read all of it: what was written a hundred times is to be put once.
+        latest: dict[_Key, _Row] = {}
+        runs: list[list[_Key]] = []
+        read = first - 1
+        while read < last:
+            known = len(latest)
+            count = 0
+            rows = execute(
+                "SELECT sequence, boot, wall, entries FROM journal"
+                " WHERE sequence BETWEEN ? AND ? ORDER BY sequence",
+                (read + 1, last),
             )
-            return
-        claim = msgspec.convert(value, Binding)
-        table, aor = key.split("\0", 2)[:2]
-        execute(
-            "INSERT OR REPLACE INTO location VALUES"
-            " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                key,
-                table,
-                aor,
-                claim.contact,
-                claim.call_id,
-                claim.cseq,
-                claim.event.value,
-                wall + claim.expires_at - boot,
-                claim.owner,
-                claim.source,
-                boot,
-                wall,
-                blob,
-            ),
-        )
+            for sequence, boot, wall, blob in rows:
+                count += _read(blob, boot, wall, latest)
+                read = sequence
+                if count >= READ_ENTRIES:
+                    break
+            rows.close()
+            runs.append(sorted(islice(reversed(latest), len(latest) - known)))
+            yield
+        # Put it, in the order of the tables, where neighbours share a page. To sort it
+        # all at once would stop every thread.
+        todo = heapq.merge(*runs)
+        while part := [(key, latest[key]) for key in islice(todo, WRITTEN_ROWS)]:
+            self._put(part)
+            yield
+        # Delete it; but the last row says when the last commit was, and becomes empty.
+        for end in range(first, last, DELETED_COMMITS):
+            execute("DELETE FROM journal WHERE sequence < ?", (end,))
+            yield
+        with self._database:
+            execute("BEGIN")
+            execute("DELETE FROM journal WHERE sequence < ?", (last,))
+            execute(
+                "UPDATE journal SET entries = ? WHERE sequence = ?", (_NO_ENTRIES, last)
+            )
+        self.entries -= waiting
+
+    def _put(self, rows: list[tuple[_Key, _Row]]) -> None:
+        claims: list[tuple[object, ...]] = []
+        gone_claims: list[list[str]] = []
+        states: list[tuple[object, ...]] = []
+        gone_states: list[_Key] = []
+        for (kind, key), (boot, wall, value) in rows:
+            if kind == KIND:
+                table, aor, contact, call_id = key.split("\0", 3)
+                if value == _NIL:
+                    gone_claims.append([aor, table, contact, call_id])
+                else:
+                    text = msgspec.json.encode(_claim.decode(value)).decode()
+                    claims.append((aor, table, contact, call_id, boot, wall, text))
+            elif value == _NIL:
+                gone_states.append((kind, key))
+            else:
+                states.append((kind, key, boot, wall, bytes(value)))
+        with self._database as database:
+            database.execute("BEGIN")
+            database.executemany(_PUT_CLAIM, claims)
+            database.executemany(_DELETE_CLAIM, gone_claims)
+            database.executemany(_PUT_STATE, states)
+            database.executemany(_DELETE_STATE, gone_states)
 
     def close(self) -> None:
         """Close the file; everything in it is durable already."""
         self._database.close()
         os.close(self._lock)
+
+
+def _read(blob: bytes, boot: float, wall: float, latest: dict[_Key, _Row]) -> int:
+    """Note in ``latest`` what one commit has written; how many entries it has."""
+    entries = _entries.decode(blob)
+    for kind, key, value in entries:
+        latest[kind, key] = _Row(boot, wall, value)
+    return len(entries)
+
+
+def backup(source: Path, target: Path, overwrite: bool = False) -> None:
+    """
+    Copy a database into a file of its own, as it is at one moment.
+
+    A server may run on it and write meanwhile, in this process or in another: all
+    that was durable before the call is in the copy, and every batch all or not at all.
+    The copy is readable by its owner only. It has its name only once it is complete
+    and on disk itself, and a server can be started on it.
+
+    Args:
+        overwrite: whether a file named ``target`` may be replaced.
+
+    Raises:
+        StoreError: there is no copy, and nothing has changed.
+    """
+    try:
+        here = source.stat()
+    except OSError as exc:
+        raise StoreError(f"{source}: {exc.strerror}") from exc
+    try:
+        _check_target(here, target, overwrite)
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{target.name}.", dir=target.parent
+        )
+    except OSError as exc:
+        raise StoreError(f"{target}: {exc.strerror}") from exc
+    try:
+        _copy(source, Path(name), target)
+        os.fsync(descriptor)
+        if overwrite:
+            os.replace(name, target)
+        else:
+            os.link(name, target)  # which, unlike a rename, never replaces
+        _sync_directory(target.parent)
+    except FileExistsError as exc:
+        raise StoreError(f"{target}: there is such a file already") from exc
+    except OSError as exc:
+        raise StoreError(f"{target}: {exc.strerror}") from exc
+    finally:
+        os.close(descriptor)
+        Path(name).unlink(missing_ok=True)
+
+
+def _check_target(source: os.stat_result, target: Path, overwrite: bool) -> None:
+    if target.exists():
+        if os.path.samestat(source, target.stat()):
+            raise StoreError(f"{target}: that is the database itself")
+        if not overwrite:
+            raise StoreError(f"{target}: there is such a file already")
+    log = Path(f"{target}-wal")
+    if log.exists():
+        # SQLite would apply it to whatever is named like that.
+        raise StoreError(f"{log}: belongs to another database, which is in use")
+
+
+def _copy(source: Path, target: Path, shown: Path) -> None:
+    # It only reads, so that it leaves behind no file that the server cannot write.
+    address = f"{source.absolute().as_uri()}?mode=ro"
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(address, uri=True)) as database,
+            contextlib.closing(sqlite3.connect(target, isolation_level=None)) as copy,
+        ):
+            # In one go: another process that writes would make it begin anew.
+            database.backup(copy)
+            # A single file, which can be read where nothing can be written.
+            copy.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.Error as exc:
+        raise StoreError(f"{source} to {shown}: {exc}") from exc
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make durable which names are in it."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _lock(path: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 
 logger = logging.getLogger("reginfo.clock")
@@ -21,8 +22,10 @@ class Clock:
     """
 
     def __init__(self) -> None:
-        self._ahead = 0.0
         self._epoch = time.time() - self.now()
+        self._least_epoch = -math.inf
+        self.stepped = 0.0
+        "Seconds by which the machine's calendar has jumped since the start, in all."
 
     def now(self) -> float:
         """Seconds on the boot-time clock."""
@@ -30,12 +33,13 @@ class Clock:
 
     def wall(self) -> float:
         """Seconds since the epoch, never before the last commit that is known."""
-        wall = time.time()
-        epoch = wall - self.now()
+        now = self.now()
+        epoch = time.time() - now
         if abs(epoch - self._epoch) > STEP:
             logger.warning("%% the calendar stepped by %+.1f s", epoch - self._epoch)
+            self.stepped += epoch - self._epoch
             self._epoch = epoch
-        return wall + self._ahead
+        return max(epoch, self._least_epoch) + now
 
     def not_before(self, wall: float) -> None:
         """Take it that this much of the calendar has passed already."""
@@ -44,9 +48,9 @@ class Clock:
             logger.warning(
                 "! the calendar is %.1f s behind the last commit; taking that", behind
             )
-            self._ahead = behind
+            self._least_epoch = wall - self.now()
 
     @property
     def behind(self) -> float:
-        """Seconds by which the machine's calendar was behind our own at the start."""
-        return self._ahead
+        """Seconds by which the machine's calendar is behind our own."""
+        return max(0.0, self._least_epoch - (time.time() - self.now()))
