@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from reginfo.events.headers import SubscriptionState
 from reginfo.events.subscribe import (
     BACK_OFF,
     LONGEST_BACK_OFF,
+    LONGEST_WAIT,
     SHORTEST,
+    SOON,
     TIMER_N,
     State,
     Subscription,
@@ -407,9 +410,12 @@ def test_an_interval_that_was_too_brief_is_made_longer() -> None:
     assert held.one.state is State.WAITING
 
 
-def test_a_notifier_that_refuses_what_it_asked_for_is_not_asked_at_once() -> None:
+@pytest.mark.parametrize("least", [60, 3600])
+def test_a_notifier_that_refuses_what_it_asked_for_is_not_asked_at_once(
+    least: int,
+) -> None:
     held = Held()
-    held.respond(423, "Min-Expires: 60")
+    held.respond(423, f"Min-Expires: {least}")
     assert held.one.state is State.WAITING
     assert len(held.drafts()) == 1
 
@@ -437,11 +443,20 @@ def test_answers_to_a_dialog_that_is_over_are_ignored() -> None:
     assert held.one.state is State.NOTIFY_WAIT
 
 
+def test_an_answer_when_there_is_no_dialog_is_ignored() -> None:
+    held = Held()
+    held.respond(500)
+    at = held.one.timer_at
+    held.respond(500, call_id="id2")
+    assert (held.one.state, held.one.timer_at) == (State.WAITING, at)
+
+
 def test_a_subscribe_without_an_answer_is_tried_again_later() -> None:
     held = Held()
     held.one.receive_failure(held.now, half)
     assert held.one.state is State.WAITING
     at = held.one.timer_at
+    assert at == held.now + 0.75 * BACK_OFF
     held.one.receive_failure(held.now, half)  # Timer N was first
     assert (held.one.timer_at, held.one.failures) == (at, 1)
 
@@ -461,15 +476,16 @@ def test_a_200_that_was_lost_does_no_harm_if_the_notify_came() -> None:
 def test_a_subscription_that_was_deactivated_is_asked_for_at_once(reason: str) -> None:
     # 6665-61, 6665-62
     held = established()
-    held.now += 31
+    held.now += SOON + 1
     held.notify(f"terminated;reason={reason};expires=500")
     assert (held.one.state, held.one.dialog) == (State.WAITING, None)
     assert held.one.timer_at == held.now
     held.due()
     held.notify()
+    held.now += SOON
     held.notify(f"terminated;reason={reason}")
     assert held.one.timer_at is not None
-    assert held.one.timer_at > held.now  # the second time within 30 s
+    assert held.one.timer_at > held.now  # the second time within these seconds
 
 
 @pytest.mark.parametrize("reason", ["probation", "giveup", "strange", ""])
@@ -516,6 +532,18 @@ def test_an_end_of_ours_is_over_at_timer_n_without_a_final_notify() -> None:
     assert (held.one.dialog, held.one.timer_at) == (None, None)
 
 
+@pytest.mark.parametrize("status", [200, 423, 481, 500])
+def test_an_end_of_ours_is_an_end_whatever_the_answer(status: int) -> None:
+    # 6665-71
+    held = established()
+    held.one.end(held.now)
+    held.drafts()
+    held.respond(status)
+    assert held.one.state is State.ENDED
+    assert held.one.timer_at == held.now + TIMER_N
+    assert held.drafts() == []
+
+
 def test_an_end_of_ours_that_nobody_answers_is_over() -> None:
     held = established()
     held.one.end(held.now)
@@ -557,15 +585,47 @@ def test_after_a_restart_it_goes_on_by_the_new_way() -> None:
     assert by == way
 
 
+def test_after_a_restart_a_new_one_goes_by_the_new_way() -> None:
+    held = Held()
+    held.drafts()
+    way = Flow(Local("UDP", "192.0.2.1", 5099), ("192.0.2.2", 5060))
+    held.one.resume(way, shift=0.0, at=NOW)
+    held.due()
+    assert [by for _, by in held.one.drafts_to_send()] == [way]
+
+
+def test_after_a_restart_a_host_name_is_reached_as_before_it() -> None:
+    held = Held()
+    held.notify(contact="<sip:notifier@peer.example.com>")
+    held.drafts()
+    held.one.resume(flow(("192.0.2.9", 5060)), shift=0.0, at=NOW)
+    held.due()
+    assert [by for _, by in held.one.drafts_to_send()] == [flow(PEER)]
+
+
+@pytest.mark.parametrize(("age", "soon"), [(SOON, True), (SOON + 1, False)])
+def test_the_time_before_a_restart_counts_as_well(age: float, soon: bool) -> None:
+    held = established()
+    held.one.resume(flow(PEER), shift=-500.0, at=NOW - 500)
+    held.now = NOW - 500 + age
+    held.due()
+    held.notify("terminated;reason=deactivated")
+    assert held.one.timer_at is not None
+    assert (held.one.timer_at > held.now) is soon
+
+
 @pytest.mark.parametrize("refreshing", [True, False])
 def test_a_subscribe_of_before_the_restart_is_sent_once_more(refreshing: bool) -> None:
     held = established() if refreshing else Held()
     if refreshing:
         held.one.refresh(held.now)
+    assert held.one.dialog is not None
+    before = held.one.dialog.call_id
     held.one.resume(flow(PEER), shift=0.0, at=held.now)
     held.due()
     (subscribe,) = held.subscribes()
     assert subscribe.to.tag == ("theirs" if refreshing else "")
+    assert (subscribe.call_id == before) is refreshing
 
 
 def test_one_that_waited_waits_no_longer_after_a_restart() -> None:
@@ -578,14 +638,16 @@ def test_one_that_waited_waits_no_longer_after_a_restart() -> None:
 # It is elsewhere.
 
 
-def test_a_redirection_is_followed_once() -> None:
+@pytest.mark.parametrize("status", [300, 301, 302])
+def test_a_redirection_is_followed_once(status: int) -> None:
     # 6665-76
     held = Held()
     held.drafts()
-    held.respond(302, "Contact: <sip:other@192.0.2.77:5070>")
+    held.respond(status, "Contact: <sip:other@192.0.2.77:5070>")
     ((draft, to),) = held.one.drafts_to_send()
     assert received(draft).uri == "sip:other@192.0.2.77:5070"
     assert received(draft).cseq.number == 2
+    assert received(draft).expires == 3600
     assert to == Flow(LOCAL, ("192.0.2.77", 5070))
     held.respond(302, "Contact: <sip:third@192.0.2.78>")
     assert held.drafts() == []
@@ -618,8 +680,72 @@ def test_a_redirection_without_a_contact_is_a_failure() -> None:
     assert held.one.state is State.WAITING
 
 
+def test_a_redirection_of_a_refresh_leaves_the_dialog_where_it_is() -> None:
+    held = established()
+    held.one.refresh(held.now)
+    held.drafts()
+    held.respond(302, "Contact: <sip:other@192.0.2.77:5070>")
+    assert (held.one.state, held.drafts()) == (State.ACTIVE, [])
+    held.one.refresh(held.now)
+    assert held.subscribes()[0].uri == "sip:notifier@192.0.2.2"
+
+
+def test_the_first_subscribe_goes_by_the_way_that_is_configured() -> None:
+    # Whatever the URI says: there may be a proxy between.
+    wanted = Wanted(uri="sip:a@192.0.2.99", local="sip:b@x", event="reg", accept="a/b")
+    ((_, by),) = Held(wanted).one.drafts_to_send()
+    assert by == flow(PEER)
+
+
+def test_a_route_that_a_later_notify_records_is_not_looked_at() -> None:
+    # 6665-80; RFC 3261 §12.2: the route set stays what it was.
+    held = established()
+    held.notify("active", "Record-Route: <sip:@@;lr>")
+    held.one.refresh(held.now)
+    assert "Route" not in held.subscribes()[0].headers
+
+
+def test_what_is_asked_for_is_read_back_as_it_was_written() -> None:
+    for one in (Held().one, established().one):
+        one.drafts_to_send()
+        kept = msgspec.json.decode(msgspec.json.encode(one), type=Subscription)
+        assert kept == one
+
+
 def test_a_notify_with_a_route_that_cannot_be_read_makes_no_dialog() -> None:
     held = Held()
     with pytest.raises(RemoteProtocolError):
         held.notify("active;expires=600", "Record-Route: <sip:@@;lr>")
     assert not held.one.is_established
+
+
+@pytest.mark.parametrize(
+    ("value", "pause"),
+    [
+        ("60", 60.0),
+        ("60 (moving);duration=9", 60.0),
+        ("60;duration=9", 60.0),
+        ("999999", LONGEST_WAIT),
+        ("1", 0.75 * BACK_OFF),
+        ("soon", 0.75 * BACK_OFF),
+    ],
+)
+def test_a_notifier_that_says_when_to_ask_again_is_not_asked_before(
+    value: str, pause: float
+) -> None:
+    # RFC 3261 §21.5.4: as a server answers that is leaving (6665-27) or full.
+    held = Held()
+    held.respond(503, f"Retry-After: {value}")
+    assert held.one.state is State.WAITING
+    assert held.one.timer_at == held.now + pause
+
+
+def test_nor_for_a_refresh_but_before_its_end() -> None:
+    held = established()
+    held.due()
+    held.respond(503, "Retry-After: 600")
+    assert (held.one.state, held.one.timer_at) == (State.ACTIVE, held.now + 600)
+    held.one.expires_at = held.now + 100
+    held.one.refresh(held.now)
+    held.respond(503, "Retry-After: 3600")
+    assert held.one.timer_at == held.now + 100

@@ -568,6 +568,12 @@ def test_attribute_that_must_be_there(
     refuse(empty, message, strict=strict)
 
 
+def test_a_fault_of_the_document_itself_is_found_on_its_line() -> None:
+    body = document_of(GOOD_XML).replace(b'version="0"', b'version="x"', 1)
+    declared = b'<?xml version="1.0"?>\n\n' + body
+    refuse(declared, r"<reginfo> with version 'x' \(line 3\)")
+
+
 @pytest.mark.parametrize(
     "old, new, message",
     [

@@ -52,6 +52,8 @@ def test_a_contact_can_be_created() -> None:
     ]
     (created,) = [b for b in server.store.bindings(ALICE, NOW) if b.contact == other]
     assert (created.expires(NOW), created.q, created.owner) == (60, "0.5", "a")
+    assert (created.call_id, created.cseq) == ("new", 1)  # of no REGISTER
+    assert (created.registered_at, created.stamp) == (NOW, server.stamp)
     assert created.event.state is ContactState.ACTIVE
 
 
@@ -73,8 +75,32 @@ def test_contacts_can_be_shortened() -> None:
     assert [b.expires(NOW) for b in server.store.bindings(ALICE, NOW)] == [30, 30]
 
 
-def test_what_ends_sooner_is_not_prolonged() -> None:
-    assert Server().act(shorten, expires=6000, contact=PHONE) == []
+def test_one_contact_can_be_shortened_alone() -> None:
+    assert Server().act(shorten, expires=30, contact=DESK) == ["51 shortened"]
+
+
+@pytest.mark.parametrize("expires", [600, 6000])
+def test_what_ends_sooner_is_not_prolonged(expires: int) -> None:
+    assert Server().act(shorten, expires=expires, contact=PHONE) == []
+
+
+@pytest.mark.parametrize("act", [shorten, remove])
+def test_what_others_own_becomes_ours_by_what_is_done_to_it(act: Any) -> None:
+    server = Server()
+    learned = binding(1, contact="sip:alice@192.0.2.52", owner="b", source="b/x")
+    server.store.apply(ALICE, [learned], NOW)
+    others = {"expires": 30} if act is shorten else {}
+    assert len(server.act(act, contact=learned.contact, **others)) == 1
+    (claim,) = server.store.claims(ALICE, learned.key)
+    assert (claim.owner, claim.source, claim.stamp) == ("a", None, server.stamp)
+
+
+@pytest.mark.parametrize("expires_at", [NOW - 1, NOW])
+@pytest.mark.parametrize("act", [shorten, remove])
+def test_to_what_has_expired_nothing_is_done(act: Any, expires_at: float) -> None:
+    others = {"expires": -60} if act is shorten else {}
+    over = binding(1, expires_at=expires_at)
+    assert act({over.key: (over,)}, server_id="a", stamp=2, now=NOW, **others) == ()
 
 
 @pytest.mark.parametrize(

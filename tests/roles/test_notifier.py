@@ -12,7 +12,7 @@ import pytest
 from reginfo.events.notify import Policy
 from reginfo.location.binding import Binding
 from reginfo.location.journal import Journal
-from reginfo.location.store import LocationStore
+from reginfo.location.store import TABLE, LocationStore
 from reginfo.reg import xml
 from reginfo.reg.document import Contact, Reginfo, Registration
 from reginfo.reg.legacy import Profile
@@ -55,7 +55,9 @@ class Server:
         peer: Peer = EAGER,
         now: float = NOW,
         admission: Admission | None = None,
+        table: str = TABLE,
     ) -> None:
+        self.table = table
         self.journal = Journal()
         self.store = LocationStore("a", self.journal)
         self.peer = peer
@@ -69,11 +71,16 @@ class Server:
             self.journal,
             send=self.send,
             policy=Policy(),
-            recognise=lambda request, flow: self.peer,
+            recognise=self.recognise,
             is_ours=lambda aor: aor.endswith("@example.com"),
             admission=admission,
+            table=table,
         )
         self.store.listener = self.notifier.tell
+
+    def recognise(self, request: Request, flow: Flow) -> Peer:
+        assert (request.method, flow.local.host) == ("SUBSCRIBE", LOCAL.host)
+        return self.peer
 
     def send(self, draft: Draft, flow: Flow, user: object) -> None:
         assert isinstance(user, Watch)
@@ -107,7 +114,7 @@ class Server:
         )
 
     def bind(self, *claims: Binding, aor: str = ALICE) -> None:
-        self.store.apply(aor, claims, self.now)
+        self.store.apply(aor, claims, self.now, self.table)
 
     def answer(self, status: int = 200, *headers: str) -> None:
         """Answer the NOTIFY that has waited longest."""
@@ -150,16 +157,18 @@ class Server:
             else:
                 self.rows[kind, key] = msgspec.to_builtins(value)
 
-    def restart(self, seconds: float = 1.0, local: Local = LOCAL) -> Server:
+    def restart(
+        self, seconds: float = 1.0, local: Local = LOCAL, shift: float = 0.0
+    ) -> Server:
         """The server that a start makes of what has been committed."""
-        after = Server(self.peer, self.now + seconds)
+        after = Server(self.peer, self.now + seconds + shift)
         after.rows = self.rows
         for kind in ("location", notifier.KIND, notifier.PROGRESS):
             for (its_kind, key), value in self.rows.items():
                 if its_kind == kind == "location":
-                    after.store.load(key, value, 0.0)
+                    after.store.load(key, value, shift)
                 elif its_kind == kind:
-                    after.notifier.load(kind, key, value, 0.0)
+                    after.notifier.load(kind, key, value, shift)
         after.store.loaded(after.now, after.now)
         after.notifier.loaded(after.now, [local])
         return after
@@ -254,6 +263,21 @@ def test_a_notify_goes_to_the_contact_of_the_watcher() -> None:
     server = Server()
     server.subscribe(contact="<sip:w@192.0.2.60:5099>")
     assert server.sent[0][1] == Flow(LOCAL, ("192.0.2.60", 5099))
+
+
+def test_who_subscribes_by_tcp_is_told_that_we_are_there_by_tcp() -> None:
+    """Its refreshes would come by UDP otherwise (RFC 3263 §4.1)."""
+    server = Server()
+    message = request(
+        "SUBSCRIBE", "Event: reg", f"Contact: <{WATCHER}>", uri=ALICE, to=f"<{ALICE}>"
+    )
+    by_tcp = Flow(Local("TCP", "192.0.2.1", 5060), PEER)
+    answer = server.notifier.receive_subscribe(
+        message, by_tcp, tag="t", aor=ALICE, now=NOW
+    )
+    (notify,) = server.notifies()
+    contact = ["<sip:192.0.2.1:5060;transport=tcp>"]
+    assert (answer.headers["Contact"], notify.headers["Contact"]) == (contact, contact)
 
 
 @pytest.mark.parametrize(
@@ -488,6 +512,69 @@ def test_each_subscription_has_its_own_versions() -> None:
     assert sorted(d.version for d in server.documents()) == [1, 2]
 
 
+def test_a_watcher_is_told_when_a_user_agent_may_come_back() -> None:
+    # 3680-23
+    server = watching(EAGER, binding())
+    server.bind(binding(2, "probation", retry_after=77))
+    (contact,) = contacts(*server.documents())
+    assert (contact.event, contact.retry_after) == ("probation", 77)
+
+
+def test_all_who_watch_are_told_whoever_is_not() -> None:
+    # 3680-28: of the others one is on its way out, and to one it is no news.
+    server = Server()
+    server.subscribe(call_id="ending")
+    server.subscribe(0, tag="tag1", call_id="ending", cseq=2)
+    server.peer = PEER_B
+    server.subscribe(call_id="peer")
+    server.peer = EAGER
+    server.subscribe(call_id="last")
+    ending = server.unanswered.pop(0)
+    server.settle()
+    server.bind(binding(owner="b"), binding(contact=DESK, owner="b"))
+    (notify,) = server.notifies()
+    assert notify.call_id == "last"
+    assert len(contacts(xml.parse(notify.body))) == 2
+    server.notifier.receive_response(ending, response(200), server.now)
+    assert [state(n) for n in server.notifies()] == ["terminated;reason=timeout"]
+
+
+def test_all_who_watch_are_told_all_that_one_register_changes() -> None:
+    # 3680-28
+    server = watching()
+    server.subscribe(call_id="second")
+    server.settle()
+    server.bind(binding(), binding(contact=DESK))
+    assert [len(contacts(d)) for d in server.documents()] == [2, 2]
+
+
+def test_whoever_goes_leaves_the_others_and_nothing_of_itself() -> None:
+    server = watching()
+    server.subscribe(call_id="second")
+    server.settle()
+    server.bind(binding())
+    server.answer(481)
+    server.settle()
+    (left,) = server.notifier.watches()
+    assert left.row.subscription.dialog.call_id == "second"
+    server.bind(binding(2))
+    assert len(server.documents()) == 1
+    server.answer(481)
+    assert not (server.notifier._by_aor or server.notifier._watchers)
+
+
+def test_one_table_is_watched_and_no_other() -> None:
+    server = Server(table="other")
+    server.bind(binding())
+    server.subscribe()
+    assert server.told() == [("sip:alice@192.0.2.50", "registered")]
+    server.answer()
+    server.store.apply(ALICE, [binding(contact=DESK)], NOW)
+    assert not server.sent
+    server.bind(binding(2, "unregistered"))
+    assert server.told() == [("sip:alice@192.0.2.50", "unregistered")]
+
+
 def test_changes_of_others_are_not_told() -> None:
     # 3680-31
     server = watching()
@@ -649,9 +736,11 @@ def test_a_notify_without_an_answer_ends_the_subscription(cause: str) -> None:
         (503, ["Retry-After: 7"], 7),
         (503, ["Retry-After: 7 (busy); duration=60"], 7),
         (503, ["Retry-After: 0"], 1),
+        (503, ["Retry-After: 7;duration=60"], 7),
         (503, ["Retry-After: soon"], RETRY_AFTER),
+        (503, ["Retry-After: 1000000"], RETRY_AFTER),
         (408, [], RETRY_AFTER),
-        (302, [], RETRY_AFTER),
+        (300, [], RETRY_AFTER),
     ],
 )
 def test_another_failure_is_tried_again_with_the_newest_full_state(
@@ -731,6 +820,7 @@ def test_a_peer_is_told_whose_a_contact_is_and_anybody_else_is_not() -> None:
     [
         binding(owner="b", source="c/x"),
         binding(owner="c", source="b/sip:alice@example.com"),
+        binding(owner="c", source="b/sip:alice/2@example.com"),
     ],
 )
 def test_a_peer_is_not_told_what_it_owns_or_has_told_us(claim: Binding) -> None:
@@ -740,6 +830,11 @@ def test_a_peer_is_not_told_what_it_owns_or_has_told_us(claim: Binding) -> None:
     server.bind(binding(3, "unregistered", owner=claim.owner, source=claim.source))
     assert not server.sent
     server.subscribe(600, tag="tag1", cseq=2)
+    (document,) = server.documents()
+    assert registration(document).state == "init"
+    server.answer()
+    server.bind(msgspec.structs.replace(claim, cseq=4, stamp=4))
+    server.subscribe(600, tag="tag1", cseq=3)
     (document,) = server.documents()
     assert registration(document).state == "init"
 
@@ -760,6 +855,17 @@ def test_a_peer_is_not_told_what_has_become_its_own_meanwhile() -> None:
     assert server.told() == []
 
 
+def test_what_a_peer_need_not_be_told_is_owed_again_if_that_is_taken_back() -> None:
+    server = watching(Peer(name="b", min_interval=5.0))
+    server.bind(binding(1))
+    server.journal.close()
+    server.bind(binding(2, owner="b", source="b/x"))
+    server.journal.close().take_back()
+    server.notifier.undone(server.now)
+    server.pass_time(RETRY_AFTER + 1)
+    assert server.told() == [("sip:alice@192.0.2.50", "registered")]
+
+
 def test_what_waits_for_a_peer_is_sent_with_a_change_that_is_not_for_it() -> None:
     server = watching(Peer(name="b", min_interval=5.0))
     server.bind(binding(1))
@@ -769,14 +875,24 @@ def test_what_waits_for_a_peer_is_sent_with_a_change_that_is_not_for_it() -> Non
     assert server.told() == [("sip:alice@192.0.2.50", "registered")]
 
 
-def test_what_is_the_same_for_all_is_rendered_once() -> None:
+def test_what_is_the_same_for_all_is_rendered_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rendered = []
+    contact_parts = xml.contact_parts
+
+    def counted(contact: Contact) -> tuple[bytes, bytes]:
+        rendered.append(contact.uri)
+        return contact_parts(contact)
+
+    monkeypatch.setattr(xml, "contact_parts", counted)
     server = watching()
     server.subscribe(call_id="second")
     server.settle()
     server.bind(binding())
     first, second = server.notifies()
     assert first.body == second.body
-    assert len(server.notifier._cache) == 1
+    assert rendered == ["sip:alice@192.0.2.50"]
 
 
 def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -790,6 +906,18 @@ def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # Legacy peers.
+
+
+def test_a_legacy_peer_is_told_all_at_once_if_that_fits() -> None:
+    server = Server(OLD)
+    server.bind(binding(), binding(contact=DESK))
+    server.subscribe()
+    (document,) = server.documents()
+    assert (document.full, len(contacts(document))) == (True, 2)
+    server.answer()
+    server.bind(binding(2), binding(2, contact=DESK))
+    (document,) = server.documents()
+    assert (document.full, len(contacts(document))) == (False, 2)
 
 
 def test_a_legacy_peer_is_told_nothing_of_an_empty_registration() -> None:
@@ -939,6 +1067,49 @@ def test_a_watcher_whose_last_notify_was_unanswered_is_told_again() -> None:
     after = server.restart()
     (document,) = after.documents()
     assert (document.version, document.full) == (2, True)
+
+
+def test_what_is_sent_is_on_disk_first_and_what_is_answered_when_it_may() -> None:
+    # 6665-36: no CSeq is used twice; what else is lost costs a NOTIFY.
+    server = Server(POLITE)
+    server.subscribe()
+    server.settle()
+    server.bind(binding())
+    server.journal.close()
+    server.pass_time(5)
+    assert len(server.notifies()) == 1
+    assert server.journal.close().urgent
+    server.answer()
+    assert not server.journal.close().urgent
+    server.subscribe(0, tag="tag1", cseq=2)
+    server.journal.close()
+    server.answer()
+    assert len(server.notifier) == 0
+    ended = server.journal.close()
+    assert {kind for kind, _, _ in ended.entries} == {notifier.KIND, notifier.PROGRESS}
+    assert not ended.urgent
+
+
+def test_what_waits_for_an_answer_is_written_once() -> None:
+    server = watching()
+    server.bind(binding())
+    server.journal.close()
+    for cseq in (2, 3):
+        server.bind(binding(cseq))
+        kinds = [kind for kind, _, _ in server.journal.close().entries]
+        assert notifier.PROGRESS not in kinds
+
+
+def test_times_are_on_the_clock_of_the_new_start() -> None:
+    server = Server()
+    server.subscribe()
+    server.settle()
+    server.commit()
+    after = server.restart(seconds=100, shift=-500.0)
+    (watch,) = after.notifier.watches()
+    assert watch.row.subscription.expires_at == NOW + 600 - 500
+    after.pass_time(501)
+    assert [state(n) for n in after.notifies()] == ["terminated;reason=timeout"]
 
 
 def test_what_waited_for_its_time_is_told_after_a_restart() -> None:
@@ -1099,6 +1270,34 @@ def test_a_refresh_that_is_taken_back_never_was(expires: int) -> None:
     assert [state(n) for n in server.notifies()] == ["terminated;reason=timeout"]
 
 
+def test_after_a_commit_that_failed_all_ends_are_tried_again() -> None:
+    server = Server()
+    for call_id, expires in (("long", 6000), ("short", 600)):
+        server.subscribe(expires, call_id=call_id)
+    server.settle()
+    server.journal.close()
+    server.pass_time(600.2)
+    assert len(server.notifies()) == 1
+    server.unanswered.clear()
+    server.journal.close().take_back()
+    server.notifier.undone(server.now)
+    server.pass_time(RETRY_AFTER - 1)
+    assert not server.sent
+    server.pass_time(2)
+    assert [n.call_id for n in server.notifies()] == ["short"]
+
+
+def test_a_refresh_that_is_taken_back_leaves_the_end_where_it_was() -> None:
+    server = watching()
+    server.pass_time(599)
+    server.subscribe(6000, tag="tag1", cseq=2)
+    server.unanswered.clear()
+    server.sent.clear()
+    server.journal.close().take_back()
+    server.pass_time(2)
+    assert [state(n) for n in server.notifies()] == ["terminated;reason=timeout"]
+
+
 def test_an_end_that_is_taken_back_is_tried_again_but_not_at_once() -> None:
     server = watching()
     server.pass_time(600.2)
@@ -1132,6 +1331,18 @@ def test_who_comes_and_goes_is_logged_once_it_is_on_disk(
     assert caplog.messages == [
         f"= b watches {ALICE} for 600 s",
         f"= b no longer watches {ALICE}: NOTIFY was answered 481",
+    ]
+    server.subscribe(call_id="other")
+    server.answer()
+    server.subscribe(0, tag="tag2", call_id="other", cseq=2)
+    server.answer()
+    server.subscribe(call_id="third")
+    server.notifier.receive_failure(server.unanswered.pop(), "timeout")
+    caplog.clear()
+    server.journal.close().announce()
+    assert [message for message in caplog.messages if "no longer" in message] == [
+        f"= b no longer watches {ALICE}: timeout",
+        f"= b no longer watches {ALICE}: NOTIFY failed: timeout",
     ]
 
 
@@ -1178,39 +1389,48 @@ def test_peers_can_be_allowed_by_that_name() -> None:
 
 def test_authentication_comes_before_anything_is_kept() -> None:
     # 3680-09
-    asked: list[str] = []
+    asked: list[tuple[str, str]] = []
 
     def challenge(request: Request, aor: str) -> None:
-        asked.append(aor)
+        asked.append((request.from_.tag, aor))
         raise Refusal(401, "Unauthorized", headers=[("WWW-Authenticate", "Digest x")])
 
     server = Server(admission=Admission(authenticate=challenge))
     assert refusal(server).status == 401  # 6665-10: a user agent's, not a proxy's
-    assert asked == [ALICE]
+    assert asked == [("bobs", ALICE)]
     assert len(server.notifier) == 0
 
 
 def test_over_the_limit_one_may_come_again_later() -> None:
     # 6665-35
-    server = Server(admission=Admission(max_subscriptions=2))
-    server.subscribe(call_id="1")
-    server.subscribe(call_id="2")
-    refused = refusal(server, call_id="3")
-    assert (refused.status, refused.headers) == (503, (("Retry-After", "60"),))
-    assert server.subscribe(0, call_id="fetch").status == 200
-    server.settle()
-    server.subscribe(0, tag="tag1", call_id="1", cseq=2)
-    server.settle()
-    assert server.subscribe(call_id="3").status == 200
+    for most in (1, 2):
+        server = Server(admission=Admission(max_subscriptions=most))
+        for number in range(most):
+            server.subscribe(call_id=f"{number}")
+        refused = refusal(server, call_id="more")
+        assert (refused.status, refused.headers) == (503, (("Retry-After", "60"),))
+        assert server.subscribe(0, call_id="fetch").status == 200
+        server.settle()
+        server.subscribe(0, tag="tag1", call_id="0", cseq=2)
+        server.settle()
+        assert server.subscribe(call_id="more").status == 200
 
 
-def test_one_watcher_cannot_take_all_the_room() -> None:
+@pytest.mark.parametrize("most", [1, 2])
+def test_one_watcher_cannot_take_all_the_room(most: int) -> None:
     # 6665-35
-    server = Server(admission=Admission(max_per_watcher=1))
-    server.subscribe(call_id="1")
-    assert refusal(server, call_id="2").status == 403
+    server = Server(admission=Admission(max_per_watcher=most))
+    for number in range(most):
+        server.subscribe(call_id=f"{number}")
+    assert refusal(server, call_id="more").status == 403
     other = "<sip:carol@example.com>;tag=c"
-    assert server.subscribe(call_id="2", from_=other).status == 200
+    assert server.subscribe(call_id="other", from_=other).status == 200
+    # Whoever goes makes room for one.
+    server.settle()
+    server.subscribe(0, tag="tag1", call_id="0", cseq=2)
+    server.settle()
+    assert server.subscribe(call_id="more").status == 200
+    assert refusal(server, call_id="again").status == 403
 
 
 # A device that has lost its subscription, and makes another.

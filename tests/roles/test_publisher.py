@@ -62,14 +62,15 @@ class Server:
     def bind(self, cseq: int = 1, **other: Any) -> None:
         self.store.apply(AOR, [binding(cseq, **other)], NOW)
 
-    def restart(self, shift: float = 0.0) -> Publisher:
+    def restart(self, shift: float = 0.0, *targets: Target) -> Publisher:
         """A publisher that goes on with what this one has on disk."""
         kept = {k: v for kind, k, v in self.journal.close().entries if kind == KIND}
         restarted = self.new_publisher()
         for key, value in kept.items():
             restarted.load(key, msgspec.to_builtins(value), shift)
         self.sent.clear()
-        restarted.publish_to(self.target, NOW)
+        for target in targets or (self.target,):
+            restarted.publish_to(target, NOW)
         return restarted
 
     def last(self) -> tuple[Draft, Reginfo]:
@@ -146,6 +147,60 @@ def test_fifty_registers_make_two_publishes_the_last_with_the_last_cseq() -> Non
     assert len(server.sent) == 2
 
 
+def test_one_register_is_one_publish_however_many_contacts_it_has() -> None:
+    # Also if the last that changes is not our own.
+    ours = [binding(1), binding(1, key="sip:b@h", contact="sip:b@h")]
+    learned = binding(1, key="sip:c@h", contact="sip:c@h", owner="b", source="b/x")
+    for claims in (ours, [*ours, learned]):
+        server = Server()
+        server.store.apply(AOR, claims, NOW)
+        assert len(server.sent) == 1
+        (registration,) = server.last()[1].registrations
+        assert [contact.uri for contact in registration.contacts] == [
+            "sip:a@192.0.2.1", "sip:b@h",
+        ]  # fmt: skip
+        server.answer()
+        assert len(server.sent) == 1
+
+
+def test_a_change_that_is_not_ours_publishes_nothing() -> None:
+    server = Server()
+    server.bind()
+    server.answer()
+    learned = {"key": "sip:b@h", "contact": "sip:b@h", "owner": "b", "source": "b/x"}
+    server.bind(1, **learned)
+    server.store.apply(AOR, [binding(2)], NOW, "other")
+    assert len(server.sent) == 1
+    # Not after a restart, either.
+    publisher = server.restart()
+    server.store.listener = publisher.tell
+    assert len(server.sent) == 1
+    server.publisher = publisher
+    server.answer()
+    server.bind(2, **learned)
+    assert len(server.sent) == 1
+
+
+@pytest.mark.parametrize(
+    "change", [{"owner": "b", "source": "b/x"}, {"event": ContactEvent.UNREGISTERED}]
+)
+def test_a_server_that_knows_nothing_of_it_keeps_it_from_no_other(
+    change: dict[str, Any],
+) -> None:
+    server = Server()
+    server.bind()
+    server.answer()
+    new = Target(uri="sip:new@127.0.0.1", flow=FLOW)
+    server.publisher = server.restart(0.0, new, server.target)
+    server.store.listener = server.publisher.tell
+    server.answer()
+    server.sent.clear()
+    server.bind(2, **change)
+    assert [published.target.uri for _, published in server.sent] == [
+        "sip:presence@127.0.0.1"
+    ]
+
+
 def test_what_was_learned_is_not_published() -> None:
     server = Server()
     server.bind(owner="b", source="b/x")
@@ -188,6 +243,8 @@ def test_the_last_contact_is_told_as_terminated_and_then_removed() -> None:
     assert "SIP-If-Match: e2\r\n" in removal.head
     server.answer(now=NOW + 2)
     assert len(server.publisher) == 0
+    server.publisher.timer_due(NOW + 5000)
+    assert len(server.sent) == 3
 
 
 def test_a_terminated_contact_is_told_again_if_the_publish_that_told_it_failed() -> (
@@ -233,6 +290,23 @@ def test_a_refresh_has_no_body() -> None:
     assert "SIP-If-Match: e1\r\n" in draft.head
 
 
+def test_a_refresh_for_a_legacy_server_has_the_state_in_it() -> None:
+    """Kamailio that keeps publications in memory would lose it (peers.md)."""
+    server = Server(Profile.LEGACY)
+    server.bind()
+    server.answer(Expires="600")
+    server.publisher.timer_due(NOW + 361)
+    draft, document = server.last()
+    assert len(server.sent) == 2
+    assert "Content-Type: application/reginfo+xml\r\n" in draft.head
+    assert "SIP-If-Match: e1\r\n" in draft.head
+    assert len(document.registrations[0].contacts) == 1
+    # Unanswered, it is owed still.
+    server.publisher.receive_failure(server.sent[-1][1], "timeout", NOW + 361)
+    server.publisher.timer_due(NOW + 370)
+    assert server.last()[0].body
+
+
 def test_publications_are_gone_on_with_after_a_restart() -> None:
     """3903-12"""
     server = Server()
@@ -250,6 +324,11 @@ def test_publications_are_gone_on_with_after_a_restart() -> None:
     draft, _ = server.sent[-1]
     assert "SIP-If-Match: e1\r\n" in draft.head
     assert b"sip:a@192.0.2.1" in draft.body
+    # And it stays.
+    server.publisher = restarted
+    server.answer()
+    restarted.timer_due(NOW + 10)
+    assert len(server.sent) == 1
 
 
 def test_what_went_while_we_were_down_is_told_after_a_restart() -> None:
@@ -288,11 +367,51 @@ def test_a_commit_that_fails_takes_the_publish_back() -> None:
     assert server.last()[1].registrations[0].contacts[0].cseq == 3
 
 
-def test_a_first_publication_whose_commit_fails_never_was() -> None:
+def test_what_is_due_is_sent_again_after_a_commit_that_failed() -> None:
     server = Server()
     server.bind()
+    server.answer(Expires="600")
+    server.journal.close()
+    server.publisher.timer_due(NOW + 361)
+    assert len(server.sent) == 2
+    server.journal.close().take_back()
+    assert server.publisher.timer_at is not None
+    server.publisher.timer_due(NOW + 362)
+    assert len(server.sent) == 3
+
+
+def test_the_time_asked_for_counts_after_a_commit_that_failed() -> None:
+    server = Server()
+    server.bind()
+    server.journal.close()
+    server.bind(2)
+    server.journal.close().take_back()
+    server.answer()
+    (published,) = server.publisher.publications()
+    assert published.publication.expires_at == NOW + 600
+
+
+def test_a_server_that_has_lost_it_need_not_hear_how_it_ended() -> None:
+    """3903-08: what the server has not, nobody removes."""
+    server = Server()
+    server.bind()
+    server.answer(Expires="600")
+    server.bind(2, event=ContactEvent.UNREGISTERED)
+    server.answer(412)
+    assert len(server.publisher) == 0
+    server.publisher.timer_due(NOW + 5000)
+    assert len(server.sent) == 2
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_first_publication_whose_commit_fails_never_was(times: int) -> None:
+    server = Server()
+    for cseq in range(times):
+        server.bind(cseq)
     server.journal.close().take_back()
     assert len(server.publisher) == 0
+    server.publisher.timer_due(NOW + 5000)
+    assert len(server.sent) == 1
 
 
 def test_update_publishes_the_present_state_again() -> None:
@@ -316,6 +435,10 @@ def test_a_contact_says_how_long_it_lasts_and_is_registered() -> None:
     assert (contact.expires, contact.duration_registered) == (600, 40)
     # Whose it is, is for peers of ours.
     assert contact.claim is None
+    server = Server()
+    server.bind()
+    (contact,) = server.last()[1].registrations[0].contacts
+    assert contact.duration_registered == 0
 
 
 @pytest.mark.parametrize(
@@ -355,6 +478,11 @@ def test_that_a_server_takes_no_publications_is_said_once(
     """3903-08"""
     server = Server()
     server.bind()
+    server.answer(300)
+    assert "! PUBLISH of sip:alice@example.com at sip:presence@127.0.0.1: 300" in (
+        caplog.messages
+    )
+    server.publisher.timer_due(NOW + 5)
     server.answer(489)
     assert server.target.refused
     for later in (301, 602):
@@ -381,6 +509,8 @@ def test_a_publication_that_is_over_leaves_the_disk() -> None:
     batch = server.journal.close()
     assert [e for e in batch.entries if e[0] == KIND] == [(KIND, written.pop(), None)]
     batch.take_back()
+    assert list(server.publisher.publications()) == [published]
+    server.bind(3)
     assert list(server.publisher.publications()) == [published]
 
 

@@ -138,6 +138,7 @@ def test_a_known_contact_is_refreshed(call_id: str, cseq: int) -> None:
     [
         binding(1, "unregistered", registered_at=NOW - 50),
         binding(1, expires_at=NOW - 1, registered_at=NOW - 50),
+        binding(1, expires_at=NOW, registered_at=NOW - 50),
     ],
 )
 def test_a_contact_that_was_gone_begins_a_new_life(before: Binding) -> None:
@@ -189,7 +190,7 @@ def test_expires_of_the_contact_comes_first_then_the_header_then_the_policy(
     assert decision.claims[0].expires_at == NOW + granted
 
 
-@pytest.mark.parametrize("contact", ["", ";expires=59"])
+@pytest.mark.parametrize("contact", ["", ";expires=59", ";expires=1"])
 def test_too_short_an_interval_is_refused(contact: str) -> None:
     # 3261-10
     refusal = refused(f"<{CONTACT}>{contact}", expires=59)
@@ -232,14 +233,16 @@ def test_unbinding_an_unknown_contact_changes_nothing() -> None:
     decision = register(f"<{CONTACT}>", expires=0)
     assert decision.claims == ()
     assert contacts_or_none(decision) is None
+    decision = register(f"<{CONTACT}>;expires=0", f"<{DESK}>")
+    assert [claim.contact for claim in decision.claims] == [DESK]
 
 
 def test_a_star_unbinds_all() -> None:
     # 3261-08
     known = rows(
         binding(1),
-        binding(1, contact=DESK, call_id="b", owner="b", source="b/x"),
         binding(1, "expired", contact="sip:c@192.0.2.9"),
+        binding(1, contact=DESK, call_id="b", owner="b", source="b/x"),
     )
     decision = register("*", expires=0, known=known)
     assert [c.contact for c in decision.claims] == [CONTACT, DESK]
@@ -341,6 +344,9 @@ def test_an_unregister_that_comes_again_is_answered_again() -> None:
     after = rows(binding(1), *first.claims)
     again = register("*", expires=0, known=after)
     assert (again.response, again.claims) == (first.response, ())
+    # Also if something has been bound since: it must not go as well.
+    desk = binding(1, contact=DESK, call_id="b")
+    assert register("*", expires=0, known={**after, **rows(desk)}).claims == ()
 
 
 @pytest.mark.parametrize(
@@ -358,14 +364,20 @@ def test_a_register_with_anything_else_in_it_is_not_the_same(
 
 
 def test_a_via_without_a_branch_is_not_known_again() -> None:
-    claim = binding(10, branch=0)
-    known = rows(claim)
     via = request("REGISTER", f"Contact: <{CONTACT}>", cseq=10, call_id="a")
     via.headers["Via"] = ["SIP/2.0/UDP 192.0.2.50"]
-    with pytest.raises(Refusal, match="CSeq"):
-        decide(
+
+    def again(known: Rows) -> Decision:
+        return decide(
             via, known, policy=Policy(), server_id="us", stamp=99, source=PHONE, now=NOW
         )
+
+    first = again({})
+    for known in (rows(binding(10, branch=0)), rows(*first.claims)):
+        with pytest.raises(Refusal, match="CSeq"):
+            again(known)
+    assert "Date" not in first.response.headers
+    assert first.claims[0].user_agent == ""
 
 
 # Which contact.
@@ -402,6 +414,12 @@ def test_one_register_may_spell_a_contact_twice() -> None:
     (claim,) = decision.claims
     assert claim.q == "0.3"
     assert len(contacts(decision)) == 1
+
+
+def test_the_name_of_a_contact_is_kept() -> None:
+    decision = register(f'"Alice" <{CONTACT}>;expires=60')
+    assert decision.claims[0].display_name == "Alice"
+    assert contacts(decision) == [f'"Alice" <{CONTACT}>;expires=60']
 
 
 def test_parameters_of_the_uri_and_of_the_header_are_kept_apart() -> None:

@@ -11,7 +11,7 @@ import pytest
 from reginfo.events.subscribe import State, Wanted
 from reginfo.location.binding import Binding, BindingChange
 from reginfo.location.journal import Journal
-from reginfo.location.store import LEARNED_GRACE, LocationStore
+from reginfo.location.store import LEARNED_GRACE, TABLE, LocationStore
 from reginfo.reg import xml
 from reginfo.reg.document import (
     Claim,
@@ -23,6 +23,8 @@ from reginfo.reg.document import (
     contact_id,
     registration_id,
 )
+from reginfo.roles import subscriber
+from reginfo.roles.learner import SLACK
 from reginfo.roles.subscriber import KIND, RETRY_AFTER, Mirror, Subscriber
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.flow import Flow
@@ -90,7 +92,9 @@ def document(
 class Server:
     """A subscriber over a store, and a peer called ``a`` that the test plays."""
 
-    def __init__(self, now: float = NOW, prefix: str = "id") -> None:
+    def __init__(
+        self, now: float = NOW, prefix: str = "id", table: str = TABLE
+    ) -> None:
         self.journal = Journal()
         self.store = LocationStore("us", self.journal)
         self.store.listener = self.listen
@@ -107,6 +111,7 @@ class Server:
             new_id=numbers(prefix),
             jitter=lambda: 0.5,
             max_expires=7200,
+            location=table,
         )
 
     def send(self, draft: Draft, flow: Flow, user: object) -> None:
@@ -114,6 +119,7 @@ class Server:
         self.sent.append((draft, flow, user))
 
     def listen(self, change: BindingChange, now: float) -> None:
+        assert now == self.now
         self.changes.append(change)
 
     def watch(self, peer: str = "a", aor: str = ALICE, wanted: Wanted = WANTED) -> None:
@@ -169,6 +175,28 @@ class Server:
 
     def notify(self, told: Reginfo, **others: Any) -> None:
         assert self.receive(xml.serialize(told), **others).status == 200
+
+    def stray(
+        self,
+        told: Reginfo | None,
+        *,
+        peer: str = "p",
+        state: str = "active;expires=3600",
+        event: str = "reg",
+        call_id: str = "stray",
+        cseq: int | None = None,
+    ) -> Response:
+        """A NOTIFY that nobody has asked for."""
+        self.cseq = self.cseq + 1 if cseq is None else cseq
+        message = request(
+            "NOTIFY", f"Event: {event}", f"Subscription-State: {state}",
+            f"Content-Type: {xml.MEDIA_TYPE}", cseq=self.cseq, call_id=call_id,
+            to=f"<{ALICE}>;tag=ours", body=xml.serialize(told) if told else b"",
+        )  # fmt: skip
+        assert not self.subscriber.knows(message)
+        return self.subscriber.receive_unsolicited(
+            peer, message, self.now, WALL + self.now
+        )
 
     def respond(self, status: int, *headers: str) -> None:
         mirror = self.mirror()
@@ -291,6 +319,7 @@ def test_a_peer_without_our_extension_owns_what_it_sends() -> None:
     (one,) = server.bound()
     assert (one.owner, one.source) == ("a", SOURCE)
     assert (one.path, one.received, one.user_agent) == (("<sip:p>",), "sip:r", "Phone")
+    assert one.display_name == ""
     assert one.stamp == int((WALL + NOW) * 1e6)
 
 
@@ -299,6 +328,37 @@ def test_what_is_unregistered_there_is_gone_here() -> None:
     server.notify(document(1, contact(event="unregistered", cseq=2), full=False))
     assert server.bound() == []
     assert server.events() == ["50 unregistered"]
+
+
+def test_when_a_user_agent_may_come_back_is_known_here_too() -> None:
+    # 3680-23
+    server = watching(contact())
+    gone = contact(event="probation", expires=0, cseq=2, retry_after=77)
+    server.notify(document(1, gone, full=False))
+    (row,) = server.store.rows(ALICE).values()
+    assert (row[0].event, row[0].retry_after) == ("probation", 77)
+
+
+def test_what_is_learned_is_kept_in_the_table_that_is_meant() -> None:
+    server = Server(table="elsewhere")
+
+    def bound() -> list[tuple[str, float]]:
+        assert server.bound() == []
+        found = server.store.bindings(ALICE, server.now, "elsewhere")
+        return [(one.contact, one.expires_at - server.now) for one in found]
+
+    server.watch()
+    server.notify(
+        document(0, contact("sip:a@example.net"), contact(DESK, expires=None))
+    )
+    assert bound() == [("sip:a@example.net", 600), (DESK, 3600)]
+    server.pass_time(100)
+    # By another spelling, and mentioned again.
+    server.notify(document(1, contact("sip:a@EXAMPLE.net;x=1", expires=700, cseq=2),
+                           contact(DESK, expires=None)))  # fmt: skip
+    assert bound() == [("sip:a@EXAMPLE.net;x=1", 700), (DESK, 3600)]
+    server.notify(document(2))
+    assert bound() == []
 
 
 def test_what_expires_there_is_gone_here() -> None:
@@ -411,13 +471,14 @@ def test_how_long_a_contact_has_been_there_is_kept_if_nobody_says() -> None:
     assert server.bound()[0].registered_at == NOW
 
 
-def test_a_spelling_of_a_known_contact_is_that_contact() -> None:
+@pytest.mark.parametrize("full", [False, True])
+def test_a_spelling_of_a_known_contact_is_that_contact(full: bool) -> None:
     # 3261-11
     server = watching(contact("sip:alice@example.net"))
     told = contact("sip:alice@EXAMPLE.net;foo=bar", "refreshed", cseq=2)
-    server.notify(document(1, told, full=False))
+    server.notify(document(1, told, full=full))
     (row,) = server.store.rows(ALICE).values()
-    assert row[0].cseq == 2
+    assert (row[0].cseq, row[0].active) == (2, True)
 
 
 # What is omitted is gone, if it was this peer that told us.
@@ -426,9 +487,13 @@ def test_a_spelling_of_a_known_contact_is_that_contact() -> None:
 def test_a_full_document_removes_what_this_peer_has_told_us() -> None:
     # 3680-95, 3680-100
     server = watching(contact(), contact(DESK))
+    known = server.bound()[0]
+    server.pass_time(1)
     server.notify(document(1, contact(DESK)))
     assert server.contacts() == [DESK]
     assert server.events() == ["50 expired"]
+    # To others that we tell, this is later than what they know.
+    assert server.store.claims(ALICE, known.key)[0].stamp > known.stamp
 
 
 def test_a_full_document_removes_nothing_that_another_has_told_us() -> None:
@@ -466,13 +531,15 @@ def test_a_registration_that_has_ended_has_no_contacts_left() -> None:
 
 def test_what_the_store_has_and_the_table_has_not_is_removed_too() -> None:
     # The table may be younger than the store: it was stored before a crash, say.
-    server = watching()
-    known = binding(1, contact=PHONE_URI, owner="a", source=SOURCE)
-    server.store.apply(ALICE, [known], NOW)
-    server.changes.clear()
-    server.notify(document(1))
-    assert server.contacts() == []
-    assert server.events() == ["50 expired"]
+    for table in (TABLE, "elsewhere"):
+        server = Server(table=table)
+        server.watch()
+        known = binding(1, contact=PHONE_URI, owner="a", source=SOURCE)
+        server.store.apply(ALICE, [known], NOW, table)
+        server.changes.clear()
+        server.notify(document(1))
+        assert server.store.bindings(ALICE, NOW, table) == []
+        assert server.events() == ["50 expired"]
 
 
 def test_a_row_whose_uri_is_none_is_left_out_and_the_others_are_not() -> None:
@@ -509,6 +576,49 @@ def test_a_subscription_that_is_refreshed_prolongs_a_contact_without_expires() -
     server.pass_time(200)
     server.notify(document(2, contact(expires=None)), state="active;expires=300")
     assert [b.expires_at for b in server.bound()] == [NOW + 500]
+
+
+def test_a_contact_that_is_mentioned_again_is_refreshed_by_it() -> None:
+    # 3680-103
+    server = watching(contact(), contact(DESK, expires=None))
+    both = (contact(), contact("sip:@@", expires=None), contact(DESK, expires=None))
+    server.notify(document(1, *both))
+    server.pass_time(SLACK)
+    server.notify(document(2, *both))
+    assert server.events() == []  # no later than documents can say
+    server.pass_time(1)
+    server.notify(document(3, *both))
+    assert server.events() == ["51 refreshed"]
+
+
+@pytest.mark.parametrize("expires", [100, 600])
+def test_whoever_mentions_what_another_has_told_us_changes_nothing(
+    expires: int,
+) -> None:
+    server = watching(contact(expires=expires))
+    server.watch("c")
+    mentioned = document(0, contact(expires=None))
+    for _ in range(2):
+        server.notify(mentioned, source=f"c/{ALICE}", state="active;expires=300")
+    (one,) = server.bound()
+    assert (one.expires_at, one.source) == (NOW + expires, SOURCE)
+    assert server.events() == []
+
+
+def test_a_subscription_that_is_shortened_shortens_no_contact() -> None:
+    server = watching(contact(expires=None))
+    server.notify(document(1, contact(expires=None)), state="active;expires=300")
+    assert server.bound()[0].expires_at == NOW + 3600
+
+
+def test_to_be_mentioned_brings_nobody_back() -> None:
+    server = watching(contact(expires=None))
+    server.notify(document(1, contact(event="unregistered", expires=0)))
+    server.events()
+    server.pass_time(10)
+    server.notify(document(2, contact(expires=None)))
+    assert server.bound() == []
+    assert server.events() == []
 
 
 def test_a_learned_contact_expires_if_its_owner_says_nothing() -> None:
@@ -570,10 +680,11 @@ def test_an_echo_of_what_is_ours_changes_nothing(echo: Contact) -> None:
     assert {e[0] for e in server.journal.close().entries} == {KIND}
 
 
-def test_an_echo_of_what_another_told_us_changes_nothing() -> None:
+@pytest.mark.parametrize("expires", [600, 599])
+def test_an_echo_of_what_another_told_us_changes_nothing(expires: int) -> None:
     server = watching(contact(claim=claim(owner="c")))
     server.watch("old")
-    server.notify(document(0, contact()), source=f"old/{ALICE}")
+    server.notify(document(0, contact(expires=expires)), source=f"old/{ALICE}")
     (one,) = server.bound()
     assert (one.owner, one.source) == ("c", SOURCE)
     assert server.events() == []
@@ -609,6 +720,16 @@ def test_a_version_that_was_missed_is_asked_for() -> None:
     assert refresh.to.tag == "theirs"
     server.notify(document(3, contact(DESK)))
     assert server.contacts() == [DESK]
+    assert server.subscribes() == []
+
+
+def test_after_a_refresh_versions_go_on_as_before() -> None:
+    # 3680-57: a refresh is no new subscription.
+    server = watching(contact())
+    server.pass_time(3601 - 600 * 0.9)
+    assert len(server.subscribes()) == 1
+    server.respond(200, "Expires: 3600")
+    server.notify(document(1, contact(DESK), full=False))
     assert server.subscribes() == []
 
 
@@ -671,6 +792,21 @@ def test_a_notify_outside_our_dialogs_is_refused() -> None:
     is_refused(server, 481, BODY, from_tag="fork")  # 3680-33
 
 
+def test_a_notify_of_a_dialog_that_is_over_is_refused() -> None:
+    # 6665-56
+    server = watching(contact())
+    old = server.mirror().subscription.dialog
+    assert old is not None
+    server.pass_time(40)
+    server.receive(b"", state="terminated;reason=deactivated")
+    server.pass_time(0)
+    assert len(server.subscribes()) == 1
+    is_refused(server, 481, BODY, call_id=old.call_id, to=old.local)
+    server.notify(document(0, contact(DESK)), cseq=1, from_tag="new")
+    server.events()
+    is_refused(server, 481, BODY, call_id=old.call_id, to=old.local, from_tag="new")
+
+
 def test_a_stray_notify_is_refused_before_its_body_is_looked_at() -> None:
     is_refused(watching(), 481, b"\xff" * 70_000, call_id="stray", event="presence")
 
@@ -731,7 +867,7 @@ def test_a_contact_header_that_is_none_changes_nothing() -> None:
 def test_what_the_reader_put_up_with_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.DEBUG, "reginfo.subscriber")
+    caplog.set_level(logging.DEBUG, "reginfo.document")
     server = watching()
     body = BODY.replace(b'expires="600"', b'expires="soon"')
     server.receive(body)
@@ -758,6 +894,18 @@ def test_after_a_restart_the_subscription_goes_on_in_its_dialog() -> None:
     after.notify(document(2, contact(DESK)))
     assert after.contacts() == [DESK]
     assert after.events() == ["50 expired"]
+
+
+def test_what_was_told_before_a_restart_is_no_news_after_it() -> None:
+    server = Server()
+    server.watch()
+    nameless = contact(callid=None, cseq=None)
+    server.notify(document(0, nameless))
+    server.commit()
+    after = server.restart(seconds=60, shift=-500.0)
+    after.watch()
+    after.notify(document(1, msgspec.structs.replace(nameless, expires=540)))
+    assert after.events() == []
 
 
 def test_after_a_restart_not_all_are_refreshed_at_once() -> None:
@@ -856,3 +1004,157 @@ def test_an_answer_that_is_taken_back_is_waited_for_until_timer_n(failed: bool) 
     server.subscribes()
     server.pass_time(35)
     assert len(server.subscribes()) == 1
+
+
+# What nobody has asked for, of peers that are configured to send it.
+
+
+def test_what_a_peer_notifies_without_being_asked_is_known_here() -> None:
+    server = Server()
+    answer = server.stray(document(0, contact(), contact(DESK, expires=None)))
+    assert (answer.status, answer.reason) == (200, "OK")
+    one, desk = server.bound()
+    assert (one.owner, one.source, one.expires_at) == ("p", "p/unsolicited", NOW + 600)
+    assert desk.expires_at == NOW + 3600  # as long as the subscription is said to
+    server.stray(document(1, contact(event="unregistered", cseq=2), full=False,
+                          state=RegistrationState.ACTIVE))  # fmt: skip
+    assert server.contacts() == [DESK]
+
+
+def test_a_stray_notify_that_says_no_time_is_believed_as_long_as_any() -> None:
+    server = Server()
+    server.stray(document(0, contact(expires=None)), state="active")
+    assert server.bound()[0].expires_at == NOW + 7200
+
+
+def test_a_stray_notify_prolongs_what_it_mentions_again() -> None:
+    # 3680-103
+    server = Server()
+    server.stray(document(0, contact(expires=None)), state="active;expires=60")
+    server.pass_time(30)
+    server.stray(document(0, contact(expires=None)), state="active;expires=60")
+    assert server.bound()[0].expires_at == NOW + 90
+
+
+def test_a_stray_notify_without_a_body_changes_nothing() -> None:
+    server = Server()
+    assert server.stray(None).status == 200
+    assert server.changes == []
+    assert server.journal.close().entries == []
+
+
+def test_a_stray_notify_that_was_overtaken_changes_nothing() -> None:
+    server = Server()
+    server.stray(document(1, contact()), cseq=5)
+    server.stray(document(0, contact(DESK)), cseq=4)
+    server.stray(document(1, contact(DESK)), cseq=5)
+    assert server.contacts() == [PHONE_URI]
+    server.stray(document(1, contact(DESK)), cseq=6)
+    assert server.contacts() == [DESK]
+
+
+@pytest.mark.parametrize(
+    "other", [{"call_id": "another"}, {"peer": "q"}], ids=["dialog", "peer"]
+)
+def test_each_stray_dialog_counts_for_itself(other: dict[str, str]) -> None:
+    server = Server()
+    server.stray(document(7, contact()), cseq=5)
+    server.stray(document(0, contact(DESK)), cseq=1, **other)
+    assert server.contacts() == [PHONE_URI, DESK]
+
+
+def test_of_stray_dialogs_the_one_that_is_silent_longest_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subscriber, "UNSOLICITED", 2)
+    server = Server()
+    for call_id in ("1", "2", "1", "3"):
+        server.stray(document(5, contact()), call_id=call_id)
+    server.stray(document(4, contact(DESK)), call_id="1", cseq=1)
+    assert server.contacts() == [PHONE_URI]
+    server.stray(document(4, contact(DESK)), call_id="2", cseq=1)  # as if it were new
+    assert server.contacts() == [PHONE_URI, DESK]
+
+
+@pytest.mark.parametrize(
+    ("event", "state", "status"), [("presence", "active", 489), ("reg", "", 400)]
+)
+def test_a_stray_notify_that_makes_no_sense_is_refused(
+    event: str, state: str, status: int
+) -> None:
+    # 6665-57, 6665-59
+    server = Server()
+    with pytest.raises((Refusal, RemoteProtocolError)) as caught:
+        server.stray(document(0, contact()), event=event, state=state)
+    assert isinstance(caught.value, (Refusal, RemoteProtocolError))
+    assert caught.value.status == status
+    if isinstance(caught.value, Refusal):
+        assert caught.value.headers == (("Allow-Events", "reg"),)
+    assert server.changes == []
+
+
+def test_a_stray_notify_that_cannot_be_read_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    message = request(
+        "NOTIFY", "Event: reg", "Subscription-State: active",
+        f"Content-Type: {xml.MEDIA_TYPE}", body=b"<",
+    )  # fmt: skip
+    with pytest.raises(RemoteProtocolError):
+        Server().subscriber.receive_unsolicited("p", message, NOW, WALL)
+    assert "! NOTIFY of p: malformed reginfo" in caplog.text
+
+
+def test_a_stray_notify_that_is_taken_back_never_was() -> None:
+    server = Server()
+    server.stray(document(5, contact()))
+    server.journal.close().take_back()
+    assert server.bound() == []
+    server.stray(document(5, contact()), cseq=server.cseq)
+    server.journal.close()
+    server.stray(document(6, contact(DESK), full=False))
+    server.journal.close().take_back()
+    assert server.contacts() == [PHONE_URI]
+    server.stray(document(5, contact(DESK)), cseq=server.cseq - 1)  # known already
+    assert server.contacts() == [PHONE_URI]
+    server.stray(document(6, contact(DESK), full=False), cseq=server.cseq + 1)
+    assert server.contacts() == [PHONE_URI, DESK]
+
+
+# Who looks at us.
+
+
+def test_when_a_peer_has_notified_is_known_once_it_is_on_disk() -> None:
+    server = watching()
+    mirror = server.mirror()
+    server.pass_time(5)
+    server.notify(document(2, contact("sip:1"), full=False))
+    assert (mirror.notified_at, mirror.missed) == (None, 0)
+    server.journal.close().announce()
+    assert (mirror.notified_at, mirror.missed) == (server.now, 1)
+    server.notify(document(4, contact("sip:1"), full=False))
+    server.receive(b"")
+    server.journal.close().announce()
+    assert mirror.missed == 2
+
+    server.notify(document(6, contact("sip:2"), full=False))
+    server.journal.close().take_back()
+    assert mirror.missed == 2
+
+
+def test_what_is_wrong_with_a_peer_is_known_until_it_notifies() -> None:
+    server = Server()
+    server.watch()
+    mirror = server.mirror()
+    assert mirror.problem is None
+    server.respond(300)
+    assert mirror.problem == "SUBSCRIBE: 300 Some Reason"
+    server.subscriber.receive_failure(mirror, "timeout", server.now)
+    assert mirror.problem == "SUBSCRIBE got no answer: timeout"
+    server.pass_time(3)
+    server.notify(document(0))
+    server.journal.close().announce()
+    assert mirror.problem is None
+    server.notify(document(1), state="terminated;reason=rejected")
+    server.journal.close().announce()
+    assert mirror.problem == "the peer has ended it: rejected"

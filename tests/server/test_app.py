@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from reginfo.server.app import App
 from reginfo.server.config import Config
+from reginfo.sip.flow import Local
 from reginfo.sip.message import Response, parse
 from reginfo.testing import Server, Wire
 
@@ -75,11 +77,44 @@ class Phone:
         )
 
 
+@pytest.mark.parametrize(
+    ("uri", "contact"),
+    [
+        ("sip:192.0.2.9", b"<sip:reginfo@192.0.2.1>"),
+        ("sip:192.0.2.9;transport=tcp", b"<sip:reginfo@192.0.2.1;transport=tcp>"),
+    ],
+)
+def test_a_peer_that_is_asked_by_tcp_is_told_to_notify_by_tcp(
+    uri: str, contact: bytes
+) -> None:
+    """6665-50"""
+    config = (
+        CONFIG.replace('060"]', '060", "tcp:192.0.2.1:5060"]')
+        + f"""
+    [pua_reginfo]
+    server_address = "sip:reginfo@192.0.2.1"
+    [[peer]]
+    name = "b"
+    uri = "{uri}"
+    watch = ["{ALICE}"]
+    """
+    )
+    app = App(Config.parse(config), new_id=lambda: "1")
+    locals = [Local(transport, *SELF) for transport in ("UDP", "TCP")]
+    app.begin(locals, {uri: ("192.0.2.9", 5060)})
+    app.timer_due(app.now() + 1.0)
+    (subscribe,) = app.endpoint.datagrams_to_send()
+    assert b"\r\nContact: " + contact + b"\r\n" in subscribe.data
+    assert subscribe.flow.local.is_reliable == (b"tcp" in contact)
+
+
 def test_options_says_all_that_a_monitoring_system_wants_to_know() -> None:
     # 3261-27
     response = Phone().ask("OPTIONS", uri="sip:192.0.2.1")
     assert response.status == 200
-    assert response.headers["Allow"] == ["REGISTER, SUBSCRIBE, NOTIFY, OPTIONS"]
+    assert response.headers["Allow"] == [
+        "REGISTER, SUBSCRIBE, NOTIFY, PUBLISH, OPTIONS"
+    ]
     assert response.headers["Accept"] == ["application/reginfo+xml"]
     assert response.headers["Supported"] == ["path"]
     assert response.headers["Allow-Events"] == ["reg"]  # 6665-28
@@ -175,7 +210,9 @@ def test_a_method_that_nobody_answers_here_is_405_with_those_that_are(
     # 3261-28
     response = Phone().ask(method)
     assert response.status == 405
-    assert response.headers["Allow"] == ["REGISTER, SUBSCRIBE, NOTIFY, OPTIONS"]
+    assert response.headers["Allow"] == [
+        "REGISTER, SUBSCRIBE, NOTIFY, PUBLISH, OPTIONS"
+    ]
 
 
 # A NOTIFY that nobody has asked for.
@@ -245,3 +282,59 @@ def test_what_such_a_peer_sends_is_looked_at_all_the_same() -> None:
     assert notify(phone, "<reginfo", cseq=3) == 400
     assert phone.server.contacts(BOB) == []
     assert notify(phone, cseq=4) == 200
+
+
+# Publications of others.
+
+
+def publish(phone: Phone, body: str = BODY, uri: str = BOB, cseq: int = 1) -> Response:
+    lines = [
+        f"PUBLISH {uri} SIP/2.0",
+        f"Via: SIP/2.0/UDP 192.0.2.50;branch=z9hG4bKpublish{cseq}",
+        f"From: <{uri}>;tag=theirs",
+        f"To: <{uri}>",
+        "Call-ID: publication",
+        f"CSeq: {cseq} PUBLISH",
+        "Event: reg",
+        "Expires: 600",
+        "Content-Type: application/reginfo+xml",
+    ]
+    data = "\r\n".join([*lines, "", body]).encode()
+    phone.wire.send(data, PHONE, phone.server.address)
+    answer = parse(phone.wire.received(PHONE)[-1])
+    assert isinstance(answer, Response)
+    return answer
+
+
+def test_a_server_that_is_configured_may_publish() -> None:
+    """3903-37"""
+    phone = Phone(CONFIG + OLD)
+    answer = publish(phone)
+    assert (answer.status, answer.header("Expires")) == (200, "600")
+    assert answer.header("SIP-ETag")
+    (binding,) = phone.server.bindings(BOB)
+    assert (binding.owner, binding.source) == ("old", "old/PUBLISH")
+
+
+def test_nobody_else_may_publish_for_others() -> None:
+    """3903-37"""
+    phone = Phone()
+    assert publish(phone).status == 403
+    assert phone.server.contacts(BOB) == []
+
+
+def test_nothing_is_published_here_for_another_domain() -> None:
+    """RFC 3903 §6, step 1"""
+    phone = Phone(CONFIG + OLD)
+    elsewhere = "sip:bob@example.org"
+    assert publish(phone, BODY.replace(BOB, elsewhere), elsewhere).status == 404
+
+
+def test_a_publication_ends_with_its_time() -> None:
+    """3903-36"""
+    phone = Phone(CONFIG + OLD)
+    publish(phone, BODY.replace('expires="60"', 'expires="6000"'))
+    phone.wire.pass_time(599)
+    assert phone.server.contacts(BOB)
+    phone.wire.pass_time(2)
+    assert phone.server.contacts(BOB) == []

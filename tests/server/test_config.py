@@ -245,6 +245,11 @@ def test_a_domain_that_is_left_out_must_be_known() -> None:
             "name = 'b'\nuri = 'sip:b.example'\nwatch = ['sip:x@b.example']",
             "needs pua_reginfo.server_address",
         ),
+        (
+            "name = 'b'\nuri = 'sip:b.example;transport=TCP'\nwatch = ['sip:x@a']\n"
+            "[pua_reginfo]\nserver_address = 'sip:a@192.0.2.1'",
+            'peer.uri: needs a "tcp:" address in server.listen',
+        ),
         ("name = 'b'\nmatch = {}", "needs an `address`, a `from`, or both"),
         ("name = 'b'\nmatch = {adress = '192.0.2.1'}", "did you mean address?"),
         ("name = 'b'\nmatch = {address = 'b.example'}", "no IPv4 or [IPv6] address"),

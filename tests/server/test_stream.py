@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -139,6 +140,57 @@ async def test_a_peer_that_refuses_is_reported_with_all_that_waited() -> None:
         rim.transport.send(datagram)
     await rim.until(lambda: rim.failed == datagrams)
     rim.transport.close()
+
+
+def reset(connection: socket.socket) -> None:
+    """Close a connection with nothing to linger for."""
+    linger = struct.pack("ii", 1, 0)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    connection.close()
+
+
+@in_loop
+async def test_a_peer_that_resets_at_once_has_failed_and_is_not_asked_again() -> None:
+    """Even if the stream is gone before anybody can ask whose it is."""
+    rim = Rim()
+    loop = asyncio.get_running_loop()
+    wrong: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: wrong.append(context))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        connect = loop.sock_connect
+
+        async def connect_and_be_reset(one: socket.socket, address: Address) -> None:
+            await connect(one, address)
+            reset(listener.accept()[0])
+
+        loop.sock_connect = connect_and_be_reset  # type: ignore[method-assign,assignment]
+        flow = Flow(rim.transport.local, listener.getsockname())
+        datagrams = [Datagram(b"1", flow), Datagram(b"2", flow)]
+        for datagram in datagrams:
+            rim.transport.send(datagram)
+        await rim.until(lambda: rim.failed == datagrams)
+        await asyncio.sleep(0)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    rim.transport.close()
+    assert wrong == []
+
+
+@in_loop
+async def test_who_opens_a_stream_and_resets_it_at_once_harms_nobody() -> None:
+    rim = Rim()
+    loop = asyncio.get_running_loop()
+    wrong: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: wrong.append(context))
+    for _ in range(3):
+        reset(socket.create_connection(rim.address))
+    _, other = await asyncio.open_connection(*rim.address)
+    other.write(MESSAGE)
+    await rim.until(lambda: bool(rim.received))
+    other.close()
+    rim.transport.close()
+    assert wrong == []
 
 
 def test_a_peer_that_drops_syn_is_given_a_second(

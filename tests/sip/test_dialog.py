@@ -45,6 +45,10 @@ def test_a_request_of_ours_has_the_peers_uris_byte_for_byte() -> None:
     assert "Route" not in sent.headers
 
 
+def test_a_request_of_ours_has_no_body_but_what_it_is_given() -> None:
+    assert parsed(dialog().draft("NOTIFY", "").write("SIP/2.0/UDP h")).body == b""
+
+
 def test_a_dialog_is_known_by_call_id_and_both_tags() -> None:
     assert dialog().id == ("c@192.0.2.1", "ours", "AbC")
 
@@ -161,6 +165,11 @@ def test_a_strict_router_gets_itself_as_request_uri_and_the_target_goes_last() -
         "<sip:p2.example.com;lr>", "<sip:alice@192.0.2.1:9988>",
     ]  # fmt: skip
     assert ours.next_hop.host == "p1.example.com"
+
+
+def test_a_route_may_have_a_name_and_parameters_with_brackets_in_them() -> None:
+    ours = dialog('Record-Route: "<a>" <sip:p1.example.com;lr>;x="<b>"')
+    assert ours.next_hop.text == "sip:p1.example.com;lr"
 
 
 def test_a_route_without_brackets_is_understood() -> None:

@@ -195,9 +195,14 @@ def test_the_timer_of_a_merged_request_forgets_only_its_own() -> None:
 
 
 def test_an_unknown_method_is_answered_405_with_allow() -> None:
-    (response,) = answers(endpoint(), request("INVITE"))  # 3261-28
+    ours = endpoint()
+    assert received(ours, request("INVITE")) == []
+    (datagram,) = ours.datagrams_to_send()
+    assert datagram.flow == FLOW
+    response = as_response(datagram)  # 3261-28
     assert (response.status, response.reason) == (405, "Method Not Allowed")
     assert response.header("Allow") == "REGISTER, SUBSCRIBE, NOTIFY, OPTIONS"
+    assert response.header("Server") == "reginfo"
     assert response.to.tag
 
 
@@ -322,6 +327,18 @@ def test_copies_of_a_request_get_equal_answers_and_others_another_tag() -> None:
     assert other.to.tag != one.to.tag
 
 
+@pytest.mark.parametrize("length", [1, 40])
+def test_the_tag_of_an_answer_cannot_be_told_by_those_who_know_the_request(
+    length: int,
+) -> None:
+    # RFC 3261 §19.3: it is random, though each copy of the request gets the same.
+    def tag(secret: str) -> str:
+        ours = Endpoint(new_id=lambda: secret, methods=(), headers={})
+        return answers(ours, request("INVITE"))[0].to.tag
+
+    assert tag("a" * length) == tag("a" * length) != tag("b" * length)
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -333,6 +350,7 @@ def test_copies_of_a_request_get_equal_answers_and_others_another_tag() -> None:
         request(without=("Via", "CSeq")),
         request(via="x", cseq="x"),
         b"nonsense",
+        b"X",
         b"REGISTER\r\n\r\n",
         message("SIP/2.0 200 OK", ["Via: SIP/2.0/UDP h;branch=1", "l: 99"]),
         message("SIP/2.0 200 OK", []),
@@ -342,8 +360,9 @@ def test_copies_of_a_request_get_equal_answers_and_others_another_tag() -> None:
 )
 def test_what_says_nowhere_to_answer_to_is_met_with_silence(data: bytes) -> None:
     ours = endpoint()
-    assert answers(ours, data) == []
-    assert ours.malformed == 1
+    for times in (1, 2):
+        assert answers(ours, data) == []
+        assert ours.malformed == times
     serve(ours, request())
 
 
@@ -452,16 +471,20 @@ def test_a_response_goes_back_as_via_and_source_say(
     assert datagram.flow == Flow(SERVER, remote)
 
 
-def test_an_ipv6_source_is_received_without_brackets() -> None:  # RFC 5118 §4.5
-    ours = endpoint()
+@pytest.mark.parametrize(
+    ("host", "received"),
+    [("2001:db8::9:1", ";received=2001:db8::9:255"), ("2001:db8::9:255", "")],
+)
+def test_an_ipv6_source_is_received_without_brackets(host: str, received: str) -> None:
+    ours = endpoint()  # RFC 5118 §4.5
     flow = Flow(Local("UDP", "2001:db8::2", 5060), ("2001:db8::9:255", 5070))
-    via = "SIP/2.0/UDP [2001:db8::9:1]:5070;branch=z9hG4bKas3-111"
+    via = f"SIP/2.0/UDP [{host}]:5070;branch=z9hG4bKas3-111"
     ours.receive_datagram(request(via=via), flow, 0.0)
     (event,) = ours.events()
     assert isinstance(event, RequestReceived)
     ours.respond(event.transaction, OK)
     (datagram,) = ours.datagrams_to_send()
-    assert as_response(datagram).header("Via") == f"{via};received=2001:db8::9:255"
+    assert as_response(datagram).header("Via") == f"{via}{received}"
     assert datagram.flow == flow
 
 
@@ -555,6 +578,7 @@ def test_the_network_may_refuse_a_request() -> None:
     ours.transport_failed(datagram, 0.0)
     ours.sent([datagram], 0.0)
     assert ours.events() == [RequestFailed(transaction, "transport")]
+    assert not ours._clients
     assert run(ours, until=99.0) == []
     assert ours.events() == []
 
@@ -661,20 +685,22 @@ def test_an_endpoint_forgets_all_in_the_end() -> None:
     assert not (ours._servers or ours._clients or ours._merged)
 
 
-def test_what_cannot_be_kept_is_not_acknowledged() -> None:
+@pytest.mark.parametrize("status", [300, 403])
+def test_what_cannot_be_kept_is_not_acknowledged(status: int) -> None:
     ours = endpoint()
     done = serve(ours, request())
     refused = serve(ours, request("OPTIONS"))
     ours.respond(done, OK)
-    ours.respond(refused, Response(403, "Forbidden"))
+    ours.respond(refused, Response(status, "No"))
     ours.send_request(DRAFT, FLOW, "user")
     received(ours, request())  # answered with the 200 again
     datagrams = ours.datagrams_to_send()
 
     ours.discard(datagrams, UNAVAILABLE)
     out = flush(ours, 1.0)
-    assert [as_response(d).status for d in out] == [500, 403]
+    assert [as_response(d).status for d in out] == [500, status]
     # The requests were never made: no timer, and no answer is taken.
+    assert not ours._clients
     ours.receive_datagram(answer(datagrams[-1].data), FLOW, 2.0)
     assert ours.events() == []
     received(ours, request(), now=3.0)

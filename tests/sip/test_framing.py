@@ -92,6 +92,9 @@ def test_two_different_lengths_end_the_stream() -> None:
     [
         b"OPTIONS sip:a SIP/2.0\r\nl: %d\r\n\r\n" % MAX_MESSAGE,
         b"OPTIONS sip:a SIP/2.0\r\nl: 99999999999999999999\r\n\r\n",
+        b"OPTIONS sip:a SIP/2.0\r\nl: 0000000000\r\n\r\n",
+        b"OPTIONS sip:a SIP/2.0\r\nl: %d\r\n\r\n" % (MAX_MESSAGE - 34),  # one too many
+        b"OPTIONS sip:a SIP/2.0\r\nl: " + b"9" * 5000 + b"\r\n\r\n",
         b"OPTIONS " + bytes(MAX_MESSAGE),
     ],
 )

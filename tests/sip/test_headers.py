@@ -169,6 +169,7 @@ def test_any_text_is_an_address_or_the_peers_error(text: str) -> None:
     [
         ("SIP/2.0/UDP h;branch=b", "UDP", "h", None, {"branch": "b"}),
         ("SIP/2.0/UDP h:5060", "UDP", "h", 5060, {}),
+        ("SIP/2.0/UDP h:65535", "UDP", "h", 65535, {}),
         ("SIP/2.0/UDP a-b.c:1;rport", "UDP", "a-b.c", 1, {"rport": None}),
         ("SIP/2.0/UDP h;rport=5;ttl=1", "UDP", "h", None, {"rport": "5", "ttl": "1"}),
         ("sip/2.0/tcp h", "TCP", "h", None, {}),
@@ -276,6 +277,7 @@ def test_unquote_is_the_inverse_of_quote(text: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], min_codepoint=32)))
+@example('a"b\\')
 def test_a_quoted_name_is_read_back(text: str) -> None:
     name = text.replace("\x7f", "")
     assert parse_name_addr(f"{quote(name)} <sip:a@b>").display_name == name

@@ -59,6 +59,18 @@ def test_a_short_request_goes_by_udp() -> None:
     assert datagram.flow == BY_UDP
 
 
+def test_a_request_is_not_long_that_is_as_long_as_a_datagram_may_be() -> None:
+    server = endpoint()
+    server.send_request(SHORT, BY_UDP, None)
+    rest = LONGEST_DATAGRAM - len(sent(server)[0].data)
+    for length, flow in ((rest, BY_TCP), (rest - 3, BY_UDP)):
+        # Content-Length has four digits then: three more octets.
+        server.send_request(Draft("NOTIFY", SHORT.uri, HEAD, bytes(length)), BY_UDP, 0)
+        (datagram,) = sent(server)
+        assert datagram.flow == flow
+    assert len(datagram.data) == LONGEST_DATAGRAM
+
+
 def test_a_long_request_goes_by_tcp_and_its_via_says_so() -> None:
     """6665-34"""
     server = endpoint()
@@ -112,15 +124,31 @@ def test_the_same_request_goes_by_udp_if_tcp_fails(how: str) -> None:
     assert event.transaction is transaction
 
 
+def test_what_has_taken_the_other_way_fails_no_more_by_the_first() -> None:
+    """Its stream is lost, and what was not yet written to it cannot be sent, either."""
+    server = endpoint()
+    server.send_request(LONG, BY_UDP, "user")
+    (first,) = sent(server)
+    server.flow_lost(BY_TCP, 1.0)
+    (second,) = sent(server, 1.0)
+    server.transport_failed(first, 1.0)
+    assert server.events() == []
+    server.receive_datagram(ok(second.data), BY_UDP, 2.0)
+    (event,) = server.events()
+    assert isinstance(event, ResponseReceived)
+
+
 def test_a_peer_without_tcp_is_not_asked_for_it_again_for_a_while() -> None:
     server = endpoint()
     server.send_request(LONG, BY_UDP, None)
     (first,) = sent(server)
     server.transport_failed(first, 0.0)
     sent(server)
+    server.timer_due(5.0)
+    sent(server, 5.0)
     server.send_request(LONG, BY_UDP, None)
     assert [d.flow for d in sent(server, 5.0)] == [BY_UDP]
-    server.timer_due(UDP_ONLY + 1)
+    server.timer_due(UDP_ONLY)
     sent(server)
     server.send_request(LONG, BY_UDP, None)
     assert [d.flow for d in sent(server)] == [BY_TCP]
@@ -147,6 +175,15 @@ def test_a_request_that_was_meant_for_tcp_fails_with_its_stream() -> None:
     assert event.cause == "transport"
 
 
+def test_a_request_fails_by_the_loss_of_no_other_stream_than_its_own() -> None:
+    server = endpoint()
+    server.send_request(LONG, BY_TCP, None)
+    server.send_request(SHORT, BY_UDP, None)
+    sent(server)
+    server.flow_lost(Flow(TCP, ("192.0.2.10", 5060)), 1.0)
+    assert server.events() == []
+
+
 OPTIONS = (
     b"OPTIONS sip:example.com SIP/2.0\r\nVia: SIP/2.0/TCP %b;branch=z9hG4bK1\r\n"
     b"From: <sip:b@example.com>;tag=1\r\nTo: <sip:example.com>\r\nCall-ID: c\r\n"
@@ -169,6 +206,20 @@ def test_a_response_goes_back_by_the_stream_of_its_request() -> None:
     assert len(server.events()) == 1
 
 
+def test_a_response_that_could_not_be_sent_is_not_kept_for_copies() -> None:
+    """Timer J begins with the response that has gone out."""
+    server = endpoint()
+    flow = Flow(TCP, ("192.0.2.9", 40_000))
+    server.receive_datagram(OPTIONS % b"pc.example.com:5070", flow, 0.0)
+    (event,) = server.events()
+    server.respond(event.transaction, Response(200, "OK"))  # type: ignore[arg-type]
+    (datagram,) = server.datagrams_to_send()
+    server.transport_failed(datagram, 0.1)
+    assert server.timer_at is None
+    sent(server, 0.2)
+    assert server.timer_at == 0.25
+
+
 def test_if_that_stream_is_gone_one_is_opened_to_where_via_says() -> None:
     """§18.2.2"""
     server = endpoint()
@@ -178,8 +229,10 @@ def test_if_that_stream_is_gone_one_is_opened_to_where_via_says() -> None:
     server.respond(event.transaction, Response(200, "OK"))  # type: ignore[arg-type]
     (datagram,) = sent(server)
     server.transport_failed(datagram, 0.1)
-    (again,) = sent(server)
-    assert again.flow == Flow(TCP, ("192.0.2.9", 5070))
-    assert again.data == datagram.data
+    # A copy of the request, by whichever way it comes, is answered by the new one.
+    server.receive_datagram(OPTIONS % b"pc.example.com:5070", flow, 0.1)
+    again, copy = sent(server)
+    assert again.flow == copy.flow == Flow(TCP, ("192.0.2.9", 5070))
+    assert again.data == copy.data == datagram.data
     server.transport_failed(again, 0.2)
     assert sent(server) == []

@@ -98,10 +98,18 @@ def test_compact_forms_are_spelled_out() -> None:  # 3261-25
         ("sip-etag", "SIP-ETag"),
         ("www-AUTHENTICATE", "WWW-Authenticate"),
         ("x-UNKNOWN", "X-Unknown"),
+        ("FAX", "Fax"),
     ],
 )
 def test_names_are_the_same_in_any_case(name: str, expected: str) -> None:
     assert canonical(name) == expected  # 3261-25
+
+
+@pytest.mark.parametrize("name", ["", " Via", "Vi a", "Via\r", "Via\f", "Vi\u00e4"])
+def test_a_name_is_a_token_and_blanks_behind_it(name: str) -> None:
+    # RFC 3261 §25.1: HCOLON takes blanks and tabs before the colon, nothing else.
+    with pytest.raises(RemoteProtocolError):
+        canonical(name)
 
 
 def test_lines_that_are_folded_are_one_line() -> None:  # 3261-25
@@ -111,6 +119,12 @@ def test_lines_that_are_folded_are_one_line() -> None:  # 3261-25
     assert folded.header("Subject") == "I know you are  there"
     tab = parsed(b"A sip:b SIP/2.0\r\nSubject: I know\r\n\tyou\r\n\r\n")
     assert tab.header("Subject") == "I know you"
+
+
+def test_of_a_value_only_blanks_are_taken_off() -> None:
+    for value in ("\u00a0x\u00a0", "X"):
+        data = message("A sip:b SIP/2.0", [f"m: \t{value} \t", f"m:{value}\t"])
+        assert parsed(data).headers["Contact"] == [value, value]
 
 
 def test_values_of_a_list_stand_on_one_line_or_on_several() -> None:
@@ -166,6 +180,14 @@ def test_what_is_behind_the_content_length_is_cut_off() -> None:
     assert parsed(data).body == b"body"
 
 
+def test_of_a_message_that_was_cut_off_all_is_read_that_came() -> None:
+    data = b"A sip:b SIP/2.0\r\nCall-ID: X"
+    for end in (b"", b"\r\n"):
+        cut = refused(data + end).message
+        assert isinstance(cut, Request)
+        assert cut.call_id == "X"
+
+
 def test_without_a_content_length_the_body_ends_with_the_datagram() -> None:
     data = request(without=("Content-Length",), body=b"all of\r\n\r\nit")
     assert parsed(data).body == b"all of\r\n\r\nit"
@@ -198,6 +220,14 @@ def test_a_bare_line_feed_ends_a_line_and_stays_in_no_value() -> None:
 @pytest.mark.parametrize("before", [b"\r\n", b"\r\n\r\n", b"\r\n\r\n\r\n", b"\n"])
 def test_keep_alives_in_front_of_a_message_are_ignored(before: bytes) -> None:
     assert parsed(before + request(body=b"b\r\n\r\nc")).body == b"b\r\n\r\nc"
+    assert parsed(before + request("XY")).method == "XY"
+
+
+@pytest.mark.parametrize("before", [b" ", b"\r\n ", b"\r\n\r\n "])
+@pytest.mark.parametrize("name", [b"", b"\xff"])
+def test_blanks_in_front_of_a_message_are_not(before: bytes, name: bytes) -> None:
+    data = request().replace(b"<sip:alice", name + b"<sip:alice", 1)
+    assert refused(before + data).message is None
 
 
 @pytest.mark.parametrize(
@@ -265,6 +295,8 @@ def test_what_begins_otherwise_is_no_message(line: str) -> None:
     ("line", "status"),
     [
         ("REGISTER sip:a SIP/7.0", 505),
+        ("REGISTER sip:a SIP/2.0X", 505),
+        ("REGISTER sip:a b SIP/7.0", 505),
         ("REGISTER sip:a sip/3.1 ", 505),
         ("REGISTER  sip:a SIP/2.0", 400),
         ("REGISTER sip:a  SIP/2.0", 400),
@@ -373,6 +405,14 @@ def test_a_response_copies_what_it_must_and_closes_with_its_length() -> None:
         b"Warning: b\r\n"
         b"Server: reginfo\r\n"
         b"Content-Length: 4\r\n\r\nbody"
+    )
+
+
+def test_a_response_has_what_it_is_told_and_no_more() -> None:
+    data = message("A sip:b SIP/2.0", ["v: 1", "f: 2", "t: 3", "i: 4", "CSeq: 5 A"])
+    assert parsed(data).write_response(OK, to_tag="") == (
+        b"SIP/2.0 200 OK\r\nVia: 1\r\nFrom: 2\r\nTo: 3\r\nCall-ID: 4\r\n"
+        b"CSeq: 5 A\r\nContent-Length: 0\r\n\r\n"
     )
 
 

@@ -79,6 +79,14 @@ def test_a_machine_that_is_put_forward_is_called_at_its_new_moment_alone() -> No
     assert wheel.timer_at is None
 
 
+def test_a_machine_that_is_put_forward_leaves_the_others_of_its_slot() -> None:
+    wheel = TimerWheel()
+    machine, other = Machine(wheel, 5.0), Machine(wheel, 5.0)
+    machine.set(1.0)
+    assert wheel.timer_due(1.0) == [machine]
+    assert wheel.timer_due(5.0) == [other]
+
+
 def test_a_machine_that_is_put_forward_and_off_again_is_called_once() -> None:
     wheel = TimerWheel()
     machine = Machine(wheel, 5.0)

@@ -88,6 +88,14 @@ def test_sending_a_final_response_once_more_does_not_prolong_timer_j(
     assert transaction.timer_at == 33.0
 
 
+def test_a_response_has_what_its_request_has_unless_the_transaction_is_told(
+    outbox: list[Datagram],
+) -> None:
+    asked = parsed(request())
+    ServerTransaction(asked, FLOW, outbox).respond(OK)
+    assert sent(outbox, now=1.0) == [asked.write_response(OK, to_tag="")]
+
+
 def test_before_a_response_a_retransmission_is_discarded(
     outbox: list[Datagram],
 ) -> None:
@@ -228,6 +236,7 @@ def test_a_transport_error_is_news_until_there_is_an_answer(
 ) -> None:
     transaction = client(outbox)
     sent(outbox, now=0.0)
+    assert not transaction.fall_back()  # it has one way only
     assert transaction.transport_failed()
     assert_ended(transaction)
     assert not transaction.transport_failed()

@@ -59,6 +59,8 @@ UNEQUAL = [
     ("sip:%00@host5.example.com", "sip:%00%00@host5.example.com"),
     ("sip:a@b;n=value%41", "sip:a@b;n=value%25%34%31"),
     ("sip:a@b?x=1;y=2", "sip:a@b;y=2?x=1"),
+    ("sip:a@b?x=A", "sip:a@b?x=a"),
+    ("sip:a@b?x=A=b", "sip:a@b?x=a=b"),
     ("sip:a@b;x", "sip:a@b;x="),
     ("tel:+12015550123", "tel:12015550123"),
     ("tel:+12015550123", "sip:+12015550123@example.com;user=phone"),

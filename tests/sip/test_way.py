@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reginfo.sip.flow import Flow
+from reginfo.sip.flow import Flow, Local
 from reginfo.sip.uri import Uri
 from reginfo.sip.way import way_to
 
@@ -23,7 +23,7 @@ from .messages import FLOW, SERVER
         ("sip:a@192.169.0.1", ("192.169.0.1", 5060)),
         ("sip:a@100.128.0.1", ("100.128.0.1", 5060)),
         ("sip:a@169.253.0.1", ("169.253.0.1", 5060)),
-        # The way that it came: RFC 5626, other transports, names, IPv6 ...
+        # The way that it came: RFC 5626, other transports, names, the other family ...
         ("sip:a@198.51.100.1;ob", FLOW.remote),
         ("sip:a@198.51.100.1;transport=tcp", FLOW.remote),
         ("sip:a@host.example.com", FLOW.remote),
@@ -55,3 +55,33 @@ def test_a_request_goes_where_the_peer_can_be_reached(
 def test_a_private_address_that_is_the_source_is_where_it_says(host: str) -> None:
     flow = Flow(SERVER, (host, 40_000))
     assert way_to(Uri.parse(f"sip:a@{host}:5070"), flow) == Flow(SERVER, (host, 5070))
+
+
+SIX = Flow(Local("UDP", "2001:db8::9", 5060), ("2001:db8::1", 40_000))
+
+
+@pytest.mark.parametrize(
+    ("uri", "remote"),
+    [
+        ("sip:a@[2001:db8::1]:40000", SIX.remote),
+        ("sip:a@[2001:DB8:0::1]:5070", ("2001:db8::1", 5070)),
+        ("sip:a@[2001:db8::2]", ("2001:db8::2", 5060)),
+        # The way that it came.
+        ("sip:a@198.51.100.1", SIX.remote),
+        ("sip:a@[2001:db8::2];ob", SIX.remote),
+        ("sip:a@[2001:db8::2];transport=tcp", SIX.remote),
+        ("sip:a@[::]", SIX.remote),
+        ("sip:a@[::1]", SIX.remote),
+        ("sip:a@[::ffff:198.51.100.1]", SIX.remote),
+        ("sip:a@[fd00::1]", SIX.remote),
+        ("sip:a@[fe80::1]", SIX.remote),
+        ("sip:a@[ff02::1]", SIX.remote),
+    ],
+)
+def test_ipv6_is_no_different(uri: str, remote: tuple[str, int]) -> None:
+    assert way_to(Uri.parse(uri), SIX) == Flow(SIX.local, remote)
+
+
+def test_a_private_ipv6_address_that_is_the_source_is_where_it_says() -> None:
+    flow = Flow(SIX.local, ("::1", 40_000))
+    assert way_to(Uri.parse("sip:a@[::1]:5070"), flow).remote == ("::1", 5070)

@@ -31,6 +31,9 @@ BACK_OFF = 2.0
 LONGEST_BACK_OFF = 300.0
 """Seconds: the first pause after a failure, doubled each time up to the longest."""
 
+LONGEST_WAIT = 3600.0
+"""Seconds for which a Retry-After is obeyed: a peer that is wanted is not given up."""
+
 
 REDIRECTS = frozenset({300, 301, 302})
 """What is followed; 305 and 380 ask for something else (RFC 3261 §21.3)."""
@@ -53,6 +56,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     local: str
     "From and Contact: a URI."
+
+    contact: str | None = None
+    "Contact, where it is not :attr:`local`: the transport stands in it, for one."
 
     event: str
     accept: str
@@ -109,7 +115,7 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
             remote_tag="",
             target=wanted.uri,
             flow=self.flow,
-            contact=f"<{wanted.local}>",
+            contact=f"<{wanted.contact or wanted.local}>",
         )
         self.began_at = now
         self.redirected = False
@@ -175,9 +181,10 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
         elif status in REDIRECTS and self._follow(response):
             self._subscribe(now, self._expires())
         elif self.is_established and status not in ENDS_SUBSCRIPTION:
-            self._keep(now, jitter)
+            self._keep(now, jitter, _retry_after(response))
         else:
-            self._retry(now, now + self._pause(jitter))
+            pause = max(self._pause(jitter), _retry_after(response))
+            self._retry(now, now + pause)
 
     def receive_failure(self, now: float, jitter: Callable[[], float]) -> None:
         """A SUBSCRIBE got no answer."""
@@ -312,10 +319,12 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
         dialog.flow = way_to(uri, dialog.flow)
         return True
 
-    def _keep(self, now: float, jitter: Callable[[], float]) -> None:
+    def _keep(
+        self, now: float, jitter: Callable[[], float], least: float = 0.0
+    ) -> None:
         """A refresh has failed: it goes on until the end that is known (§4.1.2.2)."""
         self.state = State.ACTIVE
-        self.timer_at = min(self.expires_at, now + self._pause(jitter))
+        self.timer_at = min(self.expires_at, now + max(self._pause(jitter), least))
 
     def _terminated(
         self, state: SubscriptionState, now: float, jitter: Callable[[], float]
@@ -351,3 +360,10 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
 
 def _min_expires(response: Response) -> int:
     return delta_seconds(response.header("Min-Expires")) or 3600
+
+
+def _retry_after(response: Response) -> float:
+    """For how long not to ask again (RFC 3261 §20.33), in seconds; 0 if not said."""
+    value = response.header("Retry-After") or ""
+    seconds = delta_seconds(value.partition(";")[0].partition("(")[0])
+    return min(float(seconds or 0), LONGEST_WAIT)

@@ -122,12 +122,9 @@ class _Reader:
         self._inside = ""
         self._skipped = 0
         self._references = b"&#" in body
-        self._since = 0  # where the registration or the contact began
         self._chunks: list[str] = []
-        self._chunks_before = 0
         self._warnings: list[str] = []
         self._without_namespace = False
-        self._fault: str | None = None
         self._first_fault: str | None = None
         self._ids: set[str] = set()
         self._contacts: list[Contact] = []
@@ -178,11 +175,10 @@ class _Reader:
         self._inside = known
         if known in _TEXTS:
             self._chunks.clear()
-            if known != "uri":
-                self._attributes = attributes
+            self._attributes = attributes
         elif known == "contact":
             self._since = self.parser.CurrentByteIndex
-            self._fault = None
+            self._fault: str | None = None
             self._contact_attributes = attributes
             self._uri: str | None = None
             self._display_name: str | None = None
@@ -191,13 +187,13 @@ class _Reader:
             self._pub_gruu: str | None = None
             self._temp_gruu: TempGruu | None = None
             self._claim: dict[str, str] | None = None
-            self._path: list[str] = []
         elif known == "registration":
             self._start_registration(attributes)
         elif known == "reginfo":
             self._start_reginfo(attributes)
         elif known == "claim":
-            self._claim, self._path = attributes, []
+            self._claim = attributes
+            self._path: list[str] = []
         else:
             self._start_gruu(known, attributes)
 
@@ -246,6 +242,8 @@ class _Reader:
     # Elements, from the outermost to the innermost.
 
     def _start_reginfo(self, attributes: dict[str, str]) -> None:
+        # Where the element began that faults are found in.
+        self._since = self.parser.CurrentByteIndex
         version, state = attributes.get("version"), attributes.get("state")
         if not (version and state):
             self._refuse_missing("reginfo", ("version", "state"), attributes)

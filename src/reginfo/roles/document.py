@@ -1,9 +1,16 @@
-"""Bindings as a document lists them: what the notifier and the publisher share."""
+"""Documents in and out: what several roles do alike."""
 
 from __future__ import annotations
 
+import logging
+
 from ..location.binding import Binding
-from ..reg.document import Claim, Contact, contact_id
+from ..reg import xml
+from ..reg.document import Claim, Contact, Reginfo, contact_id
+from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.message import Request
+
+logger = logging.getLogger("reginfo.document")
 
 
 def contact_of(binding: Binding, aor: str, with_claim: bool) -> Contact:
@@ -34,3 +41,30 @@ def contact_of(binding: Binding, aor: str, with_claim: bool) -> Contact:
         if with_claim
         else None,
     )
+
+
+def read_body(request: Request, source: str) -> Reginfo | None:
+    """
+    The document in a NOTIFY or PUBLISH; None if it has no body.
+
+    Args:
+        source: who sends it, for the log.
+
+    Raises:
+        Refusal: 415 for a body of another type.
+        RemoteProtocolError: it cannot be read.
+    """
+    if not request.body:
+        return None
+    content_type = (request.header("Content-Type") or "").partition(";")[0]
+    if content_type.strip().lower() != xml.MEDIA_TYPE:
+        accept = [("Accept", xml.MEDIA_TYPE)]
+        raise Refusal(415, "Unsupported Media Type", headers=accept)
+    try:
+        document = xml.parse(request.body)
+    except RemoteProtocolError as exc:
+        logger.warning("! %s of %s: %s", request.method, source, exc)
+        raise
+    for warning in document.warnings:
+        logger.debug("! %s of %s: %s", request.method, source, warning)
+    return document

@@ -62,7 +62,7 @@ class Learner:
                 aor = Uri.parse(item.aor).aor
                 claim = self._claim(told, aor, item, now, wall) if aor else None
             except RemoteProtocolError as exc:
-                logger.warning("! NOTIFY of %s: %s", told.source, exc)
+                logger.warning("! document of %s: %s", told.source, exc)
                 continue
             if claim is not None:
                 claims.setdefault(aor, []).append(claim)
@@ -100,9 +100,11 @@ class Learner:
             owner = twin.owner
             if owner == self._server_id:
                 return None
-            if not twin.active or (
-                event.state == "active" and expires_at >= twin.expires_at - SLACK
-            ):
+            if not twin.active:
+                return None
+            # Who does not say when it ends must not make that earlier.
+            later = contact.expires is None or expires_at >= twin.expires_at - SLACK
+            if event.state == "active" and later:
                 return None
         duration = contact.duration_registered
         if duration is not None:
@@ -123,9 +125,9 @@ class Learner:
             q=contact.q,
             params=contact.params,
             display_name=contact.display_name or "",
-            path=said.path if said is not None else contact.path,
-            received=said.received if said is not None else contact.received,
-            user_agent=said.user_agent if said is not None else contact.user_agent,
+            path=contact.path,
+            received=contact.received,
+            user_agent=contact.user_agent,
             retry_after=contact.retry_after,
         )
 

@@ -34,8 +34,10 @@ from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
 from ..sip.value import Record, Value
 from ..sip.way import way_to
+from .admission import RETRY_AFTER as FULL_RETRY_AFTER
 from .admission import Admission
 from .document import contact_of
+from .drain import Drain
 from .row import WatchRow
 from .watch import Owed, Watch
 
@@ -105,6 +107,7 @@ class Notifier:
         self._by_aor: dict[str, dict[str, Watch]] = {}
         self._watchers: Counter[str] = Counter()
         self._cache: dict[tuple[str, str, Profile, bool], _Rendered] = {}
+        self._drain: Drain | None = None
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -112,6 +115,15 @@ class Notifier:
     def watches(self) -> Iterator[Watch]:
         """Every watch, in the order in which they came."""
         return iter(self._by_id.values())
+
+    def serves(self, watch: Watch) -> bool:
+        """Whether a watch is one of them still."""
+        return self._by_id.get(watch.row.id) is watch
+
+    @property
+    def leaving(self) -> Drain | None:
+        """How far :meth:`drain` is; None if nobody has asked for it."""
+        return self._drain
 
     # From the network.
 
@@ -131,6 +143,10 @@ class Notifier:
         event = check(request, PACKAGE, xml.MEDIA_TYPE)
         if request.to.tag:
             return self._refresh(request, event, flow, now)
+        if self._drain is not None:
+            # RFC 3263 §4.3: a 503 sends it to another server, where there is one.
+            again = [("Retry-After", FULL_RETRY_AFTER)]
+            raise Refusal(503, "Service Unavailable", headers=again)
         if not self._is_ours(aor):
             raise Refusal(404, "Not Found")
         peer = self._recognise(request, flow)
@@ -184,7 +200,7 @@ class Notifier:
             self._progress(watch, urgent=False)
         elif status in ENDS_SUBSCRIPTION or (watch.ended and not watch.waits):
             # §4.2.2; and a final NOTIFY is not worth a second attempt.
-            self._end(watch, f"NOTIFY was answered {status}")
+            self._lose(watch, f"NOTIFY was answered {status}")
             return
         else:
             delay = _retry_after(response)
@@ -200,7 +216,7 @@ class Notifier:
 
     def receive_failure(self, watch: Watch, cause: str) -> None:
         """The NOTIFY under way got no answer at all (§4.2.2: the end)."""
-        self._end(watch, f"NOTIFY failed: {cause}")
+        self._lose(watch, f"NOTIFY failed: {cause}")
 
     # From the store, and the clock.
 
@@ -226,12 +242,42 @@ class Notifier:
             if watch.row.settled and watch.waits:
                 self._progress(watch)  # a restart must not forget what waits
 
+    # From the administrator.
+
+    def drain(self, rate: float, now: float) -> None:
+        """
+        Leave for good: end every subscription, so that it is asked for elsewhere.
+
+        From now on nobody is served anew. Asking again changes the rate.
+
+        RFC 6665 §4.4.2 and §4.1.3, `deactivated`.
+
+        Args:
+            rate: how many are ended each second, at the most.
+        """
+        if self._drain is not None:
+            self._drain.pace(rate, now)
+            return
+        going_on = [watch for watch in self.watches() if not watch.ended]
+        self._drain = Drain(going_on, rate=rate, total=len(self), now=now)
+        logger.warning(
+            "= leaving: %d watchers are told, %g each second", len(self), rate
+        )
+
     @property
     def timer_at(self) -> float | None:
-        return self._wheel.timer_at
+        at = self._wheel.timer_at
+        drain_at = None if self._drain is None else self._drain.timer_at
+        if at is None or drain_at is None:
+            return drain_at if at is None else at
+        return min(at, drain_at)
 
     def timer_due(self, now: float) -> None:
         """Send what has waited long enough; end what was not refreshed."""
+        if self._drain is not None:
+            for due in self._drain.due(now):
+                if self.serves(due) and not due.ended:
+                    self._deactivate(due, self._drain, now)
         for watch in self._wheel.timer_due(now):
             assert isinstance(watch, Watch)
             subscription = watch.row.subscription
@@ -359,6 +405,18 @@ class Notifier:
         subscription.reason = "timeout"
         watch.owe_full()
 
+    def _deactivate(self, watch: Watch, drain: Drain, now: float) -> None:
+        """We leave, and this is its last NOTIFY (§4.2.2, §4.1.3)."""
+        subscription = watch.row.subscription
+        undo = (watch, _copy(subscription), watch.snapshot())
+        # If the disk does not take it, nobody is served by haste.
+        self._journal.remember(drain.put_back, watch, now + RETRY_AFTER)
+        subscription.reason = "deactivated"
+        watch.owe_full()
+        # Else it would go on after a crash, when the watcher knows nothing of it.
+        self._save(watch, self._put_back, *undo)
+        self._advance(watch, now)
+
     def _put_back(
         self, watch: Watch, subscription: Subscription, snapshot: tuple[Any, ...]
     ) -> None:
@@ -462,6 +520,12 @@ class Notifier:
         registered = max(0, int(now - binding.registered_at))
         return xml.contact_element(rendered.parts, binding.expires(now), registered)
 
+    def _lose(self, watch: Watch, why: str) -> None:
+        """It has ended, and the watcher has not been told all that there was."""
+        if self._drain is not None:
+            self._drain.gave_up += 1
+        self._end(watch, why)
+
     def _end(self, watch: Watch, why: str) -> None:
         row = watch.row
         who = row.peer or row.subscription.dialog.remote
@@ -533,7 +597,7 @@ def _retry_after(response: Response) -> float:
 
 
 def _contact(local: Local) -> str:
-    return f"<sip:{local.sent_by}>"
+    return f"<{local.uri}>"
 
 
 def _watcher(watch: Watch) -> str:

@@ -166,7 +166,6 @@ class Publisher:
             # What was under way may have arrived, or not: the tag is tried, and a
             # 412 will say so.
             publication.operation = None
-            publication.scheduled_at = None
             publication.not_before = now + number / RESTART_RATE
             published = Published(aor, target, publication)
             published.told = row.told

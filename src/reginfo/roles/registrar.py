@@ -135,9 +135,8 @@ def _options(request: Request) -> set[str]:
 
 
 def _branch(request: Request) -> int:
-    """What a row keeps of the topmost Via branch: enough to know it again by."""
-    branch = request.via.branch
-    return zlib.crc32(branch.encode("utf-8", "surrogateescape")) if branch else 0
+    """What a row keeps of the topmost Via branch, to know it again by; 0 for none."""
+    return zlib.crc32(request.via.branch.encode())
 
 
 def _came_before(request: Request, rows: Mapping[str, Survivors], branch: int) -> bool:

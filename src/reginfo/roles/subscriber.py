@@ -12,13 +12,12 @@ from ..events.headers import EventHeader, SubscriptionState
 from ..events.subscribe import Subscription, Wanted
 from ..location.journal import Journal
 from ..location.store import TABLE, LocationStore
-from ..reg import xml
-from ..reg.document import Reginfo
 from ..reg.table import Table, TableDump
-from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.errors import Refusal
 from ..sip.flow import Flow
 from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
+from .document import read_body
 from .learner import Learner, Told
 
 logger = logging.getLogger("reginfo.subscriber")
@@ -53,7 +52,10 @@ class Mirror:
     __slots__ = (
         "aor",
         "held",
+        "missed",
+        "notified_at",
         "peer",
+        "problem",
         "scheduled_at",
         "source",
         "subscription",
@@ -72,6 +74,19 @@ class Mirror:
         "Call-ID and local tag under which it is found."
 
         self.scheduled_at: float | None = None
+
+        # Since the start, for who looks at us; nothing depends on it.
+        self.notified_at: float | None = None
+        self.missed = 0
+        self.problem: str | None = None
+
+    def notified(self, state: SubscriptionState, missed: bool, now: float) -> None:
+        """A NOTIFY has come, and what it says is kept."""
+        self.notified_at = now
+        self.missed += missed
+        self.problem = None
+        if state.state == "terminated":
+            self.problem = f"the peer has ended it: {state.reason or 'no reason'}"
 
     @property
     def timer_at(self) -> float | None:
@@ -175,11 +190,12 @@ class Subscriber:
             raise Refusal(481, "Subscription Does Not Exist")
         subscription = mirror.subscription
         state = subscription.check_notify(request, PACKAGE)
-        document = _document(request, mirror.source)
+        document = read_body(request, mirror.source)
         before = _copy(subscription)
         table = mirror.table.dump()
         self._journal.remember(self._restore, mirror, before, table)
         subscription.receive_notify(request, state, flow, now, self._jitter)
+        missed = False
         if document is not None:
             taken = mirror.table.take(document, request.cseq.number, now)
             told = Told(mirror.peer, mirror.source, subscription.expires_at)
@@ -187,11 +203,13 @@ class Subscriber:
             if document.full:
                 self._learner.forget_others(told, mirror.aor, mirror.table, now, wall)
             self._learner.prolong(told, document, now, wall)
-            if taken.missed:
+            missed = taken.missed
+            if missed:
                 self._journal.after(
                     logger.info, "= a NOTIFY of %s was missed", mirror.source
                 )
                 subscription.refresh(now)
+        self._journal.after(mirror.notified, state, missed, now)
         self._settle(mirror)
         return Response(200, "OK")
 
@@ -223,7 +241,7 @@ class Subscriber:
             if len(self._unsolicited) >= UNSOLICITED:
                 self._unsolicited.pop(next(iter(self._unsolicited)))
         self._unsolicited[key] = stream
-        document = _document(request, peer)
+        document = read_body(request, peer)
         if document is not None:
             before = stream.dump()
             self._journal.remember(self._put_back, key, before if known else None)
@@ -247,6 +265,7 @@ class Subscriber:
         mirror.subscription.receive_response(response, now, self._jitter)
         if response.status >= 300:
             logger.warning("! SUBSCRIBE for %s: %d", mirror.source, response.status)
+            mirror.problem = f"SUBSCRIBE: {response.status} {response.reason}"
         self._settle(mirror)
 
     def receive_failure(self, mirror: Mirror, cause: str, now: float) -> None:
@@ -254,6 +273,7 @@ class Subscriber:
         before = _copy(mirror.subscription)
         self._journal.remember(self._restore, mirror, before, mirror.table.dump())
         logger.warning("! SUBSCRIBE for %s got no answer: %s", mirror.source, cause)
+        mirror.problem = f"SUBSCRIBE got no answer: {cause}"
         mirror.subscription.receive_failure(now, self._jitter)
         self._settle(mirror)
 
@@ -318,30 +338,6 @@ class Subscriber:
         mirror.table = Table.load(table)
         self._index(mirror)
         self._wheel.schedule(mirror)
-
-
-def _document(request: Request, source: str) -> Reginfo | None:
-    """
-    The body of a NOTIFY; None if there is none.
-
-    Raises:
-        Refusal: 415 for a body of another type.
-        RemoteProtocolError: it cannot be read.
-    """
-    if not request.body:
-        return None
-    content_type = (request.header("Content-Type") or "").partition(";")[0]
-    if content_type.strip().lower() != xml.MEDIA_TYPE:
-        accept = [("Accept", xml.MEDIA_TYPE)]
-        raise Refusal(415, "Unsupported Media Type", headers=accept)
-    try:
-        document = xml.parse(request.body)
-    except RemoteProtocolError as exc:
-        logger.warning("! NOTIFY of %s: %s", source, exc)
-        raise
-    for warning in document.warnings:
-        logger.debug("! NOTIFY of %s: %s", source, warning)
-    return document
 
 
 def _copy(subscription: Subscription) -> Subscription:

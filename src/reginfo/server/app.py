@@ -15,12 +15,13 @@ from ..events.subscribe import Wanted
 from ..location import store as location
 from ..location.binding import Binding, BindingChange
 from ..location.journal import Journal, Mark
-from ..location.sqlite import SqliteJournal
+from ..location.sqlite import Loaded, SqliteJournal
 from ..location.store import LocationStore
 from ..reg import xml
 from ..reg.document import ContactEvent
-from ..roles import notifier, publisher, registrar, subscriber
+from ..roles import compositor, notifier, publisher, registrar, subscriber
 from ..roles.admission import Admission
+from ..roles.compositor import Compositor
 from ..roles.notifier import Notifier
 from ..roles.publisher import Published, Publisher, Target
 from ..roles.subscriber import Mirror, Subscriber
@@ -38,7 +39,7 @@ from ..sip.message import Response, request_uri
 from ..sip.uri import Uri
 from .clock import Clock
 from .commit import Writer
-from .config import Config
+from .config import Config, Peer
 from .domains import Domains
 from .ids import Ids
 from .network import Network, StartError, flow_to
@@ -48,7 +49,7 @@ from .transport import Trace
 
 logger = logging.getLogger("reginfo.server")
 
-METHODS = ("REGISTER", "SUBSCRIBE", "NOTIFY", "OPTIONS")
+METHODS = ("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "OPTIONS")
 
 PRODUCT = f"reginfo/{__version__}"
 
@@ -58,6 +59,7 @@ KINDS = (
     notifier.PROGRESS,
     subscriber.KIND,
     publisher.KIND,
+    compositor.KIND,
 )
 """What stands in the journal, in the order in which it is taken in."""
 
@@ -107,15 +109,16 @@ class App:
         self.endpoint = Endpoint(
             new_id=self._ids, methods=METHODS, headers={"Server": PRODUCT}
         )
+        policy = SubscriptionPolicy(
+            min_expires=config.presence_reginfo.min_expires,
+            default_expires=config.presence_reginfo.default_expires,
+            max_expires=config.presence_reginfo.max_expires,
+        )
         self.notifier = Notifier(
             self.store,
             self.journal,
             send=self._send,
-            policy=SubscriptionPolicy(
-                min_expires=config.presence_reginfo.min_expires,
-                default_expires=config.presence_reginfo.default_expires,
-                max_expires=config.presence_reginfo.max_expires,
-            ),
+            policy=policy,
             recognise=self._peers.recognise,
             is_ours=self._domains.serve,
             admission=Admission(
@@ -146,10 +149,20 @@ class App:
             max_expires=config.pua.max_expires,
             table=self._table,
         )
+        self.compositor = Compositor(
+            self.store,
+            self.journal,
+            server_id=config.server.id,
+            new_id=self._ids,
+            policy=policy,
+            max_expires=config.registrar.max_expires,
+            location=self._table,
+        )
         self._handlers: dict[str, Callable[[RequestReceived, float], Response]] = {
             "REGISTER": self._register,
             "SUBSCRIBE": self._subscribe,
             "NOTIFY": self._notify,
+            "PUBLISH": self._publish,
             "OPTIONS": self._options,
         }
 
@@ -203,24 +216,27 @@ class App:
         last = database.last_commit
         if last is not None:
             self._clock.not_before(last)
-        rows: dict[tuple[str, str], tuple[Any, float]] = {}
-        for row in database.load(boot=now, wall=self._clock.wall()):
-            if row.value is None:
-                rows.pop((row.kind, row.key), None)
-            else:
-                rows[row.kind, row.key] = (row.value, row.shift)
-        for kind in KINDS:
-            for (its_kind, key), (value, shift) in rows.items():
-                if its_kind != kind:
-                    continue
-                if kind == location.KIND:
-                    self.store.load(key, value, shift)
-                elif kind == subscriber.KIND:
-                    self.subscriber.load(key, value, shift)
-                elif kind == publisher.KIND:
-                    self.publisher.load(key, value, shift)
-                else:
-                    self.notifier.load(kind, key, value, shift)
+        # Much is made here, and all of it stays: there is no garbage to look for.
+        gc.disable()
+        try:
+            stored: dict[str, list[Loaded]] = {kind: [] for kind in KINDS}
+            for row in database.load(boot=now, wall=self._clock.wall()):
+                if row.kind in stored:
+                    stored[row.kind].append(row)
+            for kind, rows in stored.items():
+                for _, key, value, shift in rows:
+                    if kind == location.KIND:
+                        self.store.load(key, value, shift)
+                    elif kind == subscriber.KIND:
+                        self.subscriber.load(key, value, shift)
+                    elif kind == publisher.KIND:
+                        self.publisher.load(key, value, shift)
+                    elif kind == compositor.KIND:
+                        self.compositor.load(value, shift)
+                    else:
+                        self.notifier.load(kind, key, value, shift)
+        finally:
+            gc.enable()
 
     def uris(self) -> list[str]:
         """Peers and presence servers whose addresses :meth:`begin` wants."""
@@ -239,7 +255,9 @@ class App:
         self._domains.add(locals)
         ours = {(local.host, local.port) for local in locals}
         self._peers.find(addresses)
-        self.store.loaded(now, self._clock.wall())
+        wall = self._clock.wall()
+        self.store.loaded(now, wall)
+        self.compositor.loaded(now, wall)
         self.notifier.loaded(now, locals)
         for uri in self._publish_targets():
             if addresses[uri] in ours:
@@ -254,10 +272,14 @@ class App:
         for peer in self._config.peers:
             for aor in peer.watch:
                 assert me is not None and peer.uri is not None
-                wanted = Wanted(
-                    uri=aor, local=me, event=notifier.PACKAGE, accept=xml.MEDIA_TYPE
-                )
                 flow = flow_to(peer.uri, addresses[peer.uri], locals)
+                wanted = Wanted(
+                    uri=aor,
+                    local=me,
+                    contact=f"{me};transport=tcp" if flow.local.is_reliable else None,
+                    event=notifier.PACKAGE,
+                    accept=xml.MEDIA_TYPE,
+                )
                 self.subscriber.watch(
                     peer.name, self._domains.aor(Uri.parse(aor)), wanted, flow, now
                 )
@@ -279,39 +301,88 @@ class App:
         """Seconds on the clock that bindings use."""
         return self._clock.now()
 
-    async def bindings(self, aor: str | None = None) -> list[tuple[str, Binding]]:
-        """
-        Contacts that are bound, by address-of-record, in the order of those.
+    def aors(self) -> list[str]:
+        """Addresses-of-record that have, or had, a contact; in no order."""
+        return list(self.store.aors(self._table))
 
-        They are on disk: what is still being committed is waited for.
-        """
-        while True:
-            now = self.now()
-            aors = sorted(self.store.aors(self._table)) if aor is None else [aor]
-            found = [
-                (one, binding)
-                for one in aors
-                for binding in self.store.bindings(one, now, self._table)
-            ]
-            if await self._rim.committed():
-                return found
+    def bindings(self, aor: str) -> list[Binding]:
+        """Contacts that ``aor`` is bound to; see :meth:`committed`."""
+        return self.store.bindings(aor, self.now(), self._table)
 
-    def health(self) -> dict[str, object]:
+    def watches(self) -> list[Watch]:
+        """Subscriptions that we serve; see :meth:`committed`."""
+        return list(self.notifier.watches())
+
+    def serves(self, watch: Watch) -> bool:
+        """Whether a subscription is one of them still."""
+        return self.notifier.serves(watch)
+
+    def peers(self) -> list[Peer]:
+        """Peers, as they are configured."""
+        return list(self._config.peers)
+
+    def mirrors(self) -> list[Mirror]:
+        """Subscriptions that we hold; see :meth:`committed`."""
+        return list(self.subscriber.mirrors())
+
+    async def committed(self) -> bool:
+        """
+        Wait until what has been read in this turn is on disk.
+
+        Returns:
+            False if it was taken back instead: it has to be read again.
+        """
+        return await self._rim.committed()
+
+    def drain(self, rate: float) -> None:
+        """
+        Leave for good: end all subscriptions that we serve, and take no new ones.
+
+        Args:
+            rate: how many are ended each second, at the most.
+        """
+        self.notifier.drain(rate, self.now())
+        self._rim.settle()
+
+    def health(self) -> dict[str, Any]:
         """How we are: status, and figures since the start."""
-        rim, clock = self._rim, self._clock
+        rim, clock, store = self._rim, self._clock, self._config.store
         problems = []
         if rim.degraded is not None:
             problems.append(f"store: {rim.degraded}")
-        if clock.behind:
-            problems.append(f"calendar: {clock.behind:.1f} s behind the last commit")
+        behind = clock.behind
+        if behind:
+            problems.append(f"calendar: {behind:.1f} s behind the last commit")
+        left = len(self.notifier)
+        leaving = self.notifier.leaving
+        status = "degraded" if problems else "ok"
+        if leaving is not None:
+            status = "draining" if left else "drained"
         return {
-            "status": "degraded" if problems else "ok",
+            "status": status,
             "problems": problems,
             "server": self._config.server.id,
             "version": __version__,
             "sip": self.sip_addresses,
+            "store": {
+                "url": "memory:" if store.path is None else f"sqlite:{store.path}",
+                "problem": rim.degraded,
+            },
+            "clock": {
+                "time": self._clock.wall(),
+                "behind": behind,
+                "stepped": clock.stepped,
+            },
+            "draining": None
+            if leaving is None
+            else {
+                "watchers": leaving.total,
+                "left": left,
+                "gave_up": leaving.gave_up,
+                "rate": leaving.rate,
+            },
             "commits": rim.commits,
-            "watchers": len(self.notifier),
+            "watchers": left,
             "malformed": self.endpoint.malformed,
         }
 
@@ -337,6 +408,7 @@ class App:
             self.notifier.timer_at,
             self.subscriber.timer_at,
             self.publisher.timer_at,
+            self.compositor.timer_at,
         )
         return min((at for at in times if at is not None), default=None)
 
@@ -344,7 +416,9 @@ class App:
         """Expire, tell, refresh."""
         mark = self._mark()
         try:
-            self.store.timer_due(now, self._clock.wall())
+            wall = self._clock.wall()
+            self.store.timer_due(now, wall)
+            self.compositor.timer_due(now, wall)
             self.notifier.timer_due(now)
             self.subscriber.timer_due(now)
             self.publisher.timer_due(now)
@@ -443,6 +517,20 @@ class App:
                     peer.name, request, now, wall
                 )
         return self.subscriber.receive_notify(request, flow, now, wall)
+
+    def _publish(self, event: RequestReceived, now: float) -> Response:
+        request = event.request
+        aor = self._domains.aor(request_uri(request))
+        if not self._domains.serve(aor):
+            raise Refusal(404, "Not Found")
+        flow = Flow(event.transaction.flow.local, event.source)
+        peer = self._peers.sender(request, flow)
+        if peer is None:
+            # A user registers; for others, only servers speak that are known here.
+            raise Refusal(403, "Forbidden")
+        return self.compositor.receive_publish(
+            request, peer=peer.name, aor=aor, now=now, wall=self._clock.wall()
+        )
 
     def _options(self, event: RequestReceived, now: float) -> Response:
         headers = {

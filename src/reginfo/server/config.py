@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct, field
 
 from ..sip.errors import ReginfoError
+from ..sip.uri import Uri
 from .address import AdminAddress, ListenAddress, UnixPath
 from .lines import Lines, syntax_error
 from .toml import Reading, written
@@ -305,6 +306,11 @@ def _check_parts_agree(reading: Reading) -> None:
 
 def _check_peers(reading: Reading, pua_reginfo: PuaReginfo) -> None:
     names = {server.id: "this server" for _, server in reading.all(Server)}
+    transports = {
+        address.transport
+        for _, server in reading.all(Server)
+        for address in server.listen
+    }
     for path, peer in reading.all(Peer):
         reading.require(
             peer.name not in names,
@@ -332,6 +338,13 @@ def _check_peers(reading: Reading, pua_reginfo: PuaReginfo) -> None:
             (*path, "watch"),
             ("pua_reginfo", "server_address"),
         )
+        reading.require(
+            not (peer.watch and _by_tcp(peer.uri)) or "tcp" in transports,
+            'needs a "tcp:" address in server.listen: a peer that is asked by TCP'
+            " notifies by TCP",
+            (*path, "uri"),
+            ("server", "listen"),
+        )
     for path, match in reading.all(Match):
         reading.require(
             match.address is not None or match.from_ is not None,
@@ -340,3 +353,9 @@ def _check_peers(reading: Reading, pua_reginfo: PuaReginfo) -> None:
             (*path, "address"),
             (*path, "from"),
         )
+
+
+def _by_tcp(uri: str | None) -> bool:
+    return (
+        uri is not None and (Uri.parse(uri).param("transport") or "").lower() == "tcp"
+    )

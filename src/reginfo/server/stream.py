@@ -147,12 +147,16 @@ class StreamTransport:
                 )
         except (OSError, TimeoutError) as exc:
             logger.debug("! %s:%d: %s", *remote, exc or "no connection")
-            for datagram in self._opening.pop(remote):
-                self._failed(datagram)
-            self.settle()
-            return
+        # A stream that was reset as soon as it was there has failed like one that never
+        # was: a peer that does so would do it again, and again.
+        stream = self._streams.get(remote)
         for datagram in self._opening.pop(remote):
-            self.send(datagram)
+            if stream is None:
+                self._failed(datagram)
+            else:
+                stream.send(datagram.data)
+        if stream is None:
+            self.settle()
 
     def _run(self, coroutine: asyncio._CoroutineLike[None]) -> None:
         task = self._loop.create_task(coroutine)
@@ -166,16 +170,20 @@ class _Stream(asyncio.Protocol):
     def __init__(self, owner: StreamTransport) -> None:
         self._owner = owner
         self._framer = Framer()
+        self._remote: Address = ("", 0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        peer = transport.get_extra_info("peername")
+        if peer is None:
+            transport.abort()  # it was reset before we could ask whose it is
+            return
         transport.max_size = READ  # type: ignore[attr-defined]
         connection: socket.socket = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        host, port = transport.get_extra_info("peername")[:2]
-        self._remote: Address = (host, port)
+        self._remote = peer[:2]
         self._flow = Flow(self._owner.local, self._remote)
         self._owner.add(self._remote, self)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .errors import RemoteProtocolError
 from .flow import Flow
+from .headers import cached_name_addr
 from .message import Draft, Request, Response
 from .uri import Uri
 from .value import Record
@@ -148,8 +149,14 @@ def recorded_route(request: Request) -> tuple[str, ...]:
 
 
 def route_uri(value: str) -> str:
-    """The URI of a Route or Record-Route value."""
-    return value[value.find("<") + 1 : value.rfind(">")] if "<" in value else value
+    """
+    The URI of a Route or Record-Route value.
+
+    Raises:
+        RemoteProtocolError: there is none.
+    """
+    # Without brackets, which it must have, its parameters are meant as the URI's.
+    return cached_name_addr(value).uri if "<" in value else value
 
 
 def _target(uri: Uri) -> str:

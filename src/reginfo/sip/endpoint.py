@@ -219,7 +219,9 @@ class Endpoint:
         """The network did not take ``datagram`` (§18.4)."""
         transaction = datagram.transaction
         if isinstance(transaction, ClientTransaction):
-            self._client_failed(transaction, now)
+            # It may have taken the other way already, with its stream.
+            if transaction.flow == datagram.flow:
+                self._client_failed(transaction, now)
         elif isinstance(transaction, ServerTransaction):
             self._server_failed(transaction, datagram)
 
@@ -262,9 +264,8 @@ class Endpoint:
 
     def _forget(self, transaction: ServerTransaction) -> None:
         self._servers.pop(transaction.key, None)
-        merged = transaction.merged
-        if merged is not None and self._merged.get(merged) is transaction:
-            del self._merged[merged]
+        if transaction.merged is not None:
+            del self._merged[transaction.merged]
 
     def _receive_request(self, request: Request, flow: Flow) -> None:
         via = request.via
@@ -418,8 +419,7 @@ def _way_back(request: Request, flow: Flow) -> tuple[Flow, str]:
         # §18.2.2: the stream by which it came.
         if via.host.strip("[]") == host and "rport" not in params:
             return flow, ""
-        rport = port if "rport" in params else None
-        return flow, _received(request, f";received={host}", rport=rport)
+        return flow, _received(request, f";received={host}", rport=port)
     if "rport" not in params:
         port = via.port or SIP_PORT
         maddr = params.get("maddr")
@@ -440,7 +440,12 @@ _RECEIVED = re.compile(r";[ \t]*received[ \t]*=[^;]*", re.IGNORECASE)
 
 
 def _received(request: Request, received: str, rport: int | None = None) -> str:
-    """The request's first Via line with what §18.2.1 adds to its topmost value."""
+    """
+    The request's first Via line with what §18.2.1 adds to its topmost value.
+
+    Args:
+        rport: the value of that parameter, if the client has asked for it.
+    """
     line = request.headers["Via"][0]
     top = split(line)[0]
     rest = line[len(top) :]

@@ -31,6 +31,12 @@ class Local(Value, frozen=True):
         """Host and port, as they stand in Via and in a URI."""
         return f"{uri_host(self.host)}:{self.port}"
 
+    @property
+    def uri(self) -> str:
+        """Where we are reached there: without a transport it would be by UDP."""
+        transport = f";transport={self.transport.lower()}" if self.is_reliable else ""
+        return f"sip:{self.sent_by}{transport}"
+
 
 def uri_host(host: str) -> str:
     """An address as it stands in a URI: an IPv6 one in brackets."""

@@ -70,10 +70,10 @@ class Framer:
         length = bytes(lengths[0]).strip() if lengths else b"0"
         if not length.isdigit():
             raise RemoteProtocolError("malformed Content-Length")
-        wanted = end + 4 + int(length)
-        if len(length) > 9 or wanted > MAX_MESSAGE:
+        # First its own length: int refuses thousands of digits.
+        if len(length) > 9 or end + 4 + int(length) > MAX_MESSAGE:
             raise RemoteProtocolError("Message Too Large", status=513)
-        self._wanted = wanted
+        self._wanted = end + 4 + int(length)
         return True
 
     def _skip_blank_lines(self) -> None:

@@ -170,14 +170,8 @@ class Request(Message):
 
     __slots__ = ("method", "uri")
 
-    def __init__(
-        self,
-        method: str,
-        uri: str,
-        headers: Headers | None = None,
-        body: bytes = b"",
-    ) -> None:
-        super().__init__(headers, body)
+    def __init__(self, method: str, uri: str) -> None:
+        super().__init__()
         self.method = method
         self.uri = uri
 

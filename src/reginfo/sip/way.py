@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
+from functools import lru_cache
+
 from .flow import Flow
 from .uri import Uri
+
+CACHE = 65_536
+"""Hosts whose kind is kept: watchers are told again and again."""
 
 
 def way_to(uri: Uri, flow: Flow) -> Flow:
@@ -11,40 +17,52 @@ def way_to(uri: Uri, flow: Flow) -> Flow:
     The flow to ``uri``, for a request in a dialog that came by ``flow``.
 
     A numeric address is where it says; but the peer is reached only by the way it came
-    if it asks for that (`;ob`, RFC 5626 §5.3), or names a private address from behind a
-    NAT. A host name is reached by the way it came, too.
+    if it asks for that (`;ob`, RFC 5626 §5.3), names a private address from behind a
+    NAT, or one of the other family, which our address there cannot send to. A host name
+    is reached by the way it came, too.
     """
-    host = uri.host
+    host, private = _numeric(uri.host)
     transport = uri.param("transport")
+    came_from = flow.remote[0]
     if (
-        not _is_ipv4(host)
+        not host
         or uri.param("ob") is not None
         or (transport is not None and transport.upper() != flow.local.transport)
-        or (_is_private(host) and host != flow.remote[0])
+        or (private and host != came_from)
+        or (":" in host) != (":" in came_from)
     ):
         return flow
     address = (host, uri.port or 5060)
     return flow if address == flow.remote else Flow(flow.local, address)
 
 
-def _is_ipv4(host: str) -> bool:
-    parts = host.split(".")
-    return len(parts) == 4 and all(
-        p.isdecimal() and len(p) < 4 and int(p) < 256 for p in parts
-    )
+@lru_cache(CACHE)
+def _numeric(host: str) -> tuple[str, bool]:
+    """
+    A host as a socket has it, and whether others may have the same; "" for a name.
+
+    Private are RFC 1918, RFC 4193, and RFC 6598, which carriers use the same way; and
+    what is not the address of any other host: this one, its link, all of them.
+    """
+    try:
+        if host.startswith("["):
+            six = ipaddress.IPv6Address(host[1:-1])
+            return str(six), any(six in network for network in _PRIVATE_6)
+        four = ipaddress.IPv4Address(host)
+    except ValueError:
+        return "", False
+    return str(four), any(four in network for network in _PRIVATE_4)
 
 
-def _is_private(host: str) -> bool:
-    """
-    RFC 1918, and RFC 6598, which carriers use the same way; and what is not the address
-    of any other host: this one, its link, all of them.
-    """
-    first, second = (int(part) for part in host.split(".")[:2])
-    return (
-        first in (0, 10, 127)
-        or first >= 224
-        or (first == 169 and second == 254)
-        or (first == 172 and 16 <= second < 32)
-        or (first == 192 and second == 168)
-        or (first == 100 and 64 <= second < 128)
+_PRIVATE_4 = [
+    ipaddress.IPv4Network(text)
+    for text in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
+        "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/3",
     )
+]  # fmt: skip
+_PRIVATE_6 = [
+    ipaddress.IPv6Network(text)
+    # Mapped addresses are IPv4's, whose sockets are others.
+    for text in ("::/127", "::ffff:0:0/96", "fc00::/7", "fe80::/10", "ff00::/8")
+]

@@ -1,0 +1,44 @@
+"""What a watcher has yet to be told, and when."""
+
+from __future__ import annotations
+
+import pytest
+
+from reginfo.events.notify import Subscription
+from reginfo.roles.row import WatchRow
+from reginfo.roles.watch import Owed, Watch
+from reginfo.sip.dialog import Dialog
+
+from ..make import ALICE, NOW, binding, flow, request
+
+
+@pytest.fixture
+def watch() -> Watch:
+    message = request("SUBSCRIBE", "Contact: <sip:w@192.0.2.50>", "Event: reg")
+    dialog = Dialog.uas(message, tag="t", contact="<sip:us>", flow=flow())
+    subscription = Subscription(dialog=dialog, event="reg", expires_at=NOW + 600)
+    row = WatchRow(id="1", aor=ALICE, subscription=subscription, min_interval=5.0)
+    return Watch(row)
+
+
+def test_the_full_state_is_told_without_what_has_changed(watch: Watch) -> None:
+    watch.tell(binding(1))
+    watch.owe_full()
+    assert watch.take(NOW) == Owed(full=True, bindings=[])
+
+
+def test_until_there_is_something_to_tell_its_end_is_waited_for(watch: Watch) -> None:
+    assert watch.timer_at == NOW + 600
+    assert watch.take(NOW) is None
+    assert watch.timer_at == NOW + 600
+
+
+def test_what_waits_is_due_when_that_is_polite(watch: Watch) -> None:
+    # 3680-34
+    watch.owe_full()
+    watch.take(NOW)
+    watch.answered()
+    watch.tell(binding(1))
+    assert watch.take(NOW + 1) is None
+    assert watch.timer_at == NOW + 5
+    assert watch.take(NOW + 5) == Owed(full=False, bindings=[binding(1)])

@@ -1,0 +1,28 @@
+"""A server that is asked to leave begins with it, whatever else happens."""
+
+from __future__ import annotations
+
+import asyncio
+
+from reginfo.server.app import App
+from reginfo.server.clock import Clock
+from reginfo.server.config import Config
+from reginfo.server.rim import Rim
+
+CONFIG = '[server]\nid = "a"\ndomains = ["example.com"]\n[store]\nurl = "memory:"\n'
+
+
+def test_it_begins_at_once_although_nothing_else_happens() -> None:
+    async def drained() -> None:
+        clock = Clock()
+        app = App(Config.parse(CONFIG), clock=clock)
+        app._rim = Rim(app.endpoint, app, app.journal, clock, writer=None)
+        assert app.notifier.timer_at is None
+        app.drain(100.0)
+        assert app.notifier.timer_at is not None
+        # No datagram comes and no other timer is due: the rim has set one for this.
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert app.notifier.timer_at is None
+
+    asyncio.run(drained())
