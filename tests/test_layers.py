@@ -93,8 +93,8 @@ def test_an_import_that_points_up_is_found(path: str, source: str) -> None:
         ("reg/xml.py", "from ..sip.errors import RemoteProtocolError"),
         ("reg/xml.py", "from ..sip import errors"),
         ("roles/notifier.py", "from ..events.notify import Notifier"),
-        ("cli.py", "from .server.app import App\nfrom .demo import run"),
-        ("cli.py", "from . import __version__"),
+        ("cli/serve.py", "from ..server.app import App\nfrom ..demo import run"),
+        ("cli/main.py", "from .. import __version__"),
     ],
 )
 def test_an_import_that_points_down_is_fine(path: str, source: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reginfo.cli import command
+from reginfo.cli.main import command
 from reginfo.server.config import Config
 
 ROOT = Path(__file__).parents[1]

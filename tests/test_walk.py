@@ -318,6 +318,65 @@ def test_a_register_for_another_domain_is_refused() -> None:
     assert pair.register(f"<{CONTACT}>").startswith(b"SIP/2.0 404 Not Found\r\n")
 
 
+def test_a_publish_without_an_answer_is_sent_until_timer_f_and_then_again() -> None:
+    """3903-09, 3261-22"""
+    presence = ("192.0.2.8", 5060)
+    pair = Pair(
+        Config.parse(
+            """
+            [server]
+            id = "a"
+            listen = ["udp:192.0.2.1:5060"]
+            domains = ["example.com"]
+            [store]
+            url = "memory:"
+            [pua_reginfo]
+            publish_to = "sip:192.0.2.8"
+            """
+        )
+    )
+    wire = pair.wire
+
+    def answer(publish: bytes, tag: str) -> None:
+        head = publish.partition(b"\r\n\r\n")[0].decode().split("\r\n")
+        kept = [
+            line for line in head if line.startswith(("Via", "From", "Call", "CSe"))
+        ]
+        lines = [*kept, f"To: <{ALICE}>;tag=p", f"SIP-ETag: {tag}", "Expires: 600"]
+        data = "\r\n".join(["SIP/2.0 200 OK", *lines, "", ""]).encode()
+        wire.send(data, presence, pair.a.address)
+
+    pair.register(f"<{CONTACT}>")
+    (first,) = wire.received(presence)
+    assert b"SIP-If-Match" not in first
+    answer(first, "one")
+
+    pair.register(f"<{CONTACT}>")
+    begin = wire.now
+    lost = wire.received(presence)
+    sent_at = [0.0]
+    while len(set(lost)) == 1:
+        wire.pass_time(0.25)
+        assert wire.now < begin + 40.0
+        if came := wire.received(presence):
+            sent_at.append(wire.now - begin)
+            lost += came
+    *copies, again = lost
+    # §17.1.2: T1 doubled up to T2; Timer F, 64 T1; then a pause, and the next.
+    doubled = [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
+    assert sent_at[:-1] == pytest.approx([0.0, *doubled], abs=0.3)
+    assert 32.0 <= sent_at[-1] <= 35.0
+    assert set(copies) == {copies[0]}
+    # What became of it nobody knows: the tag is the one that was known before it.
+    for publish in (copies[0], again):
+        assert b"SIP-If-Match: one\r\n" in publish
+        assert b' cseq="2"' in publish
+    answer(again, "two")
+    pair.register(f"<{CONTACT}>")
+    (next_,) = wire.received(presence)
+    assert b"SIP-If-Match: two\r\n" in next_
+
+
 def test_a_wire_refuses_to_run_in_a_circle(monkeypatch: pytest.MonkeyPatch) -> None:
     wire = Wire()
     server = wire.serve(A)

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from reginfo.events.notify import Subscription as Served
+from reginfo.events.subscribe import State, Subscription, Wanted
 from reginfo.location.binding import Binding
-from reginfo.reg.document import ContactEvent
+from reginfo.reg.document import (
+    Contact,
+    ContactEvent,
+    Reginfo,
+    Registration,
+    RegistrationState,
+)
+from reginfo.roles.row import WatchRow
+from reginfo.roles.subscriber import Mirror
+from reginfo.roles.watch import Watch
+from reginfo.server.config import Peer
+from reginfo.sip.dialog import Dialog
+
+from ..make import flow
 
 NOW = 1000.0
 
@@ -28,17 +43,123 @@ def binding(user: str, **others: Any) -> Binding:
     return Binding(**(fields | others))
 
 
+def dialog(call_id: str, **others: Any) -> Dialog:
+    fields: dict[str, Any] = {
+        "call_id": call_id,
+        "local": f"<{ALICE}>;tag=ours",
+        "remote": "<sip:bob@example.org>;tag=theirs",
+        "local_tag": "ours",
+        "remote_tag": "theirs",
+        "target": "sip:bob@192.0.2.50",
+        "flow": flow(),
+        "contact": "<sip:192.0.2.1>",
+    }
+    return Dialog(**(fields | others))
+
+
+def watch(
+    aor: str,
+    call_id: str,
+    *,
+    watcher: str = "sip:bob@example.org",
+    reason: str | None = None,
+    event: str = "reg",
+    **others: Any,
+) -> Watch:
+    subscription = Served(
+        dialog=dialog(call_id, remote=f"<{watcher}>;tag=theirs"),
+        event=event,
+        expires_at=NOW + 600,
+        reason=reason,
+    )
+    fields: dict[str, Any] = {"min_interval": 5.0}
+    return Watch(
+        WatchRow(
+            id=f"{call_id}\0ours",
+            aor=aor,
+            subscription=subscription,
+            **(fields | others),
+        )
+    )
+
+
+def mirror(peer: str, aor: str, *contacts: str, **others: Any) -> Mirror:
+    """What a peer has told of an address-of-record."""
+    wanted = Wanted(uri=aor, local="sip:a@192.0.2.1", event="reg", accept="*/*")
+    fields: dict[str, Any] = {
+        "wanted": wanted,
+        "flow": flow(),
+        "state": State.ACTIVE,
+        "dialog": dialog(f"held-{aor}"),
+        "expires_at": NOW + 600,
+        "timer_at": NOW + 300,
+    }
+    one = Mirror(peer, aor, Subscription(**(fields | others)))
+    listed = tuple(
+        Contact(id=uri, uri=uri, event=ContactEvent.REGISTERED) for uri in contacts
+    )
+    active = RegistrationState.ACTIVE
+    registration = Registration(aor=aor, id="r", state=active, contacts=listed)
+    document = Reginfo(version=0, full=True, registrations=(registration,))
+    one.table.take(document, 1, NOW)
+    return one
+
+
 class FakeApp:
     """A server that knows what it is given."""
 
-    def __init__(self, *known: tuple[str, Binding]) -> None:
-        self.known = sorted(known, key=lambda item: item[0])
-
-    async def bindings(self, aor: str | None = None) -> list[tuple[str, Binding]]:
-        return [item for item in self.known if aor in (None, item[0])]
+    def __init__(
+        self,
+        *known: tuple[str, Binding],
+        watches: tuple[Watch, ...] = (),
+        peers: tuple[Peer, ...] = (),
+        mirrors: tuple[Mirror, ...] = (),
+        health: dict[str, Any] | None = None,
+    ) -> None:
+        self.known = list(known)
+        self.watching = list(watches)
+        self.peering = list(peers)
+        self.mirroring = list(mirrors)
+        self.well = health or {"status": "ok", "draining": None}
+        self.drained: list[float] = []
+        self.taken_back: list[bool] = []
+        "Whether each of the next reads turns out not to be true."
 
     def now(self) -> float:
         return NOW
 
-    def health(self) -> dict[str, object]:
-        return {"status": "ok"}
+    def health(self) -> dict[str, Any]:
+        return self.well
+
+    def aors(self) -> list[str]:
+        return list(dict(self.known))
+
+    def bindings(self, aor: str) -> list[Binding]:
+        return [binding for name, binding in self.known if name == aor]
+
+    def watches(self) -> list[Watch]:
+        return self.watching
+
+    def serves(self, watch: Watch) -> bool:
+        return watch in self.watching
+
+    def peers(self) -> list[Peer]:
+        return self.peering
+
+    def mirrors(self) -> list[Mirror]:
+        return self.mirroring
+
+    async def committed(self) -> bool:
+        if not self.taken_back:
+            return True
+        self.taken_back.pop()
+        self.known.pop()
+        return False
+
+    def drain(self, rate: float) -> None:
+        self.drained.append(rate)
+        left = len(self.watching)
+        self.well["status"] = "draining"
+        self.well["draining"] = {
+            "watchers": left, "left": left, "gave_up": 0, "rate": rate
+        }  # fmt: skip

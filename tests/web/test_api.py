@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import httpx
 import pytest
 
+from reginfo.events.headers import SubscriptionState
+from reginfo.events.subscribe import State
 from reginfo.location.binding import Binding
 from reginfo.reg.document import ContactEvent
+from reginfo.server.config import Peer
 from reginfo.web.api import api
 
-from .fake import ALICE, BOB, CAROL, FakeApp, binding
+from .fake import ALICE, BOB, CAROL, NOW, FakeApp, binding, mirror, watch
 
 
 class Client:
     """Asks the API, without a socket."""
 
-    def __init__(self, *known: tuple[str, Binding]) -> None:
-        self._transport = httpx.ASGITransport(api(FakeApp(*known)))
+    def __init__(self, *known: tuple[str, Binding], **others: Any) -> None:
+        self.app = FakeApp(*known, **others)
+        self._transport = httpx.ASGITransport(api(self.app), raise_app_exceptions=False)
 
-    def request(self, method: str, path: str) -> httpx.Response:
+    def request(self, method: str, path: str, **others: Any) -> httpx.Response:
         async def ask() -> httpx.Response:
             async with httpx.AsyncClient(
                 transport=self._transport, base_url="http://localhost"
             ) as client:
-                return await client.request(method, path)
+                return await client.request(method, path, **others)
 
         return asyncio.run(ask())
 
@@ -41,7 +46,7 @@ def client() -> Client:
         params=(("+sip.instance", '"<urn:x>"'), ("ob", None)),
         path=("<sip:p1;lr>", "<sip:p2;lr>"),
         received="sip:198.51.100.1:1024",
-        source="b",
+        source=f"b/{ALICE}",
         owner="b",
         event=ContactEvent.REFRESHED,
     )
@@ -80,7 +85,7 @@ def test_a_binding_is_shown_whole(client: Client) -> None:
                 "aor": ALICE,
                 "uri": "sip:alice2@192.0.2.1",
                 "owner": "b",
-                "source": "b",
+                "source": f"b/{ALICE}",
                 "expires": 60,
                 "callid": "call-alice2",
                 "cseq": 7,
@@ -116,29 +121,307 @@ def test_a_page_has_all_contacts_of_its_aors(client: Client) -> None:
     assert "next" not in second
 
 
-def test_aors_are_filtered_by_a_part(client: Client) -> None:
-    assert shown(client, "/v1/aors?q=sip:c") == ["sip:carol@192.0.2.1"]
-    assert len(shown(client, "/v1/aors?q=example.com")) == 4
-    assert shown(client, "/v1/aors?q=nobody") == []
+@pytest.mark.parametrize(
+    ("query", "users"),
+    [
+        ("q=sip:c", "carol"),
+        ("q=example.com", "alice alice2 bob carol"),
+        ("q=nobody", ""),
+        ("prefix=sip:al", "alice alice2"),
+        ("prefix=al", ""),
+        ("domain=EXAMPLE.com", "alice alice2 bob carol"),
+        ("domain=example.co", ""),
+        ("owner=b", "alice2"),
+        ("source=b", "alice2"),
+        ("source=b/sip:alice@example.com", "alice2"),
+        ("source=b/sip:bob@example.com", ""),
+        ("owner=a&q=ali", "alice"),
+    ],
+)
+def test_bindings_are_filtered(client: Client, query: str, users: str) -> None:
+    expected = [f"sip:{user}@192.0.2.1" for user in users.split()]
+    assert shown(client, f"/v1/aors?{query}") == expected
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=10001", "lmit=1"])
-def test_a_wrong_query_is_400(client: Client, query: str) -> None:
-    response = client.get(f"/v1/aors?{query}")
+def test_a_filtered_page_has_as_many_as_a_whole_one(client: Client) -> None:
+    first = client.get("/v1/aors?owner=a&limit=2").json()
+    assert [row["uri"] for row in first["bindings"]] == [
+        "sip:alice@192.0.2.1",
+        "sip:bob@192.0.2.1",
+    ]
+    assert first["next"] == BOB
+
+
+def test_who_has_no_contact_left_takes_no_room_in_a_page() -> None:
+    class Gone(FakeApp):
+        def aors(self) -> list[str]:
+            return [ALICE, BOB, CAROL]
+
+    client = Client()
+    client.app = app = Gone((BOB, binding("bob")))
+    client._transport = httpx.ASGITransport(api(app))
+    assert client.get("/v1/aors?limit=1").json() == {
+        "bindings": client.get(f"/v1/aors/{BOB}").json()["bindings"]
+    }
+
+
+def test_what_is_taken_back_is_not_shown() -> None:
+    # It was in memory when it was read; but the commit failed.
+    client = Client((ALICE, binding("alice")), (BOB, binding("bob")))
+    client.app.taken_back = [True]
+    assert shown(client, "/v1/aors") == ["sip:alice@192.0.2.1"]
+    client.app.taken_back = [True]
+    assert client.get(f"/v1/aors/{ALICE}").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/v1/aors", "/v1/watchers", "/v1/peers"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=x", "limit=10001", "limit=-1", "lmit=1", "x="]
+)
+def test_a_wrong_query_is_400(client: Client, path: str, query: str) -> None:
+    response = client.get(f"{path}?{query}")
     assert response.status_code == 400
     assert response.json()["error"]
 
 
 def test_other_errors_are_json_too(client: Client) -> None:
     assert client.get("/v2").json() == {"error": "no such resource"}
-    assert client.request("POST", "/v1/aors").json() == {"error": "only GET"}
+    wrong = client.request("POST", "/v1/aors")
+    assert wrong.status_code == 405
+    assert wrong.json()["error"].startswith("POST is not for this: only ")
+    assert "GET" in wrong.headers["allow"]
+    assert client.get("/v1/drain").headers["allow"] == "POST"
 
 
-def test_health_is_the_servers_own(client: Client) -> None:
-    assert client.get("/v1/health").json() == {"status": "ok"}
+def test_an_error_of_ours_is_json_too(client: Client) -> None:
+    client.app.known[0] = (ALICE, None)  # type: ignore[assignment]
+    response = client.get("/v1/aors")
+    assert response.status_code == 500
+    assert response.json() == {"error": "an error of ours: see the log"}
 
 
 def test_octets_that_are_no_utf8_do_not_break_the_page() -> None:
     odd = binding("odd", params=(("name", "\udcff"),))
     client = Client((ALICE, odd))
     assert client.get("/v1/aors").json()["bindings"][0]["params"] == {"name": "\ufffd"}
+
+
+# Who watches.
+
+
+def watching() -> Client:
+    return Client(
+        watches=(
+            watch(BOB, "one", peer="b", event="reg;id=7", min_interval=0.0),
+            watch(ALICE, "two", reason="timeout", instance='"<urn:x>"', version=3),
+            watch(ALICE, "three", watcher="sip:carol@example.net"),
+            watch("sip:al@example.net", "four"),
+        )
+    )
+
+
+def calls(client: Client, query: str = "") -> list[str]:
+    rows = client.get(f"/v1/watchers{query}").json()["watchers"]
+    return [row["callid"] for row in rows]
+
+
+def test_a_watcher_is_shown_whole() -> None:
+    rows = watching().get("/v1/watchers?peer=b").json()
+    assert rows == {
+        "watchers": [
+            {
+                "aor": BOB,
+                "watcher": "sip:bob@example.org",
+                "contact": "sip:bob@192.0.2.50",
+                "peer": "b",
+                "state": "active",
+                "reason": None,
+                "expires": 600,
+                "version": 0,
+                "id": "7",
+                "callid": "one",
+                "unanswered": False,
+                "waits": False,
+                "min_interval": 0.0,
+                "profile": "standard",
+                "instance": None,
+            }
+        ]
+    }
+    (ending,) = watching().get("/v1/watchers?q=alice&watcher=bob").json()["watchers"]
+    assert (ending["state"], ending["reason"]) == ("terminated", "timeout")
+    assert (ending["version"], ending["instance"]) == (3, '"<urn:x>"')
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", "four three two one"),
+        ("?q=alice", "three two"),
+        ("?aor=alice@EXAMPLE.com", "three two"),
+        ("?prefix=sip:al", "four three two"),
+        ("?domain=example.net", "four"),
+        ("?watcher=carol", "three"),
+        ("?peer=b", "one"),
+        ("?peer=c", ""),
+    ],
+)
+def test_watchers_are_filtered(query: str, expected: str) -> None:
+    assert calls(watching(), query) == expected.split()
+
+
+def test_watchers_are_paged_one_by_one() -> None:
+    client = watching()
+    found, after, pages = [], "", 0
+    while after is not None:
+        query = httpx.QueryParams(limit=1, after=after)
+        page = client.get(f"/v1/watchers?{query}").json()
+        found += [row["callid"] for row in page["watchers"]]
+        after = page.get("next")
+        pages += 1
+    assert (found, pages) == (["four", "three", "two", "one"], 4)
+
+
+def test_a_watcher_that_has_gone_meanwhile_is_not_shown() -> None:
+    class Gone(FakeApp):
+        def serves(self, watch: object) -> bool:
+            return False
+
+    client = Client()
+    client._transport = httpx.ASGITransport(api(Gone(watches=(watch(BOB, "one"),))))
+    assert calls(client) == []
+
+
+# Peers.
+
+
+def peering() -> Client:
+    told = mirror("b", BOB, "sip:z@h", "sip:y@h")
+    told.notified(SubscriptionState("active"), False, NOW - 3.5)
+    told.notified(SubscriptionState("active"), True, NOW - 2.5)
+    waiting = mirror("b", ALICE, state=State.WAITING, dialog=None, timer_at=NOW + 4)
+    waiting.problem = "SUBSCRIBE: 404 Not Found"
+    return Client(
+        peers=(Peer(name="c"), Peer(name="b", uri="sip:192.0.2.2")),
+        mirrors=(told, waiting),
+    )
+
+
+def test_a_held_subscription_is_shown_whole() -> None:
+    assert peering().get("/v1/peers").json() == {
+        "peers": [
+            {
+                "name": "b",
+                "uri": "sip:192.0.2.2",
+                "aor": ALICE,
+                "state": "waiting",
+                "expires": None,
+                "next": 4,
+                "notified": None,
+                "missed": 0,
+                "problem": "SUBSCRIBE: 404 Not Found",
+                "contacts": [],
+            },
+            {
+                "name": "b",
+                "uri": "sip:192.0.2.2",
+                "aor": BOB,
+                "state": "active",
+                "expires": 600,
+                "next": 300,
+                "notified": 2,
+                "missed": 1,
+                "problem": None,
+                "contacts": ["sip:y@h", "sip:z@h"],
+            },
+            {
+                "name": "c",
+                "uri": None,
+                "aor": None,
+                "state": None,
+                "expires": None,
+                "next": None,
+                "notified": None,
+                "missed": 0,
+                "problem": None,
+                "contacts": [],
+            },
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("name=b", [ALICE, BOB]),
+        ("name=c", [None]),
+        ("name=d", []),
+        ("state=active", [BOB]),
+        ("aor=bob@example.com", [BOB]),
+        ("q=ali", [ALICE]),
+        ("prefix=sip:b", [BOB]),
+        ("domain=example.com", [ALICE, BOB]),
+        ("domain=example.net", []),
+    ],
+)
+def test_peers_are_filtered(query: str, expected: list[str | None]) -> None:
+    rows = peering().get(f"/v1/peers?{query}").json()["peers"]
+    assert [row["aor"] for row in rows] == expected
+
+
+def test_peers_are_paged() -> None:
+    client = peering()
+    first = client.get("/v1/peers?limit=2").json()
+    assert [row["aor"] for row in first["peers"]] == [ALICE, BOB]
+    query = httpx.QueryParams(limit=2, after=first["next"])
+    second = client.get(f"/v1/peers?{query}").json()
+    assert [row["name"] for row in second["peers"]] == ["c"]
+    assert "next" not in second
+
+
+# How the server is, and leaving.
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [("ok", 200), ("degraded", 503), ("draining", 503), ("drained", 503)],
+)
+def test_health_is_the_servers_own_and_its_code_is_for_balancers(
+    status: str, code: int
+) -> None:
+    response = Client(health={"status": status}).get("/v1/health")
+    assert (response.status_code, response.json()) == (code, {"status": status})
+
+
+@pytest.mark.parametrize(("body", "rate"), [("{}", 100.0), ('{"rate": 2.5}', 2.5)])
+def test_a_server_is_drained_at_a_rate(body: str, rate: float) -> None:
+    client = Client(watches=(watch(BOB, "one"),))
+    kind = {"content-type": "application/json; charset=utf-8"}
+    response = client.request("POST", "/v1/drain", content=body, headers=kind)
+    assert response.status_code == 202
+    assert response.json() == {"watchers": 1, "left": 1, "gave_up": 0, "rate": rate}
+    assert client.app.drained == [rate]
+
+
+@pytest.mark.parametrize(
+    "body", ["", "[]", '{"rate": 0}', '{"rate": -1}', '{"rate": "x"}', '{"rat": 1}']
+)
+def test_a_wrong_drain_is_400(body: str) -> None:
+    client = Client()
+    kind = {"content-type": "application/json"}
+    response = client.request("POST", "/v1/drain", content=body, headers=kind)
+    assert response.status_code == 400
+    assert response.json()["error"]
+    assert client.app.drained == []
+
+
+@pytest.mark.parametrize(
+    "kind", ["", "text/plain", "application/x-www-form-urlencoded"]
+)
+def test_a_page_of_somebody_elses_cannot_drain_the_server(kind: str) -> None:
+    # What a browser sends across origins without asking first.
+    client = Client()
+    headers = {"content-type": kind} if kind else {}
+    response = client.request("POST", "/v1/drain", content="{}", headers=headers)
+    assert response.status_code == 415
+    assert client.app.drained == []

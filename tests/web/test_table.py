@@ -7,14 +7,14 @@ import io
 from rich.console import Console
 
 from reginfo.location.binding import Binding
-from reginfo.web.rows import page
+from reginfo.web.bindings import row
 from reginfo.web.table import table
 
 from .fake import ALICE, NOW, binding
 
 
 def drawn(*bindings: Binding, width: int | None) -> list[str]:
-    rows = page([(ALICE, one) for one in bindings], 10, NOW).bindings
+    rows = [row(ALICE, one, NOW) for one in bindings]
     out = io.StringIO()
     Console(file=out, width=width or 1000).print(table(rows, width))
     return out.getvalue().splitlines()

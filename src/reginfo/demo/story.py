@@ -18,8 +18,8 @@ from rich.text import Text
 
 from ..server.trace import Traced, read_trace
 from ..sip.errors import ReginfoError
+from ..web.bindings import Row
 from ..web.client import Client, NotFound
-from ..web.rows import Row
 from ..web.table import table
 from .phone import NoAnswer, Phone
 from .servers import Server, ServerFailed, free_port

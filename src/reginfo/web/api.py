@@ -4,85 +4,283 @@ The administrator's API: what this server knows, as JSON over HTTP.
 ``GET /v1/health``          how the server is
 ``GET /v1/aors``            bindings, by address-of-record, page by page
 ``GET /v1/aors/{aor}``      the bindings of one
+``GET /v1/watchers``        who watches whom, page by page
+``GET /v1/peers``           peers, and the subscriptions held there, page by page
+``POST /v1/drain``          end all subscriptions that are served: the server will leave
+
+What is shown is committed, and what is still being committed is waited for. Every error
+is JSON, too: ``{"error": "..."}``.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol
+from collections.abc import Callable
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from ..location.binding import Binding
+from ..roles.subscriber import Mirror
+from ..roles.watch import Watch
+from ..server.config import Peer
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
-from .rows import page
+from . import bindings, peers, watchers
+from .paging import in_domain, pick, text
+
+T = TypeVar("T")
 
 MAX_PAGE = 10_000
-"""Addresses-of-record in a page: some megabytes of JSON, made in one go."""
+"""Addresses-of-record, watchers or subscriptions in a page: some megabytes of JSON."""
+
+Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE)]
 
 
 class App(Protocol):
     """What the API asks of a server: :class:`reginfo.server.app.App`."""
 
-    async def bindings(self, aor: str | None = None) -> list[tuple[str, Binding]]: ...
     def now(self) -> float: ...
-    def health(self) -> dict[str, object]: ...
+    def health(self) -> dict[str, Any]: ...
+    def aors(self) -> list[str]: ...
+    def bindings(self, aor: str) -> list[Binding]: ...
+    def watches(self) -> list[Watch]: ...
+    def serves(self, watch: Watch) -> bool: ...
+    def peers(self) -> list[Peer]: ...
+    def mirrors(self) -> list[Mirror]: ...
+    async def committed(self) -> bool: ...
+    def drain(self, rate: float) -> None: ...
 
 
 class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The parameters of ``GET /v1/aors``."""
+    """The parameters that all lists have."""
 
     q: str = ""
     "Only addresses-of-record that contain this."
 
-    after: str = ""
-    "Only those that come after this one in the order of their characters."
+    prefix: str = ""
+    "Only addresses-of-record that begin like this: ``sip:al``."
 
-    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 1_000
-    "How many addresses-of-record at most; all bindings of each are in the page."
+    domain: str = ""
+    "Only addresses-of-record in this domain."
+
+    after: str = ""
+    "Only what comes after this: the ``next`` of the page before."
+
+    limit: Limit = 1_000
+    "How many at most."
+
+    def has(self, aor: str) -> bool:
+        """Whether an address-of-record is among those that are asked for."""
+        if self.q not in aor or not aor.startswith(self.prefix):
+            return False
+        return not self.domain or in_domain(aor, self.domain.lower())
+
+
+class AorQuery(Query, frozen=True, kw_only=True):
+    """The parameters of ``GET /v1/aors``."""
+
+    owner: str = ""
+    "Only bindings that were registered at this server."
+
+    source: str = ""
+    "Only bindings that this peer, or this subscription, has told us."
+
+    def wants(self, binding: Binding) -> bool:
+        if self.owner and binding.owner != self.owner:
+            return False
+        return not self.source or bindings.told_by(binding, self.source)
+
+
+class WatcherQuery(Query, frozen=True, kw_only=True):
+    """The parameters of ``GET /v1/watchers``."""
+
+    aor: str = ""
+    "Only those that watch this one; ``sip:`` may be left out."
+
+    watcher: str = ""
+    "Only watchers whose URI contains this."
+
+    peer: str = ""
+    "Only those that are this peer's."
+
+    def wants(self, watch: Watch) -> bool:
+        return (
+            (not self.peer or watch.row.peer == self.peer)
+            and (not self.aor or watch.row.aor == _canonical(self.aor))
+            and self.has(watch.row.aor)
+            and (not self.watcher or self.watcher in watchers.watcher(watch))
+        )
+
+
+class PeerQuery(Query, frozen=True, kw_only=True):
+    """The parameters of ``GET /v1/peers``."""
+
+    aor: str = ""
+    "Only what is asked about this one; ``sip:`` may be left out."
+
+    name: str = ""
+    "Only this peer."
+
+    state: str = ""
+    "Only subscriptions in this state."
+
+    def wants(self, one: peers.Held) -> bool:
+        if self.name and one.name != self.name:
+            return False
+        if one.mirror is None:
+            return not (self.aor or self.q or self.prefix or self.domain or self.state)
+        if self.aor and one.aor != _canonical(self.aor):
+            return False
+        if self.state and one.mirror.subscription.state != self.state:
+            return False
+        return self.has(one.aor)
+
+
+class Drain(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of ``POST /v1/drain``."""
+
+    rate: Annotated[float, Meta(gt=0, le=100_000)] = 100.0
+    "Subscriptions that are ended each second, at the most."
 
 
 def api(app: App) -> Starlette:
     """The API of ``app``, as an ASGI application."""
 
+    async def committed(read: Callable[[], T]) -> T:
+        """What ``read`` returns, once that is on disk."""
+        while True:
+            found = read()
+            if await app.committed():
+                return found
+
     async def aors(request: Request) -> Response:
-        try:
-            query = msgspec.convert(dict(request.query_params), Query, strict=False)
-        except msgspec.ValidationError as exc:
-            return _error(400, str(exc))
-        found = [
-            (aor, binding)
-            for aor, binding in await app.bindings()
-            if aor > query.after and query.q in aor
-        ]
-        return _json(page(found, query.limit, app.now()))
+        query = _query(request, AorQuery)
+
+        def shown(aor: str) -> list[Binding]:
+            return [b for b in app.bindings(aor) if query.wants(b)]
+
+        def is_wanted(aor: str) -> bool:
+            return query.has(aor) and bool(shown(aor))
+
+        picked = await pick(
+            app.aors(), text, is_wanted, after=query.after, limit=query.limit
+        )
+
+        def page() -> bindings.Page:
+            now = app.now()
+            rows = [
+                bindings.row(aor, b, now) for aor in picked.things for b in shown(aor)
+            ]
+            return bindings.Page(bindings=rows, next=picked.next)
+
+        return _json(await committed(page))
 
     async def one_aor(request: Request) -> Response:
         aor = _canonical(request.path_params["aor"])
-        found = await app.bindings(aor)
-        if not found:
+
+        def page() -> bindings.Page:
+            now = app.now()
+            rows = [bindings.row(aor, binding, now) for binding in app.bindings(aor)]
+            return bindings.Page(bindings=rows)
+
+        found = await committed(page)
+        if not found.bindings:
             return _error(404, f"nobody is registered as {aor}")
-        return _json(page(found, 1, app.now()))
+        return _json(found)
+
+    async def watching(request: Request) -> Response:
+        query = _query(request, WatcherQuery)
+        picked = await pick(
+            app.watches(),
+            watchers.key,
+            query.wants,
+            after=query.after,
+            limit=query.limit,
+        )
+
+        def page() -> watchers.Page:
+            now = app.now()
+            rows = [watchers.row(w, now) for w in picked.things if app.serves(w)]
+            return watchers.Page(watchers=rows, next=picked.next)
+
+        return _json(await committed(page))
+
+    async def peering(request: Request) -> Response:
+        query = _query(request, PeerQuery)
+        picked = await pick(
+            peers.held(app.peers(), app.mirrors()),
+            lambda one: one.key,
+            query.wants,
+            after=query.after,
+            limit=query.limit,
+        )
+
+        def page() -> peers.Page:
+            now = app.now()
+            rows = [peers.row(one, now) for one in picked.things]
+            return peers.Page(peers=rows, next=picked.next)
+
+        return _json(await committed(page))
 
     async def health(request: Request) -> Response:
-        return _json(app.health())
+        found = app.health()
+        return _json(found, 200 if found["status"] == "ok" else 503)
+
+    async def drain(request: Request) -> Response:
+        content_type = request.headers.get("content-type", "").partition(";")[0]
+        if content_type.strip().lower() != "application/json":
+            # A page of somebody else's in a browser on this machine can send any other
+            # type without asking us first.
+            return _error(415, "the body has to be application/json")
+        try:
+            asked = msgspec.json.decode(await request.body(), type=Drain)
+        except msgspec.MsgspecError as exc:
+            return _error(400, str(exc))
+        app.drain(asked.rate)
+        return _json(app.health()["draining"], 202)
 
     return Starlette(
         routes=[
             Route("/v1/aors", aors),
             Route("/v1/aors/{aor:path}", one_aor),
+            Route("/v1/watchers", watching),
+            Route("/v1/peers", peering),
             Route("/v1/health", health),
+            Route("/v1/drain", drain, methods=["POST"]),
         ],
         exception_handlers={
+            WrongQuery: lambda request, exc: _error(400, str(exc)),
             404: lambda request, exc: _error(404, "no such resource"),
-            405: lambda request, exc: _error(405, "only GET"),
+            405: _method_not_allowed,
+            500: lambda request, exc: _error(500, "an error of ours: see the log"),
         },
     )
+
+
+class WrongQuery(Exception):
+    """The parameters of a request make no sense."""
+
+
+Q = TypeVar("Q", bound=Query)
+
+
+def _query(request: Request, kind: type[Q]) -> Q:
+    """
+    The parameters of a request.
+
+    Raises:
+        WrongQuery: one is unknown, or its value is wrong.
+    """
+    try:
+        return msgspec.convert(dict(request.query_params), kind, strict=False)
+    except msgspec.ValidationError as exc:
+        raise WrongQuery(str(exc)) from exc
 
 
 def _canonical(aor: str) -> str:
@@ -99,3 +297,11 @@ def _json(value: object, status: int = 200) -> Response:
 
 def _error(status: int, reason: str) -> Response:
     return _json({"error": reason}, status)
+
+
+def _method_not_allowed(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)
+    allowed = (exc.headers or {}).get("Allow", "GET")
+    response = _error(405, f"{request.method} is not for this: only {allowed}")
+    response.headers["Allow"] = allowed
+    return response

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -11,10 +11,10 @@ import msgspec
 
 from ..server.address import UnixPath, parse_admin
 from ..sip.errors import ReginfoError
-from .rows import Page, Row
+from . import bindings, peers, watchers
 
 TIMEOUT = 10.0  # seconds for each response
-PAGE = 1_000  # addresses-of-record asked for at once
+PAGE = 5_000  # asked for at once
 
 
 class NotFound(ReginfoError):
@@ -25,9 +25,43 @@ class Unreachable(ReginfoError):
     """The server does not answer, or not as we expect."""
 
 
+class Draining(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a server is with taking leave of its watchers."""
+
+    watchers: int
+    "How many there were when it began."
+
+    left: int
+    "How many there are still."
+
+    gave_up: int
+    "How many were not reached, and are not waited for any more."
+
+    rate: float
+    "How many are told each second, at the most."
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """What the commands need of a server's health."""
+
+    status: str
+    draining: Draining | None
+
+
+class _Page(Protocol):
+    @property
+    def next(self) -> str | None: ...
+
+
+P = TypeVar("P", bound=_Page)
+T = TypeVar("T")
+
+
 class Client:
     """
     A client of the API at ``address``: ``HOST:PORT`` or ``unix:PATH``.
+
+    Every method raises :exc:`Unreachable` if the server does not answer.
 
     Raises:
         ValueError: ``address`` is neither.
@@ -55,31 +89,63 @@ class Client:
     ) -> None:
         self._http.close()
 
-    def bindings(self, aor: str | None = None) -> list[Row]:
+    def bindings(self, aor: str | None = None) -> list[bindings.Row]:
         """
         The bindings of one address-of-record, or of all.
 
         Raises:
             NotFound: ``aor`` has none.
-            Unreachable: the server does not answer.
         """
         if aor is not None:
-            return self._get(f"/v1/aors/{quote(aor, safe='')}").bindings
-        page = self._get("/v1/aors", limit=PAGE)
-        rows = page.bindings
-        while page.next is not None:
-            page = self._get("/v1/aors", limit=PAGE, after=page.next)
-            rows += page.bindings
-        return rows
+            path = f"/v1/aors/{quote(aor, safe='')}"
+            return self._ask("GET", path, bindings.Page).bindings
+        pages = self._pages("/v1/aors", bindings.Page)
+        return [row for page in pages for row in page.bindings]
 
-    def _get(self, path: str, **query: Any) -> Page:
+    def watchers(self, aor: str | None = None) -> list[watchers.Row]:
+        """Who watches one address-of-record, or any."""
+        pages = self._pages("/v1/watchers", watchers.Page, aor=aor or "")
+        return [row for page in pages for row in page.watchers]
+
+    def peers(self, aor: str | None = None) -> list[peers.Row]:
+        """Peers, and what they are asked about; only about ``aor`` if it is given."""
+        pages = self._pages("/v1/peers", peers.Page, aor=aor or "")
+        return [row for page in pages for row in page.peers]
+
+    def health(self) -> Health:
+        """How the server is."""
+        return self._ask("GET", "/v1/health", Health)
+
+    def drain(self, rate: float | None) -> Draining:
+        """
+        Have the server end all subscriptions that it serves.
+
+        Args:
+            rate: so many a second at the most; None leaves that to the server.
+        """
+        body = {} if rate is None else {"rate": rate}
+        return self._ask("POST", "/v1/drain", Draining, json=body)
+
+    def _pages(self, path: str, kind: type[P], **query: Any) -> list[P]:
+        """All pages of a list."""
+        pages: list[P] = []
+        after: str | None = ""
+        while after is not None:
+            params = query | {"limit": PAGE, "after": after}
+            pages.append(self._ask("GET", path, kind, params=params))
+            after = pages[-1].next
+        return pages
+
+    def _ask(self, method: str, path: str, kind: type[T], **others: Any) -> T:
         try:
-            response = self._http.get(path, params=query)
+            response = self._http.request(method, path, **others)
             if response.status_code == 404:
                 error = msgspec.json.decode(response.content, type=dict[str, str])
                 raise NotFound(error.get("error", "not found"))
-            response.raise_for_status()
-            return msgspec.json.decode(response.content, type=Page)
+            # 503: it answers, and is not well.
+            if response.status_code != 503:
+                response.raise_for_status()
+            return msgspec.json.decode(response.content, type=kind)
         except httpx.TransportError as exc:
             raise Unreachable(f"no server answers at {self.address}: {exc}") from exc
         except (httpx.HTTPError, msgspec.MsgspecError) as exc:

@@ -1,31 +1,28 @@
-"""Bindings as a table for people."""
+"""Rows of the API as a table for people."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import structs
+from msgspec import Struct, structs
 from rich.table import Table
 from rich.text import Text
 
-from .rows import Row
 
-OPTIONAL = {"source", "q", "params", "path", "received"}
-"""Columns that are there only if one of the bindings has something to show in them."""
-
-
-def table(rows: Sequence[Row], width: int | None) -> Table:
+def table(rows: Sequence[Struct], width: int | None) -> Table:
     """
-    The bindings, with the names of the fields of :class:`~reginfo.web.rows.Row`.
+    Some rows of one kind, with the names of their fields.
 
-    One in a row; or, if that is too wide for ``width`` columns, one below the other.
+    One in a line; or, if that is too wide for ``width`` columns, field below field.
+    What no row has anything to say in has no column, and no line.
     """
     cells = [{k: _cell(v) for k, v in structs.asdict(row).items()} for row in rows]
-    names = [
+    names = [name for name in cells[0] if any(cell[name] for cell in cells)]
+    numbers = {
         name
-        for name in Row.__struct_fields__
-        if name not in OPTIONAL or any(cell[name] for cell in cells)
-    ]
+        for name in names
+        if any(type(getattr(row, name)) in (int, float) for row in rows)
+    }
     # As Text: a phone's brackets are no markup of ours.
     lines = [[Text(cell[name]) for name in names] for cell in cells]
     longest = [max(map(len, column)) for column in zip(names, *lines, strict=True)]
@@ -37,8 +34,9 @@ def table(rows: Sequence[Row], width: int | None) -> Table:
         return below
     beside = Table(header_style="bold")
     for name in names:
-        number = name in ("expires", "cseq", "q")
-        beside.add_column(name, justify="right" if number else "left", no_wrap=True)
+        beside.add_column(
+            name, justify="right" if name in numbers else "left", no_wrap=True
+        )
     for line in lines:
         beside.add_row(*line)
     return beside
@@ -46,8 +44,10 @@ def table(rows: Sequence[Row], width: int | None) -> Table:
 
 def _cell(value: object) -> str:
     match value:
-        case None:
+        case None | False:
             text = ""
+        case True:
+            text = "yes"
         case dict():
             text = ";".join(k if v is None else f"{k}={v}" for k, v in value.items())
         case list():

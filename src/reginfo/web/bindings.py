@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
-
 from msgspec import Struct
 
 from ..location.binding import Binding
+from .paging import text
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -55,40 +53,28 @@ class Page(Struct, frozen=True, kw_only=True, omit_defaults=True):
     "The ``after`` of the next page; not there if this is the last."
 
 
-def page(found: Iterable[tuple[str, Binding]], limit: int, now: float) -> Page:
-    """The first ``limit`` addresses-of-record of what was found, whole."""
-    groups = itertools.groupby(found, key=lambda item: item[0])
-    rows: list[Row] = []
-    last = ""
-    for number, (aor, group) in enumerate(groups):
-        if number == limit:
-            return Page(bindings=rows, next=_text(last))
-        rows += [_row(aor, binding, now) for _, binding in group]
-        last = aor
-    return Page(bindings=rows)
-
-
-def _row(aor: str, binding: Binding, now: float) -> Row:
+def row(aor: str, binding: Binding, now: float) -> Row:
+    """A binding, as it is shown."""
     return Row(
-        aor=_text(aor),
-        uri=_text(binding.contact),
+        aor=text(aor),
+        uri=text(binding.contact),
         owner=binding.owner,
         source=binding.source,
         expires=binding.expires(now),
-        callid=_text(binding.call_id),
+        callid=text(binding.call_id),
         cseq=binding.cseq,
         q=None if binding.q is None else float(binding.q),
         params={
-            _text(name): None if value is None else _text(value)
+            text(name): None if value is None else text(value)
             for name, value in binding.params
         },
-        path=[_text(route) for route in binding.path],
-        received=_text(binding.received) or None,
+        path=[text(route) for route in binding.path],
+        received=text(binding.received) or None,
         event=binding.event.value,
     )
 
 
-def _text(text: str) -> str:
-    # Octets of a message that are no UTF-8 are kept as surrogates, which no JSON
-    # can hold.
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+def told_by(binding: Binding, source: str) -> bool:
+    """Whether ``source``, a subscription or all those at a peer, has told us."""
+    mine = binding.source
+    return mine is not None and source in (mine, mine.partition("/")[0])

@@ -1,0 +1,244 @@
+"""A user agent on sockets: it registers, publishes and watches, at one server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncGenerator
+from types import TracebackType
+from typing import Self
+
+from ..events.subscribe import Wanted
+from ..location.journal import Journal
+from ..reg import xml
+from ..server.address import ListenAddress
+from ..server.clock import Clock
+from ..server.ids import Ids
+from ..server.network import Network, StartError
+from ..server.rim import Rim
+from ..server.transport import Trace
+from ..sip.errors import ReginfoError
+from ..sip.flow import Address, Flow, Local, uri_host
+from ..sip.message import Draft, Response
+from ..sip.transaction import TIMER_F
+from ..sip.uri import Uri
+from .errors import NoAnswer, Refused
+from .publish import Published, publish_draft, published
+from .register import Exchange, Registered, register_draft, registered
+from .target import Target, own_host
+from .user_agent import UserAgent
+from .watching import PACKAGE, Event, Told, Trouble, Watching
+
+GOODBYE = 2.0
+"""Seconds that the last NOTIFY is waited for, after somebody has seen enough."""
+
+ATTEMPTS = 10
+"""Ports tried until one is free for UDP and for TCP, too."""
+
+
+class Agent:
+    """
+    Talks to one server, by UDP or TCP. Use it as an asynchronous context manager.
+
+    Args:
+        trace: is called with each datagram, as :class:`reginfo.server.trace.TraceFile`.
+        timeout: seconds that an answer is waited for.
+
+    Raises:
+        NoAnswer: on entry, if there is no such server, or no way there.
+    """
+
+    def __init__(
+        self, target: Target, *, trace: Trace | None = None, timeout: float = TIMER_F
+    ) -> None:
+        self._target = target
+        self._trace = trace
+        self._timeout = timeout
+        self._clock = Clock()
+        self._ids = Ids()
+
+    async def __aenter__(self) -> Self:
+        server = await self._target.find()
+        for attempt in range(ATTEMPTS):
+            self._user_agent = UserAgent(self._ids)
+            self._rim = Rim(
+                self._user_agent.endpoint,
+                self._user_agent,
+                Journal(),
+                self._clock,
+                writer=None,
+            )
+            try:
+                self._flow = Flow(self._bound(own_host(server), server), server)
+            except StartError as exc:
+                await self._rim.stop()
+                if attempt == ATTEMPTS - 1:
+                    raise NoAnswer(f"no port of our own: {exc}") from exc
+            else:
+                break
+        self._rim.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._rim.stop()
+
+    async def register(
+        self, aor: Uri, contact: str | None, expires: int | None
+    ) -> list[Registered]:
+        """
+        Register ``contact`` (of :func:`~reginfo.agent.register.contact_value`).
+
+        Args:
+            contact: None to ask what is registered.
+            expires: in seconds, 0 to unregister; None leaves that to the registrar.
+
+        Returns:
+            What is registered now.
+
+        Raises:
+            NoAnswer, Refused: it has not worked.
+            RemoteProtocolError: the answer cannot be read.
+        """
+        draft = register_draft(
+            aor, contact, expires, registrar=self._place(), exchange=self._exchange()
+        )
+        return registered(await self._ask(draft))
+
+    async def publish(
+        self, uri: Uri, *, body: bytes, expires: int, etag: str | None = None
+    ) -> Published:
+        """
+        Publish ``body`` as the state of ``uri``; without one, refresh ``etag``.
+
+        Args:
+            expires: in seconds; 0, without a body, removes ``etag``.
+
+        Raises:
+            ValueError: there is no such PUBLISH.
+            NoAnswer, Refused: it has not worked.
+            RemoteProtocolError: the answer cannot be read.
+        """
+        draft = publish_draft(
+            uri, body=body, expires=expires, etag=etag, exchange=self._exchange()
+        )
+        return published(await self._ask(draft), expires)
+
+    async def watch(
+        self, uri: Uri, *, expires: int, from_: str | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """
+        Subscribe to the registrations of ``uri``, and yield what happens.
+
+        It ends when the subscription does. Who closes it before, as with
+        :func:`contextlib.aclosing`, ends the subscription.
+
+        Args:
+            expires: in seconds; 0 asks for the state once.
+            from_: who we say that we are, a SIP URI; our own address if left out.
+
+        Raises:
+            NoAnswer, Refused, Ended: there is no subscription, or none any more.
+        """
+        contact = f"sip:reginfo@{self._flow.local.sent_by}"
+        wanted = Wanted(
+            uri=uri.text,
+            local=from_ or contact,
+            contact=f"{contact};transport=tcp"
+            if self._flow.local.is_reliable
+            else contact,
+            event=PACKAGE,
+            accept=xml.MEDIA_TYPE,
+            expires=expires,
+        )
+        watching = Watching(wanted, self._flow, new_id=self._ids, jitter=random.random)
+        events: asyncio.Queue[Event] = asyncio.Queue()
+        self._user_agent.watch(watching, events.put_nowait, self._clock.now())
+        self._rim.settle()
+        timeout: float | None = self._timeout
+        silent = False
+        try:
+            while not (watching.is_over and events.empty()):
+                try:
+                    async with asyncio.timeout(timeout):
+                        event = await events.get()
+                except TimeoutError as exc:
+                    silent = True
+                    raise self._silent("SUBSCRIBE") from exc
+                if isinstance(event, Trouble) and event.again_in is None:
+                    raise self._named(event.error)
+                if isinstance(event, Told):
+                    timeout = None
+                yield event
+        finally:
+            if not silent and not watching.is_over:
+                await self._leave(watching, events)
+
+    async def _leave(self, watching: Watching, events: asyncio.Queue[Event]) -> None:
+        """End a subscription politely, but do not wait for ever."""
+        self._user_agent.stop_watching(self._clock.now())
+        self._rim.settle()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE):
+                while not watching.is_over:
+                    await events.get()
+
+    async def _ask(self, draft: Draft) -> Response:
+        answer: asyncio.Future[Response | NoAnswer]
+        answer = asyncio.get_running_loop().create_future()
+
+        def done(result: Response | NoAnswer) -> None:
+            if not answer.done():
+                answer.set_result(result)
+
+        self._user_agent.ask(draft, self._flow, done)
+        self._rim.settle()
+        try:
+            async with asyncio.timeout(self._timeout):
+                response = await answer
+        except TimeoutError as exc:
+            raise self._silent(draft.method) from exc
+        if isinstance(response, NoAnswer):
+            raise self._named(response)
+        if response.status >= 300:
+            raise Refused(response)
+        return response
+
+    def _silent(self, method: str) -> NoAnswer:
+        within = f"{method} got no answer within {self._timeout:g} s"
+        return NoAnswer(f"{self._target}: {within}")
+
+    def _named(self, error: ReginfoError) -> ReginfoError:
+        """An error that names the server, if it is one of not finding that."""
+        return (
+            NoAnswer(f"{self._target}: {error}") if type(error) is NoAnswer else error
+        )
+
+    def _exchange(self) -> Exchange:
+        return Exchange(tag=self._ids(), call_id=self._ids())
+
+    def _place(self) -> str:
+        host, port = self._flow.remote
+        return f"{uri_host(host)}:{port}"
+
+    def _bound(self, host: str, server: Address) -> Local:
+        """
+        Bind one port for UDP and TCP: what is long may come by TCP (§18.1.1).
+
+        Raises:
+            StartError: it is not to be had.
+        """
+        network = Network(self._rim, self._user_agent.endpoint, self._trace)
+        network.listen([ListenAddress(host, 0, "tcp")])
+        port = self._rim.locals[0].port
+        network.listen([ListenAddress(host, port, "udp")])
+        return next(
+            local
+            for local in self._rim.locals
+            if local.transport.lower() == self._target.transport
+        )

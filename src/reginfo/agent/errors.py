@@ -1,0 +1,40 @@
+"""Why a server has not done what it was asked."""
+
+from __future__ import annotations
+
+from ..sip.errors import ReginfoError
+from ..sip.message import Response
+
+TELLING = (
+    "Min-Expires", "Retry-After", "Allow-Events", "Allow", "Accept", "Unsupported",
+    "Contact", "WWW-Authenticate", "Proxy-Authenticate", "Warning",
+)  # fmt: skip
+"""Headers in which a response says what it would have taken instead."""
+
+
+class NoAnswer(ReginfoError):
+    """There is no server, or it did not answer."""
+
+
+class Refused(ReginfoError):
+    """The server answered, and declined; the message is what it said."""
+
+    def __init__(self, response: Response) -> None:
+        said = [
+            f"{name}: {', '.join(response.headers[name])}"
+            for name in TELLING
+            if name in response.headers
+        ]
+        status = f"{response.status} {response.reason}".rstrip()
+        super().__init__(f"{status} ({'; '.join(said)})" if said else status)
+        self.status = response.status
+
+
+class Ended(ReginfoError):
+    """The server has ended a subscription (RFC 6665 §4.1.3)."""
+
+    def __init__(self, reason: str | None) -> None:
+        super().__init__(
+            f"the server has ended the subscription: {reason or 'it does not say why'}"
+        )
+        self.reason = reason

@@ -1,0 +1,110 @@
+"""One PUBLISH, and what the presence server answers (RFC 3903 §4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from ..events.publish import Operation, Publication
+from ..reg import xml
+from ..reg.document import (
+    Contact,
+    ContactEvent,
+    RegistrationState,
+    contact_id,
+    registration_id,
+)
+from ..reg.legacy import publish_body
+from ..sip.errors import RemoteProtocolError
+from ..sip.message import Draft, Response
+from ..sip.uri import Uri
+from .register import Exchange
+
+PACKAGE = "reg"
+
+
+class Published(Struct, frozen=True):
+    """What a server says of a publication."""
+
+    etag: str | None
+    "Names it in the next PUBLISH; None if it has been removed."
+
+    expires: int
+    "Seconds until the server forgets it."
+
+
+def publish_draft(
+    uri: Uri, *, body: bytes, expires: int, etag: str | None, exchange: Exchange
+) -> Draft:
+    """
+    A PUBLISH: one of the four of §4.1, table 1.
+
+    Args:
+        body: what to publish; empty to refresh or to remove.
+        expires: in seconds; 0 removes.
+        etag: of the publication that is meant; None to make one.
+
+    Raises:
+        ValueError: there is no such PUBLISH.
+    """
+    if etag is None and not body:
+        raise ValueError("a refresh or a removal needs the publication's entity-tag")
+    if not expires and body:
+        raise ValueError("what is published needs an expiry; a removal has no document")
+    # As far as the publication knows: it is there, for good, and to be refreshed now.
+    publication = Publication(
+        uri=uri.text,
+        call_id=exchange.call_id,
+        tag=exchange.tag,
+        etag=etag,
+        expires_at=math.inf,
+        dirty=bool(body),
+        wanted=expires > 0,
+    )
+    operation = publication.next(0.0)
+    headers = f"Event: {PACKAGE}\r\n"
+    if operation in (Operation.INITIAL, Operation.MODIFY):
+        headers += f"Content-Type: {xml.MEDIA_TYPE}\r\n"
+    return publication.draft(headers, expires, body)
+
+
+def published(response: Response, asked: int) -> Published:
+    """
+    What the 200 to a PUBLISH says.
+
+    Args:
+        asked: seconds that were asked for, granted if it does not say.
+
+    Raises:
+        RemoteProtocolError: it has no entity-tag, which it must (§11.3.1).
+    """
+    granted = response.expires
+    expires = asked if granted is None else granted
+    if not asked:
+        return Published(None, 0)
+    etag = response.header("SIP-ETag")
+    if not etag:
+        raise RemoteProtocolError("a 200 to PUBLISH without a SIP-ETag")
+    return Published(etag, expires)
+
+
+def document_of(aor: Uri, contacts: Sequence[str], expires: int) -> bytes:
+    """
+    A document that says that ``aor`` is registered at ``contacts``.
+
+    Of the kind that all presence servers take, also those that write their own version
+    over ours; without contacts it says that there are none any more.
+    """
+    name = aor.aor
+    elements = []
+    for uri in contacts:
+        id = contact_id(name, uri)
+        contact = Contact(id=id, uri=uri, event=ContactEvent.CREATED, callid=id, cseq=1)
+        elements.append(xml.contact_element(xml.contact_parts(contact), expires, 0))
+    state = RegistrationState.ACTIVE if elements else RegistrationState.TERMINATED
+    registration = xml.registration_element(
+        name, registration_id(name), state, elements
+    )
+    return publish_body([registration])

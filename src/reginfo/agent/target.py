@@ -1,0 +1,99 @@
+"""The server that an agent talks to: how it is named, and where it is."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from msgspec import Struct
+
+from ..server.transport import family_of
+from ..sip.errors import RemoteProtocolError
+from ..sip.flow import Address, uri_host
+from ..sip.uri import Uri
+from .errors import NoAnswer
+
+SIP_PORT = 5060
+
+TRANSPORTS = ("udp", "tcp")
+
+
+class Target(Struct, frozen=True):
+    """A server, as the command line names it."""
+
+    host: str
+    "A name or an address, an IPv6 one without its brackets."
+
+    port: int = SIP_PORT
+
+    transport: str = "udp"
+    "Or `tcp`."
+
+    @staticmethod
+    def parse(text: str, transport: str | None = None) -> Target:
+        """
+        Read ``HOST``, ``HOST:PORT``, ``[IPV6]:PORT`` or a SIP URI.
+
+        Args:
+            transport: `udp` or `tcp`; what the URI says, or else UDP, if left out.
+
+        Raises:
+            ValueError: it is none of these.
+        """
+        try:
+            uri = Uri.parse(
+                text if text.startswith(("sip:", "sips:")) else f"sip:{text}"
+            )
+        except RemoteProtocolError as exc:
+            raise ValueError(
+                f"{text!r} is not HOST:PORT, [IPV6]:PORT or a SIP URI"
+            ) from exc
+        named = uri.param("transport")
+        named = None if named is None else named.lower()
+        if uri.scheme == "sips" or named in ("tls", "ws", "wss"):
+            raise ValueError(f"{text!r} needs TLS: this version has UDP and TCP")
+        if named is not None and named not in TRANSPORTS:
+            raise ValueError(f"{text!r}: transport {named} is neither udp nor tcp")
+        if transport is not None and named not in (None, transport):
+            raise ValueError(f"{text!r} is of another transport than {transport}")
+        return Target(
+            uri.host.strip("[]"), uri.port or SIP_PORT, transport or named or "udp"
+        )
+
+    def __str__(self) -> str:
+        return f"{uri_host(self.host)}:{self.port} ({self.transport.upper()})"
+
+    async def find(self) -> Address:
+        """
+        Where it is: the first IPv4 address of its name, or else the first.
+
+        Raises:
+            NoAnswer: nowhere.
+        """
+        loop = asyncio.get_running_loop()
+        kind = socket.SOCK_DGRAM if self.transport == "udp" else socket.SOCK_STREAM
+        try:
+            found = await loop.getaddrinfo(self.host, self.port, type=kind)
+        except OSError as exc:
+            raise NoAnswer(f"{self.host}: {exc.strerror}") from exc
+        # A server at "localhost" listens at 127.0.0.1, as a rule; and over UDP nobody
+        # would say that it does not at the other address.
+        found.sort(key=lambda entry: entry[0] != socket.AF_INET)
+        host, port = found[0][4][:2]
+        return str(host), int(port)
+
+
+def own_host(server: Address) -> str:
+    """
+    The address of ours from which ``server`` is reached.
+
+    Raises:
+        NoAnswer: there is no way there.
+    """
+    with socket.socket(family_of(server[0]), socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(server)  # sends nothing: it only asks for the route
+        except OSError as exc:
+            raise NoAnswer(f"{uri_host(server[0])}: {exc.strerror}") from exc
+        host: str = probe.getsockname()[0]
+    return host

@@ -1,0 +1,129 @@
+"""``reginfo publish``: one PUBLISH."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from ..agent.agent import Agent
+from ..agent.publish import Published, document_of
+from ..reg import xml
+from ..sip.errors import RemoteProtocolError
+from ..sip.grammar import token
+from ..sip.transaction import TIMER_F
+from ..sip.uri import Uri
+from .ending import NOT_THERE, WRONG, fail, say
+from .options import Json, Trace, uri_of
+from .talk import LONGEST, Server, Timeout, Transport, talk
+
+STDIN = Path("-")
+
+
+def publish(
+    aor: Annotated[
+        str,
+        typer.Argument(
+            metavar="AOR", help="Whose registrations, such as alice@example.com."
+        ),
+    ],
+    server: Server,
+    contacts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="CONTACT", help="Where it is registered: a URI for each."
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Publish this document (RFC 3680 §5) instead; '-' reads it from "
+            "standard input.",
+        ),
+    ] = None,
+    etag: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TAG",
+            help="The entity-tag of a publication that is there: change it; or, "
+            "without a document, refresh it.",
+        ),
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove the publication of --etag.")
+    ] = False,
+    expires: Annotated[
+        int,
+        typer.Option(metavar="SECONDS", min=1, max=LONGEST, help="For how long."),
+    ] = 3600,
+    transport: Transport = None,
+    timeout: Timeout = TIMER_F,
+    json: Json = False,
+    trace: Trace = None,
+) -> None:
+    """
+    Publish registrations at a presence server (RFC 3903), and print the entity-tag.
+
+    Once: nothing refreshes it. The entity-tag names the publication in the next
+    command:
+
+        tag=$(reginfo publish al@example.com sip:al@192.0.2.1 --server HOST)
+        tag=$(reginfo publish al@example.com --etag $tag --server HOST)
+        reginfo publish al@example.com --etag $tag --remove --server HOST
+
+    Ends with 0 if the server has accepted it, 1 if it has refused (412: it knows no
+    such entity-tag), 3 if none answers.
+    """
+    name = uri_of(aor, "AOR")
+    body = _body(name, contacts or [], file, expires)
+    if etag is not None and not token.fullmatch(etag):
+        fail(f"--etag: {etag!r} is no entity-tag", WRONG)
+    if remove and (etag is None or body):
+        fail("--remove needs --etag, and no document", WRONG)
+    if etag is None and not body:
+        fail("say what to publish: CONTACT, or --file; or which, by --etag", WRONG)
+    lifetime = 0 if remove else expires
+
+    async def conversation(agent: Agent) -> Published:
+        return await agent.publish(name, body=body, expires=lifetime, etag=etag)
+
+    published = talk(
+        conversation,
+        server=server,
+        transport=transport,
+        timeout=timeout,
+        trace=trace,
+    )
+    if published is None:
+        fail("interrupted: whether it has been published is unknown", NOT_THERE)
+    if json:
+        typer.echo(msgspec.json.encode(published).decode())
+    elif published.etag is None:
+        say("removed")
+    else:
+        say(f"published for {published.expires} s")
+        typer.echo(published.etag)
+
+
+def _body(aor: Uri, contacts: list[str], file: Path | None, expires: int) -> bytes:
+    """The document that is to be published; empty if none is."""
+    if file is None:
+        uris = [uri_of(contact, "CONTACT").text for contact in contacts]
+        return document_of(aor, uris, expires) if uris else b""
+    if contacts:
+        fail("give CONTACT or --file, not both", WRONG)
+    try:
+        body = sys.stdin.buffer.read() if file == STDIN else file.read_bytes()
+    except OSError as exc:
+        fail(f"--file {file}: {exc.strerror}", WRONG)
+    try:
+        document = xml.parse(body)
+    except RemoteProtocolError as exc:
+        fail(f"--file {file}: {exc}", WRONG)
+    for warning in document.warnings:
+        say(f"{file}: {warning}")
+    return body

@@ -1,0 +1,100 @@
+"""``reginfo register``: one REGISTER."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from ..agent.agent import Agent
+from ..agent.register import ALL, Registered, contact_value
+from ..sip.transaction import TIMER_F
+from .ending import NOT_THERE, WRONG, fail, printable
+from .options import Json, Trace, uri_of
+from .talk import LONGEST, Server, Timeout, Transport, talk
+
+
+def register(
+    aor: Annotated[
+        str,
+        typer.Argument(
+            metavar="AOR", help="The address-of-record, such as alice@example.com."
+        ),
+    ],
+    server: Server,
+    contact: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="CONTACT",
+            help="Where to reach it: a URI, or `'<URI>;q=0.5'` with parameters; `'*'` "
+            "with --expires 0 for all that there are. Left out: only ask.",
+        ),
+    ] = None,
+    expires: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            max=LONGEST,
+            help="For how long; 0 removes CONTACT. The registrar decides if left out.",
+        ),
+    ] = None,
+    transport: Transport = None,
+    timeout: Timeout = TIMER_F,
+    json: Json = False,
+    trace: Trace = None,
+) -> None:
+    """
+    Register a contact at a SIP registrar, ours or another, and show what is there now.
+
+    Once: nothing refreshes it. Without CONTACT it asks, and changes nothing.
+
+    Ends with 0 if the registrar has accepted it, 1 if it has refused, 3 if none
+    answers.
+    """
+    name = uri_of(aor, "AOR")
+    if contact is None and expires is not None:
+        fail("--expires: for which CONTACT? '*' with --expires 0 removes all", WRONG)
+    if contact == ALL and expires != 0:
+        fail("'*' can only be removed: give --expires 0 (RFC 3261 §10.2.2)", WRONG)
+    try:
+        value = None if contact is None else contact_value(contact)
+    except ValueError as exc:
+        fail(f"CONTACT: {exc}", WRONG)
+
+    async def conversation(agent: Agent) -> list[Registered]:
+        return await agent.register(name, value, expires)
+
+    contacts = talk(
+        conversation,
+        server=server,
+        transport=transport,
+        timeout=timeout,
+        trace=trace,
+    )
+    if contacts is None:
+        fail("interrupted: whether it has been registered is unknown", NOT_THERE)
+    if json:
+        result = {"aor": name.aor, "contacts": contacts}
+        text = msgspec.json.format(msgspec.json.encode(result), indent=2)
+        typer.echo(text.decode())
+        return
+    for one in contacts:
+        typer.echo(_line(one))
+    if not contacts:
+        typer.echo("nobody is registered")
+
+
+def _line(contact: Registered) -> str:
+    """A contact for people: what it is, and what is said of it."""
+    cells = [contact.uri]
+    if contact.expires is not None:
+        cells.append(f"expires={contact.expires}")
+    if contact.q is not None:
+        cells.append(f"q={contact.q}")
+    cells += [
+        name if value is None else f"{name}={value}"
+        for name, value in contact.params.items()
+    ]
+    return printable("  ".join(cells))

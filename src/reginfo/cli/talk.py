@@ -1,0 +1,95 @@
+"""What the commands that speak SIP have in common: whom to speak to, and how."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from ..agent.agent import Agent
+from ..agent.errors import NoAnswer
+from ..agent.target import Target
+from ..sip.errors import ReginfoError
+from ..sip.transaction import TIMER_F
+from .ending import NOT_THERE, UNREACHABLE, WRONG, fail
+from .options import trace_to
+
+T = TypeVar("T")
+
+LONGEST = 2**32 - 1  # seconds in an Expires header (RFC 3261 §20.19)
+
+
+class TransportName(enum.StrEnum):
+    """How SIP is carried."""
+
+    UDP = "udp"
+    TCP = "tcp"
+
+
+Server = Annotated[
+    str,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Whom to ask; or a SIP URI. An IPv6 address is in brackets; the port is "
+        "5060 if left out.",
+    ),
+]
+
+Transport = Annotated[
+    TransportName | None,
+    typer.Option(help="UDP, unless the URI of --server says otherwise."),
+]
+
+Timeout = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS", min=0.1, help="How long to wait for the server's answer."
+    ),
+]
+
+
+def talk(
+    conversation: Callable[[Agent], Awaitable[T]],
+    *,
+    server: str,
+    transport: TransportName | None,
+    timeout: float = TIMER_F,
+    trace: Path | None,
+) -> T | None:
+    """
+    Have a conversation with a server; None if Ctrl-C or SIGTERM has ended it.
+
+    Ends the process if it does not come about.
+    """
+    try:
+        target = Target.parse(server, transport)
+    except ValueError as exc:
+        fail(f"--server: {exc}", WRONG)
+    file = trace_to(trace)
+
+    async def run() -> T | None:
+        task = asyncio.current_task()
+        assert task is not None
+        # The first one lets it end politely; the second is meant as it is.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        try:
+            async with Agent(target, trace=file, timeout=timeout) as agent:
+                return await conversation(agent)
+        except asyncio.CancelledError:
+            return None
+
+    try:
+        return asyncio.run(run())
+    except NoAnswer as exc:
+        fail(str(exc), UNREACHABLE)
+    except ReginfoError as exc:
+        fail(f"{target}: {exc}", NOT_THERE)
+    finally:
+        if file is not None:
+            file.close()

@@ -1,0 +1,122 @@
+"""A NOTIFY as people see it, and as programs do."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from ..agent.watching import Told
+from ..reg.document import Contact, Reginfo
+from .ending import printable
+
+NOTHING = "-"
+"""In the place of what a line has not."""
+
+
+def moment(at: float) -> str:
+    """A time, in seconds since the epoch, as a trace has it: UTC, but shorter."""
+    time = datetime.datetime.fromtimestamp(at, datetime.UTC)
+    return f"{time.isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
+
+
+def lines(told: Told, uri: str, at: float) -> Iterator[str]:
+    """
+    A NOTIFY for people: time, address-of-record, contact, event, state and expiry.
+
+    One line for each contact in its document, those that a full one leaves out also;
+    one for a registration without contacts.
+
+    Args:
+        uri: what is watched.
+        at: when it came, in seconds since the epoch.
+    """
+    rows: list[tuple[str, ...]] = []
+    if told.document is None:
+        rows.append((uri, "no document"))
+    else:
+        for registration in told.document.registrations:
+            for contact in registration.contacts:
+                rows.append(_row(registration.aor, contact))
+            if not registration.contacts:
+                empty = (NOTHING, NOTHING, registration.state, NOTHING)
+                rows.append((registration.aor, *empty))
+        if not told.document.registrations:
+            rows.append((uri, "no registration"))
+    for news in told.omitted:
+        rows.append((news.aor, news.contact.uri, "omitted", "terminated", NOTHING))
+    for row in rows:
+        yield printable("  ".join((moment(at), *row)))
+
+
+def builtins(told: Told, uri: str, at: float) -> dict[str, Any]:
+    """
+    A NOTIFY for programs, as JSON takes it.
+
+    What the document does not say of a contact is not there.
+
+    Args:
+        uri, at: as of :func:`lines`.
+    """
+    state = told.state
+    return {
+        "time": moment(at),
+        "uri": uri,
+        "cseq": told.cseq,
+        "subscription": {
+            "state": state.state,
+            "expires": state.expires,
+            "reason": state.reason,
+            "retry_after": state.retry_after,
+        },
+        "document": None if told.document is None else _document(told.document),
+        "omitted": [
+            {"aor": news.aor, "uri": news.contact.uri} for news in told.omitted
+        ],
+        "missed": told.missed,
+    }
+
+
+def _row(aor: str, contact: Contact) -> tuple[str, ...]:
+    expires = NOTHING if contact.expires is None else str(contact.expires)
+    return aor, contact.uri, contact.event, contact.state, expires
+
+
+def _document(document: Reginfo) -> dict[str, Any]:
+    return {
+        "version": document.version,
+        "state": "full" if document.full else "partial",
+        "registrations": [
+            {
+                "aor": registration.aor,
+                "id": registration.id,
+                "state": registration.state.value,
+                "contacts": [_contact(contact) for contact in registration.contacts],
+            }
+            for registration in document.registrations
+        ],
+        "warnings": list(document.warnings),
+    }
+
+
+def _contact(contact: Contact) -> dict[str, Any]:
+    said = _said(contact)
+    said["state"] = contact.state.value
+    if contact.params:
+        said["params"] = dict(contact.params)
+    if contact.temp_gruu is not None:
+        said["temp_gruu"] = contact.temp_gruu._asdict()
+    if contact.claim is not None:
+        said["claim"] = _said(contact.claim)
+    return said
+
+
+def _said(struct: msgspec.Struct) -> dict[str, Any]:
+    """The fields that are not empty."""
+    fields = msgspec.to_builtins(struct)
+    return {name: value for name, value in fields.items() if value not in _EMPTY}
+
+
+_EMPTY: tuple[object, ...] = (None, "", [], ())

@@ -1,0 +1,110 @@
+"""``reginfo watch``: a subscription, and what it is told."""
+
+from __future__ import annotations
+
+import time
+from contextlib import aclosing
+from typing import Annotated
+
+import msgspec
+import typer
+
+from ..agent.agent import Agent
+from ..agent.watching import Event, Told, Trouble
+from ..sip.transaction import TIMER_F
+from .ending import WRONG, fail, say
+from .options import Trace, uri_of
+from .talk import LONGEST, Server, Timeout, Transport, talk
+from .told import builtins, lines
+
+
+def watch(
+    uri: Annotated[
+        str,
+        typer.Argument(metavar="URI", help="Whom to watch, such as alice@example.com."),
+    ],
+    server: Server,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for each NOTIFY.")
+    ] = False,
+    count: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Unsubscribe and end after N NOTIFYs."),
+    ] = None,
+    expires: Annotated[
+        int,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            max=LONGEST,
+            help="Subscribe for so long each time; 0 asks for the state once.",
+        ),
+    ] = 3600,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="URI",
+            help="Who watches; our own address if left out. Some servers only tell "
+            "users about themselves.",
+        ),
+    ] = None,
+    transport: Transport = None,
+    timeout: Timeout = TIMER_F,
+    trace: Trace = None,
+) -> None:
+    """
+    Watch registrations (RFC 3680): subscribe, and print what each NOTIFY tells.
+
+    For people: time, address-of-record, contact, event, state and the seconds left,
+    one line for each contact. What is no NOTIFY, such as a refused refresh, is told
+    on standard error, and the subscription is asked for again.
+
+    Ctrl-C unsubscribes, and ends with 0, as --count does. It ends with 1 if the server
+    refuses, or has ended the subscription for good, and with 3 if no server answers.
+    """
+    name = uri_of(uri, "URI")
+    if from_ is not None:
+        watcher = uri_of(from_, "--from")
+        if watcher.scheme == "tel":
+            fail(f"--from: {from_} is no SIP URI", WRONG)
+        from_ = watcher.text
+
+    async def conversation(agent: Agent) -> None:
+        left = count
+        events = agent.watch(name, expires=expires, from_=from_)
+        async with aclosing(events):
+            async for event in events:
+                _print(event, name.text, json)
+                if left is not None and isinstance(event, Told):
+                    left -= 1
+                    if not left:
+                        return
+
+    talk(
+        conversation,
+        server=server,
+        transport=transport,
+        timeout=timeout,
+        trace=trace,
+    )
+
+
+def _print(event: Event, uri: str, json: bool) -> None:
+    if isinstance(event, Told):
+        at = time.time()
+        if json:
+            typer.echo(msgspec.json.encode(builtins(event, uri, at)).decode())
+        else:
+            for line in lines(event, uri, at):
+                typer.echo(line)
+        if event.document is not None:
+            for warning in event.document.warnings:
+                say(f"the document: {warning}")
+        if event.missed:
+            say("a NOTIFY before this one never came: asking for the full state")
+    elif isinstance(event, Trouble):
+        assert event.again_in is not None
+        say(f"{event.error}; asking again in {event.again_in:.0f} s")
+    else:
+        say(f"a NOTIFY makes no sense, and is refused: {event.error}")

@@ -1,0 +1,104 @@
+"""The server to talk to, as people write it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+
+from reginfo.agent.errors import NoAnswer
+from reginfo.agent.target import Target, own_host
+
+
+@pytest.mark.parametrize(
+    ("text", "transport", "expected"),
+    [
+        ("192.0.2.1", None, Target("192.0.2.1", 5060, "udp")),
+        ("192.0.2.1:5070", "tcp", Target("192.0.2.1", 5070, "tcp")),
+        ("sip.example.com", None, Target("sip.example.com", 5060, "udp")),
+        ("[2001:db8::1]:5070", None, Target("2001:db8::1", 5070, "udp")),
+        ("sip:192.0.2.1:5070;transport=TCP", None, Target("192.0.2.1", 5070, "tcp")),
+        ("sip:[::1];transport=udp", "udp", Target("::1", 5060, "udp")),
+    ],
+)
+def test_a_server_has_host_port_and_transport(
+    text: str, transport: str | None, expected: Target
+) -> None:
+    assert Target.parse(text, transport) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "transport", "error"),
+    [
+        ("", None, "is not HOST:PORT"),
+        ("::1", None, "is not HOST:PORT"),
+        ("host:0", None, "is not HOST:PORT"),
+        ("a b", None, "is not HOST:PORT"),
+        ("sips:example.com", None, "needs TLS"),
+        ("sip:example.com;transport=tls", None, "needs TLS"),
+        ("sip:example.com;transport=sctp", None, "neither udp nor tcp"),
+        ("sip:example.com;transport=tcp", "udp", "of another transport than udp"),
+    ],
+)
+def test_what_is_no_server_is_said(
+    text: str, transport: str | None, error: str
+) -> None:
+    with pytest.raises(ValueError, match=error):
+        Target.parse(text, transport)
+
+
+def test_it_is_shown_as_it_is_spoken_to() -> None:
+    assert str(Target("::1", 5070, "tcp")) == "[::1]:5070 (TCP)"
+
+
+def found(
+    monkeypatch: pytest.MonkeyPatch, *addresses: tuple[Any, ...]
+) -> tuple[str, int]:
+    async def find() -> tuple[str, int]:
+        async def getaddrinfo(*arguments: Any, **others: Any) -> list[Any]:
+            return [
+                (family, socket.SOCK_DGRAM, 17, "", address)
+                for family, address in addresses
+            ]
+
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+        return await Target("a.example").find()
+
+    return asyncio.run(find())
+
+
+def test_of_several_addresses_the_first_ipv4_one_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    six = (socket.AF_INET6, ("2001:db8::1", 5060, 0, 0))
+    four = (socket.AF_INET, ("192.0.2.1", 5060))
+    other = (socket.AF_INET, ("192.0.2.2", 5060))
+    assert found(monkeypatch, six, four, other) == ("192.0.2.1", 5060)
+    assert found(monkeypatch, six) == ("2001:db8::1", 5060)
+
+
+def test_a_name_that_is_nobodys_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def find() -> None:
+        async def getaddrinfo(*arguments: Any, **others: Any) -> list[Any]:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+        await Target("no.example").find()
+
+    with pytest.raises(NoAnswer, match="no.example: Name or service not known"):
+        asyncio.run(find())
+
+
+def test_our_own_address_is_the_one_that_the_route_begins_at() -> None:
+    assert own_host(("127.0.0.1", 9)) == "127.0.0.1"
+    assert own_host(("::1", 9)) == "::1"
+
+
+def test_where_no_route_leads_to_nobody_answers() -> None:
+    # A broadcast address, which a socket has to ask for.
+    with pytest.raises(NoAnswer, match="255.255.255.255: "):
+        own_host(("255.255.255.255", 9))

@@ -1,0 +1,82 @@
+"""``reginfo check`` says what a configuration comes to, or all that is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .run import configured, run
+
+WHOLE = """\
+listen = ["udp:127.0.0.1:5060", "tcp:[::1]:5070"]
+admin = "unix:admin"
+[store]
+url = "sqlite:db"
+[registrar]
+max_contacts = 3
+[notifier]
+allow = ["self", "peers"]
+[pua_reginfo]
+server_address = "sip:me@127.0.0.1"
+publish_to = ["sip:p1.example.com", "sip:p2.example.com"]
+[[peer]]
+name = "b"
+uri = "sip:127.0.0.1:5080"
+watch = ["sip:al@example.com", "sip:bo@example.com"]
+[[peer]]
+name = "c"
+match = { address = "192.0.2.9" }
+"""
+
+
+def checked(directory: Path, text: str) -> list[str]:
+    result = run("check", "-c", configured(directory, text))
+    assert (result.exit_code, result.stderr) == (0, "")
+    return result.stdout.splitlines()
+
+
+def test_a_configuration_is_summed_up(tmp_path: Path) -> None:
+    assert checked(tmp_path, WHOLE) == [
+        "server     a, registrar of example.com",
+        "listens    udp:127.0.0.1:5060",
+        "           tcp:[::1]:5070",
+        f"API        unix:{tmp_path}/admin",
+        f"store      sqlite:{tmp_path}/db (synchronous = full)",
+        "contacts   for 60 to 86400 s, 3 for each user",
+        "watchers   self, peers; a NOTIFY every 5 s at most",
+        "publishes  to sip:p1.example.com",
+        "           to sip:p2.example.com",
+        "peers      b at sip:127.0.0.1:5080",
+        "             watched there: sip:al@example.com",
+        "             watched there: sip:bo@example.com",
+        "           c, known by its requests only",
+    ]
+
+
+def test_what_is_not_configured_is_said(tmp_path: Path) -> None:
+    lines = checked(tmp_path, '[store]\nurl = "memory:"\n')
+    assert "API        none" in lines
+    assert "store      in memory: all is lost at the end" in lines
+    assert "contacts   for 60 to 86400 s" in lines
+    assert lines[-2].startswith("publishes  nothing: neither publish_to nor")
+    assert lines[-1] == "peers      none"
+
+
+def test_where_registrations_are_published_is_said(tmp_path: Path) -> None:
+    pua = '[pua_reginfo]\noutbound_proxy = "sip:p.example.com"\n'
+    assert "publishes  to sip:p.example.com" in checked(tmp_path, pua)
+    off = f"{pua}publish_reginfo = false\n"
+    assert checked(tmp_path, off)[-2].startswith("publishes  nothing: pua_reginfo.")
+
+
+def test_all_that_is_wrong_is_said(tmp_path: Path) -> None:
+    file = configured(tmp_path, "lisen = 1\n[registrar]\nmin_expires = -1\n")
+    result = run("check", "-c", file)
+    assert (result.exit_code, result.stdout) == (2, "")
+    first, second = result.stderr.splitlines()
+    assert first.startswith(f"reginfo: {file}:4: server.lisen: ")
+    assert second.startswith(f"reginfo: {file}:6: registrar.min_expires: ")
+
+
+def test_nothing_is_opened(tmp_path: Path) -> None:
+    checked(tmp_path, WHOLE)
+    assert [path.name for path in tmp_path.iterdir()] == ["reginfo.toml"]
