@@ -31,11 +31,12 @@ tests: .venv  ## run the tests
 
 compiled: .compiled/reginfo  ## run them on the compiled hot path, but those with peers
 	@echo "make: running the tests on compiled code (pytest)"
-	@PYTHONPATH=.compiled $(BIN)/python -m pytest -q --ignore tests/interop
+	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python -m pytest -q --ignore tests/interop
 
-bench: .venv .compiled/reginfo  ## measure the CPU time of a registration, against Kamailio's
+bench: .venv .compiled/reginfo  ## measure a registration, against Kamailio's, and a start
 	@tools/setup.sh peers
-	@PYTHONPATH=.compiled $(BIN)/python benchmarks/bench.py
+	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python benchmarks/bench.py
+	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python benchmarks/load.py
 
 conformance: .venv  ## docs/conformance.md: which test shows which line of the RFCs
 	@$(BIN)/python tools/conformance.py

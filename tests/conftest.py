@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Never
 
 import pytest
 from hypothesis import settings
@@ -33,6 +34,7 @@ PEERS = {
         "/usr/lib/*/kamailio/modules/db_sqlite.so": "kamailio-sqlite-modules",
     },
     "sipp": {"sipp": "sip-tester"},
+    "strace": {"strace": "strace"},
 }
 
 MISSING = "missing peer: "
@@ -42,10 +44,15 @@ def require_peer(name: str) -> None:
     """Skip the test if a peer is missing; fail it if it must not be."""
     packages = sorted({p for part, p in PEERS[name].items() if not _there(part)})
     if packages:
-        reason = f"{MISSING}{name} (Debian: {' '.join(packages)})"
-        if os.environ.get("REGINFO_PEERS") == "required":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+        do_without(f"{name} (Debian: {' '.join(packages)})")
+
+
+def do_without(missing: str) -> Never:
+    """Skip the test for want of something; fail it if that must not be."""
+    reason = f"{MISSING}{missing}"
+    if os.environ.get("REGINFO_PEERS") == "required":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 def _there(part: str) -> bool:

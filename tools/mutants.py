@@ -12,11 +12,11 @@ tried again when the tests change.
 ::
 
     mutants.py run [--jobs N] [--fresh] [LAYER ...]
-    mutants.py report [--survivors] [LAYER ...]   to the terminal
-    mutants.py page                               to docs/mutants.md
+    mutants.py report [--survivors] [--equivalent] [LAYER ...]   to the terminal
+    mutants.py page                                              to docs/mutants.md
 
-``tools/mutants.toml`` lists the mutants that no test can tell from the original,
-with the reason.
+``tools/mutants.toml`` lists the mutants that no test can tell from the original, and
+the survivors that a test could tell but that were left, with the reason.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 SESSIONS = ROOT / ".mutants"
-EQUIVALENT = ROOT / "tools" / "mutants.toml"
+LOOKED_AT = ROOT / "tools" / "mutants.toml"
 PAGE = ROOT / "docs" / "mutants.md"
 
 LAYERS = ["sip", "events", "reg", "location", "roles"]
@@ -55,6 +55,12 @@ MEMORY = 4 << 30
 KILLED = {1, 2, 3}
 TIMEOUT = {-24, 24, 36, 152, 255}
 UNTESTED = {5, 33}
+
+OUTCOMES = ["killed", "timeout", "survived", "untested", "equivalent", "pending"]
+SURVIVORS = ["survived", "untested"]
+
+Groups = dict[str, list[dict[str, Any]]]
+"""What `tools/mutants.toml` holds."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class Mutant:
     "killed, timeout, survived, untested, equivalent or pending."
 
     reason: str = ""
-    "Why no test can tell an equivalent one."
+    "Why no test can tell an equivalent one, or why a survivor was left."
 
 
 def wanted(layer: str) -> dict[str, bytes]:
@@ -171,16 +177,21 @@ def run(layers: list[str], jobs: int, fresh: bool) -> int:
 
 def mutants(layers: Iterable[str]) -> Iterator[Mutant]:
     """All mutants of the sessions of ``layers``."""
-    groups = equivalents()
+    groups = looked_at()
     for layer in layers:
         for path in sorted((SESSIONS / layer / "mutants").rglob("*.meta")):
             for mutant in mutants_of(path):
-                if mutant.outcome in ("survived", "untested"):
-                    if reason := reason_for(mutant, groups):
-                        mutant = dataclasses.replace(
-                            mutant, outcome="equivalent", reason=reason
-                        )
-                yield mutant
+                yield judged(mutant, groups)
+
+
+def judged(mutant: Mutant, groups: Groups) -> Mutant:
+    """A survivor as the kept list judges it."""
+    if mutant.outcome not in SURVIVORS:
+        return mutant
+    if reason := reason_for(mutant, groups.get("equivalent", [])):
+        return dataclasses.replace(mutant, outcome="equivalent", reason=reason)
+    reason = reason_for(mutant, groups.get("left", []))
+    return dataclasses.replace(mutant, reason=reason)
 
 
 def mutants_of(path: Path) -> Iterator[Mutant]:
@@ -232,16 +243,13 @@ def plain(lines: list[str]) -> list[str]:
     return [f"def ({rest}", *(line.strip() for line in lines[first + 1 :])]
 
 
-def equivalents() -> list[dict[str, Any]]:
-    """The groups of the kept list."""
-    if not EQUIVALENT.exists():
-        return []
-    groups: list[dict[str, Any]] = tomllib.loads(EQUIVALENT.read_text())["equivalent"]
-    return groups
+def looked_at() -> Groups:
+    """The kept list: the groups of what is equivalent, and of what was left."""
+    return tomllib.loads(LOOKED_AT.read_text())
 
 
 def reason_for(mutant: Mutant, groups: list[dict[str, Any]]) -> str:
-    """Why ``mutant`` cannot be told from the original; empty if it can be."""
+    """The reason of the first of ``groups`` that has ``mutant``; empty if none has."""
     for group in groups:
         if not fnmatch(mutant.module, group.get("module", "*")):
             continue
@@ -257,23 +265,42 @@ def reason_for(mutant: Mutant, groups: list[dict[str, Any]]) -> str:
     return ""
 
 
-STRING = re.compile(r'f?"(?:[^"\\]|\\.)*"')
+def stale(found: list[Mutant], groups: Groups) -> list[list[str]]:
+    """Pairs of the kept list that no survivor has: the code or the tests changed."""
+    changes = {(m.was, m.now) for m in found if m.outcome in (*SURVIVORS, "equivalent")}
+    return [
+        pair
+        for kind in groups.values()
+        for group in kind
+        for pair in group.get("mutants", [])
+        if tuple(pair) not in changes
+    ]
+
+
+STRING = re.compile(r'[bf]?"(?:[^"\\]|\\.)*"')
 
 
 def is_only(change: str, was: str, now: str) -> bool:
     """Whether the lines differ in nothing else than ``change`` says."""
-    same_letters = was.lower() == now.lower()
+    if change == "any":
+        return True
     if change == "case":
-        return same_letters
-    if change == "text":
-        without = {
-            was[: s.start()] + "None" + was[s.end() :] for s in STRING.finditer(was)
-        }
-        return same_letters or now in without or was == re.sub("XX(.*)XX", r"\1", now)
-    return True
+        return was.lower() == now.lower()
+    words = " " if change == "prose" else ""
+    return any(
+        was[: s.start()] + other + was[s.end() :] == now
+        for s in STRING.finditer(was)
+        if words in s[0]
+        for other in changed(s[0])
+    )
 
 
-OUTCOMES = ["killed", "timeout", "survived", "untested", "equivalent", "pending"]
+def changed(string: str) -> list[str]:
+    """What mutmut makes of a string, as it stands in the source."""
+    quote = string.index('"')
+    prefix, text = string[:quote], string[quote + 1 : -1]
+    texts = [f"XX{text}XX", text.lower(), text.upper()]
+    return ["None", *(f'{prefix}"{other}"' for other in texts)]
 
 
 def table(found: Iterable[Mutant]) -> str:
@@ -306,7 +333,8 @@ def percent(part: int, whole: int) -> str:
 
 def page(found: list[Mutant]) -> str:
     """The text of docs/mutants.md."""
-    reasons = Counter(m.reason for m in found if m.outcome == "equivalent")
+    equivalent = Counter(m.reason for m in found if m.outcome == "equivalent")
+    survivors = [m for m in found if m.outcome in SURVIVORS]
     out = [
         "# Do the tests fail when the code is wrong?",
         "",
@@ -317,18 +345,29 @@ def page(found: list[Mutant]) -> str:
         "",
         "The score is what was killed, or ran out of its time, of the mutants that can",
         "be told from the original; beside it stands the same of all. The aim is",
-        f"{GOAL:.0%}. `tools/mutants.py report --survivors` shows what was not found.",
+        f"{GOAL:.0%}.",
         "",
         table(found),
+        "",
+        "## Survivors",
+        "",
+        *(f"- `{m.module}` {m.function}: {looked(m)}" for m in survivors),
         "",
         "## Equivalent",
         "",
         "Survivors that no test can, or should, tell from the original, by the reason",
-        "that `tools/mutants.toml` gives:",
+        "that `tools/mutants.toml` gives; `tools/mutants.py report --equivalent` shows",
+        "each:",
         "",
-        *(f"- {number}: {reason}" for reason, number in sorted(reasons.items())),
+        *(f"- {number}: {reason}" for reason, number in sorted(equivalent.items())),
     ]
     return "\n".join(out) + "\n"
+
+
+def looked(mutant: Mutant) -> str:
+    """What a survivor changes, and why it was left."""
+    change = f"`{mutant.was}` → `{mutant.now}`"
+    return f"{change}. {mutant.reason or 'Not looked at yet.'}"
 
 
 def say(text: str) -> None:
@@ -343,19 +382,25 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--fresh", action="store_true", help="start the session again")
     parser.add_argument("--survivors", action="store_true", help="show each of them")
+    parser.add_argument("--equivalent", action="store_true", help="show these, too")
     arguments = parser.parse_intermixed_args()
     layers: list[str] = arguments.layers or LAYERS
     if arguments.command == "run":
         return run(layers, arguments.jobs, arguments.fresh)
     found = list(mutants(layers))
-    if arguments.survivors:
-        for mutant in found:
-            if mutant.outcome in ("survived", "untested"):
-                say(f"{mutant.module} {mutant.function} {mutant.name} {mutant.outcome}")
-                say(f"  - {mutant.was}\n  + {mutant.now}")
+    shown = SURVIVORS * arguments.survivors
+    shown += ["equivalent"] * arguments.equivalent
+    for mutant in found:
+        if mutant.outcome in shown:
+            say(f"{mutant.module} {mutant.function} {mutant.name} {mutant.outcome}")
+            say(f"  - {mutant.was}\n  + {mutant.now}")
+            if mutant.reason:
+                say(f"  {mutant.reason}")
     say(table(found))
     if arguments.command == "page":
         PAGE.write_text(page(found))
+        for was, now in stale(found, looked_at()):
+            say(f"{LOOKED_AT.name}: not needed any more:\n  - {was}\n  + {now}")
     return 0
 
 

@@ -41,7 +41,7 @@ class Kamailio:
         publish: Whether it publishes its own registrations.
         expiry_timer: Every how many seconds it removes what has expired.
         tcp: Whether it takes TCP, too, at the same port.
-        grant: For how many seconds its presence server grants anything, at most.
+        grant: For how many seconds its presence server grants a subscription, at most.
     """
 
     def __init__(
@@ -147,6 +147,17 @@ class Kamailio:
     def received(self, method: str) -> list[str]:
         """By which transport each request of this method came since its start."""
         return [t.upper() for t in re.findall(rf"got {method} by (\w+)", self.log)]
+
+    def subscribers(self) -> int:
+        """
+        How many dialogs were asked for since its start, to be told of something.
+
+        By SUBSCRIBEs without a To tag, retransmissions but once. It lists its
+        publications on demand, yet not who watches them.
+        """
+        return len(
+            set(re.findall(r"got SUBSCRIBE by \w+, dialog (\S+) <null>", self.log))
+        )
 
     def location(self) -> list[Row]:
         """Its location table, from ``kamcmd ul.dump``."""

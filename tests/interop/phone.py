@@ -511,7 +511,8 @@ def becomes(
     """Wait until ``read`` returns what is ``expected``; if not, say what it did."""
 
     def check() -> bool:
-        assert read() == expected
+        value = read()
+        assert value == expected, f"{value!r} is not {expected!r}"
         return True
 
     eventually(check, within=within)

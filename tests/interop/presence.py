@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import socket
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,6 +61,7 @@ class PresenceServer(Worker):
         self._delay = delay
         self._plans: dict[str, list[Answer]] = {}
         self._tags: dict[str, str] = {}
+        self._held: dict[str, Publish] = {}
         self._numbers = itertools.count(1)
         self._publishes: dict[str, Publish] = {}
         self._answers: dict[str, bytes] = {}
@@ -74,6 +76,16 @@ class PresenceServer(Worker):
         """What came for ``user``, in its order."""
         with self.lock:
             return [p for p in self._publishes.values() if p.user == user]
+
+    def held(self) -> dict[str, Publish]:
+        """What it holds of each user: the last PUBLISH with a document."""
+        with self.lock:
+            return dict(self._held)
+
+    def statuses(self) -> Counter[int]:
+        """How often each was answered."""
+        with self.lock:
+            return Counter(p.status for p in self._publishes.values())
 
     def forget(self, user: str) -> None:
         """What a restart does to a presence server that keeps all in memory."""
@@ -125,6 +137,9 @@ class PresenceServer(Worker):
         tag = f"{user}{next(self._numbers)}"
         if expires == "0":
             self._tags.pop(user, None)
+            self._held.pop(user, None)
         else:
             self._tags[user] = tag
+            if message.body:
+                self._held[user] = publish
         return Answer(200, "OK", [f"SIP-ETag: {tag}", f"Expires: {expires}"])

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypedDict, cast
+from typing import Any, Self, TypedDict, cast
 
 import httpx
 
@@ -32,6 +32,10 @@ class Binding(TypedDict):
     expires: int
     callid: str
     cseq: int
+    q: float | None
+    params: dict[str, str | None]
+    path: list[str]
+    received: str | None
     event: str
 
 
@@ -49,6 +53,9 @@ class Server:
         publication: Least and greatest life of what it publishes, in seconds.
         tcp: Whether others can open streams to it.
         hosts: The addresses at which it listens, all with the same port.
+        store: The file of its database, in ``directory``.
+        command: What runs it, such as ``nsenter``, with its arguments.
+        program: What Python runs.
     """
 
     def __init__(
@@ -62,6 +69,10 @@ class Server:
         tcp: bool = False,
         hosts: Sequence[str] = ("127.0.0.1",),
         min_expires: int = 1,
+        store: str = "reginfo.db",
+        synchronous: str = "full",
+        command: Sequence[str] = (),
+        program: Sequence[str] = ("-m", "reginfo"),
     ) -> None:
         self.directory = directory
         self.name = name
@@ -71,8 +82,13 @@ class Server:
         self.publication = publication
         self.hosts = tuple(hosts)
         self.min_expires = min_expires
+        self.store = directory / store
+        self.synchronous = synchronous
+        self.command = tuple(command)
+        self.program = tuple(program)
         self.transports = ("udp", "tcp") if tcp else ("udp",)
         self._admin = ""
+        self._begin = 0  # of what it has logged since its last start
         self._process: subprocess.Popen[str] | None = None
         directory.mkdir(parents=True, exist_ok=True)
 
@@ -122,7 +138,8 @@ class Server:
                 f'domains = ["{DOMAIN}"]',
                 'admin = "127.0.0.1:0"',
                 "[store]",
-                f'url = "sqlite:{self.directory / "reginfo.db"}"',
+                f'url = "sqlite:{self.store}"',
+                f'synchronous = "{self.synchronous}"',
                 "[registrar]",
                 f"min_expires = {self.min_expires}",
                 "[notifier]",
@@ -141,23 +158,39 @@ class Server:
 
     def start(self) -> None:
         """Start it, and return when it is ready."""
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Start it, and do not wait."""
         assert self._process is None, "it runs already"
         file = self.directory / "reginfo.toml"
         file.write_text(self.configuration())
         log = self.directory / "log"
-        begin = log.stat().st_size if log.exists() else 0
+        self._begin = log.stat().st_size if log.exists() else 0
         with log.open("ab") as stream:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "reginfo", "serve", "-c", str(file)],
+                [
+                    *self.command,
+                    sys.executable,
+                    *self.program,
+                    "serve",
+                    "-c",
+                    str(file),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
                 text=True,
                 cwd=self.directory,
             )
+
+    def wait_until_ready(self) -> None:
+        assert self._process is not None
+        log = self.directory / "log"
         deadline = time.monotonic() + START_LIMIT
         while time.monotonic() < deadline:
-            said = log.read_bytes()[begin:].decode(errors="replace")
+            said = log.read_bytes()[self._begin :].decode(errors="replace")
             if ready := READY.search(said):
                 assert ready[1] == ",".join(self.listen)
                 self._admin = ready[2]
@@ -206,6 +239,16 @@ class Server:
         reply = httpx.get(f"{self._admin}/v1/aors", timeout=10.0)
         reply.raise_for_status()
         return cast(list[Binding], json.loads(reply.content)["bindings"])
+
+    @property
+    def admin(self) -> str:
+        """Where its API is."""
+        return self._admin
+
+    def health(self) -> dict[str, Any]:
+        """How it says that it is."""
+        reply = httpx.get(f"{self._admin}/v1/health", timeout=10.0)
+        return cast(dict[str, Any], reply.json())
 
     def contacts(self, user: str) -> set[str]:
         """The URIs at which it would reach ``user`` now."""

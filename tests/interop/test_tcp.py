@@ -1,14 +1,16 @@
-"""Phones and watchers by TCP and by IPv6, and headers as others write them."""
+"""Phones and watchers by TCP, and headers as others write them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from .document import read
-from .phone import Phone, TcpPhone, eventually
+from .kamailio import Kamailio
+from .phone import DOMAIN, Phone, TcpPhone, becomes, eventually
 from .server import Server
 
 MANY = 20  # contacts: a document of some kilobytes
@@ -16,9 +18,8 @@ MANY = 20  # contacts: a document of some kilobytes
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all tests, at both families: each test has a user of its own."""
-    directory = tmp_path_factory.mktemp("tcp")
-    with Server(directory, tcp=True, hosts=("127.0.0.1", "[::1]")) as running:
+    """One server for all tests: each test has a user of its own."""
+    with Server(tmp_path_factory.mktemp("tcp"), tcp=True) as running:
         yield running
 
 
@@ -162,59 +163,46 @@ def test_a_broken_request_in_a_stream_gets_400_and_the_stream_goes_on(
     assert phone.options().status == 200
 
 
-# -- IPv6
+# -- Kamailio
 
 
-@pytest.mark.parametrize("kind", [Phone, TcpPhone], ids=["UDP", "TCP"])
-def test_ipv6_registers_subscribes_and_is_notified(
-    server: Server, kind: type[Phone]
-) -> None:
-    user = f"six-{kind.transport.lower()}"
-    with kind(("::1", server.port)) as phone:
-        reply = phone.register(user, expires=600)
-        assert reply["via"].startswith(f"SIP/2.0/{kind.transport} [::1]:{phone.port};")
-        accepted = phone.subscribe(user)
-        assert accepted.status == 200
-        assert f"[::1]:{server.port}" in accepted["contact"]
-        assert read(phone.notify().body).active == {phone.contact(user)}
-        phone.register(user, expires=0)
-        notify = phone.notify()
-        assert notify["via"].startswith(f"SIP/2.0/{kind.transport} [::1]:")
-        assert read(notify.body).state == "terminated"
-
-
-def test_who_registers_by_ipv4_is_told_by_ipv6(server: Server) -> None:
-    with Phone(server.address) as four, Phone(("::1", server.port)) as six:
-        assert six.subscribe("joe").status == 200
-        six.notify()
-        four.register("joe", expires=600)
-        assert read(six.notify().body).active == {four.contact("joe")}
-
-
-def test_a_long_notify_goes_by_tcp_to_ipv6_and_back(server: Server) -> None:
-    """The watcher has no TCP: it is refused, and the same comes by UDP."""
-    with Phone(("::1", server.port)) as six:
-        assert six.subscribe("kim").status == 200
-        six.notify()
-        contacts = [f"Contact: <{six.contact('kim', n)}>" for n in range(MANY)]
-        six.register("kim", expires=600, contacts=contacts)
-        notify = six.notify()
-        assert len(notify.body) > 1300
-        assert notify["via"].startswith("SIP/2.0/UDP [::1]:")
-        assert len(read(notify.body).active) == MANY
-
-
-def test_ours_publishes_and_subscribes_to_ipv6(tmp_path: Path) -> None:
-    with Phone(("::1", 9)) as other:
-        uri = f"sip:[::1]:{other.port}"
-        peer = f'name = "six"\nuri = "{uri}"\nwatch = ["sip:lea@example.test"]'
-        ours = Server(tmp_path, publish_to=[uri], peers=[peer], hosts=("[::1]",))
-        with ours, Phone(ours.address) as phone:
-            subscribe = other.incoming("SUBSCRIBE")
-            assert f"[::1]:{ours.port}" in subscribe["contact"]
-            phone.register("lea", expires=600)
-            publish = other.incoming("PUBLISH")
-            assert read(publish.body).active == {phone.contact("lea")}
+@pytest.mark.peers("kamailio")
+def test_kamailio_is_asked_and_published_to_by_tcp(tmp_path: Path) -> None:
+    kamailio = Kamailio(tmp_path / "k", publish=True, tcp=True)
+    uri = f"sip:127.0.0.1:{kamailio.port};transport=tcp"
+    peer = f'name = "kam"\nuri = "{uri}"\nwatch = ["sip:bea@{DOMAIN}"]'
+    ours = Server(tmp_path / "a", publish_to=[uri], peers=[peer])
+    ours.transports = ("tcp",)  # it could not be told by UDP
+    with ExitStack() as stack:
+        for server in (kamailio, ours):
+            stack.enter_context(server)
+        theirs = stack.enter_context(TcpPhone(kamailio.address))
+        phone = stack.enter_context(TcpPhone(ours.address))
+        becomes(kamailio.subscribers, 1)
+        # Its NOTIFY comes by TCP, as our Contact says.
+        theirs.register("bea", expires=600)
+        becomes(lambda: ours.contacts("bea"), {theirs.contact("bea")})
+        assert theirs.subscribe("ann").status == 200
+        theirs.notify()
+        ann = phone.contact("ann")
+        phone.register("ann", expires=600)
+        assert read(theirs.notify().body).active == {ann}
+        # After a restart nothing is left of the streams, and new ones are made.
+        ours.kill()
+        ours.start()
+        phone.reconnect()
+        # Ours, the phone's, and ours again in its dialog.
+        becomes(lambda: kamailio.received("SUBSCRIBE"), ["TCP"] * 3)
+        assert kamailio.subscribers() == 2
+        expected = {ann, phone.contact("ann", 1)}
+        phone.register("ann", expires=600, device=1)
+        while read(theirs.notify().body).active != expected:
+            pass
+        theirs.register("bea", expires=600, device=1)
+        expected = {theirs.contact("bea"), theirs.contact("bea", 1)}
+        becomes(lambda: ours.contacts("bea"), expected)
+        # Kamailio publishes to itself by UDP; ours has published three times or more.
+        assert kamailio.received("PUBLISH").count("TCP") >= 3
 
 
 # -- headers as others write them
