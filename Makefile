@@ -31,7 +31,7 @@ tests: .venv  ## run the tests
 
 compiled: .compiled/reginfo  ## run them on the compiled hot path, but those with peers
 	@echo "make: running the tests on compiled code (pytest)"
-	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python -m pytest -q --ignore tests/interop
+	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python -m pytest -q -rs --ignore tests/interop
 
 bench: .venv .compiled/reginfo  ## measure a registration, against Kamailio's, and a start
 	@tools/setup.sh peers

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Never
 
@@ -53,6 +54,12 @@ def do_without(missing: str) -> Never:
     if os.environ.get("REGINFO_PEERS") == "required":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+@pytest.fixture(name="do_without")
+def _do_without() -> Callable[[str], Never]:
+    """For what only the test itself can find to be missing."""
+    return do_without
 
 
 def _there(part: str) -> bool:

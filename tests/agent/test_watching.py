@@ -223,6 +223,13 @@ def test_no_answer_before_the_first_notify_is_the_end(accepted: bool) -> None:
     assert watcher.watching.is_over
 
 
+def test_before_its_time_nothing_is_due() -> None:
+    watcher = Watcher()
+    watcher.watching.timer_due(NOW + TIMER_N - 1)
+    assert watcher.watching.events() == []
+    assert watcher.subscribes() == []
+
+
 # What does not end it afterwards.
 
 

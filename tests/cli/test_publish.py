@@ -10,6 +10,7 @@ import pytest
 
 from ..interop.document import read
 from ..interop.presence import Answer, PresenceServer
+from ..interop.server import Server
 from .run import run
 
 CONTACT = "sip:phone@192.0.2.9;x=y"
@@ -136,3 +137,28 @@ def test_what_is_no_document_is_2(tmp_path: Path) -> None:
     done = run("publish", "al@example.com", "--file", file, "--server", "h")
     assert done.exit_code == 2
     assert f"--file {file}: " in done.stderr
+
+
+@pytest.fixture
+def trusting(tmp_path: Path) -> Iterator[Server]:
+    """Our own server, and a peer on this machine: only peers may publish there."""
+    peer = 'name = "here"\nmatch = { address = "127.0.0.1" }'
+    with Server(tmp_path / "a", peers=[peer]) as running:
+        yield running
+
+
+def test_our_own_server_takes_it(trusting: Server) -> None:
+    server = trusting
+    publish = ("publish", "own@example.test")
+    at = ("--server", f"127.0.0.1:{server.port}")
+    first = run(*publish, CONTACT, "--expires", "600", *at)
+    assert first.exit_code == 0, first.stderr
+    assert server.contacts("own") == {CONTACT}
+    second = run(*publish, "--etag", first.stdout.strip(), *at)
+    assert second.exit_code == 0, second.stderr
+    third = run(*publish, "--etag", second.stdout.strip(), "--remove", *at)
+    assert (third.exit_code, third.stderr) == (0, "reginfo: removed\n")
+    assert server.contacts("own") == set()
+    dead = run(*publish, "--etag", first.stdout.strip(), *at)
+    assert dead.exit_code == 1
+    assert "412 " in dead.stderr

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
+from reginfo.server.address import ListenAddress
+from reginfo.server.network import Network, StartError
 
 from ..interop.server import Server
 from .run import run, start
@@ -106,17 +110,40 @@ def test_no_answer_is_3(silent: str, nobody: str) -> None:
     assert "no-such-host.invalid: " in unknown.stderr
 
 
-def test_ctrl_c_ends_the_waiting() -> None:
+@pytest.mark.parametrize(
+    ("name", "done"), [("register", "registered"), ("publish", "published")]
+)
+def test_ctrl_c_ends_the_waiting(name: str, done: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         udp.bind(("127.0.0.1", 0))
         udp.settimeout(10.0)
         to = f"127.0.0.1:{udp.getsockname()[1]}"
-        process = start("register", "al@example.com", CONTACT, "--server", to)
-        assert udp.recv(65_535).startswith(b"REGISTER ")
+        process = start(name, "al@example.com", CONTACT, "--server", to)
+        assert udp.recv(65_535).startswith(name.upper().encode())
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=10.0)
     assert process.returncode == 1
-    assert said == "reginfo: interrupted: whether it has been registered is unknown\n"
+    assert said == f"reginfo: interrupted: whether it has been {done} is unknown\n"
+
+
+@pytest.mark.parametrize("failures", [1, 100])
+def test_a_port_that_is_not_free_is_left_for_another(
+    server: Server, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    listen = Network.listen
+    left = iter(range(failures))
+
+    def taken(network: Network, addresses: Sequence[ListenAddress]) -> None:
+        # By UDP: of the TCP port it is not known whether it is free for that, too.
+        if addresses[0].transport == "udp" and next(left, None) is not None:
+            raise StartError(f"{addresses[0]}: Address already in use")
+        listen(network, addresses)
+
+    monkeypatch.setattr(Network, "listen", taken)
+    done = run("register", "port@example.test", *ways(server)[0])
+    assert done.exit_code == (0 if failures == 1 else 3)
+    if failures > 1:
+        assert "no port of our own: udp:127.0.0.1:" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from reginfo.agent.errors import Refused
+from reginfo.agent.watching import Event, Told, Trouble, Unreadable
+from reginfo.cli.watch import report
+from reginfo.events.headers import SubscriptionState
+from reginfo.reg.document import Reginfo
+from reginfo.sip.errors import RemoteProtocolError
+from reginfo.sip.message import Response
+
 from ..interop.phone import Phone, becomes
 from ..interop.server import Server
 from .run import run, start
@@ -166,3 +174,46 @@ def test_a_server_that_comes_back_is_watched_on(tmp_path: Path) -> None:
         finally:
             process.kill()
             process.communicate()
+
+
+def told(**others: object) -> Told:
+    document = Reginfo(version=0, full=True, warnings=("two <uri> on line 7",))
+    fields: dict[str, object] = {
+        "cseq": 1,
+        "state": SubscriptionState("active"),
+        "document": document,
+    }
+    return Told(**(fields | others))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize(
+    ("event", "printed", "said"),
+    [
+        (told(), 1, "the document: two <uri> on line 7"),
+        (told(document=None), 1, ""),
+        (told(document=None, missed=True), 1, "a NOTIFY before this one never came"),
+        (
+            Trouble(Refused(Response(500, "Busy")), 2.4),
+            0,
+            "500 Busy; asking again in 2 s",
+        ),
+        (
+            Unreadable(RemoteProtocolError("malformed reginfo")),
+            0,
+            "a NOTIFY makes no sense, and is refused: malformed reginfo",
+        ),
+    ],
+)
+def test_what_is_no_result_is_said_beside_it(
+    capsys: pytest.CaptureFixture[str],
+    event: Event,
+    printed: int,
+    said: str,
+    as_json: bool,
+) -> None:
+    report(event, "sip:al@example.com", as_json)
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == printed
+    assert said in err
+    assert bool(said) is err.startswith("reginfo: ")

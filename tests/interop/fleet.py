@@ -28,7 +28,8 @@ class Fleet:
     Phones that each send the next REGISTER as soon as the last one is answered.
 
     Args:
-        users: How many; each has one contact, whose parameter ``n`` is the CSeq.
+        users: How many; each has one contact, whose parameter ``n`` is the CSeq, and
+            ``a`` a token that no other REGISTER has.
         random: When they unregister; None for never.
         answers: Which statuses are answers; any other is an error.
     """
@@ -68,7 +69,9 @@ class Fleet:
             and self.acknowledged[user].bound
             and self._random.random() < UNREGISTERS
         )
-        contact = f"Contact: <{self.phone.contact(user)}>;n={cseq};m={cseq}"
+        # Twice: a page of a file may end in the middle of the one.
+        token = f"~{user}.{cseq}~"
+        contact = f"Contact: <{self.phone.contact(user)}>;n={cseq};a={token};b={token}"
         request = self.phone.build_register(
             user, expires=600 if bound else 0, cseq=cseq, contacts=[contact]
         )

@@ -1,11 +1,13 @@
-"""``reginfo`` that folds its journal five times a second: to be killed in it."""
+"""``reginfo`` that folds its journal again and again: to be killed in it."""
 
 from __future__ import annotations
 
 import runpy
 
+from reginfo.location import sqlite
 from reginfo.server import commit
 
 if __name__ == "__main__":
-    commit.FOLD_AFTER = 0.2
+    commit.FOLD_AFTER = 0.05
+    sqlite.CHECKPOINT_PAGES = 50
     runpy.run_module("reginfo", run_name="__main__")

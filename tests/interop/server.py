@@ -111,6 +111,10 @@ class Server:
         return self._process.pid
 
     @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
+    @property
     def log(self) -> str:
         return (self.directory / "log").read_text(errors="replace")
 

@@ -1,7 +1,8 @@
-"""The system calls of a process, by strace: what was written, synced and sent, in order."""
+"""The system calls of a process, by strace: what was written, synced and sent."""
 
 from __future__ import annotations
 
+import ast
 import re
 import signal
 import subprocess
@@ -22,6 +23,7 @@ _LINE = re.compile(
     r"(?P<pid>\d+) +(?:<\.\.\. (?P<resumed>\w+) resumed>(?P<rest>.*)"
     r"|(?P<name>\w+)\((?P<begun>.*))"
 )
+_DATA = re.compile(r'"(?:[^"\\]|\\.)*"')  # as in C, and in Python
 _FILE = re.compile(r"\d+<(?P<file>[^>]*)>")
 
 
@@ -42,6 +44,20 @@ class Call:
         """What its first argument refers to: a path, or a socket."""
         match = _FILE.match(self.text)
         return "" if match is None else match["file"]
+
+    @property
+    def data(self) -> bytes:
+        """The octets that it writes."""
+        match = _DATA.search(self.text)
+        assert match is not None, self.text
+        data: bytes = ast.literal_eval(f"b{match[0]}")
+        return data
+
+    @property
+    def numbers(self) -> list[int]:
+        """Its numeric arguments after the file, without the data."""
+        rest = _DATA.sub("", self.text).partition(">, ")[2].partition(")")[0]
+        return [int(part) for part in rest.split(", ") if part]
 
     @property
     def result(self) -> str:

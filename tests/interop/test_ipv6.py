@@ -108,6 +108,10 @@ def test_a_watcher_that_names_an_ipv4_address_is_told_by_the_way_it_came(
 # -- two of ours
 
 
+PAIRED = ("pat", "quy", "rex")
+"Whom B watches at A; one for each test."
+
+
 @dataclass(frozen=True, slots=True)
 class Two:
     """A, B which has subscribed there, both at IPv6 alone, and a phone at A."""
@@ -115,57 +119,70 @@ class Two:
     a: Server
     b: Server
     phone: Phone
-    transport: str
+    user: str
+
+    def register(self, *devices: int, expires: int = 600) -> None:
+        for device in devices:
+            self.phone.register(self.user, expires=expires, device=device)
 
     def contacts(self, *devices: int) -> set[str]:
-        """The URIs of these devices of alice."""
-        return {self.phone.contact("alice", device) for device in devices}
+        """The URIs of these devices of the user."""
+        return {self.phone.contact(self.user, device) for device in devices}
 
     def at_b(self) -> set[str]:
-        return self.b.contacts("alice")
+        return self.b.contacts(self.user)
 
 
-@pytest.fixture(params=["udp", "tcp"])
-def two(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Two]:
+@pytest.fixture(scope="module", params=["udp", "tcp"])
+def servers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, Server, Iterator[str]]]:
     transport: str = request.param
+    directory = tmp_path_factory.mktemp(transport)
     six, tcp = ("[::1]",), transport == "tcp"
-    a = Server(tmp_path / "a", name="a", hosts=six, tcp=tcp)
+    a = Server(directory / "a", name="a", hosts=six, tcp=tcp)
     uri = f"sip:[::1]:{a.port};transport={transport}"
-    peer = f'name = "a"\nuri = "{uri}"\nwatch = ["sip:alice@{DOMAIN}"]'
-    b = Server(tmp_path / "b", name="b", hosts=six, tcp=tcp, peers=[peer])
+    watch = ", ".join(f'"sip:{user}@{DOMAIN}"' for user in PAIRED)
+    peer = f'name = "a"\nuri = "{uri}"\nwatch = [{watch}]'
+    b = Server(directory / "b", name="b", hosts=six, tcp=tcp, peers=[peer])
     with ExitStack() as stack:
         for server in (a, b):
             stack.enter_context(server)
-        phone = stack.enter_context(Phone(a.address))
-        yield Two(a, b, phone, transport)
+        yield a, b, iter(PAIRED)
+
+
+@pytest.fixture
+def two(servers: tuple[Server, Server, Iterator[str]]) -> Iterator[Two]:
+    a, b, users = servers
+    with Phone(a.address) as phone:
+        yield Two(a, b, phone, next(users))
 
 
 def test_who_registers_at_a_is_known_at_b(two: Two) -> None:
-    for device in (0, 1):
-        two.phone.register("alice", expires=600, device=device)
+    two.register(0, 1)
     becomes(two.at_b, two.contacts(0, 1))
-    assert {b["owner"] for b in two.b.bindings("alice")} == {"a"}
-    two.phone.register("alice", expires=0)
+    assert {b["owner"] for b in two.b.bindings(two.user)} == {"a"}
+    two.register(0, expires=0)
     becomes(two.at_b, two.contacts(1))
     # What is many is told by TCP, or in fragments.
-    many = [f"Contact: <{two.phone.contact('alice', n)}>" for n in range(MANY)]
-    two.phone.register("alice", expires=600, device=2, contacts=many)
+    many = [f"Contact: <{two.phone.contact(two.user, n)}>" for n in range(MANY)]
+    two.phone.register(two.user, expires=600, device=2, contacts=many)
     becomes(two.at_b, two.contacts(*range(MANY)))
     # And by B to its own watchers.
     with Phone(two.b.address) as watcher:
-        assert watcher.subscribe("alice").status == 200
+        assert watcher.subscribe(two.user).status == 200
         assert read(watcher.notify().body).active == two.contacts(*range(MANY))
 
 
 @pytest.mark.parametrize("restarted", ["a", "b"])
 def test_both_agree_again_after_a_crash(two: Two, restarted: str) -> None:
-    two.phone.register("alice", expires=600)
+    two.register(0)
     becomes(two.at_b, two.contacts(0))
     server = two.a if restarted == "a" else two.b
     server.kill()
     server.start()
     assert two.at_b() == two.contacts(0)
-    two.phone.register("alice", expires=600, device=1)
+    two.register(1)
     becomes(two.at_b, two.contacts(0, 1))
-    two.phone.register("alice", expires=0)
+    two.register(0, expires=0)
     becomes(two.at_b, two.contacts(1))

@@ -8,30 +8,173 @@ and our subscriber by its presence server.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from .kamailio import Kamailio
-from .phone import Phone, becomes, eventually
+from .kamailio import Kamailio, Row
+from .phone import DOMAIN, Phone, becomes
 from .server import Server
 
 pytestmark = pytest.mark.peers("kamailio")
 
-ALICE = "sip:alice@example.test"
+USERS = [f"user{number}" for number in range(20)]
+"One for each test, which share the servers."
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Ours and Kamailio, and a phone at the one where users register."""
+    """Ours and Kamailio, a phone at the one where users register, and its user."""
 
     ours: Server
     kamailio: Kamailio
     phone: Phone
-    watcher: Phone | None = None
-    "Watches alice where she registers."
+    user: str
+
+    def register(self, *, expires: int, device: int = 0) -> None:
+        self.phone.register(self.user, expires=expires, device=device)
+
+    def contacts(self, *devices: int) -> set[str]:
+        """The URIs of these devices of the user."""
+        return {self.phone.contact(self.user, device) for device in devices}
+
+    def in_kamailio(self) -> set[str]:
+        """Where Kamailio would reach the user."""
+        return self.kamailio.contacts(self.user)
+
+    def rows(self) -> list[Row]:
+        """
+        What Kamailio has of the user, that which has run out too.
+
+        Its timer is slow where users register at ours: a row that has gone was
+        taken away because Kamailio was told.
+        """
+        rows = self.kamailio.location()
+        return [row for row in rows if row.aor.partition("@")[0] == self.user]
+
+
+# -- users register at ours, Kamailio has subscribed
+
+
+# Kamailio is known as a legacy peer by its configuration, or by its User-Agent.
+@pytest.fixture(scope="module", params=["configured", "recognised"])
+def told_servers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, Kamailio, Iterator[str]]]:
+    directory = tmp_path_factory.mktemp("told")
+    ours = Server(directory / "a")
+    kamailio = Kamailio(directory / "k", peer=ours.port, expiry_timer=60)
+    if request.param == "configured":
+        address = f"127.0.0.1:{kamailio.port}"
+        ours.peers = (
+            f'name = "kam"\nprofile = "legacy"\nmatch = {{ address = "{address}" }}',
+        )
+    with ours, kamailio:
+        yield ours, kamailio, iter(USERS)
+
+
+@pytest.fixture
+def told(told_servers: tuple[Server, Kamailio, Iterator[str]]) -> Iterator[Pair]:
+    """A phone at ours, and Kamailio to be told."""
+    ours, kamailio, users = told_servers
+    with Phone(ours.address) as phone:
+        yield Pair(ours, kamailio, phone, next(users))
+
+
+def test_kamailio_knows_who_registered_before_it_subscribed(told: Pair) -> None:
+    told.register(expires=600)
+    told.register(expires=600, device=1)
+    told.kamailio.subscribe(told.user)
+    becomes(told.in_kamailio, told.contacts(0, 1))
+
+
+def test_kamailio_knows_one_contact_as_it_was_registered(told: Pair) -> None:
+    told.kamailio.subscribe(told.user)
+    told.register(expires=600)
+    becomes(told.in_kamailio, told.contacts(0))
+
+    (row,) = told.rows()
+    (binding,) = told.ours.bindings(told.user)
+    assert (row.call_id, row.cseq) == (binding["callid"], binding["cseq"])
+    assert row.expires is not None
+    assert 590 <= row.expires <= 600
+
+
+def test_kamailio_knows_a_refresh(told: Pair) -> None:
+    told.kamailio.subscribe(told.user)
+    told.register(expires=600)
+    told.register(expires=900)
+    becomes(lambda: [row.cseq for row in told.rows()], [2])
+
+    (row,) = told.rows()
+    assert row.expires is not None
+    assert row.expires > 600
+
+
+def test_kamailio_knows_two_contacts(told: Pair) -> None:
+    told.kamailio.subscribe(told.user)
+    told.register(expires=600)
+    told.register(expires=600, device=1)
+    becomes(told.in_kamailio, told.contacts(0, 1))
+
+
+def test_kamailio_knows_that_one_of_two_is_gone(told: Pair) -> None:
+    told.kamailio.subscribe(told.user)
+    told.register(expires=600)
+    told.register(expires=600, device=1)
+    becomes(told.in_kamailio, told.contacts(0, 1))
+
+    told.register(expires=0, device=0)
+    becomes(told.in_kamailio, told.contacts(1))
+
+
+def test_kamailio_knows_that_none_is_left(told: Pair) -> None:
+    told.kamailio.subscribe(told.user)
+    told.register(expires=600)
+    told.register(expires=600, device=1)
+    becomes(told.in_kamailio, told.contacts(0, 1))
+
+    told.register(expires=0, device=0)
+    told.register(expires=0, device=1)
+    becomes(told.in_kamailio, set())
+    assert told.rows() == []
+
+
+def test_kamailio_knows_that_one_of_two_has_expired(told: Pair) -> None:
+    told.kamailio.subscribe(told.user)
+    told.register(expires=600)
+    told.register(expires=2, device=1)
+    becomes(told.in_kamailio, told.contacts(0, 1))
+    becomes(told.in_kamailio, told.contacts(0))
+
+
+def test_kamailio_knows_that_the_last_has_expired(told: Pair) -> None:
+    told.kamailio.subscribe(told.user)
+    told.register(expires=2)
+    becomes(told.in_kamailio, told.contacts(0))
+    becomes(told.rows, [])
+
+
+def test_kamailio_knows_who_came_back(told: Pair) -> None:
+    told.kamailio.subscribe(told.user)
+    told.register(expires=600)
+    becomes(told.in_kamailio, told.contacts(0))
+    told.register(expires=0)
+    becomes(told.in_kamailio, set())
+    told.register(expires=600)
+    becomes(told.in_kamailio, told.contacts(0))
+
+
+# -- users register at Kamailio, ours has subscribed
+
+
+@dataclass(frozen=True, slots=True)
+class Listening(Pair):
+    """The other way around: a phone at Kamailio, where ours has subscribed."""
+
+    watcher: Phone
+    "Watches the user at Kamailio."
 
     def register(self, *, expires: int, device: int = 0) -> None:
         """
@@ -41,184 +184,66 @@ class Pair:
         Kamailio publish twice, and forget one of the two: who subscribes later is
         told the older.
         """
-        assert self.watcher is not None
         while self.watcher.receive(0.001):
             pass
         self.watcher.inbox.clear()
-        self.phone.register("alice", expires=expires, device=device)
-        uri = self.phone.contact("alice", device).encode()
+        self.phone.register(self.user, expires=expires, device=device)
+        uri = self.phone.contact(self.user, device).encode()
         while uri not in self.watcher.notify().body:
             pass
 
-    def contacts(self, *devices: int) -> set[str]:
-        """The URIs of these devices of alice."""
-        return {self.phone.contact("alice", device) for device in devices}
+    def in_ours(self) -> set[str]:
+        return self.ours.contacts(self.user)
 
-    def in_kamailio(self) -> set[str]:
-        """Where Kamailio would reach alice."""
-        return self.kamailio.contacts("alice")
-
-    def rows(self) -> int:
-        """
-        How many rows Kamailio has, those that have run out too.
-
-        Its timer is slow where users register at ours: a row that has gone was
-        taken away because Kamailio was told.
-        """
-        return len(self.kamailio.location())
+    def cseqs(self) -> list[int]:
+        return [binding["cseq"] for binding in self.ours.bindings(self.user)]
 
 
-# -- users register at ours, Kamailio has subscribed
+def watching(kamailio: Kamailio, directory: Path) -> Server:
+    """One of ours that has subscribed to all users at Kamailio, once it is started."""
+    watch = ", ".join(f'"sip:{user}@{DOMAIN}"' for user in USERS)
+    uri = f"sip:127.0.0.1:{kamailio.port}"
+    return Server(directory, peers=[f'name = "kam"\nuri = "{uri}"\nwatch = [{watch}]'])
 
 
-# Kamailio is known as a legacy peer by its configuration, or by its User-Agent.
-@pytest.fixture(params=["configured", "recognised"])
-def told(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
-    """A phone at ours, and Kamailio to be told."""
-    ours = Server(tmp_path / "a")
-    kamailio = Kamailio(tmp_path / "k", peer=ours.port, expiry_timer=60)
-    if request.param == "configured":
-        address = f"127.0.0.1:{kamailio.port}"
-        ours.peers = (
-            f'name = "kam"\nprofile = "legacy"\nmatch = {{ address = "{address}" }}',
-        )
-    with ours, kamailio, Phone(ours.address) as phone:
-        yield Pair(ours, kamailio, phone)
-
-
-def test_kamailio_knows_who_registered_before_it_subscribed(told: Pair) -> None:
-    told.phone.register("alice", expires=600)
-    told.phone.register("alice", expires=600, device=1)
-    told.kamailio.subscribe("alice")
-    becomes(told.in_kamailio, told.contacts(0, 1))
-
-
-def test_kamailio_knows_one_contact_as_it_was_registered(told: Pair) -> None:
-    told.kamailio.subscribe("alice")
-    told.phone.register("alice", expires=600)
-    becomes(told.in_kamailio, told.contacts(0))
-
-    (row,) = told.kamailio.location()
-    (binding,) = told.ours.bindings("alice")
-    assert (row.call_id, row.cseq) == (binding["callid"], binding["cseq"])
-    assert row.expires is not None
-    assert 590 <= row.expires <= 600
-
-
-def test_kamailio_knows_a_refresh(told: Pair) -> None:
-    told.kamailio.subscribe("alice")
-    told.phone.register("alice", expires=600)
-    told.phone.register("alice", expires=900)
-    becomes(lambda: [row.cseq for row in told.kamailio.location()], [2])
-
-    (row,) = told.kamailio.location()
-    assert row.expires is not None
-    assert row.expires > 600
-
-
-def test_kamailio_knows_two_contacts(told: Pair) -> None:
-    told.kamailio.subscribe("alice")
-    told.phone.register("alice", expires=600)
-    told.phone.register("alice", expires=600, device=1)
-    becomes(told.in_kamailio, told.contacts(0, 1))
-
-
-def test_kamailio_knows_that_one_of_two_is_gone(told: Pair) -> None:
-    told.kamailio.subscribe("alice")
-    told.phone.register("alice", expires=600)
-    told.phone.register("alice", expires=600, device=1)
-    becomes(told.in_kamailio, told.contacts(0, 1))
-
-    told.phone.register("alice", expires=0, device=0)
-    becomes(told.in_kamailio, told.contacts(1))
-
-
-def test_kamailio_knows_that_none_is_left(told: Pair) -> None:
-    told.kamailio.subscribe("alice")
-    told.phone.register("alice", expires=600)
-    told.phone.register("alice", expires=600, device=1)
-    becomes(told.in_kamailio, told.contacts(0, 1))
-
-    told.phone.register("alice", expires=0, device=0)
-    told.phone.register("alice", expires=0, device=1)
-    becomes(told.in_kamailio, set())
-    assert told.rows() == 0
-
-
-def test_kamailio_knows_that_one_of_two_has_expired(told: Pair) -> None:
-    told.kamailio.subscribe("alice")
-    told.phone.register("alice", expires=600)
-    told.phone.register("alice", expires=2, device=1)
-    becomes(told.in_kamailio, told.contacts(0, 1))
-    becomes(told.in_kamailio, told.contacts(0))
-
-
-def test_kamailio_knows_that_the_last_has_expired(told: Pair) -> None:
-    told.kamailio.subscribe("alice")
-    told.phone.register("alice", expires=2)
-    becomes(told.in_kamailio, told.contacts(0))
-    becomes(told.rows, 0)
-
-
-def test_kamailio_knows_who_came_back(told: Pair) -> None:
-    told.kamailio.subscribe("alice")
-    told.phone.register("alice", expires=600)
-    becomes(told.in_kamailio, told.contacts(0))
-    told.phone.register("alice", expires=0)
-    becomes(told.in_kamailio, set())
-    told.phone.register("alice", expires=600)
-    becomes(told.in_kamailio, told.contacts(0))
-
-
-# -- users register at Kamailio, ours has subscribed
+@pytest.fixture(scope="module")
+def telling_servers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Server, Kamailio, Iterator[str]]]:
+    directory = tmp_path_factory.mktemp("telling")
+    kamailio = Kamailio(directory / "k", publish=True, expiry_timer=1)
+    ours = watching(kamailio, directory / "a")
+    with kamailio, ours:
+        yield ours, kamailio, iter(USERS)
 
 
 @pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    """Ends what a test has started."""
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def telling(tmp_path: Path, stack: ExitStack) -> Pair:
-    """A phone at Kamailio, and ours, which is not yet started, to be told."""
-    kamailio = Kamailio(tmp_path / "k", publish=True, expiry_timer=1)
-    peer = f'name = "kam"\nuri = "sip:127.0.0.1:{kamailio.port}"\nwatch = ["{ALICE}"]'
-    ours = Server(tmp_path / "a", peers=[peer])
-    stack.enter_context(kamailio)
-    phone = stack.enter_context(Phone(kamailio.address))
-    watcher = stack.enter_context(Phone(kamailio.address))
-    assert watcher.subscribe("alice").status == 200
-    return Pair(ours, kamailio, phone, watcher)
-
-
-@pytest.fixture
-def listening(telling: Pair, stack: ExitStack) -> Pair:
-    """The same, with ours started."""
-    stack.enter_context(telling.ours)
-    return telling
-
-
-def in_ours(pair: Pair) -> set[str]:
-    return pair.ours.contacts("alice")
+def listening(
+    telling_servers: tuple[Server, Kamailio, Iterator[str]],
+) -> Iterator[Listening]:
+    """A phone at Kamailio, and ours to be told."""
+    ours, kamailio, users = telling_servers
+    user = next(users)
+    with Phone(kamailio.address) as phone, Phone(kamailio.address) as watcher:
+        assert watcher.subscribe(user).status == 200
+        yield Listening(ours, kamailio, phone, user, watcher)
 
 
 def test_ours_knows_who_registered_before_it_started(
-    telling: Pair, stack: ExitStack
+    listening: Listening, tmp_path: Path
 ) -> None:
-    telling.register(expires=600)
-    telling.register(expires=600, device=1)
-    stack.enter_context(telling.ours)
-    becomes(lambda: in_ours(telling), telling.contacts(0, 1))
-
-
-def test_ours_knows_one_contact_as_it_was_registered(listening: Pair) -> None:
     listening.register(expires=600)
-    becomes(lambda: in_ours(listening), listening.contacts(0))
+    listening.register(expires=600, device=1)
+    with watching(listening.kamailio, tmp_path) as late:
+        becomes(lambda: late.contacts(listening.user), listening.contacts(0, 1))
 
-    (binding,) = listening.ours.bindings("alice")
-    (row,) = listening.kamailio.location()
+
+def test_ours_knows_one_contact_as_it_was_registered(listening: Listening) -> None:
+    listening.register(expires=600)
+    becomes(listening.in_ours, listening.contacts(0))
+
+    (binding,) = listening.ours.bindings(listening.user)
+    (row,) = listening.rows()
     assert (binding["callid"], binding["cseq"]) == (row.call_id, row.cseq)
     assert 590 <= binding["expires"] <= 600
     # A peer that names no owner owns what it sends, and we say who told us.
@@ -226,75 +251,75 @@ def test_ours_knows_one_contact_as_it_was_registered(listening: Pair) -> None:
     assert binding["source"]
 
 
-def test_ours_knows_a_refresh(listening: Pair) -> None:
+def test_ours_knows_a_refresh(listening: Listening) -> None:
     listening.register(expires=600)
     listening.register(expires=900)
-    becomes(lambda: [b["cseq"] for b in listening.ours.bindings("alice")], [2])
-    assert listening.ours.bindings("alice")[0]["expires"] > 600
+    becomes(listening.cseqs, [2])
+    assert listening.ours.bindings(listening.user)[0]["expires"] > 600
 
 
-def test_ours_knows_two_contacts(listening: Pair) -> None:
+def test_ours_knows_two_contacts(listening: Listening) -> None:
     listening.register(expires=600)
     listening.register(expires=600, device=1)
-    becomes(lambda: in_ours(listening), listening.contacts(0, 1))
+    becomes(listening.in_ours, listening.contacts(0, 1))
 
 
-def test_ours_knows_that_one_of_two_is_gone(listening: Pair) -> None:
+def test_ours_knows_that_one_of_two_is_gone(listening: Listening) -> None:
     listening.register(expires=600)
     listening.register(expires=600, device=1)
-    becomes(lambda: in_ours(listening), listening.contacts(0, 1))
+    becomes(listening.in_ours, listening.contacts(0, 1))
 
     listening.register(expires=0, device=0)
-    becomes(lambda: in_ours(listening), listening.contacts(1))
+    becomes(listening.in_ours, listening.contacts(1))
 
 
-def test_ours_knows_that_none_is_left(listening: Pair) -> None:
+def test_ours_knows_that_none_is_left(listening: Listening) -> None:
     listening.register(expires=600)
     listening.register(expires=600, device=1)
-    becomes(lambda: in_ours(listening), listening.contacts(0, 1))
+    becomes(listening.in_ours, listening.contacts(0, 1))
 
     listening.register(expires=0, device=0)
     listening.register(expires=0, device=1)
-    becomes(lambda: in_ours(listening), set())
+    becomes(listening.in_ours, set())
 
 
-def test_ours_knows_that_one_of_two_has_expired(listening: Pair) -> None:
+def test_ours_knows_that_one_of_two_has_expired(listening: Listening) -> None:
     listening.register(expires=600)
     listening.register(expires=3, device=1)
-    becomes(lambda: in_ours(listening), listening.contacts(0, 1))
+    becomes(listening.in_ours, listening.contacts(0, 1))
     # Kamailio leaves it out of its next full document, and says no more.
-    becomes(lambda: in_ours(listening), listening.contacts(0))
+    becomes(listening.in_ours, listening.contacts(0))
 
 
-def test_ours_knows_that_the_last_has_expired(listening: Pair) -> None:
+def test_ours_knows_that_the_last_has_expired(listening: Listening) -> None:
     listening.register(expires=3)
-    becomes(lambda: in_ours(listening), listening.contacts(0))
-    becomes(lambda: in_ours(listening), set())
+    becomes(listening.in_ours, listening.contacts(0))
+    becomes(listening.in_ours, set())
 
 
-def test_ours_knows_who_came_back(listening: Pair) -> None:
+def test_ours_knows_who_came_back(listening: Listening) -> None:
     listening.register(expires=600)
-    becomes(lambda: in_ours(listening), listening.contacts(0))
+    becomes(listening.in_ours, listening.contacts(0))
     listening.register(expires=0)
-    becomes(lambda: in_ours(listening), set())
+    becomes(listening.in_ours, set())
     listening.register(expires=600)
-    becomes(lambda: in_ours(listening), listening.contacts(0))
+    becomes(listening.in_ours, listening.contacts(0))
 
 
-def test_ours_tells_its_own_watchers_what_kamailio_told(listening: Pair) -> None:
+def test_ours_tells_its_own_watchers_what_kamailio_told(listening: Listening) -> None:
     with Phone(listening.ours.address) as watcher:
-        assert watcher.subscribe("alice").status == 200
+        assert watcher.subscribe(listening.user).status == 200
         watcher.notify()
         listening.register(expires=600)
         body = watcher.notify().body.decode()
-        assert listening.phone.contact("alice") in body
+        assert listening.phone.contact(listening.user) in body
         assert 'state="active"' in body
 
 
 def test_ours_does_not_register_at_kamailio_what_came_from_there(
-    listening: Pair,
+    listening: Listening,
 ) -> None:
     listening.register(expires=600)
     listening.register(expires=600)
-    eventually(lambda: [b["cseq"] for b in listening.ours.bindings("alice")] == [2])
-    assert [row.cseq for row in listening.kamailio.location()] == [2]
+    becomes(listening.cseqs, [2])
+    assert [row.cseq for row in listening.rows()] == [2]

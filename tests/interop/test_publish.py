@@ -110,16 +110,28 @@ def start(
     tap = stack.enter_context(Tap(kamailio.address))
     ours = Server(directory / "a", publish_to=[tap.uri], publication=publication)
     stack.enter_context(ours)
+    return meet(stack, ours, kamailio, tap)
+
+
+def meet(stack: ExitStack, ours: Server, kamailio: Kamailio, tap: Tap) -> Published:
+    """A phone and a watcher of its own for who shares the servers."""
     phone = stack.enter_context(Phone(ours.address))
     published = Published(ours, kamailio, tap, phone)
     stack.enter_context(published.watcher)
     return published
 
 
+@pytest.fixture(scope="module")
+def restarted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    """What tests may restart, and leave running; each has a user of its own."""
+    with ExitStack() as stack:
+        yield start(stack, tmp_path_factory.mktemp("restarted"))
+
+
 @pytest.fixture
-def alone(tmp_path: Path, stack: ExitStack) -> Published:
-    """What a test may restart."""
-    return start(stack, tmp_path)
+def alone(restarted: Published, stack: ExitStack) -> Published:
+    restarted.tap.forget()
+    return meet(stack, restarted.ours, restarted.kamailio, restarted.tap)
 
 
 @pytest.fixture(scope="module")
@@ -330,22 +342,22 @@ def test_a_presence_server_that_has_forgotten_us_gets_one_fresh_publish(
     alone: Published,
 ) -> None:
     """3903-06"""
-    alone.phone.register("ann", expires=600)
-    (first,) = alone.answered("ann", 1)
+    alone.phone.register("kay", expires=600)
+    (first,) = alone.answered("kay", 1)
     alone.kamailio.restart()
-    alone.watch("ann")
+    alone.watch("kay")
     alone.tap.forget()
-    alone.phone.register("ann", expires=600, device=1)
+    alone.phone.register("kay", expires=600, device=1)
 
-    contacts = {alone.phone.contact("ann", device) for device in (0, 1)}
+    contacts = {alone.phone.contact("kay", device) for device in (0, 1)}
     assert alone.told().active == contacts
-    dead, fresh = alone.answered("ann", 2)
+    dead, fresh = alone.answered("kay", 2)
     assert (dead.status, fresh.status) == (412, 200)
     assert dead.request["sip-if-match"] == etag(first)
     assert "sip-if-match" not in fresh.request
     # And on from there, with the new tag: nothing else has been sent meanwhile.
-    alone.phone.register("ann", expires=600)
-    *_, last = alone.answered("ann", 3)
+    alone.phone.register("kay", expires=600)
+    *_, last = alone.answered("kay", 3)
     assert (last.request["sip-if-match"], last.status) == (etag(fresh), 200)
     assert alone.told().active == contacts
 
@@ -353,46 +365,46 @@ def test_a_presence_server_that_has_forgotten_us_gets_one_fresh_publish(
 def test_a_presence_server_that_was_away_is_told_when_it_is_back(
     alone: Published,
 ) -> None:
-    alone.phone.register("ann", expires=600)
-    alone.answered("ann", 1)
+    alone.phone.register("leo", expires=600)
+    alone.answered("leo", 1)
     alone.kamailio.stop()
     alone.tap.forget()
-    alone.phone.register("ann", expires=600, device=1)
-    alone.phone.register("ann", expires=0)
-    eventually(lambda: alone.exchanges("ann"))
+    alone.phone.register("leo", expires=600, device=1)
+    alone.phone.register("leo", expires=0)
+    eventually(lambda: alone.exchanges("leo"))
     alone.kamailio.start()
-    assert alone.watcher.subscribe("ann").status == 200
-    here = alone.phone.contact("ann", 1)
+    assert alone.watcher.subscribe("leo").status == 200
+    here = alone.phone.contact("leo", 1)
     while alone.told().active != {here}:
         pass
     # What waited while nobody answered is told in one.
-    exchanges = alone.exchanges("ann")
+    exchanges = alone.exchanges("leo")
     assert len(exchanges) <= 3, [described(e) for e in exchanges]
 
 
 def test_after_a_crash_of_ours_its_publications_go_on(alone: Published) -> None:
     """3903-12"""
-    alone.watch("ann")
-    alone.phone.register("ann", expires=600)
+    alone.watch("moe")
+    alone.phone.register("moe", expires=600)
     alone.told()
-    (first,) = alone.answered("ann", 1)
+    (first,) = alone.answered("moe", 1)
     alone.tap.forget()
     # Behind the answer to the PUBLISH: once this is answered, ours has that.
-    alone.phone.register("ben", expires=600)
-    alone.answered("ben", 1)
+    alone.phone.register("qua", expires=600)
+    alone.answered("qua", 1)
     alone.ours.kill()
     alone.ours.start()
 
     # Once, in case that something has happened meanwhile.
-    (again,) = alone.answered("ann", 1)
+    (again,) = alone.answered("moe", 1)
     assert again.request["sip-if-match"] == etag(first)
     assert again.status == 200
     assert again.request["call-id"] == first.request["call-id"]
     assert _cseq(again) > _cseq(first)
-    assert alone.told().active == {alone.phone.contact("ann")}
+    assert alone.told().active == {alone.phone.contact("moe")}
     # Then only what is new.
-    alone.phone.register("ann", expires=600)
-    *_, last = alone.answered("ann", 2)
+    alone.phone.register("moe", expires=600)
+    *_, last = alone.answered("moe", 2)
     assert last.request["sip-if-match"] == etag(again)
     assert last.status == 200
 
@@ -400,16 +412,16 @@ def test_after_a_crash_of_ours_its_publications_go_on(alone: Published) -> None:
 def test_what_expired_while_ours_was_down_is_published_as_expired(
     alone: Published,
 ) -> None:
-    alone.watch("ann")
-    alone.phone.register("ann", expires=1)
+    alone.watch("ned")
+    alone.phone.register("ned", expires=1)
     assert alone.told().state == "active"
-    alone.answered("ann", 1)
+    alone.answered("ned", 1)
     alone.ours.kill()
     alone.ours.start()
     document = alone.told()
     while document.state == "active":  # it may have come back before the end
         document = alone.told()
-    assert document.contacts[alone.phone.contact("ann")].event == "expired"
+    assert document.contacts[alone.phone.contact("ned")].event == "expired"
 
 
 def test_a_publication_is_refreshed_before_it_ends(

@@ -8,8 +8,9 @@ import pytest
 
 from reginfo.events.headers import SubscriptionState
 from reginfo.roles.admission import RETRY_AFTER as FULL_RETRY_AFTER
-from reginfo.roles.drain import TICK, Drain
+from reginfo.roles.drain import Drain
 from reginfo.roles.notifier import KIND, PROGRESS, RETRY_AFTER
+from reginfo.roles.pace import TICK
 from reginfo.sip.errors import Refusal
 
 from ..make import ALICE, NOW, binding

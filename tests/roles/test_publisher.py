@@ -412,6 +412,7 @@ def test_a_first_publication_whose_commit_fails_never_was(times: int) -> None:
     assert len(server.publisher) == 0
     server.publisher.timer_due(NOW + 5000)
     assert len(server.sent) == 1
+    assert server.journal.close().entries == []
 
 
 def test_update_publishes_the_present_state_again() -> None:

@@ -25,10 +25,12 @@ async def hello(request: Request) -> Response:
 HELLO = Starlette(routes=[Route("/", hello)])
 
 
-def test_any_free_port_serves() -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_any_free_port_serves(host: str) -> None:
     async def ask() -> None:
-        server = WebServer(HELLO, SocketAddress("127.0.0.1", 0))
+        server = WebServer(HELLO, SocketAddress(host, 0))
         await server.start()
+        assert server.address.startswith(f"http://{SocketAddress(host, 0)}"[:-1])
         async with httpx.AsyncClient() as client:
             assert (await client.get(server.address)).text == "hello"
         await server.stop()

@@ -75,7 +75,7 @@ def watch(
         events = agent.watch(name, expires=expires, from_=from_)
         async with aclosing(events):
             async for event in events:
-                _print(event, name.text, json)
+                report(event, name.text, json)
                 if left is not None and isinstance(event, Told):
                     left -= 1
                     if not left:
@@ -90,7 +90,8 @@ def watch(
     )
 
 
-def _print(event: Event, uri: str, json: bool) -> None:
+def report(event: Event, uri: str, json: bool) -> None:
+    """Print a NOTIFY; say what else has happened to the subscription."""
     if isinstance(event, Told):
         at = time.time()
         if json:

@@ -38,6 +38,7 @@ from .admission import RETRY_AFTER as FULL_RETRY_AFTER
 from .admission import Admission
 from .document import contact_of
 from .drain import Drain
+from .pace import Pace
 from .row import WatchRow
 from .watch import Owed, Watch
 
@@ -51,6 +52,12 @@ PROGRESS = "told"
 
 RETRY_AFTER = 30.0
 """Seconds until a NOTIFY that failed for the moment is tried again."""
+
+RESTART_RATE = 100.0
+"""Watchers a second that a restart has news for, and are told."""
+
+LEGACY_HOSTS = 1_000
+"""Hosts that were said to be legacy once, and are not said to be so again."""
 
 CACHED_CONTACTS = 10_000
 """Contacts whose XML is kept for the other watchers of the same change."""
@@ -108,6 +115,9 @@ class Notifier:
         self._watchers: Counter[str] = Counter()
         self._cache: dict[tuple[str, str, Profile, bool], _Rendered] = {}
         self._drain: Drain | None = None
+        self._legacy: set[str] = set()
+        self._loading = False
+        self._resuming: Pace | None = None
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -156,7 +166,7 @@ class Notifier:
             watcher = request.from_.uri
             self._admission.check_room(len(self), self._watchers[watcher])
             self._replace(request, event, aor, now)
-        profile = peer.profile or profile_of(request.user_agent)
+        profile = peer.profile or self._profile_of(request, flow)
         contact = _contact(flow.local)
         dialog = Dialog.uas(request, tag=tag, contact=contact, flow=flow)
         row = WatchRow(
@@ -238,7 +248,8 @@ class Notifier:
                 continue
             if change.more:
                 continue
-            self._send_due(watch, now)
+            if not self._loading:  # else its turn comes
+                self._send_due(watch, now)
             if watch.row.settled and watch.waits:
                 self._progress(watch)  # a restart must not forget what waits
 
@@ -267,13 +278,17 @@ class Notifier:
     @property
     def timer_at(self) -> float | None:
         at = self._wheel.timer_at
-        drain_at = None if self._drain is None else self._drain.timer_at
-        if at is None or drain_at is None:
-            return drain_at if at is None else at
-        return min(at, drain_at)
+        for paced in (self._drain, self._resuming):
+            if paced is not None and paced.timer_at is not None:
+                at = paced.timer_at if at is None else min(at, paced.timer_at)
+        return at
 
     def timer_due(self, now: float) -> None:
         """Send what has waited long enough; end what was not refreshed."""
+        if self._resuming is not None:
+            for due in self._resuming.due(now):
+                if self.serves(due):
+                    self._resume(due, self._resuming, now)
         if self._drain is not None:
             for due in self._drain.due(now):
                 if self.serves(due) and not due.ended:
@@ -291,9 +306,12 @@ class Notifier:
         """
         Take in one entry of the journal, a watch before how far it has been told.
 
+        :meth:`loaded` ends the loading.
+
         Args:
             shift: to be added to its times.
         """
+        self._loading = True
         if kind == KIND:
             row = msgspec.convert(value, WatchRow)
             row.subscription.expires_at += shift
@@ -308,26 +326,37 @@ class Notifier:
         if cseq >= dialog.local_cseq:
             watch.row.version, watch.row.settled = version, settled
             dialog.local_cseq = cseq
+            watch.doubt(not settled)
 
-    def loaded(self, now: float, locals: Sequence[Local]) -> None:
-        """
-        Go on where we were: what was under way at the end is told again.
-
-        That is all: a restart is no news to a watcher that has confirmed everything.
-
-        Args:
-            locals: where we listen now.
-        """
-        for watch in list(self.watches()):
+    def moved(self, locals: Sequence[Local]) -> None:
+        """Take it that we listen at ``locals`` now, before anybody is told anything."""
+        for watch in self.watches():
             dialog = watch.row.subscription.dialog
             if dialog.flow.local not in locals:
                 dialog.flow = Flow(locals[0], dialog.flow.remote)
                 dialog.contact = _contact(locals[0])
-            if now >= watch.row.subscription.expires_at and not watch.ended:
-                self._time_out(watch)
-            elif not watch.row.settled or watch.ended:
-                watch.owe_full()
-            self._advance(watch, now)
+
+    def loaded(self, now: float) -> None:
+        """
+        Go on where we were: what was under way at the end is told again.
+
+        That is all: a restart is no news to a watcher that has confirmed everything.
+        Those that it is news to have their turn one after the other.
+        """
+        self._loading = False
+        news = []
+        for watch in self.watches():
+            row = watch.row
+            if (
+                watch.waits
+                or watch.ended
+                or not row.settled
+                or now >= row.subscription.expires_at
+            ):
+                news.append(watch)
+            else:
+                self._wheel.schedule(watch)
+        self._resuming = Pace(news, rate=RESTART_RATE, now=now) if news else None
 
     def undone(self, now: float) -> None:
         """What was sent last never went out: see that it is tried again, later."""
@@ -397,6 +426,16 @@ class Notifier:
         headers["Allow-Events"] = [PACKAGE]
         return Response(200, "OK", headers)
 
+    def _resume(self, watch: Watch, pace: Pace, now: float) -> None:
+        """Tell what happened while we were down, and what may not have arrived."""
+        # If the disk does not take it, nobody is served by haste.
+        self._journal.remember(pace.put_back, watch, now + RETRY_AFTER)
+        if now >= watch.row.subscription.expires_at and not watch.ended:
+            self._time_out(watch)
+        elif watch.ended:
+            watch.owe_full()
+        self._advance(watch, now)
+
     def _time_out(self, watch: Watch) -> None:
         """Nobody has refreshed it: owe the final NOTIFY (§4.2.1.4)."""
         subscription = watch.row.subscription
@@ -416,6 +455,23 @@ class Notifier:
         # Else it would go on after a crash, when the watcher knows nothing of it.
         self._save(watch, self._put_back, *undo)
         self._advance(watch, now)
+
+    def _profile_of(self, request: Request, flow: Flow) -> Profile:
+        """The dialect of a watcher of which nothing is configured."""
+        profile = profile_of(request.user_agent)
+        host = flow.remote[0]
+        if profile is Profile.LEGACY and host not in self._legacy:
+            if len(self._legacy) >= LEGACY_HOSTS:
+                self._legacy.clear()
+            self._legacy.add(host)
+            self._journal.after(
+                logger.warning,
+                "= %s is %r: it gets documents that Kamailio and OpenSIPS understand, "
+                'unless a [[peer]] says profile = "standard"',
+                host,
+                request.user_agent,
+            )
+        return profile
 
     def _put_back(
         self, watch: Watch, subscription: Subscription, snapshot: tuple[Any, ...]
@@ -450,15 +506,14 @@ class Notifier:
 
     def _body(self, watch: Watch, owed: Owed, now: float) -> bytes:
         row = watch.row
-        bindings = owed.bindings
         bound = [
             binding
             for binding in self._store.bindings(row.aor, now, self._table)
             if not _hidden(binding, row.peer)
         ]
-        if owed.full:
-            bindings = bound
         if row.profile is Profile.LEGACY:
+            # It does not miss, in the full state, what is not there any more.
+            bindings = owed.bindings + bound if owed.full else owed.bindings
             return self._legacy_body(watch, bindings, bool(bound), owed.full, now)
         state = (
             RegistrationState.ACTIVE
@@ -467,6 +522,7 @@ class Notifier:
             if owed.full
             else RegistrationState.TERMINATED
         )
+        bindings = bound if owed.full else owed.bindings
         contacts = [self._element(row, binding, now) for binding in bindings]
         registration = xml.registration_element(
             row.aor, registration_id(row.aor), state, contacts

@@ -19,7 +19,7 @@ class Owed(NamedTuple):
 
     full: bool
     bindings: list[Binding]
-    "Those that have changed, in the order in which they did; none if `full`."
+    "Those that have changed, in the order in which they did; if `full`, what has gone."
 
 
 class Watch:
@@ -113,7 +113,10 @@ class Watch:
             if self.timer_at is None or may_at < self.timer_at:
                 self.timer_at = may_at
             return None
-        owed = Owed(full, [] if full else self._ordered())
+        ordered = self._ordered()
+        if full:
+            ordered = [binding for binding in ordered if not binding.active]
+        owed = Owed(full, ordered)
         self._pending = {}
         self._full_due = False
         self._sent += 1
@@ -134,6 +137,10 @@ class Watch:
         self._answered = self._sent
         self._lost = True
         self._held_until = retry_at
+
+    def doubt(self, lost: bool) -> None:
+        """After a restart: whether what was sent last may never have gone out."""
+        self._lost = lost
 
     def timer_due(self, now: float) -> None:
         # What is due, :meth:`take` says.

@@ -9,13 +9,15 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from .. import __version__
 from ..events.notify import Policy as SubscriptionPolicy
 from ..events.subscribe import Wanted
 from ..location import store as location
 from ..location.binding import Binding, BindingChange
 from ..location.journal import Journal, Mark
-from ..location.sqlite import Loaded, SqliteJournal
+from ..location.sqlite import Loaded, SqliteJournal, StoreError
 from ..location.store import LocationStore
 from ..reg import xml
 from ..reg.document import ContactEvent
@@ -235,6 +237,8 @@ class App:
                         self.compositor.load(value, shift)
                     else:
                         self.notifier.load(kind, key, value, shift)
+        except msgspec.MsgspecError as exc:
+            raise StoreError(f"{database.path}: {exc}") from exc
         finally:
             gc.enable()
 
@@ -256,9 +260,10 @@ class App:
         ours = {(local.host, local.port) for local in locals}
         self._peers.find(addresses)
         wall = self._clock.wall()
+        self.notifier.moved(locals)
         self.store.loaded(now, wall)
         self.compositor.loaded(now, wall)
-        self.notifier.loaded(now, locals)
+        self.notifier.loaded(now)
         for uri in self._publish_targets():
             if addresses[uri] in ours:
                 continue  # we are that presence server: our watchers are told anyway

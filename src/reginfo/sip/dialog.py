@@ -111,7 +111,10 @@ class Dialog(Record, kw_only=True):
         if contact is not None:
             self.target = _target(contact.parsed)
         self.remote_cseq = number
-        self.flow = flow
+        # What was too long for a datagram came by a stream (§18.1.1). That does not
+        # say that the peer listens for streams.
+        if self.flow.local.is_reliable or not flow.local.is_reliable:
+            self.flow = flow
 
     def answered(self, response: Response) -> None:
         """Take the new target from a 2xx to a target refresh request (§12.2.1.2)."""

@@ -89,7 +89,7 @@ class AorQuery(Query, frozen=True, kw_only=True):
     "Only bindings that were registered at this server."
 
     source: str = ""
-    "Only bindings that this peer, or this subscription, has told us."
+    "Only bindings that this peer has told us, or that came by this way."
 
     def wants(self, binding: Binding) -> bool:
         if self.owner and binding.owner != self.owner:

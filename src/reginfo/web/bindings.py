@@ -20,7 +20,7 @@ class Row(Struct, frozen=True, kw_only=True):
     "Id of the server at which it was registered."
 
     source: str | None
-    "The subscription that told us; null if it was registered here."
+    "By whom and by which way we know, as `Binding.source`; null if it happened here."
 
     expires: int
     "Seconds left."
@@ -75,6 +75,6 @@ def row(aor: str, binding: Binding, now: float) -> Row:
 
 
 def told_by(binding: Binding, source: str) -> bool:
-    """Whether ``source``, a subscription or all those at a peer, has told us."""
+    """Whether ``source``, one way or all those of a peer, has told us."""
     mine = binding.source
     return mine is not None and source in (mine, mine.partition("/")[0])

@@ -11,7 +11,8 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 
-from ..server.address import AdminAddress, UnixPath
+from ..server.address import AdminAddress, SocketAddress, UnixPath
+from ..server.transport import family_of
 
 STOP_LIMIT = 2  # seconds that a client has to read its response when we end
 
@@ -54,8 +55,8 @@ class WebServer:
         if isinstance(self._listen, UnixPath):
             self.address = str(self._listen)
         else:
-            host, port = listener.getsockname()
-            self.address = f"http://{host}:{port}"
+            host, port = listener.getsockname()[:2]
+            self.address = f"http://{SocketAddress(host, port)}"
         self._task = asyncio.create_task(self._server.serve([listener]))
 
     async def stop(self) -> None:
@@ -76,11 +77,14 @@ class _Uvicorn(uvicorn.Server):
 
 
 def _bound(listen: AdminAddress) -> socket.socket:
-    # asyncio turns Nagle's algorithm off only where it sees that this is TCP; with it,
-    # each response would wait 40 ms for an acknowledgement.
-    tcp = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    unix = isinstance(listen, UnixPath)
-    listener = socket.socket(socket.AF_UNIX) if unix else socket.socket(*tcp)
+    if isinstance(listen, UnixPath):
+        listener = socket.socket(socket.AF_UNIX)
+    else:
+        # asyncio turns Nagle's algorithm off only where it sees that this is TCP; with
+        # it, each response would wait 40 ms for an acknowledgement.
+        listener = socket.socket(
+            family_of(listen.host), socket.SOCK_STREAM, socket.IPPROTO_TCP
+        )
     try:
         if isinstance(listen, UnixPath):
             _remove_stale(listen.path)
