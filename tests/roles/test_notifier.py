@@ -1185,6 +1185,35 @@ def test_what_a_restart_tells_is_tried_again_if_the_disk_does_not_take_it() -> N
     assert (document.version, document.full) == (2, True)
 
 
+def test_a_change_that_the_disk_takes_takes_along_what_it_did_not_take() -> None:
+    server = Server()
+    server.subscribe()
+    server.settle()
+    server.bind(binding())
+    server.commit()
+    after = server.restart()
+    after.sent.clear()
+    after.unanswered.clear()
+    after.journal.close().take_back()
+    after.notifier.undone(after.now)
+    after.bind(binding(2))
+    (document,) = after.documents()
+    assert (document.version, document.full) == (2, True)
+
+
+def test_a_watcher_whose_notify_was_lost_hears_how_a_contact_has_gone() -> None:
+    # 3680-21: the full state would not say it.
+    server = Server()
+    server.bind(binding(expires_at=NOW + 60))
+    server.subscribe()
+    server.commit()
+    after = server.restart(seconds=90)
+    (document,) = after.documents()
+    assert document.full
+    assert [r.state.value for r in document.registrations] == ["terminated"]
+    assert [c.event.value for c in contacts(document)] == ["expired"]
+
+
 def test_what_expired_while_we_were_down_is_told_from_where_we_are_now() -> None:
     server = Server()
     server.bind(binding(expires_at=NOW + 60))

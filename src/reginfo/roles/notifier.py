@@ -363,7 +363,7 @@ class Notifier:
         at = now + RETRY_AFTER
         for watch in self.watches():
             if watch.stalled:
-                watch.refused(at)
+                watch.doubt(True)  # and a change that can be committed takes it along
             elif now < watch.row.subscription.expires_at:
                 continue
             watch.timer_at = at
@@ -511,18 +511,18 @@ class Notifier:
             for binding in self._store.bindings(row.aor, now, self._table)
             if not _hidden(binding, row.peer)
         ]
+        # Also the full state says how a contact has gone; and a legacy peer does not
+        # miss, in it, what is not there any more.
+        bindings = owed.bindings + bound if owed.full else owed.bindings
         if row.profile is Profile.LEGACY:
-            # It does not miss, in the full state, what is not there any more.
-            bindings = owed.bindings + bound if owed.full else owed.bindings
             return self._legacy_body(watch, bindings, bool(bound), owed.full, now)
         state = (
             RegistrationState.ACTIVE
             if bound
-            else RegistrationState.INIT
-            if owed.full
             else RegistrationState.TERMINATED
+            if bindings
+            else RegistrationState.INIT
         )
-        bindings = bound if owed.full else owed.bindings
         contacts = [self._element(row, binding, now) for binding in bindings]
         registration = xml.registration_element(
             row.aor, registration_id(row.aor), state, contacts

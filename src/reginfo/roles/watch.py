@@ -139,7 +139,7 @@ class Watch:
         self._held_until = retry_at
 
     def doubt(self, lost: bool) -> None:
-        """After a restart: whether what was sent last may never have gone out."""
+        """Say whether what was sent last may not have gone out: then all is told."""
         self._lost = lost
 
     def timer_due(self, now: float) -> None:
