@@ -362,9 +362,7 @@ class Notifier:
         """What was sent last never went out: see that it is tried again, later."""
         at = now + RETRY_AFTER
         for watch in self.watches():
-            if watch.stalled:
-                watch.doubt(True)  # and a change that can be committed takes it along
-            elif now < watch.row.subscription.expires_at:
+            if not watch.stalled and now < watch.row.subscription.expires_at:
                 continue
             watch.timer_at = at
             self._wheel.schedule(watch)
