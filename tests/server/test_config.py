@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from reginfo.server.address import ListenAddress, SocketAddress, UnixPath, parse_admin
-from reginfo.server.config import Config, ConfigError, Limits, Peer
+from reginfo.server.config import (
+    Config,
+    ConfigError,
+    Limits,
+    Nat,
+    Peer,
+    Proxy,
+)
 
 FULL = """\
 [server]
@@ -16,6 +23,7 @@ id      = "a"                           # this server's name among its peers
 listen  = ["udp:127.0.0.1:5060"]
 domains = ["Example.com"]
 admin   = "127.0.0.1:8060"              # HTTP, JSON; or "unix:PATH"
+script  = "routes.py"
 [store]
 url = "sqlite:reginfo.db"               # or "memory:"
 synchronous = "normal"
@@ -36,6 +44,22 @@ server_address = "sip:reginfo@192.0.2.1"
 default_domain = "example.com"
 publish_reginfo = 0
 ul_domain = "location2"
+ul_identities_key = "identities"
+[proxy]
+record_route = 0
+timer_c = 200
+relay = "none"
+[nat]
+fix = 0
+ping = "options"
+ping_interval = 20
+ping_all = 1
+ping_from = "sip:pinger@example.com"
+ping_failures = 2
+ping_failed = "expired"
+[dns]
+servers = ["192.0.2.53", "192.0.2.54:5353", "[2001:db8::53]"]
+timeout = 2
 [[peer]]
 name = "b"
 uri = "sip:127.0.0.1:5070"
@@ -79,6 +103,24 @@ def test_every_key_is_read() -> None:
     assert config.pua_reginfo.default_domain == "example.com"
     assert config.pua_reginfo.publish_reginfo is False
     assert config.pua_reginfo.ul_domain == "location2"
+    assert config.server.script == Path("/etc/reginfo/routes.py")
+    assert config.pua_reginfo.ul_identities_key == "identities"
+    assert config.proxy == Proxy(record_route=False, timer_c=200.0, relay="none")
+    assert config.nat == Nat(
+        fix=False,
+        ping="options",
+        ping_interval=20.0,
+        ping_all=True,
+        ping_from="sip:pinger@example.com",
+        ping_failures=2,
+        ping_failed="expired",
+    )
+    assert config.dns.servers == (
+        SocketAddress("192.0.2.53", 53),
+        SocketAddress("192.0.2.54", 5353),
+        SocketAddress("2001:db8::53", 53),
+    )
+    assert config.dns.timeout == 2.0
     b, c = config.peers
     assert (b.name, b.uri, b.watch, b.profile, b.min_interval) == (
         "b", "sip:127.0.0.1:5070", ("sip:alice@example.com",), "standard", 0.5
@@ -171,7 +213,17 @@ pofile = "standard"
         ('[pua_reginfo]\nserver_address = "tel:+15551234"', "no SIP URI"),
         ('[pua_reginfo]\npublish_to = "p.example"', "is no SIP URI"),
         ("[pua_reginfo]\npublish_to = ['sip:p.example', 5]", "a string is needed"),
-        ('[pua_reginfo]\nul_identities_key = "ids"', "has no identities"),
+        ('[pua_reginfo]\nul_identities_key = "a b"', "is no token"),
+        ("[proxy]\ntimer_c = 180", "is not more than 180 seconds"),
+        ('[proxy]\nrelay = "some"', '"ours" or "all" or "none"'),
+        ('[nat]\nping = "stun"', '"none" or "options" or "crlf"'),
+        ("[nat]\nping_interval = 0.5", "is less than a second"),
+        ("[nat]\nping_failures = 0", "a whole number of at least 1"),
+        ('[nat]\nping_failed = "rejected"', '"keep" or "deactivated" or "expired"'),
+        ('[nat]\nping_from = "me"', "no SIP URI"),
+        ('[dns]\nservers = ["ns.example"]', "no IPv4"),
+        ('[dns]\nservers = ["192.0.2.1:x"]', "is not HOST:PORT"),
+        ("[dns]\ntimeout = 0", "is no time at all"),
         ('[pua_reginfo]\noutbound_proxy = "p.example"', "is no SIP URI"),
         ("[pua]\nmin_expires = 90\nmax_expires = 80", "is less than min_expires, 90"),
         ('[pua_reginfo]\nul_domain = ""', "a string is needed"),

@@ -12,20 +12,21 @@ from msgspec import Struct, field
 
 from ..sip.errors import ReginfoError
 from ..sip.uri import Uri
-from .address import AdminAddress, ListenAddress, UnixPath
+from .address import AdminAddress, ListenAddress, SocketAddress, UnixPath
 from .lines import Lines, syntax_error
 from .toml import Reading, written
 from .values import (
     admin_address,
+    file_path,
     flag,
     host_name,
     listen_address,
-    not_yet,
     one_of,
     one_or_several,
     seconds,
     several,
     sip_uri,
+    socket_address,
     source_address,
     store_path,
     token,
@@ -65,6 +66,9 @@ class Server(Struct, frozen=True, kw_only=True):
 
     admin: Annotated[AdminAddress | None, admin_address] = None
     "Where the administrator's API listens; None for no API."
+
+    script: Annotated[Path | None, file_path] = None
+    "The routing script; None for what the server does by itself with each method."
 
 
 class Store(Struct, frozen=True, kw_only=True):
@@ -154,12 +158,73 @@ class PuaReginfo(Struct, frozen=True, kw_only=True):
     """
 
     outbound_proxy: Annotated[str | None, sip_uri] = None
-    "Where PUBLISH goes if `publish_to` does not say. A [[peer]] has its own `uri`."
+    """
+    Where SUBSCRIBE goes, and PUBLISH if `publish_to` does not say. A [[peer]] has its
+    own `uri`.
+    """
 
-    ul_identities_key: Annotated[None, not_yet("which has no identities")] = None
+    ul_identities_key: Annotated[str | None, token] = None
+    """
+    The key in an address-of-record's record under which its public identities stand,
+    as P-Associated-URI has them.
+    """
 
     ul_domain: Annotated[str, token] = "location"
     "The location table whose registrations are told."
+
+
+class Proxy(Struct, frozen=True, kw_only=True):
+    """``[proxy]``: requests that are for somebody else."""
+
+    record_route: Annotated[bool, flag] = True
+    "Whether later requests of a dialog come through here, too (RFC 3261 §16.6)."
+
+    timer_c: Annotated[float, seconds] = 181.0
+    "How long an INVITE may ring, in seconds: more than three minutes (§16.6)."
+
+    relay: Annotated[str, one_of("ours", "all", "none")] = "ours"
+    """
+    Whose requests to other domains are sent on, without a script: `ours`, from users
+    of our domains; `all`; or `none`.
+    """
+
+
+class Nat(Struct, frozen=True, kw_only=True):
+    """``[nat]``: user agents behind address translators."""
+
+    fix: Annotated[bool, flag] = True
+    """
+    Whether a contact with a private address, which is not where its REGISTER came from,
+    is reached the way that it came.
+    """
+
+    ping: Annotated[str, one_of("none", "options", "crlf")] = "none"
+    "What holds the way to a contact of ours open: a request, or an empty line."
+
+    ping_interval: Annotated[float, seconds] = 30.0
+    "Seconds between two pings of a contact."
+
+    ping_all: Annotated[bool, flag] = False
+    "Whether contacts are pinged, too, that are where they say they are."
+
+    ping_from: Annotated[str | None, sip_uri] = None
+    "From of OPTIONS; None for `pinger` at the first of our domains."
+
+    ping_failures: Annotated[int, whole(1)] = 3
+    "How many OPTIONS in a row without an answer are a failure."
+
+    ping_failed: Annotated[str, one_of("keep", "deactivated", "expired")] = "keep"
+    "What a failure does to the contact: nothing, or it is removed with that event."
+
+
+class Dns(Struct, frozen=True, kw_only=True):
+    """``[dns]``: where names are looked up (RFC 3263)."""
+
+    servers: Annotated[tuple[SocketAddress, ...], several(socket_address)] = ()
+    "Name servers, `HOST` or `HOST:PORT`; none for those of the system."
+
+    timeout: Annotated[float, seconds] = 5.0
+    "Seconds after which a name without an answer is taken to be unknown."
 
 
 class Match(Struct, frozen=True, kw_only=True):
@@ -206,6 +271,9 @@ class Config(Struct, frozen=True, kw_only=True):
     presence_reginfo: PresenceReginfo = PresenceReginfo()
     pua: Pua = Pua()
     pua_reginfo: PuaReginfo = PuaReginfo()
+    proxy: Proxy = Proxy()
+    nat: Nat = Nat()
+    dns: Dns = Dns()
     peers: tuple[Peer, ...] = field(default=(), name="peer")
 
     @staticmethod
@@ -258,6 +326,8 @@ def _in_directory(config: Config, directory: Path) -> Config:
     if isinstance(server.admin, UnixPath):
         admin = UnixPath(directory / server.admin.path)
         server = msgspec.structs.replace(server, admin=admin)
+    if server.script is not None:
+        server = msgspec.structs.replace(server, script=directory / server.script)
     return msgspec.structs.replace(config, server=server, store=store)
 
 
@@ -293,6 +363,17 @@ def _check_parts_agree(reading: Reading) -> None:
             (*path, "max_expires"),
             (*path, "min_expires"),
         )
+    for path, proxy in reading.all(Proxy):
+        # §16.6 step 11: "MUST be larger than 3 minutes".
+        reading.require(
+            proxy.timer_c > 180, "is not more than 180 seconds", (*path, "timer_c")
+        )
+    for path, nat in reading.all(Nat):
+        reading.require(
+            nat.ping_interval >= 1, "is less than a second", (*path, "ping_interval")
+        )
+    for path, dns in reading.all(Dns):
+        reading.require(dns.timeout > 0, "is no time at all", (*path, "timeout"))
     pua_reginfo = next((s for _, s in reading.all(PuaReginfo)), PuaReginfo())
     for path, usrloc in reading.all(Usrloc):
         reading.require(

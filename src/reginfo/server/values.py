@@ -157,6 +157,17 @@ def store_path(value: object) -> Path | None:
     return Path(path)
 
 
+def file_path(value: object) -> Path:
+    """The path of a file, from the directory of the configuration."""
+    return Path(text(value))
+
+
+def socket_address(value: object) -> SocketAddress:
+    """A name server: ``HOST`` or ``HOST:PORT``; port 53 if it is left out."""
+    host, port = source_address(value)
+    return SocketAddress(host, 53 if port is None else port)
+
+
 def source_address(value: object) -> tuple[str, int | None]:
     """Where datagrams come from: ``HOST`` or ``HOST:PORT``."""
     address = text(value)
@@ -164,15 +175,6 @@ def source_address(value: object) -> tuple[str, int | None]:
         return SocketAddress.parse(f"{address}:0").host, None
     parsed = SocketAddress.parse(address)
     return parsed.host, parsed.port
-
-
-def not_yet(why: str) -> Callable[[object], None]:
-    """A key of the contract that would do nothing now: any value is an error."""
-
-    def read(_: object) -> None:
-        raise ValueError(f"has no effect in this version, {why}")
-
-    return read
 
 
 def shown(value: object) -> str:
