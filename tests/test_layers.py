@@ -10,7 +10,8 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "reginfo"
 LAYERS = [
-    "sip", "events", "reg", "location", "roles", "pua_reginfo", "server", "web", "cli"
+    "sip", "events", "reg", "location", "roles", "pua_reginfo", "script", "server",
+    "web", "cli",
 ]  # fmt: skip
 
 # What stands beside the layers is a part of the last one: commands, and what serves

@@ -77,8 +77,8 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
 
     wanted: Wanted
 
-    flow: Flow
-    "By which the first SUBSCRIBE goes."
+    flow: Flow | None = None
+    "By which the first SUBSCRIBE goes; None until it is known."
 
     state: State = State.WAITING
     dialog: Dialog | None = None
@@ -105,7 +105,8 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
         return self.dialog is not None and bool(self.dialog.remote_tag)
 
     def begin(self, now: float, new_id: Callable[[], str]) -> None:
-        """Ask for it, in a dialog of its own (§4.1.2.1)."""
+        """Ask for it by :attr:`flow`, in a dialog of its own (§4.1.2.1)."""
+        assert self.flow is not None
         tag, wanted = new_id(), self.wanted
         self.dialog = Dialog(
             call_id=new_id(),
@@ -196,6 +197,10 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
             self._keep(now, jitter)
         else:
             self._retry(now, now + self._pause(jitter))
+
+    def unreachable(self, now: float, jitter: Callable[[], float]) -> None:
+        """Nobody knows where to ask for it: try again, later."""
+        self._retry(now, now + self._pause(jitter))
 
     def check_notify(self, request: Request, package: str) -> SubscriptionState:
         """

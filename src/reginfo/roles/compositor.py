@@ -126,9 +126,7 @@ class Compositor:
         self._location = location
         self._wheel = TimerWheel()
         self._by_aor: dict[str, dict[str, Contribution]] = {}
-        self._learner = Learner(
-            store, server_id=server_id, max_expires=max_expires, location=location
-        )
+        self._learner = Learner(store, server_id=server_id, max_expires=max_expires)
 
     def __len__(self) -> int:
         return sum(map(len, self._by_aor.values()))
@@ -256,7 +254,7 @@ class Compositor:
         now: float,
         wall: float,
     ) -> None:
-        told = Told(row.peer, f"{row.peer}/{_WAY}", row.expires_at)
+        told = Told(row.peer, f"{row.peer}/{_WAY}", row.expires_at, self._location)
         table = Table.load(row.table)
         if document is not None:
             # Versions count the documents of a subscription (RFC 3680 §5.1). What

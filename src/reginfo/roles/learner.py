@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from ..location.binding import Binding
-from ..location.store import LocationStore
+from ..location.store import TABLE, LocationStore
 from ..reg.document import Contact, ContactEvent, Reginfo
 from ..reg.table import News, Table
 from ..sip.errors import RemoteProtocolError
@@ -32,6 +32,9 @@ class Told(NamedTuple):
     until: float
     "How long a contact is believed that comes without `expires`, on our clock."
 
+    table: str = TABLE
+    "The location table that is learned into."
+
 
 class Learner:
     """
@@ -41,16 +44,14 @@ class Learner:
         server_id: ours: what we own, nobody can tell us.
         max_expires: how long a contact is believed at the most whose peer does not
             say, in seconds.
-        location: the table that is learned into.
     """
 
     def __init__(
-        self, store: LocationStore, *, server_id: str, max_expires: int, location: str
+        self, store: LocationStore, *, server_id: str, max_expires: int
     ) -> None:
         self._store = store
         self._server_id = server_id
         self._max_expires = max_expires
-        self._location = location
 
     def learn(
         self, told: Told, news: tuple[News, ...], now: float, wall: float
@@ -67,7 +68,7 @@ class Learner:
             if claim is not None:
                 claims.setdefault(aor, []).append(claim)
         for aor, list_ in claims.items():
-            self._store.apply(aor, list_, now, self._location)
+            self._store.apply(aor, list_, now, told.table)
 
     def _claim(
         self, told: Told, aor: str, news: News, now: float, wall: float
@@ -79,7 +80,7 @@ class Learner:
             RemoteProtocolError: the contact's URI is none.
         """
         contact, said = news.contact, news.contact.claim
-        key, known = self._known(aor, Uri.parse(contact.uri))
+        key, known = self._known(told, aor, Uri.parse(contact.uri))
         if news.omitted:
             return self._omitted(told, known, wall)
         if said is not None and said.owner == self._server_id:
@@ -131,12 +132,12 @@ class Learner:
             retry_after=contact.retry_after,
         )
 
-    def _known(self, aor: str, uri: Uri) -> tuple[str, tuple[Binding, ...]]:
+    def _known(self, told: Told, aor: str, uri: Uri) -> tuple[str, tuple[Binding, ...]]:
         """The key of a contact, and what is claimed of it."""
-        known = self._store.claims(aor, uri.key, self._location)
+        known = self._store.claims(aor, uri.key, told.table)
         if known:
             return uri.key, known
-        for key, claims in self._store.rows(aor, self._location).items():
+        for key, claims in self._store.rows(aor, told.table).items():
             if uri.matches(Uri.parse(claims[0].contact)):
                 return key, claims
         return uri.key, ()
@@ -171,18 +172,18 @@ class Learner:
         for row in table:
             try:
                 aor = Uri.parse(row.aor).aor
-                key, _ = self._known(aor, Uri.parse(row.contact.uri))
+                key, _ = self._known(told, aor, Uri.parse(row.contact.uri))
             except RemoteProtocolError:
                 continue
             listed.setdefault(aor, set()).add(key)
         for aor, keys in listed.items():
             gone = [
                 claim
-                for key, known in self._store.rows(aor, self._location).items()
+                for key, known in self._store.rows(aor, told.table).items()
                 if key not in keys
                 and (claim := self._omitted(told, known, wall)) is not None
             ]
-            self._store.apply(aor, gone, now, self._location)
+            self._store.apply(aor, gone, now, told.table)
 
     def prolong(self, told: Told, document: Reginfo, now: float, wall: float) -> None:
         """
@@ -196,7 +197,7 @@ class Learner:
                     continue
                 try:
                     aor = Uri.parse(registration.aor).aor
-                    _, known = self._known(aor, Uri.parse(contact.uri))
+                    _, known = self._known(told, aor, Uri.parse(contact.uri))
                 except RemoteProtocolError:
                     continue  # which has been complained of
                 expires_at = self._expires_at(told, contact, now)
@@ -212,4 +213,4 @@ class Learner:
                         expires_at=expires_at,
                         stamp=self._store.next_stamp(wall),
                     )
-                    self._store.apply(aor, [longer], now, self._location)
+                    self._store.apply(aor, [longer], now, told.table)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from ..events.headers import EventHeader, SubscriptionState
-from ..events.subscribe import Subscription, Wanted
+from ..events.subscribe import State, Subscription, Wanted
 from ..location.journal import Journal
 from ..location.store import TABLE, LocationStore
+from ..reg.document import Reginfo
 from ..reg.table import Table, TableDump
-from ..sip.errors import Refusal
-from ..sip.flow import Flow
+from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.flow import Flow, Local
 from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
+from ..sip.uri import Uri
 from .document import read_body
 from .learner import Learner, Told
 
@@ -36,6 +38,12 @@ RETRY_AFTER = 5.0
 UNSOLICITED = 10_000
 """Dialogs that we have not asked for, and whose documents we know, at the most."""
 
+SUBSCRIPTIONS = 100_000
+"""
+Subscriptions that a script can ask for, at the most: each is a dialog that is kept
+alive, and one more for every URI that somebody sends would fill the memory.
+"""
+
 Send = Callable[[Draft, Flow, object], object]
 
 
@@ -44,6 +52,11 @@ class HeldRow(msgspec.Struct, kw_only=True, gc=False):
 
     subscription: Subscription
     table: TableDump
+    requested: bool = False
+    "Whether it was asked for while we ran, and not by the configuration."
+
+    aor: str = ""
+    peer: str = ""
 
 
 class Mirror:
@@ -56,6 +69,7 @@ class Mirror:
         "notified_at",
         "peer",
         "problem",
+        "requested",
         "scheduled_at",
         "source",
         "subscription",
@@ -74,6 +88,8 @@ class Mirror:
         "Call-ID and local tag under which it is found."
 
         self.scheduled_at: float | None = None
+        self.requested = False
+        "Whether it was asked for while we ran, and not by the configuration."
 
         # Since the start, for who looks at us; nothing depends on it.
         self.notified_at: float | None = None
@@ -100,6 +116,10 @@ class Mirror:
         self.subscription.timer_due(now)
 
 
+Listener = Callable[[Mirror, str, str], None]
+"""Is told of a subscription what state it is in now, and why."""
+
+
 class Subscriber:
     """
     All subscriptions that we hold, and what their NOTIFYs do to the store.
@@ -109,6 +129,8 @@ class Subscriber:
         new_id: makes a random token.
         jitter: a random number from 0 to 1, to spread what would come together.
         max_expires: how long a contact is believed whose peer does not say, in seconds.
+        locate: is called when a subscription that was requested needs to know where to
+            go; :meth:`located` is the answer.
     """
 
     def __init__(
@@ -121,8 +143,14 @@ class Subscriber:
         new_id: Callable[[], str],
         jitter: Callable[[], float],
         max_expires: int,
+        locate: Callable[[Mirror], None] | None = None,
         location: str = TABLE,
     ) -> None:
+        self._locate = locate
+        self._location = location
+        self.listener: Listener | None = None
+        "Is told what becomes of what was requested, once that is on disk."
+
         self._journal = journal
         self._send = send
         self._new_id = new_id
@@ -133,9 +161,7 @@ class Subscriber:
         self._by_dialog: dict[tuple[str, str], Mirror] = {}
         self._on_disk: dict[str, tuple[HeldRow, float]] = {}
         self._unsolicited: dict[tuple[str, str], Table] = {}
-        self._learner = Learner(
-            store, server_id=server_id, max_expires=max_expires, location=location
-        )
+        self._learner = Learner(store, server_id=server_id, max_expires=max_expires)
 
     def mirrors(self) -> Iterator[Mirror]:
         """Every subscription that is wanted."""
@@ -172,13 +198,123 @@ class Subscriber:
         self._mirrors[source] = mirror
         self._wheel.schedule(mirror)
 
+    def request(self, peer: str, aor: str, wanted: Wanted, now: float) -> bool:
+        """
+        Have ``aor`` known here from now on, because a script has asked for it.
+
+        Asked for again, it is the same subscription; only the time that is asked for
+        each time may be another one.
+
+        Args:
+            peer: who owns what is told.
+
+        Returns:
+            False if there are too many already.
+        """
+        source = f"{peer}/{aor}"
+        mirror = self._mirrors.get(source)
+        if mirror is None:
+            if len(self._mirrors) >= SUBSCRIPTIONS:
+                return False
+            subscription = Subscription(wanted=wanted, timer_at=now)
+            mirror = Mirror(peer, aor, subscription)
+            mirror.requested = True
+            self._mirrors[source] = mirror
+            self._journal.remember(self._forget, mirror)
+        elif mirror.subscription.state is State.ENDED:
+            self._remember(mirror)
+            mirror.subscription = Subscription(wanted=wanted, timer_at=now)
+            mirror.table.restart()
+        elif (known := mirror.subscription.wanted).expires != wanted.expires:
+            self._remember(mirror)
+            longer = msgspec.structs.replace(known, expires=wanted.expires)
+            mirror.subscription.wanted = longer
+        else:
+            return True
+        self._settle(mirror)
+        return True
+
+    def cancel(self, peer: str, aor: str, now: float) -> bool:
+        """Ask for ``aor`` no more; False if nobody did."""
+        mirror = self._mirrors.get(f"{peer}/{aor}")
+        if mirror is None or mirror.subscription.state is State.ENDED:
+            return False
+        self._remember(mirror)
+        mirror.subscription.end(now)
+        self._tell(mirror, "ended", "")
+        self._settle(mirror)
+        return True
+
+    def located(
+        self, mirror: Mirror, flow: Flow | None, cause: str, now: float
+    ) -> None:
+        """
+        Ask for what was requested by ``flow``.
+
+        Args:
+            flow: None if nobody knows where it is, for ``cause``.
+        """
+        subscription = mirror.subscription
+        if subscription.state is not State.WAITING:
+            return
+        self._remember(mirror)
+        if flow is None:
+            logger.warning("! SUBSCRIBE for %s: %s", mirror.source, cause)
+            mirror.problem = cause
+            self._tell(mirror, "failed", cause)
+            subscription.unreachable(now, self._jitter)
+        else:
+            subscription.flow = flow
+            wanted = subscription.wanted
+            # A peer that is asked by TCP is to notify by TCP.
+            by = f"{wanted.local};transport=tcp" if flow.local.is_reliable else None
+            subscription.wanted = msgspec.structs.replace(wanted, contact=by)
+            subscription.begin(now, self._new_id)
+            mirror.table.restart()
+        self._settle(mirror)
+
+    def resume(self, locals: Sequence[Local], now: float) -> None:
+        """Go on with what was requested before a restart, a hundred a second."""
+        for source, (row, shift) in list(self._on_disk.items()):
+            if not row.requested:
+                continue
+            del self._on_disk[source]
+            subscription = row.subscription
+            mirror = Mirror(row.peer, row.aor, subscription)
+            mirror.requested = True
+            mirror.table = Table.load(row.table, shift)
+            dialog = subscription.dialog
+            at = now + len(self._mirrors) / RESTART_RATE
+            flow = subscription.flow if dialog is None else dialog.flow
+            if flow is not None and flow.local not in locals:
+                flow = Flow(locals[0], flow.remote)
+            if subscription.state is State.ENDED or flow is None:
+                subscription.dialog = None
+                subscription.timer_at, subscription.scheduled_at = at, None
+            else:
+                subscription.resume(flow, shift=shift, at=at)
+            self._mirrors[source] = mirror
+            self._index(mirror)
+            self._wheel.schedule(mirror)
+
     # From the network.
 
     def receive_notify(
-        self, request: Request, flow: Flow, now: float, wall: float
-    ) -> Response:
+        self,
+        request: Request,
+        flow: Flow,
+        now: float,
+        wall: float,
+        location: str | None = None,
+    ) -> tuple[str, ...]:
         """
         Take in a NOTIFY: first its dialog, then its package, its body last.
+
+        Args:
+            location: the table that it is learned into, if not the usual one.
+
+        Returns:
+            The addresses-of-record that it tells of; none without a body.
 
         Raises:
             Refusal, RemoteProtocolError: it is none of ours, or makes no sense. Then
@@ -191,14 +327,18 @@ class Subscriber:
         subscription = mirror.subscription
         state = subscription.check_notify(request, PACKAGE)
         document = read_body(request, mirror.source)
-        before = _copy(subscription)
-        table = mirror.table.dump()
-        self._journal.remember(self._restore, mirror, before, table)
+        self._remember(mirror)
+        first = not subscription.is_established
         subscription.receive_notify(request, state, flow, now, self._jitter)
         missed = False
         if document is not None:
             taken = mirror.table.take(document, request.cseq.number, now)
-            told = Told(mirror.peer, mirror.source, subscription.expires_at)
+            told = Told(
+                mirror.peer,
+                mirror.source,
+                subscription.expires_at,
+                location or self._location,
+            )
             self._learner.learn(told, taken.news, now, wall)
             if document.full:
                 self._learner.forget_others(told, mirror.aor, mirror.table, now, wall)
@@ -210,16 +350,26 @@ class Subscriber:
                 )
                 subscription.refresh(now)
         self._journal.after(mirror.notified, state, missed, now)
+        if state.state == "terminated":
+            if subscription.state is not State.ENDED:
+                self._tell(mirror, "terminated", state.reason or "")
+        elif first:
+            self._tell(mirror, "active", "")
         self._settle(mirror)
-        return Response(200, "OK")
+        return _aors(document)
 
     def knows(self, request: Request) -> bool:
         """Whether a NOTIFY is of a subscription that we hold."""
         return (request.call_id, request.to.tag) in self._by_dialog
 
     def receive_unsolicited(
-        self, peer: str, request: Request, now: float, wall: float
-    ) -> Response:
+        self,
+        peer: str,
+        request: Request,
+        now: float,
+        wall: float,
+        location: str | None = None,
+    ) -> tuple[str, ...]:
         """
         Take in a NOTIFY that ``peer`` sends without being asked.
 
@@ -247,10 +397,11 @@ class Subscriber:
             self._journal.remember(self._put_back, key, before if known else None)
             taken = stream.take(document, request.cseq.number, now)
             lasts = self._max_expires if state.expires is None else state.expires
-            told = Told(peer, f"{peer}/unsolicited", now + lasts)
+            source = f"{peer}/unsolicited"
+            told = Told(peer, source, now + lasts, location or self._location)
             self._learner.learn(told, taken.news, now, wall)
             self._learner.prolong(told, document, now, wall)
-        return Response(200, "OK")
+        return _aors(document)
 
     def _put_back(self, key: tuple[str, str], table: TableDump | None) -> None:
         if table is None:
@@ -260,21 +411,27 @@ class Subscriber:
 
     def receive_response(self, mirror: Mirror, response: Response, now: float) -> None:
         """Take in the answer to a SUBSCRIBE."""
-        before = _copy(mirror.subscription)
-        self._journal.remember(self._restore, mirror, before, mirror.table.dump())
+        self._remember(mirror)
+        ended = mirror.subscription.state is State.ENDED
         mirror.subscription.receive_response(response, now, self._jitter)
         if response.status >= 300:
             logger.warning("! SUBSCRIBE for %s: %d", mirror.source, response.status)
-            mirror.problem = f"SUBSCRIBE: {response.status} {response.reason}"
+            why = f"{response.status} {response.reason}"
+            mirror.problem = f"SUBSCRIBE: {why}"
+            if mirror.subscription.state is State.WAITING:
+                self._tell(mirror, "refused", why)
+            elif ended:
+                mirror.subscription.timer_at = now  # no NOTIFY follows
         self._settle(mirror)
 
     def receive_failure(self, mirror: Mirror, cause: str, now: float) -> None:
         """A SUBSCRIBE got no answer."""
-        before = _copy(mirror.subscription)
-        self._journal.remember(self._restore, mirror, before, mirror.table.dump())
+        self._remember(mirror)
         logger.warning("! SUBSCRIBE for %s got no answer: %s", mirror.source, cause)
         mirror.problem = f"SUBSCRIBE got no answer: {cause}"
         mirror.subscription.receive_failure(now, self._jitter)
+        if mirror.subscription.state is State.WAITING:
+            self._tell(mirror, "failed", cause)
         self._settle(mirror)
 
     # From the clock.
@@ -291,9 +448,24 @@ class Subscriber:
             # If the disk does not take it, nobody is served by haste.
             before.timer_at = now + RETRY_AFTER
             self._journal.remember(self._restore, machine, before, machine.table.dump())
-            dialog = machine.subscription.dialog
-            machine.subscription.due(now, self._new_id, self._jitter)
-            if machine.subscription.dialog is not dialog:
+            subscription = machine.subscription
+            dialog = subscription.dialog
+            if machine.requested and (
+                subscription.state is State.WAITING
+                or (
+                    subscription.state is State.ACTIVE
+                    and now >= subscription.expires_at
+                )
+            ):
+                subscription.state = State.WAITING
+                subscription.dialog = None
+                self._settle(machine)
+                # Each time anew: names may lead elsewhere by now.
+                assert self._locate is not None
+                self._locate(machine)
+                continue
+            subscription.due(now, self._new_id, self._jitter)
+            if subscription.dialog is not dialog:
                 machine.table.restart()
             self._settle(machine)
 
@@ -317,9 +489,36 @@ class Subscriber:
         for draft, flow in subscription.drafts_to_send():
             self._send(draft, flow, mirror)
         # A copy: what is written is encoded later, when the subscription has gone on.
-        row = HeldRow(subscription=_copy(subscription), table=mirror.table.dump())
+        if subscription.state is State.ENDED and subscription.dialog is None:
+            self._mirrors.pop(mirror.source, None)
+            self._journal.write(KIND, mirror.source, None, self._put_in, mirror)
+            subscription.timer_at = None
+            return
+        row = HeldRow(
+            subscription=_copy(subscription),
+            table=mirror.table.dump(),
+            requested=mirror.requested,
+            aor=mirror.aor,
+            peer=mirror.peer,
+        )
         self._journal.write(KIND, mirror.source, row, _nothing)
         self._wheel.schedule(mirror)
+
+    def _tell(self, mirror: Mirror, state: str, reason: str) -> None:
+        if mirror.requested and self.listener is not None:
+            self._journal.after(self.listener, mirror, state, reason)
+
+    def _remember(self, mirror: Mirror) -> None:
+        """Have a subscription put back as it is now, if the commit fails."""
+        before = _copy(mirror.subscription)
+        self._journal.remember(self._restore, mirror, before, mirror.table.dump())
+
+    def _forget(self, mirror: Mirror) -> None:
+        self._mirrors.pop(mirror.source, None)
+        mirror.timer_at = None
+
+    def _put_in(self, mirror: Mirror) -> None:
+        self._mirrors[mirror.source] = mirror
 
     def _index(self, mirror: Mirror) -> None:
         dialog = mirror.subscription.dialog
@@ -338,6 +537,19 @@ class Subscriber:
         mirror.table = Table.load(table)
         self._index(mirror)
         self._wheel.schedule(mirror)
+
+
+def _aors(document: Reginfo | None) -> tuple[str, ...]:
+    """The addresses-of-record in a document, as records are kept by."""
+    if document is None:
+        return ()
+    found = []
+    for registration in document.registrations:
+        try:
+            found.append(Uri.parse(registration.aor).aor)
+        except RemoteProtocolError:
+            continue  # which has been complained of
+    return tuple(aor for aor in found if aor)
 
 
 def _copy(subscription: Subscription) -> Subscription:

@@ -518,10 +518,10 @@ class App:
         if not self.subscriber.knows(request):
             peer = self._peers.sender(request, flow)
             if peer is not None and peer.unsolicited:
-                return self.subscriber.receive_unsolicited(
-                    peer.name, request, now, wall
-                )
-        return self.subscriber.receive_notify(request, flow, now, wall)
+                self.subscriber.receive_unsolicited(peer.name, request, now, wall)
+                return Response(200, "OK")
+        self.subscriber.receive_notify(request, flow, now, wall)
+        return Response(200, "OK")
 
     def _publish(self, event: RequestReceived, now: float) -> Response:
         request = event.request

@@ -48,6 +48,22 @@ class Domains:
         domain = self._default_domain
         return f"{user}@{domain}" if at else f"{uri.scheme}:{domain}"
 
+    def named(self, name: str) -> str:
+        """
+        The address-of-record that an operator names: `bob@example.com`, or a URI.
+
+        Without a domain, `bob` is in the default domain, or in the first of ours.
+
+        Raises:
+            RemoteProtocolError: it names none.
+        """
+        scheme, colon, _ = name.partition(":")
+        if not colon or scheme.lower() not in ("sip", "sips", "tel"):
+            if "@" not in name and self._default_domain and name not in self._hosts:
+                name = f"{name}@{self._default_domain}"
+            name = f"sip:{name}"
+        return self.aor(Uri.parse(name))
+
     def serve(self, aor: str) -> bool:
         """Whether ``aor`` is in one of our domains; a `tel:` one is in any."""
         uri = Uri.parse(aor)

@@ -1,0 +1,82 @@
+"""What a script is told of: something that happened, and was no request."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+
+from ..location.binding import Binding
+from ..sip.message import Response
+from .core import Core
+from .functions import Functions
+
+
+class Event(Functions):
+    """What has happened; it is on disk already."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, core: Core, name: str) -> None:
+        super().__init__(core)
+        self.name = name
+        "As :meth:`reginfo.script.route.Route.event` has it."
+
+
+class ContactChanged(Event):
+    """One of the nine events of a contact (RFC 3680 §4.7.1)."""
+
+    __slots__ = ("aor", "binding", "learned", "table")
+
+    def __init__(
+        self, core: Core, table: str, aor: str, binding: Binding, learned: bool
+    ) -> None:
+        super().__init__(core, binding.event.value)
+        self.table = table
+        self.aor = aor
+        self.binding = binding
+        "The contact as it is now, and whose it is."
+
+        self.learned = learned
+        "Whether it was registered at another server, which has told us."
+
+    @property
+    def contact(self) -> str:
+        """The contact's URI."""
+        return self.binding.contact
+
+    def send_to_contact(
+        self,
+        method: str,
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        body: str | bytes = b"",
+        from_: str | None = None,
+    ) -> Awaitable[Response]:
+        """
+        Send a request to this very contact, by the way that it is reached.
+
+        Otherwise as :meth:`send_request`.
+        """
+        return self._core.send_request(
+            method, self.aor, self.binding, headers, body, from_
+        )
+
+
+class SubscriptionChanged(Event):
+    """What became of a subscription that was asked for by `reginfo_subscribe`."""
+
+    __slots__ = ("reason", "state", "uri")
+
+    def __init__(self, core: Core, uri: str, state: str, reason: str) -> None:
+        super().__init__(core, "subscription")
+        self.uri = uri
+        "What was subscribed to."
+
+        self.state = state
+        """
+        `active`, `terminated` by the other side, `refused`, `failed` for want of an
+        answer or of an address, or `ended` by us. Unless it was ended, it is asked for
+        again.
+        """
+
+        self.reason = reason
+        "As Subscription-State, or the response, has it; why it failed."

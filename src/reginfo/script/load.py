@@ -1,0 +1,150 @@
+"""A routing script: read from its file, and checked as far as that can be."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, TracebackType
+
+from ..sip.errors import ReginfoError
+from . import pseudo
+from .route import Route
+
+NAME = "reginfo_routes"
+"""What a script's module is called."""
+
+EXPANDED = frozenset(
+    {
+        "append_branch", "append_hf", "append_to_reply", "reginfo_subscribe",
+        "reginfo_update", "send_reply", "ul_add_key", "ul_get_key", "ul_rm_key",
+        "unregister",
+    }
+)  # fmt: skip
+"""Functions that take strings with pseudo-variables in them."""
+
+NAMED = {"t_on_reply": "reply", "t_on_failure": "failure"}
+"""Functions that take the name of a route, and of which kind that is."""
+
+
+class ScriptError(ReginfoError):
+    """What is wrong with a script, each with its line: ``FILE:LINE: what``."""
+
+
+def load(path: Path) -> Route:
+    """
+    Run a script, and return its routes.
+
+    Modules beside it can be imported; they are read anew, too.
+
+    Raises:
+        ScriptError: it cannot be read, fails, or calls for what there is not.
+    """
+    try:
+        source = path.read_bytes()
+    except OSError as exc:
+        raise ScriptError(f"{path}: {exc.strerror}") from exc
+    try:
+        # `ast` first: what is wrong with its strings is to be told before it runs.
+        tree = ast.parse(source, str(path))
+        code = compile(tree, str(path), "exec")
+    except SyntaxError as exc:
+        raise ScriptError(f"{path}:{exc.lineno or 1}: {exc.msg}") from exc
+    except ValueError as exc:
+        raise ScriptError(f"{path}: {exc}") from exc
+    wrong = sorted(_wrong_strings(tree))
+    if wrong:
+        raise ScriptError("\n".join(f"{path}:{line}: {what}" for line, what in wrong))
+    module = ModuleType(NAME)
+    module.__file__ = str(path)
+    _run(code, module, path)
+    route = _route_of(module, path)
+    missing = sorted(_missing_routes(tree, route))
+    if missing:
+        raise ScriptError("\n".join(f"{path}:{line}: {what}" for line, what in missing))
+    return route
+
+
+def line_of(trace: TracebackType | None, path: Path) -> int | None:
+    """The line of the script at ``path`` at which an exception passed through it."""
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(trace)
+        if frame.filename == str(path)
+    ]
+    return lines[-1] if lines else None
+
+
+def _run(code: object, module: ModuleType, path: Path) -> None:
+    directory = str(path.resolve().parent)
+    before = dict(sys.modules)
+    for name, known in before.items():
+        file = getattr(known, "__file__", None)
+        if file and str(Path(file).parent) == directory:
+            del sys.modules[name]
+    # By its name, as dataclasses and others look for a module.
+    sys.modules[NAME] = module
+    sys.path.insert(0, directory)
+    try:
+        exec(code, module.__dict__)  # type: ignore[arg-type]
+    except (Exception, SystemExit) as exc:
+        # The script that runs goes on with the modules that it has.
+        for name in set(sys.modules) - set(before):
+            del sys.modules[name]
+        sys.modules.update(before)
+        line = line_of(exc.__traceback__, path)
+        where = path if line is None else f"{path}:{line}"
+        raise ScriptError(f"{where}: {type(exc).__name__}: {exc}") from exc
+    finally:
+        sys.path.remove(directory)
+
+
+def _route_of(module: ModuleType, path: Path) -> Route:
+    routes = {id(v): v for v in vars(module).values() if isinstance(v, Route)}
+    if len(routes) != 1:
+        found = "no" if not routes else "more than one"
+        raise ScriptError(f"{path}: there is {found} Route in it: route = Route()")
+    return next(iter(routes.values()))
+
+
+def _calls(tree: ast.AST) -> Iterator[tuple[str, list[ast.Constant]]]:
+    """Calls of methods, each with those of its arguments that are plain strings."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
+            yield (
+                node.func.attr,
+                [
+                    argument
+                    for argument in arguments
+                    if isinstance(argument, ast.Constant)
+                    and isinstance(argument.value, str)
+                ],
+            )
+
+
+def _wrong_strings(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for name, strings in _calls(tree):
+        if name not in EXPANDED:
+            continue
+        for string in strings:
+            try:
+                pseudo.check(str(string.value))
+            except ValueError as exc:
+                yield string.lineno, f"{name}: {exc}"
+
+
+def _missing_routes(tree: ast.AST, route: Route) -> Iterator[tuple[int, str]]:
+    known = {"reply": route.replies, "failure": route.failures}
+    for name, strings in _calls(tree):
+        kind = NAMED.get(name)
+        if kind is None:
+            continue
+        for string in strings:
+            if string.value not in known[kind]:
+                yield (
+                    string.lineno,
+                    f"{name}: there is no {kind} route {string.value!r}",
+                )

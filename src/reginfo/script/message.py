@@ -1,0 +1,424 @@
+"""The message that a route handles: a request on its way, or a reply to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from ..location.store import TABLE
+from ..sip import grammar
+from ..sip.errors import RemoteProtocolError
+from ..sip.flow import Address, Flow
+from ..sip.headers import NameAddr
+from ..sip.message import Message as SipMessage
+from ..sip.message import Request, Response, canonical
+from ..sip.transaction import ServerTransaction
+from ..sip.uri import Uri
+from . import pseudo
+from .core import Core
+from .functions import Functions
+from .result import ERROR, OK, Result
+
+PROTECTED = frozenset(
+    {"CSeq", "Call-ID", "Content-Length", "From", "Max-Forwards", "To", "Via"}
+)
+"""Headers that the transaction stands on: a script reads them only."""
+
+MAIN, REPLY, FAILURE = "request", "reply", "failure"
+"""The kinds of route."""
+
+
+class Branch:
+    """Where a request is to go: a URI, and how much it is preferred."""
+
+    __slots__ = ("flow", "q", "route", "uri")
+
+    def __init__(
+        self,
+        uri: Uri,
+        q: float = 1.0,
+        route: tuple[str, ...] = (),
+        flow: Flow | None = None,
+    ) -> None:
+        self.uri = uri
+        self.q = q
+        self.route = route
+        "Route set to it, topmost first: the Path of a contact."
+
+        self.flow = flow
+        "The only way to reach it; None if that is found by its URI."
+
+
+class Message(Functions):
+    """
+    A request that passes the script, or a reply to one that was relayed.
+
+    :attr:`request` is a copy that the script may change: what is relayed is the copy.
+
+    The string functions take pseudo-variables; beside each stands its typed form: for
+    `$rU` there is `msg.uri.user`, for `$hdr(Event)` `msg.hdr("Event")`.
+    """
+
+    __slots__ = (
+        "answered",
+        "branches",
+        "context",
+        "flow",
+        "kind",
+        "on_failure",
+        "on_reply",
+        "publishes",
+        "refusal",
+        "reginfo_reason",
+        "relayed",
+        "reply",
+        "request",
+        "transaction",
+    )
+
+    def __init__(
+        self,
+        core: Core,
+        transaction: ServerTransaction,
+        flow: Flow,
+        *,
+        kind: str = MAIN,
+        reply: Response | None = None,
+        var: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(core, var)
+        self.transaction = transaction
+        self.flow = flow
+        "The way that the message came."
+
+        self.kind = kind
+        self.reply = reply
+        self.request = _copy(transaction.request)
+        self.branches: list[Branch] = []
+        "Where :meth:`t_relay` sends it; if empty, to the Request-URI."
+
+        self.on_reply: str | None = None
+        self.on_failure: str | None = None
+        self.answered = False
+        "Whether a final response has been sent by this script."
+
+        self.context: object = None
+        "Of the proxy, once it has been relayed."
+
+        self.relayed = False
+        self.publishes = True
+        self.refusal: Response | None = None
+        self.reginfo_reason = ""
+        "Why the last :meth:`reginfo_handle_notify` returned -1."
+
+    # What it is.
+
+    @property
+    def method(self) -> str:
+        """`$rm`"""
+        return self.request.method
+
+    @property
+    def uri(self) -> Uri:
+        """
+        The Request-URI: `$ru`, `$rU` is `uri.user`, `$rd` is `uri.host`.
+
+        It can be set, to a string or a :class:`~reginfo.sip.uri.Uri`: then the request
+        goes there, unless :meth:`lookup` or :meth:`append_branch` say otherwise.
+        """
+        return Uri.parse(self.request.uri)
+
+    @uri.setter
+    def uri(self, value: str | Uri) -> None:
+        try:
+            self.request.uri = Uri.parse(self._text(value)).text
+        except RemoteProtocolError as exc:
+            raise ValueError(str(exc)) from exc
+
+    @property
+    def from_(self) -> NameAddr:
+        """From: `$fu` is `from_.uri`, `$fU` is `from_.parsed.user`."""
+        return self.request.from_
+
+    @property
+    def to(self) -> NameAddr:
+        """To: `$tu` is `to.uri`, `$tU` is `to.parsed.user`, `$td` its host."""
+        return self.request.to
+
+    @property
+    def call_id(self) -> str:
+        """`$ci`"""
+        return self.request.call_id
+
+    @property
+    def cseq(self) -> int:
+        """`$cs`"""
+        return self.request.cseq.number
+
+    @property
+    def source(self) -> Address:
+        """Host and port that it came from: `$si`, `$sp`."""
+        return self.flow.remote
+
+    @property
+    def status(self) -> int | None:
+        """The status of the reply, `$rs`; None in a request route."""
+        return None if self.reply is None else self.reply.status
+
+    @property
+    def body(self) -> bytes:
+        """`$rb`, as octets."""
+        return self._headed.body
+
+    def is_method(self, names: str) -> bool:
+        """Whether the method is one of ``names``, such as `INVITE|ACK`."""
+        return self.request.method in names.replace(" ", "").split("|")
+
+    def t_check_status(self, pattern: str | int) -> bool:
+        """Whether the reply's status is, or holds, what a regular expression says."""
+        reply = self.reply
+        return reply is not None and bool(re.search(str(pattern), str(reply.status)))
+
+    def hdr(self, name: str) -> str | None:
+        """The first value of a header of the message; None if it is not there."""
+        return self._headed.header(_name(name))
+
+    def hdrs(self, name: str) -> list[str]:
+        """The values of all its lines."""
+        return list(self._headed.headers.get(_name(name), []))
+
+    # What is changed in it.
+
+    def append_hf(self, name: str, value: str | None = None) -> Result:
+        r"""
+        Add a header line to what is passed on: `"X-Name: value\r\n"`, or both parts.
+
+        Raises:
+            ValueError: it is no header line, or one that no script may write.
+        """
+        key, text = self._line(name, value)
+        headers = self._headed.headers
+        headers[key] = [*headers.get(key, []), text]
+        return OK
+
+    def remove_hf(self, name: str) -> Result:
+        """
+        Remove all lines of a header from what is passed on; -1 if there is none.
+
+        Raises:
+            ValueError: it is one that no script may remove.
+        """
+        key = _changeable(self._text(name))
+        return OK if self._headed.headers.pop(key, None) else ERROR
+
+    def append_branch(self, uri: str | Uri, q: float = 1.0) -> Result:
+        """Send it to ``uri``, too; -1 if that is no SIP URI."""
+        self._only("append_branch", MAIN, FAILURE)
+        try:
+            parsed = Uri.parse(self._text(uri))
+        except RemoteProtocolError:
+            return ERROR
+        if parsed.scheme not in ("sip", "sips"):
+            return ERROR
+        self.branches.append(Branch(parsed, q))
+        return OK
+
+    # What becomes of it.
+
+    def send_reply(
+        self,
+        code: int,
+        reason: str,
+        headers: tuple[tuple[str, str], ...] = (),
+        body: bytes = b"",
+    ) -> Result:
+        """
+        Answer the request; -1 if it has been answered.
+
+        Raises:
+            ValueError: that is no status, or a header cannot be written.
+        """
+        self._only("send_reply", MAIN, FAILURE)
+        code = int(code)
+        text = self._text(reason)
+        if not 100 <= code < 700 or "\r" in text or "\n" in text:
+            raise ValueError(f"no response: {code} {text!r}")
+        if self.answered:
+            return ERROR
+        response = Response(code, text, body=body)
+        for name, value in headers:
+            key, line = self._line(name, value)
+            response.headers.setdefault(key, []).append(line)
+        self._core.reply(self, response)
+        return OK
+
+    def t_relay(self) -> Result:
+        """
+        Send the request on: to what :meth:`lookup` found, or to its Request-URI.
+
+        Returns:
+            1; -1 if it could not be, and the sender has been told why.
+        """
+        self._only("t_relay", MAIN, FAILURE)
+        if self.answered:
+            return ERROR
+        return OK if self._core.relay(self) else ERROR
+
+    def t_on_reply(self, name: str | None) -> Result:
+        """Have the replies pass the reply route ``name``; None for no route."""
+        self.on_reply = name
+        return OK
+
+    def t_on_failure(self, name: str | None) -> Result:
+        """Have the failure route ``name`` called if all branches fail."""
+        self.on_failure = name
+        return OK
+
+    def loose_route(self) -> bool:
+        """Whether its Route, and not its Request-URI, has brought it here (§16.4)."""
+        return bool(self.request.headers.get("Route")) or self.to.tag != ""
+
+    def default(self) -> Result:
+        """Do with it what the server does without a script."""
+        self._only("default", MAIN)
+        self._core.default(self)
+        return OK
+
+    # registrar.
+
+    def save(self, table: str = TABLE) -> Result:
+        """
+        Bind the contacts of a REGISTER, and answer it.
+
+        Returns:
+            1 if something was bound anew, 2 if it was refreshed, 3 if it was removed,
+            4 if nothing was asked for; -1 if it was refused, and the sender told why.
+        """
+        self._only("save", MAIN)
+        return Result(self._core.save(self, self._text(table)))
+
+    def lookup(self, table: str = TABLE) -> Result:
+        """
+        Make the contacts that the Request-URI is bound to the targets of the request.
+
+        Returns:
+            1; -1 if there is none; -2 if there are, and none of them takes the method.
+        """
+        self._only("lookup", MAIN, FAILURE)
+        return Result(self._core.lookup(self, self._text(table)))
+
+    # pua_reginfo and presence.
+
+    def reginfo_handle_notify(self, uldomain: str = TABLE) -> Result:
+        """
+        Take in the NOTIFY, and update the table ``uldomain``. Nothing is answered.
+
+        Returns:
+            1: updated, and a contact is registered still, or there was no body. 2:
+            updated, and none is registered now. -1: it is wrong, see
+            :attr:`reginfo_reason`; nothing has changed.
+        """
+        self._only("reginfo_handle_notify", MAIN)
+        return Result(self._core.handle_notify(self, self._text(uldomain)))
+
+    def reply_for_notify(self) -> Result:
+        """Answer the NOTIFY as fits: 200, or what :meth:`reginfo_handle_notify` met."""
+        self._only("reply_for_notify", MAIN)
+        if self.answered:
+            return ERROR
+        self._core.reply(self, self.refusal or Response(200, "OK"))
+        return OK
+
+    def reginfo_disable_publish(self) -> Result:
+        """Do not PUBLISH what this message changes; say so before it does."""
+        self.publishes = False
+        return OK
+
+    def handle_subscribe(self) -> Result:
+        """Serve a SUBSCRIBE for the event `reg`, and answer it; -1 if refused."""
+        self._only("handle_subscribe", MAIN)
+        return OK if self._core.handle_subscribe(self) else ERROR
+
+    def handle_publish(self) -> Result:
+        """Take in a PUBLISH of a peer, and answer it; -1 if refused."""
+        self._only("handle_publish", MAIN)
+        return OK if self._core.handle_publish(self) else ERROR
+
+    # How.
+
+    @property
+    def _headed(self) -> SipMessage:
+        """The message whose headers and body are meant."""
+        return self.request if self.kind != REPLY or self.reply is None else self.reply
+
+    def _only(self, function: str, *kinds: str) -> None:
+        if self.kind not in kinds:
+            raise ValueError(f"{function} is not for a {self.kind} route")
+
+    def _line(self, name: str, value: str | None) -> tuple[str, str]:
+        if value is None:
+            text = self._text(name).removesuffix("\n").removesuffix("\r")
+            name, colon, value = text.partition(":")
+            if not colon:
+                raise ValueError(f"no header line: {text!r}")
+        else:
+            value = self._text(value)
+        value = value.strip()
+        if "\r" in value or "\n" in value or "\0" in value:
+            raise ValueError(f"no header value: {value!r}")
+        return _changeable(name), value
+
+    def _value(self, name: str, argument: str) -> str:
+        if name == "var":
+            return self.var.get(argument, "")
+        if name == "hdr":
+            return ",".join(self.hdrs(argument))
+        return _VALUES[name](self)
+
+
+def _copy(request: Request) -> Request:
+    """One whose headers can be exchanged without a change to ``request``."""
+    copy = Request(request.method, request.uri)
+    copy.headers = dict(request.headers)
+    copy.body = request.body
+    return copy
+
+
+def _name(name: str) -> str:
+    name = name.strip()
+    if not grammar.token.fullmatch(name):
+        raise ValueError(f"no header: {name!r}")
+    return canonical(name)
+
+
+def _changeable(name: str) -> str:
+    key = _name(name)
+    if key in PROTECTED:
+        raise ValueError(f"{key} cannot be changed by a script")
+    return key
+
+
+_VALUES: dict[str, Callable[[Message], str]] = {
+    "ru": lambda msg: msg.request.uri,
+    "rU": lambda msg: msg.uri.user,
+    "rd": lambda msg: msg.uri.host,
+    "rp": lambda msg: str(msg.uri.port or ""),
+    "rm": lambda msg: msg.method,
+    "tu": lambda msg: msg.to.uri,
+    "tU": lambda msg: msg.to.parsed.user,
+    "td": lambda msg: msg.to.parsed.host,
+    "tt": lambda msg: (msg.reply or msg.request).to.tag,
+    "fu": lambda msg: msg.from_.uri,
+    "fU": lambda msg: msg.from_.parsed.user,
+    "fd": lambda msg: msg.from_.parsed.host,
+    "ft": lambda msg: msg.from_.tag,
+    "ci": lambda msg: msg.call_id,
+    "cs": lambda msg: str(msg.cseq),
+    "ua": lambda msg: msg._headed.user_agent,
+    "rb": lambda msg: msg.body.decode("utf-8", "replace"),
+    "rs": lambda msg: str(msg.status or ""),
+    "rr": lambda msg: msg.reply.reason if msg.reply is not None else "",
+    "si": lambda msg: msg.source[0],
+    "sp": lambda msg: str(msg.source[1]),
+}
+assert _VALUES.keys() == pseudo.VARIABLES.keys()
