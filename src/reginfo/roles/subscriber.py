@@ -257,7 +257,8 @@ class Subscriber:
         subscription = mirror.subscription
         if subscription.state is not State.WAITING:
             return
-        self._remember(mirror)
+        # If the disk does not take it, it is sought again; nothing else would do that.
+        self._remember(mirror, at=now + RETRY_AFTER)
         if flow is None:
             logger.warning("! SUBSCRIBE for %s: %s", mirror.source, cause)
             mirror.problem = cause
@@ -444,10 +445,8 @@ class Subscriber:
         """Ask for what is wanted, refresh what ends."""
         for machine in self._wheel.timer_due(now):
             assert isinstance(machine, Mirror)
-            before = _copy(machine.subscription)
             # If the disk does not take it, nobody is served by haste.
-            before.timer_at = now + RETRY_AFTER
-            self._journal.remember(self._restore, machine, before, machine.table.dump())
+            self._remember(machine, at=now + RETRY_AFTER)
             subscription = machine.subscription
             dialog = subscription.dialog
             if machine.requested and (
@@ -508,9 +507,16 @@ class Subscriber:
         if mirror.requested and self.listener is not None:
             self._journal.after(self.listener, mirror, state, reason)
 
-    def _remember(self, mirror: Mirror) -> None:
-        """Have a subscription put back as it is now, if the commit fails."""
+    def _remember(self, mirror: Mirror, at: float | None = None) -> None:
+        """
+        Have a subscription put back as it is now, if the commit fails.
+
+        Args:
+            at: when it is due then, if not when it is now.
+        """
         before = _copy(mirror.subscription)
+        if at is not None:
+            before.timer_at = at
         self._journal.remember(self._restore, mirror, before, mirror.table.dump())
 
     def _forget(self, mirror: Mirror) -> None:
