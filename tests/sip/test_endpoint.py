@@ -44,7 +44,9 @@ def serve(target: Endpoint, data: bytes, now: float = 0.0) -> ServerTransaction:
     target.receive_datagram(data, FLOW, now)
     (event,) = target.events()
     assert isinstance(event, RequestReceived)
-    return event.transaction
+    transaction = event.transaction
+    assert isinstance(transaction, ServerTransaction)
+    return transaction
 
 
 def flush(target: Endpoint, now: float) -> list[Datagram]:

@@ -11,6 +11,7 @@ from reginfo.sip.endpoint import (
     UDP_ONLY,
     Endpoint,
     RequestFailed,
+    RequestReceived,
     ResponseReceived,
 )
 from reginfo.sip.flow import Flow, Local
@@ -197,7 +198,8 @@ def test_a_response_goes_back_by_the_stream_of_its_request() -> None:
     flow = Flow(TCP, ("192.0.2.9", 40_000))
     server.receive_datagram(OPTIONS % b"192.0.2.9", flow, 0.0)
     (event,) = server.events()
-    server.respond(event.transaction, Response(200, "OK"))  # type: ignore[arg-type]
+    assert isinstance(event, RequestReceived)
+    server.respond(event.transaction, Response(200, "OK"))
     (datagram,) = sent(server)
     assert datagram.flow == flow
     # Timer J is 0 there: the transaction is gone at once.
@@ -212,7 +214,8 @@ def test_a_response_that_could_not_be_sent_is_not_kept_for_copies() -> None:
     flow = Flow(TCP, ("192.0.2.9", 40_000))
     server.receive_datagram(OPTIONS % b"pc.example.com:5070", flow, 0.0)
     (event,) = server.events()
-    server.respond(event.transaction, Response(200, "OK"))  # type: ignore[arg-type]
+    assert isinstance(event, RequestReceived)
+    server.respond(event.transaction, Response(200, "OK"))
     (datagram,) = server.datagrams_to_send()
     server.transport_failed(datagram, 0.1)
     assert server.timer_at is None
@@ -226,7 +229,8 @@ def test_if_that_stream_is_gone_one_is_opened_to_where_via_says() -> None:
     flow = Flow(TCP, ("192.0.2.9", 40_000))
     server.receive_datagram(OPTIONS % b"pc.example.com:5070", flow, 0.0)
     (event,) = server.events()
-    server.respond(event.transaction, Response(200, "OK"))  # type: ignore[arg-type]
+    assert isinstance(event, RequestReceived)
+    server.respond(event.transaction, Response(200, "OK"))
     (datagram,) = sent(server)
     server.transport_failed(datagram, 0.1)
     # A copy of the request, by whichever way it comes, is answered by the new one.

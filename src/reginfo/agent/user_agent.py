@@ -10,6 +10,7 @@ from ..sip.endpoint import (
     Event,
     RequestFailed,
     RequestReceived,
+    ResponseReceived,
 )
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow
@@ -69,6 +70,8 @@ class UserAgent:
             if self._watching is not None:
                 self._settle(self._watching)
             return
+        if not isinstance(event, ResponseReceived | RequestFailed):
+            return  # of calls, and of what is passed on: there is neither here
         user = event.transaction.user
         if isinstance(user, Watching):
             if isinstance(event, RequestFailed):

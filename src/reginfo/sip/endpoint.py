@@ -6,9 +6,12 @@ import re
 from collections.abc import Callable
 from hashlib import blake2s
 
-from .errors import RemoteProtocolError
+from .errors import LocalProtocolError, RemoteProtocolError
 from .flow import Address, Flow, Local
-from .headers import split
+from .headers import Via, split
+from .invite import TERMINATED as INVITE_TERMINATED
+from .invite import InviteClientTransaction, InviteServerTransaction
+from .invite import State as InviteState
 from .message import Draft, Malformed, Request, Response, lines, parse, request_uri
 from .timer import TimerWheel
 from .transaction import TERMINATED, ClientTransaction, Datagram, ServerTransaction
@@ -29,10 +32,14 @@ UDP_ONLY = 600.0
 """Seconds for which a peer that takes no TCP connection is not asked for one again."""
 
 
+AnyServer = ServerTransaction | InviteServerTransaction
+AnyClient = ClientTransaction | InviteClientTransaction
+
+
 class RequestReceived(Value, frozen=True):
     """A request that wants an answer: :meth:`Endpoint.respond`."""
 
-    transaction: ServerTransaction
+    transaction: AnyServer
 
     source: Address
     "Where it really came from, whatever Via says."
@@ -42,22 +49,60 @@ class RequestReceived(Value, frozen=True):
         return self.transaction.request
 
 
-class ResponseReceived(Value, frozen=True):
-    """A response to a request of ours."""
+class AckReceived(Value, frozen=True):
+    """The ACK of a 2xx: it has no transaction, and no answer."""
 
-    transaction: ClientTransaction
+    request: Request
+    flow: Flow
+
+
+class Cancelled(Value, frozen=True):
+    """An INVITE that came in has been cancelled, and the CANCEL been answered."""
+
+    transaction: InviteServerTransaction
+
+
+class StrayResponse(Value, frozen=True):
+    """A response to what was passed on by way of us, by no transaction that we have."""
+
+    response: Response
+    flow: Flow
+
+
+class ResponseReceived(Value, frozen=True):
+    """
+    A response to a request of ours.
+
+    Of an INVITE each provisional one, and each 2xx.
+    """
+
+    transaction: AnyClient
     response: Response
 
 
 class RequestFailed(Value, frozen=True):
     """A request of ours that got no final response."""
 
-    transaction: ClientTransaction
+    transaction: AnyClient
     cause: str
     "timeout, or transport"
 
 
-Event = RequestReceived | ResponseReceived | RequestFailed
+Event = (
+    RequestReceived
+    | ResponseReceived
+    | RequestFailed
+    | AckReceived
+    | Cancelled
+    | StrayResponse
+)
+
+
+CLIENTS = (ClientTransaction, InviteClientTransaction)
+SERVERS = (ServerTransaction, InviteServerTransaction)
+
+CANCELLING = "cancelling"
+"""The user of a CANCEL: nobody wants to know its answer."""
 
 
 class Endpoint:
@@ -71,7 +116,8 @@ class Endpoint:
 
     Args:
         new_id: makes a random token for branches and tags, 64 bits or more.
-        methods: those that somebody here answers, as Allow lists them.
+        methods: those that somebody here answers, as Allow lists them; None to hand
+            up whatever comes, as a proxy wants it.
         headers: header lines put into every response made here, such as Server.
     """
 
@@ -79,15 +125,15 @@ class Endpoint:
         self,
         *,
         new_id: Callable[[], str],
-        methods: tuple[str, ...],
+        methods: tuple[str, ...] | None,
         headers: dict[str, str],
     ) -> None:
         self._new_id = new_id
         self._methods = methods
         self._common = lines(headers)
-        self._servers: dict[tuple[str, ...], ServerTransaction] = {}
-        self._merged: dict[tuple[str, ...], ServerTransaction] = {}
-        self._clients: dict[str, ClientTransaction] = {}
+        self._servers: dict[tuple[str, ...], AnyServer] = {}
+        self._merged: dict[tuple[str, ...], AnyServer] = {}
+        self._clients: dict[str, AnyClient] = {}
         self._outbox: list[Datagram] = []
         self._events: list[Event] = []
         self._wheel = TimerWheel()
@@ -108,10 +154,10 @@ class Endpoint:
         try:
             message = parse(data)
             if type(message) is Request:
-                self._receive_request(message, flow)
+                self._receive_request(message, flow, now)
             else:
                 assert isinstance(message, Response)
-                self._receive_response(message, now)
+                self._receive_response(message, flow, now)
         except RemoteProtocolError as exc:
             if not data.strip(b"\r\n\0"):
                 return  # a keep-alive: it holds a NAT open, and wants no answer
@@ -126,24 +172,86 @@ class Endpoint:
         self._events = []
         return events
 
-    def respond(self, transaction: ServerTransaction, response: Response) -> None:
+    def respond(self, transaction: AnyServer, response: Response) -> None:
         """Answer a request."""
         transaction.respond(response)
 
-    def send_request(self, draft: Draft, flow: Flow, user: object) -> ClientTransaction:
-        """Send ``draft`` by ``flow``, again and again until it is answered."""
-        branch = MAGIC_COOKIE + self._new_id()
-        data = draft.write(_via(flow.local, branch))
+    def forward(self, transaction: AnyServer, response: Response) -> None:
+        """Answer a request with a response that came from further on, as it is."""
+        transaction.forward(response)
+
+    def abandon(self, transaction: AnyServer) -> None:
+        """Never answer a request: RFC 4320 §4.2 wants no 408, and no late response."""
+        if transaction.response is None:
+            self._forget(transaction)
+
+    def trying(self, transaction: AnyServer) -> None:
+        """Have the caller send its INVITE no more, unless it was answered (§16.2)."""
+        if type(transaction) is InviteServerTransaction and not transaction.latest:
+            transaction.respond(Response(100, "Trying"))
+
+    def is_merged(self, transaction: AnyServer) -> bool:
+        """
+        Whether the same request is being served that came by another way (§8.2.2.2).
+
+        For who answers it; to a proxy it may come back in good order.
+        """
+        if transaction.merged is not None or not transaction.to_tag:
+            return False
+        return _merged_key(transaction.request) in self._merged
+
+    def cancel(self, transaction: InviteClientTransaction, now: float) -> None:
+        """
+        Have an INVITE of ours cancelled (§9.1).
+
+        The CANCEL is sent once there is a provisional response. The final response, or
+        that there is none, is reported as ever.
+        """
+        if transaction.cancel(now):
+            self._send_cancel(transaction)
+            self._wheel.schedule(transaction)
+
+    def send_stateless(self, data: bytes, flow: Flow) -> None:
+        """Send one datagram that has no transaction: the ACK of a 2xx."""
+        self._outbox.append(Datagram(data, flow))
+
+    def send_request(
+        self, draft: Draft, flow: Flow, user: object, *, branch: str | None = None
+    ) -> AnyClient:
+        """
+        Send ``draft`` by ``flow``, again and again until it is answered.
+
+        Args:
+            user: who is told the response.
+            branch: of our Via; a random one if left out.
+
+        Raises:
+            LocalProtocolError: the branch does not begin as it must.
+        """
+        if branch is None:
+            branch = MAGIC_COOKIE + self._new_id()
+        elif not branch.startswith(MAGIC_COOKIE) or branch in self._clients:
+            raise LocalProtocolError(f"no branch for a new transaction: {branch}")
+        via = _via(flow.local, branch)
+        data = draft.write(via)
         fallback = None
         if len(data) > LONGEST_DATAGRAM:
             stream = self._streams.get(flow.local)
             if stream is not None and flow.remote not in self._udp_only:
                 fallback = (flow, data)
                 flow = Flow(stream, flow.remote)
-                data = draft.write(_via(stream, branch))
-        transaction = ClientTransaction(
-            draft.method, branch, data, flow, self._outbox, user
-        )
+                via = _via(stream, branch)
+                data = draft.write(via)
+        transaction: AnyClient
+        if draft.method == "INVITE":
+            transaction = InviteClientTransaction(
+                branch, draft, via, data, flow, self._outbox, user
+            )
+        else:
+            transaction = ClientTransaction(
+                draft.method, branch, data, flow, self._outbox, user
+            )
+        transaction.forwarded = draft.head.startswith("Via: ")
         transaction.fallback = fallback
         self._clients[branch] = transaction
         return transaction
@@ -160,9 +268,13 @@ class Endpoint:
         """Forget the requests of ours that were made since ``mark``, all unsent."""
         kept = []
         for datagram in self._outbox[mark:]:
-            if type(datagram.transaction) is ClientTransaction:
-                self._clients.pop(datagram.transaction.branch, None)
-                datagram.transaction.state = TERMINATED
+            transaction = datagram.transaction
+            if type(transaction) is ClientTransaction:
+                self._clients.pop(transaction.branch, None)
+                transaction.state = TERMINATED
+            elif type(transaction) is InviteClientTransaction:
+                self._clients.pop(transaction.branch, None)
+                transaction.state = INVITE_TERMINATED
             else:
                 kept.append(datagram)
         self._outbox[mark:] = kept
@@ -178,10 +290,8 @@ class Endpoint:
             return outbox
         ordered = outbox
         if len(outbox) > 1:
-            ordered = [
-                d for d in outbox if type(d.transaction) is not ClientTransaction
-            ]
-            ordered += [d for d in outbox if type(d.transaction) is ClientTransaction]
+            ordered = [d for d in outbox if type(d.transaction) not in CLIENTS]
+            ordered += [d for d in outbox if type(d.transaction) in CLIENTS]
         # Transactions hold this very list: it is emptied, not exchanged.
         result = ordered if ordered is not outbox else list(outbox)
         outbox.clear()
@@ -205,24 +315,29 @@ class Endpoint:
         """
         for datagram in datagrams:
             transaction = datagram.transaction
-            if type(transaction) is ClientTransaction:
-                self._clients.pop(transaction.branch, None)
-                transaction.state = TERMINATED
-            elif type(transaction) is ServerTransaction:
+            if isinstance(transaction, CLIENTS):
+                if transaction.forwarded:
+                    self._outbox.append(datagram)  # of which nothing is on disk
+                elif type(transaction) is ClientTransaction:
+                    self._clients.pop(transaction.branch, None)
+                    transaction.state = TERMINATED
+            elif isinstance(transaction, SERVERS):
                 assert transaction.response is not None
-                if transaction.response.status < 300:
+                if transaction.response.status < 300 and not transaction.passed_on:
                     transaction.replace(response)
                 elif datagram.data is transaction.latest:
                     self._outbox.append(datagram)
+            elif datagram.data.startswith(b"ACK "):
+                self._outbox.append(datagram)
 
     def transport_failed(self, datagram: Datagram, now: float) -> None:
         """The network did not take ``datagram`` (§18.4)."""
         transaction = datagram.transaction
-        if isinstance(transaction, ClientTransaction):
+        if isinstance(transaction, CLIENTS):
             # It may have taken the other way already, with its stream.
             if transaction.flow == datagram.flow:
                 self._client_failed(transaction, now)
-        elif isinstance(transaction, ServerTransaction):
+        elif isinstance(transaction, SERVERS):
             self._server_failed(transaction, datagram)
 
     def flow_lost(self, flow: Flow, now: float) -> None:
@@ -231,17 +346,16 @@ class Endpoint:
             if transaction.flow == flow and not transaction.answered:
                 self._client_failed(transaction, now)
 
-    def _client_failed(self, transaction: ClientTransaction, now: float) -> None:
+    def _client_failed(self, transaction: AnyClient, now: float) -> None:
         remote = transaction.flow.remote
         if transaction.fall_back():
             self._udp_only[remote] = now + UDP_ONLY
         elif transaction.transport_failed():
             self._clients.pop(transaction.branch, None)
-            self._events.append(RequestFailed(transaction, "transport"))
+            if transaction.user is not CANCELLING:
+                self._events.append(RequestFailed(transaction, "transport"))
 
-    def _server_failed(
-        self, transaction: ServerTransaction, datagram: Datagram
-    ) -> None:
+    def _server_failed(self, transaction: AnyServer, datagram: Datagram) -> None:
         """§18.2.2: the stream is closed; open one to the `received` of Via, once."""
         port = transaction.request.via.port or SIP_PORT
         address = (datagram.flow.remote[0], port)
@@ -257,23 +371,33 @@ class Endpoint:
         for machine in self._wheel.timer_due(now):
             if type(machine) is ServerTransaction:
                 self._forget(machine)
-            elif type(machine) is ClientTransaction and machine.state is TERMINATED:
-                del self._clients[machine.branch]
-                if not machine.answered:
-                    self._events.append(RequestFailed(machine, "timeout"))
+            elif type(machine) is ClientTransaction:
+                if machine.state is TERMINATED:
+                    self._gone(machine)
+            elif type(machine) is InviteServerTransaction:
+                if machine.state is INVITE_TERMINATED:
+                    self._forget(machine)
+            elif type(machine) is InviteClientTransaction:
+                if machine.state is INVITE_TERMINATED:
+                    self._gone(machine)
 
-    def _forget(self, transaction: ServerTransaction) -> None:
+    def _gone(self, transaction: AnyClient) -> None:
+        del self._clients[transaction.branch]
+        if not transaction.answered and transaction.user is not CANCELLING:
+            self._events.append(RequestFailed(transaction, "timeout"))
+
+    def _forget(self, transaction: AnyServer) -> None:
         self._servers.pop(transaction.key, None)
         if transaction.merged is not None:
             del self._merged[transaction.merged]
 
-    def _receive_request(self, request: Request, flow: Flow) -> None:
+    def _receive_request(self, request: Request, flow: Flow, now: float) -> None:
         via = request.via
         branch = via.branch
         method = request.method
         # A cookie and nothing more would make all requests of a host the same one.
         if branch.startswith(MAGIC_COOKIE) and branch != MAGIC_COOKIE:
-            # §17.2.3. An ACK has no transaction here: nobody answers INVITE with 2xx.
+            # §17.2.3.
             key: tuple[str, ...] = (branch, via.sent_by, method)
         else:
             # RFC 2543: what a retransmission has in common with its request (ibid.).
@@ -287,14 +411,20 @@ class Endpoint:
             known.receive_request()
             return
         if method == "ACK":
+            self._receive_ack(request, key, flow, now)
             return
         _check(request)
-        if method not in self._methods:
+        methods = self._methods
+        if methods is not None and method not in methods:
             self._refuse_method(request, flow)
+            return
+        if method == "CANCEL":
+            self._receive_cancel(request, key, flow)
             return
         back, via_line = _way_back(request, flow)
         to_tag = "" if request.to.tag else self._new_id()
-        transaction = ServerTransaction(
+        kind = InviteServerTransaction if method == "INVITE" else ServerTransaction
+        transaction = kind(
             request,
             back,
             self._outbox,
@@ -304,35 +434,108 @@ class Endpoint:
             common=self._common,
         )
         if to_tag:
-            # §8.2.2.2: the same request by two ways is served once.
             merged = _merged_key(request)
-            if merged in self._merged:
+            if merged not in self._merged:
+                self._merged[merged] = transaction
+                transaction.merged = merged
+            elif methods is not None:
+                # §8.2.2.2: the same request by two ways is served once.
                 self._answer_at_once(request, flow, 482, "Loop Detected")
                 return
-            self._merged[merged] = transaction
-            transaction.merged = merged
         self._servers[key] = transaction
         self._events.append(RequestReceived(transaction, flow.remote))
 
-    def _receive_response(self, response: Response, now: float) -> None:
-        transaction = self._clients.get(response.via.branch)
+    def _receive_ack(
+        self, request: Request, key: tuple[str, ...], flow: Flow, now: float
+    ) -> None:
+        """§17.2.1: the ACK of a response other than 2xx ends here."""
+        invite = self._servers.get((*key[:-1], "INVITE"))
+        if type(invite) is InviteServerTransaction and invite.receive_ack(now):
+            self._wheel.schedule(invite)
+        elif self._methods is None:
+            try:
+                _check(request)
+            except Malformed:
+                return  # an ACK is never answered
+            self._events.append(AckReceived(request, flow))
+
+    def _receive_cancel(
+        self, request: Request, key: tuple[str, ...], flow: Flow
+    ) -> None:
+        """§9.2: a CANCEL is answered by itself, whatever becomes of the INVITE."""
+        invite = self._servers.get((*key[:-1], "INVITE"))
+        if invite is None:
+            self._answer_at_once(request, flow, 481, "Call/Transaction Does Not Exist")
+            return
+        back, via_line = _way_back(request, flow)
+        transaction = ServerTransaction(
+            request,
+            back,
+            self._outbox,
+            key=key,
+            via=via_line,
+            # "The To tag of the response to the CANCEL and the To tag in the response
+            # to the original request SHOULD be the same" (ibid.).
+            to_tag="" if request.to.tag else invite.to_tag,
+            common=self._common,
+        )
+        self._servers[key] = transaction
+        transaction.respond(Response(200, "OK"))
+        if (
+            type(invite) is InviteServerTransaction
+            and invite.state is InviteState.PROCEEDING
+        ):
+            self._events.append(Cancelled(invite))
+
+    def _receive_response(self, response: Response, flow: Flow, now: float) -> None:
+        via = response.via
+        method = response.cseq.method
+        branch = f"{via.branch} CANCEL" if method == "CANCEL" else via.branch
+        transaction = self._clients.get(branch)
+        vias = response.headers["Via"]
+        several = len(vias) > 1 or "," in vias[0]
+        if transaction is None:
+            if several and self._methods is None and _is_ours(via, flow):
+                self._events.append(StrayResponse(response, flow))
+            return
         # §17.1.3: branch and method; anything else answers nothing of ours. Sent-by is
         # not compared (§18.1.2): gateways of NATs put the public address there, and a
         # random branch is of one host alone.
-        if transaction is None or response.cseq.method != transaction.method:
+        if method != transaction.method:
             return
-        vias = response.headers["Via"]
-        if len(vias) > 1 or "," in vias[0]:
-            return  # of a request that went through us, which none does (§8.1.3.3)
-        if transaction.receive_response(response, now):
+        # §8.1.3.3: what was not passed on has one Via, and what was has more.
+        if several != transaction.forwarded:
+            return
+        if type(transaction) is InviteClientTransaction:
+            ringing = transaction.state is InviteState.CALLING
+            news = transaction.receive_response(response, now)
+            self._wheel.schedule(transaction)
+            if ringing and transaction.cancels and response.status < 200:
+                self._send_cancel(transaction)
+        else:
+            news = transaction.receive_response(response, now)
+        if news and transaction.user is not CANCELLING:
             self._events.append(ResponseReceived(transaction, response))
+
+    def _send_cancel(self, invite: InviteClientTransaction) -> None:
+        branch = f"{invite.branch} CANCEL"
+        self._clients[branch] = cancel = ClientTransaction(
+            "CANCEL",
+            branch,
+            invite.write_cancel(),
+            invite.flow,
+            self._outbox,
+            CANCELLING,
+        )
+        # Like what it cancels, it is of no concern to the disk.
+        cancel.forwarded = False
 
     def _refuse_method(self, request: Request, flow: Flow) -> None:
         if request.method == "CANCEL":
             # §9.2: there is never a transaction here that it could match.
             self._answer_at_once(request, flow, 481, "Call/Transaction Does Not Exist")
             return
-        allow = [("Allow", ", ".join(self._methods))]
+        allow = [("Allow", ", ".join(self._methods or ()))]
         self._answer_at_once(request, flow, 405, "Method Not Allowed", allow)
 
     def _refuse_malformed(self, error: Malformed, flow: Flow) -> None:
@@ -383,6 +586,12 @@ class Endpoint:
 
 def _via(local: Local, branch: str) -> str:
     return f"SIP/2.0/{local.transport} {local.sent_by};branch={branch};rport"
+
+
+def _is_ours(via: Via, flow: Flow) -> bool:
+    """Whether a response that came by ``flow`` was sent to where its Via says."""
+    local = flow.local
+    return (via.host.strip("[]"), via.port or SIP_PORT) == (local.host, local.port)
 
 
 def _check(request: Request) -> None:

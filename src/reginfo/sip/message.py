@@ -227,6 +227,33 @@ class Request(Message):
             f"{own}{common}Content-Length: {len(body)}\r\n\r\n"
         ).encode("utf-8", "surrogateescape") + body
 
+    def write_forwarded(self, response: Response, *, via: str = "") -> bytes:
+        """
+        A response that came from further on, as it is passed back to this request.
+
+        §16.7 step 9: all of it is kept, but that ours is no longer the topmost Via.
+
+        Args:
+            via: as for :meth:`write_response`.
+        """
+        vias = self.headers["Via"]
+        if via:
+            vias = [via, *vias[1:]]
+        rest = "".join(
+            [
+                f"{name}: {value}\r\n"
+                for name, values in response.headers.items()
+                if name != "Via" and name != "Content-Length"
+                for value in values
+            ]
+        )
+        body = response.body
+        return (
+            f"SIP/2.0 {response.status} {response.reason}\r\n"
+            f"Via: {f'{CRLF}Via: '.join(vias)}\r\n"
+            f"{rest}Content-Length: {len(body)}\r\n\r\n"
+        ).encode("utf-8", "surrogateescape") + body
+
 
 class Response(Message):
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Protocol
 
 from .flow import Flow
 from .message import Request, Response
@@ -33,13 +34,25 @@ TRYING, PROCEEDING = State.TRYING, State.PROCEEDING
 COMPLETED, TERMINATED = State.COMPLETED, State.TERMINATED
 
 
+class Transaction(Protocol):
+    """Any of the four kinds, to who sends for it."""
+
+    timer_at: float | None
+    scheduled_at: float | None
+
+    def sent(self, now: float) -> None:
+        """What it put into the outbox has gone out."""
+
+    def timer_due(self, now: float) -> None: ...
+
+
 class Datagram(Value, frozen=True):
     """Octets on their way out."""
 
     data: bytes
     flow: Flow
 
-    transaction: ServerTransaction | ClientTransaction | None = None
+    transaction: Transaction | None = None
     "Whose first sending this is: its timers start then, not when it is written."
 
 
@@ -61,8 +74,8 @@ class ServerTransaction:
     """
 
     __slots__ = (
-        "_common", "flow", "key", "latest", "merged", "outbox", "request", "response",
-        "scheduled_at", "state", "timer_at", "to_tag", "via",
+        "_common", "flow", "key", "latest", "merged", "outbox", "passed_on", "request",
+        "response", "scheduled_at", "state", "timer_at", "to_tag", "via",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +101,9 @@ class ServerTransaction:
         self.via = via
         self.to_tag = to_tag
         self.response: Response | None = None
+        self.passed_on = False
+        "Whether the latest response is another's, and tells nothing of ours."
+
         self.state = TRYING
         self.timer_at: float | None = None
         self.scheduled_at: float | None = None
@@ -114,6 +130,16 @@ class ServerTransaction:
             response, to_tag=self.to_tag, via=self.via, common=self._common
         )
         self.state = COMPLETED if response.status >= 200 else PROCEEDING
+        self.outbox.append(Datagram(self.latest, self.flow, self))
+
+    def forward(self, response: Response) -> None:
+        """Send a response that came from further on, as it is."""
+        # RFC 4320 §4.1: of the provisional ones a client has no use for any.
+        if response.status < 200 or self.state is COMPLETED or self.state is TERMINATED:
+            return
+        self.response, self.passed_on = response, True
+        self.latest = self.request.write_forwarded(response, via=self.via)
+        self.state = COMPLETED
         self.outbox.append(Datagram(self.latest, self.flow, self))
 
     def replace(self, response: Response) -> None:
@@ -147,7 +173,7 @@ class ClientTransaction:
 
     __slots__ = (
         "_data", "_deadline", "_interval", "answered", "branch", "fallback", "flow",
-        "method", "outbox", "scheduled_at", "state", "timer_at", "user",
+        "forwarded", "method", "outbox", "scheduled_at", "state", "timer_at", "user",
     )  # fmt: skip
 
     def __init__(
@@ -168,6 +194,9 @@ class ClientTransaction:
 
         self.answered = False
         "Whether a final response has come."
+
+        self.forwarded = False
+        "Whether it has Vias of others below ours."
 
         self.fallback: tuple[Flow, bytes] | None = None
         "The way to take, and what to send, if :attr:`flow` cannot be used."

@@ -1,0 +1,30 @@
+"""A request that is passed on: a draft of it (RFC 3261 §16.6)."""
+
+from __future__ import annotations
+
+from .message import CRLF, Draft, Headers, Request
+
+FIRST = ("Via", "Route", "Record-Route", "Max-Forwards", "Path")
+"""
+Headers that stand in front: §7.3.1 recommends it of what proxies have to look at. `Via`
+comes first of all, since the endpoint writes ours above it.
+"""
+
+
+def draft_of(request: Request, *, uri: str, headers: Headers) -> Draft:
+    """
+    A copy of ``request``, with another Request-URI and other headers.
+
+    Args:
+        headers: all of them, values as they were written, one item a line.
+    """
+    lines = [
+        f"{name}: {value}{CRLF}" for name in FIRST for value in headers.get(name, ())
+    ]
+    lines += [
+        f"{name}: {value}{CRLF}"
+        for name, values in headers.items()
+        if name not in FIRST and name != "Content-Length"
+        for value in values
+    ]
+    return Draft(request.method, uri, "".join(lines), request.body)

@@ -1,0 +1,319 @@
+"""INVITE transactions, client and server (RFC 3261 §17.1.1, §17.2.1, RFC 6026)."""
+
+from __future__ import annotations
+
+import enum
+
+from .flow import Flow
+from .message import CRLF, Draft, Request, Response
+from .transaction import T1, T2, T4, Datagram
+
+TIMER_B = 64 * T1
+TIMER_D = 64 * T1
+TIMER_H = 64 * T1
+TIMER_I = T4
+TIMER_L = 64 * T1
+TIMER_M = 64 * T1
+"""Seconds, on an unreliable transport; on a reliable one D and I are 0."""
+
+
+class State(enum.Enum):
+    """Of either transaction (RFC 6026 §7.1, §7.2, figures 3 and 5)."""
+
+    CALLING = enum.auto()
+    PROCEEDING = enum.auto()
+    COMPLETED = enum.auto()
+    CONFIRMED = enum.auto()
+    ACCEPTED = enum.auto()
+    TERMINATED = enum.auto()
+
+
+CALLING, PROCEEDING, COMPLETED = State.CALLING, State.PROCEEDING, State.COMPLETED
+CONFIRMED, ACCEPTED, TERMINATED = State.CONFIRMED, State.ACCEPTED, State.TERMINATED
+
+
+class InviteServerTransaction:
+    """
+    One INVITE that came in, and the responses that go out.
+
+    Driven as :class:`reginfo.sip.transaction.ServerTransaction` is, and by
+    :meth:`receive_ack`.
+
+    RFC 3261 §17.2.1, with the state "Accepted" of RFC 6026 §7.1.
+    """
+
+    __slots__ = (
+        "_common", "_deadline", "_interval", "flow", "key", "latest", "merged",
+        "outbox", "passed_on", "request", "response", "scheduled_at", "state",
+        "timer_at", "to_tag", "via",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        request: Request,
+        flow: Flow,
+        outbox: list[Datagram],
+        *,
+        key: tuple[str, ...] = (),
+        via: str = "",
+        to_tag: str = "",
+        common: str = "",
+    ) -> None:
+        self.request = request
+        self.flow = flow
+        "Where responses go: the source, or what Via says (§18.2.2)."
+
+        self.outbox = outbox
+        self.key = key
+        self.merged: tuple[str, ...] | None = None
+        self.via = via
+        self.to_tag = to_tag
+        self.response: Response | None = None
+        self.passed_on = False
+        "Whether the latest response is another's, and tells nothing of ours."
+
+        self.state = PROCEEDING
+        self.timer_at: float | None = None
+        self.scheduled_at: float | None = None
+        self.latest = b""
+        self._common = common
+        self._interval = T1
+        self._deadline = 0.0
+
+    def receive_request(self) -> None:
+        """The INVITE came again."""
+        # RFC 6026 §7.1: in Accepted it is absorbed; the 2xx is repeated by who made it.
+        if self.latest and self.state in (PROCEEDING, COMPLETED):
+            self.outbox.append(Datagram(self.latest, self.flow))
+
+    def receive_ack(self, now: float) -> bool:
+        """
+        The ACK of a response other than 2xx has come.
+
+        Returns:
+            Whether it was that; that of a 2xx is for who has made it.
+        """
+        if self.state is COMPLETED:
+            self.state = CONFIRMED
+            self.timer_at = now if self.flow.local.is_reliable else now + TIMER_I
+            return True
+        return self.state is CONFIRMED
+
+    def respond(self, response: Response) -> None:
+        """Send a response that is made here; what is too late is discarded."""
+        data = self.request.write_response(
+            response,
+            # §8.2.6.2: a tag in a 100 would promise a dialog.
+            to_tag="" if response.status == 100 else self.to_tag,
+            via=self.via,
+            common=self._common,
+        )
+        self._send(response, data, passed_on=False)
+
+    def forward(self, response: Response) -> None:
+        """Send a response that came from further on, as it is."""
+        data = self.request.write_forwarded(response, via=self.via)
+        self._send(response, data, passed_on=True)
+
+    def replace(self, response: Response) -> None:
+        """Send ``response`` after all: the one before it was never sent."""
+        self.state, self.timer_at = PROCEEDING, None
+        self.respond(response)
+
+    def sent(self, now: float) -> None:
+        """A response has gone out: Timers G and H start, or L."""
+        if self.timer_at is not None:
+            return
+        if self.state is COMPLETED:
+            self._deadline = now + TIMER_H
+            # On a reliable transport there is no Timer G.
+            reliable = self.flow.local.is_reliable
+            self.timer_at = self._deadline if reliable else now + self._interval
+        elif self.state is ACCEPTED:
+            self.timer_at = now + TIMER_L
+
+    def timer_due(self, now: float) -> None:
+        """Timer G sends again, Timer H gives up, Timers I and L forget."""
+        if self.state is COMPLETED and now < self._deadline:
+            self.outbox.append(Datagram(self.latest, self.flow))
+            self._interval = min(2 * self._interval, T2)
+            self.timer_at = min(now + self._interval, self._deadline)
+            return
+        self.state, self.timer_at = TERMINATED, None
+
+    def _send(self, response: Response, data: bytes, *, passed_on: bool) -> None:
+        status = response.status
+        if self.state is ACCEPTED:
+            if not 200 <= status < 300:
+                return
+        elif self.state is not PROCEEDING:
+            return
+        self.response = response
+        self.passed_on = passed_on
+        self.latest = data
+        if status >= 300:
+            self.state = COMPLETED
+        elif status >= 200:
+            self.state = ACCEPTED
+        self.outbox.append(Datagram(data, self.flow, self))
+
+
+class InviteClientTransaction:
+    """
+    One INVITE of ours, or one that is passed on, and its responses.
+
+    RFC 3261 §17.1.1, with the state "Accepted" of RFC 6026 §7.2.
+    """
+
+    __slots__ = (
+        "_data", "_deadline", "_interval", "_to", "answered", "branch", "cancels",
+        "draft", "fallback", "flow", "forwarded", "method", "outbox", "scheduled_at",
+        "state", "timer_at", "user", "via",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        branch: str,
+        draft: Draft,
+        via: str,
+        data: bytes,
+        flow: Flow,
+        outbox: list[Datagram],
+        user: object,
+    ) -> None:
+        self.method = "INVITE"
+        self.branch = branch
+        self.draft = draft
+        self.via = via
+        self.flow = flow
+        self.outbox = outbox
+        self.user = user
+        "Who is told the responses, or that none came."
+
+        self.answered = False
+        "Whether a final response has come."
+
+        self.cancels = False
+        "Whether it is to be, or has been, cancelled."
+
+        self.forwarded = False
+        "Whether it has Vias of others below ours."
+
+        self.fallback: tuple[Flow, bytes] | None = None
+        self.state = CALLING
+        self.timer_at: float | None = None
+        self.scheduled_at: float | None = None
+        self._data = data
+        self._to = ""
+        self._interval = T1
+        self._deadline = 0.0
+        outbox.append(Datagram(data, flow, self))
+
+    def sent(self, now: float) -> None:
+        """The INVITE has gone out for the first time: Timers A and B start."""
+        if self.state is CALLING and self.timer_at is None:
+            self._deadline = now + TIMER_B
+            self.timer_at = self._deadline if self.flow.local.is_reliable else now + T1
+
+    def receive_response(self, response: Response, now: float) -> bool:
+        """Take in a response; whether it is news for the user."""
+        status = response.status
+        if self.state is COMPLETED:
+            if status >= 300:
+                self._acknowledge()  # the ACK was lost
+            return False
+        if self.state is TERMINATED:
+            return False
+        if self.state is ACCEPTED:
+            return 200 <= status < 300
+        if status < 200:
+            if self.state is CALLING:
+                # How long it may ring from here on, the user decides (Timer C).
+                self.state, self.timer_at = PROCEEDING, None
+                if self.cancels:
+                    self.timer_at = now + TIMER_B
+            return True
+        self.answered = True
+        if status < 300:
+            self.state, self.timer_at = ACCEPTED, now + TIMER_M
+            return True
+        self.state = COMPLETED
+        self._to = (response.headers.get("To") or [""])[0]
+        self._acknowledge()
+        self.timer_at = now if self.flow.local.is_reliable else now + TIMER_D
+        return True
+
+    def cancel(self, now: float) -> bool:
+        """
+        Have it cancelled; whether the CANCEL is to be sent now.
+
+        §9.1: not before a provisional response has come, nor after a final one. If the
+        final response does not come in time, it is over all the same.
+        """
+        if self.cancels or self.state not in (CALLING, PROCEEDING):
+            return False
+        self.cancels = True
+        if self.state is CALLING:
+            return False
+        self.timer_at = now + TIMER_B
+        return True
+
+    def write_cancel(self) -> bytes:
+        """The CANCEL of this INVITE (§9.1)."""
+        return self._in_its_wake("CANCEL", self._line("To"))
+
+    def fall_back(self) -> bool:
+        """Send the same INVITE the other way, if there is one (§18.1.1)."""
+        if self.fallback is None or self.state is not CALLING:
+            return False
+        self.flow, self._data = self.fallback
+        self.fallback = self.timer_at = None
+        self.via = _via_of(self._data)
+        self.outbox.append(Datagram(self._data, self.flow, self))
+        return True
+
+    def transport_failed(self) -> bool:
+        """The INVITE cannot be sent (§17.1.4); whether that is news."""
+        if self.state is not CALLING and self.state is not PROCEEDING:
+            return False
+        self.state, self.timer_at = TERMINATED, None
+        return True
+
+    def timer_due(self, now: float) -> None:
+        """Timer A sends again, Timer B gives up, Timers D and M forget."""
+        if self.state is CALLING and now < self._deadline:
+            self.outbox.append(Datagram(self._data, self.flow))
+            self._interval *= 2
+            self.timer_at = min(now + self._interval, self._deadline)
+            return
+        self.state, self.timer_at = TERMINATED, None
+
+    def _acknowledge(self) -> None:
+        """§17.1.1.3: the ACK of a response other than 2xx is ours to send."""
+        ack = self._in_its_wake("ACK", self._to or self._line("To"))
+        self.outbox.append(Datagram(ack, self.flow))
+
+    def _in_its_wake(self, method: str, to: str) -> bytes:
+        """A request of the same branch, with what it must have of the INVITE."""
+        number = self._line("CSeq").split()[0]
+        route = [f"Route: {value}{CRLF}" for value in _values(self.draft.head, "Route")]
+        head = (
+            f"{''.join(route)}Max-Forwards: 70\r\n"
+            f"From: {self._line('From')}\r\nTo: {to}\r\n"
+            f"Call-ID: {self._line('Call-ID')}\r\nCSeq: {number} {method}\r\n"
+        )
+        return Draft(method, self.draft.uri, head).write(self.via)
+
+    def _line(self, name: str) -> str:
+        return _values(self.draft.head, name)[0]
+
+
+def _values(head: str, name: str) -> list[str]:
+    """The values of a header in what we have written ourselves."""
+    start = f"{name}: "
+    return [line[len(start) :] for line in head.split(CRLF) if line.startswith(start)]
+
+
+def _via_of(data: bytes) -> str:
+    line = data.split(b"\r\n", 2)[1]
+    return line.decode("utf-8", "surrogateescape").removeprefix("Via: ")

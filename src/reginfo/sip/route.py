@@ -1,0 +1,88 @@
+"""Route information of a request that comes to a proxy (RFC 3261 §16.4, §16.12)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from .dialog import route_uri
+from .errors import RemoteProtocolError
+from .message import Request, request_uri
+from .uri import Uri
+
+IsOurs = Callable[[Uri], bool]
+"""Whether a URI without a user leads to this very server."""
+
+
+class Routed(NamedTuple):
+    """Where a request was going, once what leads here is taken off."""
+
+    uri: str
+    "The Request-URI."
+
+    route: tuple[str, ...]
+    "Route that is left, topmost first."
+
+    loose: bool
+    "Whether a Route of ours has brought it here."
+
+
+def preprocess(request: Request, is_ours: IsOurs) -> Routed:
+    """
+    Take off what leads here: our Route, or the Request-URI that a strict router wrote.
+
+    Raises:
+        RemoteProtocolError: its Route cannot be read.
+    """
+    uri = request_uri(request)
+    route = request.values("Route")
+    text, loose = request.uri, False
+    if route and not uri.user and uri.param("lr") is not None and is_ours(uri):
+        # A strict router has put our Record-Route there, and the target last.
+        text, loose = _target_of(route.pop()), True
+    elif uri.param("maddr") is not None and is_ours(uri):
+        text = _without_maddr(uri)
+    # Two of ours, where the transport or the address changes here (RFC 5658 §3).
+    while route and is_ours(Uri.parse(route_uri(route[0]))):
+        del route[0]
+        loose = True
+    return Routed(text, tuple(route), loose)
+
+
+def next_hop(uri: str, route: tuple[str, ...]) -> tuple[str, tuple[str, ...], Uri]:
+    """
+    The Request-URI and Route to send, and the URI that says where (§16.6 steps 6, 7).
+
+    Raises:
+        RemoteProtocolError: one of them cannot be read.
+    """
+    if not route:
+        return uri, route, Uri.parse(uri)
+    first = Uri.parse(route_uri(route[0]))
+    if first.param("lr") is not None:
+        return uri, route, first
+    # A strict router wants itself in the Request-URI, and the target last.
+    return first.text, (*route[1:], f"<{uri}>"), first
+
+
+def _target_of(value: str) -> str:
+    uri = Uri.parse(route_uri(value))
+    if uri.scheme not in ("sip", "sips"):
+        raise RemoteProtocolError(f"Route of scheme {uri.scheme}")
+    return uri.text
+
+
+def _without_maddr(uri: Uri) -> str:
+    """§16.4: the maddr has brought it here; what it stood for, it has done."""
+    text, semicolon, rest = uri.text.partition(";")
+    params, mark, headers = rest.partition("?")
+    kept = [
+        param
+        for param in params.split(";")
+        if param.partition("=")[0].lower() not in ("maddr", "transport")
+    ]
+    # A port that is not the usual one, and a transport, were for this hop.
+    host, colon, port = text.rpartition(":")
+    if uri.port is not None and colon and port == str(uri.port):
+        text = host
+    return "".join([text, *(f";{param}" for param in kept), mark, headers])
