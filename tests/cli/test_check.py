@@ -43,6 +43,7 @@ def test_a_configuration_is_summed_up(tmp_path: Path) -> None:
         f"store      sqlite:{tmp_path}/db (synchronous = full)",
         "contacts   for 60 to 86400 s, 3 for each user",
         "watchers   self, peers; a NOTIFY every 5 s at most",
+        "script     none",
         "publishes  to sip:p1.example.com",
         "           to sip:p2.example.com",
         "peers      b at sip:127.0.0.1:5080",

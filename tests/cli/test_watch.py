@@ -127,7 +127,7 @@ def test_who_watches_can_be_said(server: Server, tmp_path: Path) -> None:
 
 
 def test_a_refusal_is_1(server: Server) -> None:
-    done = run("watch", "al@example.org", *ways(server)[0])
+    done = run("watch", "al@example.org", "--from=w@example.org", *ways(server)[0])
     assert (done.exit_code, done.stdout) == (1, "")
     port = server.port
     assert done.stderr == f"reginfo: 127.0.0.1:{port} (UDP): 404 Not Found\n"

@@ -219,14 +219,15 @@ class Phone:
         assert reply.status == 200, reply.start
         return reply
 
-    def options(self, user: str = "ping", *, headers: Sequence[str] = ()) -> Message:
-        """Ask for capabilities: any server that is up answers."""
+    def options(self, user: str = "", *, headers: Sequence[str] = ()) -> Message:
+        """Ask ``user``, or else the server, for its capabilities: if up, it answers."""
         number = next(self._numbers)
+        uri = self.aor(user) if user else f"sip:{self.domain}"
         return self.ask(
             self.request(
                 "OPTIONS",
-                self.aor(user),
-                to=f"<{self.aor(user)}>",
+                uri,
+                to=f"<{uri}>",
                 call_id=f"options-{number}-{self._run}",
                 cseq=1,
                 headers=headers,

@@ -26,7 +26,7 @@ from .server import Server
 from .strace import Strace
 from .watchers import Watchers
 
-SIZE = 2_000_000  # octets
+SIZE = 16_000_000  # octets; the WAL alone may come to four
 USERS, WATCHED = 30, 5
 
 

@@ -8,8 +8,11 @@ import pytest
 
 from reginfo.server.app import App
 from reginfo.server.config import Config
+from reginfo.server.targets import Found
+from reginfo.sip.destination import Destination
 from reginfo.sip.flow import Local
 from reginfo.sip.message import Response, parse
+from reginfo.sip.uri import Uri
 from reginfo.testing import Server, Wire
 
 ALICE = "sip:alice@example.com"
@@ -26,6 +29,13 @@ url = "memory:"
 [notifier]
 min_interval = 0.0
 """
+
+
+class Nowhere:
+    """Names that nobody has to find."""
+
+    def find(self, uri: Uri, found: Found) -> None:
+        raise AssertionError(uri.text)
 
 
 class Phone:
@@ -101,7 +111,9 @@ def test_a_peer_that_is_asked_by_tcp_is_told_to_notify_by_tcp(
     )
     app = App(Config.parse(config), new_id=lambda: "1")
     locals = [Local(transport, *SELF) for transport in ("UDP", "TCP")]
-    app.begin(locals, {uri: ("192.0.2.9", 5060)})
+    transport = "TCP" if "tcp" in uri else "UDP"
+    place = Destination(transport, ("192.0.2.9", 5060))
+    app.begin(locals, {uri: place}, Nowhere())
     app.timer_due(app.now() + 1.0)
     (subscribe,) = app.endpoint.datagrams_to_send()
     assert b"\r\nContact: " + contact + b"\r\n" in subscribe.data

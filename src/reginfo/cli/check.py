@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import typer
 
+from ..script.load import ScriptError, load
+from ..script.route import Route
 from ..server.config import Config, Peer
+from .ending import WRONG, fail
 from .options import DEFAULT_CONFIG, ConfigFile, read_config
 
 
@@ -14,16 +18,24 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """
     Check a configuration as a whole, and say in short what it means.
 
-    Nothing is opened or bound. Ends with 0 if a server can be started with it; with 2
-    if not, and then with all that is wrong, each with its line and its key.
+    Nothing is opened or bound; but the routing script, if there is one, is run from top
+    to bottom, as it is when it is loaded. Ends with 0 if a server can be started with
+    it; with 2 if not, and then with all that is wrong, each with its line and its key.
     """
-    for name, values in summary(read_config(config)):
+    read = read_config(config)
+    try:
+        route = None if read.server.script is None else load(read.server.script)
+    except ScriptError as exc:
+        fail(str(exc), WRONG)
+    for name, values in summary(read, route):
         for value in values:
             typer.echo(f"{name:<10} {value}")
             name = ""
 
 
-def summary(config: Config) -> Iterator[tuple[str, list[str]]]:
+def summary(
+    config: Config, route: Route | None = None
+) -> Iterator[tuple[str, list[str]]]:
     """What a configuration comes to: names, and what is to be said under each."""
     server, notifier = config.server, config.notifier
     yield "server", [f"{server.id}, registrar of {', '.join(server.domains)}"]
@@ -43,8 +55,19 @@ def summary(config: Config) -> Iterator[tuple[str, list[str]]]:
         "watchers",
         [f"{', '.join(notifier.allow)}; a NOTIFY every {pause:g} s at most"],
     )
+    yield "script", [handles(server.script, route)]
     yield "publishes", publishes(config)
     yield "peers", [line for peer in config.peers for line in asked(peer)] or ["none"]
+
+
+def handles(path: Path | None, route: Route | None) -> str:
+    """What a script handles."""
+    if path is None or route is None:
+        return "none"
+    methods = [method or "all other methods" for method in sorted(route.requests)]
+    names = sorted({*route.replies, *route.failures})
+    parts = [*reversed(methods), *(f"route {name}" for name in names), *route.events]
+    return f"{path}: {', '.join(parts) or 'nothing'}"
 
 
 def publishes(config: Config) -> list[str]:

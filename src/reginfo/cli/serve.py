@@ -7,7 +7,7 @@ import enum
 import logging
 import signal
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,11 @@ from ..server.trace import TraceFile
 from ..sip.errors import ReginfoError
 from .ending import NOT_THERE, fail
 from .options import DEFAULT_CONFIG, ConfigFile, Trace, read_config, trace_to
+
+if TYPE_CHECKING:
+    from ..server.app import App
+
+logger = logging.getLogger("reginfo.script")
 
 
 class LogLevel(enum.StrEnum):
@@ -41,7 +46,8 @@ def serve(
     It prints one line that begins with `ready` on standard error when it can be
     used, with the addresses that it listens at. SIGTERM or Ctrl-C ends it; what it
     knows stays on disk, and watchers are not told: it may be back at once. Before it
-    goes for good, let it take leave of them: `reginfo drain`.
+    goes for good, let it take leave of them: `reginfo drain`. SIGHUP has it read the
+    routing script again.
     """
     configuration = read_config(config)
     logging.basicConfig(
@@ -72,6 +78,7 @@ async def run(config: Config, trace: TraceFile | None) -> None:
         asyncio.get_running_loop().add_signal_handler(number, enough.set)
     app = App(config, trace=trace)
     await app.start()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload, app)
     try:
         addresses = f"sip={','.join(app.sip_addresses)}"
         if config.server.admin is None:
@@ -85,6 +92,15 @@ async def run(config: Config, trace: TraceFile | None) -> None:
             await web.stop()
     finally:
         await app.stop()
+
+
+def reload(app: App) -> None:
+    """Read the routing script again; the one before it stays if that is wrong."""
+    try:
+        app.reload()
+    except ReginfoError as exc:
+        for line in str(exc).splitlines():
+            logger.error("! %s", line)
 
 
 async def _ready_until(enough: asyncio.Event, addresses: str) -> None:

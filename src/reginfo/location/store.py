@@ -100,6 +100,18 @@ class LocationStore:
         """Every address-of-record that has a row, in the order in which they came."""
         return iter(self._records.get(table, {}))
 
+    # SHIM
+    def record_of(self, aor: str, table: str = TABLE) -> str:
+        return aor
+
+    def keys(self, aor: str, table: str = TABLE) -> dict[str, str]:
+        return {}
+
+    def set_key(
+        self, aor: str, key: str, value: str | None, now: float, wall: float, table: str
+    ) -> bool:
+        return False
+
     def next_stamp(self, wall: float) -> int:
         """
         A stamp for a claim made here: later than every one seen.

@@ -135,6 +135,10 @@ class Notifier:
         """How far :meth:`drain` is; None if nobody has asked for it."""
         return self._drain
 
+    # SHIM
+    def update(self, aor: str, now: float) -> bool:
+        return False
+
     # From the network.
 
     def receive_subscribe(

@@ -6,13 +6,15 @@ import re
 from collections.abc import Callable
 
 from ..location.store import TABLE
+from ..roles.context import Context
+from ..roles.target import Target
 from ..sip import grammar
+from ..sip.endpoint import AnyServer
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Address, Flow
 from ..sip.headers import NameAddr
 from ..sip.message import Message as SipMessage
 from ..sip.message import Request, Response, canonical
-from ..sip.transaction import ServerTransaction
 from ..sip.uri import Uri
 from . import pseudo
 from .core import Core
@@ -28,27 +30,6 @@ MAIN, REPLY, FAILURE = "request", "reply", "failure"
 """The kinds of route."""
 
 
-class Branch:
-    """Where a request is to go: a URI, and how much it is preferred."""
-
-    __slots__ = ("flow", "q", "route", "uri")
-
-    def __init__(
-        self,
-        uri: Uri,
-        q: float = 1.0,
-        route: tuple[str, ...] = (),
-        flow: Flow | None = None,
-    ) -> None:
-        self.uri = uri
-        self.q = q
-        self.route = route
-        "Route set to it, topmost first: the Path of a contact."
-
-        self.flow = flow
-        "The only way to reach it; None if that is found by its URI."
-
-
 class Message(Functions):
     """
     A request that passes the script, or a reply to one that was relayed.
@@ -61,7 +42,6 @@ class Message(Functions):
 
     __slots__ = (
         "answered",
-        "branches",
         "context",
         "flow",
         "kind",
@@ -73,13 +53,14 @@ class Message(Functions):
         "relayed",
         "reply",
         "request",
+        "targets",
         "transaction",
     )
 
     def __init__(
         self,
         core: Core,
-        transaction: ServerTransaction,
+        transaction: AnyServer,
         flow: Flow,
         *,
         kind: str = MAIN,
@@ -94,7 +75,7 @@ class Message(Functions):
         self.kind = kind
         self.reply = reply
         self.request = _copy(transaction.request)
-        self.branches: list[Branch] = []
+        self.targets: list[Target] = []
         "Where :meth:`t_relay` sends it; if empty, to the Request-URI."
 
         self.on_reply: str | None = None
@@ -102,7 +83,7 @@ class Message(Functions):
         self.answered = False
         "Whether a final response has been sent by this script."
 
-        self.context: object = None
+        self.context: Context | None = None
         "Of the proxy, once it has been relayed."
 
         self.relayed = False
@@ -220,7 +201,7 @@ class Message(Functions):
             return ERROR
         if parsed.scheme not in ("sip", "sips"):
             return ERROR
-        self.branches.append(Branch(parsed, q))
+        self.targets.append(Target(parsed, q))
         return OK
 
     # What becomes of it.

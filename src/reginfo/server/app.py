@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import gc
 import logging
 import random
@@ -19,25 +18,30 @@ from ..location.binding import Binding, BindingChange
 from ..location.journal import Journal, Mark
 from ..location.sqlite import Loaded, SqliteJournal, StoreError
 from ..location.store import LocationStore
+from ..pua_reginfo import PuaReginfo
 from ..reg import xml
 from ..reg.document import ContactEvent
 from ..roles import compositor, notifier, publisher, registrar, subscriber
 from ..roles.admission import Admission
 from ..roles.compositor import Compositor
 from ..roles.notifier import Notifier
-from ..roles.publisher import Published, Publisher, Target
+from ..roles.publisher import Published, Publisher
 from ..roles.subscriber import Mirror, Subscriber
+from ..roles.target import Target
 from ..roles.watch import Watch
+from ..sip.destination import Destination
 from ..sip.endpoint import (
+    AckReceived,
+    Cancelled,
     Endpoint,
     Event,
     RequestFailed,
     RequestReceived,
     ResponseReceived,
+    StrayResponse,
 )
-from ..sip.errors import Refusal, ReginfoError, RemoteProtocolError
-from ..sip.flow import Address, Flow, Local
-from ..sip.message import Response, request_uri
+from ..sip.errors import ReginfoError
+from ..sip.flow import Flow, Local
 from ..sip.uri import Uri
 from .clock import Clock
 from .commit import Writer
@@ -46,12 +50,16 @@ from .domains import Domains
 from .ids import Ids
 from .network import Network, StartError, flow_to
 from .peers import Peers, profile_of
+from .relaying import Relaying
 from .rim import Rim
+from .router import Router, addresses_of
+from .scripting import Scripting
+from .sending import Sender, Sent
+from .targets import Names, Targets
 from .transport import Trace
+from .uas import Uas
 
 logger = logging.getLogger("reginfo.server")
-
-METHODS = ("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "OPTIONS")
 
 PRODUCT = f"reginfo/{__version__}"
 
@@ -64,8 +72,6 @@ KINDS = (
     compositor.KIND,
 )
 """What stands in the journal, in the order in which it is taken in."""
-
-REASONS = {400: "Bad Request", 416: "Unsupported URI Scheme", 500: "Server Error"}
 
 
 class App:
@@ -92,7 +98,6 @@ class App:
         self._ids = new_id or Ids()
         self.journal = Journal()
         self._database: SqliteJournal | None = None
-        self._date = (0, "")
         self._domains = Domains(
             config.server.domains,
             use_domain=config.usrloc.use_domain,
@@ -109,7 +114,7 @@ class App:
         self.store = LocationStore(config.server.id, self.journal)
         self.store.listener = self._changed
         self.endpoint = Endpoint(
-            new_id=self._ids, methods=METHODS, headers={"Server": PRODUCT}
+            new_id=self._ids, methods=None, headers={"Server": PRODUCT}
         )
         policy = SubscriptionPolicy(
             min_expires=config.presence_reginfo.min_expires,
@@ -138,6 +143,7 @@ class App:
             new_id=self._ids,
             jitter=jitter,
             max_expires=config.registrar.max_expires,
+            locate=self._locate,
             location=self._table,
         )
         self.publisher = Publisher(
@@ -160,13 +166,67 @@ class App:
             max_expires=config.registrar.max_expires,
             location=self._table,
         )
-        self._handlers: dict[str, Callable[[RequestReceived, float], Response]] = {
-            "REGISTER": self._register,
-            "SUBSCRIBE": self._subscribe,
-            "NOTIFY": self._notify,
-            "PUBLISH": self._publish,
-            "OPTIONS": self._options,
-        }
+        self.pua_reginfo = PuaReginfo(
+            self.store,
+            self.notifier,
+            self.publisher,
+            self.subscriber,
+            aor=self._domains.aor,
+            owner=self._owner,
+            server_address=config.pua_reginfo.server_address,
+        )
+        self._uas = Uas(
+            self.store,
+            server_id=config.server.id,
+            policy=self._policy,
+            domains=self._domains,
+            peers=self._peers,
+            clock=self._clock,
+            notifier=self.notifier,
+            subscriber=self.subscriber,
+            compositor=self.compositor,
+            pua_reginfo=self.pua_reginfo,
+            table=self._table,
+        )
+        self._targets = Targets(
+            self.store,
+            domains=self._domains,
+            reach=self._reach,
+            now=self._clock.now,
+            table=self._table,
+        )
+        self._relaying = Relaying(
+            self.endpoint,
+            self._targets,
+            domains=self._domains,
+            proxy=config.proxy,
+            is_open=lambda flow: self.is_open(flow),
+            new_id=self._ids,
+            now=self._clock.now,
+            table=self._table,
+        )
+        self._router = Router(
+            self.endpoint,
+            self.journal,
+            uas=self._uas,
+            domains=self._domains,
+            relaying=self._relaying,
+            relay=config.proxy.relay,
+        )
+        self._sender = Sender(
+            self.endpoint,
+            ways=self._targets.ways,
+            reach=self._targets.flow,
+            new_id=self._ids,
+            user_agent=PRODUCT,
+        )
+        self.wake: Callable[[], None] = _nothing
+        "Has what was decided outside a turn committed and sent, soon."
+
+        self.is_open: Callable[[Flow], bool] = _is_datagram
+        "Whether a flow can be sent by still: of TCP, whether its stream is there."
+
+        self._script: Scripting | None = None
 
     # Life.
 
@@ -175,7 +235,7 @@ class App:
         Load what is stored, bind the sockets, and serve.
 
         Raises:
-            StartError: an address or the store cannot be had.
+            StartError: an address or the store cannot be had, or the script is wrong.
         """
         config = self._config
         writer = None
@@ -186,6 +246,7 @@ class App:
                 )
                 self.load(self._database)
                 writer = Writer(self._database)
+            self.load_script()
             self._rim = Rim(
                 self.endpoint,
                 self,
@@ -195,7 +256,8 @@ class App:
             )
             self._network = Network(self._rim, self.endpoint, self._trace)
             self._network.listen(config.server.listen)
-            addresses = await self._network.find(self.uris())
+            self._names = self._network.resolver(config.dns)
+            places = await self._network.find(self.uris(), self._names)
         except BaseException as exc:
             if writer is not None:
                 writer.stop()
@@ -204,7 +266,9 @@ class App:
             if isinstance(exc, ReginfoError) and not isinstance(exc, StartError):
                 raise StartError(str(exc)) from exc
             raise
-        self.begin(self._rim.locals, addresses)
+        self.wake = self._rim.wake
+        self.is_open = self._network.is_open
+        self.begin(self._rim.locals, places, self._names)
         self._rim.start()
         # What has been loaded lives long; and a full collection among a million
         # objects would stop us for a quarter of a second.
@@ -247,37 +311,46 @@ class App:
         peers = [peer.uri for peer in self._config.peers if peer.uri is not None]
         return [*peers, *self._publish_targets()]
 
-    def begin(self, locals: Sequence[Local], addresses: Mapping[str, Address]) -> None:
+    def begin(
+        self,
+        locals: Sequence[Local],
+        places: Mapping[str, Destination],
+        names: Names,
+    ) -> None:
         """
         Go on where we were, and ask our peers for what they know.
 
         Args:
             locals: where we listen.
-            addresses: where the URIs of peers and presence servers are.
+            places: where the URIs of peers and presence servers are.
+            names: finds where other URIs are.
         """
         now = self._clock.now()
         self._domains.add(locals)
+        self._targets.begin(locals, names)
+        self._relaying.begin(locals)
+        self._router.begin(addresses_of(locals))
         ours = {(local.host, local.port) for local in locals}
-        self._peers.find(addresses)
+        self._peers.find({uri: place.address for uri, place in places.items()})
         wall = self._clock.wall()
         self.notifier.moved(locals)
         self.store.loaded(now, wall)
         self.compositor.loaded(now, wall)
         self.notifier.loaded(now)
         for uri in self._publish_targets():
-            if addresses[uri] in ours:
+            if places[uri].address in ours:
                 continue  # we are that presence server: our watchers are told anyway
-            target = Target(
+            target = publisher.Target(
                 uri=uri,
-                flow=flow_to(uri, addresses[uri], locals),
-                profile=profile_of(self._peers.at(addresses[uri])),
+                flow=flow_to(places[uri], locals),
+                profile=profile_of(self._peers.at(places[uri].address)),
             )
             self.publisher.publish_to(target, now)
         me = self._config.pua_reginfo.server_address
         for peer in self._config.peers:
             for aor in peer.watch:
                 assert me is not None and peer.uri is not None
-                flow = flow_to(peer.uri, addresses[peer.uri], locals)
+                flow = flow_to(places[peer.uri], locals)
                 wanted = Wanted(
                     uri=aor,
                     local=me,
@@ -288,9 +361,13 @@ class App:
                 self.subscriber.watch(
                     peer.name, self._domains.aor(Uri.parse(aor)), wanted, flow, now
                 )
+        self.subscriber.resume(locals, now)
 
     async def stop(self) -> None:
         """Commit what was decided, and close. Nobody is told: this may be a restart."""
+        if self._script is not None:
+            self._script.stop()
+        self._names.stop()
         await self._rim.stop()
         if self._database is not None:
             self._database.close()
@@ -349,6 +426,44 @@ class App:
         self.notifier.drain(rate, self.now())
         self._rim.settle()
 
+    def load_script(self) -> None:
+        """
+        Take the routing script, if there is one.
+
+        Raises:
+            ScriptError: it is wrong.
+        """
+        path = self._config.server.script
+        if path is None:
+            return
+        self._script = self._router.script = Scripting(
+            path,
+            store=self.store,
+            journal=self.journal,
+            endpoint=self.endpoint,
+            clock=self._clock,
+            domains=self._domains,
+            router=self._router,
+            relaying=self._relaying,
+            targets=self._targets,
+            sender=self._sender,
+            uas=self._uas,
+            pua_reginfo=self.pua_reginfo,
+            server_id=self._config.server.id,
+            wake=lambda: self.wake(),
+        )
+        self.subscriber.listener = self._script.subscription
+
+    def reload(self) -> None:
+        """
+        Read the routing script again.
+
+        Raises:
+            ScriptError: it is wrong; the one before it goes on.
+        """
+        if self._script is not None:
+            self._script.reload()
+
     def health(self) -> dict[str, Any]:
         """How we are: status, and figures since the start."""
         rim, clock, store = self._rim, self._clock, self._config.store
@@ -396,7 +511,7 @@ class App:
     def handle(self, event: Event, now: float) -> None:
         """Answer a request, or take in a response; all of it happens, or nothing."""
         if isinstance(event, RequestReceived):
-            self.endpoint.respond(event.transaction, self._answer(event, now))
+            self._router.receive(event, now)
             return
         mark = self._mark()
         try:
@@ -414,6 +529,7 @@ class App:
             self.subscriber.timer_at,
             self.publisher.timer_at,
             self.compositor.timer_at,
+            self._relaying.timer_at,
         )
         return min((at for at in times if at is not None), default=None)
 
@@ -427,6 +543,7 @@ class App:
             self.notifier.timer_due(now)
             self.subscriber.timer_due(now)
             self.publisher.timer_due(now)
+            self._relaying.timer_due(now)
         except Exception:
             logger.exception("%% a timer")
             self._roll_back(mark)
@@ -435,28 +552,11 @@ class App:
         """What was decided last has been taken back."""
         self.notifier.undone(now)
 
-    # Requests, by method.
-
-    def _answer(self, event: RequestReceived, now: float) -> Response:
-        """The one place where an error becomes a response, and nothing has changed."""
-        request = event.request
-        mark = self._mark()
-        try:
-            return self._handlers[request.method](event, now)
-        except Refusal as refusal:
-            response = Response.of(refusal.status, refusal.reason, refusal.headers)
-        except RemoteProtocolError as exc:
-            logger.debug("! %s from %s:%d: %s", request.method, *event.source, exc)
-            response = Response(exc.status, REASONS.get(exc.status, "Bad Request"))
-        except Exception:
-            # A bug of ours must not stop the others' service.
-            logger.exception("! %s from %s:%d", request.method, *event.source)
-            response = Response(500, "Server Internal Error")
-        self._roll_back(mark)
-        return response
-
-    def _take_in(self, event: ResponseReceived | RequestFailed, now: float) -> None:
-        """What became of a request of ours."""
+    def _take_in(self, event: _Other, now: float) -> None:
+        """What became of a request of ours, or of one that was sent on."""
+        if isinstance(event, AckReceived | Cancelled | StrayResponse):
+            self._relaying.receive(event)
+            return
         user = event.transaction.user
         if isinstance(event, ResponseReceived):
             if isinstance(user, Watch):
@@ -465,12 +565,20 @@ class App:
                 self.subscriber.receive_response(user, event.response, now)
             elif isinstance(user, Published):
                 self.publisher.receive_response(user, event.response, now)
+            elif isinstance(user, Sent):
+                self._sender.receive_response(user, event.response)
+            else:
+                self._relaying.receive_response(event, now)
         elif isinstance(user, Watch):
             self.notifier.receive_failure(user, event.cause)
         elif isinstance(user, Mirror):
             self.subscriber.receive_failure(user, event.cause, now)
         elif isinstance(user, Published):
             self.publisher.receive_failure(user, event.cause, now)
+        elif isinstance(user, Sent):
+            self._sender.receive_failure(user, event.cause)
+        else:
+            self._relaying.receive_failure(event, now)
 
     def _mark(self) -> tuple[Mark, int]:
         return self.journal.mark(), self.endpoint.mark()
@@ -478,73 +586,6 @@ class App:
     def _roll_back(self, mark: tuple[Mark, int]) -> None:
         self.journal.roll_back(mark[0])
         self.endpoint.roll_back(mark[1])
-
-    def _register(self, event: RequestReceived, now: float) -> Response:
-        request = event.request
-        if request_uri(request).host not in self._domains:
-            raise Refusal(404, "Not Found")  # §10.3 step 1; nothing is proxied here
-        aor = self._domains.aor(request.to.parsed)
-        if not self._domains.serve(aor):
-            raise Refusal(404, "Not Found")  # §10.3 step 5
-        wall = self._clock.wall()
-        decision = registrar.decide(
-            request,
-            self.store.rows(aor),
-            policy=self._policy,
-            server_id=self._config.server.id,
-            stamp=self.store.next_stamp(wall),
-            source=event.source,
-            now=now,
-            date=self._date_at(wall),
-        )
-        if decision.claims:
-            self.store.apply(aor, decision.claims, now)
-        return decision.response
-
-    def _subscribe(self, event: RequestReceived, now: float) -> Response:
-        request, transaction = event.request, event.transaction
-        return self.notifier.receive_subscribe(
-            request,
-            Flow(transaction.flow.local, event.source),
-            tag=transaction.to_tag,
-            aor=self._domains.aor(request_uri(request)),
-            now=now,
-        )
-
-    def _notify(self, event: RequestReceived, now: float) -> Response:
-        request = event.request
-        flow = Flow(event.transaction.flow.local, event.source)
-        wall = self._clock.wall()
-        if not self.subscriber.knows(request):
-            peer = self._peers.sender(request, flow)
-            if peer is not None and peer.unsolicited:
-                self.subscriber.receive_unsolicited(peer.name, request, now, wall)
-                return Response(200, "OK")
-        self.subscriber.receive_notify(request, flow, now, wall)
-        return Response(200, "OK")
-
-    def _publish(self, event: RequestReceived, now: float) -> Response:
-        request = event.request
-        aor = self._domains.aor(request_uri(request))
-        if not self._domains.serve(aor):
-            raise Refusal(404, "Not Found")
-        flow = Flow(event.transaction.flow.local, event.source)
-        peer = self._peers.sender(request, flow)
-        if peer is None:
-            # A user registers; for others, only servers speak that are known here.
-            raise Refusal(403, "Forbidden")
-        return self.compositor.receive_publish(
-            request, peer=peer.name, aor=aor, now=now, wall=self._clock.wall()
-        )
-
-    def _options(self, event: RequestReceived, now: float) -> Response:
-        headers = {
-            "Allow": [", ".join(METHODS)],
-            "Accept": [xml.MEDIA_TYPE],
-            "Supported": [", ".join(sorted(registrar.EXTENSIONS))],
-            "Allow-Events": [notifier.PACKAGE],
-        }
-        return Response(200, "OK", headers)
 
     # How.
 
@@ -554,8 +595,15 @@ class App:
     def _changed(self, change: BindingChange, now: float) -> None:
         """Something has happened to a contact: whoever listens is told."""
         self.notifier.tell(change, now)
-        self.publisher.tell(change, now)
         event = change.binding.event
+        script = self._script
+        if script is None:
+            self.publisher.tell(change, now)
+        else:
+            if script.publishes():
+                self.publisher.tell(change, now)
+            if script.listens(event):
+                self.journal.after(script.happened, change)
         if event is not ContactEvent.REFRESHED:
             self.journal.after(
                 logger.info,
@@ -564,6 +612,32 @@ class App:
                 change.binding.contact,
                 event.value,
             )
+
+    def _reach(self, binding: Binding) -> Flow | None:
+        return None  # SHIM
+
+    def _hop(self, uri: Uri) -> Uri:
+        """Where a SUBSCRIBE for ``uri`` goes first."""
+        proxy = self._config.pua_reginfo.outbound_proxy
+        return uri if proxy is None else Uri.parse(proxy)
+
+    def _owner(self, uri: Uri) -> str:
+        """Who owns what is told of ``uri``: the peer that is asked, or its host."""
+        return self._peers.asked_at(self._hop(uri)) or uri.host
+
+    def _locate(self, mirror: Mirror) -> None:
+        """Find where a subscription that a script has asked for is to be sent."""
+
+        def found(flow: Flow | str) -> None:
+            now = self._clock.now()
+            if isinstance(flow, str):
+                self.subscriber.located(mirror, None, flow, now)
+            else:
+                self.subscriber.located(mirror, flow, "", now)
+            self.wake()
+
+        hop = self._hop(Uri.parse(mirror.subscription.wanted.uri))
+        self._targets.flow(Target(hop), found)
 
     def _publish_targets(self) -> tuple[str, ...]:
         """Where PUBLISH goes; to ourselves it does not need to be sent."""
@@ -579,8 +653,15 @@ class App:
             if Uri.parse(target).host not in self._config.server.domains
         )
 
-    def _date_at(self, wall: float) -> str:
-        second = int(wall)
-        if self._date[0] != second:
-            self._date = (second, email.utils.formatdate(second, usegmt=True))
-        return self._date[1]
+
+_Other = ResponseReceived | RequestFailed | AckReceived | Cancelled | StrayResponse
+"""What is no request that wants an answer."""
+
+
+def _nothing() -> None:
+    """Nobody waits for what a server decides that does not run."""
+
+
+def _is_datagram(flow: Flow) -> bool:
+    """Nothing is connected to a server that does not run."""
+    return not flow.local.is_reliable

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
+import random
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..sip.destination import Destination
 from ..sip.endpoint import Endpoint
-from ..sip.errors import ReginfoError
-from ..sip.flow import Address, Flow, Local
+from ..sip.errors import ReginfoError, RemoteProtocolError
+from ..sip.flow import Flow, Local
 from ..sip.uri import Uri
 from .address import ListenAddress
+from .config import Dns
+from .nameservers import NameServers, hosts
+from .resolver import Resolver
 from .rim import Rim
 from .stream import StreamTransport
 from .transport import Trace, UdpSocket, family_of
@@ -31,6 +35,8 @@ class Network:
         self.listening: list[str] = []
         "Where we really listen, as the configuration writes it."
 
+        self._streams: dict[Local, StreamTransport] = {}
+
     def listen(self, addresses: Iterable[ListenAddress]) -> None:
         """
         Bind all that the configuration asks for.
@@ -47,34 +53,54 @@ class Network:
             self.listening.append(f"{address.transport}:{transport.local.sent_by}")
         self._pair_streams()
 
-    async def find(self, uris: Iterable[str]) -> dict[str, Address]:
+    def resolver(self, dns: Dns) -> Resolver:
+        """Finds where URIs are, of those that can be reached from our addresses."""
+        locals = self._rim.locals
+        servers = [(server.host, server.port) for server in dns.servers]
+        return Resolver(
+            NameServers(servers, dns.timeout).ask,
+            hosts=hosts(),
+            transports=sorted({local.transport for local in locals}, reverse=True),
+            families={family_of(local.host) for local in locals},
+            now=time.monotonic,
+            chance=random.random,
+        )
+
+    def is_open(self, flow: Flow) -> bool:
+        """Whether a flow can be sent by: of TCP, whether its stream is there."""
+        stream = self._streams.get(flow.local)
+        return stream is None or stream.is_open(flow.remote)
+
+    async def find(
+        self, uris: Iterable[str], names: Resolver
+    ) -> dict[str, Destination]:
         """
-        Where each of ``uris`` is.
+        Where each of ``uris`` is, by the first of its places.
 
         Raises:
             StartError: a host is unknown, or of a kind that we do not listen at.
         """
-        loop = asyncio.get_running_loop()
         families = {family_of(local.host) for local in self._rim.locals}
-        addresses: dict[str, Address] = {}
+        places: dict[str, Destination] = {}
         for text in uris:
-            uri = Uri.parse(text)
             try:
-                found = await loop.getaddrinfo(
-                    uri.host.strip("[]"), uri.port or 5060, type=socket.SOCK_DGRAM
-                )
-            except OSError as exc:
-                raise StartError(f"{text}: {uri.host}: {exc}") from exc
-            usable = [entry[4] for entry in found if entry[0] in families]
+                found = await names.locate(Uri.parse(text))
+            except RemoteProtocolError as exc:
+                raise StartError(f"{text}: {exc}") from exc
+            usable = [
+                place for place in found if family_of(place.address[0]) in families
+            ]
             if not usable:
                 raise StartError(f"{text}: we do not listen at an address of its kind")
-            addresses[text] = (str(usable[0][0]), int(usable[0][1]))
-        return addresses
+            places[text] = usable[0]
+        return places
 
     def _bound(self, address: ListenAddress) -> UdpSocket | StreamTransport:
         rim, place = self._rim, (address.host, address.port)
         if address.transport == "tcp":
-            return StreamTransport.listening(place, **self._stream_callbacks())
+            stream = StreamTransport.listening(place, **self._stream_callbacks())
+            self._streams[stream.local] = stream
+            return stream
         return UdpSocket(
             place,
             receive=rim.receive,
@@ -100,6 +126,7 @@ class Network:
                 )
                 self._rim.add(transport)
                 stream = transport.local
+                self._streams[stream] = transport
             self._endpoint.use_streams(local, stream)
 
     def _stream_callbacks(self) -> dict[str, Any]:
@@ -113,10 +140,9 @@ class Network:
         }
 
 
-def flow_to(text: str, address: Address, locals: Sequence[Local]) -> Flow:
-    """The flow to a URI that is at ``address``, by the transport that it names."""
-    transport = (Uri.parse(text).param("transport") or "udp").upper()
-    family = family_of(address[0])
+def flow_to(place: Destination, locals: Sequence[Local]) -> Flow:
+    """The flow to ``place``, by its transport if we have that."""
+    family = family_of(place.address[0])
     able = [local for local in locals if family_of(local.host) == family]
-    fitting = [local for local in able if local.transport == transport]
-    return Flow((fitting or able or list(locals))[0], address)
+    fitting = [local for local in able if local.transport == place.transport]
+    return Flow((fitting or able or list(locals))[0], place.address)

@@ -43,6 +43,16 @@ class Peers:
             return known
         return next((p for p in self._peers if _matches(p, request, flow)), None)
 
+    def asked_at(self, hop: Uri) -> str | None:
+        """The name of the peer that is asked for registrations at ``hop``."""
+        place = (hop.host, hop.port)
+        for peer in self._peers:
+            if peer.uri is not None:
+                uri = Uri.parse(peer.uri)
+                if (uri.host, uri.port) == place:
+                    return peer.name
+        return None
+
     def recognise(self, request: Request, flow: Flow) -> Watcher:
         """How to treat whom a SUBSCRIBE comes from."""
         peer = self.sender(request, flow)

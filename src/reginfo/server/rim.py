@@ -111,6 +111,7 @@ class Rim:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_for = float("inf")
         self._lazy_at: float | None = None
+        self._settling = self._woken = False
 
         self.commits = 0
         "Batches that were made durable, so far."
@@ -180,13 +181,21 @@ class Rim:
         holder.waiters.append(waiter)
         return await waiter
 
+    def wake(self) -> None:
+        """Settle soon: something was decided that no datagram and no timer caused."""
+        if not self._settling and not self._woken:
+            self._woken = True
+            self._loop.call_soon(self.settle)
+
     def settle(self) -> None:
         """Handle events, close the batch, commit, send, set the timer."""
         now = self._clock.now()
         endpoint, handle = self._endpoint, self._application.handle
+        self._settling = True
         while events := endpoint.events():
             for event in events:
                 handle(event, now)
+        self._settling = self._woken = False
         open_ = self._open
         open_.outbox += endpoint.datagrams_to_send()
         open_.batch.add(self._journal.close())

@@ -121,6 +121,10 @@ class StreamTransport:
             self._opening[remote] = [datagram]
             self._run(self._open(remote))
 
+    def is_open(self, remote: Address) -> bool:
+        """Whether there is a stream to ``remote``."""
+        return remote in self._streams
+
     def add(self, remote: Address, stream: _Stream) -> None:
         """A stream is there."""
         self._streams[remote] = stream

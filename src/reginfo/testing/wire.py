@@ -16,19 +16,23 @@ test is like the other.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import re
 from collections import deque
 from collections.abc import Callable
 
 import msgspec
 
-from .location.binding import Binding
-from .location.sqlite import SqliteJournal
-from .server.app import App
-from .server.clock import Clock
-from .server.config import Config
-from .sip.flow import Address, Flow, Local
-from .sip.uri import Uri
+from ..location.binding import Binding
+from ..location.sqlite import SqliteJournal
+from ..server.app import App
+from ..server.clock import Clock
+from ..server.config import Config
+from ..sip.destination import Destination
+from ..sip.errors import RemoteProtocolError
+from ..sip.flow import Address, Flow, Local
+from ..sip.uri import Uri
 
 EPOCH = 1_700_000_000.0
 """The calendar, in seconds since the epoch, when a wire's clock shows 0."""
@@ -65,6 +69,9 @@ class Wire:
         "All that were sent so far, the lost ones too."
 
         self.servers: dict[Address, Server] = {}
+        self.hosts: dict[str, Address] = {}
+        "Names that can be found, and where they are."
+
         self._numbers = itertools.count()
         self._inboxes: dict[Address, list[bytes]] = {}
         self._queue: deque[Packet] = deque()
@@ -151,9 +158,11 @@ class Server:
         self.app = App(
             config, clock=_Clock(wire), new_id=wire.new_id, jitter=lambda: 0.5
         )
+        self.app.wake = self._wake
         self._wire = wire
         self._config = config
         self._database = database
+        self._settling = self._woken = False
         self._local = Local("UDP", listen.host, listen.port)
 
     def contacts(self, aor: str) -> list[str]:
@@ -173,13 +182,15 @@ class Server:
 
     def start(self) -> None:
         """Go on with what is in the database."""
-        addresses: dict[str, Address] = {}
+        places: dict[str, Destination] = {}
         for text in self.app.uris():
             uri = Uri.parse(text)
-            addresses[text] = (uri.host, uri.port or 5060)
+            transport = (uri.param("transport") or "udp").upper()
+            places[text] = Destination(transport, (uri.host, uri.port or 5060))
         if self._database is not None:
             self.app.load(self._database)
-        self.app.begin([self._local], addresses)
+        self.app.load_script()
+        self.app.begin([self._local], places, _Names(self._wire.hosts))
         self._settle(self._wire.now)
 
     def receive(self, data: bytes, source: Address, now: float) -> None:
@@ -187,12 +198,23 @@ class Server:
         self._settle(now)
 
     def timer_due(self, now: float) -> None:
+        self._settling = True
         self.app.endpoint.timer_due(now)
         self.app.timer_due(now)
         self._settle(now)
 
     def _settle(self, now: float) -> None:
         """Handle events, commit, send: always, in this order."""
+        self._settling = True
+        try:
+            self._turn(now)
+            while self._woken:
+                self._woken = False
+                self._turn(now)
+        finally:
+            self._settling = False
+
+    def _turn(self, now: float) -> None:
         endpoint = self.app.endpoint
         while events := endpoint.events():
             for event in events:
@@ -207,6 +229,42 @@ class Server:
             source = (flow.local.host, flow.local.port)
             self._wire._carry(Packet(source, flow.remote, datagram.data))
         batch.announce()
+
+    def _wake(self) -> None:
+        """Something was decided that no datagram and no timer has caused."""
+        if self._settling:
+            self._woken = True
+        elif not self._woken:
+            # A handler that has waited goes on: it has a loop to do so.
+            self._woken = True
+            asyncio.get_running_loop().call_soon(self._woke)
+
+    def _woke(self) -> None:
+        self._woken = False
+        self._settle(self._wire.now)
+        self._wire._deliver()
+
+
+class _Names:
+    """Finds names as a wire knows them, and numbers as they are."""
+
+    def __init__(self, hosts: dict[str, Address]) -> None:
+        self._hosts = hosts
+
+    def find(
+        self,
+        uri: Uri,
+        found: Callable[[list[Destination] | RemoteProtocolError], None],
+    ) -> None:
+        transport = (uri.param("transport") or "udp").upper()
+        host, port = self._hosts.get(uri.host, (uri.host, 5060))
+        if uri.host not in self._hosts and not _NUMERIC.fullmatch(host):
+            found(RemoteProtocolError(f"{uri.host}: no such host", status=404))
+            return
+        found([Destination(transport, (host, uri.port or port))])
+
+
+_NUMERIC = re.compile(r"[\d.]+|\[[\da-fA-F:.]+\]")
 
 
 class _Clock(Clock):

@@ -1,0 +1,130 @@
+"""
+The module that operators know: what `pua_reginfo` does, under its own names.
+
+Its parameters stand in ``[pua_reginfo]`` of the configuration; its functions are here,
+on the roles that do the work, and are what a script calls.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from .events.subscribe import Wanted
+from .location.store import LocationStore
+from .reg import xml
+from .roles.notifier import PACKAGE, Notifier
+from .roles.publisher import Publisher
+from .roles.subscriber import Subscriber
+from .sip.errors import RemoteProtocolError
+from .sip.flow import Flow
+from .sip.message import Request
+from .sip.uri import Uri
+
+logger = logging.getLogger("reginfo.pua_reginfo")
+
+UPDATED, GONE = 1, 2
+"""What :meth:`PuaReginfo.handle_notify` returns; -1 is what it raises."""
+
+
+class PuaReginfo:
+    """
+    The functions of the module.
+
+    Args:
+        aor: the address-of-record that a URI names, as records are kept by.
+        owner: who owns what is told of a URI that is subscribed to.
+        server_address: who we are when we subscribe; None if that is not set.
+    """
+
+    def __init__(
+        self,
+        store: LocationStore,
+        notifier: Notifier,
+        publisher: Publisher,
+        subscriber: Subscriber,
+        *,
+        aor: Callable[[Uri], str],
+        owner: Callable[[Uri], str],
+        server_address: str | None,
+    ) -> None:
+        self._store = store
+        self._notifier = notifier
+        self._publisher = publisher
+        self._subscriber = subscriber
+        self._aor = aor
+        self._owner = owner
+        self._server_address = server_address
+
+    def handle_notify(
+        self,
+        request: Request,
+        flow: Flow,
+        location: str,
+        *,
+        unsolicited: str | None,
+        now: float,
+        wall: float,
+    ) -> int:
+        """
+        Take in a NOTIFY, and update the table ``location``.
+
+        Args:
+            unsolicited: the peer that notifies without being asked, if it is so.
+
+        Returns:
+            1 if a contact that it tells of is registered now, or it has no body; 2 if
+            none is.
+
+        Raises:
+            Refusal, RemoteProtocolError: it is wrong. Then nothing has changed.
+        """
+        if unsolicited is not None and not self._subscriber.knows(request):
+            aors = self._subscriber.receive_unsolicited(
+                unsolicited, request, now, wall, location
+            )
+        else:
+            aors = self._subscriber.receive_notify(request, flow, now, wall, location)
+        if not aors or any(self._store.bindings(aor, now, location) for aor in aors):
+            return UPDATED
+        return GONE
+
+    def subscribe(self, uri: str, expires: int, now: float) -> bool:
+        """
+        Ask for the registrations at ``uri`` from now on; or no more, if 0 seconds.
+
+        Returns:
+            False if that cannot be; the log says why.
+        """
+        try:
+            parsed = Uri.parse(uri)
+            if parsed.scheme not in ("sip", "sips"):
+                raise RemoteProtocolError(f"no SIP URI: {uri[:80]!r}")
+            aor = self._aor(parsed)
+        except RemoteProtocolError as exc:
+            logger.warning("! reginfo_subscribe: %s", exc)
+            return False
+        owner = self._owner(parsed)
+        if not expires:
+            self._subscriber.cancel(owner, aor, now)
+            return True
+        if self._server_address is None:
+            logger.warning("! reginfo_subscribe needs pua_reginfo.server_address")
+            return False
+        wanted = Wanted(
+            uri=parsed.text,
+            local=self._server_address,
+            event=PACKAGE,
+            accept=xml.MEDIA_TYPE,
+            expires=expires,
+        )
+        if not self._subscriber.request(owner, aor, wanted, now):
+            logger.warning("! reginfo_subscribe: there are too many subscriptions")
+            return False
+        return True
+
+    def update(self, aor: str, now: float) -> bool:
+        """Tell and publish the present state of ``aor``; False if there is none."""
+        told = self._notifier.update(aor, now)
+        published = self._publisher.update(aor, now)
+        return told or published

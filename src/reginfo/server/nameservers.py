@@ -1,0 +1,137 @@
+"""Name servers, asked over the network (RFC 1035); and the hosts file beside them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import dns.asyncresolver
+import dns.exception
+import dns.nameserver
+import dns.rdatatype
+import dns.resolver
+
+from ..sip.errors import RemoteProtocolError
+from ..sip.flow import Address
+from .resolver import Answer, Naptr, Srv
+
+logger = logging.getLogger("reginfo.dns")
+
+HOSTS = Path("/etc/hosts")
+
+NEGATIVE = 60.0
+"""Seconds for which there is nothing, where the answer does not say how long."""
+
+
+class NameServers:
+    """
+    Asks name servers, one after the other until one answers.
+
+    Args:
+        servers: their addresses; those of the system if there are none.
+        timeout: seconds for one question, whoever is asked.
+    """
+
+    def __init__(self, servers: Sequence[Address], timeout: float) -> None:
+        self._timeout = timeout
+        self._resolver: dns.asyncresolver.Resolver | None
+        try:
+            self._resolver = dns.asyncresolver.Resolver(configure=not servers)
+        except dns.resolver.NoResolverConfiguration as exc:
+            logger.warning("! no name servers: %s", exc)
+            self._resolver = None
+            return
+        # SIP has its own cache, and names that are complete.
+        self._resolver.cache = None
+        self._resolver.search = []
+        self._resolver.ndots = 0
+        if servers:
+            self._resolver.nameservers = [
+                dns.nameserver.Do53Nameserver(host.strip("[]"), port)
+                for host, port in servers
+            ]
+
+    async def ask(self, name: str, kind: str) -> Answer:
+        """
+        The records of a name.
+
+        Raises:
+            RemoteProtocolError: nobody has answered, or none of them properly.
+        """
+        if self._resolver is None:
+            return Answer((), NEGATIVE)  # there are the names of the hosts file
+        try:
+            answer = await self._resolver.resolve(
+                f"{name}.", kind, lifetime=self._timeout, raise_on_no_answer=False
+            )
+        except dns.resolver.NXDOMAIN as exc:
+            return Answer((), _negative(exc))
+        except (dns.exception.DNSException, OSError, ValueError) as exc:
+            raise RemoteProtocolError(f"{name}: {_in_short(exc)}", status=503) from exc
+        if answer.rrset is None:
+            return Answer((), float(answer.chaining_result.minimum_ttl))
+        records = [record for rd in answer.rrset if (record := _record(rd)) is not None]
+        return Answer(records, float(answer.chaining_result.minimum_ttl))
+
+
+def hosts(path: Path = HOSTS) -> dict[str, list[str]]:
+    """Addresses by name, as a hosts file has them; of `localhost` in any case."""
+    names: dict[str, list[str]] = {}
+    try:
+        text = path.read_text("utf-8", "replace")
+    except OSError:
+        text = ""
+    for line in text.splitlines():
+        address, *aliases = line.partition("#")[0].split() or [""]
+        try:
+            ip_address(address)
+        except ValueError:
+            continue
+        for alias in aliases:
+            known = names.setdefault(alias.lower().rstrip("."), [])
+            if address not in known:
+                known.append(address)
+    names.setdefault("localhost", ["127.0.0.1", "::1"])
+    return names
+
+
+def _record(rdata: Any) -> Naptr | Srv | str | None:
+    kind = rdata.rdtype
+    if kind == dns.rdatatype.NAPTR:
+        return Naptr(
+            rdata.order,
+            rdata.preference,
+            rdata.flags.decode("ascii", "replace"),
+            rdata.service.decode("ascii", "replace"),
+            _name(rdata.replacement),
+        )
+    if kind == dns.rdatatype.SRV:
+        return Srv(rdata.priority, rdata.weight, rdata.port, _name(rdata.target))
+    if kind in (dns.rdatatype.A, dns.rdatatype.AAAA):
+        return str(rdata.address)
+    return None
+
+
+def _name(name: Any) -> str:
+    """Without the last dot: as it stands in a URI."""
+    return str(name.to_text(omit_final_dot=True)).lower().rstrip(".")
+
+
+def _negative(error: dns.resolver.NXDOMAIN) -> float:
+    """For how long there is no such name (RFC 2308 §5)."""
+    ttls = [
+        min(rrset.ttl, rrset[0].minimum)
+        for response in error.responses().values()  # type: ignore[no-untyped-call]
+        for rrset in response.authority
+        if rrset.rdtype == dns.rdatatype.SOA
+    ]
+    return float(min(ttls, default=NEGATIVE))
+
+
+def _in_short(error: Exception) -> str:
+    if isinstance(error, dns.exception.Timeout):
+        return "no name server answers"
+    return str(error) or type(error).__name__

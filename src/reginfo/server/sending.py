@@ -1,0 +1,147 @@
+"""Requests of our own that a script has sent, and their answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from ..location.binding import Binding
+from ..roles.target import Target
+from ..sip import grammar
+from ..sip.endpoint import Endpoint
+from ..sip.errors import RemoteProtocolError
+from ..sip.flow import Flow
+from ..sip.message import Draft, Response, canonical
+from ..sip.uri import Uri
+
+logger = logging.getLogger("reginfo.script")
+
+OURS = frozenset(
+    {
+        "CSeq", "Call-ID", "Content-Length", "From", "Max-Forwards", "Route", "To",
+        "Via",
+    }
+)  # fmt: skip
+"""Headers that are written here; a script gives those beside them."""
+
+NOT_SENT = frozenset({"ACK", "CANCEL", "INVITE"})
+"""Methods that are more than one request and its answer."""
+
+
+class Sent:
+    """One request, and who waits for its answer."""
+
+    __slots__ = ("answer",)
+
+    def __init__(self, answer: asyncio.Future[Response]) -> None:
+        self.answer = answer
+
+    def answered(self, response: Response) -> None:
+        if not self.answer.done():
+            self.answer.set_result(response)
+
+
+class Sender:
+    """
+    Sends requests outside dialogs.
+
+    Args:
+        ways: where a URI, or a binding, is reached, the preferred way first; none if
+            it is one of ours and nobody is there.
+        reach: finds the flow of a way, and calls back with it, or with what is wrong.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        ways: Callable[[Uri, Binding | None], list[Target]],
+        reach: Callable[[Target, Callable[[Flow | str], None]], None],
+        new_id: Callable[[], str],
+        user_agent: str,
+    ) -> None:
+        self._endpoint = endpoint
+        self._ways = ways
+        self._reach = reach
+        self._new_id = new_id
+        self._user_agent = user_agent
+
+    def send(
+        self,
+        method: str,
+        to: str,
+        binding: Binding | None,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        from_: str | None,
+    ) -> asyncio.Future[Response]:
+        """
+        Send a request; what is returned holds its final response, sooner or later.
+
+        Raises:
+            ValueError: it cannot be written.
+        """
+        if not grammar.token.fullmatch(method) or method in NOT_SENT:
+            raise ValueError(f"{method!r} is no method that can be sent alone")
+        uri, sender = _uri(to), to if from_ is None else _uri(from_).text
+        head = (
+            "Max-Forwards: 70\r\n"
+            f"From: <{sender}>;tag={self._new_id()}\r\n"
+            f"To: <{uri.text}>\r\n"
+            f"Call-ID: {self._new_id()}\r\n"
+            f"CSeq: 1 {method}\r\n"
+            f"User-Agent: {self._user_agent}\r\n"
+            f"{_lines(headers)}"
+        )
+        sent = Sent(asyncio.get_running_loop().create_future())
+        ways = self._ways(uri, binding)
+        if not ways:
+            sent.answered(Response(480, "Temporarily Unavailable"))
+            return sent.answer
+        way = ways[0]
+        route = f"Route: {', '.join(way.route)}\r\n" if way.route else ""
+        draft = Draft(method, way.uri.text, route + head, body)
+
+        def found(flow: Flow | str) -> None:
+            if isinstance(flow, str):
+                logger.warning("! %s to %s: %s", method, way.uri.text, flow)
+                sent.answered(Response(503, "Service Unavailable"))
+            else:
+                self._endpoint.send_request(draft, flow, sent)
+
+        self._reach(way, found)
+        return sent.answer
+
+    def receive_response(self, sent: Sent, response: Response) -> None:
+        """The answer has come, or a provisional one."""
+        if response.status >= 200:
+            sent.answered(response)
+
+    def receive_failure(self, sent: Sent, cause: str) -> None:
+        """None has come."""
+        if cause == "timeout":
+            sent.answered(Response(408, "Request Timeout"))
+        else:
+            sent.answered(Response(503, "Service Unavailable"))
+
+
+def _uri(text: str) -> Uri:
+    try:
+        uri = Uri.parse(text)
+    except RemoteProtocolError as exc:
+        raise ValueError(str(exc)) from exc
+    if any(c in text for c in "<>\r\n"):
+        raise ValueError(f"no URI: {text!r}")
+    return uri
+
+
+def _lines(headers: Sequence[tuple[str, str]]) -> str:
+    lines = []
+    for name, value in headers:
+        if not grammar.token.fullmatch(name) or canonical(name) in OURS:
+            raise ValueError(f"{name!r} cannot be given")
+        if any(c in value for c in "\r\n\0"):
+            raise ValueError(f"no header value: {value!r}")
+        lines.append(f"{canonical(name)}: {value}\r\n")
+    return "".join(lines)

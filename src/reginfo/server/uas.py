@@ -1,0 +1,199 @@
+"""The user agent server: who answers requests that are for us (RFC 3261 §8.2)."""
+
+from __future__ import annotations
+
+import email.utils
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..location.binding import Binding
+from ..location.store import LocationStore
+from ..pua_reginfo import PuaReginfo
+from ..reg import xml
+from ..roles import notifier, registrar
+from ..roles.compositor import Compositor
+from ..roles.notifier import Notifier
+from ..roles.subscriber import Subscriber
+from ..sip.endpoint import RequestReceived
+from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.flow import Flow
+from ..sip.message import Request, Response, request_uri
+from .clock import Clock
+from .domains import Domains
+from .peers import Peers
+
+logger = logging.getLogger("reginfo.server")
+
+METHODS = ("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "OPTIONS")
+"""What is answered here; any other method is for somebody else."""
+
+REASONS = {400: "Bad Request", 416: "Unsupported URI Scheme", 500: "Server Error"}
+
+
+class Saved(NamedTuple):
+    """What became of a REGISTER."""
+
+    response: Response
+    claims: tuple[Binding, ...]
+
+
+class Uas:
+    """
+    Answers requests by the roles that this server has.
+
+    Each method returns the response, or raises a `Refusal` or `RemoteProtocolError`;
+    then it may have changed something that its caller takes back.
+    """
+
+    def __init__(
+        self,
+        store: LocationStore,
+        *,
+        server_id: str,
+        policy: registrar.Policy,
+        domains: Domains,
+        peers: Peers,
+        clock: Clock,
+        notifier: Notifier,
+        subscriber: Subscriber,
+        compositor: Compositor,
+        pua_reginfo: PuaReginfo,
+        table: str,
+    ) -> None:
+        self._store = store
+        self._server_id = server_id
+        self._policy = policy
+        self._domains = domains
+        self._peers = peers
+        self._clock = clock
+        self._notifier = notifier
+        self._subscriber = subscriber
+        self._compositor = compositor
+        self._pua_reginfo = pua_reginfo
+        self._table = table
+        self._date = (0, "")
+        self.handlers: dict[str, Callable[[RequestReceived, float], Response]] = {
+            "REGISTER": self._register,
+            "SUBSCRIBE": self._subscribe,
+            "NOTIFY": self._notify,
+            "PUBLISH": self._publish,
+            "OPTIONS": self._options,
+        }
+        "By method, what is done without a script."
+
+    def register(self, request: Request, flow: Flow, table: str, now: float) -> Saved:
+        """Bind what a REGISTER asks for."""
+        if request_uri(request).host not in self._domains:
+            raise Refusal(404, "Not Found")  # §10.3 step 1
+        aor = self._domains.aor(request.to.parsed)
+        if not self._domains.serve(aor):
+            raise Refusal(404, "Not Found")  # §10.3 step 5
+        wall = self._clock.wall()
+        decision = registrar.decide(
+            request,
+            self._store.rows(aor, table),
+            policy=self._policy,
+            server_id=self._server_id,
+            stamp=self._store.next_stamp(wall),
+            source=flow.remote,
+            now=now,
+            date=self._date_at(wall),
+        )
+        if decision.claims:
+            self._store.apply(aor, decision.claims, now, table)
+        return Saved(decision.response, decision.claims)
+
+    def subscribe(self, request: Request, flow: Flow, tag: str, now: float) -> Response:
+        """
+        Serve a SUBSCRIBE.
+
+        Args:
+            tag: that the response is given in To.
+        """
+        return self._notifier.receive_subscribe(
+            request, flow, tag=tag, aor=self._domains.aor(request_uri(request)), now=now
+        )
+
+    def publish(self, request: Request, flow: Flow, now: float) -> Response:
+        """Take in a PUBLISH."""
+        aor = self._domains.aor(request_uri(request))
+        if not self._domains.serve(aor):
+            raise Refusal(404, "Not Found")
+        peer = self._peers.sender(request, flow)
+        if peer is None:
+            # A user registers; for others, only servers speak that are known here.
+            raise Refusal(403, "Forbidden")
+        return self._compositor.receive_publish(
+            request, peer=peer.name, aor=aor, now=now, wall=self._clock.wall()
+        )
+
+    def unsolicited(self, request: Request, flow: Flow) -> str | None:
+        """The peer that sends a NOTIFY which nobody has asked for, if it may."""
+        if self._subscriber.knows(request):
+            return None
+        peer = self._peers.sender(request, flow)
+        return peer.name if peer is not None and peer.unsolicited else None
+
+    def expects(self, request: Request, flow: Flow) -> bool:
+        """Whether a NOTIFY is of a subscription of ours, or of a peer that may."""
+        return (
+            self._subscriber.knows(request)
+            or self.unsolicited(request, flow) is not None
+        )
+
+    def notify(self, request: Request, flow: Flow, table: str, now: float) -> int:
+        """Take in a NOTIFY; 1 or 2, as :meth:`PuaReginfo.handle_notify` has it."""
+        return self._pua_reginfo.handle_notify(
+            request,
+            flow,
+            table,
+            unsolicited=self.unsolicited(request, flow),
+            now=now,
+            wall=self._clock.wall(),
+        )
+
+    def _register(self, event: RequestReceived, now: float) -> Response:
+        flow = Flow(event.transaction.flow.local, event.source)
+        return self.register(event.request, flow, self._table, now).response
+
+    def _subscribe(self, event: RequestReceived, now: float) -> Response:
+        transaction = event.transaction
+        flow = Flow(transaction.flow.local, event.source)
+        return self.subscribe(event.request, flow, transaction.to_tag, now)
+
+    def _notify(self, event: RequestReceived, now: float) -> Response:
+        flow = Flow(event.transaction.flow.local, event.source)
+        self.notify(event.request, flow, self._table, now)
+        return Response(200, "OK")
+
+    def _publish(self, event: RequestReceived, now: float) -> Response:
+        flow = Flow(event.transaction.flow.local, event.source)
+        return self.publish(event.request, flow, now)
+
+    def _options(self, event: RequestReceived, now: float) -> Response:
+        headers = {
+            "Allow": [", ".join(METHODS)],
+            "Accept": [xml.MEDIA_TYPE],
+            "Supported": [", ".join(sorted(registrar.EXTENSIONS))],
+            "Allow-Events": [notifier.PACKAGE],
+        }
+        return Response(200, "OK", headers)
+
+    def _date_at(self, wall: float) -> str:
+        second = int(wall)
+        if self._date[0] != second:
+            self._date = (second, email.utils.formatdate(second, usegmt=True))
+        return self._date[1]
+
+
+def refused(request: Request, flow: Flow, exc: Exception) -> Response:
+    """What a request that met ``exc`` is answered; a bug of ours is logged."""
+    if isinstance(exc, Refusal):
+        return Response.of(exc.status, exc.reason, exc.headers)
+    if isinstance(exc, RemoteProtocolError):
+        logger.debug("! %s from %s:%d: %s", request.method, *flow.remote, exc)
+        return Response(exc.status, REASONS.get(exc.status, "Bad Request"))
+    # A bug of ours must not stop the others' service.
+    logger.error("! %s from %s:%d", request.method, *flow.remote, exc_info=exc)
+    return Response(500, "Server Internal Error")

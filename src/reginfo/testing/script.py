@@ -1,0 +1,205 @@
+"""A routing script under test: send it a request, and look at what it sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from ..location.binding import Binding
+from ..location.store import TABLE
+from ..server.config import Config
+from ..sip.flow import Address
+from ..sip.message import Draft, Request, Response, parse
+from .wire import Server, Wire
+
+CONFIG = """
+[server]
+id      = "test"
+listen  = ["udp:192.0.2.1:5060"]
+domains = ["example.com"]
+[store]
+url = "memory:"
+[notifier]
+min_interval = 0.0
+[pua_reginfo]
+server_address = "sip:reginfo@192.0.2.1"
+"""
+"""What a server under test is, unless the test says otherwise."""
+
+PHONE: Address = ("192.0.2.50", 5060)
+"""Where requests come from, unless the test says otherwise."""
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """A message that the server has sent, and where to."""
+
+    message: Request | Response
+    to: Address
+
+    @property
+    def method(self) -> str:
+        """Of a request, and of the request that a response answers."""
+        return self.message.cseq.method
+
+    @property
+    def status(self) -> int:
+        """Of a response; 0 for a request."""
+        return self.message.status if isinstance(self.message, Response) else 0
+
+    @property
+    def uri(self) -> str:
+        """The Request-URI of a request; empty for a response."""
+        return self.message.uri if isinstance(self.message, Request) else ""
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header."""
+        return self.message.header(name)
+
+
+class Script:
+    """
+    A server with a script, its peers and phones played by the test::
+
+        script = Script("routes.py")
+        script.register("sip:bob@example.com", "sip:bob@192.0.2.60")
+        script.send("MESSAGE", "sip:bob@example.com", body="Hi")
+        [relayed] = script.sent()
+        assert relayed.uri == "sip:bob@192.0.2.60"
+        script.answer(relayed, 200, "OK")
+        assert [one.status for one in script.sent()] == [200]
+
+    Time passes when :meth:`pass_time` is called. A handler that awaits something needs
+    a test that is a coroutine itself.
+
+    Args:
+        path: the script.
+        config: the server's configuration, without `[server] script`.
+        hosts: names that can be found, and where they are.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        config: str = CONFIG,
+        *,
+        hosts: dict[str, Address] | None = None,
+    ) -> None:
+        read = Config.parse(config)
+        server = msgspec.structs.replace(read.server, script=Path(path))
+        self.wire = Wire()
+        self.wire.hosts.update(hosts or {})
+        self.server: Server = self.wire.serve(
+            msgspec.structs.replace(read, server=server)
+        )
+        self._number = 0
+        self._seen = len(self.wire.packets)
+
+    def send(
+        self,
+        method: str,
+        uri: str,
+        *headers: str,
+        to: str | None = None,
+        from_: str = "sip:alice@example.com",
+        body: str | bytes = b"",
+        source: Address = PHONE,
+    ) -> Response | None:
+        """
+        Send a request through the script.
+
+        Args:
+            headers: lines such as `Event: reg`, beyond those that any request has.
+            to: the URI in To; ``uri`` if left out.
+
+        Returns:
+            The last response that ``source`` got at once; None if it got none.
+        """
+        self._number += 1
+        lines = [
+            f"{method} {uri} SIP/2.0",
+            f"Via: SIP/2.0/UDP {source[0]}:{source[1]};branch=z9hG4bK-{self._number}",
+            f"From: <{from_}>;tag=from-{self._number}",
+            f"To: <{uri if to is None else to}>",
+            f"Call-ID: call-{self._number}",
+            f"CSeq: {self._number} {method}",
+            "Max-Forwards: 70",
+            *headers,
+        ]
+        data = body.encode() if isinstance(body, str) else body
+        lines += [f"Content-Length: {len(data)}", "", ""]
+        before = len(self.wire.packets)
+        self.wire.send("\r\n".join(lines).encode() + data, source, self.server.address)
+        responses = [
+            message
+            for packet in self.wire.packets[before:]
+            if packet.destination == source
+            and isinstance(message := parse(packet.data), Response)
+        ]
+        return responses[-1] if responses else None
+
+    def register(
+        self, aor: str, contact: str, *headers: str, expires: int = 600
+    ) -> int:
+        """Register a contact; the status that the phone is answered."""
+        response = self.send(
+            "REGISTER",
+            "sip:example.com",
+            f"Contact: <{contact}>",
+            f"Expires: {expires}",
+            *headers,
+            to=aor,
+            from_=aor,
+        )
+        return 0 if response is None else response.status
+
+    def sent(self) -> list[Sent]:
+        """What the server has sent since this was last asked."""
+        packets = self.wire.packets[self._seen :]
+        self._seen = len(self.wire.packets)
+        return [
+            Sent(parse(packet.data), packet.destination)
+            for packet in packets
+            if packet.source == self.server.address
+        ]
+
+    def answer(
+        self,
+        sent: Sent,
+        status: int,
+        reason: str = "OK",
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> None:
+        """Answer a request that the server has sent."""
+        request = sent.message
+        assert isinstance(request, Request), "a response is not answered"
+        response = Response.of(status, reason, headers)
+        response.body = body
+        tag = "" if request.to.tag else "answered"
+        data = request.write_response(response, to_tag=tag)
+        self.wire.send(data, sent.to, self.server.address)
+
+    def request(self, draft: Draft, source: Address = PHONE) -> None:
+        """Send a request as it is, such as one in a dialog."""
+        self._number += 1
+        via = f"SIP/2.0/UDP {source[0]}:{source[1]};branch=z9hG4bK-{self._number}"
+        self.wire.send(draft.write(via), source, self.server.address)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass: what is due happens, one thing after the other."""
+        self.wire.pass_time(seconds)
+
+    def bindings(self, aor: str, table: str = TABLE) -> list[Binding]:
+        """What a user is bound to."""
+        return self.server.app.store.bindings(aor, self.wire.now, table)
+
+    def reload(self) -> None:
+        """
+        Read the script again, as SIGHUP does.
+
+        Raises:
+            ScriptError: it is wrong; the one before it stays.
+        """
+        self.server.app.reload()

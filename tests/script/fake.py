@@ -1,0 +1,121 @@
+"""A server that does what it is told to, for handlers that are called by a test."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from reginfo.location.binding import Binding
+from reginfo.reg.document import ContactEvent
+from reginfo.script.message import MAIN, Message
+from reginfo.sip.errors import RemoteProtocolError
+from reginfo.sip.flow import Flow
+from reginfo.sip.message import Request, Response
+from reginfo.sip.transaction import ServerTransaction
+
+from ..make import LOCAL, PHONE, request
+
+
+class Core:
+    """Notes what it is asked, and answers as `answers` says."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self.answers = answers
+        self.keys: dict[tuple[str, str, str], str] = {}
+
+    def _ask(self, name: str, *arguments: Any) -> Any:
+        self.asked.append((name, *arguments))
+        answer = self.answers.get(name, True)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def reply(self, msg: Message, response: Response) -> None:
+        self.asked.append(("reply", response.status, response.reason))
+        self.response = response
+        msg.answered = response.status >= 200
+
+    def relay(self, msg: Message) -> bool:
+        return bool(self._ask("relay", [b.uri.text for b in msg.targets]))
+
+    def save(self, msg: Message, table: str) -> int:
+        return int(self._ask("save", table))
+
+    def lookup(self, msg: Message, table: str) -> int:
+        return int(self._ask("lookup", table))
+
+    def handle_subscribe(self, msg: Message) -> bool:
+        return bool(self._ask("handle_subscribe"))
+
+    def handle_publish(self, msg: Message) -> bool:
+        return bool(self._ask("handle_publish"))
+
+    def handle_notify(self, msg: Message, table: str) -> int:
+        return int(self._ask("handle_notify", table))
+
+    def default(self, msg: Message) -> None:
+        self._ask("default")
+
+    def subscribe(self, uri: str, expires: int) -> bool:
+        return bool(self._ask("subscribe", uri, expires))
+
+    def update(self, aor: str) -> bool:
+        return bool(self._ask("update", aor))
+
+    def remove(
+        self,
+        table: str,
+        aor: str,
+        contact: str | None,
+        event: ContactEvent,
+        retry_after: int | None,
+    ) -> int:
+        return int(self._ask("remove", table, aor, contact, event.value, retry_after))
+
+    def key(self, table: str, aor: str, key: str) -> str | None:
+        if not aor:
+            raise RemoteProtocolError("no AoR")
+        return self.keys.get((table, aor, key))
+
+    def set_key(self, table: str, aor: str, key: str, value: str | None) -> bool:
+        if not aor:
+            raise RemoteProtocolError("no AoR")
+        if value is None:
+            return self.keys.pop((table, aor, key), None) is not None
+        self.keys[table, aor, key] = value
+        return True
+
+    def bindings(self, aor: str, table: str) -> Sequence[Binding]:
+        self._ask("bindings", aor, table)
+        return ()
+
+    def send_request(
+        self,
+        method: str,
+        to: str,
+        binding: Binding | None,
+        headers: Sequence[tuple[str, str]],
+        body: str | bytes,
+        from_: str | None,
+    ) -> Awaitable[Response]:
+        self.asked.append(("send_request", method, to, binding, headers, body, from_))
+        return _answered()
+
+
+async def _answered() -> Response:
+    return Response(200, "OK")
+
+
+def message(
+    core: Core,
+    received: Request | None = None,
+    *,
+    kind: str = MAIN,
+    reply: Response | None = None,
+) -> Message:
+    """A request as its handler gets it."""
+    if received is None:
+        received = request("REGISTER")
+    transaction = ServerTransaction(received, Flow(LOCAL, PHONE), [])
+    return Message(core, transaction, Flow(LOCAL, PHONE), kind=kind, reply=reply)
