@@ -53,6 +53,8 @@ class Server:
         publication: Least and greatest life of what it publishes, in seconds.
         tcp: Whether others can open streams to it.
         hosts: The addresses at which it listens, all with the same port.
+        script: Its routing script.
+        sections: More of its configuration.
         store: The file of its database, in ``directory``.
         command: What runs it, such as ``nsenter``, with its arguments.
         program: What Python runs.
@@ -69,6 +71,9 @@ class Server:
         tcp: bool = False,
         hosts: Sequence[str] = ("127.0.0.1",),
         min_expires: int = 1,
+        min_interval: float = 0.0,
+        script: str | None = None,
+        sections: Sequence[str] = (),
         store: str = "reginfo.db",
         synchronous: str = "full",
         command: Sequence[str] = (),
@@ -82,6 +87,9 @@ class Server:
         self.publication = publication
         self.hosts = tuple(hosts)
         self.min_expires = min_expires
+        self.min_interval = min_interval
+        self.script = script
+        self.sections = tuple(sections)
         self.store = directory / store
         self.synchronous = synchronous
         self.command = tuple(command)
@@ -141,13 +149,14 @@ class Server:
                 f"listen = {json.dumps(self.listen)}",
                 f'domains = ["{DOMAIN}"]',
                 'admin = "127.0.0.1:0"',
+                *([] if self.script is None else ['script = "routes.py"']),
                 "[store]",
                 f'url = "sqlite:{self.store}"',
                 f'synchronous = "{self.synchronous}"',
                 "[registrar]",
                 f"min_expires = {self.min_expires}",
                 "[notifier]",
-                "min_interval = 0.0",
+                f"min_interval = {self.min_interval}",
                 "[presence_reginfo]",
                 f"min_expires = {self.min_expires}",
                 "[pua]",
@@ -155,6 +164,7 @@ class Server:
                 "[pua_reginfo]",
                 f'server_address = "sip:reginfo@{self.hosts[0]}:{self.port}"',
                 f"publish_to = {json.dumps(self.publish_to)}",
+                *self.sections,
                 *(f"[[peer]]\n{peer}" for peer in self.peers),
                 "",
             ]
@@ -170,6 +180,8 @@ class Server:
         assert self._process is None, "it runs already"
         file = self.directory / "reginfo.toml"
         file.write_text(self.configuration())
+        if self.script is not None:
+            (self.directory / "routes.py").write_text(self.script)
         log = self.directory / "log"
         self._begin = log.stat().st_size if log.exists() else 0
         with log.open("ab") as stream:

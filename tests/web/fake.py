@@ -19,6 +19,7 @@ from reginfo.roles.subscriber import Mirror
 from reginfo.roles.watch import Watch
 from reginfo.server.config import Peer
 from reginfo.sip.dialog import Dialog
+from reginfo.sip.errors import LocalProtocolError
 
 from ..make import flow
 
@@ -122,6 +123,7 @@ class FakeApp:
         self.mirroring = list(mirrors)
         self.well = health or {"status": "ok", "draining": None}
         self.drained: list[float] = []
+        self.removed: list[tuple[ContactEvent, int | None]] = []
         self.taken_back: list[bool] = []
         "Whether each of the next reads turns out not to be true."
 
@@ -155,6 +157,25 @@ class FakeApp:
         self.taken_back.pop()
         self.known.pop()
         return False
+
+    def remove(
+        self,
+        aor: str,
+        *,
+        contact: str | None,
+        event: ContactEvent,
+        retry_after: int | None,
+    ) -> int:
+        if (event is ContactEvent.PROBATION) != (retry_after is not None):
+            raise LocalProtocolError("retry-after goes with probation")
+        gone = [
+            (name, binding)
+            for name, binding in self.known
+            if name == aor and contact in (None, binding.contact)
+        ]
+        self.removed.append((event, retry_after))
+        self.known = [one for one in self.known if one not in gone]
+        return len(gone)
 
     def drain(self, rate: float) -> None:
         self.drained.append(rate)

@@ -379,6 +379,59 @@ def test_peers_are_paged() -> None:
     assert "next" not in second
 
 
+# Removing.
+
+
+@pytest.mark.parametrize(
+    ("query", "event", "left"),
+    [
+        ("", "deactivated", 0),
+        ("?event=rejected", "rejected", 0),
+        ("?contact=sip:alice2@192.0.2.1&event=unregistered", "unregistered", 1),
+    ],
+)
+def test_contacts_are_removed_for_a_reason(
+    client: Client, query: str, event: str, left: int
+) -> None:
+    response = client.request("DELETE", f"/v1/aors/alice@example.com{query}")
+    assert (response.status_code, response.json()) == (200, {"removed": 2 - left})
+    assert client.app.removed == [(ContactEvent(event), None)]
+    assert len(client.app.bindings(ALICE)) == left
+
+
+def test_a_probation_has_an_end(client: Client) -> None:
+    path = "/v1/aors/alice@example.com?event=probation"
+    assert client.request("DELETE", path).status_code == 400
+    assert client.request("DELETE", f"{path}&retry_after=60").status_code == 200
+    assert client.app.removed == [(ContactEvent.PROBATION, 60)]
+
+
+@pytest.mark.parametrize(
+    "query", ["event=expired", "event=", "evnt=x", "retry_after=-1", "retry_after=x"]
+)
+def test_a_wrong_removal_is_400_and_removes_nothing(client: Client, query: str) -> None:
+    response = client.request("DELETE", f"/v1/aors/alice@example.com?{query}")
+    assert response.status_code == 400
+    assert response.json()["error"]
+    assert len(client.app.bindings(ALICE)) == 2
+
+
+def test_who_is_not_there_cannot_be_removed(client: Client) -> None:
+    response = client.request("DELETE", "/v1/aors/dave@example.com")
+    assert response.status_code == 404
+    response = client.request("DELETE", "/v1/aors/bob@example.com?contact=sip:x@y")
+    assert response.status_code == 404
+    assert response.json() == {
+        "error": "nobody is registered as sip:bob@example.com at sip:x@y"
+    }
+
+
+def test_a_removal_that_is_not_on_disk_has_not_happened(client: Client) -> None:
+    client.app.taken_back = [True]
+    response = client.request("DELETE", "/v1/aors/alice@example.com")
+    assert response.status_code == 503
+
+
 # How the server is, and leaving.
 
 

@@ -20,6 +20,7 @@ from .publish import publish
 from .register import register
 from .serve import serve
 from .show import show
+from .unregister import unregister
 from .watch import watch
 
 command = typer.Typer(
@@ -33,7 +34,18 @@ command = typer.Typer(
     "not work, 2 if the command or the configuration is wrong, 3 if no server answers.",
 )
 
-COMMANDS = (serve, check, show, watch, register, publish, backup, drain, demo)
+COMMANDS = (
+    serve,
+    check,
+    show,
+    watch,
+    register,
+    publish,
+    unregister,
+    backup,
+    drain,
+    demo,
+)
 
 for function in COMMANDS:
     command.command()(function)

@@ -112,6 +112,10 @@ class LocationStore:
     ) -> bool:
         return False
 
+    def tables(self) -> list[str]:
+        """The tables in which there is something."""
+        return list(self._records)
+
     def next_stamp(self, wall: float) -> int:
         """
         A stamp for a claim made here: later than every one seen.

@@ -12,6 +12,10 @@ from .row import WatchRow
 
 REFRESHED = ContactEvent.REFRESHED
 BEGINNINGS = frozenset({ContactEvent.REGISTERED, ContactEvent.CREATED})
+ENDINGS = frozenset(
+    {ContactEvent.DEACTIVATED, ContactEvent.PROBATION, ContactEvent.REJECTED}
+)
+"""Who removes a contact does not wait for the interval, nor does its phone."""
 
 
 class Owed(NamedTuple):
@@ -88,6 +92,8 @@ class Watch:
             # It has not heard of the contact yet: to it, this is the beginning.
             binding = msgspec.structs.replace(binding, event=known.event)
         self._pending[binding.key] = binding
+        if binding.event in ENDINGS:
+            self._quiet_until = 0.0
 
     def withdraw(self, key: str) -> None:
         """Owe the watcher no change of this contact any more."""

@@ -21,11 +21,21 @@ from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
 from ..reg import xml
 from ..reg.document import ContactEvent
-from ..roles import compositor, notifier, publisher, registrar, subscriber
+from ..roles import (
+    administrator,
+    compositor,
+    notifier,
+    publisher,
+    registrar,
+    subscriber,
+)
 from ..roles.admission import Admission
 from ..roles.compositor import Compositor
 from ..roles.notifier import Notifier
+from ..roles.pinger import Ping, Pinger
+from ..roles.pinger import Policy as Pings
 from ..roles.publisher import Published, Publisher
+from ..roles.reach import Reach
 from ..roles.subscriber import Mirror, Subscriber
 from ..roles.target import Target
 from ..roles.watch import Watch
@@ -188,10 +198,11 @@ class App:
             pua_reginfo=self.pua_reginfo,
             table=self._table,
         )
+        self._reach = Reach(fix=config.nat.fix)
         self._targets = Targets(
             self.store,
             domains=self._domains,
-            reach=self._reach,
+            reach=self._reach.flow,
             now=self._clock.now,
             table=self._table,
         )
@@ -213,6 +224,21 @@ class App:
             relaying=self._relaying,
             relay=config.proxy.relay,
         )
+        self._pinger: Pinger | None = None
+        if config.nat.ping != "none":
+            self._pinger = Pinger(
+                self.store,
+                self.journal,
+                policy=_ping_policy(config),
+                server_id=config.server.id,
+                reach=self._reach.flow,
+                find=self._targets.reach,
+                send=self._send,
+                send_empty=self.endpoint.send_stateless,
+                new_id=self._ids,
+                jitter=jitter,
+                wall=self._clock.wall,
+            )
         self._sender = Sender(
             self.endpoint,
             ways=self._targets.ways,
@@ -327,6 +353,7 @@ class App:
         """
         now = self._clock.now()
         self._domains.add(locals)
+        self._reach.begin(locals)
         self._targets.begin(locals, names)
         self._relaying.begin(locals)
         self._router.begin(addresses_of(locals))
@@ -337,6 +364,8 @@ class App:
         self.store.loaded(now, wall)
         self.compositor.loaded(now, wall)
         self.notifier.loaded(now)
+        if self._pinger is not None:
+            self._pinger.loaded(now)
         for uri in self._publish_targets():
             if places[uri].address in ours:
                 continue  # we are that presence server: our watchers are told anyway
@@ -426,6 +455,31 @@ class App:
         self.notifier.drain(rate, self.now())
         self._rim.settle()
 
+    def remove(
+        self,
+        aor: str,
+        *,
+        contact: str | None = None,
+        event: ContactEvent = ContactEvent.DEACTIVATED,
+        retry_after: int | None = None,
+    ) -> int:
+        """
+        Unbind contacts of ``aor``, for the reason that ``event`` names.
+
+        Args:
+            contact: which one; all if left out.
+            retry_after: seconds; with `probation`, and only with that.
+
+        Returns:
+            How many; see :meth:`committed`.
+
+        Raises:
+            LocalProtocolError, RemoteProtocolError: it makes no sense.
+        """
+        removed = self._remove(self._table, aor, contact, event, retry_after)
+        self._rim.settle()
+        return removed
+
     def load_script(self) -> None:
         """
         Take the routing script, if there is one.
@@ -450,6 +504,7 @@ class App:
             uas=self._uas,
             pua_reginfo=self.pua_reginfo,
             server_id=self._config.server.id,
+            remove=self._remove,
             wake=lambda: self.wake(),
         )
         self.subscriber.listener = self._script.subscription
@@ -530,6 +585,7 @@ class App:
             self.publisher.timer_at,
             self.compositor.timer_at,
             self._relaying.timer_at,
+            None if self._pinger is None else self._pinger.timer_at,
         )
         return min((at for at in times if at is not None), default=None)
 
@@ -544,6 +600,8 @@ class App:
             self.subscriber.timer_due(now)
             self.publisher.timer_due(now)
             self._relaying.timer_due(now)
+            if self._pinger is not None:
+                self._pinger.timer_due(now)
         except Exception:
             logger.exception("%% a timer")
             self._roll_back(mark)
@@ -567,6 +625,9 @@ class App:
                 self.publisher.receive_response(user, event.response, now)
             elif isinstance(user, Sent):
                 self._sender.receive_response(user, event.response)
+            elif isinstance(user, Ping):
+                assert self._pinger is not None
+                self._pinger.receive_response(user)
             else:
                 self._relaying.receive_response(event, now)
         elif isinstance(user, Watch):
@@ -577,6 +638,9 @@ class App:
             self.publisher.receive_failure(user, event.cause, now)
         elif isinstance(user, Sent):
             self._sender.receive_failure(user, event.cause)
+        elif isinstance(user, Ping):
+            assert self._pinger is not None
+            self._pinger.receive_failure(user, now)
         else:
             self._relaying.receive_failure(event, now)
 
@@ -595,6 +659,8 @@ class App:
     def _changed(self, change: BindingChange, now: float) -> None:
         """Something has happened to a contact: whoever listens is told."""
         self.notifier.tell(change, now)
+        if self._pinger is not None:
+            self._pinger.tell(change, now)
         event = change.binding.event
         script = self._script
         if script is None:
@@ -613,8 +679,26 @@ class App:
                 event.value,
             )
 
-    def _reach(self, binding: Binding) -> Flow | None:
-        return None  # SHIM
+    def _remove(
+        self,
+        table: str,
+        aor: str,
+        contact: str | None,
+        event: ContactEvent,
+        retry_after: int | None,
+    ) -> int:
+        """Unbind contacts as the administrator does; how many."""
+        name, now = self._domains.named(aor), self._clock.now()
+        claims = administrator.remove(
+            self.store.rows(name, table),
+            event=event,
+            server_id=self._config.server.id,
+            stamp=self.store.next_stamp(self._clock.wall()),
+            now=now,
+            contact=contact,
+            retry_after=retry_after,
+        )
+        return len(self.store.apply(name, claims, now, table)) if claims else 0
 
     def _hop(self, uri: Uri) -> Uri:
         """Where a SUBSCRIBE for ``uri`` goes first."""
@@ -656,6 +740,23 @@ class App:
 
 _Other = ResponseReceived | RequestFailed | AckReceived | Cancelled | StrayResponse
 """What is no request that wants an answer."""
+
+
+def _ping_policy(config: Config) -> Pings:
+    nat, domains = config.nat, config.server.domains
+    host = domains[0] if domains else config.server.listen[0].host
+    removals = {
+        "deactivated": ContactEvent.DEACTIVATED,
+        "expired": ContactEvent.EXPIRED,
+    }
+    return Pings(
+        options=nat.ping == "options",
+        interval=nat.ping_interval,
+        all=nat.ping_all,
+        sender=nat.ping_from or f"sip:pinger@{host}",
+        failures=nat.ping_failures,
+        removal=removals.get(nat.ping_failed),
+    )
 
 
 def _nothing() -> None:

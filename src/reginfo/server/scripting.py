@@ -14,7 +14,6 @@ from ..location.journal import Journal
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
 from ..reg.document import ContactEvent
-from ..roles import administrator
 from ..roles.subscriber import Mirror
 from ..script.event import ContactChanged, Event, SubscriptionChanged
 from ..script.load import line_of, load
@@ -45,6 +44,8 @@ CODES = {
 }
 """What `save` returns for what has happened, as the registrar of Kamailio does."""
 
+Remove = Callable[[str, str, str | None, ContactEvent, int | None], int]
+
 
 class Scripting:
     """
@@ -55,6 +56,7 @@ class Scripting:
     is taken back. What it does later joins the batch that is open then.
 
     Args:
+        remove: removes contacts as the administrator does; how many.
         wake: has the batch closed that is open, soon.
     """
 
@@ -74,6 +76,7 @@ class Scripting:
         uas: Uas,
         pua_reginfo: PuaReginfo,
         server_id: str,
+        remove: Remove,
         wake: Callable[[], None],
     ) -> None:
         self._path = path
@@ -89,6 +92,7 @@ class Scripting:
         self._uas = uas
         self._pua_reginfo = pua_reginfo
         self._server_id = server_id
+        self._remove = remove
         self._wake = wake
         self._tasks: set[asyncio.Task[Ended]] = set()
         self._busy: dict[str, deque[RequestReceived]] = {}
@@ -420,21 +424,7 @@ class Scripting:
         retry_after: int | None,
     ) -> int:
         self._wake()
-        name, now, wall = (
-            self._domains.named(aor),
-            self._clock.now(),
-            self._clock.wall(),
-        )
-        claims = administrator.remove(
-            self._store.rows(name, table),
-            event=event,
-            server_id=self._server_id,
-            stamp=self._store.next_stamp(wall),
-            now=now,
-            contact=contact,
-            retry_after=retry_after,
-        )
-        return len(self._store.apply(name, claims, now, table)) if claims else 0
+        return self._remove(table, aor, contact, event, retry_after)
 
     def key(self, table: str, aor: str, key: str) -> str | None:
         return self._store.keys(self._domains.named(aor), table).get(key)

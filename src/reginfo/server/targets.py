@@ -124,6 +124,10 @@ class Targets:
             return
         self.find(hop, located)
 
+    def reach(self, binding: Binding, found: Callable[[Flow | str], None]) -> None:
+        """The flow to a binding; or what is wrong."""
+        self.flow(self._reached(binding).target, found)
+
     def by(self, place: Destination) -> Flow | None:
         """The flow to a destination; None if we have no address of its kind."""
         family = family_of(place.address[0])

@@ -21,7 +21,7 @@ def way_to(uri: Uri, flow: Flow) -> Flow:
     NAT, or one of the other family, which our address there cannot send to. A host name
     is reached by the way it came, too.
     """
-    host, private = _numeric(uri.host)
+    host, private = numeric(uri.host)
     transport = uri.param("transport")
     came_from = flow.remote[0]
     if (
@@ -37,7 +37,7 @@ def way_to(uri: Uri, flow: Flow) -> Flow:
 
 
 @lru_cache(CACHE)
-def _numeric(host: str) -> tuple[str, bool]:
+def numeric(host: str) -> tuple[str, bool]:
     """
     A host as a socket has it, and whether others may have the same; "" for a name.
 

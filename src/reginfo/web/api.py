@@ -4,6 +4,7 @@ The administrator's API: what this server knows, as JSON over HTTP.
 ``GET /v1/health``          how the server is
 ``GET /v1/aors``            bindings, by address-of-record, page by page
 ``GET /v1/aors/{aor}``      the bindings of one
+``DELETE /v1/aors/{aor}``   remove its contacts, or one of them
 ``GET /v1/watchers``        who watches whom, page by page
 ``GET /v1/peers``           peers, and the subscriptions held there, page by page
 ``POST /v1/drain``          end all subscriptions that are served: the server will leave
@@ -15,7 +16,7 @@ is JSON, too: ``{"error": "..."}``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -26,10 +27,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..location.binding import Binding
+from ..reg.document import ContactEvent
 from ..roles.subscriber import Mirror
 from ..roles.watch import Watch
 from ..server.config import Peer
-from ..sip.errors import RemoteProtocolError
+from ..sip.errors import ReginfoError, RemoteProtocolError
 from ..sip.uri import Uri
 from . import bindings, peers, watchers
 from .paging import in_domain, pick, text
@@ -54,6 +56,14 @@ class App(Protocol):
     def peers(self) -> list[Peer]: ...
     def mirrors(self) -> list[Mirror]: ...
     async def committed(self) -> bool: ...
+    def remove(
+        self,
+        aor: str,
+        *,
+        contact: str | None,
+        event: ContactEvent,
+        retry_after: int | None,
+    ) -> int: ...
     def drain(self, rate: float) -> None: ...
 
 
@@ -142,6 +152,28 @@ class PeerQuery(Query, frozen=True, kw_only=True):
         return self.has(one.aor)
 
 
+class Removal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The parameters of ``DELETE /v1/aors/{aor}``."""
+
+    contact: str | None = None
+    "Only this contact."
+
+    event: Literal["deactivated", "probation", "rejected", "unregistered"] = (
+        "deactivated"
+    )
+    "Why (RFC 3680 §4.7.1): those who watch are told."
+
+    retry_after: Annotated[int, Meta(ge=0, le=2**31)] | None = None
+    "Seconds after which the user agent may come back: with `probation` only."
+
+
+class Removed(Struct, frozen=True, kw_only=True):
+    """What a removal has come to."""
+
+    removed: int
+    "How many contacts."
+
+
 class Drain(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of ``POST /v1/drain``."""
 
@@ -193,6 +225,25 @@ def api(app: App) -> Starlette:
         if not found.bindings:
             return _error(404, f"nobody is registered as {aor}")
         return _json(found)
+
+    async def removal(request: Request) -> Response:
+        aor = _canonical(request.path_params["aor"])
+        asked = _query(request, Removal)
+        try:
+            removed = app.remove(
+                aor,
+                contact=asked.contact,
+                event=ContactEvent(asked.event),
+                retry_after=asked.retry_after,
+            )
+        except ReginfoError as exc:
+            return _error(400, str(exc))
+        if not await app.committed():
+            return _error(503, "the store cannot commit: nothing was removed")
+        if not removed:
+            of = "" if asked.contact is None else f" at {asked.contact}"
+            return _error(404, f"nobody is registered as {aor}{of}")
+        return _json(Removed(removed=removed))
 
     async def watching(request: Request) -> Response:
         query = _query(request, WatcherQuery)
@@ -249,6 +300,7 @@ def api(app: App) -> Starlette:
         routes=[
             Route("/v1/aors", aors),
             Route("/v1/aors/{aor:path}", one_aor),
+            Route("/v1/aors/{aor:path}", removal, methods=["DELETE"]),
             Route("/v1/watchers", watching),
             Route("/v1/peers", peering),
             Route("/v1/health", health),
@@ -267,7 +319,7 @@ class WrongQuery(Exception):
     """The parameters of a request make no sense."""
 
 
-Q = TypeVar("Q", bound=Query)
+Q = TypeVar("Q", bound=Query | Removal)
 
 
 def _query(request: Request, kind: type[Q]) -> Q:

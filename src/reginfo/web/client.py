@@ -25,6 +25,16 @@ class Unreachable(ReginfoError):
     """The server does not answer, or not as we expect."""
 
 
+class Refused(ReginfoError):
+    """The server says that what was asked of it makes no sense."""
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a removal has come to."""
+
+    removed: int
+
+
 class Draining(msgspec.Struct, frozen=True, kw_only=True):
     """How far a server is with taking leave of its watchers."""
 
@@ -116,6 +126,26 @@ class Client:
         """How the server is."""
         return self._ask("GET", "/v1/health", Health)
 
+    def remove(
+        self,
+        aor: str,
+        *,
+        contact: str | None = None,
+        event: str | None = None,
+        retry_after: int | None = None,
+    ) -> int:
+        """
+        Have contacts of ``aor`` removed; how many there were.
+
+        Raises:
+            NotFound: there is none.
+            Refused: the server says that this makes no sense.
+        """
+        asked = {"contact": contact, "event": event, "retry_after": retry_after}
+        params = {name: value for name, value in asked.items() if value is not None}
+        path = f"/v1/aors/{quote(aor, safe='')}"
+        return self._ask("DELETE", path, Removed, params=params).removed
+
     def drain(self, rate: float | None) -> Draining:
         """
         Have the server end all subscriptions that it serves.
@@ -142,6 +172,9 @@ class Client:
             if response.status_code == 404:
                 error = msgspec.json.decode(response.content, type=dict[str, str])
                 raise NotFound(error.get("error", "not found"))
+            if response.status_code == 400:
+                error = msgspec.json.decode(response.content, type=dict[str, str])
+                raise Refused(error.get("error", "that makes no sense"))
             # 503: it answers, and is not well.
             if response.status_code != 503:
                 response.raise_for_status()

@@ -1,0 +1,69 @@
+"""``reginfo unregister``: the administrator removes contacts."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from ..web.client import NotFound, Refused, Unreachable
+from .ending import NOT_THERE, UNREACHABLE, WRONG, fail
+from .options import Admin, ServersConfig, client_of
+
+
+class Event(StrEnum):
+    """Why a contact is removed (RFC 3680 §4.7.1)."""
+
+    DEACTIVATED = "deactivated"
+    PROBATION = "probation"
+    REJECTED = "rejected"
+    UNREGISTERED = "unregistered"
+
+
+def unregister(
+    aor: Annotated[
+        str,
+        typer.Argument(
+            metavar="AOR", help="An address-of-record, such as alice@example.com."
+        ),
+    ],
+    contact: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="Only this contact; all of them if left out."),
+    ] = None,
+    event: Annotated[
+        Event,
+        typer.Option(
+            help="What those who watch are told: the user agent is to register again"
+            " (deactivated), later (probation), or not at all (rejected)."
+        ),
+    ] = Event.DEACTIVATED,
+    retry_after: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="With probation: when the user agent may come back.",
+        ),
+    ] = None,
+    config: ServersConfig = None,
+    admin: Admin = None,
+) -> None:
+    """
+    Remove contacts of a user from a running server, and tell all who watch why.
+
+    Ends with 0 if they are removed, 1 if there is none, 3 if no server answers.
+    """
+    try:
+        with client_of(config, admin) as client:
+            removed = client.remove(
+                aor, contact=contact, event=event.value, retry_after=retry_after
+            )
+    except NotFound as exc:
+        fail(str(exc), NOT_THERE)
+    except Refused as exc:
+        fail(str(exc), WRONG)
+    except Unreachable as exc:
+        fail(str(exc), UNREACHABLE)
+    typer.echo(f"{removed} {'contact' if removed == 1 else 'contacts'} removed")
