@@ -16,7 +16,7 @@ from reginfo.cli.main import COMMANDS, command
 
 from .run import configured, run
 
-NAMES = [function.__name__ for function in COMMANDS]
+NAMES = [function.__name__.replace("_", "-") for function in COMMANDS]
 
 
 def test_the_version_is_told() -> None:

@@ -16,6 +16,7 @@ from .backup import backup
 from .check import check
 from .demo import demo
 from .drain import drain
+from .import_config import import_config
 from .publish import publish
 from .register import register
 from .serve import serve
@@ -44,6 +45,7 @@ COMMANDS = (
     unregister,
     backup,
     drain,
+    import_config,
     demo,
 )
 

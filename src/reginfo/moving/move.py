@@ -1,0 +1,338 @@
+"""A configuration of ours, made of one of theirs."""
+
+from __future__ import annotations
+
+import json
+import re
+from enum import StrEnum
+from typing import NamedTuple
+
+from ..server.config import Config, ConfigError
+from .parameters import FUNCTIONS, PARAMETERS, Ours
+from .source import Parameter, Place, Setting, Source
+
+NO_LIMIT = 4_294_967_295
+"""Seconds: the greatest Expires there is (RFC 3261 §20.19)."""
+
+SECTIONS = (
+    "server",
+    "store",
+    "registrar",
+    "usrloc",
+    "presence_reginfo",
+    "pua",
+    "pua_reginfo",
+    "nat",
+)
+
+LIMITS = ("min_expires", "default_expires", "max_expires")
+
+
+class Dialect(StrEnum):
+    """Whose configuration it is; their defaults differ."""
+
+    OPENSIPS = "opensips"
+    KAMAILIO = "kamailio"
+
+
+class Left(NamedTuple):
+    """What was not carried over."""
+
+    place: Place | None
+    what: str
+    why: str
+
+    def __str__(self) -> str:
+        where = "" if self.place is None else f"{self.place}: "
+        return f"{where}{self.what}: {self.why}"
+
+
+class Moved(NamedTuple):
+    """What a configuration has come to."""
+
+    toml: str
+    "Ours, with a comment on where each key is from. It can be loaded as it is."
+
+    left: list[Left]
+
+
+def dialect_of(source: Source, name: str) -> Dialect:
+    """
+    Whose configuration it seems to be.
+
+    Args:
+        name: of its file.
+    """
+    if source.is_kamailio or source.loaded & {"kex", "corex", "tmx", "pv"}:
+        return Dialect.KAMAILIO
+    theirs = any(setting.name == "socket" for setting in source.settings)
+    if theirs or source.loaded & {"proto_udp", "proto_tcp", "signaling"}:
+        return Dialect.OPENSIPS
+    return Dialect.OPENSIPS if "opensips" in name.lower() else Dialect.KAMAILIO
+
+
+def move(source: Source, dialect: Dialect, name: str) -> Moved:
+    """
+    Turn a configuration into ours.
+
+    Args:
+        name: of the file that it is from, for a comment.
+    """
+    return _Mover(dialect, name).move(source)
+
+
+class _Mover:
+    def __init__(self, dialect: Dialect, name: str) -> None:
+        self._dialect = dialect
+        self._name = name
+        self._values: dict[tuple[str, str], str] = {}
+        self._comments: dict[tuple[str, str], str] = {}
+        self._left: list[Left] = []
+        self._set(("server", "id"), '"a"', "any name, another for each server")
+
+    def move(self, source: Source) -> Moved:
+        self._left += [Left(place, "not read", why) for place, why in source.left]
+        for parameter in source.parameters:
+            self._parameter(parameter)
+        self._listen(source.settings)
+        self._domains(source.settings)
+        self._defaults(source)
+        self._agree()
+        for call in source.calls:
+            if call.function in FUNCTIONS:
+                why = f"in a routing script: {FUNCTIONS[call.function]}"
+                self._left.append(Left(call.place, f"{call.function}()", why))
+        if source.others:
+            names = ", ".join(sorted(source.others))
+            why = "parameters of other modules are not looked at"
+            self._left.append(Left(None, names, why))
+        return Moved(self._written(), self._left)
+
+    # Parameters.
+
+    def _parameter(self, parameter: Parameter) -> None:
+        what = f"{parameter.module} {parameter.name}"
+        ours = PARAMETERS[parameter.module].get(parameter.name)
+        if ours is None:
+            why = "no such parameter is known here"
+        elif isinstance(ours, str):
+            why = ours
+        else:
+            why = self._carry(parameter, ours)
+        if why:
+            self._left.append(Left(parameter.place, what, why))
+
+    def _carry(self, parameter: Parameter, ours: Ours) -> str:
+        """Take a value over; why not, if not."""
+        value = parameter.value
+        key = (ours.section, ours.key)
+        if ours.kind == "text":
+            written = _quoted(value)
+        else:
+            number = _number(value)
+            if number is None:
+                return f"{_clean(value)[:40]!r} is no number"
+            written = str(number)
+            if ours.kind == "flag":
+                written = "true" if number else "false"
+            elif key == ("registrar", "max_expires") and number == 0:
+                written = str(NO_LIMIT)
+            elif ours.key == "min_expires" and ours.section == "pua" and not number:
+                written = "1"
+        if parameter.module == "pua" and ours.key == "outbound_proxy":
+            if key in self._values:
+                return "that of pua_reginfo is taken"
+        wrong = _wrong(ours.section, ours.key, written)
+        if wrong:
+            return wrong
+        self._set(key, written, f"{parameter.module}, {parameter.place}")
+        return ""
+
+    def _set(self, key: tuple[str, str], written: str, comment: str) -> None:
+        self._values[key] = written
+        self._comments[key] = _clean(comment)
+
+    # Addresses.
+
+    def _listen(self, settings: list[Setting]) -> None:
+        found: list[str] = []
+        places: list[Place] = []
+        for setting in settings:
+            if setting.name == "alias":
+                continue
+            for address in self._addresses(setting):
+                wrong = _wrong("server", "listen", _listed([address]))
+                if wrong:
+                    why = "we listen at numeric addresses, by UDP and TCP"
+                    self._left.append(Left(setting.place, _clean(address), why))
+                elif address not in found:
+                    found.append(address)
+                    places.append(setting.place)
+        if found:
+            where = ", ".join(dict.fromkeys(map(str, places)))
+            self._set(("server", "listen"), _listed(found), where)
+
+    def _addresses(self, setting: Setting) -> list[str]:
+        """The addresses of a line, each by one transport and with its port."""
+        if not setting.values:
+            return []
+        for at, word in enumerate(setting.values):
+            if word in ("advertise", "as", "AS") and at:
+                what = " ".join(setting.values[at : at + 2])
+                why = "we are known by the address at which we listen"
+                self._left.append(Left(setting.place, _clean(what), why))
+                break
+        address = setting.values[0]
+        transport, colon, rest = address.partition(":")
+        if transport.lower() in ("udp", "tcp", "tls", "sctp", "ws", "wss", "bin"):
+            transports, host = [transport.lower()], rest
+        else:
+            transports, host = ["udp", "tcp"], address
+        if not re.search(r":\d+$", host) or (host.count(":") > 1 and "]" not in host):
+            if host.count(":") > 1 and not host.startswith("["):
+                host = f"[{host}]"
+            host = f"{host}:5060"
+        return [f"{transport}:{host}" for transport in transports]
+
+    def _domains(self, settings: list[Setting]) -> None:
+        found: list[str] = []
+        places: list[str] = []
+        for setting in settings:
+            if setting.name != "alias":
+                continue
+            for value in setting.values:
+                name = re.sub(r"^(?:udp|tcp|tls|sctp):", "", value, flags=re.IGNORECASE)
+                name = re.sub(r":\d+$", "", name).lower()
+                if _wrong("server", "domains", _listed([name])):
+                    why = "it is no name of a domain"
+                    self._left.append(Left(setting.place, _clean(value), why))
+                elif name not in found:
+                    found.append(name)
+                    places.append(str(setting.place))
+        default = self._values.get(("pua_reginfo", "default_domain"))
+        if default is not None and json.loads(default) not in found:
+            found.append(json.loads(default))
+            places.append("default_domain")
+        if not found:
+            found.append("example.com")
+            why = "no alias says which domains are ours: example.com stands for them"
+            self._left.append(Left(None, "server.domains", why))
+        self._set(
+            ("server", "domains"),
+            _listed(found),
+            ", ".join(dict.fromkeys(places)) or "CHANGE THIS",
+        )
+
+    # What is not said.
+
+    def _defaults(self, source: Source) -> None:
+        self._set(("store", "url"), '"sqlite:reginfo.db"', "relative to this file")
+        if (
+            "pua_reginfo" in source.loaded
+            and self._dialect is Dialect.OPENSIPS
+            and ("pua_reginfo", "publish_reginfo") not in self._values
+        ):
+            comment = "OpenSIPS publishes only if it is told to"
+            self._set(("pua_reginfo", "publish_reginfo"), "false", comment)
+        key = ("usrloc", "use_domain")
+        if key not in self._values:
+            self._set(key, "false", "what is meant there if nothing is said")
+        if self._values[key] == "false":
+            if ("pua_reginfo", "default_domain") not in self._values:
+                why = "false needs pua_reginfo.default_domain, which is not set"
+                self._left.append(Left(None, "usrloc use_domain", why))
+                self._set(key, "true", "false needs pua_reginfo.default_domain")
+
+    def _agree(self) -> None:
+        """See that the bounds of a time are in their order, as we want them."""
+        for section, usual in (
+            ("registrar", (60, 3_600, 86_400)),
+            ("presence_reginfo", (60, 3_761, 86_400)),
+            ("pua", (60, None, 86_400)),
+        ):
+            low, value, high = (
+                int(self._values.get((section, key), default or 0))
+                for key, default in zip(LIMITS, usual, strict=True)
+            )
+            if low > high:
+                self._adjust(section, "max_expires", low)
+                high = low
+            if usual[1] is not None and not low <= value <= high:
+                self._adjust(section, "default_expires", min(max(value, low), high))
+
+    def _adjust(self, section: str, key: str, number: int) -> None:
+        old = self._values.get((section, key))
+        if old is not None:
+            why = f"{old} is not within the other bounds: {number} is taken"
+            self._left.append(Left(None, f"{section}.{key}", why))
+        self._set((section, key), str(number), "as the other bounds want it")
+
+    # Writing.
+
+    def _written(self) -> str:
+        lines = [f"# Made of {_clean(self._name)}, a configuration of {self._dialect}."]
+        for section in SECTIONS:
+            keys = [key for key in self._values if key[0] == section]
+            if not keys:
+                continue
+            lines += ["", f"[{section}]"]
+            for key in keys:
+                lines.append(f"# {self._comments[key]}")
+                lines.append(f"{key[1]} = {self._values[key]}")
+        if self._left:
+            lines += ["", "# What was not carried over:", "#"]
+            lines += [f"# {_clean(str(left))}" for left in self._left]
+        return "\n".join([*lines, ""])
+
+
+def _wrong(section: str, key: str, written: str) -> str:
+    """What our reader says of one value; empty if it takes it."""
+    base = {"server": {"id": '"a"', "domains": '["example.com"]'}}
+    # Of what has to fit to it, `_defaults` and `_agree` take care.
+    if key == "use_domain":
+        base["pua_reginfo"] = {"default_domain": '"example.com"'}
+    elif key in LIMITS and _number(written):
+        base[section] = dict.fromkeys(LIMITS, written)
+        if section == "pua":
+            del base[section]["default_expires"]
+    base.setdefault(section, {})[key] = written
+    text = "".join(
+        f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in keys.items())
+        for name, keys in base.items()
+    )
+    try:
+        Config.parse(text)
+    except ConfigError as exc:
+        for error in exc.errors:
+            _, _, message = error.partition(f"{section}.{key}: ")
+            if message:
+                return message
+        return exc.errors[0].rpartition(": ")[2]
+    return ""
+
+
+def _number(value: str) -> int | None:
+    """A whole number, or a word that stands for one."""
+    word = value.strip().lower()
+    if word in ("yes", "true", "on"):
+        return 1
+    if word in ("no", "false", "off"):
+        return 0
+    if re.fullmatch(r"[+-]?\d{1,18}", word, re.ASCII):
+        return int(word)
+    return None
+
+
+def _quoted(text: str) -> str:
+    """A string of TOML; JSON writes it the same way, but for what is not printable."""
+    return json.dumps(_clean(text), ensure_ascii=False)
+
+
+def _listed(texts: list[str]) -> str:
+    return f"[{', '.join(map(_quoted, texts))}]"
+
+
+def _clean(text: str) -> str:
+    """In one line, without what no terminal and no TOML wants, and no passwords."""
+    text = re.sub(r"://[^\s@/]{0,200}@", "://...@", text[:500])
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)

@@ -1,0 +1,259 @@
+"""What of a configuration concerns us: parameters, addresses, calls of functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from .words import Word, words
+
+MODULES = frozenset(
+    {"pua_reginfo", "presence_reginfo", "presence", "pua", "usrloc", "registrar"}
+)
+"""The modules whose parameters are read."""
+
+MAX_DEPTH = 10
+"""Files that include files: more of them are a ring."""
+
+MAX_LENGTH = 4_000_000
+"""Characters that are read, of all files; configurations are shorter."""
+
+Include = Callable[[str], str | None]
+"""The text of a file, by the name that it is included by; None if there is none."""
+
+
+_NAME = re.compile(r"\w+")
+
+
+class Place(NamedTuple):
+    """Where something stands."""
+
+    file: str
+    "Empty for the file that was asked for."
+
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.file else f"line {self.line}"
+
+
+class Parameter(NamedTuple):
+    """One `modparam`, for one module."""
+
+    module: str
+    name: str
+    value: str
+    place: Place
+
+
+class Setting(NamedTuple):
+    """A line such as `listen = udp:192.0.2.1`: its value is of several words."""
+
+    name: str
+    values: tuple[str, ...]
+    place: Place
+
+
+class Call(NamedTuple):
+    """A function that is called in a route."""
+
+    function: str
+    place: Place
+
+
+class Source:
+    """A configuration, as far as it concerns us, in the order of its lines."""
+
+    def __init__(self) -> None:
+        self.parameters: list[Parameter] = []
+        self.settings: list[Setting] = []
+        self.calls: list[Call] = []
+        self.left: list[tuple[Place, str]] = []
+        "What could not be read, and why."
+
+        self.others: dict[str, int] = {}
+        "Modules whose parameters are not looked at, and how many each has."
+
+        self.loaded: set[str] = set()
+        "Modules that are loaded."
+
+        self.is_kamailio = False
+        "Whether it says so itself."
+
+
+def read(
+    text: str, include: Include, defined: Mapping[str, str] | None = None
+) -> Source:
+    """
+    Read a configuration; what is wrong in it is in :attr:`Source.left`.
+
+    Args:
+        defined: what Kamailio is given by `-A`.
+    """
+    source = Source()
+    _Reader(source, include, dict(defined or {})).read(text, "", 0)
+    return source
+
+
+class _Reader:
+    def __init__(
+        self, source: Source, include: Include, defined: dict[str, str]
+    ) -> None:
+        self._source = source
+        self._include = include
+        self._defined = defined
+        self._left = MAX_LENGTH
+        self._depth = 0  # of braces: more than 0 in a route
+        # For each `#!ifdef` that is open: whether its part is read.
+        self._reads: list[bool] = []
+
+    def read(self, text: str, file: str, depth: int) -> None:
+        if len(text) > self._left:
+            self._leave(Place(file, 1), "it is too long to be a configuration")
+            return
+        self._left -= len(text)
+        statement: list[Word] = []
+        parentheses = 0
+        for word in words(text):
+            if word.kind == "directive":
+                self._direct(word, file, depth)
+                continue
+            if not all(self._reads):
+                continue
+            if word.kind == "line" and parentheses:
+                continue
+            if word.kind == "mark" and word.text in "(":
+                parentheses += 1
+            elif word.kind == "mark" and word.text == ")":
+                parentheses = max(0, parentheses - 1)
+            if word.kind == "line" or (word.kind == "mark" and word.text in "{};"):
+                self._state(statement, file, depth)
+                statement = []
+                parentheses = 0
+                if word.text == "{":
+                    self._depth += 1
+                elif word.text == "}":
+                    self._depth = max(0, self._depth - 1)
+            else:
+                statement.append(self._replaced(word))
+        self._state(statement, file, depth)
+
+    # Statements.
+
+    def _state(self, statement: list[Word], file: str, depth: int) -> None:
+        if not statement:
+            return
+        first = statement[0]
+        place = Place(file, first.line)
+        if self._depth:
+            self._source.calls += _calls(statement, file)
+            return
+        name = first.text.lower()
+        if first.kind != "word":
+            return
+        if name == "modparam":
+            self._modparam(statement, place)
+        elif name == "loadmodule":
+            path = statement[1].text if len(statement) > 1 else ""
+            self._source.loaded.add(path.rpartition("/")[2].removesuffix(".so"))
+        elif name in ("include_file", "import_file"):
+            self._read_file(statement, place, depth, name == "include_file")
+        elif name in ("listen", "socket", "alias"):
+            values = tuple(
+                w.text for w in statement[1:] if w.kind != "mark" or w.text != "="
+            )
+            self._source.settings.append(Setting(name, values, place))
+
+    def _modparam(self, statement: list[Word], place: Place) -> None:
+        arguments = list(_arguments(statement[1:]))
+        if len(arguments) != 3:
+            self._leave(place, "this modparam cannot be read")
+            return
+        modules, name, value = arguments
+        for module in modules.split("|"):
+            module = module.strip()
+            if module in MODULES:
+                parameter = Parameter(module, name.strip(), value, place)
+                self._source.parameters.append(parameter)
+            else:
+                others = self._source.others
+                others[module] = others.get(module, 0) + 1
+
+    def _read_file(
+        self, statement: list[Word], place: Place, depth: int, must: bool
+    ) -> None:
+        name = statement[1].text if len(statement) > 1 else ""
+        if depth >= MAX_DEPTH:
+            self._leave(place, f"{name}: files include each other")
+            return
+        text = self._include(name)
+        if text is not None:
+            self.read(text, name, depth + 1)
+        elif must:
+            self._leave(place, f"{name} cannot be read")
+
+    # Directives: those of the preprocessor that Kamailio has.
+
+    def _direct(self, word: Word, file: str, depth: int) -> None:
+        name, _, rest = word.text.partition(" ")
+        name, rest = name.lower(), rest.strip()
+        place = Place(file, word.line)
+        if name in ("kamailio", "ser", "maxcompat", "all"):
+            self._source.is_kamailio = True
+        elif name in ("ifdef", "ifndef", "ifexp"):
+            if name == "ifexp":
+                self._leave(place, "#!ifexp is taken to be true")
+                self._reads.append(True)
+            else:
+                self._reads.append((rest in self._defined) == (name == "ifdef"))
+        elif name == "else" and self._reads:
+            self._reads[-1] = not self._reads[-1]
+        elif name == "endif" and self._reads:
+            self._reads.pop()
+        elif not all(self._reads):
+            return
+        elif name in ("define", "trydef", "redefine"):
+            key, _, value = rest.partition(" ")
+            if name != "trydef" or key not in self._defined:
+                self._defined[key] = value.strip().strip("\"'")
+        elif name in ("subst", "substdef", "substdefs", "defenv"):
+            self._leave(place, f"#!{name} is not followed")
+        elif name in ("include_file", "import_file"):
+            file_name = Word(rest.strip("\"'"), word.line, "string")
+            self._read_file([word, file_name], place, depth, name == "include_file")
+
+    def _replaced(self, word: Word) -> Word:
+        if word.kind != "word" or not self._defined:
+            return word
+        value = self._defined.get(word.text)
+        if value:
+            return Word(value, word.line, "string")
+        # To Kamailio the parts of udp:HOST:PORT are words.
+        text = _NAME.sub(lambda part: self._defined.get(part[0]) or part[0], word.text)
+        return Word(text, word.line, "word")
+
+    def _leave(self, place: Place, why: str) -> None:
+        self._source.left.append((place, why))
+
+
+def _arguments(statement: list[Word]) -> Iterator[str]:
+    """Those in parentheses: each is of one word, or of several that belong together."""
+    current: list[str] = []
+    for word in statement:
+        if word.kind != "mark":
+            if word.text not in (".", "+") or word.kind == "string":
+                current.append(word.text)
+        elif word.text in ",)":
+            if current:
+                yield "".join(current)
+            current = []
+            if word.text == ")":
+                return
+
+
+def _calls(statement: list[Word], file: str) -> Iterator[Call]:
+    for word, after in zip(statement, statement[1:], strict=False):
+        if word.kind == "word" and after.kind == "mark" and after.text == "(":
+            # As in `!reginfo_handle_notify(...)`.
+            yield Call(word.text.lstrip("!"), Place(file, word.line))
