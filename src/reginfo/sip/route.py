@@ -40,7 +40,9 @@ def preprocess(request: Request, is_ours: IsOurs) -> Routed:
     if route and not uri.user and uri.param("lr") is not None and is_ours(uri):
         # A strict router has put our Record-Route there, and the target last.
         text, loose = _target_of(route.pop()), True
-    elif uri.param("maddr") is not None and is_ours(uri):
+    elif (maddr := uri.param("maddr")) is not None and is_ours(
+        Uri.parse(f"sip:{maddr}" if uri.port is None else f"sip:{maddr}:{uri.port}")
+    ):
         text = _without_maddr(uri)
     # Two of ours, where the transport or the address changes here (RFC 5658 §3).
     while route and is_ours(Uri.parse(route_uri(route[0]))):
