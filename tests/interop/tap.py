@@ -1,11 +1,12 @@
-"""A wire tap: what a server of ours says to a presence server, and is answered."""
+"""A wire tap: what is said to a server, and is answered; it can answer itself."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .phone import Address, Message
+from .phone import Address, Message, response
 from .worker import Worker
 
 
@@ -18,6 +19,8 @@ class Exchange:
     "How often it was sent, itself counted."
 
     answers: list[Message] = field(default_factory=list)
+    refusal: bytes = b""
+    "What the tap answered in the place of the server."
 
     @property
     def status(self) -> int | None:
@@ -26,13 +29,23 @@ class Exchange:
 
 
 class Tap(Worker):
-    """Passes datagrams on to ``server`` and back, and keeps what they said."""
+    """
+    Passes datagrams on to ``server`` and back, and keeps what they said.
+
+    Requests come from one client at a time, and none from the server.
+    """
 
     def __init__(self, server: Address) -> None:
         super().__init__()
         self._server = server
         self._client: Address | None = None
         self._exchanges: dict[str, Exchange] = {}
+        self._refusals: list[tuple[int, Sequence[str]]] = []
+
+    def refuse(self, status: int, *headers: str) -> None:
+        """Answer the next request like this; the server does not hear of it."""
+        with self.lock:
+            self._refusals.append((status, headers))
 
     def exchanges(self) -> list[Exchange]:
         """All requests so far, each once, in their order."""
@@ -57,8 +70,19 @@ class Tap(Worker):
                 ready.sendto(data, self._client)
             return
         self._client = source
-        if message.branch in self._exchanges:
-            self._exchanges[message.branch].copies += 1
+        known = self._exchanges.get(message.branch)
+        if known is not None:
+            known.copies += 1
         else:
-            self._exchanges[message.branch] = Exchange(message)
+            known = self._exchanges[message.branch] = Exchange(message)
+            if self._refusals:
+                status, headers = self._refusals.pop(0)
+                known.refusal = response(message, status, "-", headers)
+                known.answers.append(Message.parse(known.refusal, self.address))
+        if known.refusal:
+            ready.sendto(known.refusal, source)
+            return
+        if "rport" not in message["via"]:
+            # Else the answer does not come by here (RFC 3581), but by the sent-by.
+            data = data.replace(b";branch=", b";rport;branch=", 1)
         ready.sendto(data, self._server)
