@@ -360,7 +360,7 @@ def test_423_makes_kamailio_forget_and_its_next_publish_puts_it_right(
 def test_a_time_that_is_too_brief_to_us_is_not_refused_if_it_is_an_hour(
     tmp_path: Path,
 ) -> None:
-    """3903-33: a 423 would silence Kamailio, which never asks for longer than 3601 s."""
+    """3903-33: a 423 would silence Kamailio, which never asks for more than this."""
     with ExitStack() as stack:
         ours = Reluctant(tmp_path / "a", min_expires=3700)
         kamailio = Kamailio(tmp_path / "k", peer=ours.port, publish=True)
@@ -379,7 +379,7 @@ def test_a_time_that_is_too_brief_to_us_is_not_refused_if_it_is_an_hour(
 def test_a_storm_at_kamailio_ends_with_the_last_cseq_here(
     publishing: Publishing,
 ) -> None:
-    """3903-39: PUBLISHes overtake each other, by 412 and again; a contact has a CSeq."""
+    """3903-39: PUBLISHes overtake each other, 412 by 412; a contact has a CSeq."""
     publishing.register(expires=600)
     publishing.modified(1)
     requests = [
@@ -414,7 +414,7 @@ def test_a_star_at_kamailio_leaves_no_ghost_here(publishing: Publishing) -> None
     publishing.settled(2)
     phone.register(user, expires=0, contacts=["Contact: *"])
     publishing.settled(4)
-    told = {}
+    told: dict[str, Told] = {}
     while read((notify := publishing.watcher.notify()).body).state != "terminated":
         told |= read(notify.body).contacts
     told |= read(notify.body).contacts
