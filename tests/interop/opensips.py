@@ -14,7 +14,7 @@ import re
 import secrets
 import socket
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
@@ -123,7 +123,7 @@ class OpenSips(Worker):
     ) -> None:
         super().__init__()
         self.peer = peer
-        self._aggregate = aggregate
+        self.aggregate = aggregate
         self._use_domain = use_domain
         self._workers = workers
         self._grant = grant
@@ -133,6 +133,7 @@ class OpenSips(Worker):
         self._seen: dict[str, bytes] = {}
         self._notified: list[Message] = []
         self._registered: dict[str, dict[str, Row]] = {}
+        self._cseqs: Counter[str] = Counter()
         self._learned: dict[str, dict[str, Row]] = {}
         self._records: dict[str, _Record] = {}
         self._sent: dict[str, Sent] = {}
@@ -195,26 +196,26 @@ class OpenSips(Worker):
             ):  # fmt: skip
                 known.clear()
 
-    def register(
-        self, user: str, uri: str, *, call_id: str = "", expires: int = 600
-    ) -> None:
-        """Have a phone of ``user`` register here, or refresh, or (0) unregister."""
+    def register(self, user: str, *uris: str, expires: int = 600) -> None:
+        """
+        Have phones of ``user`` register here, or refresh, or (0) unregister.
+
+        They do so at once, each with a Call-ID of its own: each is a change.
+        """
+        aor = _key(user)
         with self.lock:
-            rows = self._registered.setdefault(_key(user), {})
-            known = rows.get(uri)
-            cseq = 1 if known is None else known.cseq + 1
-            event = "registered" if known is None else "refreshed"
-            if expires == 0:
-                assert known is not None
-                known.cseq, known.expires, known.event = cseq, 0, "unregistered"
-            else:
-                call_id = call_id or f"{uri}-{self._run_id}"
-                rows[uri] = Row(call_id, cseq, expires, event)
-            self._publish(_key(user))
-            for row in rows.values():
-                row.event = "registered"
-            if expires == 0:
-                del rows[uri]
+            rows = self._registered.setdefault(aor, {})
+            for uri in uris:
+                self._cseqs[uri] += 1
+                event = "refreshed" if uri in rows else "registered"
+                event = event if expires else "unregistered"
+                call_id = f"{self._run_id}-{uri}"
+                rows[uri] = Row(call_id, self._cseqs[uri], expires, event)
+                self._publish(aor)
+                # What is told of a contact with the next one's change.
+                rows[uri].event = "registered"
+                if not expires:
+                    del rows[uri]
 
     def subscribe(self, user: str, expires: int = NO_EXPIRES) -> None:
         """Have its script call ``reginfo_subscribe``; each call is a subscription."""
@@ -382,7 +383,7 @@ class OpenSips(Worker):
         bodies = [p.body for p in self._publications.get(watch.aor, []) if p.body]
         body = b""
         if bodies:
-            body = _aggregated(bodies) if self._aggregate else bodies[-1]
+            body = _aggregated(bodies) if self.aggregate else bodies[-1]
             body = overwritten(body, watch.version)
         watch.version += 1
         subscribe = watch.subscribe

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from .document import read
-from .opensips import NO_EXPIRES, SOME_EXPIRES, OpenSips, overwritten
+from .opensips import NO_EXPIRES, SOME_EXPIRES, OpenSips, Row, overwritten
 from .phone import DOMAIN, Message, Phone, becomes, eventually
 from .server import Server
 from .tap import Tap
@@ -61,7 +61,11 @@ class Pair:
         (contact,) = self.contacts(device)
         reply = httpx.delete(
             f"{self.ours.admin}/v1/aors/sip:{self.user}@{DOMAIN}",
-            params={"contact": contact, "event": event},
+            params={
+                "contact": contact,
+                "event": event,
+                **({"retry_after": 600} if event == "probation" else {}),
+            },
             timeout=10.0,
         )
         assert reply.status_code == 200, reply.text
@@ -104,7 +108,7 @@ def test_the_stand_in_writes_over_a_body_what_was_seen() -> None:
 def test_the_stand_in_publishes_what_was_seen(tmp_path: Path) -> None:
     with OpenSips() as opensips, Phone(("127.0.0.1", 9)) as ours:
         opensips.peer = ("127.0.0.1", ours.port)
-        opensips.register("bob", "sip:bob@192.0.2.1:5060;transport=udp", call_id="k1")
+        opensips.register("bob", "sip:bob@192.0.2.1:5060;transport=udp")
         sent = ours.incoming("PUBLISH")
     whole = (CAPTURES / "01-publish-first.sip").read_bytes()
     seen = Message.parse(whole, ("", 0))
@@ -112,7 +116,12 @@ def test_the_stand_in_publishes_what_was_seen(tmp_path: Path) -> None:
         assert sent[name] == seen[name]
     assert set(dict(seen.headers)) == set(dict(sent.headers))
     theirs, mine = read(seen.body), read(sent.body)
-    assert mine.contacts == theirs.contacts
+    (seen_uri, seen_contact), (uri, contact) = (
+        *theirs.contacts.items(),
+        *mine.contacts.items(),
+    )
+    assert uri == seen_uri
+    assert contact == replace(seen_contact, call_id=contact.call_id)
     assert mine.state == theirs.state
 
 
@@ -197,8 +206,9 @@ def test_it_has_forgotten_us_and_gets_one_fresh_publish(
     publishing.register(expires=600, device=1)
 
     def published() -> set[str]:
-        (body,) = publishing.opensips.publications(publishing.user)
-        return read(body).active
+        bodies = publishing.opensips.publications(publishing.user)
+        assert len(bodies) == 1
+        return read(bodies[0]).active
 
     becomes(published, publishing.contacts(0, 1))
 
@@ -272,8 +282,12 @@ def test_it_knows_call_id_and_cseq_as_they_were_registered(telling: Pair) -> Non
     telling.register(expires=600)
     telling.register(expires=900)
     (contact,) = telling.contacts(0)
-    eventually(lambda: telling.opensips.learned(telling.user)[contact].cseq == 2)
-    row = telling.opensips.learned(telling.user)[contact]
+
+    def rows() -> dict[str, Row]:
+        return telling.opensips.learned(telling.user)
+
+    becomes(lambda: {uri: row.cseq for uri, row in rows().items()}, {contact: 2})
+    row = rows()[contact]
     (binding,) = telling.ours.bindings(telling.user)
     assert (row.call_id, row.cseq) == (binding["callid"], binding["cseq"])
     assert 890 <= row.expires <= 900
@@ -300,7 +314,8 @@ def test_it_leaves_a_notify_unanswered_and_gets_no_other(
         stuck.subscribe(telling.user, SOME_EXPIRES)
         telling.register(expires=600)
         telling.watcher.notify()
-        eventually(lambda: stuck.notifies())
+        # The first without a body, for nobody was registered; the second it can take.
+        eventually(lambda: len({n.branch for n in stuck.notifies()}) == 2)
         before = {n.branch for n in stuck.notifies()}
         for device in range(1, 4):
             telling.register(expires=600, device=device)
@@ -385,10 +400,8 @@ def test_what_it_publishes_is_known_and_told_here(composing: Pair) -> None:
 def test_all_that_it_has_queued_is_taken_in_turn(composing: Pair) -> None:
     """Nothing that we answer makes it drop its queue."""
     uris = [f"sip:{composing.user}@192.0.2.{number}" for number in range(1, 11)]
-    for uri in uris:
-        composing.opensips.register(composing.user, uri)
-    for uri in uris[:5]:
-        composing.opensips.register(composing.user, uri, expires=0)
+    composing.opensips.register(composing.user, *uris)
+    composing.opensips.register(composing.user, *uris[:5], expires=0)
     becomes(composing.known, set(uris[5:]))
     becomes(lambda: _statuses(composing), [200] * 15)
 
@@ -402,8 +415,7 @@ def test_after_a_refusal_it_is_silent_and_its_next_change_puts_it_right(
     opensips.register(user, one)
     becomes(lambda: _statuses(composing), [200])
     tap.refuse(status, "Min-Expires: 7200", "Retry-After: 1")
-    opensips.register(user, one)
-    opensips.register(user, two)  # is queued, and dropped with it
+    opensips.register(user, one, two)  # the second is queued, and dropped with it
     becomes(lambda: _statuses(composing), [200, status])
     assert composing.known() == {one}
     assert [b["cseq"] for b in composing.ours.bindings(user)] == [1]
@@ -420,10 +432,14 @@ def test_after_a_refusal_it_is_silent_and_its_next_change_puts_it_right(
 
 def test_a_contact_whose_uri_it_has_lost_loses_no_other(composing: Pair) -> None:
     good = f"sip:{composing.user}@192.0.2.1"
+    # Alone, there is nothing in the document that could be taken.
     composing.opensips.register(composing.user, AMPERSAND)
+    becomes(lambda: _statuses(composing), [400])
     composing.opensips.register(composing.user, good)
     becomes(composing.known, {good})
-    assert composing.ours.health()["status"] == "ok"
+    composing.opensips.register(composing.user, AMPERSAND)
+    becomes(lambda: _statuses(composing), [400, 200, 200])
+    assert composing.known() == {good}
 
 
 # -- it is a presence server at which ours has subscribed
@@ -477,7 +493,7 @@ def test_what_another_has_published_there_reaches_us_or_is_refused(
     opensips.register(user, one)
     becomes(mirroring.known, {one})
     opensips.publish(user, published(user, two))
-    if opensips._aggregate:
+    if opensips.aggregate:
         # Two registrations of one address-of-record: they are one.
         becomes(mirroring.known, {one, two})
     else:
@@ -486,7 +502,7 @@ def test_what_another_has_published_there_reaches_us_or_is_refused(
     opensips.register(user, one)
     becomes(
         lambda: {b["uri"]: b["cseq"] for b in mirroring.ours.bindings(user)},
-        {one: 2, two: 1} if opensips._aggregate else {one: 2},
+        {one: 2, two: 1} if opensips.aggregate else {one: 2},
     )
 
 
