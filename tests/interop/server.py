@@ -15,7 +15,9 @@ from typing import Any, Self, TypedDict, cast
 
 import httpx
 
-from .phone import DOMAIN, free_port
+from reginfo.server.trace import read_trace
+
+from .phone import DOMAIN, Message, free_port
 
 READY = re.compile(r"\bready sip=(\S+) admin=(http://\S+)")
 START_LIMIT = 20.0  # seconds until `ready`; a busy machine needs some
@@ -58,6 +60,7 @@ class Server:
         store: The file of its database, in ``directory``.
         command: What runs it, such as ``nsenter``, with its arguments.
         program: What Python runs.
+        traced: Whether it writes down what is on the wire, for :meth:`trace`.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Server:
         synchronous: str = "full",
         command: Sequence[str] = (),
         program: Sequence[str] = ("-m", "reginfo"),
+        traced: bool = False,
     ) -> None:
         self.directory = directory
         self.name = name
@@ -94,6 +98,7 @@ class Server:
         self.synchronous = synchronous
         self.command = tuple(command)
         self.program = tuple(program)
+        self.traced = traced
         self.transports = ("udp", "tcp") if tcp else ("udp",)
         self._admin = ""
         self._begin = 0  # of what it has logged since its last start
@@ -193,6 +198,7 @@ class Server:
                     "serve",
                     "-c",
                     str(file),
+                    *(["--trace", str(self._trace)] if self.traced else []),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
@@ -241,6 +247,19 @@ class Server:
         if self._process is not None and self._process.poll() is None:
             self.terminate()
         self._process = None
+
+    def trace(self) -> list[tuple[str, Message]]:
+        """What has come (``<``) and gone (``>``) so far, in its order."""
+        found = []
+        for traced in read_trace(self._trace):
+            host, _, port = traced.remote.rpartition(":")
+            message = Message.parse(traced.data, (host, int(port)))
+            found.append((traced.direction, message))
+        return found
+
+    @property
+    def _trace(self) -> Path:
+        return self.directory / "trace"
 
     def bindings(self, user: str) -> list[Binding]:
         """The bindings of ``user``, asked of its API."""
