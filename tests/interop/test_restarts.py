@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from .document import read
 from .kamailio import Kamailio
 from .phone import Phone, becomes, eventually
 from .server import Server
@@ -135,3 +136,88 @@ def test_ours_waits_for_a_kamailio_that_is_not_there_yet(
     phone.register("alice", expires=600)
     becomes(lambda: ours.contacts("alice"), {phone.contact("alice")})
     assert kamailio.subscribers() == 1
+
+
+# -- ours publishes at Kamailio, and another one of ours has subscribed there
+
+
+def test_what_kamailio_has_forgotten_is_published_anew_and_known_again(
+    tmp_path: Path, stack: ExitStack
+) -> None:
+    """
+    By itself: nobody registers in between.
+
+    Each of ours finds out by its next refresh, the one by 412, the other one by 481.
+    """
+    kamailio = stack.enter_context(Kamailio(tmp_path / "k", grant=GRANT))
+    uri = f"sip:127.0.0.1:{kamailio.port}"
+    ours = Server(tmp_path / "a", publish_to=[uri], publication=(GRANT, GRANT))
+    stack.enter_context(ours)
+    peer = f'name = "kam"\nuri = "{uri}"\nwatch = ["{ALICE}"]'
+    mirror = stack.enter_context(Server(tmp_path / "m", name="m", peers=[peer]))
+    phone = stack.enter_context(Phone(ours.address))
+
+    def known() -> set[str]:
+        return mirror.contacts("alice")
+
+    def contacts(*devices: int) -> set[str]:
+        return {phone.contact("alice", device) for device in devices}
+
+    phone.register("alice", expires=600)
+    phone.register("alice", expires=600, device=1)
+    becomes(known, contacts(0, 1))
+    kamailio.restart()
+    eventually(lambda: len(kamailio.received("PUBLISH")) >= 2, within=BOUND)
+    eventually(lambda: kamailio.subscribers() == 1, within=BOUND)
+    # Who asks only now is told all, by what has been published since.
+    with Phone(kamailio.address) as late:
+        assert late.subscribe("alice").status == 200
+        body = late.notify().body
+        assert all(contact.encode() in body for contact in contacts(0, 1))
+    assert known() == contacts(0, 1)
+    # And on from there.
+    phone.register("alice", expires=0)
+    becomes(known, contacts(1))
+    phone.register("alice", expires=0, device=1)
+    becomes(known, set())
+
+
+# -- Kamailio publishes at ours
+
+
+def test_kamailio_that_forgot_all_publishes_anew_and_ours_has_what_it_had(
+    tmp_path: Path, stack: ExitStack
+) -> None:
+    ours = Server(tmp_path / "a")
+    kamailio = Kamailio(tmp_path / "k", publish=True, peer=ours.port)
+    address = f"127.0.0.1:{kamailio.port}"
+    ours.peers = (f'name = "kam"\nmatch = {{ address = "{address}" }}',)
+    stack.enter_context(ours)
+    stack.enter_context(kamailio)
+    phone = stack.enter_context(Phone(kamailio.address))
+    watcher = stack.enter_context(Phone(ours.address))
+
+    def known() -> dict[str, int]:
+        return {b["uri"]: b["cseq"] for b in ours.bindings("alice")}
+
+    first, second = (phone.contact("alice", device) for device in (0, 1))
+    phone.register("alice", expires=600)
+    becomes(known, {first: 1})
+    phone.register("alice", expires=3, device=1)
+    becomes(known, {first: 1, second: 1})
+    assert watcher.subscribe("alice").status == 200
+    watcher.notify()
+    kamailio.restart()
+    # A restart of a peer ends no registration.
+    assert known().keys() >= {first}
+    phone.register("alice", expires=600)
+    # By a publication beside the one that Kamailio has forgotten, and newer.
+    told = read(watcher.notify().body).contacts
+    assert (told[first].state, told[first].cseq) == ("active", 2)
+    # The other's phone has not come back; its time is over.
+    becomes(known, {first: 2})
+    # What the forgotten one says brings nobody back.
+    phone.register("alice", expires=0)
+    becomes(known, {})
+    phone.register("alice", expires=600)
+    becomes(known, {first: 4})

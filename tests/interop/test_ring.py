@@ -291,7 +291,7 @@ def test_a_ring_that_was_broken_is_whole_again(tmp_path: Path) -> None:
         for name in users:
             kamailio.subscribe(name)
         ring.agree(user, {first, second})
-        eventually(lambda: kamailio.subscribers() == 2 * len(users))
+        eventually(lambda: kamailio.subscribers() >= 2 * len(users), within=20.0)
         ring.register(user, "a", expires=0)
         ring.agree(user, {second})
         ring.register(other, "b", expires=600)
