@@ -6,25 +6,32 @@ import logging
 
 from ..location.binding import Binding
 from ..reg import xml
-from ..reg.document import Claim, Contact, Reginfo, contact_id
+from ..reg.document import Claim, Contact, ContactEvent, Reginfo, contact_id
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.message import Request
 
 logger = logging.getLogger("reginfo.document")
 
 
-def contact_of(binding: Binding, aor: str, with_claim: bool) -> Contact:
+def contact_of(
+    binding: Binding, aor: str, with_claim: bool, implicit: bool = False
+) -> Contact:
     """
     A binding as a document lists it, without what changes with time.
 
     Args:
+        implicit: whether the REGISTER named another of the user's identities than
+            ``aor``: then it is the network that has bound this one.
         with_claim: for a server of our kind, which wants to know whose it is, and
             since when. Nobody else is told.
     """
+    event = binding.event
+    if implicit and event is ContactEvent.REGISTERED:
+        event = ContactEvent.CREATED
     return Contact(
         id=contact_id(aor, binding.key),
         uri=binding.contact,
-        event=binding.event,
+        event=event,
         q=binding.q,
         callid=binding.call_id,
         cseq=binding.cseq,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from ..location.binding import Binding
+from ..location.key import Key
 from ..location.store import TABLE, LocationStore
 from ..reg.document import Contact, ContactEvent, Reginfo
 from ..reg.table import News, Table
@@ -69,6 +70,18 @@ class Learner:
                 claims.setdefault(aor, []).append(claim)
         for aor, list_ in claims.items():
             self._store.apply(aor, list_, now, told.table)
+
+    def learn_keys(self, told: Told, document: Reginfo, now: float) -> None:
+        """Put the keys of records into the store."""
+        for registration in document.registrations:
+            for name, value, owner, stamp in registration.keys:
+                try:
+                    aor = Uri.parse(registration.aor).aor
+                except RemoteProtocolError:
+                    break  # which is complained of
+                if aor:
+                    key = Key(value, stamp, owner, told.source)
+                    self._store.put_key(aor, name, key, now, told.table)
 
     def _claim(
         self, told: Told, aor: str, news: News, now: float, wall: float

@@ -13,9 +13,11 @@ import msgspec
 from .. import __version__
 from ..events.notify import Policy as SubscriptionPolicy
 from ..events.subscribe import Wanted
+from ..location import keyring
 from ..location import store as location
 from ..location.binding import Binding, BindingChange
 from ..location.journal import Journal, Mark
+from ..location.keyring import KeyChange
 from ..location.sqlite import Loaded, SqliteJournal, StoreError
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
@@ -75,6 +77,7 @@ PRODUCT = f"reginfo/{__version__}"
 
 KINDS = (
     location.KIND,
+    keyring.KIND,
     notifier.KIND,
     notifier.PROGRESS,
     subscriber.KIND,
@@ -121,8 +124,14 @@ class App:
             max_contacts=config.registrar.max_contacts,
         )
         self._table = config.pua_reginfo.ul_domain
-        self.store = LocationStore(config.server.id, self.journal)
+        self.store = LocationStore(
+            config.server.id,
+            self.journal,
+            identities_key=config.pua_reginfo.ul_identities_key,
+            canonical=self._domains.aor,
+        )
         self.store.listener = self._changed
+        self.store.key_listener = self._key_changed
         self.endpoint = Endpoint(
             new_id=self._ids, methods=None, headers={"Server": PRODUCT}
         )
@@ -319,6 +328,8 @@ class App:
                 for _, key, value, shift in rows:
                     if kind == location.KIND:
                         self.store.load(key, value, shift)
+                    elif kind == keyring.KIND:
+                        self.store.load_key(key, value, self._clock.wall())
                     elif kind == subscriber.KIND:
                         self.subscriber.load(key, value, shift)
                     elif kind == publisher.KIND:
@@ -678,6 +689,12 @@ class App:
                 change.binding.contact,
                 event.value,
             )
+
+    def _key_changed(self, change: KeyChange, now: float) -> None:
+        """Something is kept in a record now, or no more."""
+        self.notifier.tell_keys(change, now)
+        if self._script is None or self._script.publishes():
+            self.publisher.tell_keys(change, now)
 
     def _remove(
         self,
