@@ -87,6 +87,10 @@ class Relaying:
             return True
         return routed.loose and Uri.parse(routed.uri).host not in self._domains
 
+    def serves(self, uri: Uri) -> bool:
+        """Whether a URI is of a user of ours, in whatever domain."""
+        return self._targets.served(uri) is not None
+
     # With a script, and without.
 
     def default(self, event: RequestReceived, request: Request) -> None:
@@ -188,8 +192,8 @@ class Relaying:
         """
         if "Route" in request.headers and self.leads_on(request):
             return []
-        uri = Uri.parse(request.uri)
-        if not uri.aor or not self._domains.serve(aor := self._domains.aor(uri)):
+        aor = self._targets.served(Uri.parse(request.uri))
+        if aor is None:
             return []
         found = self._targets.contacts(aor, self._table)
         if not found:

@@ -106,7 +106,7 @@ class Router:
             return False
         if method == "NOTIFY":
             return True  # it belongs to a subscription of ours, or is refused
-        if uri.host not in self._domains:
+        if uri.host not in self._domains and not self._relaying.serves(uri):
             return not self._may_pass(request)
         # §11: who asks a user what it can do is answered by that user's phone.
         return method != "OPTIONS" or not uri.user or uri.host in self._addresses
@@ -127,7 +127,7 @@ class Router:
             elif uri.host in self._domains:
                 if not uri.user and uri.scheme != "tel":
                     raise Refusal(405, "Method Not Allowed", headers=ALLOW)
-            elif not self._may_pass(request):
+            elif not self._relaying.serves(uri) and not self._may_pass(request):
                 raise Refusal(403, "Relaying Denied")
             self._relaying.default(event, request)
         except Exception as exc:

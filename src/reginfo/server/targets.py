@@ -82,6 +82,16 @@ class Targets:
         found.sort(key=lambda one: (-one.target.q, -order[id(one)]))
         return found
 
+    def served(self, uri: Uri) -> str | None:
+        """The address-of-record that a URI names, if it is of a user of ours."""
+        if not uri.aor:
+            return None
+        aor = self._domains.aor(uri)
+        # An identity may be in a domain that we know nothing else of.
+        if self._domains.serve(aor) or self._store.named_by(aor, self._table):
+            return aor
+        return None
+
     def knows(self, aor: str, table: str) -> bool:
         """Whether anything is known of a user, who may be nowhere now."""
         record = self._store.record_of(aor, table)
@@ -95,7 +105,7 @@ class Targets:
         """
         if binding is not None:
             return [self._reached(binding).target]
-        if uri.aor and self._domains.serve(aor := self._domains.aor(uri)):
+        if aor := self.served(uri):
             return [one.target for one in self.contacts(aor, self._table)]
         return [Target(uri)]
 
