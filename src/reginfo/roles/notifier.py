@@ -282,8 +282,9 @@ class Notifier:
                     continue
                 self._journal.remember(watch.restore, *watch.snapshot())
                 watch.owe_anew()
-                for left in parted:
-                    watch.part(left, gone)
+                if not _is_of_our_kind(watch.row):
+                    for left in parted:
+                        watch.part(left, gone)
                 self._settle(watch, now)
 
     def update(self, aor: str, now: float) -> bool:
