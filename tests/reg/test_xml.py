@@ -93,6 +93,7 @@ def claims(draw: st.DrawFn) -> Claim:
         path=tuple(draw(st.lists(texts, max_size=3))),
         received=draw(st.just("") | texts),
         user_agent=draw(st.just("") | texts),
+        omitted_by=draw(st.just("") | texts),
     )
 
 

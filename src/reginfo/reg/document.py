@@ -86,6 +86,9 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     user_agent: str = ""
 
+    omitted_by: str = ""
+    "Whose list no longer has the contact, if that is all that is known of its end."
+
 
 class Contact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One ``<contact>`` element."""

@@ -460,6 +460,7 @@ class _Reader:
             path=tuple(self._path),
             received=attributes.get("received", ""),
             user_agent=_one_line(attributes.get("user-agent", "")),
+            omitted_by=_one_line(attributes.get("omitted-by", "")),
         )
 
     def _text(self) -> str:

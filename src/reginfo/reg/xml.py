@@ -229,6 +229,8 @@ def _claim_element(claim: Claim) -> str:
         head += f' received="{escape(claim.received)}"'
     if claim.user_agent:
         head += f' user-agent="{escape(claim.user_agent)}"'
+    if claim.omitted_by:
+        head += f' omitted-by="{escape(claim.omitted_by)}"'
     if not claim.path:
         return head + "/>"
     path = "".join([f"<path>{escape(uri)}</path>" for uri in claim.path])

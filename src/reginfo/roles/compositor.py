@@ -20,7 +20,6 @@ from ..location.binding import Binding
 from ..location.journal import Journal
 from ..location.store import TABLE, LocationStore
 from ..reg.document import (
-    ContactEvent,
     Reginfo,
     Registration,
     RegistrationState,
@@ -32,7 +31,7 @@ from ..sip.message import Request, Response
 from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
 from .document import read_body
-from .learner import Learner, Told
+from .learner import Learner, Told, omission
 
 logger = logging.getLogger("reginfo.compositor")
 
@@ -254,7 +253,13 @@ class Compositor:
         now: float,
         wall: float,
     ) -> None:
-        told = Told(row.peer, f"{row.peer}/{_WAY}", row.expires_at, self._location)
+        told = Told(
+            row.peer,
+            f"{row.peer}/{_WAY}",
+            row.expires_at,
+            self._location,
+            scope=_WAY,
+        )
         table = Table.load(row.table)
         if document is not None:
             # Versions count the documents of a subscription (RFC 3680 §5.1). What
@@ -299,13 +304,7 @@ class Compositor:
                 or any(c.lists(uri, now) for c in self._by_aor.get(aor, {}).values())
             ):
                 continue
-            claims.append(
-                msgspec.structs.replace(
-                    known,
-                    event=ContactEvent.EXPIRED,
-                    stamp=self._store.next_stamp(wall),
-                )
-            )
+            claims.append(omission(known, _WAY, self._store, wall))
         self._store.apply(aor, claims, now, self._location)
 
     def _known(self, aor: str, uri: Uri) -> Binding | None:

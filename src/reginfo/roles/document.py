@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from ..location.binding import Binding
+from ..location.omission import split
 from ..reg import xml
 from ..reg.document import Claim, Contact, ContactEvent, Reginfo, contact_id
 from ..sip.errors import Refusal, RemoteProtocolError
@@ -28,12 +29,13 @@ def contact_of(
     event = binding.event
     if implicit and event is ContactEvent.REGISTERED:
         event = ContactEvent.CREATED
+    call_id, by = split(binding.call_id)
     return Contact(
         id=contact_id(aor, binding.key),
         uri=binding.contact,
         event=event,
         q=binding.q,
-        callid=binding.call_id,
+        callid=call_id,
         cseq=binding.cseq,
         display_name=binding.display_name or None,
         params=binding.params,
@@ -44,6 +46,7 @@ def contact_of(
             path=binding.path,
             received=binding.received,
             user_agent=binding.user_agent,
+            omitted_by=by,
         )
         if with_claim
         else None,
