@@ -35,6 +35,10 @@ PEERS = {
         "/usr/lib/*/kamailio/modules/db_sqlite.so": "kamailio-sqlite-modules",
     },
     "sipp": {"sipp": "sip-tester"},
+    "baresip": {
+        "baresip": "baresip-core",
+        "/usr/lib/baresip/modules/ctrl_tcp.so": "baresip-core",
+    },
     "strace": {"strace": "strace"},
 }
 

@@ -85,7 +85,7 @@ class Relaying:
         routed = self.proxy.preprocess(request)
         if routed.route:
             return True
-        return routed.loose and Uri.parse(routed.uri).host not in self._domains
+        return routed.loose and not self._domains.hold(Uri.parse(routed.uri))
 
     def serves(self, uri: Uri) -> bool:
         """Whether a URI is of a user of ours, in whatever domain."""

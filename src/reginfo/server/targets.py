@@ -88,7 +88,7 @@ class Targets:
             return None
         aor = self._domains.aor(uri)
         # An identity may be in a domain that we know nothing else of.
-        if self._domains.serve(aor) or self._store.named_by(aor, self._table):
+        if self._domains.hold(uri) or self._store.named_by(aor, self._table):
             return aor
         return None
 
