@@ -68,7 +68,9 @@ class NameServers:
         try:
             asked = dns.name.from_text(f"{name}.")
         except dns.exception.DNSException:
-            return Answer((), NEGATIVE)  # there can be no such name
+            asked = dns.name.root
+        if asked == dns.name.root:
+            return Answer((), NEGATIVE)  # there can be no such host
         try:
             answer = await self._resolver.resolve(
                 asked, kind, lifetime=self._timeout, raise_on_no_answer=False
