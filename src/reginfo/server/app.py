@@ -628,6 +628,7 @@ class App:
             return
         user = event.transaction.user
         if isinstance(event, ResponseReceived):
+            self._targets.answered(event.transaction, event.response)
             if isinstance(user, Watch):
                 self.notifier.receive_response(user, event.response, now)
             elif isinstance(user, Mirror):
@@ -641,7 +642,9 @@ class App:
                 self._pinger.receive_response(user)
             else:
                 self._relaying.receive_response(event, now)
-        elif isinstance(user, Watch):
+            return
+        self._targets.failed(event.transaction)
+        if isinstance(user, Watch):
             self.notifier.receive_failure(user, event.cause)
         elif isinstance(user, Mirror):
             self.subscriber.receive_failure(user, event.cause, now)
