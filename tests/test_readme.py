@@ -29,7 +29,7 @@ def test_every_target_and_command_is_there(text: str) -> None:
     for target in re.findall(r"\bmake ([a-z]+)$|`make ([a-z]+)`", text, re.MULTILINE):
         assert re.search(rf"^{''.join(target)}:", makefile, re.MULTILINE)
     known = {
-        info.name or info.callback.__name__
+        info.name or info.callback.__name__.replace("_", "-")
         for info in command.registered_commands
         if info.callback
     }
