@@ -39,6 +39,7 @@ PEERS = {
         "baresip": "baresip-core",
         "/usr/lib/baresip/modules/ctrl_tcp.so": "baresip-core",
     },
+    "dnsmasq": {"dnsmasq": "dnsmasq-base"},
     "strace": {"strace": "strace"},
 }
 

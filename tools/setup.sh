@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 
 PEERS=(
     kamailio kamailio-presence-modules kamailio-sqlite-modules sip-tester baresip-core
-    strace
+    dnsmasq-base strace
 )
 COMPILER=(gcc libc6-dev python3-dev)
 POLICY=/usr/sbin/policy-rc.d
