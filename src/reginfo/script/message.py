@@ -276,6 +276,7 @@ class Message(Functions):
             4 if nothing was asked for; -1 if it was refused, and the sender told why.
         """
         self._only("save", MAIN)
+        self._of("save", "REGISTER")
         return Result(self._core.save(self, self._text(table)))
 
     def lookup(self, table: str = TABLE) -> Result:
@@ -318,11 +319,13 @@ class Message(Functions):
     def handle_subscribe(self) -> Result:
         """Serve a SUBSCRIBE for the event `reg`, and answer it; -1 if refused."""
         self._only("handle_subscribe", MAIN)
+        self._of("handle_subscribe", "SUBSCRIBE")
         return OK if self._core.handle_subscribe(self) else ERROR
 
     def handle_publish(self) -> Result:
         """Take in a PUBLISH of a peer, and answer it; -1 if refused."""
         self._only("handle_publish", MAIN)
+        self._of("handle_publish", "PUBLISH")
         return OK if self._core.handle_publish(self) else ERROR
 
     # How.
@@ -335,6 +338,10 @@ class Message(Functions):
     def _only(self, function: str, *kinds: str) -> None:
         if self.kind not in kinds:
             raise ValueError(f"{function} is not for a {self.kind} route")
+
+    def _of(self, function: str, method: str) -> None:
+        if self.method != method:
+            raise ValueError(f"{function} is for a {method}, and this is {self.method}")
 
     def _line(self, name: str, value: str | None) -> tuple[str, str]:
         if value is None:
