@@ -10,7 +10,7 @@ from typing import Protocol
 from ..sip.destination import Destination
 from ..sip.endpoint import MAGIC_COOKIE, SIP_PORT, AnyClient, AnyServer
 from ..sip.errors import Refusal, RemoteProtocolError
-from ..sip.flow import Flow, Local
+from ..sip.flow import Flow, Local, is_numeric
 from ..sip.forward import draft_of
 from ..sip.headers import parse_via
 from ..sip.invite import InviteClientTransaction, InviteServerTransaction
@@ -258,14 +258,26 @@ class Proxy:
             via = parse_via(vias[0])
         except RemoteProtocolError:
             return
-        host = via.params.get("received") or via.host
+        data = _without_top_via(response, vias)
+
+        def found(places: list[Destination] | RemoteProtocolError) -> None:
+            way = self._first(places)
+            if way is not None:
+                self._transactions.send_stateless(data, way)
+
+        host = (via.params.get("received") or via.host).strip("[]")
         rport = via.params.get("rport") or ""
         port = int(rport) if rport.isdecimal() and len(rport) < 6 else via.port
-        way = self._flow(
-            Destination(via.transport, (host.strip("[]"), port or SIP_PORT))
-        )
-        if way is not None:
-            self._transactions.send_stateless(_without_top_via(response, vias), way)
+        if is_numeric(host):
+            found([Destination(via.transport, (host, port or SIP_PORT))])
+            return
+        # RFC 3263 §5: the sent-by is a name, and whoever added it has not said where
+        # the request came from.
+        try:
+            uri = Uri.parse(f"sip:{via.sent_by};transport={via.transport.lower()}")
+        except RemoteProtocolError:
+            return
+        self._find(uri, found)
 
     # The clock.
 

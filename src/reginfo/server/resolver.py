@@ -6,11 +6,11 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from ..sip.destination import Destination
 from ..sip.errors import RemoteProtocolError
+from ..sip.flow import is_numeric
 from ..sip.uri import Uri
 from .eager import Ended, run
 
@@ -239,7 +239,7 @@ class Search:
         if transport and transport not in names.transports:
             raise RemoteProtocolError(f"we have no {transport}", status=503)
         usual = transport or names.transports[0]
-        if _is_numeric(host) or host in names.hosts or uri.port is not None:
+        if is_numeric(host) or host in names.hosts or uri.port is not None:
             return await self._at(host, uri.port or SIP_PORT, usual)
         if transport:
             places = await self._served(f"_sip._{transport.lower()}.{host}", transport)
@@ -292,7 +292,7 @@ class Search:
     async def _at(self, host: str, port: int, transport: str) -> list[Destination]:
         """By address; none if there is none, or if it cannot be learned."""
         addresses: list[str] = []
-        if _is_numeric(host):
+        if is_numeric(host):
             addresses = [host]
         elif host in self._names.hosts:
             addresses += self._names.hosts[host]
@@ -333,11 +333,3 @@ def in_order(records: Sequence[Srv], chance: Callable[[], float]) -> list[Srv]:
             left.remove(record)
             ordered.append(record)
     return ordered
-
-
-def _is_numeric(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -316,14 +316,15 @@ class Endpoint:
         for datagram in datagrams:
             transaction = datagram.transaction
             if isinstance(transaction, CLIENTS):
-                if transaction.forwarded:
+                if transaction.forwarded or transaction.user is CANCELLING:
                     self._outbox.append(datagram)  # of which nothing is on disk
                 elif type(transaction) is ClientTransaction:
                     self._clients.pop(transaction.branch, None)
                     transaction.state = TERMINATED
             elif isinstance(transaction, SERVERS):
                 assert transaction.response is not None
-                if transaction.response.status < 300 and not transaction.passed_on:
+                status = transaction.response.status
+                if 200 <= status < 300 and not transaction.passed_on:
                     transaction.replace(response)
                 elif datagram.data is transaction.latest:
                     self._outbox.append(datagram)
@@ -404,7 +405,7 @@ class Endpoint:
             _check(request)
             key = (
                 request.uri, request.to.tag, request.from_.tag, request.call_id,
-                request.headers["CSeq"][0], request.headers["Via"][0], method,
+                str(request.cseq.number), request.headers["Via"][0], method,
             )  # fmt: skip
         known = self._servers.get(key)
         if known is not None:
@@ -450,6 +451,9 @@ class Endpoint:
     ) -> None:
         """§17.2.1: the ACK of a response other than 2xx ends here."""
         invite = self._servers.get((*key[:-1], "INVITE"))
+        if invite is None and len(key) > 3:
+            # RFC 2543: the INVITE did not have the tag that its response has given.
+            invite = self._servers.get((key[0], "", *key[2:-1], "INVITE"))
         if type(invite) is InviteServerTransaction and invite.receive_ack(now):
             self._wheel.schedule(invite)
         elif self._methods is None:
@@ -519,7 +523,7 @@ class Endpoint:
 
     def _send_cancel(self, invite: InviteClientTransaction) -> None:
         branch = f"{invite.branch} CANCEL"
-        self._clients[branch] = cancel = ClientTransaction(
+        self._clients[branch] = ClientTransaction(
             "CANCEL",
             branch,
             invite.write_cancel(),
@@ -527,8 +531,6 @@ class Endpoint:
             self._outbox,
             CANCELLING,
         )
-        # Like what it cancels, it is of no concern to the disk.
-        cancel.forwarded = False
 
     def _refuse_method(self, request: Request, flow: Flow) -> None:
         if request.method == "CANCEL":
