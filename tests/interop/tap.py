@@ -44,11 +44,18 @@ class Tap(Worker):
         with self.lock:
             self._exchanges.clear()
 
+    def passed(self, data: bytes, source: Address) -> bytes | None:
+        """What is passed on of a datagram; None if nothing is."""
+        return data
+
     def readable(self, ready: socket.socket, now: float) -> None:
         try:
-            data, source = ready.recvfrom(65535)
+            received, source = ready.recvfrom(65535)
         except ConnectionRefusedError:
             return  # the server is down just now
+        data = self.passed(received, source)
+        if data is None:
+            return
         message = Message.parse(data, source)
         if source == self._server:
             if (exchange := self._exchanges.get(message.branch)) is not None:
