@@ -335,9 +335,11 @@ class OpenSips(Worker):
             for param in contact.iter(f"{NAMESPACE}unknown-param"):
                 assert param.get("name"), "a parameter without a name"
             uri = contact.findtext(f"{NAMESPACE}uri")
-            expires = int(contact.get("expires") or 0)
             event = contact.attrib["event"]
             assert uri is not None
+            if contact.get("expires") is None:
+                continue  # skipped
+            expires = int(contact.attrib["expires"])
             if event in LIVE or (event in GONE and expires):
                 self._table.setdefault(aor, set()).add(uri)
             elif event in GONE:
