@@ -287,7 +287,7 @@ def test_a_service_that_is_decidedly_not_there_is_not_looked_for_elsewhere() -> 
     said["example.com", "A"] = answer("192.0.2.9")
     names = Names(said)
     assert names.error("sip:example.com") == 404
-    assert ("example.com", "A") not in names.asked
+    assert not any(kind == "A" for _, kind in names.asked)
 
 
 def test_srv_may_name_hosts_of_the_hosts_file_and_numbers() -> None:
@@ -307,7 +307,7 @@ def test_srv_may_name_hosts_of_the_hosts_file_and_numbers() -> None:
 
 def test_the_lowest_priority_is_tried_first() -> None:
     """3263-04"""
-    records = [Srv(3, 9, 1, "c"), Srv(1, 0, 1, "a"), Srv(2, 99, 1, "b")]
+    records = [Srv(16, 9, 1, "c"), Srv(1, 0, 1, "a"), Srv(9, 99, 1, "b")]
     for chance in (0.0, 0.5, 0.999):
         ordered = in_order(records, lambda chance=chance: chance)  # type: ignore[misc]
         assert [record.target for record in ordered] == ["a", "b", "c"]
@@ -587,7 +587,7 @@ def test_an_answer_that_is_too_long_is_not_followed_to_its_end() -> None:
     said |= {(f"{n}.host.example", "A"): addresses for n in range(many)}
     names = Names(said)
     assert len(names.places("sip:example.com")) == MOST
-    assert len(names.asked) <= 1 + MOST + MOST
+    assert [kind for _, kind in names.asked] == ["NAPTR", "SRV", "A"]
 
 
 def test_a_search_that_takes_too_long_ends_with_what_was_found() -> None:

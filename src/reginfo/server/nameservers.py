@@ -49,10 +49,7 @@ class NameServers:
             logger.warning("! no name servers: %s", exc)
             self._resolver = None
             return
-        # SIP has its own cache, and names that are complete.
-        self._resolver.cache = None
-        self._resolver.search = []
-        self._resolver.ndots = 0
+        self._resolver.cache = None  # the one of Resolver is bounded, and has a clock
         if servers:
             self._resolver.nameservers = list(servers)
 
@@ -76,8 +73,8 @@ class NameServers:
                 asked, kind, lifetime=self._timeout, raise_on_no_answer=False
             )
         except dns.resolver.NXDOMAIN as exc:
-            responses = exc.responses()  # type: ignore[no-untyped-call]
-            return Answer((), min(map(_negative, responses.values()), default=NEGATIVE))
+            response = exc.response(asked)  # type: ignore[no-untyped-call]
+            return Answer((), _negative(response))
         except (dns.exception.DNSException, OSError, ValueError) as exc:
             raise RemoteProtocolError(f"{name}: {_in_short(exc)}", status=503) from exc
         if answer.rrset is None:

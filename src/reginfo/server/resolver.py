@@ -275,6 +275,8 @@ class Search:
             else:
                 if places is not None:
                     found = (found or []) + places
+            if found and len(found) >= MOST:
+                break
         return found
 
     async def _served(self, name: str, transport: str) -> list[Destination] | None:
