@@ -86,6 +86,36 @@ def test_a_request_to_ourselves_would_come_back_and_is_not_sent() -> None:
     assert sent.what == "404"
 
 
+def test_what_is_wrong_in_several_ways_is_refused_for_the_first() -> None:
+    """3261-40: in the order of §16.3"""
+    relay = Relay()
+    relay.targets = []
+    require = "Proxy-Require: foo"
+    (sent,) = relay.receive(
+        message("OPTIONS", require, uri="mailto:bob@example.com", hops="0"), CALLER
+    )
+    assert sent.what == "416"
+    uri = "sip:bob@192.0.2.60"
+    (sent,) = relay.receive(message("OPTIONS", require, uri=uri, hops="0"), CALLER)
+    assert sent.what == "483"
+    (first,) = relay.receive(message("OPTIONS", uri=uri, branch="z9hG4bK2"), CALLER)
+    again = first.data.replace(b"Call-ID", f"{require}\r\nCall-ID".encode(), 1)
+    (sent,) = relay.receive(again, BOB)
+    assert sent.what == "420"  # with it, it is not the request that was here
+    (sent,) = relay.receive(first.data.replace(b"branch=", b"branch=z9hG4bK3", 1), BOB)
+    assert sent.what == "482"
+
+
+def test_credentials_for_another_proxy_are_passed_on() -> None:
+    """3261-40: §22.3; we have no realm of our own"""
+    relay = Relay()
+    credentials = 'Digest realm="other", username="alice"'
+    (sent,) = relay.receive(
+        message("OPTIONS", f"Proxy-Authorization: {credentials}"), CALLER
+    )
+    assert sent.request.headers["Proxy-Authorization"] == [credentials]
+
+
 # As it is sent on.
 
 
@@ -391,6 +421,43 @@ def test_no_408_is_sent_to_a_request_that_is_no_invite() -> None:
     relay.receive(message("MESSAGE"), CALLER)
     assert "408" not in whats(relay.pass_time(40.0))
     assert len(relay.proxy) == 0
+
+
+def test_who_asks_for_more_than_a_call_is_told_to_wait_when_that_helps() -> None:
+    """3261-52: RFC 4320 §4.1, 100 when Timer E comes to T2; and no other one ever"""
+    relay = Relay()
+    (sent,) = relay.receive(message("MESSAGE"), CALLER)
+    assert relay.reply(sent, 183) == []
+    assert "100" not in whats(relay.pass_time(3.4))
+    waits = [one for one in relay.pass_time(0.2) if one.to == CALLER]
+    assert whats(waits) == ["100"]
+    # Who sends it again hears the same again.
+    assert whats(relay.receive(message("MESSAGE"), CALLER)) == ["100"]
+    assert whats(relay.reply(sent, 200)) == ["200"]
+    relay.pass_time(33.0)
+    assert not relay.endpoint._servers and relay.endpoint.timer_at is None
+
+
+def test_who_has_an_answer_in_time_is_told_nothing_else() -> None:
+    """3261-52"""
+    relay = Relay()
+    (sent,) = relay.receive(message("MESSAGE"), CALLER)
+    assert whats(relay.reply(sent, 200)) == ["200"]
+    assert relay.pass_time(10.0) == []
+    assert relay.proxy.timer_at is None
+
+
+def test_what_is_answered_too_late_is_answered_no_more() -> None:
+    """3261-52: RFC 4320 §4.2, and nothing is kept of it"""
+    relay = Relay()
+    (sent,) = relay.receive(message("MESSAGE"), CALLER)
+    assert [one.what for one in relay.pass_time(40.0) if one.to == CALLER] == ["100"]
+    assert not relay.endpoint._servers
+    # That of somebody else, passed on as it were, is no answer either.
+    other = Relay()
+    (sent,) = other.receive(message("MESSAGE"), CALLER)
+    assert other.reply(sent, 408) == []
+    assert not other.endpoint._servers
 
 
 @pytest.mark.parametrize("failure", ["503", "timeout", "transport"])

@@ -67,7 +67,7 @@ class Context:
 
     __slots__ = (
         "branches", "breadth", "cancelled", "groups", "is_over", "on_failure",
-        "on_reply", "request", "routed", "transaction",
+        "on_reply", "request", "routed", "scheduled_at", "timer_at", "transaction",
     )  # fmt: skip
 
     def __init__(
@@ -95,6 +95,14 @@ class Context:
         self.cancelled = False
         self.is_over = False
         "Whether a final response has been passed back."
+
+        self.timer_at: float | None = None
+        "When 100 is said of what is no INVITE (RFC 4320 §4.1)."
+
+        self.scheduled_at: float | None = None
+
+    def timer_due(self, now: float) -> None:
+        self.timer_at = None
 
     def add(self, targets: Sequence[Target]) -> None:
         """Try ``targets`` after those that are tried now."""

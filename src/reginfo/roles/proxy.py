@@ -17,6 +17,7 @@ from ..sip.invite import InviteClientTransaction, InviteServerTransaction
 from ..sip.message import Draft, Headers, Request, Response, request_uri
 from ..sip.route import Routed, next_hop, preprocess
 from ..sip.timer import TimerWheel
+from ..sip.transaction import T1
 from ..sip.uri import Uri
 from .context import Branch, Context, OnFailure, OnReply
 from .target import Target
@@ -28,6 +29,12 @@ MAX_FORWARDS = 70
 
 MAX_BREADTH = 60
 """The same of Max-Breadth (RFC 5393 §5.3.3)."""
+
+TRYING_AFTER = 7 * T1
+"""
+Seconds after which a request that is no INVITE is answered 100, if by nothing else: its
+sender then sends it but every T2, and not before (RFC 4320 §4.1).
+"""
 
 DIALOGS = frozenset({"INVITE", "NOTIFY", "REFER", "SUBSCRIBE"})
 """Methods that make dialogs, in which later requests follow their Record-Route."""
@@ -151,6 +158,9 @@ class Proxy:
         self._contexts[id(transaction)] = context
         # §16.2: what is answered slowly, by others, is answered 100 here.
         self._transactions.trying(transaction)
+        if request.method != "INVITE":
+            context.timer_at = self._now() + TRYING_AFTER
+            self._wheel.schedule(context)
         self._try_next(context)
         return context
 
@@ -286,8 +296,11 @@ class Proxy:
         return self._wheel.timer_at
 
     def timer_due(self, now: float) -> None:
-        """Timer C: it has rung for long enough (§16.8)."""
+        """Timer C: it has rung for long enough (§16.8). Others are told to wait."""
         for branch in self._wheel.timer_due(now):
+            if isinstance(branch, Context):
+                self._transactions.respond(branch.transaction, Response(100, "Trying"))
+                continue
             assert isinstance(branch, Branch)
             if branch.is_over:
                 continue
@@ -488,7 +501,7 @@ class Proxy:
         return hook is None or "CSeq" not in response.headers or hook(response)
 
     def _over(self, context: Context) -> None:
-        context.is_over = True
+        context.is_over, context.timer_at = True, None
         self._contexts.pop(id(context.transaction), None)
 
 

@@ -182,7 +182,7 @@ class Endpoint:
 
     def abandon(self, transaction: AnyServer) -> None:
         """Never answer a request: RFC 4320 §4.2 wants no 408, and no late response."""
-        if transaction.response is None:
+        if transaction.response is None or not transaction.response.is_final:
             self._forget(transaction)
 
     def trying(self, transaction: AnyServer) -> None:
