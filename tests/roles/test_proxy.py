@@ -445,6 +445,11 @@ def test_who_has_an_answer_in_time_is_told_nothing_else() -> None:
     assert whats(relay.reply(sent, 200)) == ["200"]
     assert relay.pass_time(10.0) == []
     assert relay.proxy.timer_at is None
+    # Nor is who is to have no answer at all.
+    relay.on_reply = lambda response: False
+    (sent,) = relay.receive(message("MESSAGE", branch="z9hG4bK2"), CALLER)
+    assert relay.reply(sent, 200) == []
+    assert relay.pass_time(10.0) == []
 
 
 def test_what_is_answered_too_late_is_answered_no_more() -> None:
