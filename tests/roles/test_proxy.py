@@ -613,6 +613,24 @@ def test_a_name_in_via_is_looked_up_without_waiting_for_it() -> None:
     assert (sent.what, sent.to, sent.transport) == ("200", BOB2, "TCP")
 
 
+def test_a_response_that_cannot_be_sent_back_goes_where_its_via_leads() -> None:
+    """3263-06: §18.2.2, first the stream, then its `received`, then the sent-by"""
+    relay = Relay()
+    relay.places["pc.example.com"] = [Destination("TCP", BOB2)]
+    stream = ("192.0.2.50", 40_000)
+    request = message("MESSAGE").replace("UDP 192.0.2.50", "TCP pc.example.com:5070")
+    relay.receive(request, stream, TCP)
+    relay.proxy.respond(relay.contexts[0], Response(200, "OK"))
+    tried = []
+    while datagrams := relay.endpoint.datagrams_to_send():
+        (datagram,) = datagrams
+        tried.append(datagram.flow.remote)
+        relay.endpoint.transport_failed(datagram, relay.now)
+        for event in relay.endpoint.events():
+            relay._handle(event)
+    assert tried == [stream, ("192.0.2.50", 5070), BOB2]
+
+
 def test_an_ack_that_leads_nowhere_is_dropped() -> None:
     relay = Relay()
     assert relay.receive(message("ACK", uri="sip:192.0.2.1"), CALLER) == []

@@ -12,7 +12,7 @@ from ..sip.endpoint import MAGIC_COOKIE, SIP_PORT, AnyClient, AnyServer
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow, Local, is_numeric
 from ..sip.forward import draft_of
-from ..sip.headers import parse_via
+from ..sip.headers import Via, parse_via
 from ..sip.invite import InviteClientTransaction, InviteServerTransaction
 from ..sip.message import Draft, Headers, Request, Response, request_uri
 from ..sip.route import Routed, next_hop, preprocess
@@ -269,20 +269,25 @@ class Proxy:
         except RemoteProtocolError:
             return
         data = _without_top_via(response, vias)
+        host = (via.params.get("received") or via.host).strip("[]")
+        rport = via.params.get("rport") or ""
+        port = int(rport) if rport.isdecimal() and len(rport) < 6 else via.port
+        if not is_numeric(host):
+            # A name, and whoever came after has not said where the request came from.
+            self.receive_lost(data, via)
+            return
+        way = self._flow(Destination(via.transport, (host, port or SIP_PORT)))
+        if way is not None:
+            self._transactions.send_stateless(data, way)
+
+    def receive_lost(self, data: bytes, via: Via) -> None:
+        """Send a response to where the sent-by of ``via`` leads (RFC 3263 §5)."""
 
         def found(places: list[Destination] | RemoteProtocolError) -> None:
             way = self._first(places)
             if way is not None:
                 self._transactions.send_stateless(data, way)
 
-        host = (via.params.get("received") or via.host).strip("[]")
-        rport = via.params.get("rport") or ""
-        port = int(rport) if rport.isdecimal() and len(rport) < 6 else via.port
-        if is_numeric(host):
-            found([Destination(via.transport, (host, port or SIP_PORT))])
-            return
-        # RFC 3263 §5: the sent-by is a name, and whoever added it has not said where
-        # the request came from.
         try:
             uri = Uri.parse(f"sip:{via.sent_by};transport={via.transport.lower()}")
         except RemoteProtocolError:

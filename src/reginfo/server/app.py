@@ -49,6 +49,7 @@ from ..sip.endpoint import (
     Event,
     RequestFailed,
     RequestReceived,
+    ResponseLost,
     ResponseReceived,
     StrayResponse,
 )
@@ -623,7 +624,7 @@ class App:
 
     def _take_in(self, event: _Other, now: float) -> None:
         """What became of a request of ours, or of one that was sent on."""
-        if isinstance(event, AckReceived | Cancelled | StrayResponse):
+        if isinstance(event, AckReceived | Cancelled | StrayResponse | ResponseLost):
             self._relaying.receive(event)
             return
         user = event.transaction.user
@@ -758,7 +759,14 @@ class App:
         )
 
 
-_Other = ResponseReceived | RequestFailed | AckReceived | Cancelled | StrayResponse
+_Other = (
+    ResponseReceived
+    | RequestFailed
+    | AckReceived
+    | Cancelled
+    | StrayResponse
+    | ResponseLost
+)
 """What is no request that wants an answer."""
 
 

@@ -15,6 +15,7 @@ from ..sip.endpoint import (
     Endpoint,
     RequestFailed,
     RequestReceived,
+    ResponseLost,
     ResponseReceived,
     StrayResponse,
 )
@@ -137,12 +138,16 @@ class Relaying:
 
     # What comes in.
 
-    def receive(self, event: AckReceived | Cancelled | StrayResponse) -> None:
+    def receive(
+        self, event: AckReceived | Cancelled | StrayResponse | ResponseLost
+    ) -> None:
         """Take in what has to do with requests that were sent on."""
         if isinstance(event, AckReceived):
             self.proxy.receive_ack(event.request, event.flow)
         elif isinstance(event, StrayResponse):
             self.proxy.receive_stray(event.response, event.flow)
+        elif isinstance(event, ResponseLost):
+            self.proxy.receive_lost(event.data, event.via)
         elif not self.proxy.receive_cancel(event.transaction):
             # §9.2: it is with a handler that waits, which will find it answered.
             self._endpoint.respond(

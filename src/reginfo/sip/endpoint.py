@@ -7,7 +7,7 @@ from collections.abc import Callable
 from hashlib import blake2s
 
 from .errors import LocalProtocolError, RemoteProtocolError
-from .flow import Address, Flow, Local
+from .flow import Address, Flow, Local, is_numeric
 from .headers import Via, split
 from .invite import TERMINATED as INVITE_TERMINATED
 from .invite import InviteClientTransaction, InviteServerTransaction
@@ -69,6 +69,14 @@ class StrayResponse(Value, frozen=True):
     flow: Flow
 
 
+class ResponseLost(Value, frozen=True):
+    """A response that cannot be sent to where its request came from."""
+
+    data: bytes
+    via: Via
+    "That of who wants it, who may be found by its sent-by (RFC 3263 §5)."
+
+
 class ResponseReceived(Value, frozen=True):
     """
     A response to a request of ours.
@@ -95,6 +103,7 @@ Event = (
     | AckReceived
     | Cancelled
     | StrayResponse
+    | ResponseLost
 )
 
 
@@ -357,13 +366,22 @@ class Endpoint:
                 self._events.append(RequestFailed(transaction, "transport"))
 
     def _server_failed(self, transaction: AnyServer, datagram: Datagram) -> None:
-        """§18.2.2: the stream is closed; open one to the `received` of Via, once."""
-        port = transaction.request.via.port or SIP_PORT
-        address = (datagram.flow.remote[0], port)
-        if datagram.flow.local.is_reliable and datagram.flow.remote != address:
-            flow = Flow(datagram.flow.local, address)
+        """
+        §18.2.2: the stream is closed; open one to the `received` of Via, once.
+
+        If that fails, too, there is where its sent-by leads.
+        """
+        local = datagram.flow.local
+        if not local.is_reliable:
+            return
+        via = transaction.request.via
+        address = (datagram.flow.remote[0], via.port or SIP_PORT)
+        if datagram.flow.remote != address:
+            flow = Flow(local, address)
             self._outbox.append(Datagram(datagram.data, flow, transaction))
             transaction.flow = flow
+        elif self._methods is None and not is_numeric(via.host.strip("[]")):
+            self._events.append(ResponseLost(datagram.data, via))
 
     def timer_due(self, now: float) -> None:
         """Let time pass: send again, give up, forget."""
