@@ -42,7 +42,7 @@ class Blocklist:
     def add(self, place: Destination, seconds: float = AVOIDED) -> None:
         """Try ``place`` last for so many seconds."""
         if place not in self:
-            logger.info("! %s %s:%d is tried last", place.transport, *place.address)
+            logger.debug("! %s %s:%d is tried last", place.transport, *place.address)
         self._until.pop(place, None)
         self._until[place] = self._now() + min(seconds, LONGEST)
         if len(self._until) > KEPT:
