@@ -129,7 +129,7 @@ def composed(
 
 
 def test_who_registers_at_kamailio_is_known_here(composed: Composed) -> None:
-    """3903-20..29: the row "Kamailio `pua_reginfo`'s PUBLISH -> our compositor"."""
+    """The row "Kamailio `pua_reginfo` PUBLISH -> our compositor"; 3903-40."""
     composed.register()
     becomes(composed.here, composed.contacts(0))
     told = composed.told()
@@ -218,7 +218,7 @@ def test_a_publisher_that_nobody_has_configured_is_refused(
 
 
 def test_ours_is_killed_and_still_knows_the_entity_tag(composed: Composed) -> None:
-    """3903-30: ETags over a restart."""
+    """ETags over a restart."""
     composed.register()
     becomes(composed.here, composed.contacts(0))
     composed.ours.kill()
