@@ -15,7 +15,9 @@ from typing import Any, Self, TypedDict, cast
 
 import httpx
 
-from .phone import DOMAIN, free_port
+from reginfo.server.trace import read_trace
+
+from .phone import DOMAIN, Message, free_port
 
 READY = re.compile(r"\bready sip=(\S+) admin=(http://\S+)")
 START_LIMIT = 20.0  # seconds until `ready`; a busy machine needs some
@@ -56,6 +58,7 @@ class Server:
         script: Its routing script.
         sections: More of its configuration.
         store: The file of its database, in ``directory``.
+        trace: Whether it keeps every message, for :meth:`sent`.
         command: What runs it, such as ``nsenter``, with its arguments.
         program: What Python runs.
     """
@@ -76,6 +79,7 @@ class Server:
         sections: Sequence[str] = (),
         store: str = "reginfo.db",
         synchronous: str = "full",
+        trace: bool = False,
         command: Sequence[str] = (),
         program: Sequence[str] = ("-m", "reginfo"),
     ) -> None:
@@ -92,6 +96,7 @@ class Server:
         self.sections = tuple(sections)
         self.store = directory / store
         self.synchronous = synchronous
+        self.trace = directory / "trace" if trace else None
         self.command = tuple(command)
         self.program = tuple(program)
         self.transports = ("udp", "tcp") if tcp else ("udp",)
@@ -193,6 +198,7 @@ class Server:
                     "serve",
                     "-c",
                     str(file),
+                    *([] if self.trace is None else ["--trace", str(self.trace)]),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
@@ -255,6 +261,17 @@ class Server:
         reply = httpx.get(f"{self._admin}/v1/aors", timeout=10.0)
         reply.raise_for_status()
         return cast(list[Binding], json.loads(reply.content)["bindings"])
+
+    def sent(self, method: str) -> list[Message]:
+        """The requests of this method that it has sent, each once."""
+        assert self.trace is not None
+        found: dict[str, Message] = {}
+        for one in read_trace(self.trace):
+            if one.direction == ">" and one.data.startswith(method.encode() + b" "):
+                host, _, port = one.remote.rpartition(":")
+                message = Message.parse(one.data, (host, int(port)))
+                found.setdefault(message.branch, message)
+        return list(found.values())
 
     @property
     def admin(self) -> str:

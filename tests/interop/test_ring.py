@@ -1,0 +1,203 @@
+"""
+Two of ours and a Kamailio in a ring: whoever registers anywhere is known everywhere.
+
+Each of ours watches the other. Kamailio has subscribed at B, and publishes at B what is
+registered there. So whatever one says comes back to it by another; and it ends there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from .kamailio import Kamailio
+from .phone import DOMAIN, Address, Phone, becomes, eventually
+from .server import Server
+
+pytestmark = pytest.mark.peers("kamailio")
+
+USERS = [f"ring{number}" for number in range(8)]
+WATCH = "watch = [{}]".format(", ".join(f'"sip:{user}@{DOMAIN}"' for user in USERS))
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    a: Server
+    b: Server
+    kamailio: Kamailio
+    user: str
+
+    def tables(self) -> list[set[str]]:
+        """Where each of the three would reach the user."""
+        return [
+            self.a.contacts(self.user),
+            self.b.contacts(self.user),
+            self.kamailio.contacts(self.user),
+        ]
+
+    def agree(self, *contacts: str) -> None:
+        becomes(self.tables, [set(contacts)] * 3)
+
+    def said(self) -> dict[str, int]:
+        """How many NOTIFYs and PUBLISHes of the user there were, by sender."""
+
+        def mine(server: Server, method: str) -> int:
+            aor = f"sip:{self.user}@"
+            return sum(
+                aor in message["from" if method == "NOTIFY" else "to"]
+                for message in server.sent(method)
+            )
+
+        return {
+            "a notifies": mine(self.a, "NOTIFY"),
+            "b notifies": mine(self.b, "NOTIFY"),
+            "a publishes": mine(self.a, "PUBLISH"),
+            "b publishes": mine(self.b, "PUBLISH"),
+        }
+
+    def quiet(self) -> dict[str, int]:
+        """The same, once another user has registered and is known everywhere."""
+        before = self.said()
+        with Phone(self.a.address) as phone:
+            phone.register("ring-other", expires=60)
+            phone.register("ring-other", expires=0)
+        now = self.said()
+        return now if now == before else self.quiet()
+
+
+@pytest.fixture(scope="module")
+def servers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Server, Server, Kamailio, Iterator[str]]]:
+    directory = tmp_path_factory.mktemp("ring")
+    a = Server(directory / "a", trace=True)
+    b = Server(directory / "b", name="b", trace=True)
+    kamailio = Kamailio(directory / "k", peer=b.port, publish=True)
+    a.peers = (f'name = "b"\nuri = "sip:127.0.0.1:{b.port}"\n{WATCH}',)
+    b.peers = (
+        f'name = "a"\nuri = "sip:127.0.0.1:{a.port}"\n{WATCH}',
+        f'name = "k"\nmatch = {{ address = "127.0.0.1:{kamailio.port}" }}',
+    )
+    with a, b, kamailio:
+        yield a, b, kamailio, iter(USERS)
+
+
+@pytest.fixture
+def ring(servers: tuple[Server, Server, Kamailio, Iterator[str]]) -> Ring:
+    a, b, kamailio, users = servers
+    user = next(users)
+    before = len(b.sent("NOTIFY"))
+    kamailio.subscribe(user)
+    eventually(lambda: len(b.sent("NOTIFY")) > before)
+    return Ring(a, b, kamailio, user)
+
+
+NewPhone = Callable[[Address], Phone]
+
+
+def test_one_register_at_a_is_told_once_on_each_edge(
+    ring: Ring, phones: NewPhone
+) -> None:
+    """
+    The issue: the number of messages is bounded, and all three tables agree.
+
+    A tells B, B tells Kamailio: one NOTIFY each. Nothing comes back to A, who owns it;
+    nothing is published by ours, who learned it or have nobody to publish to.
+    """
+    before = ring.said()
+    phone = phones(ring.a.address)
+    phone.register(ring.user, expires=600)
+    ring.agree(phone.contact(ring.user))
+    after = ring.quiet()
+    assert {key: after[key] - before[key] for key in after} == {
+        "a notifies": 1, "b notifies": 1, "a publishes": 0, "b publishes": 0,
+    }  # fmt: skip
+    (binding,) = ring.b.bindings(ring.user)
+    assert (binding["owner"], binding["source"]) == ("a", f"a/sip:{ring.user}@{DOMAIN}")
+    phone.register(ring.user, expires=0)
+    ring.agree()
+    after = ring.quiet()
+    assert {key: after[key] - before[key] for key in after} == {
+        "a notifies": 2, "b notifies": 2, "a publishes": 0, "b publishes": 0,
+    }  # fmt: skip
+
+
+def test_one_register_at_b_is_told_once_on_each_edge(
+    ring: Ring, phones: NewPhone
+) -> None:
+    before = ring.said()
+    phone = phones(ring.b.address)
+    phone.register(ring.user, expires=600)
+    ring.agree(phone.contact(ring.user))
+    after = ring.quiet()
+    assert {key: after[key] - before[key] for key in after} == {
+        "a notifies": 0, "b notifies": 2, "a publishes": 0, "b publishes": 0,
+    }  # fmt: skip
+
+
+def test_one_register_at_kamailio_is_told_to_a_by_b(
+    ring: Ring, phones: NewPhone
+) -> None:
+    """
+    It publishes at B, which tells A, and tells Kamailio nothing of its own.
+
+    But for a restart it would not: a process of its that has taken in one NOTIFY never
+    publishes again (peers.md, "echo and loops").
+    """
+    ring.kamailio.restart()
+    before = ring.said()
+    phone = phones(ring.kamailio.address)
+    phone.register(ring.user, expires=600)
+    ring.agree(phone.contact(ring.user))
+    after = ring.quiet()
+    assert {key: after[key] - before[key] for key in after} == {
+        "a notifies": 0, "b notifies": 1, "a publishes": 0, "b publishes": 0,
+    }  # fmt: skip
+    (binding,) = ring.a.bindings(ring.user)
+    assert (binding["owner"], binding["source"]) == ("k", f"b/sip:{ring.user}@{DOMAIN}")
+    phone.register(ring.user, expires=0)
+    ring.agree()
+
+
+def test_users_with_devices_everywhere_are_the_same_everywhere(
+    ring: Ring, phones: NewPhone
+) -> None:
+    ring.kamailio.restart()
+    contacts = []
+    for server in (ring.kamailio, ring.a, ring.b):
+        phone = phones(server.address)
+        phone.register(ring.user, expires=600)
+        contacts.append(phone.contact(ring.user))
+        ring.agree(*contacts)
+    phone.register(ring.user, expires=0)
+    ring.agree(*contacts[:2])
+
+
+@pytest.mark.parametrize("which", ["a", "b"])
+def test_one_of_ours_is_killed_in_the_middle(
+    ring: Ring, phones: NewPhone, which: str
+) -> None:
+    phone = phones(ring.a.address)
+    phone.register(ring.user, expires=600)
+    ring.agree(phone.contact(ring.user))
+    server = ring.a if which == "a" else ring.b
+    server.kill()
+    server.start()
+    phone.register(ring.user, expires=600, device=1)
+    both = {phone.contact(ring.user), phone.contact(ring.user, 1)}
+    ring.agree(*both)
+
+
+def test_kamailio_is_restarted_in_the_middle(ring: Ring, phones: NewPhone) -> None:
+    """The row of the ring: it has forgotten all, and learns it when it asks again."""
+    phone = phones(ring.a.address)
+    phone.register(ring.user, expires=600)
+    ring.agree(phone.contact(ring.user))
+    ring.kamailio.restart()
+    assert ring.kamailio.contacts(ring.user) == set()
+    ring.kamailio.subscribe(ring.user)
+    ring.agree(phone.contact(ring.user))
+    phone.register(ring.user, expires=0)
+    ring.agree()
