@@ -43,6 +43,9 @@ class Peer(Worker):
         self.connections = 0
         "How many it has taken, or reset."
 
+        self.extra: dict[str, list[str]] = {}
+        "Header lines that its answers have, too, by method."
+
         self._arrivals: list[Arrival] = []
         self._streams: dict[socket.socket, bytearray] = {}
         self._listener: socket.socket | None = None
@@ -136,4 +139,5 @@ class Peer(Worker):
 
     def _answer(self, request: Message) -> bytes:
         headers = answer_headers(request, f"127.0.0.1:{self.port}")
+        headers += self.extra.get(request.method, [])
         return response(request, 200, "OK", headers)
