@@ -364,6 +364,19 @@ class Subscriber:
         """Whether a NOTIFY is of a subscription that we hold."""
         return (request.call_id, request.to.tag) in self._by_dialog
 
+    def expects(self, request: Request) -> bool:
+        """Whether a NOTIFY is of a subscription that we hold, and of its package."""
+        mirror = self._by_dialog.get((request.call_id, request.to.tag))
+        if mirror is None:
+            return False
+        try:
+            mirror.subscription.check_notify(request, PACKAGE)
+        except Refusal:
+            return False
+        except RemoteProtocolError:
+            pass  # it is ours, and wrong
+        return True
+
     def receive_unsolicited(
         self,
         peer: str,
