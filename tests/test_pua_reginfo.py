@@ -46,6 +46,11 @@ def info(msg):
 def update(msg):
     msg.send_reply(200, str(int(msg.reginfo_update(msg.hdr("X-Who")))))
 """
+PUBLISHER = """
+[[peer]]
+name  = "p"
+match = { address = "192.0.2.50" }
+"""
 US = 'server_address = "sip:reginfo@192.0.2.1"\n'
 PRESENCE, PROXY = ("192.0.2.9", 5060), ("192.0.2.8", 5060)
 
@@ -271,6 +276,15 @@ def test_what_a_peer_tells_goes_into_its_table(new: New) -> None:
         assert script.bindings(BOB, other) == []
 
 
+def test_what_a_peer_publishes_goes_into_its_table(new: New) -> None:
+    script = new('ul_domain = "far"\n', PUBLISHER)
+    lines = ["Event: reg", "Expires: 600", "Content-Type: application/reginfo+xml"]
+    response = script.send("PUBLISH", BOB, *lines, body=document(contact()))
+    assert response is not None and response.status == 200
+    assert [one.contact for one in script.bindings(BOB, "far")] == [BOBS_PHONE]
+    assert script.bindings(BOB) == []
+
+
 def test_without_a_script_a_register_fills_it_and_is_published(new: New) -> None:
     script = new(PUBLISHES + 'ul_domain = "far"\n')
     [publish] = registered(script)
@@ -319,12 +333,7 @@ def test_what_a_peer_tells_of_a_user_is_found_in_each_of_our_domains(
 def test_what_a_peer_publishes_of_a_user_is_found_in_each_of_our_domains(
     new: New,
 ) -> None:
-    peer = """
-[[peer]]
-name  = "p"
-match = { address = "192.0.2.50" }
-"""
-    script = new(DEFAULT, f"{NO_DOMAIN}\n{peer}")
+    script = new(DEFAULT, f"{NO_DOMAIN}\n{PUBLISHER}")
     there = "sip:bob@example.net"
     lines = ["Event: reg", "Expires: 600", "Content-Type: application/reginfo+xml"]
     body = document(contact(), aor=there)
