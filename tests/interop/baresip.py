@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import select
-import signal
 import socket
 import subprocess
 import time
@@ -47,36 +46,53 @@ class Baresip:
 
     def __init__(self, directory: Path, server: Address, user: str) -> None:
         self.aor = f"sip:{user}@{DOMAIN}"
-        self._control = free_port()
+        self._directory = directory
         directory.mkdir(parents=True)
-        config = CONFIG.format(modules=MODULES, control=self._control, port=free_port())
-        (directory / "config").write_text(config)
         (directory / "accounts").write_text(
             f'<{self.aor}>;outbound="sip:{server[0]}:{server[1]}"'
             f";auth_pass=none;regint=60;answermode=manual\n"
         )
         self._log = (directory / "log").open("wb")
-        self._process = subprocess.Popen(
-            ["baresip", "-s", "-f", str(directory)],  # -s: messages into its log
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-        )
         self._path = directory / "log"
+        self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._data = b""
         self.events: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
-        deadline = time.monotonic() + LIMIT
-        while self._socket is None:
-            try:
-                self._socket = socket.create_connection(("127.0.0.1", self._control))
-            except OSError:
+        try:
+            deadline = time.monotonic() + LIMIT
+            while not self._start(deadline):
                 assert time.monotonic() < deadline, self.log
-                assert self._process.poll() is None, self.log
-                time.sleep(0.05)
+        except BaseException:
+            self._stop()
+            raise
         return self
+
+    def _start(self, deadline: float) -> bool:
+        """Start it; False if it ended, as it does if somebody has taken its port."""
+        control, port = free_port(), free_port()
+        config = CONFIG.format(modules=MODULES, control=control, port=port)
+        (self._directory / "config").write_text(config)
+        self._process = subprocess.Popen(
+            # -s: messages into its log
+            ["baresip", "-s", "-f", str(self._directory)],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+        )
+        while self._process.poll() is None:
+            assert time.monotonic() < deadline, self.log
+            try:
+                client = socket.create_connection(("127.0.0.1", control))
+            except OSError:
+                time.sleep(0.05)
+                continue
+            if client.getsockname() != client.getpeername():
+                self._socket = client
+                return True
+            client.close()  # it has met itself: nobody listened there yet
+        return False
 
     def __exit__(
         self,
@@ -84,14 +100,18 @@ class Baresip:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._socket is not None:
-            self._socket.close()
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
-        self._log.close()
+        self._stop()
         if error is not None:
             error.add_note(f"{self.aor} saw {[e.get('type') for e in self.events]}")
             error.add_note(f"the end of its log:\n{self.log[-3000:]}")
+
+    def _stop(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
 
     def command(self, command: str, params: str = "") -> None:
         """Have it do something: dial, accept, hangup."""
@@ -105,10 +125,10 @@ class Baresip:
         return self._path.read_text(errors="replace").replace("\r\n", "\n")
 
     def messages(self, start: str) -> list[str]:
-        """The heads of those messages that begin so."""
+        """The heads of those messages that begin so, retransmissions but once."""
         heads = self.log.split("\n\n")
         found = [head[at:] for head in heads if (at := head.find(f"\n{start}")) >= 0]
-        return [head.strip() for head in found]
+        return list(dict.fromkeys(head.strip() for head in found))
 
     def sees(self, kind: str) -> dict[str, Any]:
         """Wait for an event of this type that was not looked for yet."""

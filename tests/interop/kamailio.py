@@ -88,7 +88,7 @@ class Kamailio:
 
     def start(self) -> None:
         """Start it, and return when it answers."""
-        kamailio, modules = _program("kamailio"), _module_directory()
+        kamailio, modules = program("kamailio"), module_directory()
         assert kamailio and modules
         database = self.directory / "pua.sqlite"
         _create_tables(database)
@@ -173,7 +173,7 @@ class Kamailio:
 
     def command(self, *words: str) -> str:
         """What ``kamcmd`` prints for a command."""
-        kamcmd = _program("kamcmd")
+        kamcmd = program("kamcmd")
         assert kamcmd
         done = subprocess.run(
             [kamcmd, "-s", f"unix:{self._control}", *words],
@@ -250,12 +250,14 @@ def _create_tables(database: Path) -> None:
     connection.close()
 
 
-def _program(name: str) -> str | None:
+def program(name: str) -> str | None:
+    """Where a program is; None if it is not."""
     # Debian keeps it where only root has it on the PATH.
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
 
 
-def _module_directory() -> Path | None:
+def module_directory() -> Path | None:
+    """Where Kamailio's modules are."""
     # /usr/lib/x86_64-linux-gnu/kamailio/modules on Debian, for its architecture.
     found = [
         *Path("/usr/lib").glob("*/kamailio/modules"),

@@ -74,6 +74,14 @@ class NameServer:
         self.start()
 
     def start(self) -> None:
+        """Start it, and return when it answers."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
         path = f"{os.environ.get('PATH', '')}:/usr/sbin"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(

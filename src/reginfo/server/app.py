@@ -68,6 +68,7 @@ from .rim import Rim
 from .router import Router, addresses_of
 from .scripting import Scripting
 from .sending import Sender, Sent
+from .service_routes import ServiceRoutes
 from .targets import Names, Targets
 from .transport import Trace
 from .uas import Uas
@@ -222,6 +223,9 @@ class App:
             self.endpoint,
             self._targets,
             domains=self._domains,
+            service_routes=ServiceRoutes(
+                self.store, domains=self._domains, clock=self._clock, table=self._table
+            ),
             proxy=config.proxy,
             is_open=lambda flow: self.is_open(flow),
             new_id=self._ids,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ..roles.context import Branch
+from ..roles.context import Branch, OnReply
 from ..roles.proxy import Proxy
 from ..roles.target import Target
 from ..script.message import Message
@@ -25,6 +25,7 @@ from ..sip.message import Request, Response
 from ..sip.uri import Uri
 from . import config
 from .domains import Domains
+from .service_routes import ServiceRoutes
 from .targets import Targets
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Relaying:
         targets: Targets,
         *,
         domains: Domains,
+        service_routes: ServiceRoutes,
         proxy: config.Proxy,
         is_open: Callable[[Flow], bool],
         new_id: Callable[[], str],
@@ -56,6 +58,7 @@ class Relaying:
         self._endpoint = endpoint
         self._targets = targets
         self._domains = domains
+        self._service_routes = service_routes
         self._table = table
         self._places: frozenset[tuple[str, int]] = frozenset()
         self.proxy = Proxy(
@@ -101,7 +104,13 @@ class Relaying:
         Raises:
             Refusal, RemoteProtocolError: it is not sent.
         """
-        self.proxy.relay(event.transaction, request, self._looked_up(request))
+        targets = self._looked_up(request)
+        if not targets and (route := self._service_routes.of(request)):
+            if not self.proxy.preprocess(request).route:
+                targets = [Target(Uri.parse(request.uri), route=route)]
+        self.proxy.relay(
+            event.transaction, request, targets, on_reply=self._learning(request, None)
+        )
 
     def relay(self, msg: Message, script: Scripting) -> None:
         """
@@ -125,7 +134,7 @@ class Relaying:
             msg.transaction,
             msg.request,
             msg.targets,
-            on_reply=replied,
+            on_reply=self._learning(msg.request, replied),
             on_failure=self._failure(msg, script),
         )
 
@@ -174,6 +183,17 @@ class Relaying:
         self.proxy.timer_due(now)
 
     # How.
+
+    def _learning(self, request: Request, then: OnReply | None) -> OnReply | None:
+        """What is done with replies, and before that what a REGISTER's teach."""
+        if request.method != "REGISTER":
+            return then
+
+        def replied(response: Response) -> bool:
+            self._service_routes.learn(request, response)
+            return then is None or then(response)
+
+        return replied
 
     def _failure(self, msg: Message, script: Scripting) -> Callable[[Response], bool]:
         def failed(response: Response) -> bool:
