@@ -320,7 +320,7 @@ def test_what_becomes_of_a_subscription_is_told(new: NewScript) -> None:
     assert seen() == [(CAROL, "active", "")]
     peer.notify(state="terminated;reason=timeout")
     assert seen() == [(CAROL, "terminated", "timeout")]
-    script.pass_time(1.0)
+    script.pass_time(20)
     again = [one for one in script.sent() if one.method == "SUBSCRIBE"][-1]
     assert again.to == PEER
     script.answer(again, 403, "Forbidden")
