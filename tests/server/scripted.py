@@ -83,6 +83,7 @@ class Notifier:
         event: str = "reg",
         content_type: str = xml.MEDIA_TYPE,
         call_id: str | None = None,
+        tag: str = "answered",
         source: tuple[str, int] = PEER,
     ) -> Response:
         """Send a NOTIFY in the dialog; what it is answered."""
@@ -90,7 +91,7 @@ class Notifier:
         lines = [
             "NOTIFY sip:reginfo@192.0.2.1 SIP/2.0",
             f"Via: SIP/2.0/UDP {source[0]};branch=z9hG4bKnotify{self.cseq}",
-            f"From: {self.subscribe.headers['To'][0]};tag=answered",
+            f"From: {self.subscribe.headers['To'][0]};tag={tag}",
             f"To: {self.subscribe.headers['From'][0]}",
             f"Call-ID: {self.subscribe.call_id if call_id is None else call_id}",
             f"CSeq: {self.cseq} NOTIFY",

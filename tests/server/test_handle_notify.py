@@ -240,10 +240,25 @@ def test_a_stray_notify_is_answered_481_and_registers_nobody(fed: Fed) -> None:
 
 
 def test_a_notify_of_another_package_is_answered_489(fed: Fed) -> None:
+    """6665-56: as one of no dialog of ours, it is none of the script's business."""
     answer = fed.peer.notify(document(contact()), event="presence", call_id="forged")
-    assert answer.status in (481, 489)
-    said = fed.feed(document(contact()), event="presence")
-    assert said.startswith("-1 489")
+    assert answer.status == 481
+    answer = fed.peer.notify(document(contact()), event="presence")
+    assert (answer.status, answer.header("Allow-Events")) == (489, "reg")
+    assert fed.contacts() == []
+    assert fed.feed(document(contact())) == "1"
+
+
+def test_a_notify_of_another_fork_is_answered_481(fed: Fed) -> None:
+    """3680-33: of a SUBSCRIBE that was forked, the first to notify is the one."""
+    assert fed.feed(document(contact())) == "1"
+    fork = document(contact(DESK), version=1)
+    assert fed.peer.notify(fork, tag="other").status == 481
+    assert fed.contacts() == [BOBS_PHONE]
+
+
+def test_a_notify_of_ours_that_is_wrong_enters_the_script(fed: Fed) -> None:
+    assert fed.feed(document(contact()), state="").startswith("-1 ")
     assert fed.contacts() == []
 
 

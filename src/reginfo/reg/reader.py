@@ -291,7 +291,7 @@ class _Reader:
         if other is not None:
             # OpenSIPS writes one for each who publishes the user's state.
             self._complain(f"two <registration> of {self._aor}")
-            registration = _merge(other, registration)
+            registration = merge(other, registration)
         self._registrations[self._aor] = registration
 
     def _end_contact(self) -> None:
@@ -495,7 +495,7 @@ class _Reader:
         return f" (line {line})"
 
 
-def _merge(one: Registration, other: Registration) -> Registration:
+def merge(one: Registration, other: Registration) -> Registration:
     """Two registrations of one address-of-record as one."""
     states = {one.state, other.state}
     if RegistrationState.ACTIVE in states:

@@ -32,6 +32,7 @@ from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
 from .document import read_body
 from .learner import Learner, Told, omission
+from .naming import Name, as_written, named
 
 logger = logging.getLogger("reginfo.compositor")
 
@@ -105,6 +106,7 @@ class Compositor:
         policy: for how long a publication may stand.
         max_expires: how long a contact is believed at the most whose publisher does
             not say, in seconds.
+        name: the address-of-record that a URI names, as records are kept by.
     """
 
     def __init__(
@@ -117,7 +119,9 @@ class Compositor:
         policy: Policy,
         max_expires: int,
         location: str = TABLE,
+        name: Name = as_written,
     ) -> None:
+        self._name = name
         self._store = store
         self._journal = journal
         self._new_id = new_id
@@ -157,7 +161,7 @@ class Compositor:
         known = self._find(aor, asked.etag, peer)
         document = read_body(request, peer) if asked.has_body else None
         if document is not None:
-            document = _of(document, aor)
+            document = _of(named(document, self._name), aor)
         etag = self._new_id()
         if not asked.expires:
             if known is not None:

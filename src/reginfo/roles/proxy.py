@@ -171,8 +171,7 @@ class Proxy:
         open_ = [t for t in targets if t.flow is None or self._is_open(t.flow)]
         if not open_:
             return False
-        context.branches.clear()
-        context.add(open_)
+        context.again(open_)
         self._try_next(context)
         return True
 
@@ -489,6 +488,7 @@ class Proxy:
         self._pass_back(context, best)
 
     def _pass_back(self, context: Context, response: Response) -> None:
+        response = context.last(response)
         # RFC 4320 §4.2: who has sent no INVITE has given up by now, too.
         late = response.status == 408 and context.request.method != "INVITE"
         if not late and self._passes(context, response):

@@ -166,6 +166,7 @@ class App:
             max_expires=config.registrar.max_expires,
             locate=self._locate,
             location=self._table,
+            name=self._domains.aor,
         )
         self.publisher = Publisher(
             self.store,
@@ -186,6 +187,7 @@ class App:
             policy=policy,
             max_expires=config.registrar.max_expires,
             location=self._table,
+            name=self._domains.aor,
         )
         self.pua_reginfo = PuaReginfo(
             self.store,
