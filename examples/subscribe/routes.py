@@ -25,4 +25,5 @@ def subscribe_on_200(msg: Message) -> None:
 
 @route.event("subscription")
 def subscription(event: SubscriptionChanged) -> None:
-    log.warning("%s is %s %s", event.uri, event.state, event.reason)
+    what = f"{event.state}: {event.reason}" if event.reason else event.state
+    log.warning("%s is %s", event.uri, what)

@@ -22,7 +22,7 @@ PORTS = ("5060", "5070", "8060", "8070")
 
 class Example:
     """
-    A copy of an example in a directory of its own, at ports that nobody uses.
+    A copy of an example, with the others beside it, at ports that nobody uses.
 
     Args:
         name: The directory in `examples/`.
@@ -32,10 +32,12 @@ class Example:
     def __init__(
         self, name: str, directory: Path, at: dict[str, int] | None = None
     ) -> None:
-        self.directory = directory / name
-        shutil.copytree(ROOT / name, self.directory)
+        copy = directory / name
+        left = shutil.ignore_patterns("__pycache__", "*.db*")
+        shutil.copytree(ROOT, copy, ignore=left)
+        self.directory = copy / name
         self.ports = {port: free_port() for port in PORTS} | (at or {})
-        for file in self.directory.iterdir():
+        for file in copy.rglob("*.*"):
             if file.suffix in (".toml", ".py", ".md"):
                 file.write_text(self.moved(file.read_text()))
         self._stack = ExitStack()
@@ -56,7 +58,9 @@ class Example:
     def moved(self, text: str) -> str:
         """Text of the example, with its ports where they are now."""
         for port, free in self.ports.items():
-            text = re.sub(rf"\b127\.0\.0\.1(:|\", ){port}\b", rf"127.0.0.1\g<1>{free}", text)
+            text = re.sub(
+                rf"\b127\.0\.0\.1(:|\", ){port}\b", rf"127.0.0.1\g<1>{free}", text
+            )
         return text
 
     def log(self) -> str:

@@ -18,7 +18,7 @@ from .phone import becomes
 NAMES = sorted(path.name for path in ROOT.iterdir() if path.is_dir())
 
 VARIES = [
-    (re.compile(r"\b\d{4}-\d\d-\d\dT[\d:.]+Z"), "TIME"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d[T ][\d:.,]+Z?"), "TIME"),
     (re.compile(r"(expires=|  active  )\d+"), r"\1SECONDS"),
 ]
 """What is another time, or how long that was ago."""
@@ -81,9 +81,7 @@ class Terminal:
 
     def _said(self) -> list[str]:
         """What is new from those behind."""
-        texts = [
-            log.read_bytes()[begin:].decode() for log, begin in self._logs.items()
-        ]
+        texts = [log.read_bytes()[begin:].decode() for log, begin in self._logs.items()]
         return [line for text in texts for line in text.splitlines()]
 
     def _output(self, command: list[str]) -> list[str]:
