@@ -58,9 +58,8 @@ class Example:
     def moved(self, text: str) -> str:
         """Text of the example, with its ports where they are now."""
         for port, free in self.ports.items():
-            text = re.sub(
-                rf"\b127\.0\.0\.1(:|\", ){port}\b", rf"127.0.0.1\g<1>{free}", text
-            )
+            here = rf'(127\.0\.0\.1(?::|", )){port}\b'
+            text = re.sub(here, rf"\g<1>{free}", text)
         return text
 
     def log(self) -> str:
