@@ -19,7 +19,7 @@ udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 udp.connect(SERVER)
 udp.settimeout(10)
 host, port = udp.getsockname()
-seen = set()
+seen: set[str] = set()
 
 
 def request(method: str, uri: str, to: str, *headers: str, body: str = "") -> str:
