@@ -8,11 +8,112 @@ from pathlib import Path
 import pytest
 
 from reginfo.reg import xml
-from reginfo.server.config import Config
+from reginfo.server.config import Config, ConfigError
+from reginfo.sip.message import Response
+from reginfo.testing import Script
 from reginfo.testing.script import CONFIG, Sent
 
 from .server.scripted import BOB, BOBS_PHONE, WATCHES_BOB, Notifier, contact, document
 from .test_script_pages import blocks, scripted, section
+
+REGISTERS = """
+@route.request("REGISTER")
+def register(msg):
+    msg.save("other")
+
+@route.request("MESSAGE")
+def message(msg):
+    msg.send_reply(202, str(int(msg.reginfo_subscribe("$ru"))))
+
+@route.request("INFO")
+def info(msg):
+    msg.send_reply(202, str(int(msg.lookup("other"))))
+"""
+
+
+def sent(script: Script, method: str) -> list[tuple[str, str]]:
+    """Requests of a method since this was last asked: each's URI, and where it went."""
+    script.pass_time(0)
+    return [
+        (one.uri, one.to[0])
+        for one in script.sent()
+        if one.method == method and one.uri
+    ]
+
+
+def reason(answer: Response | None) -> str:
+    assert answer is not None
+    return answer.reason
+
+
+def test_default_domain(tmp_path: Path) -> None:
+    shared = CONFIG.replace(
+        "[pua_reginfo]", "[usrloc]\nuse_domain = false\n[pua_reginfo]"
+    )
+    shared += 'publish_to = "sip:192.0.2.9"\n'
+    with pytest.raises(ConfigError, match="default_domain"):
+        Config.parse(shared)
+    script = scripted(tmp_path, "", shared + 'default_domain = "example.com"\n')
+    for aor in ("sip:bob@example.com", "sip:example.com", "tel:+15550100"):
+        assert script.register(aor, BOBS_PHONE) == 200
+        assert sent(script, "PUBLISH") == [(aor, "192.0.2.9")]
+
+
+@pytest.mark.parametrize("value", ["true", "1", "false", "0"])
+def test_publish_reginfo(tmp_path: Path, value: str) -> None:
+    config = f'{CONFIG}publish_to = "sip:192.0.2.9"\npublish_reginfo = {value}\n'
+    script = scripted(tmp_path, "", config)
+    script.send("SUBSCRIBE", BOB, "Event: reg", "Contact: <sip:w@192.0.2.50>")
+    script.answer([one for one in script.sent() if one.method == "NOTIFY"][0], 200)
+    script.register(BOB, BOBS_PHONE)
+    methods = [one.method for one in script.sent() if one.uri]
+    assert "NOTIFY" in methods
+    assert ("PUBLISH" in methods) is (value in ("true", "1"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "places"),
+    [
+        ("", []),
+        ('publish_to = "sip:192.0.2.9"', ["192.0.2.9"]),
+        ('publish_to = ["sip:192.0.2.9", "sip:192.0.2.8"]', ["192.0.2.8", "192.0.2.9"]),
+        ('outbound_proxy = "sip:192.0.2.7"', ["192.0.2.7"]),
+        (
+            'outbound_proxy = "sip:192.0.2.7"\npublish_to = "sip:192.0.2.9"',
+            ["192.0.2.9"],
+        ),
+    ],
+)
+def test_publish_to_and_outbound_proxy(
+    tmp_path: Path, lines: str, places: list[str]
+) -> None:
+    script = scripted(tmp_path, REGISTERS.replace('"other"', ""), f"{CONFIG}{lines}\n")
+    script.register(BOB, BOBS_PHONE)
+    assert sorted(place for _, place in sent(script, "PUBLISH")) == places
+    carol = "sip:carol@192.0.2.6"
+    assert reason(script.send("MESSAGE", carol)) == "1"
+    proxy = "192.0.2.7" if "outbound_proxy" in lines else "192.0.2.6"
+    assert sent(script, "SUBSCRIBE") == [(carol, proxy)]
+
+
+def test_server_address(tmp_path: Path) -> None:
+    """Without it nobody is subscribed to."""
+    config = re.sub("server_address.*", "", CONFIG)
+    script = scripted(tmp_path, REGISTERS, config)
+    assert reason(script.send("MESSAGE", "sip:carol@192.0.2.6")) == "-1"
+    assert sent(script, "SUBSCRIBE") == []
+    with pytest.raises(ConfigError, match="server_address"):
+        Config.parse(config + WATCHES_BOB)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_ul_domain(tmp_path: Path, told: bool) -> None:
+    """Another table is looked up, and not told of, unless it is the one named here."""
+    config = CONFIG + 'publish_to = "sip:192.0.2.9"\n'
+    script = scripted(tmp_path, REGISTERS, config + 'ul_domain = "other"\n' * told)
+    assert script.register(BOB, BOBS_PHONE) == 200
+    assert bool(sent(script, "PUBLISH")) is told
+    assert reason(script.send("INFO", BOB)) == "1"
 
 
 def test_what_other_modules_had_has_its_default() -> None:
