@@ -200,6 +200,8 @@ class Message(Functions):
         r"""
         Add a header line to what this request is answered here, `save` included.
 
+        What :meth:`default` answers is as it is without a script.
+
         Raises:
             ValueError: it is no header line, or one that no script may write.
         """
