@@ -117,6 +117,9 @@ def test_the_page_has_no_other_blocks() -> None:
     """Else one of them would be tested by nobody."""
     assert len(blocks(SCRIPT)) == 4
     assert len(blocks(MODULE)) == 7
+    assert len(blocks(MODULE, "sip")) == 2
+    kinds = {"python", "toml", "sip", ""}
+    assert set(re.findall(r"^```(\w*)$", SCRIPT + MODULE, re.MULTILINE)) == kinds
 
 
 def test_every_pseudo_variable_and_function_is_on_the_page() -> None:

@@ -147,6 +147,8 @@ def test_what_the_transaction_stands_on_cannot_be_changed(name: str) -> None:
         msg.append_hf(name, "x")
     with pytest.raises(ValueError, match="cannot be changed"):
         msg.remove_hf(name.lower())
+    with pytest.raises(ValueError, match="cannot be changed"):
+        msg.append_to_reply(name, "x")
 
 
 @pytest.mark.parametrize(

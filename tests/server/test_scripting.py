@@ -236,6 +236,43 @@ SAVES = """
 """
 
 
+def test_what_is_appended_to_the_reply_is_in_whatever_answers(
+    new: NewScript,
+) -> None:
+    """`save`, `send_reply` and a `Response` that is returned, which stays as it was."""
+    script = new(
+        """
+        from reginfo import Response
+
+        GONE = Response(410, "Gone", {"X-Who": ["first"]})
+
+        @route.request("REGISTER")
+        def register(msg: Message) -> None:
+            msg.append_to_reply("P-Associated-URI: <sip:$tU@$td>, <tel:+1>\\r\\n")
+            msg.save()
+
+        @route.request("MESSAGE")
+        def message(msg: Message) -> None:
+            msg.append_to_reply("X-Who", "$rU")
+            msg.append_to_reply("X-Who", "$rm")
+            msg.send_reply(202, "Accepted")
+
+        @route.request("INFO")
+        def info(msg: Message) -> Response:
+            msg.append_to_reply("X-Who", "$rU")
+            return GONE
+        """
+    )
+    assert script.register(BOB, BOBS_PHONE) == 200
+    (saved,) = script.sent()
+    assert saved.message.values("P-Associated-URI") == [f"<{BOB}>", "<tel:+1>"]
+    taken = script.send("MESSAGE", BOB)
+    assert taken is not None and taken.headers["X-Who"] == ["bob", "MESSAGE"]
+    for _ in range(2):
+        gone = script.send("INFO", BOB)
+        assert gone is not None and gone.headers["X-Who"] == ["first", "bob"]
+
+
 def test_save_says_what_it_has_done(new: NewScript) -> None:
     """The codes of Kamailio's `save`: 1 bound, 2 refreshed, 3 removed, 4 asked; -1."""
     script = new(SAVES)

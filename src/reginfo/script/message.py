@@ -52,6 +52,7 @@ class Message(Functions):
         "reginfo_reason",
         "relayed",
         "reply",
+        "reply_headers",
         "request",
         "targets",
         "transaction",
@@ -80,6 +81,9 @@ class Message(Functions):
 
         self.on_reply: str | None = None
         self.on_failure: str | None = None
+        self.reply_headers: list[tuple[str, str]] = []
+        "What :meth:`append_to_reply` has asked for."
+
         self.answered = False
         "Whether a final response has been sent by this script."
 
@@ -191,6 +195,19 @@ class Message(Functions):
         """
         key = _changeable(self._text(name))
         return OK if self._headed.headers.pop(key, None) else ERROR
+
+    def append_to_reply(self, name: str, value: str | None = None) -> Result:
+        r"""
+        Add a header line to what this request is answered here, `save` included.
+
+        What :meth:`default` answers is as it is without a script.
+
+        Raises:
+            ValueError: it is no header line, or one that no script may write.
+        """
+        self._only("append_to_reply", MAIN, FAILURE)
+        self.reply_headers.append(self._line(name, value))
+        return OK
 
     def append_branch(self, uri: str | Uri, q: float = 1.0) -> Result:
         """Send it to ``uri``, too; -1 if that is no SIP URI."""
