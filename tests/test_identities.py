@@ -15,7 +15,7 @@ from reginfo.testing import Script, Wire
 ALICE, AL, TEL = "sip:alice@example.com", "sip:al@example.com", "tel:+15550100"
 PHONE = ("192.0.2.50", 5060)
 WATCHER = ("192.0.2.60", 5060)
-UPDATE = Path(__file__).parents[1] / "examples" / "update" / "routes.py"
+UPDATE = Path(__file__).parent / "routes" / "identities.py"
 
 CONFIG = """
 [server]
@@ -98,8 +98,10 @@ def test_a_call_to_an_identity_reaches_the_user() -> None:
     """An identity is looked up like the address-of-record, a `tel:` one too."""
     script = Script(UPDATE, CONFIG)
     contact = "sip:alice@192.0.2.50"
-    script.register(ALICE, contact, f"P-Associated-URI: <{ALICE}>, <{AL}>, <{TEL}>")
-    for identity in (AL, TEL):
+    elsewhere = "sip:al@elsewhere.example"
+    value = f"P-Associated-URI: <{ALICE}>, <{AL}>, <{TEL}>, <{elsewhere}>"
+    script.register(ALICE, contact, value)
+    for identity in (AL, TEL, elsewhere):
         script.sent()
         script.send("MESSAGE", identity, source=WATCHER)
         (relayed,) = [one for one in script.sent() if one.uri]

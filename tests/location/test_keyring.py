@@ -160,6 +160,10 @@ def test_of_two_records_that_name_an_identity_the_last_has_it() -> None:
     keys.set(f"<{TEL}>")
     keys.set(f"<{TEL}>", aor=BOB)
     assert keys.store.record_of(TEL) == BOB
+    keys.set(f"<{TEL}>, <{AL}>")
+    assert keys.store.record_of(TEL) == ALICE
+    keys.set(f"<{TEL}>, <{AL}>", aor=BOB)
+    assert keys.restart().store.record_of(TEL) == BOB
     keys.set(None, aor=BOB)
     assert keys.store.record_of(TEL) == ALICE
 

@@ -146,7 +146,9 @@ def test_a_watcher_of_a_removed_identity_is_told() -> None:
     """The contract: the identity set has changed."""
     home = at_home(EAGER, AL, ALICE, AL)
     home.identify(ALICE)
-    assert home.events_told() == [{AL: ("terminated", ["deactivated"])}]
+    (notify,) = home.notifies()
+    assert notify.body.count(b"<registration") == 1
+    assert events(xml.parse(notify.body)) == {AL: ("terminated", ["deactivated"])}
     home.answer()
     home.bind(binding(2, "refreshed"))
     assert home.documents() == []
@@ -154,6 +156,16 @@ def test_a_watcher_of_a_removed_identity_is_told() -> None:
     assert home.events_told() == [
         {ALICE: ("active", ["refreshed"]), AL: ("active", ["refreshed"])}
     ]
+
+
+def test_who_watches_what_is_another_user_s_now_is_not_concerned() -> None:
+    """An identity that two users name belongs to the one that did so last."""
+    home = at_home(EAGER, TEL, ALICE, TEL)
+    home.identify(BOB, TEL, of=BOB)
+    assert [set(told) for told in home.events_told()] == [{BOB, TEL}]
+    home.answer()
+    home.identify(ALICE)
+    assert home.notifies() == []
 
 
 def test_who_watches_the_user_is_told_which_identity_has_gone() -> None:
@@ -344,7 +356,7 @@ def test_a_document_that_names_no_user_teaches_no_keys() -> None:
 class Presence:
     """A publisher over a store with identities, and a presence server."""
 
-    def __init__(self) -> None:
+    def __init__(self, min_expires: int = 60) -> None:
         self.journal = Journal()
         self.store = LocationStore("a", self.journal, identities_key=KEY)
         self.sent: list[tuple[Draft, Published]] = []
@@ -355,7 +367,7 @@ class Presence:
             send=self.send,
             new_id=numbers(),
             jitter=lambda: 0.5,
-            min_expires=60,
+            min_expires=min_expires,
             max_expires=3600,
         )
         self.store.listener = self.publisher.tell
@@ -418,6 +430,32 @@ def test_identities_that_are_learned_later_are_published() -> None:
         (ALICE, {ALICE: ("active", ["registered"])}),
         (AL, {AL: ("active", ["created"])}),
     ]
+
+
+def test_another_key_publishes_nothing() -> None:
+    presence = Presence()
+    presence.bind(binding())
+    presence.told()
+    presence.store.set_key(ALICE, "barred", "yes", NOW, WALL)
+    assert presence.told() == []
+
+
+def test_what_expired_long_ago_is_published_as_expired() -> None:
+    """The presence server was away for so long that its row is forgotten here."""
+    presence = Presence(min_expires=900)
+    presence.bind(binding(expires_at=NOW + 10))
+    presence.told()
+    presence.bind(binding(2, "refreshed", expires_at=NOW + 20))
+    ((_, published),) = presence.sent
+    presence.sent.clear()
+    later = NOW + 200
+    while (at := presence.store.timer_at) is not None and at < later:
+        presence.store.timer_due(at, WALL + at)
+    assert presence.store.rows(ALICE) == {}
+    presence.publisher.receive_failure(published, "timeout", later)
+    presence.publisher.timer_due(later + 300)
+    ((draft, _),) = presence.sent
+    assert events(xml.parse(draft.body)) == {ALICE: ("terminated", ["expired"])}
 
 
 def test_a_removed_identity_is_published_as_gone_and_then_removed() -> None:

@@ -519,6 +519,17 @@ def test_what_was_left_out_does_not_come_back_by_who_knew_it_from_there() -> Non
     assert server.events() == []
 
 
+def test_what_a_server_of_our_kind_left_out_comes_back_too() -> None:
+    """Though its claim is as old as it was before."""
+    told = contact(claim=claim("a", 50))
+    server = watching(told)
+    server.notify(document(1))
+    assert server.events() == ["50 expired"]
+    server.notify(document(2, told))
+    assert server.events() == ["50 registered"]
+    assert server.contacts() == [PHONE_URI]
+
+
 def test_a_server_of_our_kind_says_that_it_knows_of_an_omission_only() -> None:
     """So that all come to the same, also when the contact is listed again."""
     server = watching(contact())

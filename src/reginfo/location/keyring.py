@@ -58,10 +58,9 @@ class Keyring:
         self._canonical = canonical or identities.canonical
         self._identities_key = identities_key
         self._keys: dict[tuple[str, str], dict[str, Key]] = {}
-        # By table and record, and by table and identity: the records that name it,
-        # the last one last.
+        # By table and record; and by table and identity, the records that name it.
         self._identities: dict[tuple[str, str], tuple[str, ...]] = {}
-        self._records: dict[tuple[str, str], dict[str, None]] = {}
+        self._records: dict[tuple[str, str], set[str]] = {}
 
     def keys(self, table: str, aor: str) -> dict[str, Key]:
         """The keys of a record, those that were removed included."""
@@ -72,9 +71,14 @@ class Keyring:
         return self._identities.get((table, aor), ())
 
     def named_by(self, table: str, identity: str) -> str | None:
-        """The record that an identity belongs to; of several, who named it last."""
+        """The record that an identity belongs to: of several, whose key is the last."""
         records = self._records.get((table, identity))
-        return None if records is None else next(reversed(records))
+        if records is None:
+            return None
+        if len(records) == 1:
+            return next(iter(records))
+        # By what travels with the key: so it is the same everywhere, and later.
+        return max(records, key=lambda aor: (self._set_by(table, aor), aor))
 
     def put(self, table: str, aor: str, name: str, key: Key) -> KeyChange | None:
         """Set a key, if nothing later is known; None if something is."""
@@ -108,6 +112,10 @@ class Keyring:
             self._journal.write(KIND, entry, None, _nothing, urgent=False)
         return key.stamp
 
+    def _set_by(self, table: str, aor: str) -> tuple[int, str]:
+        key = self._keys[table, aor][self._identities_key or ""]
+        return key.stamp, key.owner
+
     def _set(self, table: str, aor: str, name: str, key: Key | None) -> None:
         record = (table, aor)
         keys = self._keys.setdefault(record, {})
@@ -124,7 +132,7 @@ class Keyring:
     def _identify(self, table: str, aor: str, value: str) -> None:
         for identity in self._identities.pop((table, aor), ()):
             records = self._records[table, identity]
-            records.pop(aor, None)
+            records.discard(aor)
             if not records:
                 del self._records[table, identity]
         found, wrong = identities.read(value, self._canonical)
@@ -133,7 +141,7 @@ class Keyring:
         if found:
             self._identities[table, aor] = found
         for identity in found:
-            self._records.setdefault((table, identity), {})[aor] = None
+            self._records.setdefault((table, identity), set()).add(aor)
 
 
 def _nothing() -> None:
