@@ -74,6 +74,7 @@ def read_body(request: Request, source: str) -> Reginfo | None:
         document = xml.parse(request.body)
     except RemoteProtocolError as exc:
         logger.warning("! %s of %s: %s", request.method, source, exc)
+        exc.is_logged = True
         raise
     for warning in document.warnings:
         logger.debug("! %s of %s: %s", request.method, source, warning)

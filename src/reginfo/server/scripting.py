@@ -398,9 +398,10 @@ class Scripting:
             self._endpoint.roll_back(mark[1])
             msg.refusal = refused(msg.request, msg.flow, exc)
             msg.reginfo_reason = str(exc)
-            logger.warning(
-                "! reginfo_handle_notify: NOTIFY from %s:%d: %s", *msg.source, exc
-            )
+            if isinstance(exc, Refusal) or not exc.is_logged:
+                logger.warning(
+                    "! reginfo_handle_notify: NOTIFY from %s:%d: %s", *msg.source, exc
+                )
             return -1
 
     def default(self, msg: Message) -> None:
