@@ -76,14 +76,16 @@ def test_after_a_storm_everybody_has_the_last(synced: Synced, phones: NewPhone) 
     uri = phone.contact(synced.user)
     while read(early.notify().body).contacts[uri].cseq != REGISTERS:
         pass
-    eventually(lambda: synced.b.bindings(synced.user)[0]["cseq"] == REGISTERS)
+    becomes(lambda: [b["cseq"] for b in synced.b.bindings(synced.user)], [REGISTERS])
     for server in (synced.a, synced.b):
         late = phones(server.address)
         late.subscribe(synced.user)
         assert read(late.notify().body).contacts[uri].cseq == REGISTERS
 
     def published() -> bool:
-        last = synced.presence_of_a.publishes(synced.user)[-1]
+        publishes = synced.presence_of_a.publishes(synced.user)
+        assert publishes
+        last = publishes[-1]
         return last.cseqs == [REGISTERS] and last.answered_at is not None
 
     eventually(published)
@@ -151,10 +153,18 @@ def test_a_synced_server_publishes_its_own_and_nothing_else(
     synced.known_at_b(there.contact(synced.user), here.contact(synced.user))
     eventually(lambda: synced.user in synced.presence_of_b.held())
     there.register(synced.user, expires=600)
-    eventually(lambda: [b["cseq"] for b in synced.b.bindings(synced.user)
-                        if b["owner"] == "a"] == [2])  # fmt: skip
+
+    def learned() -> list[int]:
+        bindings = synced.b.bindings(synced.user)
+        return [b["cseq"] for b in bindings if b["owner"] == "a"]
+
+    becomes(learned, [2])
     here.register(synced.user, expires=600)
-    eventually(lambda: synced.presence_of_b.held()[synced.user].cseqs == [2])
+
+    def held() -> list[int]:
+        return synced.presence_of_b.held()[synced.user].cseqs
+
+    becomes(held, [2])
     for publish in synced.presence_of_b.publishes(synced.user):
         assert set(read(publish.message.body).contacts) == {here.contact(synced.user)}
     for publish in synced.presence_of_a.publishes(synced.user):
