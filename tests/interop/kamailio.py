@@ -153,6 +153,10 @@ class Kamailio:
         """By which transport each request of this method came since its start."""
         return [t.upper() for t in re.findall(rf"got {method} by (\w+)", self.log)]
 
+    def published(self, user: str) -> int:
+        """How many PUBLISHes of ``user`` came since its start."""
+        return len(re.findall(rf"got a publication of sip:{user}@", self.log))
+
     def subscribers(self) -> int:
         """
         How many dialogs were asked for since its start, to be told of something.

@@ -9,8 +9,11 @@ whatever one says comes back to it by another; and it ends there.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +22,8 @@ from .phone import DOMAIN, Address, Phone, becomes, eventually
 from .server import Server
 
 pytestmark = pytest.mark.peers("kamailio")
+
+GRANT = 4  # seconds for which Kamailio grants subscriptions: we ask again half way
 
 LAST = "ring-last"
 "Who registers after the others, in order that they are seen to have come to rest."
@@ -233,3 +238,149 @@ def test_kamailio_is_restarted_in_the_middle(ring: Ring, phones: NewPhone) -> No
     ring.agree(phone.contact(ring.user))
     phone.register(ring.user, expires=0)
     ring.agree()
+
+
+# -- each has subscribed to the next, and ours to the one before
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """
+    Kamailio is its own presence server, where A and B watch; it watches at A.
+
+    A and B watch each other, too: what happens at one comes to another by two ways.
+    """
+
+    a: Server
+    b: Server
+    kamailio: Kamailio
+    user: str
+
+    def tables(self) -> list[set[str]]:
+        """Where each of the three would reach the user."""
+        return [s.contacts(self.user) for s in (self.a, self.b, self.kamailio)]
+
+    def agree(self, *contacts: str) -> None:
+        becomes(self.tables, [set(contacts)] * 3)
+
+    def said(self) -> Counter[str]:
+        """How many NOTIFYs of the user there were, by who told whom; and PUBLISHes."""
+        places = {
+            self.a.address: "a", self.b.address: "b", self.kamailio.address: "k",
+        }  # fmt: skip
+        found = Counter(k_publishes=self.kamailio.published(self.user))
+        for server in (self.a, self.b):
+            assert server.sent("PUBLISH") == []
+            for notify in server.received("NOTIFY"):
+                if f"sip:{self.user}@" in notify["from"]:
+                    found[f"{places[notify.source]}>{places[server.address]}"] += 1
+            for notify in server.sent("NOTIFY"):
+                if f"sip:{self.user}@" in notify["from"]:
+                    if places[notify.source] == "k":
+                        found[f"{places[server.address]}>k"] += 1
+        return found
+
+    def rest(self, phone: Phone, *, before: Counter[str]) -> dict[str, int]:
+        """
+        What was said since then, once another user has come and gone everywhere.
+
+        By the same way: what was still to be said of this one was in front of that.
+        """
+        other = Round(self.a, self.b, self.kamailio, LAST)
+        with Phone(phone.server) as last:
+            last.register(LAST, expires=60)
+            other.agree(last.contact(LAST))
+            last.register(LAST, expires=0)
+            other.agree()
+        return dict(self.said() - before)
+
+
+IN_ROUND = ("at-kamailio", "at-a", "at-b")
+
+
+@contextmanager
+def round_of(directory: Path, *users: str, grant: int = 7200) -> Iterator[Round]:
+    """Start the three; when all have subscribed, they are yielded."""
+    watch = ", ".join(f'"sip:{user}@{DOMAIN}"' for user in users)
+    a = Server(directory / "a", trace=True)
+    b = Server(directory / "b", name="b", trace=True)
+    kamailio = Kamailio(directory / "k", publish=True, asks=a.port, grant=grant)
+    at_a, at_b, at_k = (
+        f'name = "{name}"\nuri = "sip:127.0.0.1:{port}"\nwatch = [{watch}]'
+        for name, port in (("a", a.port), ("b", b.port), ("k", kamailio.port))
+    )
+    a.peers, b.peers = (at_b, at_k), (at_a, at_k)
+    with kamailio, a, b:
+        eventually(lambda: all(subscribed(s, 2 * len(users)) for s in (a, b)))
+        for user in users:
+            kamailio.subscribe(user)
+        eventually(lambda: all(told(a, kamailio, user) for user in users))
+        yield Round(a, b, kamailio, users[0])
+
+
+@pytest.fixture(scope="module")
+def rounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Round]:
+    with round_of(tmp_path_factory.mktemp("round"), *IN_ROUND, LAST) as found:
+        yield found
+
+
+def test_what_comes_from_kamailio_by_two_ways_goes_round_once(
+    rounds: Round, phones: NewPhone
+) -> None:
+    """
+    One PUBLISH at Kamailio, and one NOTIFY for each subscription, at most.
+
+    Kamailio tells A and B. Each tells the other, unless it was told by that before;
+    what it says then is known there. Nobody tells Kamailio what is its own.
+    """
+    ring = replace(rounds, user="at-kamailio")
+    phone = phones(ring.kamailio.address)
+    for expires in (600, 0):
+        before = ring.said()
+        phone.register(ring.user, expires=expires)
+        ring.agree(*([phone.contact(ring.user)] if expires else []))
+        said = ring.rest(phone, before=before)
+        assert 0 <= said.pop("a>b", 0) <= 1
+        assert 0 <= said.pop("b>a", 0) <= 1
+        assert said == {"k_publishes": 1, "k>a": 1, "k>b": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a", {"a>b": 1, "a>k": 1}),
+        ("b", {"b>a": 1, "a>k": 1}),
+    ],
+)
+def test_what_is_registered_at_ours_goes_round_once(
+    rounds: Round, phones: NewPhone, name: str, said: dict[str, int]
+) -> None:
+    """Kamailio publishes nothing of what it has learned; nor do A and B."""
+    ring = replace(rounds, user=f"at-{name}")
+    phone = phones(ring.a.address if name == "a" else ring.b.address)
+    for expires in (600, 0):
+        before = ring.said()
+        phone.register(ring.user, expires=expires)
+        ring.agree(*([phone.contact(ring.user)] if expires else []))
+        assert ring.rest(phone, before=before) == said
+
+
+def test_kamailio_is_restarted_in_the_middle_of_a_round(
+    tmp_path: Path, phones: NewPhone
+) -> None:
+    """It has forgotten its own, which goes; what it learned, it is told again."""
+    with round_of(tmp_path, "ann", grant=GRANT) as ring:
+        there, here = phones(ring.kamailio.address), phones(ring.a.address)
+        there.register("ann", expires=600)
+        ring.agree(there.contact("ann"))
+        here.register("ann", expires=600)
+        ring.agree(there.contact("ann"), here.contact("ann"))
+        ring.kamailio.restart()
+        there.register("ann", expires=600, device=1)
+        # They are told when they ask again: it knows none of their subscriptions.
+        left = {there.contact("ann", 1), here.contact("ann")}
+        becomes(lambda: [ring.a.contacts("ann"), ring.b.contacts("ann")], [left, left])
+        ring.kamailio.subscribe("ann")
+        ring.agree(*left)
+        here.register("ann", expires=0)
+        ring.agree(there.contact("ann", 1))
