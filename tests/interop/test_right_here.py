@@ -63,19 +63,28 @@ def test_after_a_storm_everybody_has_the_last(synced: Synced, phones: NewPhone) 
     The last NOTIFY, every late watcher, the other server and the publication show the
     last CSeq; and never are two PUBLISHes unanswered.
     """
-    phone, early = phones(synced.a.address), phones(synced.a.address)
+    phone = phones(synced.a.address)
+    uri = phone.contact(synced.user)
+    early, amid = phones(synced.a.address), phones(synced.a.address)
     early.subscribe(synced.user)
-    assert read(early.notify().body).state == "init"
-    for _ in range(REGISTERS):
+    for number in range(REGISTERS):
         phone.send(phone.build_register(synced.user, expires=600))
+        if number == REGISTERS // 2:
+            amid.send(amid.build_subscribe(synced.user))
     answered: set[str] = set()
     while len(answered) < REGISTERS:
         reply = phone.receive(10.0)
         assert reply is not None and reply.status == 200
         answered.add(reply["cseq"])
-    uri = phone.contact(synced.user)
-    while read(early.notify().body).contacts[uri].cseq != REGISTERS:
-        pass
+    for watcher in (early, amid):
+        cseqs = [0]
+        while cseqs[-1] != REGISTERS:
+            contacts = read(watcher.notify().body).contacts
+            cseqs.append((uri in contacts and contacts[uri].cseq) or 0)
+        assert cseqs == sorted(cseqs)
+        # And no other after that: this is answered behind it.
+        assert watcher.options().status == 200
+        assert watcher.inbox == []
     becomes(lambda: [b["cseq"] for b in synced.b.bindings(synced.user)], [REGISTERS])
     for server in (synced.a, synced.b):
         late = phones(server.address)
