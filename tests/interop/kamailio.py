@@ -42,6 +42,7 @@ class Kamailio:
         expiry_timer: Every how many seconds it removes what has expired.
         tcp: Whether it takes TCP, too, at the same port.
         grant: For how many seconds its presence server grants a subscription, at most.
+        asks: The port to which it sends SUBSCRIBE, if that is not where it publishes.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Kamailio:
         expiry_timer: int = 1,
         tcp: bool = False,
         grant: int = 7200,
+        asks: int | None = None,
     ) -> None:
         self.port = free_port()
         self.directory = directory
@@ -62,6 +64,7 @@ class Kamailio:
         self._expiry_timer = expiry_timer
         self._tcp = tcp
         self._grant = grant
+        self._asks = asks
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -113,6 +116,8 @@ class Kamailio:
             "GRANT": str(self._grant),
         }.items():
             command += ["-A", f"{name}={value}"]
+        if self._asks is not None:
+            command += ["-A", f'ASK_URI="sip:127.0.0.1:{self._asks}"']
         if self._tcp:
             command += ["-A", f"TCP_URI=tcp:127.0.0.1:{self.port}"]
         with (self.directory / "kamailio.log").open("wb") as log:
@@ -147,6 +152,10 @@ class Kamailio:
     def received(self, method: str) -> list[str]:
         """By which transport each request of this method came since its start."""
         return [t.upper() for t in re.findall(rf"got {method} by (\w+)", self.log)]
+
+    def published(self, user: str) -> int:
+        """How many PUBLISHes of ``user`` came since its start."""
+        return len(re.findall(rf"got a publication of sip:{user}@", self.log))
 
     def subscribers(self) -> int:
         """

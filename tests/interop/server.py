@@ -58,7 +58,7 @@ class Server:
         script: Its routing script.
         sections: More of its configuration.
         store: The file of its database, in ``directory``.
-        trace: Whether it keeps every message, for :meth:`sent`.
+        trace: Whether it keeps every message: :meth:`sent`, :meth:`received`.
         command: What runs it, such as ``nsenter``, with its arguments.
         program: What Python runs.
     """
@@ -263,11 +263,19 @@ class Server:
         return cast(list[Binding], json.loads(reply.content)["bindings"])
 
     def sent(self, method: str) -> list[Message]:
-        """The requests of this method that it has sent, each once."""
+        """The requests of this method that it has sent, each once, and where to."""
+        return self._traced(">", method)
+
+    def received(self, method: str) -> list[Message]:
+        """The requests of this method that came to it, each once."""
+        return self._traced("<", method)
+
+    def _traced(self, direction: str, method: str) -> list[Message]:
         assert self.trace is not None
         found: dict[str, Message] = {}
+        start = method.encode() + b" "
         for one in read_trace(self.trace):
-            if one.direction == ">" and one.data.startswith(method.encode() + b" "):
+            if one.direction == direction and one.data.startswith(start):
                 host, _, port = one.remote.rpartition(":")
                 message = Message.parse(one.data, (host, int(port)))
                 found.setdefault(message.branch, message)

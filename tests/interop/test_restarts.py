@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from .document import read
 from .kamailio import Kamailio
 from .phone import Phone, becomes, eventually
 from .server import Server
@@ -135,3 +136,57 @@ def test_ours_waits_for_a_kamailio_that_is_not_there_yet(
     phone.register("alice", expires=600)
     becomes(lambda: ours.contacts("alice"), {phone.contact("alice")})
     assert kamailio.subscribers() == 1
+
+
+# -- ours publishes at Kamailio, where another of ours has subscribed
+
+
+@pytest.mark.parametrize("how", ["registers", "refreshes"])
+def test_what_ours_published_is_there_again_when_kamailio_has_forgotten_it(
+    tmp_path: Path, stack: ExitStack, how: str
+) -> None:
+    """
+    The watcher asks again half way, and the publisher hears 412.
+
+    That is at the next change; if there is none, when the publication is refreshed.
+    """
+    kamailio = stack.enter_context(Kamailio(tmp_path / "k", grant=GRANT))
+    uri = f"sip:127.0.0.1:{kamailio.port}"
+    life = (GRANT, GRANT) if how == "refreshes" else (60, 600)
+    ours = Server(tmp_path / "a", publish_to=[uri], publication=life)
+    peer = f'name = "kam"\nuri = "{uri}"\nwatch = ["{ALICE}"]'
+    mirror = Server(tmp_path / "m", name="m", peers=[peer], trace=True)
+    stack.enter_context(ours)
+    stack.enter_context(mirror)
+    phone = stack.enter_context(Phone(ours.address))
+
+    def known() -> set[str]:
+        return mirror.contacts("alice")
+
+    def at_kamailio() -> set[str]:
+        """What a watcher is told there that comes now."""
+        with Phone(kamailio.address) as late:
+            assert late.subscribe("alice").status == 200
+            body = late.notify().body
+        return read(body).active if body else set()
+
+    phone.register("alice", expires=600)
+    contacts = {phone.contact("alice")}
+    becomes(known, contacts)
+    kamailio.restart()
+    assert (known(), at_kamailio()) == (contacts, set())
+    if how == "registers":
+        phone.register("alice", expires=600, device=1)
+        contacts.add(phone.contact("alice", 1))
+    becomes(at_kamailio, contacts)
+    becomes(known, contacts)
+
+    # From there on it is as before: one subscription, and each change at once.
+    def dialogs() -> int:
+        return len({subscribe["call-id"] for subscribe in mirror.sent("SUBSCRIBE")})
+
+    becomes(dialogs, 2, within=BOUND)
+    phone.register("alice", expires=0)
+    contacts.remove(phone.contact("alice"))
+    becomes(known, contacts, within=2.0)
+    becomes(at_kamailio, contacts)

@@ -63,27 +63,38 @@ def test_after_a_storm_everybody_has_the_last(synced: Synced, phones: NewPhone) 
     The last NOTIFY, every late watcher, the other server and the publication show the
     last CSeq; and never are two PUBLISHes unanswered.
     """
-    phone, early = phones(synced.a.address), phones(synced.a.address)
+    phone = phones(synced.a.address)
+    uri = phone.contact(synced.user)
+    early, amid = phones(synced.a.address), phones(synced.a.address)
     early.subscribe(synced.user)
-    assert read(early.notify().body).state == "init"
-    for _ in range(REGISTERS):
+    for number in range(REGISTERS):
         phone.send(phone.build_register(synced.user, expires=600))
+        if number == REGISTERS // 2:
+            amid.send(amid.build_subscribe(synced.user))
     answered: set[str] = set()
     while len(answered) < REGISTERS:
         reply = phone.receive(10.0)
         assert reply is not None and reply.status == 200
         answered.add(reply["cseq"])
-    uri = phone.contact(synced.user)
-    while read(early.notify().body).contacts[uri].cseq != REGISTERS:
-        pass
-    eventually(lambda: synced.b.bindings(synced.user)[0]["cseq"] == REGISTERS)
+    for watcher in (early, amid):
+        cseqs = [0]
+        while cseqs[-1] != REGISTERS:
+            contacts = read(watcher.notify().body).contacts
+            cseqs.append((uri in contacts and contacts[uri].cseq) or 0)
+        assert cseqs == sorted(cseqs)
+        # And no other after that: this is answered behind it.
+        assert watcher.options().status == 200
+        assert watcher.inbox == []
+    becomes(lambda: [b["cseq"] for b in synced.b.bindings(synced.user)], [REGISTERS])
     for server in (synced.a, synced.b):
         late = phones(server.address)
         late.subscribe(synced.user)
         assert read(late.notify().body).contacts[uri].cseq == REGISTERS
 
     def published() -> bool:
-        last = synced.presence_of_a.publishes(synced.user)[-1]
+        publishes = synced.presence_of_a.publishes(synced.user)
+        assert publishes
+        last = publishes[-1]
         return last.cseqs == [REGISTERS] and last.answered_at is not None
 
     eventually(published)
@@ -151,10 +162,18 @@ def test_a_synced_server_publishes_its_own_and_nothing_else(
     synced.known_at_b(there.contact(synced.user), here.contact(synced.user))
     eventually(lambda: synced.user in synced.presence_of_b.held())
     there.register(synced.user, expires=600)
-    eventually(lambda: [b["cseq"] for b in synced.b.bindings(synced.user)
-                        if b["owner"] == "a"] == [2])  # fmt: skip
+
+    def learned() -> list[int]:
+        bindings = synced.b.bindings(synced.user)
+        return [b["cseq"] for b in bindings if b["owner"] == "a"]
+
+    becomes(learned, [2])
     here.register(synced.user, expires=600)
-    eventually(lambda: synced.presence_of_b.held()[synced.user].cseqs == [2])
+
+    def held() -> list[int]:
+        return synced.presence_of_b.held()[synced.user].cseqs
+
+    becomes(held, [2])
     for publish in synced.presence_of_b.publishes(synced.user):
         assert set(read(publish.message.body).contacts) == {here.contact(synced.user)}
     for publish in synced.presence_of_a.publishes(synced.user):

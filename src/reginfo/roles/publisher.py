@@ -164,9 +164,10 @@ class Publisher:
             publication = row.publication
             publication.expires_at += shift
             publication.refresh_at += shift
+            publication.unheard_until += shift
             # What was under way may have arrived, or not: the tag is tried, and a
             # 412 will say so.
-            publication.operation = None
+            publication.give_up(now)
             publication.not_before = now + number / RESTART_RATE
             published = Published(aor, target, publication)
             published.told = row.told
