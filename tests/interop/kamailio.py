@@ -91,35 +91,40 @@ class Kamailio:
 
     def start(self) -> None:
         """Start it, and return when it answers."""
-        kamailio, modules = program("kamailio"), module_directory()
-        assert kamailio and modules
         database = self.directory / "pua.sqlite"
         _create_tables(database)
+        tcp = {"TCP_URI": f"tcp:127.0.0.1:{self.port}"} if self._tcp else {}
+        self.launch(
+            CONFIGURATION,
+            {
+                "PEER_URI": f'"sip:127.0.0.1:{self._peer}"',
+                "PUA_DB": f'"sqlite:///{database}"',
+                "PUBLISH": str(int(self._publish)),
+                "EXPIRY_TIMER": str(self._expiry_timer),
+                "GRANT": str(self._grant),
+                "SELF_URI": f'"sip:reginfo@127.0.0.1:{self.port}"',
+            }
+            | tcp,
+        )
+
+    def launch(self, configuration: Path, values: dict[str, str]) -> None:
+        """Start it with a configuration and what comes into it from the outside."""
+        kamailio, modules = _program("kamailio"), _module_directory()
+        assert kamailio and modules
         command = [
             kamailio,
-            *("-f", str(CONFIGURATION)),
+            *("-f", str(configuration)),
             *("-L", str(modules)),
             *("-P", str(self.directory / "kamailio.pid")),
             *("-Y", str(self.directory)),
             *("-w", str(self.directory)),
             *("-m", "64", "-M", "8"),
             "-DD",  # not a daemon: it stays our child, and ends when we say so
+            *("-A", f"LISTEN_URI=udp:127.0.0.1:{self.port}"),
+            *("-A", f'CTL_SOCKET="unix:{self._control}"'),
         ]
-        for name, value in {
-            "LISTEN_URI": f"udp:127.0.0.1:{self.port}",
-            "SELF_URI": f'"sip:reginfo@127.0.0.1:{self.port}"',
-            "PEER_URI": f'"sip:127.0.0.1:{self._peer}"',
-            "CTL_SOCKET": f'"unix:{self._control}"',
-            "PUA_DB": f'"sqlite:///{database}"',
-            "PUBLISH": str(int(self._publish)),
-            "EXPIRY_TIMER": str(self._expiry_timer),
-            "GRANT": str(self._grant),
-        }.items():
+        for name, value in values.items():
             command += ["-A", f"{name}={value}"]
-        if self._asks is not None:
-            command += ["-A", f'ASK_URI="sip:127.0.0.1:{self._asks}"']
-        if self._tcp:
-            command += ["-A", f"TCP_URI=tcp:127.0.0.1:{self.port}"]
         with (self.directory / "kamailio.log").open("wb") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -182,7 +187,7 @@ class Kamailio:
 
     def command(self, *words: str) -> str:
         """What ``kamcmd`` prints for a command."""
-        kamcmd = program("kamcmd")
+        kamcmd = _program("kamcmd")
         assert kamcmd
         done = subprocess.run(
             [kamcmd, "-s", f"unix:{self._control}", *words],
@@ -259,14 +264,12 @@ def _create_tables(database: Path) -> None:
     connection.close()
 
 
-def program(name: str) -> str | None:
-    """Where a program is; None if it is not."""
+def _program(name: str) -> str | None:
     # Debian keeps it where only root has it on the PATH.
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
 
 
-def module_directory() -> Path | None:
-    """Where Kamailio's modules are."""
+def _module_directory() -> Path | None:
     # /usr/lib/x86_64-linux-gnu/kamailio/modules on Debian, for its architecture.
     found = [
         *Path("/usr/lib").glob("*/kamailio/modules"),
