@@ -34,7 +34,16 @@ PEERS = {
         "/usr/lib/*/kamailio/modules/pua_reginfo.so": "kamailio-presence-modules",
         "/usr/lib/*/kamailio/modules/db_sqlite.so": "kamailio-sqlite-modules",
     },
+    "scscf": {
+        "/usr/lib/*/kamailio/modules/ims_registrar_scscf.so": "kamailio-ims-modules",
+        "/usr/lib/*/kamailio/modules/presence.so": "kamailio-presence-modules",
+    },
     "sipp": {"sipp": "sip-tester"},
+    "baresip": {
+        "baresip": "baresip-core",
+        "/usr/lib/baresip/modules/ctrl_tcp.so": "baresip-core",
+    },
+    "dnsmasq": {"dnsmasq": "dnsmasq-base"},
     "strace": {"strace": "strace"},
 }
 

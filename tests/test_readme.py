@@ -28,9 +28,12 @@ def test_every_target_and_command_is_there(text: str) -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"\bmake ([a-z]+)$|`make ([a-z]+)`", text, re.MULTILINE):
         assert re.search(rf"^{''.join(target)}:", makefile, re.MULTILINE)
-    known = {info.callback.__name__ for info in command.registered_commands
-             if info.callback}  # fmt: skip
-    used = re.findall(r"^ +reginfo ([a-z]+)|`reginfo ([a-z]+)", text, re.MULTILINE)
+    known = {
+        info.name or info.callback.__name__.replace("_", "-")
+        for info in command.registered_commands
+        if info.callback
+    }
+    used = re.findall(r"^ +reginfo ([a-z-]+)|`reginfo ([a-z-]+)", text, re.MULTILINE)
     assert used and {"".join(name) for name in used} <= known
 
 

@@ -9,7 +9,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-PEERS=(kamailio kamailio-presence-modules kamailio-sqlite-modules sip-tester strace)
+PEERS=(
+    kamailio kamailio-ims-modules kamailio-presence-modules kamailio-sqlite-modules
+    sip-tester baresip-core dnsmasq-base strace
+)
 COMPILER=(gcc libc6-dev python3-dev)
 POLICY=/usr/sbin/policy-rc.d
 

@@ -1,4 +1,4 @@
-"""reginfo_disable_publish: what some user agents register is not published."""
+"""reginfo_disable_publish: that some users register is not published."""
 
 from reginfo import Message, Route
 
@@ -7,6 +7,6 @@ route = Route()
 
 @route.request("REGISTER")
 def register(msg: Message) -> None:
-    if "monitor" in (msg.hdr("User-Agent") or "").lower():
+    if msg.to.parsed.user.startswith("probe-"):
         msg.reginfo_disable_publish()
     msg.save("location")

@@ -1,14 +1,17 @@
 """reginfo_handle_notify: what others notify is known here."""
 
+import logging
+
 from reginfo import Message, Route
 
 route = Route()
+log = logging.getLogger("routes")
 
 
 @route.request("NOTIFY")
-def notify(msg: Message) -> None:
-    match msg.reginfo_handle_notify("location"):
-        case 1 | 2:  # with contacts, or without any now
-            msg.send_reply(202, "Accepted")
-        case _:
-            msg.send_reply(400, "Invalid reg-info")
+async def main(msg: Message) -> None:
+    if await msg.reginfo_handle_notify("location") > 0:
+        msg.send_reply(202, "Accepted")
+    else:
+        log.warning("a NOTIFY from %s: %s", msg.source[0], msg.reginfo_reason)
+        msg.send_reply(400, "Invalid reg-info")

@@ -36,6 +36,7 @@ def message(msg: Message) -> None:
 
 
 @route.event("registered")
+@route.event("refreshed")  # for what did not arrive before
 async def registered(event: ContactChanged) -> None:
     if event.aor in delivering:
         return  # two phones at once: each message goes to one of them

@@ -1,14 +1,21 @@
-"""reginfo_update: public identities that are learned later are told at once."""
+"""reginfo_update: public identities that the home network tells are told at once."""
 
 from reginfo import Message, Route
 
 route = Route()
 
+HOME = "sip:127.0.0.1:5070"
+
 
 @route.request("REGISTER")
 def register(msg: Message) -> None:
-    # Here this header comes from the user agent, to keep the example small; it is the
-    # home network that knows it, and sends it in its 200.
-    if msg.save("location") and msg.hdr("P-Associated-URI"):
+    msg.append_branch(HOME)
+    msg.t_on_reply("register_reply")
+    msg.t_relay()
+
+
+@route.reply("register_reply")
+async def register_reply(msg: Message) -> None:
+    if msg.t_check_status("200") and msg.hdr("P-Associated-URI"):
         msg.ul_add_key("location", "$tU@$td", "identities", "$hdr(P-Associated-URI)")
-        msg.reginfo_update("$tU@$td")
+        await msg.reginfo_update("$tU@$td")

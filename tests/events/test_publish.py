@@ -227,6 +227,67 @@ def test_without_an_answer_the_old_tag_is_tried_again() -> None:
     assert "SIP-If-Match: e1" in head(publication)
 
 
+def test_what_may_have_arrived_is_told_to_have_gone_though_no_answer_came() -> None:
+    """3903-09: by a publication of its own, for its tag was never heard."""
+    publication = new()
+    publication.next(NOW)
+    publication.draft("", 600, b"x")
+    publication.change(False)
+    publication.receive_failure(NOW + 32, middle)
+    publication.next(NOW + 32)
+    assert publication.timer_at == publication.not_before
+    assert not publication.is_over
+    assert publication.next(publication.not_before) is Operation.INITIAL
+    publication.receive_response(ok("e1"), 60, NOW + 40, middle)
+    assert publication.next(NOW + 40 + LAST_WORDS) is Operation.REMOVE
+
+
+def test_a_dead_tag_does_not_end_what_may_have_arrived_by_another() -> None:
+    """3903-06, -09: the server holds what it answered, and we did not hear."""
+    publication = published("e1")
+    publication.change(True)
+    assert publication.next(NOW) is Operation.MODIFY
+    publication.draft("", 600, b"x")
+    publication.receive_failure(NOW, middle)
+    publication.change(False)
+    assert publication.next(NOW + 5) is Operation.MODIFY
+    outcome = publication.receive_response(answer(412), 60, NOW + 5, middle)
+    assert outcome is Outcome.AGAIN
+    assert publication.next(NOW + 5) is Operation.INITIAL
+    # That one is answered, so there is nothing more to be in doubt about.
+    publication.receive_response(ok("e3"), 60, NOW + 5, middle)
+    publication.change(False)
+    assert publication.next(NOW + 6) is Operation.MODIFY
+    outcome = publication.receive_response(answer(412), 60, NOW + 6, middle)
+    assert outcome is Outcome.REMOVED
+    assert publication.next(NOW + 6) is None
+    assert publication.is_over
+
+
+def test_a_server_that_stays_away_has_forgotten_it_by_itself() -> None:
+    publication = new()
+    publication.next(NOW)
+    publication.draft("", 600, b"x")
+    publication.change(False)
+    publication.receive_failure(NOW, middle)
+    for now in (NOW + 5, NOW + 599):
+        assert publication.next(now) is Operation.INITIAL
+        publication.draft("", 60, b"x")
+        publication.receive_failure(now, middle)
+    assert publication.next(NOW + 599 + 60) is None
+    assert publication.is_over
+
+
+def test_a_removal_without_an_answer_is_sent_again() -> None:
+    publication = published()
+    publication.change(False)
+    publication.next(NOW)
+    publication.receive_response(ok("e2"), 60, NOW, middle)
+    assert publication.next(NOW + 2) is Operation.REMOVE
+    publication.receive_failure(NOW + 2, middle)
+    assert publication.next(NOW + 12) is Operation.REMOVE
+
+
 def test_pauses_grow_up_to_a_limit() -> None:
     publication = new()
     pauses = []

@@ -42,6 +42,7 @@ class Kamailio:
         expiry_timer: Every how many seconds it removes what has expired.
         tcp: Whether it takes TCP, too, at the same port.
         grant: For how many seconds its presence server grants a subscription, at most.
+        asks: The port to which it sends SUBSCRIBE, if that is not where it publishes.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Kamailio:
         expiry_timer: int = 1,
         tcp: bool = False,
         grant: int = 7200,
+        asks: int | None = None,
     ) -> None:
         self.port = free_port()
         self.directory = directory
@@ -62,6 +64,7 @@ class Kamailio:
         self._expiry_timer = expiry_timer
         self._tcp = tcp
         self._grant = grant
+        self._asks = asks
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -88,33 +91,40 @@ class Kamailio:
 
     def start(self) -> None:
         """Start it, and return when it answers."""
-        kamailio, modules = _program("kamailio"), _module_directory()
-        assert kamailio and modules
         database = self.directory / "pua.sqlite"
         _create_tables(database)
+        tcp = {"TCP_URI": f"tcp:127.0.0.1:{self.port}"} if self._tcp else {}
+        self.launch(
+            CONFIGURATION,
+            {
+                "PEER_URI": f'"sip:127.0.0.1:{self._peer}"',
+                "PUA_DB": f'"sqlite:///{database}"',
+                "PUBLISH": str(int(self._publish)),
+                "EXPIRY_TIMER": str(self._expiry_timer),
+                "GRANT": str(self._grant),
+                "SELF_URI": f'"sip:reginfo@127.0.0.1:{self.port}"',
+            }
+            | tcp,
+        )
+
+    def launch(self, configuration: Path, values: dict[str, str]) -> None:
+        """Start it with a configuration and what comes into it from the outside."""
+        kamailio, modules = _program("kamailio"), _module_directory()
+        assert kamailio and modules
         command = [
             kamailio,
-            *("-f", str(CONFIGURATION)),
+            *("-f", str(configuration)),
             *("-L", str(modules)),
             *("-P", str(self.directory / "kamailio.pid")),
             *("-Y", str(self.directory)),
             *("-w", str(self.directory)),
             *("-m", "64", "-M", "8"),
             "-DD",  # not a daemon: it stays our child, and ends when we say so
+            *("-A", f"LISTEN_URI=udp:127.0.0.1:{self.port}"),
+            *("-A", f'CTL_SOCKET="unix:{self._control}"'),
         ]
-        for name, value in {
-            "LISTEN_URI": f"udp:127.0.0.1:{self.port}",
-            "SELF_URI": f'"sip:reginfo@127.0.0.1:{self.port}"',
-            "PEER_URI": f'"sip:127.0.0.1:{self._peer}"',
-            "CTL_SOCKET": f'"unix:{self._control}"',
-            "PUA_DB": f'"sqlite:///{database}"',
-            "PUBLISH": str(int(self._publish)),
-            "EXPIRY_TIMER": str(self._expiry_timer),
-            "GRANT": str(self._grant),
-        }.items():
+        for name, value in values.items():
             command += ["-A", f"{name}={value}"]
-        if self._tcp:
-            command += ["-A", f"TCP_URI=tcp:127.0.0.1:{self.port}"]
         with (self.directory / "kamailio.log").open("wb") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -147,6 +157,10 @@ class Kamailio:
     def received(self, method: str) -> list[str]:
         """By which transport each request of this method came since its start."""
         return [t.upper() for t in re.findall(rf"got {method} by (\w+)", self.log)]
+
+    def published(self, user: str) -> int:
+        """How many PUBLISHes of ``user`` came since its start."""
+        return len(re.findall(rf"got a publication of sip:{user}@", self.log))
 
     def subscribers(self) -> int:
         """

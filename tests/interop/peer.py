@@ -43,6 +43,12 @@ class Peer(Worker):
         self.connections = 0
         "How many it has taken, or reset."
 
+        self.extra: dict[str, list[str]] = {}
+        "Header lines that its answers have, too, by method."
+
+        self.status: dict[str, tuple[int, str]] = {}
+        "What it answers other than 200, by method."
+
         self._arrivals: list[Arrival] = []
         self._streams: dict[socket.socket, bytearray] = {}
         self._listener: socket.socket | None = None
@@ -135,5 +141,7 @@ class Peer(Worker):
             stream.sendall(self._answer(message))
 
     def _answer(self, request: Message) -> bytes:
+        status, reason = self.status.get(request.method, (200, "OK"))
         headers = answer_headers(request, f"127.0.0.1:{self.port}")
-        return response(request, 200, "OK", headers)
+        headers += self.extra.get(request.method, [])
+        return response(request, status, reason, headers)

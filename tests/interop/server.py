@@ -58,9 +58,9 @@ class Server:
         script: Its routing script.
         sections: More of its configuration.
         store: The file of its database, in ``directory``.
+        trace: Whether it keeps every message: :meth:`sent`, :meth:`received`.
         command: What runs it, such as ``nsenter``, with its arguments.
         program: What Python runs.
-        traced: Whether it writes down what is on the wire, for :meth:`trace`.
     """
 
     def __init__(
@@ -79,9 +79,9 @@ class Server:
         sections: Sequence[str] = (),
         store: str = "reginfo.db",
         synchronous: str = "full",
+        trace: bool = False,
         command: Sequence[str] = (),
         program: Sequence[str] = ("-m", "reginfo"),
-        traced: bool = False,
     ) -> None:
         self.directory = directory
         self.name = name
@@ -96,9 +96,9 @@ class Server:
         self.sections = tuple(sections)
         self.store = directory / store
         self.synchronous = synchronous
+        self.trace = directory / "trace" if trace else None
         self.command = tuple(command)
         self.program = tuple(program)
-        self.traced = traced
         self.transports = ("udp", "tcp") if tcp else ("udp",)
         self._admin = ""
         self._begin = 0  # of what it has logged since its last start
@@ -198,7 +198,7 @@ class Server:
                     "serve",
                     "-c",
                     str(file),
-                    *(["--trace", str(self._trace)] if self.traced else []),
+                    *([] if self.trace is None else ["--trace", str(self.trace)]),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
@@ -248,19 +248,6 @@ class Server:
             self.terminate()
         self._process = None
 
-    def trace(self) -> list[tuple[str, Message]]:
-        """What has come (``<``) and gone (``>``) so far, in its order."""
-        found = []
-        for traced in read_trace(self._trace):
-            host, _, port = traced.remote.rpartition(":")
-            message = Message.parse(traced.data, (host, int(port)))
-            found.append((traced.direction, message))
-        return found
-
-    @property
-    def _trace(self) -> Path:
-        return self.directory / "trace"
-
     def bindings(self, user: str) -> list[Binding]:
         """The bindings of ``user``, asked of its API."""
         return [
@@ -274,6 +261,25 @@ class Server:
         reply = httpx.get(f"{self._admin}/v1/aors", timeout=10.0)
         reply.raise_for_status()
         return cast(list[Binding], json.loads(reply.content)["bindings"])
+
+    def sent(self, method: str) -> list[Message]:
+        """The requests of this method that it has sent, each once, and where to."""
+        return self._traced(">", method)
+
+    def received(self, method: str) -> list[Message]:
+        """The requests of this method that came to it, each once."""
+        return self._traced("<", method)
+
+    def _traced(self, direction: str, method: str) -> list[Message]:
+        assert self.trace is not None
+        found: dict[str, Message] = {}
+        start = method.encode() + b" "
+        for one in read_trace(self.trace):
+            if one.direction == direction and one.data.startswith(start):
+                host, _, port = one.remote.rpartition(":")
+                message = Message.parse(one.data, (host, int(port)))
+                found.setdefault(message.branch, message)
+        return list(found.values())
 
     @property
     def admin(self) -> str:

@@ -1,12 +1,11 @@
-"""A wire tap: what is said to a server, and is answered; it can answer itself."""
+"""A wire tap: what a server of ours says to a presence server, and is answered."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .phone import Address, Message, response
+from .phone import Address, Message
 from .worker import Worker
 
 
@@ -19,8 +18,6 @@ class Exchange:
     "How often it was sent, itself counted."
 
     answers: list[Message] = field(default_factory=list)
-    refusal: bytes = b""
-    "What the tap answered in the place of the server."
 
     @property
     def status(self) -> int | None:
@@ -29,23 +26,13 @@ class Exchange:
 
 
 class Tap(Worker):
-    """
-    Passes datagrams on to ``server`` and back, and keeps what they said.
-
-    Requests come from one client at a time, and none from the server.
-    """
+    """Passes datagrams on to ``server`` and back, and keeps what they said."""
 
     def __init__(self, server: Address) -> None:
         super().__init__()
         self._server = server
         self._client: Address | None = None
         self._exchanges: dict[str, Exchange] = {}
-        self._refusals: list[tuple[int, Sequence[str]]] = []
-
-    def refuse(self, status: int, *headers: str) -> None:
-        """Answer the next request like this; the server does not hear of it."""
-        with self.lock:
-            self._refusals.append((status, headers))
 
     def exchanges(self) -> list[Exchange]:
         """All requests so far, each once, in their order."""
@@ -57,11 +44,18 @@ class Tap(Worker):
         with self.lock:
             self._exchanges.clear()
 
+    def passed(self, data: bytes, source: Address) -> bytes | None:
+        """What is passed on of a datagram; None if nothing is."""
+        return data
+
     def readable(self, ready: socket.socket, now: float) -> None:
         try:
-            data, source = ready.recvfrom(65535)
+            received, source = ready.recvfrom(65535)
         except ConnectionRefusedError:
             return  # the server is down just now
+        data = self.passed(received, source)
+        if data is None:
+            return
         message = Message.parse(data, source)
         if source == self._server:
             if (exchange := self._exchanges.get(message.branch)) is not None:
@@ -70,19 +64,8 @@ class Tap(Worker):
                 ready.sendto(data, self._client)
             return
         self._client = source
-        known = self._exchanges.get(message.branch)
-        if known is not None:
-            known.copies += 1
+        if message.branch in self._exchanges:
+            self._exchanges[message.branch].copies += 1
         else:
-            known = self._exchanges[message.branch] = Exchange(message)
-            if self._refusals:
-                status, headers = self._refusals.pop(0)
-                known.refusal = response(message, status, "-", headers)
-                known.answers.append(Message.parse(known.refusal, self.address))
-        if known.refusal:
-            ready.sendto(known.refusal, source)
-            return
-        if "rport" not in message["via"]:
-            # Else the answer does not come by here (RFC 3581), but by the sent-by.
-            data = data.replace(b";branch=", b";rport;branch=", 1)
+            self._exchanges[message.branch] = Exchange(message)
         ready.sendto(data, self._server)

@@ -1,379 +1,249 @@
-"""
-What goes wrong at Kamailio goes right here: what its users complain of, one by one.
-
-A publishes at a presence server that is slow to answer. B has subscribed to A, and to
-a server of another make, and publishes what is registered at B.
-"""
+"""What goes wrong at Kamailio goes right here: each complaint, at whole servers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
 
-from .document import Document, Told, read
-from .opensips import OpenSips
-from .phone import DOMAIN, Message, Phone, becomes, eventually
-from .presence import PresenceServer, Publish
+from .document import read
+from .phone import DOMAIN, Address, Phone, becomes, eventually
+from .presence import PresenceServer
 from .server import Server
+from .test_statuses import Notifier
 
-USERS = [f"user{number}" for number in range(50)]
-"Taken one by one, by the tests and by what they ask last."
-
-DELAY = 0.1  # seconds from a PUBLISH to its answer
 REGISTERS = 50
-LATE = 5  # who come later, and ask
+USERS = [f"right{number}" for number in range(16)]
+WATCH = "watch = [{}]".format(", ".join(f'"sip:{user}@{DOMAIN}"' for user in USERS))
+
+NewPhone = Callable[[Address], Phone]
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
-    """All of them, a phone, a watcher at each of ours, and a user."""
+class Synced:
+    """A, where users register; B, which has learned from A; both publish."""
 
     a: Server
     b: Server
-    at_a: PresenceServer
-    "Where A publishes; and B there."
-
-    at_b: PresenceServer
-    other: OpenSips
-    "The other server that B has subscribed to; it can also publish at B."
-
-    phone: Phone
-    watcher: Phone
-    mirrors: Phone
-    "The watcher at B."
-
+    presence_of_a: PresenceServer
+    presence_of_b: PresenceServer
     user: str
-    users: Iterator[str]
 
-    def contacts(self, *devices: int) -> set[str]:
-        """The URIs of these devices of the user."""
-        return {self.phone.contact(self.user, device) for device in devices}
-
-    def known(self) -> list[set[str]]:
-        """Where A would reach the user, and where B would."""
-        return [server.contacts(self.user) for server in (self.a, self.b)]
-
-    def watch(self) -> None:
-        """Have the watchers watch the user."""
-        for watcher in (self.watcher, self.mirrors):
-            assert watcher.subscribe(self.user).status == 200
-            watcher.notify()
-
-    def late(self, server: Server) -> Document:
-        """What somebody is told who subscribes only now."""
-        with Phone(server.address) as late:
-            assert late.subscribe(self.user).status == 200
-            return read(late.notify().body)
-
-    def remove(self, event: str, retry_after: int | None = None) -> None:
-        """Have the administrator of A remove the user."""
-        params: dict[str, str | int] = {"event": event}
-        if retry_after is not None:
-            params["retry_after"] = retry_after
-        reply = httpx.delete(
-            f"{self.a.admin}/v1/aors/sip:{self.user}@{DOMAIN}",
-            params=params,
-            timeout=10.0,
-        )
-        assert reply.status_code == 200, reply.text
-
-    def published(self, presence: PresenceServer) -> list[Publish]:
-        """
-        The PUBLISHes of the user, when no more will come for what has happened.
-
-        What is owed is sent as soon as the one before is answered: once what happened
-        later has been published, and answered, there is none left.
-        """
-        later = next(self.users)
-        server = self.a if presence is self.at_a else self.b
-        with Phone(server.address) as phone:
-            phone.register(later, expires=600)
-        eventually(lambda: _answered(presence.publishes(later)))
-        eventually(lambda: _answered(presence.publishes(self.user) or None))
-        return presence.publishes(self.user)
-
-
-def _answered(publishes: list[Publish] | None) -> bool:
-    if publishes is None:
-        return True  # it need not be published at all
-    return bool(publishes) and all(p.answered_at is not None for p in publishes)
+    def known_at_b(self, *contacts: str) -> None:
+        becomes(lambda: self.b.contacts(self.user), set(contacts))
 
 
 @pytest.fixture(scope="module")
 def servers(
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[
-    tuple[Server, Server, PresenceServer, PresenceServer, OpenSips, Iterator[str]]
-]:
+) -> Iterator[tuple[Server, Server, PresenceServer, PresenceServer, Iterator[str]]]:
     directory = tmp_path_factory.mktemp("right")
-    with ExitStack() as stack:
-        at_a, at_b = (stack.enter_context(PresenceServer(DELAY)) for _ in "ab")
-        other = stack.enter_context(OpenSips())
-        a = Server(directory / "a", name="a", publish_to=[at_a.uri])
-        b = Server(directory / "b", name="b", publish_to=[at_b.uri])
-        watch = ", ".join(f'"sip:{user}@{DOMAIN}"' for user in USERS)
-        b.peers = tuple(
-            f'name = "{name}"\nuri = "sip:127.0.0.1:{port}"\nwatch = [{watch}]'
-            for name, port in (("a", a.port), ("os", other.port))
-        )
-        # Who is a peer of A is told the way to a phone, too.
-        a.peers = (f'name = "b"\nuri = "sip:127.0.0.1:{b.port}"',)
-        other.peer = b.address
-        for server in (a, b):
-            stack.enter_context(server)
-        eventually(lambda: other.watchers() == len(USERS))
-        yield a, b, at_a, at_b, other, iter(USERS)
+    with PresenceServer(0.1) as of_a, PresenceServer(0.1) as of_b:
+        a = Server(directory / "a", publish_to=[of_a.uri])
+        b = Server(directory / "b", name="b", publish_to=[of_b.uri])
+        a.peers = (f'name = "b"\nuri = "sip:127.0.0.1:{b.port}"\n{WATCH}',)
+        b.peers = (f'name = "a"\nuri = "sip:127.0.0.1:{a.port}"\n{WATCH}',)
+        with a, b:
+            yield a, b, of_a, of_b, iter(USERS)
 
 
 @pytest.fixture
-def net(
-    servers: tuple[
-        Server, Server, PresenceServer, PresenceServer, OpenSips, Iterator[str]
-    ],
-) -> Iterator[Network]:
-    a, b, at_a, at_b, other, users = servers
-    with Phone(a.address) as phone, Phone(a.address) as one, Phone(b.address) as two:
-        yield Network(
-            a, b, at_a, at_b, other, phone, one, two, next(users), users
-        )  # fmt: skip
+def synced(
+    servers: tuple[Server, Server, PresenceServer, PresenceServer, Iterator[str]],
+) -> Synced:
+    a, b, of_a, of_b, users = servers
+    return Synced(a, b, of_a, of_b, next(users))
 
 
-# -- many REGISTERs at once
-
-
-@pytest.mark.parametrize("devices", [1, 5])
-def test_after_a_storm_everybody_knows_the_last(net: Network, devices: int) -> None:
-    """Kamailio with four workers has ended with CSeq 8 of 51, for good."""
-    net.watch()
-    last = REGISTERS // devices
-    for _ in range(last):
-        for device in range(devices):
-            net.phone.send(
-                net.phone.build_register(net.user, expires=600, device=device)
-            )
-    for _ in range(REGISTERS):
-        reply = net.phone.receive(10.0)
-        assert reply is not None
-        assert reply.status == 200
-    expected = dict.fromkeys(net.contacts(*range(devices)), last)
-
-    def cseqs(server: Server) -> dict[str, int]:
-        return {b["uri"]: b["cseq"] for b in server.bindings(net.user)}
-
-    for server in (net.a, net.b):
-        becomes(partial(cseqs, server), expected)
-    for watcher in (net.watcher, net.mirrors):
-        told: dict[str, int] = {}
-        while told != expected:
-            for uri, contact in read(watcher.notify().body).contacts.items():
-                assert contact.cseq is not None
-                assert contact.cseq > told.get(uri, 0)
-                told[uri] = contact.cseq
-        # That was the last: nothing older comes behind it.
+def test_after_a_storm_everybody_has_the_last(synced: Synced, phones: NewPhone) -> None:
+    """
+    The last NOTIFY, every late watcher, the other server and the publication show the
+    last CSeq; and never are two PUBLISHes unanswered.
+    """
+    phone = phones(synced.a.address)
+    uri = phone.contact(synced.user)
+    early, amid = phones(synced.a.address), phones(synced.a.address)
+    early.subscribe(synced.user)
+    for number in range(REGISTERS):
+        phone.send(phone.build_register(synced.user, expires=600))
+        if number == REGISTERS // 2:
+            amid.send(amid.build_subscribe(synced.user))
+    answered: set[str] = set()
+    while len(answered) < REGISTERS:
+        reply = phone.receive(10.0)
+        assert reply is not None and reply.status == 200
+        answered.add(reply["cseq"])
+    for watcher in (early, amid):
+        cseqs = [0]
+        while cseqs[-1] != REGISTERS:
+            contacts = read(watcher.notify().body).contacts
+            cseqs.append((uri in contacts and contacts[uri].cseq) or 0)
+        assert cseqs == sorted(cseqs)
+        # And no other after that: this is answered behind it.
         assert watcher.options().status == 200
         assert watcher.inbox == []
-    for server in (net.a, net.b):
-        for _ in range(LATE):
-            contacts = net.late(server).contacts
-            assert {uri: c.cseq for uri, c in contacts.items()} == expected
-            assert {c.state for c in contacts.values()} == {"active"}
+    becomes(lambda: [b["cseq"] for b in synced.b.bindings(synced.user)], [REGISTERS])
+    for server in (synced.a, synced.b):
+        late = phones(server.address)
+        late.subscribe(synced.user)
+        assert read(late.notify().body).contacts[uri].cseq == REGISTERS
 
-    publishes = net.published(net.at_a)
-    assert sorted(publishes[-1].cseqs) == [last] * devices
-    assert net.at_a.overlapping(net.user) == 0
-    assert {p.status for p in publishes} == {200}
-    # At Kamailio there have been 1275.
-    assert len(publishes) <= 6
+    def published() -> bool:
+        publishes = synced.presence_of_a.publishes(synced.user)
+        assert publishes
+        last = publishes[-1]
+        return last.cseqs == [REGISTERS] and last.answered_at is not None
 
-
-# -- one REGISTER with several contacts
-
-
-def test_a_star_leaves_no_ghost(net: Network) -> None:
-    """Not in a table, nor with a watcher, nor at a presence server."""
-    both = net.contacts(0, 1)
-    net.watch()
-    net.phone.register(
-        net.user, expires=600, contacts=[f"Contact: <{c}>" for c in both]
-    )
-    becomes(net.known, [both, both])
-    for watcher in (net.watcher, net.mirrors):
-        assert read(watcher.notify().body).active == both
-    reply = net.phone.register(net.user, expires=0, contacts=["Contact: *"])
-    assert reply.all("contact") == []
-    becomes(net.known, [set(), set()])
-    for watcher in (net.watcher, net.mirrors):
-        document = read(watcher.notify().body)
-        assert document.state == "terminated"
-        assert set(document.contacts) == both
-        assert {c.event for c in document.contacts.values()} == {"unregistered"}
-    for server in (net.a, net.b):
-        assert net.late(server).contacts == {}
-    # One PUBLISH for both to come, one for both to go, and the removal.
-    eventually(lambda: net.user not in net.at_a.held())
-    first, second, removal = net.published(net.at_a)
-    assert read(first.message.body).active == both
-    gone = read(second.message.body)
-    assert (gone.state, gone.active, set(gone.contacts)) == ("terminated", set(), both)
-    assert removal.message["expires"] == "0"
-    assert net.at_b.publishes(net.user) == []
+    eventually(published)
+    assert synced.presence_of_a.overlapping(synced.user) == 0
 
 
-# -- a server that is in sync
+def test_two_contacts_and_then_all_of_them_leave_no_ghost(
+    synced: Synced, phones: NewPhone
+) -> None:
+    """One REGISTER with two contacts, then `Contact: *`: gone everywhere."""
+    phone, watcher = phones(synced.a.address), phones(synced.b.address)
+    watcher.subscribe(synced.user)
+    watcher.notify()
+    both = [phone.contact(synced.user), phone.contact(synced.user, 1)]
+    lines = [f"Contact: <{both[0]}>, <{both[1]}>"]
+    phone.register(synced.user, expires=600, contacts=lines)
+    synced.known_at_b(*both)
+    eventually(lambda: synced.user in synced.presence_of_a.held())
+    phone.register(synced.user, expires=0, contacts=["Contact: *"])
+    assert synced.a.contacts(synced.user) == set()
+    synced.known_at_b()
+    seen: dict[str, str] = {}
+    while set(seen.values()) != {"terminated"}:
+        told = read(watcher.notify().body).contacts
+        seen |= {uri: one.state for uri, one in told.items()}
+    assert seen.keys() == set(both)
+    eventually(lambda: synced.user not in synced.presence_of_a.held())
+    for server in (synced.a, synced.b):
+        late = phones(server.address)
+        late.subscribe(synced.user)
+        assert read(late.notify().body).active == set()
 
 
-@pytest.mark.parametrize("method", ["MESSAGE", "INVITE"])
-@pytest.mark.parametrize("way", ["ours", "NOTIFY", "PUBLISH"])
-def test_lookup_finds_what_was_learned(net: Network, way: str, method: str) -> None:
-    """From one of ours, and from what another make has notified, or published."""
-    contact = net.phone.contact(net.user)
-    if way == "ours":
-        net.phone.register(net.user, expires=600)
-    elif way == "PUBLISH":
-        net.other.register(net.user, contact)
-    else:
-        net.other.publish(net.user, document(net.user, contact, "registered", 600))
-    becomes(lambda: net.b.contacts(net.user), {contact})
-    got = call(net, method)
-    assert got.start == f"{method} {contact} SIP/2.0"
+@pytest.mark.parametrize("method", ["MESSAGE", "OPTIONS"])
+def test_lookup_at_a_synced_server_finds_what_it_learned(
+    synced: Synced, phones: NewPhone, method: str
+) -> None:
+    """A request to B reaches the phone that has registered at A."""
+    phone, caller = phones(synced.a.address), phones(synced.b.address)
+    phone.register(synced.user, expires=600)
+    synced.known_at_b(phone.contact(synced.user))
+    aor = caller.aor(synced.user)
+    request = caller.request(
+        method, aor, to=f"<{aor}>", call_id=f"call-{synced.user}", cseq=1,
+        body=b"Hello",
+    )  # fmt: skip
+    caller.send(request)
+    came = phone.incoming(method)
+    assert came.body == b"Hello"
+    assert came.start == f"{method} {phone.contact(synced.user)} SIP/2.0"
+    answer = caller.receive(10.0)
+    while answer is not None and answer.status < 200:
+        answer = caller.receive(10.0)
+    assert answer is not None and answer.status == 200
 
 
-def test_lookup_finds_the_way_to_a_phone_behind_a_nat(net: Network) -> None:
-    inside = f"sip:{net.user}@10.1.2.3:5060"
-    net.phone.register(net.user, expires=600, contacts=[f"Contact: <{inside}>"])
-    becomes(lambda: net.b.contacts(net.user), {inside})
-    got = call(net, "MESSAGE")
-    assert got.start == f"MESSAGE {inside} SIP/2.0"
+def test_a_synced_server_publishes_its_own_and_nothing_else(
+    synced: Synced, phones: NewPhone
+) -> None:
+    """It goes on publishing, and never publishes back what it learned."""
+    there, here = phones(synced.a.address), phones(synced.b.address)
+    there.register(synced.user, expires=600)
+    synced.known_at_b(there.contact(synced.user))
+    here.register(synced.user, expires=600)
+    synced.known_at_b(there.contact(synced.user), here.contact(synced.user))
+    eventually(lambda: synced.user in synced.presence_of_b.held())
+    there.register(synced.user, expires=600)
 
+    def learned() -> list[int]:
+        bindings = synced.b.bindings(synced.user)
+        return [b["cseq"] for b in bindings if b["owner"] == "a"]
 
-def test_lookup_finds_nobody_who_has_gone(net: Network) -> None:
-    net.phone.register(net.user, expires=600)
-    becomes(net.known, [net.contacts(0)] * 2)
-    net.phone.register(net.user, expires=0)
-    becomes(net.known, [set()] * 2)
-    with Phone(net.b.address) as caller:
-        assert caller.ask(_request(caller, net.user, "MESSAGE")).status in (404, 480)
+    becomes(learned, [2])
+    here.register(synced.user, expires=600)
 
+    def held() -> list[int]:
+        return synced.presence_of_b.held()[synced.user].cseqs
 
-def call(net: Network, method: str) -> Message:
-    """Call the user at B; what the phone has got, which it answered 200."""
-    with Phone(net.b.address) as caller:
-        request = _request(caller, net.user, method)
-        caller.send(request)
-        got = net.phone.incoming(method)
-        while (reply := caller.receive(10.0)) is None or reply.status < 200:
-            assert reply is not None
-        assert reply.status == 200, reply.start
-        return got
-
-
-def _request(caller: Phone, user: str, method: str) -> bytes:
-    return caller.request(
-        method,
-        caller.aor(user),
-        to=f"<{caller.aor(user)}>",
-        call_id=f"{method}-{user}-{caller.port}",
-        cseq=1,
-        headers=[f"Contact: <sip:caller@{caller.place}>"],
-    )
-
-
-def test_a_server_in_sync_publishes_its_own_and_no_others(net: Network) -> None:
-    """After one NOTIFY, Kamailio publishes nothing any more; what expires, it does."""
-    net.phone.register(net.user, expires=600)
-    net.phone.register(net.user, expires=2, device=1)
-    becomes(net.known, [net.contacts(0, 1)] * 2)
-    assert net.published(net.at_b) == []
-
-    # Its own, of the same user, and of nobody else.
-    net.phone.server = net.b.address
-    net.phone.register(net.user, expires=600, device=2)
-    # A does not ask B; and one of its own has expired.
-    becomes(net.known, [net.contacts(0), net.contacts(0, 2)])
-    net.phone.register(net.user, expires=900, device=2)
-    published = net.published(net.at_b)
-    assert [p.cseqs for p in published] == [[1], [2]]
-    assert [read(p.message.body).active for p in published] == [net.contacts(2)] * 2
-
-    # The others go, and that is not for B to say.
-    net.phone.server = net.a.address
-    net.phone.register(net.user, expires=0)
-    becomes(net.known, [set(), net.contacts(2)])
-    assert net.published(net.at_b) == published
-    for publish in net.published(net.at_a):
-        if publish.message.body:
-            assert set(read(publish.message.body).contacts) <= net.contacts(0, 1)
-
-
-# -- how it went elsewhere is how it went here
+    becomes(held, [2])
+    for publish in synced.presence_of_b.publishes(synced.user):
+        assert set(read(publish.message.body).contacts) == {here.contact(synced.user)}
+    for publish in synced.presence_of_a.publishes(synced.user):
+        assert set(read(publish.message.body).contacts) == {there.contact(synced.user)}
 
 
 @pytest.mark.parametrize(
     "event", ["unregistered", "rejected", "deactivated", "probation"]
 )
-@pytest.mark.parametrize("make", ["ours", "another"])
-def test_who_is_gone_at_a_peer_is_gone_here_for_the_same_reason(
-    net: Network, make: str, event: str
+def test_a_contact_that_was_removed_at_a_peer_is_gone_here(
+    synced: Synced, phones: NewPhone, event: str
 ) -> None:
-    """Kamailio takes no notice of three of them, and the contact lives on."""
-    (contact,) = net.contacts(0)
-    assert net.mirrors.subscribe(net.user).status == 200
-    net.mirrors.notify()
-    if make == "ours":
-        net.phone.register(net.user, expires=600)
-    else:
-        net.other.publish(net.user, document(net.user, contact, "registered", 600))
-    assert read(net.mirrors.notify().body).active == {contact}
-    assert net.b.contacts(net.user) == {contact}
-
-    if make == "another":
-        net.other.publish(net.user, document(net.user, contact, event, 0))
-    elif event == "unregistered":
-        net.phone.register(net.user, expires=0)
-    else:
-        net.remove(event, 77 if event == "probation" else None)
-    notify = net.mirrors.notify()
-    document_ = read(notify.body)
-    assert document_.state == "terminated"
-    told = document_.contacts[contact]
-    assert (told.state, told.event) == ("terminated", event)
-    assert (b' retry-after="77"' in notify.body) == (event == "probation")
-    assert net.b.contacts(net.user) == set()
-    assert net.late(net.b).active == set()
+    """Of whatever kind its end was; who watches here is told which."""
+    phone, watcher = phones(synced.a.address), phones(synced.b.address)
+    phone.register(synced.user, expires=600)
+    phone.register(synced.user, expires=600, device=1)
+    both = {phone.contact(synced.user), phone.contact(synced.user, 1)}
+    synced.known_at_b(*both)
+    watcher.subscribe(synced.user)
+    assert read(watcher.notify().body).active == both
+    after = {"retry_after": "60"} if event == "probation" else {}
+    reply = httpx.delete(
+        f"{synced.a.admin}/v1/aors/{synced.user}@{DOMAIN}",
+        params={"event": event, "contact": phone.contact(synced.user)} | after,
+    )
+    assert reply.json() == {"removed": 1}
+    synced.known_at_b(phone.contact(synced.user, 1))
+    told = read(watcher.notify().body).contacts
+    assert {uri: one.event for uri, one in told.items()} == {
+        phone.contact(synced.user): event
+    }
 
 
-def test_who_is_shortened_at_a_peer_is_shortened_here(net: Network) -> None:
-    """Its phone has to refresh soon, and its time is over soon; it lives until then."""
-    (contact,) = net.contacts(0)
-    assert net.mirrors.subscribe(net.user).status == 200
-    net.mirrors.notify()
-    net.other.publish(net.user, document(net.user, contact, "registered", 600))
-    assert read(net.mirrors.notify().body).active == {contact}
-    net.other.publish(net.user, document(net.user, contact, "shortened", 3))
-    told: Told = read(net.mirrors.notify().body).contacts[contact]
-    assert (told.state, told.event) == ("active", "shortened")
-    assert told.expires is not None
-    assert 1 <= told.expires <= 3
-    (binding,) = net.b.bindings(net.user)
-    assert binding["expires"] <= 3
-    # And with that time it goes.
-    becomes(lambda: net.b.contacts(net.user), set())
+@pytest.fixture
+def notifier(tmp_path: Path) -> Iterator[Notifier]:
+    """A peer that says what a server of ours does not: `shortened`, say."""
+    with Phone(("127.0.0.1", 9)) as phone:
+        peer = f'name = "p"\nuri = "sip:{phone.place}"\nwatch = ["sip:ann@{DOMAIN}"]'
+        with Server(tmp_path, peers=[peer]) as server:
+            subscribe = phone.incoming("SUBSCRIBE")
+            phone.server = server.address
+            yield Notifier(server, phone, subscribe)
 
 
-def document(user: str, contact: str, event: str, expires: int) -> bytes:
-    """What another server publishes of one contact: always of the same REGISTER."""
-    state = "active" if expires else "terminated"
-    retry = ' retry-after="77"' if event == "probation" else ""
+def document(event: str, expires: int) -> bytes:
+    state = "active" if event in ("registered", "shortened") else "terminated"
     return (
-        '<?xml version="1.0"?>\n<reginfo xmlns="urn:ietf:params:xml:ns:reginfo"'
-        ' version="00000000000" state="full">\n'
-        f'<registration aor="sip:{user}@{DOMAIN}" id="r" state="{state}">'
-        f'<contact id="c" state="{state}" event="{event}" expires="{expires}"{retry}'
-        f' callid="elsewhere" cseq="1"><uri>{contact}</uri></contact>'
-        "</registration></reginfo>"
+        '<?xml version="1.0"?><reginfo xmlns="urn:ietf:params:xml:ns:reginfo"'
+        f' version="0" state="full"><registration aor="sip:ann@{DOMAIN}" id="r"'
+        f' state="{state}"><contact id="c" state="{state}" event="{event}"'
+        f' expires="{expires}" callid="x" cseq="1"><uri>sip:ann@192.0.2.7</uri>'
+        "</contact></registration></reginfo>"
     ).encode()
+
+
+def test_a_contact_that_was_shortened_at_a_peer_is_so_here(
+    notifier: Notifier, phones: NewPhone
+) -> None:
+    """Kamailio skips `shortened`: the contact lives on there."""
+    watcher = phones(notifier.server.address)
+    watcher.subscribe("ann")
+    watcher.notify()
+    assert notifier.notify(5, body=document("registered", 600)).status == 200
+    assert read(watcher.notify().body).active == {"sip:ann@192.0.2.7"}
+    assert notifier.notify(6, body=document("shortened", 60)).status == 200
+    (told,) = read(watcher.notify().body).contacts.values()
+    assert (told.event, told.state) == ("shortened", "active")
+    assert told.expires is not None and 55 < told.expires <= 60
+    (binding,) = notifier.server.bindings("ann")
+    assert 55 < binding["expires"] <= 60
+    assert notifier.notify(7, body=document("probation", 0)).status == 200
+    (told,) = read(watcher.notify().body).contacts.values()
+    assert (told.event, notifier.server.bindings("ann")) == ("probation", [])

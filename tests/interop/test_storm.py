@@ -227,6 +227,24 @@ def test_what_was_under_way_when_ours_ended_is_published_after(
         assert "sip-if-match" not in fresh.message
 
 
+def test_what_went_while_its_first_publish_was_unanswered_is_no_ghost(
+    slow: Slow, tmp_path: Path
+) -> None:
+    """3903-09: ours has never heard the tag by which the presence server holds it."""
+    ours = Server(tmp_path, publish_to=[slow.presence.uri])
+    with ours, Phone(ours.address) as phone:
+        phone.register("ghost", expires=1)
+        eventually(lambda: "ghost" in slow.presence.held())
+        ours.kill()
+        over = slow.presence.held()["ghost"].at + 1.0
+        eventually(lambda: time.monotonic() > over)
+        ours.start()
+        eventually(lambda: "ghost" not in slow.presence.held())
+        *_, told, removal = slow.presence.publishes("ghost")
+        assert b'event="expired"' in told.message.body
+        assert removal.message["expires"] == "0"
+
+
 def test_412_to_what_has_no_tag_is_no_loop(slow: Slow) -> None:
     """3903-06"""
     first, second, third = slow.until(LOOPING, 3)

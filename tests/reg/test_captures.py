@@ -182,6 +182,28 @@ DOCUMENTS = {
     ),
     "kamailio/20-publish-initial": full(CREATED),
     "kamailio/22-publish-update": full(REFRESHED),
+    "kamailio/24-notify-scscf-identities": full(
+        *(
+            registration(
+                aor,
+                id,
+                ACTIVE,
+                Contact(
+                    id="0x7f8200198068",
+                    uri="sip:alice@127.0.0.1:15090",
+                    event=ContactEvent.REGISTERED,
+                    expires=596,
+                    q="0",
+                ),
+            )
+            for aor, id in (
+                (ALICE, "0x7f8200197c10"),
+                ("sip:also-alice@example.test", "0x7f82001985b0"),
+                ("tel:+15550100", "0x7f8200198a08"),
+            )
+        ),
+        version=2,
+    ),
     "opensips/01-publish-first": full(
         registration(
             BOB,

@@ -13,6 +13,7 @@ from reginfo.reg.document import (
     Claim,
     Contact,
     ContactEvent,
+    RecordKey,
     Reginfo,
     Registration,
     RegistrationState,
@@ -92,6 +93,7 @@ def claims(draw: st.DrawFn) -> Claim:
         path=tuple(draw(st.lists(texts, max_size=3))),
         received=draw(st.just("") | texts),
         user_agent=draw(st.just("") | texts),
+        omitted_by=draw(st.just("") | texts),
     )
 
 
@@ -131,6 +133,12 @@ registrations = st.builds(
     id=texts,
     state=st.sampled_from(RegistrationState),
     contacts=st.lists(contacts(), max_size=4).map(tuple),
+    keys=st.lists(
+        st.builds(
+            RecordKey, texts, st.none() | texts, texts, st.integers(0, 2**62 - 1)
+        ),
+        max_size=2,
+    ).map(tuple),
 )
 documents = st.builds(
     Reginfo,
@@ -287,6 +295,41 @@ def test_claim_is_one_foreign_element() -> None:  # 3680-82
     )
     bare = msgspec.structs.replace(RICH, claim=Claim(owner="s1", stamp=5))
     assert b'owner="s1" stamp="5"/></contact>' in xml.contact_parts(bare)[1]
+
+
+def test_keys_are_foreign_elements_after_the_contacts() -> None:  # 3680-82
+    (one,) = document(PLAIN).registrations
+    keys = (
+        RecordKey("identities", '<sip:a@b>;x="y"\n, <tel:+1>', "s1", 5),
+        RecordKey("barred", None, "s2", 6),
+    )
+    told = Reginfo(
+        version=0, full=True, registrations=(msgspec.structs.replace(one, keys=keys),)
+    )
+    body = xml.serialize(told)
+    assert is_valid(body)
+    assert body.endswith(
+        b"</contact>"
+        b'<key xmlns="urn:x-reginfo:claim" name="identities" owner="s1" stamp="5"'
+        b' value="&lt;sip:a@b&gt;;x=&quot;y&quot;&#10;, &lt;tel:+1&gt;"/>'
+        b'<key xmlns="urn:x-reginfo:claim" name="barred" owner="s2" stamp="6"/>'
+        b"</registration></reginfo>"
+    )
+    assert xml.parse(body) == told
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    ['name="a" owner="b"', 'name="a" stamp="1"', 'owner="b" stamp="1"',
+     'name="a" owner="b" stamp="x"', 'name="a&#10;" owner="b" stamp="1"'],
+)  # fmt: skip
+def test_a_key_that_says_too_little_is_left_out(attributes: str) -> None:
+    """No contact is lost by it."""
+    key = f'<key xmlns="urn:x-reginfo:claim" {attributes} value="v"/></registration>'
+    body = xml.serialize(document(PLAIN)).replace(b"</registration>", key.encode())
+    read = xml.parse(body)
+    assert read == document(PLAIN)
+    assert [warning[:6] for warning in read.warnings] == ["<key> "]
 
 
 def test_attributes_of_legacy_peers_are_against_the_schema() -> None:  # 3680-81

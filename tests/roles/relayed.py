@@ -14,6 +14,7 @@ from reginfo.sip.endpoint import (
     Endpoint,
     RequestFailed,
     RequestReceived,
+    ResponseLost,
     ResponseReceived,
     StrayResponse,
 )
@@ -185,6 +186,8 @@ class Relay:
             self.proxy.receive_ack(event.request, event.flow)
         elif isinstance(event, StrayResponse):
             self.proxy.receive_stray(event.response, event.flow)
+        elif isinstance(event, ResponseLost):
+            self.proxy.receive_lost(event.data, event.via)
         else:
             assert isinstance(event, Cancelled)
             assert self.proxy.receive_cancel(event.transaction)

@@ -253,6 +253,30 @@ def test_what_a_document_says_is_gone_is_gone_for_that_reason() -> None:
     assert server.contacts() == []
 
 
+def test_what_was_left_out_comes_back_when_it_is_listed_again() -> None:
+    """3903-40: it is of the same REGISTER, and has been gone only by omission."""
+    server = Server()
+    etag = server.publish(contact()).headers["SIP-ETag"][0]
+    etag = server.publish(contact(DESK), etag=etag).headers["SIP-ETag"][0]
+    server.events()
+    etag = server.publish(contact(), contact(DESK), etag=etag).headers["SIP-ETag"][0]
+    assert server.events() == [(PHONE, "registered")]
+    server.publish(etag=etag, expires=0, body=b"")
+    assert {event for _, event in server.events()} == {"expired"}
+    server.publish(contact(), peer="c")  # another publisher knows it, too
+    assert server.events() == [(PHONE, "registered")]
+    assert [b.call_id for b in server.store.bindings(ALICE, server.now)] == ["phone"]
+
+
+def test_what_was_said_to_be_gone_does_not_come_back_by_the_same_register() -> None:
+    server = Server()
+    etag = server.publish(contact()).headers["SIP-ETag"][0]
+    server.publish(contact(event="unregistered"), etag=etag)
+    server.events()
+    server.publish(contact(), peer="c")
+    assert server.events() == []
+
+
 def test_the_same_document_again_is_no_news() -> None:
     """3903-35"""
     server = Server()

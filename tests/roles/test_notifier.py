@@ -56,10 +56,11 @@ class Server:
         now: float = NOW,
         admission: Admission | None = None,
         table: str = TABLE,
+        identities_key: str | None = None,
     ) -> None:
         self.table = table
         self.journal = Journal()
-        self.store = LocationStore("a", self.journal)
+        self.store = LocationStore("a", self.journal, identities_key=identities_key)
         self.peer = peer
         self.now = now
         self.sent: list[tuple[Draft, Flow, Watch]] = []

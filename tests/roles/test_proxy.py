@@ -86,6 +86,36 @@ def test_a_request_to_ourselves_would_come_back_and_is_not_sent() -> None:
     assert sent.what == "404"
 
 
+def test_what_is_wrong_in_several_ways_is_refused_for_the_first() -> None:
+    """3261-40: in the order of §16.3"""
+    relay = Relay()
+    relay.targets = []
+    require = "Proxy-Require: foo"
+    (sent,) = relay.receive(
+        message("OPTIONS", require, uri="mailto:bob@example.com", hops="0"), CALLER
+    )
+    assert sent.what == "416"
+    uri = "sip:bob@192.0.2.60"
+    (sent,) = relay.receive(message("OPTIONS", require, uri=uri, hops="0"), CALLER)
+    assert sent.what == "483"
+    (first,) = relay.receive(message("OPTIONS", uri=uri, branch="z9hG4bK2"), CALLER)
+    again = first.data.replace(b"Call-ID", f"{require}\r\nCall-ID".encode(), 1)
+    (sent,) = relay.receive(again, BOB)
+    assert sent.what == "420"  # with it, it is not the request that was here
+    (sent,) = relay.receive(first.data.replace(b"branch=", b"branch=z9hG4bK3", 1), BOB)
+    assert sent.what == "482"
+
+
+def test_credentials_for_another_proxy_are_passed_on() -> None:
+    """3261-40: §22.3; we have no realm of our own"""
+    relay = Relay()
+    credentials = 'Digest realm="other", username="alice"'
+    (sent,) = relay.receive(
+        message("OPTIONS", f"Proxy-Authorization: {credentials}"), CALLER
+    )
+    assert sent.request.headers["Proxy-Authorization"] == [credentials]
+
+
 # As it is sent on.
 
 
@@ -393,6 +423,48 @@ def test_no_408_is_sent_to_a_request_that_is_no_invite() -> None:
     assert len(relay.proxy) == 0
 
 
+def test_who_asks_for_more_than_a_call_is_told_to_wait_when_that_helps() -> None:
+    """3261-52: RFC 4320 §4.1, 100 when Timer E comes to T2; and no other one ever"""
+    relay = Relay()
+    (sent,) = relay.receive(message("MESSAGE"), CALLER)
+    assert relay.reply(sent, 183) == []
+    assert "100" not in whats(relay.pass_time(3.4))
+    waits = [one for one in relay.pass_time(0.2) if one.to == CALLER]
+    assert whats(waits) == ["100"]
+    # Who sends it again hears the same again.
+    assert whats(relay.receive(message("MESSAGE"), CALLER)) == ["100"]
+    assert whats(relay.reply(sent, 200)) == ["200"]
+    relay.pass_time(33.0)
+    assert not relay.endpoint._servers and relay.endpoint.timer_at is None
+
+
+def test_who_has_an_answer_in_time_is_told_nothing_else() -> None:
+    """3261-52"""
+    relay = Relay()
+    (sent,) = relay.receive(message("MESSAGE"), CALLER)
+    assert whats(relay.reply(sent, 200)) == ["200"]
+    assert relay.pass_time(10.0) == []
+    assert relay.proxy.timer_at is None
+    # Nor is who is to have no answer at all.
+    relay.on_reply = lambda response: False
+    (sent,) = relay.receive(message("MESSAGE", branch="z9hG4bK2"), CALLER)
+    assert relay.reply(sent, 200) == []
+    assert relay.pass_time(10.0) == []
+
+
+def test_what_is_answered_too_late_is_answered_no_more() -> None:
+    """3261-52: RFC 4320 §4.2, and nothing is kept of it"""
+    relay = Relay()
+    (sent,) = relay.receive(message("MESSAGE"), CALLER)
+    assert [one.what for one in relay.pass_time(40.0) if one.to == CALLER] == ["100"]
+    assert not relay.endpoint._servers
+    # That of somebody else, passed on as it were, is no answer either.
+    other = Relay()
+    (sent,) = other.receive(message("MESSAGE"), CALLER)
+    assert other.reply(sent, 408) == []
+    assert not other.endpoint._servers
+
+
 @pytest.mark.parametrize("failure", ["503", "timeout", "transport"])
 def test_the_next_place_is_tried_with_a_new_branch(failure: str) -> None:
     """3263-04, 3263-08"""
@@ -492,6 +564,71 @@ def test_a_response_without_a_context_goes_to_the_next_via() -> None:
     # One of somebody else's goes nowhere.
     foreign = invite.data.replace(b"192.0.2.1:5060;branch", b"192.0.2.9:5060;branch")
     assert other.reply(Sent(foreign, Flow(UDP, BOB)), 200) == []
+
+
+@pytest.mark.parametrize(
+    ("via", "to"),
+    [
+        ("SIP/2.0/UDP 192.0.2.50", ("192.0.2.50", 5060)),
+        ("SIP/2.0/UDP 192.0.2.50:5070", ("192.0.2.50", 5070)),
+        ("SIP/2.0/UDP 192.0.2.50:5070;received=192.0.2.51", ("192.0.2.51", 5070)),
+        ("SIP/2.0/UDP 10.0.0.1;received=192.0.2.51;rport=1024", ("192.0.2.51", 1024)),
+        ("SIP/2.0/UDP [2001:db8::5];rport=nonsense", ("2001:db8::5", 5060)),
+        # A name, and nobody has said where the request came from.
+        ("SIP/2.0/UDP pc.example.com", BOB2),
+        ("SIP/2.0/UDP nowhere.example.com", None),
+        ("SIP/2.0/UDP ;branch=x", None),
+    ],
+)
+def test_a_response_goes_where_the_via_of_the_next_says(
+    via: str, to: tuple[str, int] | None
+) -> None:
+    """3263-06, RFC 3261 §18.2.2"""
+    relay = Relay()
+    _, invite = relay.receive(message(), CALLER)
+    other = Relay()
+    other.places["pc.example.com"] = [Destination("UDP", BOB2), Destination("UDP", BOB)]
+    other.places["nowhere.example.com"] = RemoteProtocolError("none", status=404)
+    theirs = b"SIP/2.0/UDP 192.0.2.50;branch=z9hG4bKcall"
+    assert invite.data.count(theirs) == 1
+    data = invite.data.replace(theirs, f"{via};branch=z9hG4bKcall".encode())
+    sent = other.reply(Sent(data, Flow(UDP, BOB)), 200)
+    assert [one.to for one in sent] == ([] if to is None else [to])
+
+
+def test_a_name_in_via_is_looked_up_without_waiting_for_it() -> None:
+    """3263-06, 3263-07: by SRV of that transport (RFC 3263 §5)"""
+    relay = Relay()
+    _, invite = relay.receive(message(), CALLER)
+    data = invite.data.replace(
+        b"SIP/2.0/UDP 192.0.2.50;", b"SIP/2.0/TCP pc.example.com;"
+    )
+    other = Relay()
+    other.slow = True
+    assert other.reply(Sent(data, Flow(UDP, BOB)), 200) == []
+    ((uri, found),) = other.waiting
+    assert uri.text == "sip:pc.example.com;transport=tcp"
+    found([Destination("TCP", BOB2)])
+    (sent,) = other.settle()
+    assert (sent.what, sent.to, sent.transport) == ("200", BOB2, "TCP")
+
+
+def test_a_response_that_cannot_be_sent_back_goes_where_its_via_leads() -> None:
+    """3263-06: §18.2.2, first the stream, then its `received`, then the sent-by"""
+    relay = Relay()
+    relay.places["pc.example.com"] = [Destination("TCP", BOB2)]
+    stream = ("192.0.2.50", 40_000)
+    request = message("MESSAGE").replace("UDP 192.0.2.50", "TCP pc.example.com:5070")
+    relay.receive(request, stream, TCP)
+    relay.proxy.respond(relay.contexts[0], Response(200, "OK"))
+    tried = []
+    while datagrams := relay.endpoint.datagrams_to_send():
+        (datagram,) = datagrams
+        tried.append(datagram.flow.remote)
+        relay.endpoint.transport_failed(datagram, relay.now)
+        for event in relay.endpoint.events():
+            relay._handle(event)
+    assert tried == [stream, ("192.0.2.50", 5070), BOB2]
 
 
 def test_an_ack_that_leads_nowhere_is_dropped() -> None:

@@ -350,6 +350,39 @@ def test_what_went_while_we_were_down_is_told_after_a_restart() -> None:
     assert [c.event for c in contacts] == [ContactEvent.EXPIRED]
 
 
+def test_what_went_while_its_first_publish_was_unanswered_is_told() -> None:
+    """3903-09: the server may hold it, by a tag that we never heard."""
+    server = Server()
+    server.bind()
+    server.store.listener = None
+    server.bind(2, event=ContactEvent.UNREGISTERED)
+    server.publisher = server.restart()
+    draft, document = server.last()
+    assert "SIP-If-Match" not in draft.head
+    contacts = document.registrations[0].contacts
+    assert [c.event for c in contacts] == [ContactEvent.UNREGISTERED]
+    server.answer(Expires="60")
+    server.publisher.timer_due(NOW + 2)
+    draft, _ = server.sent[-1]
+    assert "Expires: 0\r\nSIP-If-Match: e1\r\n" in draft.head
+    server.answer(now=NOW + 2)
+    assert len(server.publisher) == 0
+
+
+@pytest.mark.parametrize(("shift", "sent"), [(0.0, 1), (-900.0, 0)])
+def test_what_a_server_has_forgotten_by_now_is_not_told_to_have_gone(
+    shift: float, sent: int
+) -> None:
+    server = Server()
+    server.bind()
+    _, published = server.sent[-1]
+    server.publisher.receive_failure(published, "timeout", NOW)
+    server.store.listener = None
+    server.bind(2, event=ContactEvent.UNREGISTERED)
+    restarted = server.restart(shift)
+    assert len(server.sent) == len(restarted) == sent
+
+
 def test_a_commit_that_fails_takes_the_publish_back() -> None:
     server = Server()
     server.bind()

@@ -24,6 +24,7 @@ from reginfo.reg.document import (
     registration_id,
 )
 from reginfo.roles import subscriber
+from reginfo.roles.document import contact_of
 from reginfo.roles.learner import SLACK
 from reginfo.roles.subscriber import KIND, RETRY_AFTER, Mirror, Subscriber
 from reginfo.sip.errors import Refusal, RemoteProtocolError
@@ -495,6 +496,56 @@ def test_a_full_document_removes_what_this_peer_has_told_us() -> None:
     assert server.events() == ["50 expired"]
     # To others that we tell, this is later than what they know.
     assert server.store.claims(ALICE, known.key)[0].stamp > known.stamp
+
+
+def test_what_was_left_out_comes_back_when_it_is_listed_again() -> None:
+    """A peer that has lost its memory, and learned again: of the same REGISTER."""
+    server = watching(contact())
+    for version in (1, 3):
+        server.notify(document(version))
+        assert server.events() == ["50 expired"]
+        server.notify(document(version + 1, contact()))
+        assert server.events() == ["50 registered"]
+    (row,) = server.store.rows(ALICE).values()
+    assert {claim.call_id for claim in row} == {"phone", f"phone;omitted-by={SOURCE}"}
+
+
+def test_what_was_left_out_does_not_come_back_by_who_knew_it_from_there() -> None:
+    server = watching(contact())
+    server.watch("c")
+    server.notify(document(1))
+    server.events()
+    server.notify(document(0, contact()), source=f"c/{ALICE}")
+    assert server.events() == []
+
+
+def test_what_a_server_of_our_kind_left_out_comes_back_too() -> None:
+    """Though its claim is as old as it was before."""
+    told = contact(claim=claim("a", 50))
+    server = watching(told)
+    server.notify(document(1))
+    assert server.events() == ["50 expired"]
+    server.notify(document(2, told))
+    assert server.events() == ["50 registered"]
+    assert server.contacts() == [PHONE_URI]
+
+
+def test_a_server_of_our_kind_says_that_it_knows_of_an_omission_only() -> None:
+    """So that all come to the same, also when the contact is listed again."""
+    server = watching(contact())
+    server.notify(document(1))
+    (row,) = server.store.rows(ALICE).values()
+    told = contact_of(row[0], ALICE, with_claim=True)
+    assert (told.callid, told.claim and told.claim.omitted_by) == ("phone", SOURCE)
+    assert contact_of(row[0], ALICE, with_claim=False).callid == "phone"
+    other = watching(contact())
+    other.notify(document(1, told))
+    assert other.contacts() == []
+    back = row[-1]
+    other.store.apply(
+        ALICE, [msgspec.structs.replace(back, stamp=row[0].stamp + 1)], NOW
+    )
+    assert other.contacts() == [PHONE_URI]
 
 
 def test_a_full_document_removes_nothing_that_another_has_told_us() -> None:

@@ -24,7 +24,7 @@ def watch() -> Watch:
 def test_the_full_state_is_told_without_what_has_changed(watch: Watch) -> None:
     watch.tell(binding(1))
     watch.owe_full()
-    assert watch.take(NOW) == Owed(full=True, bindings=[])
+    assert watch.take(NOW) == Owed(full=True, bindings=[], parted={})
 
 
 def test_until_there_is_something_to_tell_its_end_is_waited_for(watch: Watch) -> None:
@@ -41,4 +41,4 @@ def test_what_waits_is_due_when_that_is_polite(watch: Watch) -> None:
     watch.tell(binding(1))
     assert watch.take(NOW + 1) is None
     assert watch.timer_at == NOW + 5
-    assert watch.take(NOW + 5) == Owed(full=False, bindings=[binding(1)])
+    assert watch.take(NOW + 5) == Owed(full=False, bindings=[binding(1)], parted={})

@@ -81,9 +81,14 @@ def test_a_wrong_pseudo_variable_is_found_before_anything_runs(tmp_path: Path) -
         + "def f(msg):\n"
         + "    msg.reginfo_subscribe('$zz')\n"
         + "    msg.ul_add_key('location', '$tU@$td', 'k', value='$hdr')\n"
-        + "    print('$5 is no variable, nor need it be')\n",
+        + "    print('$5 is no variable, nor need it be')\n"
+        + "    msg.lookup('$aa')\n"
+        + "    f.lookup('$aa is of another')\n"
+        + "    msg.uri = 'sip:$bb'\n",
     )
-    first, second = told.splitlines()
+    first, second, third, fourth = told.splitlines()
+    assert third.startswith("routes.py:9: lookup: $aa: ")
+    assert fourth.startswith("routes.py:11: uri: $bb: ")
     assert first.startswith("routes.py:6: reginfo_subscribe: $zz: no such pseudo-varia")
     assert second.startswith("routes.py:7: ul_add_key: $hdr needs a name")
     assert not ran.exists()

@@ -147,6 +147,8 @@ def test_what_the_transaction_stands_on_cannot_be_changed(name: str) -> None:
         msg.append_hf(name, "x")
     with pytest.raises(ValueError, match="cannot be changed"):
         msg.remove_hf(name.lower())
+    with pytest.raises(ValueError, match="cannot be changed"):
+        msg.append_to_reply(name, "x")
 
 
 @pytest.mark.parametrize(
@@ -205,14 +207,16 @@ def test_functions_of_pua_reginfo_return_as_the_module_does() -> None:
     assert msg.reginfo_subscribe("sip:x@y", 0) == 1
     assert msg.reginfo_update("$tU@$td") == 1
     assert msg.reginfo_disable_publish() == 1 and not msg.publishes
-    assert msg.save() == 4 and msg.lookup("t") == -2
+    assert msg.lookup("t") == -2
+    register = request("REGISTER", to="<sip:bob@example.com>")
+    assert message(core, register).save() == 4
     assert core.asked == [
         ("handle_notify", "location2"),
         ("subscribe", "sip:bob@example.org:5070;x=y", 3600),
         ("subscribe", "sip:x@y", 0),
         ("update", "b%6Fb@example.com"),
-        ("save", "location"),
         ("lookup", "t"),
+        ("save", "location"),
     ]
 
 
@@ -296,6 +300,11 @@ def test_a_removal_that_is_none_is_an_error_of_the_script(
 
 MAIN_ONLY = ["default", "save", "reginfo_handle_notify", "reply_for_notify",
              "handle_subscribe", "handle_publish"]  # fmt: skip
+METHODS = {
+    "save": "REGISTER",
+    "handle_subscribe": "SUBSCRIBE",
+    "handle_publish": "PUBLISH",
+}
 
 
 @pytest.mark.parametrize("function", [*MAIN_ONLY, "t_relay", "lookup"])
@@ -305,7 +314,12 @@ def test_what_is_not_for_a_route_is_said(function: str) -> None:
         msg = message(Core(), INVITE, kind=kind, reply=response(404))
         with pytest.raises(ValueError, match=f"{function} is not for a {kind} route"):
             getattr(msg, function)()
-    getattr(message(Core(), INVITE, kind=MAIN), function)()
+    method = METHODS.get(function)
+    suited = INVITE if method is None else request(method)
+    getattr(message(Core(), suited, kind=MAIN), function)()
+    if method is not None:
+        with pytest.raises(ValueError, match=f"{function} is for a {method}, and this"):
+            getattr(message(Core(), INVITE, kind=MAIN), function)()
 
 
 def test_a_reply_cannot_be_answered_and_a_failure_can() -> None:

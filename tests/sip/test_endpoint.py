@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import pytest
@@ -9,17 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reginfo.sip.endpoint import (
+    AckReceived,
+    Cancelled,
     Endpoint,
+    Event,
     RequestFailed,
     RequestReceived,
     ResponseReceived,
+    StrayResponse,
 )
 from reginfo.sip.flow import Flow, Local
+from reginfo.sip.invite import InviteClientTransaction, InviteServerTransaction
 from reginfo.sip.message import Draft, Response
 from reginfo.sip.transaction import Datagram, ServerTransaction
 
 from .messages import (
+    COMMON,
     FLOW,
+    METHODS,
     OK,
     SERVER,
     TRYING,
@@ -732,3 +740,371 @@ def test_requests_of_ours_can_be_taken_back_while_they_wait() -> None:
     assert as_response(response).status == 500
     assert kept.transaction is not taken_back
     assert taken_back.branch not in ours._clients
+
+
+# INVITE, ACK and CANCEL, as a proxy has them.
+
+
+class Caller:
+    """An endpoint that hands up whatever comes, and what happens at it."""
+
+    def __init__(self, methods: tuple[str, ...] | None = None) -> None:
+        numbers = count(1)
+        self.endpoint = Endpoint(
+            new_id=lambda: str(next(numbers)), methods=methods, headers=COMMON
+        )
+
+    def take(self, data: bytes, now: float = 0.0, flow: Flow = FLOW) -> list[Event]:
+        """What a datagram comes to."""
+        self.endpoint.receive_datagram(data, flow, now)
+        return self.endpoint.events()
+
+    def invite(self, **headers: Any) -> InviteServerTransaction:
+        """An INVITE that has come in."""
+        (event,) = self.take(request("INVITE", **headers))
+        assert isinstance(event, RequestReceived)
+        assert isinstance(event.transaction, InviteServerTransaction)
+        return event.transaction
+
+    def call(self, flow: Flow = FLOW, *, user: object = "user") -> Datagram:
+        """An INVITE of ours that has gone out."""
+        self.endpoint.send_request(INVITING, flow, user)
+        (datagram,) = flush(self.endpoint, 0.0)
+        return datagram
+
+    def sent(self, now: float = 0.0) -> list[str]:
+        """What goes out: `ACK`, `200`."""
+        return [what(datagram) for datagram in flush(self.endpoint, now)]
+
+
+def what(datagram: Datagram) -> str:
+    first, second = datagram.data.split(b" ", 2)[:2]
+    return (second if first == b"SIP/2.0" else first).decode()
+
+
+INVITING = Draft("INVITE", "sip:bob@192.0.2.1", "CSeq: 1 INVITE\r\nFrom: a\r\n"
+    "To: <sip:bob@192.0.2.1>\r\nCall-ID: c\r\n")  # fmt: skip
+BUSY = Response(486, "Busy Here")
+RINGING = Response(180, "Ringing")
+
+
+def in_wake(method: str, **headers: Any) -> bytes:
+    """An ACK or a CANCEL of what :meth:`Caller.invite` has received."""
+    return request(method, **{"cseq": f"1 {method}", **headers})
+
+
+def test_an_invite_is_reported_once_and_trying_is_said_at_once() -> None:
+    """3261-51, §16.2"""
+    ours = Caller()
+    invite = ours.invite()
+    ours.endpoint.trying(invite)
+    assert ours.sent() == ["100"]
+    ours.endpoint.trying(invite)
+    assert ours.sent() == []
+    assert ours.take(request("INVITE"), 0.5) == []
+    assert ours.sent() == ["100"]
+    ours.endpoint.respond(invite, RINGING)
+    ours.endpoint.trying(invite)
+    assert ours.sent() == ["180"]
+
+
+def test_the_ack_of_a_refusal_ends_here() -> None:
+    """3261-51"""
+    ours = Caller()
+    invite = ours.invite()
+    ours.endpoint.respond(invite, BUSY)
+    assert ours.sent(0.0) == ["486"]
+    assert [what(Datagram(data, FLOW)) for _, data in run(ours.endpoint, 1.5)] == [
+        "486", "486"
+    ]  # fmt: skip
+    assert ours.take(in_wake("ACK"), 2.0) == []
+    assert run(ours.endpoint, 6.9) == []
+    assert ours.take(in_wake("ACK"), 6.9) == []  # it may come again
+    assert ours.endpoint._servers
+    run(ours.endpoint, 7.0)  # Timer I
+    assert not ours.endpoint._servers and ours.endpoint.timer_at is None
+
+
+def test_the_ack_of_a_2xx_is_handed_up() -> None:
+    """3261-49, 3261-51"""
+    ours = Caller()
+    ours.endpoint.respond(ours.invite(), OK)
+    ours.sent()
+    # It is a transaction of its own; some user agents take the branch of the INVITE.
+    own = "SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bKack"
+    for data in (in_wake("ACK", via=own), in_wake("ACK")):
+        (event,) = ours.take(data, 1.0)
+        assert isinstance(event, AckReceived)
+        assert (event.request.method, event.flow) == ("ACK", FLOW)
+    assert ours.sent() == []
+    # And so is that of an INVITE that is no longer known.
+    (event,) = Caller().take(in_wake("ACK"))
+    assert isinstance(event, AckReceived)
+
+
+@pytest.mark.parametrize(
+    ("methods", "data"),
+    [
+        (None, in_wake("ACK", call_id="")),
+        (None, in_wake("ACK", from_="<")),
+        (("INVITE",), in_wake("ACK")),
+    ],
+)
+def test_an_ack_that_nobody_wants_is_dropped(
+    methods: tuple[str, ...] | None, data: bytes
+) -> None:
+    ours = Caller(methods)
+    assert ours.take(data) == []
+    assert ours.sent() == []
+
+
+def test_a_refusal_that_nobody_acknowledges_is_forgotten_in_the_end() -> None:
+    """3261-51: Timer H"""
+    ours = Caller()
+    ours.endpoint.respond(ours.invite(), BUSY)
+    ours.sent(0.0)
+    assert len(run(ours.endpoint, 32.0)) == 10
+    assert not (ours.endpoint._servers or ours.endpoint._merged)
+    assert ours.endpoint.timer_at is None
+
+
+def test_a_cancel_is_answered_by_itself_and_told() -> None:
+    """3261-48: §9.2"""
+    ours = Caller()
+    invite = ours.invite()
+    ours.endpoint.respond(invite, RINGING)
+    ours.sent()
+    (event,) = ours.take(in_wake("CANCEL"), 1.0)
+    assert event == Cancelled(invite)
+    (datagram,) = flush(ours.endpoint, 1.0)
+    response = as_response(datagram)
+    assert (response.status, response.cseq) == (200, (1, "CANCEL"))
+    # "The To tag of the response to the CANCEL and [that] to the original request
+    # SHOULD be the same."
+    assert response.to.tag == invite.to_tag != ""
+    # What comes again is answered again, and told no more.
+    assert ours.take(in_wake("CANCEL"), 2.0) == []
+    assert [d.data for d in flush(ours.endpoint, 2.0)] == [datagram.data]
+
+
+@pytest.mark.parametrize("response", [OK, BUSY])
+def test_a_cancel_that_comes_too_late_changes_nothing(response: Response) -> None:
+    """3261-48: "if the original request has a final response, [...] no effect"."""
+    ours = Caller()
+    ours.endpoint.respond(ours.invite(), response)
+    ours.sent()
+    assert ours.take(in_wake("CANCEL"), 1.0) == []
+    assert ours.sent(1.0) == ["200"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"via": "SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bKother"},
+        {"via": "SIP/2.0/UDP 192.0.2.7;branch=z9hG4bK1"},
+    ],
+)
+def test_a_cancel_of_what_is_not_known_is_481(headers: dict[str, str]) -> None:
+    """3261-48"""
+    ours = Caller()
+    ours.invite()
+    assert ours.take(in_wake("CANCEL", **headers)) == []
+    assert ours.sent() == ["481"]
+
+
+def test_a_cancel_of_a_request_that_is_no_invite_is_481() -> None:
+    """3261-48: §9.1 would have none be sent"""
+    ours = Caller()
+    assert len(ours.take(request("OPTIONS"))) == 1
+    assert ours.take(in_wake("CANCEL")) == []
+    assert ours.sent() == ["481"]
+
+
+def test_ack_and_cancel_of_a_phone_of_rfc_2543_find_their_invite() -> None:
+    """3261-48, 3261-51: §17.2.3, without a branch"""
+    old = "SIP/2.0/UDP 192.0.2.1:9988"
+    ours = Caller()
+    invite = ours.invite(via=old)
+    assert ours.take(in_wake("CANCEL", via=old)) == [Cancelled(invite)]
+    ours.endpoint.respond(invite, BUSY)
+    assert ours.sent() == ["200", "486"]
+    assert ours.take(request("INVITE", via=old)) == []
+    assert ours.sent() == ["486"]
+    # The ACK has the tag that the response has given.
+    to = f"<sip:alice@example.com>;tag={invite.to_tag}"
+    assert ours.take(in_wake("ACK", via=old, to=to), 0.1) == []
+    assert [d for d in run(ours.endpoint, 99.0) if b" 486 " in d[1]] == []
+    # That of another call is not of this one.
+    (event,) = ours.take(in_wake("ACK", via=old, to=to, call_id="other"), 0.1)
+    assert isinstance(event, AckReceived)
+
+
+# An INVITE of ours.
+
+
+def test_the_responses_of_a_call_are_reported_and_its_refusal_acknowledged() -> None:
+    """3261-50"""
+    ours = Caller()
+    invite = ours.call()
+    statuses = []
+    for status in (100, 180, 180, 486, 486):
+        for event in ours.take(answer(invite.data, status, "X"), 1.0):
+            assert isinstance(event, ResponseReceived)
+            statuses.append(event.response.status)
+    assert statuses == [100, 180, 180, 486]
+    assert ours.sent(1.0) == ["ACK", "ACK"]
+    run(ours.endpoint, 33.0)  # Timer D
+    assert not ours.endpoint._clients
+    assert ours.take(answer(invite.data, 486, "X"), 34.0) == []
+    assert ours.sent() == []
+
+
+def test_each_2xx_of_a_call_is_reported() -> None:
+    """3261-50: RFC 6026 §7.2"""
+    ours = Caller()
+    invite = ours.call()
+    for now in (1.0, 1.5, 32.0):
+        assert len(ours.take(answer(invite.data), now)) == 1
+    assert ours.sent() == []
+    run(ours.endpoint, 33.0)  # Timer M
+    assert not ours.endpoint._clients
+    assert ours.endpoint.events() == []
+
+
+def test_a_call_that_nobody_answers_has_failed_after_64_t1() -> None:
+    """3261-50: Timer B"""
+    ours = Caller()
+    ours.call()
+    times = [at for at, _ in run(ours.endpoint, 31.9)]
+    assert times == [0.5, 1.5, 3.5, 7.5, 15.5, 31.5]
+    assert ours.endpoint.events() == []
+    run(ours.endpoint, 32.0)
+    (event,) = ours.endpoint.events()
+    assert isinstance(event, RequestFailed)
+    assert event.cause == "timeout"
+    assert not ours.endpoint._clients and ours.endpoint.timer_at is None
+
+
+def test_a_call_that_cannot_be_sent_has_failed() -> None:
+    """3261-50"""
+    ours = Caller()
+    datagram = ours.call()
+    ours.endpoint.transport_failed(datagram, 0.0)
+    (event,) = ours.endpoint.events()
+    assert isinstance(event, RequestFailed)
+    assert event.cause == "transport"
+
+
+def test_a_call_is_cancelled_as_soon_as_somebody_is_there() -> None:
+    """3261-48: §9.1"""
+    ours = Caller()
+    invite = ours.call()
+    transaction = invite.transaction
+    assert isinstance(transaction, InviteClientTransaction)
+    ours.endpoint.cancel(transaction, 0.1)
+    ours.endpoint.cancel(transaction, 0.1)
+    assert ours.sent(0.1) == []
+    assert len(ours.take(answer(invite.data, 100, "Trying"), 0.2)) == 1
+    (cancel,) = flush(ours.endpoint, 0.2)
+    sent = parsed(cancel.data)
+    assert (sent.method, sent.uri) == ("CANCEL", "sip:bob@192.0.2.1")
+    assert sent.via.branch == transaction.branch
+    # Its answer is nobody's concern; that of the INVITE is.
+    assert ours.take(answer(cancel.data), 0.3) == []
+    (event,) = ours.take(answer(invite.data, 487, "Terminated"), 0.4)
+    assert isinstance(event, ResponseReceived)
+    assert ours.sent(0.4) == ["ACK"]
+    run(ours.endpoint, 99.0)
+    assert not ours.endpoint._clients and ours.endpoint.events() == []
+
+
+def test_a_call_that_goes_on_ringing_although_cancelled_is_over_after_64_t1() -> None:
+    """3261-48"""
+    ours = Caller()
+    invite = ours.call()
+    ours.take(answer(invite.data, 180, "Ringing"), 1.0)
+    transaction = invite.transaction
+    assert isinstance(transaction, InviteClientTransaction)
+    ours.endpoint.cancel(transaction, 2.0)
+    assert ours.sent(2.0) == ["CANCEL"]
+    # The CANCEL itself is sent again, and given up, without a word.
+    sent = run(ours.endpoint, 33.9)
+    assert sent and all(data.startswith(b"CANCEL ") for _, data in sent)
+    assert ours.endpoint.events() == []
+    run(ours.endpoint, 34.0)
+    (event,) = ours.endpoint.events()
+    assert isinstance(event, RequestFailed)
+    assert (event.transaction, event.cause) == (transaction, "timeout")
+    assert not ours.endpoint._clients
+
+
+def test_a_response_without_a_transaction_is_handed_up_if_it_came_by_us() -> None:
+    """3261-49"""
+    other = "SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKother"
+    mine = "SIP/2.0/UDP 192.0.2.2:5060;branch=z9hG4bKgone"
+    data = answer(request("INVITE", via=f"{mine}\r\nVia: {other}"), 200)
+    (event,) = Caller().take(data)
+    assert isinstance(event, StrayResponse)
+    assert (event.response.status, event.flow) == (200, FLOW)
+    # Of one of ours alone there is nobody to hand it to; nor if it was sent to others.
+    assert Caller().take(answer(request("INVITE", via=mine), 200)) == []
+    assert Caller().take(data.replace(b"192.0.2.2:5060", b"192.0.2.3:5060")) == []
+    assert Caller(METHODS).take(data) == []
+
+
+def test_the_answer_to_what_was_passed_on_has_more_than_our_via() -> None:
+    """3261-45: §8.1.3.3"""
+    ours = Caller()
+    head = f"Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK9\r\n{INVITING.head}"
+    ours.endpoint.send_request(Draft("INVITE", INVITING.uri, head), FLOW, "user")
+    (invite,) = flush(ours.endpoint, 0.0)
+    both = answer(invite.data, 180, "Ringing")
+    one = both.replace(b"Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK9\r\n", b"")
+    assert ours.take(one) == []
+    assert len(ours.take(both)) == 1
+
+
+def test_what_is_passed_on_goes_out_although_nothing_can_be_kept() -> None:
+    """3261-48: a call is of no concern to the disk, and nor is its CANCEL"""
+    ours = Caller()
+    incoming = ours.invite()
+    ours.endpoint.trying(incoming)
+    head = f"Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK9\r\n{INVITING.head}"
+    call = ours.endpoint.send_request(Draft("INVITE", INVITING.uri, head), FLOW, "user")
+    ours.endpoint.send_stateless(b"ACK sip:bob@192.0.2.1 SIP/2.0\r\n\r\n", FLOW)
+    datagrams = ours.endpoint.datagrams_to_send()
+    ours.endpoint.discard(datagrams, UNAVAILABLE)
+    assert sorted(ours.sent(0.0)) == ["100", "ACK", "INVITE"]
+    (invite,) = [d for d in datagrams if d.data.startswith(b"INVITE")]
+    ours.take(answer(invite.data, 180, "Ringing"), 1.0)
+    assert isinstance(call, InviteClientTransaction)
+    ours.endpoint.cancel(call, 1.0)
+    ours.endpoint.discard(ours.endpoint.datagrams_to_send(), UNAVAILABLE)
+    assert ours.sent(1.0) == ["CANCEL"]
+    # And a response that came from further on.
+    (event,) = ours.take(answer(invite.data), 2.0)
+    assert isinstance(event, ResponseReceived)
+    ours.endpoint.forward(incoming, event.response)
+    ours.endpoint.discard(ours.endpoint.datagrams_to_send(), UNAVAILABLE)
+    assert ours.sent(2.0) == ["200"]
+
+
+def test_a_call_that_was_begun_in_vain_can_be_taken_back() -> None:
+    ours = Caller()
+    mark = ours.endpoint.mark()
+    ours.endpoint.send_request(INVITING, FLOW, "user")
+    ours.endpoint.roll_back(mark)
+    assert ours.sent() == []
+    assert not ours.endpoint._clients
+
+
+def test_a_call_on_a_stream_that_is_lost_has_failed_unless_it_was_answered() -> None:
+    """3261-50"""
+    ours = Caller()
+    tcp = Flow(Local("TCP", "192.0.2.2", 5060), ("192.0.2.1", 5060))
+    lost, over = ours.call(tcp, user="lost"), ours.call(tcp, user="over")
+    ours.take(answer(over.data, 486, "Busy"), 1.0, tcp)
+    ours.endpoint.flow_lost(tcp, 2.0)
+    (event,) = ours.endpoint.events()
+    assert isinstance(event, RequestFailed)
+    assert (event.transaction, event.cause) == (lost.transaction, "transport")

@@ -77,8 +77,9 @@ async def run(config: Config, trace: TraceFile | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, enough.set)
     app = App(config, trace=trace)
-    await app.start()
+    # Before it starts: a signal that nobody handles would end it.
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload, app)
+    await app.start()
     try:
         addresses = f"sip={','.join(app.sip_addresses)}"
         if config.server.admin is None:

@@ -89,6 +89,12 @@ class Publication(msgspec.Struct, kw_only=True, gc=False):
     operation: Operation | None = None
     "What is under way."
 
+    asked: int = 0
+    "Seconds that the last PUBLISH asked for."
+
+    unheard_until: float = 0.0
+    "Until when the server may hold what it has not told us of, on the same clock."
+
     min_expires: int = 0
     "What a 423 has taught us."
 
@@ -155,7 +161,7 @@ class Publication(msgspec.Struct, kw_only=True, gc=False):
         if operation is Operation.REMOVE:
             expires = 0
         else:
-            expires = max(expires, self.min_expires)
+            expires = self.asked = max(expires, self.min_expires)
         match = "" if self.etag is None else f"SIP-If-Match: {self.etag}\r\n"
         return Draft(
             "PUBLISH",
@@ -196,7 +202,7 @@ class Publication(msgspec.Struct, kw_only=True, gc=False):
             # §4.5, §5: the tag is dead; and what the server has not, nobody removes.
             fresh = self.etag is None
             self.etag = None
-            if not self.wanted:
+            if not self.wanted and now >= self.unheard_until:
                 self.dirty = False
                 return Outcome.REMOVED
             self.dirty = True
@@ -222,17 +228,28 @@ class Publication(msgspec.Struct, kw_only=True, gc=False):
         No answer came. It may have arrived all the same: the tag is kept, and if it
         did, a 412 will say so (3903-09).
         """
-        if self.operation is not None:
-            self._owe_again(self.operation)
-            self.operation = None
+        self.give_up(now)
         self.not_before = now + self._pause(jitter)
+
+    def give_up(self, now: float) -> None:
+        """
+        The answer to what is under way will not be heard.
+
+        If it arrived, the server holds it, by a tag that we do not know: who goes
+        meanwhile must be told of all the same.
+        """
+        operation, self.operation = self.operation, None
+        if operation is not None and operation is not Operation.REMOVE:
+            self.unheard_until = max(self.unheard_until, now + self.asked)
+            self._owe_again(operation)
 
     def timer_due(self, now: float) -> None:
         # What is due, :meth:`next` says.
         self.timer_at = None
 
     def _due(self, now: float) -> Operation | None:
-        if self.dirty and (self.wanted or self.etag is not None):
+        held = self.etag is not None or now < self.unheard_until
+        if self.dirty and (self.wanted or held):
             return Operation.INITIAL if self.etag is None else Operation.MODIFY
         self.dirty = False
         if self.etag is None:
@@ -262,6 +279,7 @@ class Publication(msgspec.Struct, kw_only=True, gc=False):
             return Outcome.REMOVED
         # §11.3.1: there is one in each 2xx; without it, nothing can be changed later.
         self.etag = response.header("SIP-ETag")
+        self.unheard_until = 0.0
         granted = response.expires
         lifetime = asked if granted is None else granted
         self.expires_at = now + lifetime

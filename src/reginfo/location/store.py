@@ -10,8 +10,11 @@ import msgspec
 
 from ..reg.document import ContactEvent
 from ..sip.timer import TimerWheel
+from ..sip.uri import Uri
 from .binding import Binding, BindingChange
 from .journal import Journal
+from .key import Key
+from .keyring import KeyChange, Keyring
 from .merge import Survivors, forget, forgotten_at, join
 
 TABLE = "location"
@@ -30,6 +33,7 @@ RETRY_AFTER = 5.0
 """Seconds until what was due, and could not be committed, is due again."""
 
 Listener = Callable[[BindingChange, float], None]
+KeyListener = Callable[[KeyChange, float], None]
 
 
 class Row:
@@ -60,15 +64,28 @@ class LocationStore:
     Args:
         server_id: which owner is ourselves: only the owner declares a binding expired.
         journal: is told every change, and how to take it back.
+        identities_key: the key of a record under which its identities stand; None if
+            there are none.
+        canonical: the address-of-record that a URI names; raises `RemoteProtocolError`.
     """
 
-    def __init__(self, server_id: str, journal: Journal) -> None:
+    def __init__(
+        self,
+        server_id: str,
+        journal: Journal,
+        *,
+        identities_key: str | None = None,
+        canonical: Callable[[Uri], str] | None = None,
+    ) -> None:
         self._server_id = server_id
         self._journal = journal
         self._records: dict[str, dict[str, dict[str, Row]]] = {}
         self._wheel = TimerWheel()
         self._stamp = 0
+        self._keyring = Keyring(journal, identities_key, canonical)
+        self._identified = identities_key is not None
         self.listener: Listener | None = None
+        self.key_listener: KeyListener | None = None
 
         self.sequence = 0
         "Of the last change."
@@ -100,20 +117,49 @@ class LocationStore:
         """Every address-of-record that has a row, in the order in which they came."""
         return iter(self._records.get(table, {}))
 
-    # SHIM
+    def identities(self, aor: str, table: str = TABLE) -> tuple[str, ...]:
+        """
+        By which addresses-of-record the record of ``aor`` is told of.
+
+        Its public identities; where none are known, ``aor`` itself.
+        """
+        if self._identified and (found := self._keyring.identities(table, aor)):
+            return found
+        return (aor,)
+
     def record_of(self, aor: str, table: str = TABLE) -> str:
-        return aor
+        """
+        The record that is meant by ``aor``: its own, or that whose identity it is.
+
+        Its own as long as something is bound to it; of several records that name an
+        identity, the one that did so last.
+        """
+        named_by = self.named_by(aor, table)
+        if named_by is None:
+            return aor
+        own = self._records.get(table, {}).get(aor, {})
+        return aor if any(row.claims[0].active for row in own.values()) else named_by
+
+    def named_by(self, aor: str, table: str = TABLE) -> str | None:
+        """The record that names ``aor`` as an identity; None if there is none."""
+        if not self._identified:
+            return None
+        return self._keyring.named_by(table, aor)
 
     def keys(self, aor: str, table: str = TABLE) -> dict[str, str]:
-        return {}
+        """What is kept in the record of ``aor``, by name."""
+        return {
+            name: key.value
+            for name, key in self._keyring.keys(table, aor).items()
+            if key.value is not None
+        }
 
-    def set_key(
-        self, aor: str, key: str, value: str | None, now: float, wall: float, table: str
-    ) -> bool:
-        return False
+    def all_keys(self, aor: str, table: str = TABLE) -> dict[str, Key]:
+        """The same for a server of our kind: also what was removed."""
+        return self._keyring.keys(table, aor)
 
     def tables(self) -> list[str]:
-        """The tables in which there is something."""
+        """The tables in which there are contacts."""
         return list(self._records)
 
     def next_stamp(self, wall: float) -> int:
@@ -181,6 +227,44 @@ class LocationStore:
             for change in changes:
                 self.listener(change, now)
         return changes
+
+    def set_key(
+        self,
+        aor: str,
+        name: str,
+        value: str | None,
+        now: float,
+        wall: float,
+        table: str = TABLE,
+    ) -> bool:
+        """
+        Keep ``value`` in the record of ``aor``, or remove what is kept there.
+
+        Args:
+            value: None to remove it.
+
+        Returns:
+            False if there is nothing to remove.
+        """
+        known = self._keyring.keys(table, aor).get(name)
+        if value == (None if known is None else known.value):
+            return value is not None
+        stamp = self.next_stamp(wall)
+        self.put_key(aor, name, Key(value, stamp, self._server_id), now, table)
+        return True
+
+    def put_key(
+        self, aor: str, name: str, key: Key, now: float, table: str = TABLE
+    ) -> None:
+        """Take in a key of the record of ``aor``, if nothing later is known."""
+        self._stamp = max(self._stamp, key.stamp)
+        changed = self._keyring.put(table, aor, name, key)
+        if changed is not None and self.key_listener is not None:
+            self.key_listener(changed, now)
+
+    def load_key(self, entry: str, value: Any, wall: float) -> None:
+        """Take in one key of the journal."""
+        self._stamp = max(self._stamp, self._keyring.load(entry, value, wall))
 
     @property
     def timer_at(self) -> float | None:

@@ -86,6 +86,9 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     user_agent: str = ""
 
+    omitted_by: str = ""
+    "Whose list no longer has the contact, if that is all that is known of its end."
+
 
 class Contact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One ``<contact>`` element."""
@@ -144,6 +147,25 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.event.state
 
 
+class RecordKey(NamedTuple):
+    """
+    What a server keeps in a user's record, as it tells another; an extension of ours.
+
+    Of two by one name the later holds, by (stamp, owner).
+    """
+
+    name: str
+
+    value: str | None
+    "None: it was removed."
+
+    owner: str
+    "Id of the server at which that was done."
+
+    stamp: int
+    "Position in the order of all reports; 0 <= stamp < 2**62."
+
+
 class Registration(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One ``<registration>`` element: an address-of-record and its contacts."""
 
@@ -151,6 +173,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: str
     state: RegistrationState
     contacts: tuple[Contact, ...] = ()
+    keys: tuple[RecordKey, ...] = ()
 
 
 class Reginfo(msgspec.Struct, frozen=True, kw_only=True, gc=False, eq=False):

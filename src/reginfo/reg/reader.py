@@ -16,6 +16,7 @@ from .document import (
     Contact,
     ContactEvent,
     ContactState,
+    RecordKey,
     Reginfo,
     Registration,
     RegistrationState,
@@ -76,7 +77,10 @@ def parse(body: bytes, *, strict: bool = False) -> Reginfo:
 _CHILDREN: dict[str, dict[str, str]] = {
     "": {f"{NAMESPACE} reginfo": "reginfo"},
     "reginfo": {f"{NAMESPACE} registration": "registration"},
-    "registration": {f"{NAMESPACE} contact": "contact"},
+    "registration": {
+        f"{NAMESPACE} contact": "contact",
+        f"{CLAIM_NAMESPACE} key": "key",
+    },
     "contact": {
         f"{NAMESPACE} uri": "uri",
         f"{NAMESPACE} display-name": "display-name",
@@ -128,6 +132,7 @@ class _Reader:
         self._first_fault: str | None = None
         self._ids: set[str] = set()
         self._contacts: list[Contact] = []
+        self._keys: list[RecordKey] = []
         self._any_contact = False
         self._registrations: dict[str, Registration] = {}
 
@@ -194,6 +199,8 @@ class _Reader:
         elif known == "claim":
             self._claim = attributes
             self._path: list[str] = []
+        elif known == "key":
+            self._start_key(attributes)
         else:
             self._start_gruu(known, attributes)
 
@@ -268,8 +275,9 @@ class _Reader:
         self._aor, self._id, self._state = aor, id, _STATES[state]
 
     def _end_registration(self) -> None:
-        contacts = tuple(self._contacts)
+        contacts, keys = tuple(self._contacts), tuple(self._keys)
         self._contacts.clear()
+        self._keys.clear()
         self._since = self._registration_since
         if self._state is not RegistrationState.ACTIVE:
             for contact in contacts:
@@ -277,13 +285,13 @@ class _Reader:
                     self._complain(f"<contact> active, <registration> {self._state}")
                     break
         registration = Registration(
-            aor=self._aor, id=self._id, state=self._state, contacts=contacts
+            aor=self._aor, id=self._id, state=self._state, contacts=contacts, keys=keys
         )
         other = self._registrations.get(self._aor)
         if other is not None:
             # OpenSIPS writes one for each who publishes the user's state.
             self._complain(f"two <registration> of {self._aor}")
-            registration = _merge(other, registration)
+            registration = merge(other, registration)
         self._registrations[self._aor] = registration
 
     def _end_contact(self) -> None:
@@ -428,6 +436,17 @@ class _Reader:
                 return
         self._complain(f"<{known}> that is a second one or lacks an attribute")
 
+    def _start_key(self, attributes: dict[str, str]) -> None:
+        name, owner = attributes.get("name", ""), attributes.get("owner", "")
+        stamp = _number(attributes.get("stamp", ""), MAX_STAMP)
+        value = attributes.get("value")
+        if not name or not owner or stamp is None:
+            self._complain("<key> without name, owner or stamp")
+        elif _CONTROLS.search(name) or _CONTROLS.search(owner):
+            self._complain("<key> with control characters in its name or owner")
+        else:
+            self._keys.append(RecordKey(name, value, owner, stamp))
+
     def _read_claim(self, attributes: dict[str, str]) -> Claim | None:
         owner = attributes.get("owner", "")
         stamp = _number(attributes.get("stamp", ""), MAX_STAMP)
@@ -441,6 +460,7 @@ class _Reader:
             path=tuple(self._path),
             received=attributes.get("received", ""),
             user_agent=_one_line(attributes.get("user-agent", "")),
+            omitted_by=_one_line(attributes.get("omitted-by", "")),
         )
 
     def _text(self) -> str:
@@ -475,7 +495,7 @@ class _Reader:
         return f" (line {line})"
 
 
-def _merge(one: Registration, other: Registration) -> Registration:
+def merge(one: Registration, other: Registration) -> Registration:
     """Two registrations of one address-of-record as one."""
     states = {one.state, other.state}
     if RegistrationState.ACTIVE in states:
@@ -483,7 +503,11 @@ def _merge(one: Registration, other: Registration) -> Registration:
     else:
         state = max(states)  # terminated says more than init
     return Registration(
-        aor=one.aor, id=one.id, state=state, contacts=one.contacts + other.contacts
+        aor=one.aor,
+        id=one.id,
+        state=state,
+        contacts=one.contacts + other.contacts,
+        keys=one.keys + other.keys,
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .document import Claim, Contact, Reginfo, RegistrationState
+from .document import Claim, Contact, RecordKey, Reginfo, RegistrationState
 from .reader import CLAIM_NAMESPACE, GRUU_NAMESPACE, MAX_BODY, NAMESPACE, parse
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "contact_element",
     "contact_parts",
     "escape",
+    "key_element",
     "parse",
     "reginfo_body",
     "registration_element",
@@ -116,10 +117,19 @@ def contact_element(
     )
 
 
+def key_element(key: RecordKey) -> bytes:
+    """The XML of a key, which is the last in that of its registration."""
+    value = "" if key.value is None else f' value="{escape(key.value)}"'
+    return (
+        f'<key xmlns="{CLAIM_NAMESPACE}" name="{escape(key.name)}"'
+        f' owner="{escape(key.owner)}" stamp="{key.stamp}"{value}/>'
+    ).encode()
+
+
 def registration_element(
     aor: str, id: str, state: RegistrationState, contacts: Iterable[bytes]
 ) -> bytes:
-    """A registration's XML around that of its contacts."""
+    """A registration's XML around that of its contacts, and of its keys."""
     if 0 in f"{aor}{id}".encode("utf-8", "surrogatepass").translate(_PLAIN):
         aor, id = escape(aor), escape(id)
     return b"%b%b</registration>" % (
@@ -160,7 +170,8 @@ def serialize(document: Reginfo) -> bytes:
                         contact.duration_registered,
                     )
                     for contact in registration.contacts
-                ],
+                ]
+                + [key_element(key) for key in registration.keys],
             )
             for registration in document.registrations
         ],
@@ -218,6 +229,8 @@ def _claim_element(claim: Claim) -> str:
         head += f' received="{escape(claim.received)}"'
     if claim.user_agent:
         head += f' user-agent="{escape(claim.user_agent)}"'
+    if claim.omitted_by:
+        head += f' omitted-by="{escape(claim.omitted_by)}"'
     if not claim.path:
         return head + "/>"
     path = "".join([f"<path>{escape(uri)}</path>" for uri in claim.path])

@@ -41,19 +41,22 @@ class Admission(Value, frozen=True, kw_only=True):
 
     authenticate: Hook | None = None
 
-    def check(self, request: Request, aor: str, *, is_peer: bool) -> None:
+    def check(self, request: Request, names: tuple[str, ...], *, is_peer: bool) -> None:
         """
         Let a SUBSCRIBE pass.
+
+        Args:
+            names: the address-of-record that it asks for, and others of that user.
 
         Raises:
             Refusal: 401 or 403; it makes no subscription.
         """
         if self.authenticate is not None:
-            self.authenticate(request, aor)
+            self.authenticate(request, names[0])
         if "all" in self.allow or (is_peer and "peers" in self.allow):
             return
         watcher = request.from_.parsed
-        if "self" in self.allow and watcher.aor == aor:
+        if "self" in self.allow and watcher.aor in names:
             return
         for allowed in self.allow:
             if ":" in allowed:

@@ -20,7 +20,6 @@ from ..location.binding import Binding
 from ..location.journal import Journal
 from ..location.store import TABLE, LocationStore
 from ..reg.document import (
-    ContactEvent,
     Reginfo,
     Registration,
     RegistrationState,
@@ -32,7 +31,8 @@ from ..sip.message import Request, Response
 from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
 from .document import read_body
-from .learner import Learner, Told
+from .learner import Learner, Told, omission
+from .naming import Name, as_written, named
 
 logger = logging.getLogger("reginfo.compositor")
 
@@ -106,6 +106,7 @@ class Compositor:
         policy: for how long a publication may stand.
         max_expires: how long a contact is believed at the most whose publisher does
             not say, in seconds.
+        name: the address-of-record that a URI names, as records are kept by.
     """
 
     def __init__(
@@ -118,7 +119,9 @@ class Compositor:
         policy: Policy,
         max_expires: int,
         location: str = TABLE,
+        name: Name = as_written,
     ) -> None:
+        self._name = name
         self._store = store
         self._journal = journal
         self._new_id = new_id
@@ -158,7 +161,7 @@ class Compositor:
         known = self._find(aor, asked.etag, peer)
         document = read_body(request, peer) if asked.has_body else None
         if document is not None:
-            document = _of(document, aor)
+            document = _of(named(document, self._name), aor)
         etag = self._new_id()
         if not asked.expires:
             if known is not None:
@@ -254,7 +257,13 @@ class Compositor:
         now: float,
         wall: float,
     ) -> None:
-        told = Told(row.peer, f"{row.peer}/{_WAY}", row.expires_at, self._location)
+        told = Told(
+            row.peer,
+            f"{row.peer}/{_WAY}",
+            row.expires_at,
+            self._location,
+            scope=_WAY,
+        )
         table = Table.load(row.table)
         if document is not None:
             # Versions count the documents of a subscription (RFC 3680 §5.1). What
@@ -299,13 +308,7 @@ class Compositor:
                 or any(c.lists(uri, now) for c in self._by_aor.get(aor, {}).values())
             ):
                 continue
-            claims.append(
-                msgspec.structs.replace(
-                    known,
-                    event=ContactEvent.EXPIRED,
-                    stamp=self._store.next_stamp(wall),
-                )
-            )
+            claims.append(omission(known, _WAY, self._store, wall))
         self._store.apply(aor, claims, now, self._location)
 
     def _known(self, aor: str, uri: Uri) -> Binding | None:

@@ -66,8 +66,9 @@ class Context:
     """
 
     __slots__ = (
-        "branches", "breadth", "cancelled", "groups", "is_over", "on_failure",
-        "on_reply", "request", "routed", "transaction",
+        "branches", "breadth", "cancelled", "earlier", "groups", "is_over",
+        "on_failure", "on_reply", "request", "routed", "scheduled_at", "timer_at",
+        "transaction",
     )  # fmt: skip
 
     def __init__(
@@ -92,9 +93,20 @@ class Context:
         self.on_failure = on_failure
         self.groups: list[list[Target]] = []
         self.branches: list[Branch] = []
+        self.earlier: list[Response] = []
+        "The best of each time that it failed, and was sent elsewhere."
+
         self.cancelled = False
         self.is_over = False
         "Whether a final response has been passed back."
+
+        self.timer_at: float | None = None
+        "When 100 is said of what is no INVITE (RFC 4320 §4.1)."
+
+        self.scheduled_at: float | None = None
+
+    def timer_due(self, now: float) -> None:
+        self.timer_at = None
 
     def add(self, targets: Sequence[Target]) -> None:
         """Try ``targets`` after those that are tried now."""
@@ -113,6 +125,17 @@ class Context:
             and (branch.response.status < 300 or branch.response.status >= 600)
             for branch in self.branches
         )
+
+    def again(self, targets: Sequence[Target]) -> None:
+        """Try ``targets`` after all others have failed."""
+        if self.branches:
+            self.earlier.append(self.best())
+        self.branches.clear()
+        self.add(targets)
+
+    def last(self, response: Response) -> Response:
+        """``response``, or a better one from before it was sent elsewhere."""
+        return min([response, *self.earlier], key=_rank)
 
     def best(self) -> Response:
         """The response to pass back when no branch is left (§16.7 steps 6 and 7)."""

@@ -5,28 +5,37 @@ from __future__ import annotations
 import logging
 
 from ..location.binding import Binding
+from ..location.omission import split
 from ..reg import xml
-from ..reg.document import Claim, Contact, Reginfo, contact_id
+from ..reg.document import Claim, Contact, ContactEvent, Reginfo, contact_id
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.message import Request
 
 logger = logging.getLogger("reginfo.document")
 
 
-def contact_of(binding: Binding, aor: str, with_claim: bool) -> Contact:
+def contact_of(
+    binding: Binding, aor: str, with_claim: bool, implicit: bool = False
+) -> Contact:
     """
     A binding as a document lists it, without what changes with time.
 
     Args:
+        implicit: whether the REGISTER named another of the user's identities than
+            ``aor``: then it is the network that has bound this one.
         with_claim: for a server of our kind, which wants to know whose it is, and
             since when. Nobody else is told.
     """
+    event = binding.event
+    if implicit and event is ContactEvent.REGISTERED:
+        event = ContactEvent.CREATED
+    call_id, by = split(binding.call_id)
     return Contact(
         id=contact_id(aor, binding.key),
         uri=binding.contact,
-        event=binding.event,
+        event=event,
         q=binding.q,
-        callid=binding.call_id,
+        callid=call_id,
         cseq=binding.cseq,
         display_name=binding.display_name or None,
         params=binding.params,
@@ -37,6 +46,7 @@ def contact_of(binding: Binding, aor: str, with_claim: bool) -> Contact:
             path=binding.path,
             received=binding.received,
             user_agent=binding.user_agent,
+            omitted_by=by,
         )
         if with_claim
         else None,
@@ -64,6 +74,7 @@ def read_body(request: Request, source: str) -> Reginfo | None:
         document = xml.parse(request.body)
     except RemoteProtocolError as exc:
         logger.warning("! %s of %s: %s", request.method, source, exc)
+        exc.is_logged = True
         raise
     for warning in document.warnings:
         logger.debug("! %s of %s: %s", request.method, source, warning)

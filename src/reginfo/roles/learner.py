@@ -8,6 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from ..location.binding import Binding
+from ..location.key import Key
+from ..location.omission import omitted
 from ..location.store import TABLE, LocationStore
 from ..reg.document import Contact, ContactEvent, Reginfo
 from ..reg.table import News, Table
@@ -34,6 +36,9 @@ class Told(NamedTuple):
 
     table: str = TABLE
     "The location table that is learned into."
+
+    scope: str = ""
+    "What takes back that a contact is gone by omission: its source, if left out."
 
 
 class Learner:
@@ -70,6 +75,18 @@ class Learner:
         for aor, list_ in claims.items():
             self._store.apply(aor, list_, now, told.table)
 
+    def learn_keys(self, told: Told, document: Reginfo, now: float) -> None:
+        """Put the keys of records into the store."""
+        for registration in document.registrations:
+            for name, value, owner, stamp in registration.keys:
+                try:
+                    aor = Uri.parse(registration.aor).aor
+                except RemoteProtocolError:
+                    break  # which is complained of
+                if aor:
+                    key = Key(value, stamp, owner, told.source)
+                    self._store.put_key(aor, name, key, now, told.table)
+
     def _claim(
         self, told: Told, aor: str, news: News, now: float, wall: float
     ) -> Binding | None:
@@ -86,7 +103,14 @@ class Learner:
         if said is not None and said.owner == self._server_id:
             return None  # our own, on its way back
         call_id = contact.callid or f"{contact.id}@{told.peer}"
-        stamp = said.stamp if said is not None else self._store.next_stamp(wall)
+        gone = omitted(call_id, told.scope or told.source)
+        is_back = bool(known) and known[0].call_id == gone
+        if said is not None and said.omitted_by and contact.event.state != "active":
+            call_id = omitted(call_id, said.omitted_by)
+        if said is None or (is_back and said.stamp <= known[0].stamp):
+            stamp = self._store.next_stamp(wall)
+        else:
+            stamp = said.stamp
         # Who sends no CSeq counts by the order in which it sends.
         cseq = contact.cseq if contact.cseq is not None else stamp
         expires_at = self._expires_at(told, contact, now)
@@ -105,7 +129,7 @@ class Learner:
                 return None
             # Who does not say when it ends must not make that earlier.
             later = contact.expires is None or expires_at >= twin.expires_at - SLACK
-            if event.state == "active" and later:
+            if event.state == "active" and later and not is_back:
                 return None
         duration = contact.duration_registered
         if duration is not None:
@@ -156,9 +180,7 @@ class Learner:
         """Gone by omission: only what this very subscription has told us."""
         if not known or not known[0].active or known[0].source != told.source:
             return None
-        return msgspec.structs.replace(
-            known[0], event=ContactEvent.EXPIRED, stamp=self._store.next_stamp(wall)
-        )
+        return omission(known[0], told.scope or told.source, self._store, wall)
 
     def forget_others(
         self, told: Told, aor: str, table: Table, now: float, wall: float
@@ -214,3 +236,13 @@ class Learner:
                         stamp=self._store.next_stamp(wall),
                     )
                     self._store.apply(aor, [longer], now, told.table)
+
+
+def omission(binding: Binding, by: str, store: LocationStore, wall: float) -> Binding:
+    """The claim that a contact is gone because ``by`` no longer lists it."""
+    return msgspec.structs.replace(
+        binding,
+        call_id=omitted(binding.call_id, by),
+        event=ContactEvent.EXPIRED,
+        stamp=store.next_stamp(wall),
+    )

@@ -19,9 +19,12 @@ from ..events.notify import (
 )
 from ..location.binding import Binding, BindingChange
 from ..location.journal import Journal
+from ..location.keyring import KeyChange
 from ..location.store import TABLE, LocationStore
 from ..reg import legacy, xml
 from ..reg.document import (
+    ContactEvent,
+    RecordKey,
     RegistrationState,
     registration_id,
 )
@@ -135,10 +138,6 @@ class Notifier:
         """How far :meth:`drain` is; None if nobody has asked for it."""
         return self._drain
 
-    # SHIM
-    def update(self, aor: str, now: float) -> bool:
-        return False
-
     # From the network.
 
     def receive_subscribe(
@@ -161,10 +160,13 @@ class Notifier:
             # RFC 3263 §4.3: a 503 sends it to another server, where there is one.
             again = [("Retry-After", FULL_RETRY_AFTER)]
             raise Refusal(503, "Service Unavailable", headers=again)
-        if not self._is_ours(aor):
+        store, table = self._store, self._table
+        if not self._is_ours(aor) and store.named_by(aor, table) is None:
             raise Refusal(404, "Not Found")
         peer = self._recognise(request, flow)
-        self._admission.check(request, aor, is_peer=peer.name is not None)
+        names = store.identities(store.record_of(aor, table), table)
+        is_peer = peer.name is not None
+        self._admission.check(request, (aor, *names), is_peer=is_peer)
         expires = granted(request, self._policy)
         if expires:
             watcher = request.from_.uri
@@ -236,13 +238,21 @@ class Notifier:
 
     def tell(self, change: BindingChange, now: float) -> None:
         """Tell whoever watches, now or as soon as is polite."""
-        watches = self._by_aor.get(change.aor)
-        if watches is None or change.table != self._table:
+        if change.table != self._table:
             return
-        for watch in list(watches.values()):
+        watches = self._watches_of(change.aor)
+        if not watches:
+            return
+        # If its own contacts come or go, those of another record stand back or return.
+        anew = self._store.named_by(change.aor, self._table) not in (None, change.aor)
+        for watch in watches:
             if watch.ended:
                 continue
-            if not _hidden(change.binding, watch.row.peer):
+            if anew and watch.row.aor == change.aor:
+                self._journal.remember(watch.restore, *watch.snapshot())
+                watch.tell(change.binding)
+                watch.owe_anew()
+            elif not _hidden(change.binding, watch.row.peer):
                 self._journal.remember(watch.restore, *watch.snapshot())
                 watch.tell(change.binding)
             elif watch.waits:
@@ -250,12 +260,45 @@ class Notifier:
                 watch.withdraw(change.binding.key)
             else:
                 continue
-            if change.more:
-                continue
-            if not self._loading:  # else its turn comes
-                self._send_due(watch, now)
-            if watch.row.settled and watch.waits:
-                self._progress(watch)  # a restart must not forget what waits
+            if not change.more:
+                self._settle(watch, now)
+
+    def tell_keys(self, change: KeyChange, now: float) -> None:
+        """Tell who watches the identities that a user has now, and peers the key."""
+        if change.table != self._table:
+            return
+        record = change.aor
+        parted = [aor for aor in change.before if aor not in change.after]
+        # Whom nobody registers any more: the user's devices are there, but not as this.
+        gone = [
+            msgspec.structs.replace(binding, event=ContactEvent.DEACTIVATED)
+            for binding in self._store.bindings(record, now, self._table)
+        ]
+        for aor in dict.fromkeys((record, *change.before, *change.after)):
+            if self._store.record_of(aor, self._table) not in (record, aor):
+                continue  # it is told of by another record
+            for watch in list(self._by_aor.get(aor, {}).values()):
+                if watch.ended or not _concerns(change, watch.row):
+                    continue
+                self._journal.remember(watch.restore, *watch.snapshot())
+                watch.owe_anew()
+                if not _is_of_our_kind(watch.row):
+                    for left in parted:
+                        watch.part(left, gone)
+                self._settle(watch, now)
+
+    def update(self, aor: str, now: float) -> bool:
+        """Tell whoever watches the present state once more; False if there is none."""
+        store, table = self._store, self._table
+        record = store.record_of(aor, table)
+        if not (store.rows(record, table) or store.keys(record, table)):
+            return False
+        for watch in self._watches_of(record):
+            if not watch.ended:
+                self._journal.remember(watch.restore, *watch.snapshot())
+                watch.owe_anew()
+                self._settle(watch, now)
+        return True
 
     # From the administrator.
 
@@ -372,6 +415,26 @@ class Notifier:
             self._wheel.schedule(watch)
 
     # How.
+
+    def _watches_of(self, record: str) -> list[Watch]:
+        """Who is told of a record: who watches it, or one of its identities."""
+        found = list(self._by_aor.get(record, {}).values())
+        for identity in self._store.identities(record, self._table):
+            watches = self._by_aor.get(identity)
+            if (
+                watches
+                and identity != record
+                and self._store.record_of(identity, self._table) == record
+            ):
+                found += watches.values()
+        return found
+
+    def _settle(self, watch: Watch, now: float) -> None:
+        """Tell a watcher what it is owed, now or in time."""
+        if not self._loading:  # else its turn comes
+            self._send_due(watch, now)
+        if watch.row.settled and watch.waits:
+            self._progress(watch)  # a restart must not forget what waits
 
     def _refresh(
         self, request: Request, event: EventHeader, flow: Flow, now: float
@@ -507,17 +570,29 @@ class Notifier:
         self._progress(watch)
 
     def _body(self, watch: Watch, owed: Owed, now: float) -> bytes:
-        row = watch.row
+        row, store = watch.row, self._store
+        record = store.record_of(row.aor, self._table)
         bound = [
             binding
-            for binding in self._store.bindings(row.aor, now, self._table)
+            for binding in store.bindings(record, now, self._table)
             if not _hidden(binding, row.peer)
         ]
         # Also the full state says how a contact has gone; and a legacy peer does not
         # miss, in it, what is not there any more.
         bindings = owed.bindings + bound if owed.full else owed.bindings
         if row.profile is Profile.LEGACY:
-            return self._legacy_body(watch, bindings, bool(bound), owed.full, now)
+            if not bound:
+                bindings = [*owed.parted.get(row.aor, ()), *bindings]
+            return self._legacy_body(
+                watch, record, bindings, bool(bound), owed.full, now
+            )
+        keys: list[bytes] = []
+        if _is_of_our_kind(row):
+            aors: tuple[str, ...] = (record,)
+            if owed.full:
+                keys = self._keys(record)
+        else:
+            aors = store.identities(record, self._table)
         state = (
             RegistrationState.ACTIVE
             if bound
@@ -525,19 +600,54 @@ class Notifier:
             if bindings
             else RegistrationState.INIT
         )
-        contacts = [self._element(row, binding, now) for binding in bindings]
-        registration = xml.registration_element(
-            row.aor, registration_id(row.aor), state, contacts
-        )
-        return xml.reginfo_body(row.version, owed.full, [registration])
+        registrations = [
+            self._registration(row, aor, record, state, bindings, now, keys)
+            for aor in aors
+            if bound or aor not in owed.parted
+        ]
+        registrations += [
+            self._registration(
+                row, aor, record, RegistrationState.TERMINATED, parted, now
+            )
+            for aor, parted in owed.parted.items()
+            if not (bound and aor in aors)
+        ]
+        return xml.reginfo_body(row.version, owed.full, registrations)
+
+    def _registration(
+        self,
+        row: WatchRow,
+        aor: str,
+        record: str,
+        state: RegistrationState,
+        bindings: Sequence[Binding],
+        now: float,
+        keys: Sequence[bytes] = (),
+    ) -> bytes:
+        elements = [self._element(row, aor, record, one, now) for one in bindings]
+        elements += keys
+        return xml.registration_element(aor, registration_id(aor), state, elements)
+
+    def _keys(self, record: str) -> list[bytes]:
+        return [
+            xml.key_element(RecordKey(name, key.value, key.owner, key.stamp))
+            for name, key in self._store.all_keys(record, self._table).items()
+        ]
 
     def _legacy_body(
-        self, watch: Watch, bindings: list[Binding], bound: bool, full: bool, now: float
+        self,
+        watch: Watch,
+        record: str,
+        bindings: list[Binding],
+        bound: bool,
+        full: bool,
+        now: float,
     ) -> bytes:
         """
         A document that Kamailio and OpenSIPS read right (see reg/legacy.py).
 
-        What does not fit into a datagram is put back, for the next document.
+        Of a user's identities they are told the one that they watch. What does not fit
+        into a datagram is put back, for the next document.
         """
         if not bindings:
             return b""  # "init" is an error to them
@@ -546,7 +656,7 @@ class Notifier:
         elements: list[bytes] = []
         size = 0
         for at, binding in enumerate(bindings):
-            element = self._element(row, binding, now)
+            element = self._element(row, row.aor, record, binding, now)
             size += len(element)
             if elements and size > MAX_DOCUMENT - _AROUND:
                 watch.put_back(bindings[at:])
@@ -558,16 +668,18 @@ class Notifier:
         )
         return xml.reginfo_body(row.version, full, [registration])
 
-    def _element(self, row: WatchRow, binding: Binding, now: float) -> bytes:
+    def _element(
+        self, row: WatchRow, aor: str, record: str, binding: Binding, now: float
+    ) -> bytes:
         """One contact; most of its XML is shared by all who watch."""
         # Of the claim, a legacy peer is told what it has attributes for.
         with_claim = row.peer is not None and row.profile is not Profile.IMS
-        key = (row.aor, binding.key, row.profile, with_claim)
+        key = (aor, binding.key, row.profile, with_claim)
         rendered = self._cache.get(key)
         if rendered is None or rendered.binding is not binding:
             if len(self._cache) >= CACHED_CONTACTS:
                 self._cache.clear()
-            contact = contact_of(binding, row.aor, with_claim)
+            contact = contact_of(binding, aor, with_claim, implicit=aor != record)
             if row.profile is Profile.LEGACY:
                 contact = legacy.adapt(contact)
             rendered = _Rendered(binding, xml.contact_parts(contact))
@@ -643,6 +755,25 @@ def _hidden(binding: Binding, peer: str | None) -> bool:
     source = binding.source
     return binding.owner == peer or (
         source is not None and source.partition("/")[0] == peer
+    )
+
+
+def _is_of_our_kind(row: WatchRow) -> bool:
+    """Whether a watcher keeps the same records, and expands them itself."""
+    return row.peer is not None and row.profile is Profile.STANDARD
+
+
+def _concerns(change: KeyChange, row: WatchRow) -> bool:
+    """Whether a watcher is told of a change of keys."""
+    if _is_of_our_kind(row):
+        return change.source is None or change.source.partition("/")[0] != row.peer
+    if change.before == change.after:
+        return False
+    if row.profile is not Profile.LEGACY:
+        return True
+    # It is told of one identity only.
+    return row.aor != change.aor and (
+        (row.aor in change.before) != (row.aor in change.after)
     )
 
 

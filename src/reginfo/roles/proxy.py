@@ -10,13 +10,14 @@ from typing import Protocol
 from ..sip.destination import Destination
 from ..sip.endpoint import MAGIC_COOKIE, SIP_PORT, AnyClient, AnyServer
 from ..sip.errors import Refusal, RemoteProtocolError
-from ..sip.flow import Flow, Local
+from ..sip.flow import Flow, Local, is_numeric
 from ..sip.forward import draft_of
-from ..sip.headers import parse_via
+from ..sip.headers import Via, parse_via
 from ..sip.invite import InviteClientTransaction, InviteServerTransaction
 from ..sip.message import Draft, Headers, Request, Response, request_uri
 from ..sip.route import Routed, next_hop, preprocess
 from ..sip.timer import TimerWheel
+from ..sip.transaction import T1
 from ..sip.uri import Uri
 from .context import Branch, Context, OnFailure, OnReply
 from .target import Target
@@ -28,6 +29,12 @@ MAX_FORWARDS = 70
 
 MAX_BREADTH = 60
 """The same of Max-Breadth (RFC 5393 §5.3.3)."""
+
+TRYING_AFTER = 7 * T1
+"""
+Seconds after which a request that is no INVITE is answered 100, if by nothing else: its
+sender then sends it but every T2, and not before (RFC 4320 §4.1).
+"""
 
 DIALOGS = frozenset({"INVITE", "NOTIFY", "REFER", "SUBSCRIBE"})
 """Methods that make dialogs, in which later requests follow their Record-Route."""
@@ -151,6 +158,9 @@ class Proxy:
         self._contexts[id(transaction)] = context
         # §16.2: what is answered slowly, by others, is answered 100 here.
         self._transactions.trying(transaction)
+        if request.method != "INVITE":
+            context.timer_at = self._now() + TRYING_AFTER
+            self._wheel.schedule(context)
         self._try_next(context)
         return context
 
@@ -161,8 +171,7 @@ class Proxy:
         open_ = [t for t in targets if t.flow is None or self._is_open(t.flow)]
         if not open_:
             return False
-        context.branches.clear()
-        context.add(open_)
+        context.again(open_)
         self._try_next(context)
         return True
 
@@ -258,14 +267,31 @@ class Proxy:
             via = parse_via(vias[0])
         except RemoteProtocolError:
             return
-        host = via.params.get("received") or via.host
+        data = _without_top_via(response, vias)
+        host = (via.params.get("received") or via.host).strip("[]")
         rport = via.params.get("rport") or ""
         port = int(rport) if rport.isdecimal() and len(rport) < 6 else via.port
-        way = self._flow(
-            Destination(via.transport, (host.strip("[]"), port or SIP_PORT))
-        )
+        if not is_numeric(host):
+            # A name, and whoever came after has not said where the request came from.
+            self.receive_lost(data, via)
+            return
+        way = self._flow(Destination(via.transport, (host, port or SIP_PORT)))
         if way is not None:
-            self._transactions.send_stateless(_without_top_via(response, vias), way)
+            self._transactions.send_stateless(data, way)
+
+    def receive_lost(self, data: bytes, via: Via) -> None:
+        """Send a response to where the sent-by of ``via`` leads (RFC 3263 §5)."""
+
+        def found(places: list[Destination] | RemoteProtocolError) -> None:
+            way = self._first(places)
+            if way is not None:
+                self._transactions.send_stateless(data, way)
+
+        try:
+            uri = Uri.parse(f"sip:{via.sent_by};transport={via.transport.lower()}")
+        except RemoteProtocolError:
+            return
+        self._find(uri, found)
 
     # The clock.
 
@@ -274,8 +300,11 @@ class Proxy:
         return self._wheel.timer_at
 
     def timer_due(self, now: float) -> None:
-        """Timer C: it has rung for long enough (§16.8)."""
+        """Timer C: it has rung for long enough (§16.8). Others are told to wait."""
         for branch in self._wheel.timer_due(now):
+            if isinstance(branch, Context):
+                self._transactions.respond(branch.transaction, Response(100, "Trying"))
+                continue
             assert isinstance(branch, Branch)
             if branch.is_over:
                 continue
@@ -459,6 +488,7 @@ class Proxy:
         self._pass_back(context, best)
 
     def _pass_back(self, context: Context, response: Response) -> None:
+        response = context.last(response)
         # RFC 4320 §4.2: who has sent no INVITE has given up by now, too.
         late = response.status == 408 and context.request.method != "INVITE"
         if not late and self._passes(context, response):
@@ -476,7 +506,7 @@ class Proxy:
         return hook is None or "CSeq" not in response.headers or hook(response)
 
     def _over(self, context: Context) -> None:
-        context.is_over = True
+        context.is_over, context.timer_at = True, None
         self._contexts.pop(id(context.transaction), None)
 
 

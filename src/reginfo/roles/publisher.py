@@ -11,9 +11,10 @@ import msgspec
 from ..events.publish import Operation, Outcome, Publication
 from ..location.binding import Binding, BindingChange
 from ..location.journal import Journal
+from ..location.keyring import KeyChange
 from ..location.store import TABLE, LocationStore
 from ..reg import legacy, xml
-from ..reg.document import RegistrationState, registration_id
+from ..reg.document import ContactEvent, RegistrationState, registration_id
 from ..reg.legacy import Profile, profile_of
 from ..sip.flow import Flow
 from ..sip.message import Draft, Response
@@ -60,7 +61,7 @@ class PublishedRow(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Published:
-    """One address-of-record at one presence server."""
+    """One address-of-record, or identity, at one presence server."""
 
     __slots__ = (
         "aor",
@@ -163,9 +164,10 @@ class Publisher:
             publication = row.publication
             publication.expires_at += shift
             publication.refresh_at += shift
+            publication.unheard_until += shift
             # What was under way may have arrived, or not: the tag is tried, and a
             # 412 will say so.
-            publication.operation = None
+            publication.give_up(now)
             publication.not_before = now + number / RESTART_RATE
             published = Published(aor, target, publication)
             published.told = row.told
@@ -175,14 +177,27 @@ class Publisher:
 
     def tell(self, change: BindingChange, now: float) -> None:
         """Publish a change, if it is ours to publish."""
-        if change.table == self._table and self._targets:
-            self._tell(change.aor, now, only_if_ours=change.binding, more=change.more)
+        if change.table != self._table or not self._targets:
+            return
+        for aor in self._store.identities(change.aor, self._table):
+            self._tell(aor, now, only_if_ours=change.binding, more=change.more)
+
+    def tell_keys(self, change: KeyChange, now: float) -> None:
+        """Publish a user by the identities that it has now, and by no others."""
+        if change.table == self._table and change.before != change.after:
+            for aor in dict.fromkeys((*change.before, *change.after)):
+                self._tell(aor, now)
 
     def update(self, aor: str, now: float) -> bool:
         """Publish the present state of ``aor`` again; False if there is none."""
-        if not self._own(aor, now):
+        record = self._store.record_of(aor, self._table)
+        if not any(
+            binding.owner == self._server_id
+            for binding in self._store.bindings(record, now, self._table)
+        ):
             return False
-        self._tell(aor, now)
+        for identity in self._store.identities(record, self._table):
+            self._tell(identity, now)
         return True
 
     def receive_response(
@@ -244,9 +259,13 @@ class Publisher:
 
     def _own(self, aor: str, now: float) -> dict[str, Binding]:
         """Contacts that were registered here: nobody else publishes them."""
+        store, table = self._store, self._table
+        record = store.record_of(aor, table)
+        if aor not in store.identities(record, table):
+            return {}
         return {
             binding.key: binding
-            for binding in self._store.bindings(aor, now, self._table)
+            for binding in store.bindings(record, now, table)
             if binding.owner == self._server_id
         }
 
@@ -318,20 +337,12 @@ class Publisher:
     def _body(self, published: Published, own: dict[str, Binding], now: float) -> bytes:
         """The full state of what is ours, and how that went which is so no more."""
         aor = published.aor
-        rows = self._store.rows(aor, self._table)
-        gone = [
-            holds
-            for key in {**published.told, **published.sent}
-            if key not in own
-            and key in rows
-            # What has moved to another server is told by that one.
-            and (holds := rows[key][0]).owner == self._server_id
-            and not holds.active
-        ]
+        record = self._store.record_of(aor, self._table)
+        gone = self._gone(published, record, own, now)
         profile = published.target.speaks
         elements = []
         for binding in [*gone, *own.values()]:
-            contact = contact_of(binding, aor, with_claim=False)
+            contact = contact_of(binding, aor, with_claim=False, implicit=aor != record)
             expires = registered = None
             if binding.active:
                 expires = binding.expires(now)
@@ -348,6 +359,33 @@ class Publisher:
         # The placeholder version is a number like any other to who reads it; and some
         # servers write theirs over it.
         return legacy.publish_body([registration])
+
+    def _gone(
+        self,
+        published: Published,
+        record: str,
+        own: dict[str, Binding],
+        now: float,
+    ) -> list[Binding]:
+        """How the contacts went that were published last, and are not ours any more."""
+        told = {**published.told, **published.sent}
+        rows = self._store.rows(record, self._table)
+        is_told = published.aor in self._store.identities(record, self._table)
+        gone = []
+        for key, last in told.items():
+            if key in own:
+                continue
+            if not is_told or not rows:
+                # The user is not known by this name any more.
+                over = last.expires_at <= now
+                event = ContactEvent.EXPIRED if over else ContactEvent.DEACTIVATED
+                gone.append(msgspec.structs.replace(last, event=event))
+            elif key in rows:
+                holds = rows[key][0]
+                # What has moved to another server is told by that one.
+                if holds.owner == self._server_id and not holds.active:
+                    gone.append(holds)
+        return gone
 
     def _remember(self, published: Published) -> None:
         """Have the publication put back as it is now, if the commit fails."""

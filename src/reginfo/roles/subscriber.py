@@ -21,6 +21,7 @@ from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
 from .document import read_body
 from .learner import Learner, Told
+from .naming import Name, as_written, named
 
 logger = logging.getLogger("reginfo.subscriber")
 
@@ -131,6 +132,7 @@ class Subscriber:
         max_expires: how long a contact is believed whose peer does not say, in seconds.
         locate: is called when a subscription that was requested needs to know where to
             go; :meth:`located` is the answer.
+        name: the address-of-record that a URI names, as records are kept by.
     """
 
     def __init__(
@@ -145,8 +147,10 @@ class Subscriber:
         max_expires: int,
         locate: Callable[[Mirror], None] | None = None,
         location: str = TABLE,
+        name: Name = as_written,
     ) -> None:
         self._locate = locate
+        self._name = name
         self._location = location
         self.listener: Listener | None = None
         "Is told what becomes of what was requested, once that is on disk."
@@ -327,7 +331,7 @@ class Subscriber:
             raise Refusal(481, "Subscription Does Not Exist")
         subscription = mirror.subscription
         state = subscription.check_notify(request, PACKAGE)
-        document = read_body(request, mirror.source)
+        document = self._document(request, mirror.source)
         self._remember(mirror)
         first = not subscription.is_established
         subscription.receive_notify(request, state, flow, now, self._jitter)
@@ -340,6 +344,7 @@ class Subscriber:
                 subscription.expires_at,
                 location or self._location,
             )
+            self._learner.learn_keys(told, document, now)
             self._learner.learn(told, taken.news, now, wall)
             if document.full:
                 self._learner.forget_others(told, mirror.aor, mirror.table, now, wall)
@@ -362,6 +367,19 @@ class Subscriber:
     def knows(self, request: Request) -> bool:
         """Whether a NOTIFY is of a subscription that we hold."""
         return (request.call_id, request.to.tag) in self._by_dialog
+
+    def expects(self, request: Request) -> bool:
+        """Whether a NOTIFY is of a subscription that we hold, and of its package."""
+        mirror = self._by_dialog.get((request.call_id, request.to.tag))
+        if mirror is None:
+            return False
+        try:
+            mirror.subscription.check_notify(request, PACKAGE)
+        except Refusal:
+            return False
+        except RemoteProtocolError:
+            pass  # it is ours, and wrong
+        return True
 
     def receive_unsolicited(
         self,
@@ -392,7 +410,7 @@ class Subscriber:
             if len(self._unsolicited) >= UNSOLICITED:
                 self._unsolicited.pop(next(iter(self._unsolicited)))
         self._unsolicited[key] = stream
-        document = read_body(request, peer)
+        document = self._document(request, peer)
         if document is not None:
             before = stream.dump()
             self._journal.remember(self._put_back, key, before if known else None)
@@ -480,6 +498,10 @@ class Subscriber:
         self._on_disk[key] = msgspec.convert(value, HeldRow), shift
 
     # How.
+
+    def _document(self, request: Request, source: str) -> Reginfo | None:
+        document = read_body(request, source)
+        return None if document is None else named(document, self._name)
 
     def _settle(self, mirror: Mirror) -> None:
         """Send what the subscription wants sent, keep it, and set its timer."""

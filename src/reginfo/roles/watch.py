@@ -18,12 +18,19 @@ ENDINGS = frozenset(
 """Who removes a contact does not wait for the interval, nor does its phone."""
 
 
+Parted = dict[str, tuple[Binding, ...]]
+"""Addresses-of-record that are no identities of the user any more, and its contacts."""
+
+
 class Owed(NamedTuple):
     """What a watcher is to be told now."""
 
     full: bool
     bindings: list[Binding]
     "Those that have changed, in the order in which they did; if `full`, what has gone."
+
+    parted: Parted
+    "With `full` only."
 
 
 class Watch:
@@ -39,8 +46,8 @@ class Watch:
     """
 
     __slots__ = (
-        "_answered", "_full_due", "_held_until", "_lost", "_pending", "_quiet_until",
-        "_sent", "row", "scheduled_at", "timer_at",
+        "_answered", "_anew", "_full_due", "_held_until", "_lost", "_parted",
+        "_pending", "_quiet_until", "_sent", "row", "scheduled_at", "timer_at",
     )  # fmt: skip
 
     def __init__(self, row: WatchRow) -> None:
@@ -49,6 +56,8 @@ class Watch:
         self.scheduled_at: float | None = None
         self._pending: dict[str, Binding] = {}
         self._full_due = False
+        self._anew = False  # the full state is owed, when its time has come
+        self._parted: Parted = {}
         self._quiet_until = 0.0
         self._sent = 0
         # What the network has done, no commit that fails undoes.
@@ -79,7 +88,7 @@ class Watch:
     @property
     def waits(self) -> bool:
         """Whether there is something to tell, beyond what is under way."""
-        return self._full_due or self._lost or bool(self._pending)
+        return self._full_due or self._lost or self._anew or bool(self._pending)
 
     def tell(self, binding: Binding) -> None:
         """Owe the watcher a change of one contact."""
@@ -104,6 +113,15 @@ class Watch:
         self._full_due = True
         self._held_until = 0.0
 
+    def owe_anew(self) -> None:
+        """Owe the watcher the full state, as a change: no sooner than is polite."""
+        self._anew = True
+
+    def part(self, aor: str, bindings: list[Binding]) -> None:
+        """Owe the watcher that ``aor`` is told of no more, and had ``bindings``."""
+        self._parted = {**self._parted, aor: tuple(bindings)}
+        self._anew = True
+
     def take(self, now: float) -> Owed | None:
         """
         What is to be sent now, and is from now on under way; None if nothing.
@@ -113,8 +131,9 @@ class Watch:
         self.timer_at = None if self.ended else self.row.subscription.expires_at
         if self._sent != self._answered or not self.waits:
             return None
-        full = self._full_due or self._lost
-        may_at = self._held_until if full else self._quiet_until
+        at_once = self._full_due or self._lost
+        full = at_once or self._anew
+        may_at = self._held_until if at_once else self._quiet_until
         if now < may_at:
             if self.timer_at is None or may_at < self.timer_at:
                 self.timer_at = may_at
@@ -122,9 +141,11 @@ class Watch:
         ordered = self._ordered()
         if full:
             ordered = [binding for binding in ordered if not binding.active]
-        owed = Owed(full, ordered)
+        owed = Owed(full, ordered, self._parted if full else {})
         self._pending = {}
-        self._full_due = False
+        self._full_due = self._anew = False
+        if full:
+            self._parted = {}
         self._sent += 1
         self._quiet_until = now + self.row.min_interval
         return owed
@@ -160,6 +181,8 @@ class Watch:
             row.subscription.dialog.local_cseq,
             dict(self._pending),
             self._full_due,
+            self._anew,
+            self._parted,
             self._sent,
             self._quiet_until,
             row.settled,
@@ -173,6 +196,8 @@ class Watch:
             row.subscription.dialog.local_cseq,
             self._pending,
             self._full_due,
+            self._anew,
+            self._parted,
             self._sent,
             self._quiet_until,
             row.settled,

@@ -18,12 +18,15 @@ NAME = "reginfo_routes"
 
 EXPANDED = frozenset(
     {
-        "append_branch", "append_hf", "append_to_reply", "reginfo_subscribe",
-        "reginfo_update", "send_reply", "ul_add_key", "ul_get_key", "ul_rm_key",
-        "unregister",
+        "append_branch", "append_hf", "reginfo_handle_notify", "reginfo_subscribe",
+        "reginfo_update", "remove_hf", "send_reply", "ul_add_key", "ul_get_key",
+        "ul_rm_key", "unregister",
     }
 )  # fmt: skip
 """Functions that take strings with pseudo-variables in them."""
+
+COMMON = frozenset({"lookup", "save"})
+"""The same, by names that other things have, too: of an argument of a handler only."""
 
 NAMED = {"t_on_reply": "reply", "t_on_failure": "failure"}
 """Functions that take the name of a route, and of which kind that is."""
@@ -110,9 +113,18 @@ def _route_of(module: ModuleType, path: Path) -> Route:
 
 
 def _calls(tree: ast.AST) -> Iterator[tuple[str, list[ast.Constant]]]:
-    """Calls of methods, each with those of its arguments that are plain strings."""
+    """
+    Calls of methods, each with those of its arguments that are plain strings.
+
+    Those of common names only where the object is an argument of a function.
+    """
+    parameters = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            of = node.func.value
+            is_message = isinstance(of, ast.Name) and of.id in parameters
+            if node.func.attr in COMMON and not is_message:
+                continue
             arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
             yield (
                 node.func.attr,
@@ -127,13 +139,26 @@ def _calls(tree: ast.AST) -> Iterator[tuple[str, list[ast.Constant]]]:
 
 def _wrong_strings(tree: ast.AST) -> Iterator[tuple[int, str]]:
     for name, strings in _calls(tree):
-        if name not in EXPANDED:
+        if name not in EXPANDED and name not in COMMON:
             continue
         for string in strings:
             try:
                 pseudo.check(str(string.value))
             except ValueError as exc:
                 yield string.lineno, f"{name}: {exc}"
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Assign)
+            and any(
+                isinstance(t, ast.Attribute) and t.attr == "uri" for t in node.targets
+            )
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
+            try:
+                pseudo.check(node.value.value)
+            except ValueError as exc:
+                yield node.lineno, f"uri: {exc}"
 
 
 def _missing_routes(tree: ast.AST, route: Route) -> Iterator[tuple[int, str]]:

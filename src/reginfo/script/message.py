@@ -52,6 +52,7 @@ class Message(Functions):
         "reginfo_reason",
         "relayed",
         "reply",
+        "reply_headers",
         "request",
         "targets",
         "transaction",
@@ -80,6 +81,9 @@ class Message(Functions):
 
         self.on_reply: str | None = None
         self.on_failure: str | None = None
+        self.reply_headers: list[tuple[str, str]] = []
+        "What :meth:`append_to_reply` has asked for."
+
         self.answered = False
         "Whether a final response has been sent by this script."
 
@@ -192,6 +196,19 @@ class Message(Functions):
         key = _changeable(self._text(name))
         return OK if self._headed.headers.pop(key, None) else ERROR
 
+    def append_to_reply(self, name: str, value: str | None = None) -> Result:
+        r"""
+        Add a header line to what this request is answered here, `save` included.
+
+        What :meth:`default` answers is as it is without a script.
+
+        Raises:
+            ValueError: it is no header line, or one that no script may write.
+        """
+        self._only("append_to_reply", MAIN, FAILURE)
+        self.reply_headers.append(self._line(name, value))
+        return OK
+
     def append_branch(self, uri: str | Uri, q: float = 1.0) -> Result:
         """Send it to ``uri``, too; -1 if that is no SIP URI."""
         self._only("append_branch", MAIN, FAILURE)
@@ -276,6 +293,7 @@ class Message(Functions):
             4 if nothing was asked for; -1 if it was refused, and the sender told why.
         """
         self._only("save", MAIN)
+        self._of("save", "REGISTER")
         return Result(self._core.save(self, self._text(table)))
 
     def lookup(self, table: str = TABLE) -> Result:
@@ -318,11 +336,13 @@ class Message(Functions):
     def handle_subscribe(self) -> Result:
         """Serve a SUBSCRIBE for the event `reg`, and answer it; -1 if refused."""
         self._only("handle_subscribe", MAIN)
+        self._of("handle_subscribe", "SUBSCRIBE")
         return OK if self._core.handle_subscribe(self) else ERROR
 
     def handle_publish(self) -> Result:
         """Take in a PUBLISH of a peer, and answer it; -1 if refused."""
         self._only("handle_publish", MAIN)
+        self._of("handle_publish", "PUBLISH")
         return OK if self._core.handle_publish(self) else ERROR
 
     # How.
@@ -335,6 +355,10 @@ class Message(Functions):
     def _only(self, function: str, *kinds: str) -> None:
         if self.kind not in kinds:
             raise ValueError(f"{function} is not for a {self.kind} route")
+
+    def _of(self, function: str, method: str) -> None:
+        if self.method != method:
+            raise ValueError(f"{function} is for a {method}, and this is {self.method}")
 
     def _line(self, name: str, value: str | None) -> tuple[str, str]:
         if value is None:

@@ -13,9 +13,11 @@ import msgspec
 from .. import __version__
 from ..events.notify import Policy as SubscriptionPolicy
 from ..events.subscribe import Wanted
+from ..location import keyring
 from ..location import store as location
 from ..location.binding import Binding, BindingChange
 from ..location.journal import Journal, Mark
+from ..location.keyring import KeyChange
 from ..location.sqlite import Loaded, SqliteJournal, StoreError
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
@@ -47,6 +49,7 @@ from ..sip.endpoint import (
     Event,
     RequestFailed,
     RequestReceived,
+    ResponseLost,
     ResponseReceived,
     StrayResponse,
 )
@@ -65,6 +68,7 @@ from .rim import Rim
 from .router import Router, addresses_of
 from .scripting import Scripting
 from .sending import Sender, Sent
+from .service_routes import ServiceRoutes
 from .targets import Names, Targets
 from .transport import Trace
 from .uas import Uas
@@ -75,6 +79,7 @@ PRODUCT = f"reginfo/{__version__}"
 
 KINDS = (
     location.KIND,
+    keyring.KIND,
     notifier.KIND,
     notifier.PROGRESS,
     subscriber.KIND,
@@ -121,8 +126,14 @@ class App:
             max_contacts=config.registrar.max_contacts,
         )
         self._table = config.pua_reginfo.ul_domain
-        self.store = LocationStore(config.server.id, self.journal)
+        self.store = LocationStore(
+            config.server.id,
+            self.journal,
+            identities_key=config.pua_reginfo.ul_identities_key,
+            canonical=self._domains.aor,
+        )
         self.store.listener = self._changed
+        self.store.key_listener = self._key_changed
         self.endpoint = Endpoint(
             new_id=self._ids, methods=None, headers={"Server": PRODUCT}
         )
@@ -155,6 +166,7 @@ class App:
             max_expires=config.registrar.max_expires,
             locate=self._locate,
             location=self._table,
+            name=self._domains.aor,
         )
         self.publisher = Publisher(
             self.store,
@@ -175,6 +187,7 @@ class App:
             policy=policy,
             max_expires=config.registrar.max_expires,
             location=self._table,
+            name=self._domains.aor,
         )
         self.pua_reginfo = PuaReginfo(
             self.store,
@@ -210,6 +223,9 @@ class App:
             self.endpoint,
             self._targets,
             domains=self._domains,
+            service_routes=ServiceRoutes(
+                self.store, domains=self._domains, clock=self._clock, table=self._table
+            ),
             proxy=config.proxy,
             is_open=lambda flow: self.is_open(flow),
             new_id=self._ids,
@@ -319,6 +335,8 @@ class App:
                 for _, key, value, shift in rows:
                     if kind == location.KIND:
                         self.store.load(key, value, shift)
+                    elif kind == keyring.KIND:
+                        self.store.load_key(key, value, self._clock.wall())
                     elif kind == subscriber.KIND:
                         self.subscriber.load(key, value, shift)
                     elif kind == publisher.KIND:
@@ -612,11 +630,12 @@ class App:
 
     def _take_in(self, event: _Other, now: float) -> None:
         """What became of a request of ours, or of one that was sent on."""
-        if isinstance(event, AckReceived | Cancelled | StrayResponse):
+        if isinstance(event, AckReceived | Cancelled | StrayResponse | ResponseLost):
             self._relaying.receive(event)
             return
         user = event.transaction.user
         if isinstance(event, ResponseReceived):
+            self._targets.answered(event.transaction, event.response)
             if isinstance(user, Watch):
                 self.notifier.receive_response(user, event.response, now)
             elif isinstance(user, Mirror):
@@ -630,7 +649,9 @@ class App:
                 self._pinger.receive_response(user)
             else:
                 self._relaying.receive_response(event, now)
-        elif isinstance(user, Watch):
+            return
+        self._targets.failed(event.transaction)
+        if isinstance(user, Watch):
             self.notifier.receive_failure(user, event.cause)
         elif isinstance(user, Mirror):
             self.subscriber.receive_failure(user, event.cause, now)
@@ -678,6 +699,12 @@ class App:
                 change.binding.contact,
                 event.value,
             )
+
+    def _key_changed(self, change: KeyChange, now: float) -> None:
+        """Something is kept in a record now, or no more."""
+        self.notifier.tell_keys(change, now)
+        if self._script is None or self._script.publishes():
+            self.publisher.tell_keys(change, now)
 
     def _remove(
         self,
@@ -738,7 +765,14 @@ class App:
         )
 
 
-_Other = ResponseReceived | RequestFailed | AckReceived | Cancelled | StrayResponse
+_Other = (
+    ResponseReceived
+    | RequestFailed
+    | AckReceived
+    | Cancelled
+    | StrayResponse
+    | ResponseLost
+)
 """What is no request that wants an answer."""
 
 

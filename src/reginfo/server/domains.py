@@ -23,15 +23,33 @@ class Domains:
         self, names: Iterable[str], *, use_domain: bool, default_domain: str | None
     ) -> None:
         self._hosts = set(names)
+        self._places: dict[str, set[int]] = {}
         self._use_domain = use_domain
         self._default_domain = default_domain
 
     def add(self, locals: Iterable[Local]) -> None:
         """Take the addresses that we listen at for domains of ours, too."""
-        self._hosts.update(uri_host(local.host) for local in locals)
+        for local in locals:
+            host = uri_host(local.host)
+            if host not in self._hosts or host in self._places:
+                self._places.setdefault(host, set()).add(local.port)
+            self._hosts.add(host)
 
     def __contains__(self, host: object) -> bool:
         return host in self._hosts
+
+    def hold(self, uri: Uri) -> bool:
+        """
+        Whether a URI leads to one of our domains, or to where we listen.
+
+        At another port of an address of ours is somebody else: a phone on this host.
+        """
+        if uri.scheme == "tel":
+            return True
+        ports = self._places.get(uri.host)
+        if ports is None or uri.port is None:
+            return uri.host in self._hosts
+        return uri.port in ports
 
     def aor(self, uri: Uri) -> str:
         """

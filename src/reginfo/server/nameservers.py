@@ -10,9 +10,11 @@ from typing import Any
 
 import dns.asyncresolver
 import dns.exception
-import dns.nameserver
+import dns.message
+import dns.name
 import dns.rdatatype
 import dns.resolver
+from dns.nameserver import Do53Nameserver, Nameserver
 
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Address
@@ -23,7 +25,10 @@ logger = logging.getLogger("reginfo.dns")
 HOSTS = Path("/etc/hosts")
 
 NEGATIVE = 60.0
-"""Seconds for which there is nothing, where the answer does not say how long."""
+"""
+Seconds for which there is nothing, where the answer does not say how long: some name
+servers leave that out (RFC 2308 §5 would not have it kept at all).
+"""
 
 
 class NameServers:
@@ -31,11 +36,11 @@ class NameServers:
     Asks name servers, one after the other until one answers.
 
     Args:
-        servers: their addresses; those of the system if there are none.
+        servers: those to ask; those of the system if there are none.
         timeout: seconds for one question, whoever is asked.
     """
 
-    def __init__(self, servers: Sequence[Address], timeout: float) -> None:
+    def __init__(self, servers: Sequence[Nameserver], timeout: float) -> None:
         self._timeout = timeout
         self._resolver: dns.asyncresolver.Resolver | None
         try:
@@ -44,15 +49,9 @@ class NameServers:
             logger.warning("! no name servers: %s", exc)
             self._resolver = None
             return
-        # SIP has its own cache, and names that are complete.
-        self._resolver.cache = None
-        self._resolver.search = []
-        self._resolver.ndots = 0
+        self._resolver.cache = None  # the one of Resolver is bounded, and has a clock
         if servers:
-            self._resolver.nameservers = [
-                dns.nameserver.Do53Nameserver(host.strip("[]"), port)
-                for host, port in servers
-            ]
+            self._resolver.nameservers = list(servers)
 
     async def ask(self, name: str, kind: str) -> Answer:
         """
@@ -64,17 +63,30 @@ class NameServers:
         if self._resolver is None:
             return Answer((), NEGATIVE)  # there are the names of the hosts file
         try:
+            asked = dns.name.from_text(f"{name}.")
+        except dns.exception.DNSException:
+            asked = dns.name.root
+        if asked == dns.name.root:
+            return Answer((), NEGATIVE)  # there can be no such host
+        try:
             answer = await self._resolver.resolve(
-                f"{name}.", kind, lifetime=self._timeout, raise_on_no_answer=False
+                asked, kind, lifetime=self._timeout, raise_on_no_answer=False
             )
         except dns.resolver.NXDOMAIN as exc:
-            return Answer((), _negative(exc))
+            response = exc.response(asked)  # type: ignore[no-untyped-call]
+            return Answer((), _negative(response))
         except (dns.exception.DNSException, OSError, ValueError) as exc:
             raise RemoteProtocolError(f"{name}: {_in_short(exc)}", status=503) from exc
         if answer.rrset is None:
-            return Answer((), float(answer.chaining_result.minimum_ttl))
+            return Answer((), _negative(answer.response))
         records = [record for rd in answer.rrset if (record := _record(rd)) is not None]
         return Answer(records, float(answer.chaining_result.minimum_ttl))
+
+
+def at(address: Address) -> Nameserver:
+    """The name server at an address; what is too long for UDP is asked by TCP."""
+    host, port = address
+    return Do53Nameserver(host.strip("[]"), port)
 
 
 def hosts(path: Path = HOSTS) -> dict[str, list[str]]:
@@ -120,11 +132,10 @@ def _name(name: Any) -> str:
     return str(name.to_text(omit_final_dot=True)).lower().rstrip(".")
 
 
-def _negative(error: dns.resolver.NXDOMAIN) -> float:
-    """For how long there is no such name (RFC 2308 §5)."""
+def _negative(response: dns.message.Message) -> float:
+    """For how long there is nothing (RFC 2308 §5)."""
     ttls = [
         min(rrset.ttl, rrset[0].minimum)
-        for response in error.responses().values()  # type: ignore[no-untyped-call]
         for rrset in response.authority
         if rrset.rdtype == dns.rdatatype.SOA
     ]

@@ -14,7 +14,7 @@ from ..sip.flow import Flow, Local
 from ..sip.uri import Uri
 from .address import ListenAddress
 from .config import Dns
-from .nameservers import NameServers, hosts
+from .nameservers import NameServers, at, hosts
 from .resolver import Resolver
 from .rim import Rim
 from .stream import StreamTransport
@@ -56,7 +56,7 @@ class Network:
     def resolver(self, dns: Dns) -> Resolver:
         """Finds where URIs are, of those that can be reached from our addresses."""
         locals = self._rim.locals
-        servers = [(server.host, server.port) for server in dns.servers]
+        servers = [at((server.host, server.port)) for server in dns.servers]
         return Resolver(
             NameServers(servers, dns.timeout).ask,
             hosts=hosts(),
@@ -64,6 +64,7 @@ class Network:
             families={family_of(local.host) for local in locals},
             now=time.monotonic,
             chance=random.random,
+            wake=self._rim.wake,
         )
 
     def is_open(self, flow: Flow) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ..roles.context import Branch
+from ..roles.context import Branch, OnReply
 from ..roles.proxy import Proxy
 from ..roles.target import Target
 from ..script.message import Message
@@ -15,6 +15,7 @@ from ..sip.endpoint import (
     Endpoint,
     RequestFailed,
     RequestReceived,
+    ResponseLost,
     ResponseReceived,
     StrayResponse,
 )
@@ -24,6 +25,7 @@ from ..sip.message import Request, Response
 from ..sip.uri import Uri
 from . import config
 from .domains import Domains
+from .service_routes import ServiceRoutes
 from .targets import Targets
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Relaying:
         targets: Targets,
         *,
         domains: Domains,
+        service_routes: ServiceRoutes,
         proxy: config.Proxy,
         is_open: Callable[[Flow], bool],
         new_id: Callable[[], str],
@@ -55,6 +58,7 @@ class Relaying:
         self._endpoint = endpoint
         self._targets = targets
         self._domains = domains
+        self._service_routes = service_routes
         self._table = table
         self._places: frozenset[tuple[str, int]] = frozenset()
         self.proxy = Proxy(
@@ -85,7 +89,11 @@ class Relaying:
         routed = self.proxy.preprocess(request)
         if routed.route:
             return True
-        return routed.loose and Uri.parse(routed.uri).host not in self._domains
+        return routed.loose and not self._domains.hold(Uri.parse(routed.uri))
+
+    def serves(self, uri: Uri) -> bool:
+        """Whether a URI is of a user of ours, in whatever domain."""
+        return self._targets.served(uri) is not None
 
     # With a script, and without.
 
@@ -96,7 +104,13 @@ class Relaying:
         Raises:
             Refusal, RemoteProtocolError: it is not sent.
         """
-        self.proxy.relay(event.transaction, request, self._looked_up(request))
+        targets = self._looked_up(request)
+        if not targets and (route := self._service_routes.of(request)):
+            if not self.proxy.preprocess(request).route:
+                targets = [Target(Uri.parse(request.uri), route=route)]
+        self.proxy.relay(
+            event.transaction, request, targets, on_reply=self._learning(request, None)
+        )
 
     def relay(self, msg: Message, script: Scripting) -> None:
         """
@@ -120,7 +134,7 @@ class Relaying:
             msg.transaction,
             msg.request,
             msg.targets,
-            on_reply=replied,
+            on_reply=self._learning(msg.request, replied),
             on_failure=self._failure(msg, script),
         )
 
@@ -133,12 +147,16 @@ class Relaying:
 
     # What comes in.
 
-    def receive(self, event: AckReceived | Cancelled | StrayResponse) -> None:
+    def receive(
+        self, event: AckReceived | Cancelled | StrayResponse | ResponseLost
+    ) -> None:
         """Take in what has to do with requests that were sent on."""
         if isinstance(event, AckReceived):
             self.proxy.receive_ack(event.request, event.flow)
         elif isinstance(event, StrayResponse):
             self.proxy.receive_stray(event.response, event.flow)
+        elif isinstance(event, ResponseLost):
+            self.proxy.receive_lost(event.data, event.via)
         elif not self.proxy.receive_cancel(event.transaction):
             # §9.2: it is with a handler that waits, which will find it answered.
             self._endpoint.respond(
@@ -166,6 +184,17 @@ class Relaying:
 
     # How.
 
+    def _learning(self, request: Request, then: OnReply | None) -> OnReply | None:
+        """What is done with replies, and before that what a REGISTER's teach."""
+        if request.method != "REGISTER":
+            return then
+
+        def replied(response: Response) -> bool:
+            self._service_routes.learn(request, response)
+            return then is None or then(response)
+
+        return replied
+
     def _failure(self, msg: Message, script: Scripting) -> Callable[[Response], bool]:
         def failed(response: Response) -> bool:
             if msg.on_failure is None:
@@ -188,8 +217,8 @@ class Relaying:
         """
         if "Route" in request.headers and self.leads_on(request):
             return []
-        uri = Uri.parse(request.uri)
-        if not uri.aor or not self._domains.serve(aor := self._domains.aor(uri)):
+        aor = self._targets.served(Uri.parse(request.uri))
+        if aor is None:
             return []
         found = self._targets.contacts(aor, self._table)
         if not found:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from ..sip.destination import Destination
 from ..sip.errors import RemoteProtocolError
+from ..sip.flow import is_numeric
 from ..sip.uri import Uri
 from .eager import Ended, run
+
+logger = logging.getLogger("reginfo.dns")
 
 SIP_PORT = 5060
 
@@ -23,6 +26,18 @@ FAILED = 5.0
 
 LONGEST, SHORTEST = 86_400.0, 1.0
 """Bounds of a TTL in seconds: a day, and a second that makes a TTL of 0 bearable."""
+
+NOTHING = 10_800.0
+"""Bound of the TTL where there are no records: three hours (RFC 2308 §5)."""
+
+MOST = 16
+"""
+Records of one answer, and places of one URI, that are looked at: a caller has given up
+long before as many have not answered.
+"""
+
+PATIENCE = 8.0
+"""Seconds after which no other question is asked for the same URI."""
 
 SERVICES = {"SIP+D2U": "UDP", "SIP+D2T": "TCP"}
 """Transports by their service in NAPTR (§4.1)."""
@@ -74,6 +89,7 @@ class Resolver:
         families: kinds of address that we have.
         now: seconds on a clock.
         chance: a random number from 0 up to 1.
+        wake: called when somebody has been told who had to wait.
     """
 
     def __init__(
@@ -85,17 +101,19 @@ class Resolver:
         families: Collection[socket.AddressFamily],
         now: Callable[[], float],
         chance: Callable[[], float],
+        wake: Callable[[], None],
     ) -> None:
         self._ask = ask
-        self._hosts = hosts
-        self._transports = transports
-        self._types = [
+        self.hosts = hosts
+        self.transports = transports
+        self.types = [
             kind
             for kind, family in (("A", socket.AF_INET), ("AAAA", socket.AF_INET6))
             if family in families
         ]
-        self._now = now
-        self._chance = chance
+        self.now = now
+        self.chance = chance
+        self._wake = wake
         self._known: dict[
             tuple[str, str], tuple[Answer | RemoteProtocolError, float]
         ] = {}
@@ -112,15 +130,24 @@ class Resolver:
         At once, if no name server has to be asked.
         """
 
-        def ended(end: Ended) -> None:
-            if end.error is None:
-                found(end.result)
-            elif isinstance(end.error, RemoteProtocolError):
-                found(end.error)
-            elif not isinstance(end.error, asyncio.CancelledError):
-                raise end.error
+        later = False
 
-        run(self.locate, uri, ended, self._tasks)
+        def ended(end: Ended) -> None:
+            error = end.error
+            if isinstance(error, asyncio.CancelledError):
+                return  # nobody waits any more
+            if error is None:
+                found(end.result)
+            elif isinstance(error, RemoteProtocolError):
+                found(error)
+            else:
+                # A bug of ours: whoever waits for an answer must have one.
+                logger.error("! %s", uri.text, exc_info=error)
+                found(RemoteProtocolError(f"{uri.host}: {error!r}", status=500))
+            if later:
+                self._wake()
+
+        later = not run(self.locate, uri, ended, self._tasks)
 
     async def locate(self, uri: Uri) -> list[Destination]:
         """
@@ -131,90 +158,30 @@ class Resolver:
         """
         if uri.scheme != "sip":
             raise RemoteProtocolError(f"{uri.scheme}: URIs are not routed", status=416)
-        places = await self._places(uri)
+        search = Search(self, until=self.now() + PATIENCE)
+        places = await search.places(uri)
         if not places:
+            if search.error is not None:
+                raise search.error
             raise RemoteProtocolError(f"{uri.host}: no such host", status=404)
-        return places
+        return places[:MOST]
 
     def stop(self) -> None:
         """Wait for nobody any more."""
         for task in list(self._tasks):
             task.cancel()
 
-    async def _places(self, uri: Uri) -> list[Destination]:
-        host = (uri.param("maddr") or uri.host).strip("[]").lower().rstrip(".")
-        transport = (uri.param("transport") or "").upper()
-        if transport and transport not in self._transports:
-            raise RemoteProtocolError(f"we have no {transport}", status=503)
-        usual = transport or self._transports[0]
-        if _is_numeric(host):
-            return [Destination(usual, (host, uri.port or SIP_PORT))]
-        if host in self._hosts:
-            return [
-                Destination(usual, (address, uri.port or SIP_PORT))
-                for address in self._hosts[host]
-            ]
-        if uri.port is not None:
-            return await self._at(host, uri.port, usual)
-        if transport:
-            places = await self._served(f"_sip._{transport.lower()}.{host}", transport)
-        else:
-            places = await self._by_service(host)
-        return places if places is not None else await self._at(host, SIP_PORT, usual)
+    async def answer(self, name: str, kind: str) -> Answer:
+        """
+        What is known, or what the name servers say; all who ask at once ask once.
 
-    async def _by_service(self, host: str) -> list[Destination] | None:
-        """By NAPTR, or by SRV if there is none; None if there is neither (§4.1)."""
-        naptrs = [
-            naptr
-            for naptr in (await self._answer(host, "NAPTR")).records
-            if naptr.flags.lower() == "s"
-            and SERVICES.get(naptr.service.upper()) in self._transports
-        ]
-        found: list[Destination] | None = None
-        for naptr in sorted(naptrs):
-            transport = SERVICES[naptr.service.upper()]
-            places = await self._served(naptr.replacement, transport)
-            found = (found or []) + (places or [])
-        if naptrs:
-            return found
-        for transport in self._transports:
-            name = f"_sip._{transport.lower()}.{host}"
-            places = await self._served(name, transport)
-            if places is not None:
-                found = (found or []) + places
-        return found
-
-    async def _served(self, name: str, transport: str) -> list[Destination] | None:
-        """By the SRV records of ``name``; None if there is none (§4.2)."""
-        records: Sequence[Srv] = (await self._answer(name, "SRV")).records
-        if not records:
-            return None
-        places = []
-        for record in in_order(records, self._chance):
-            # "." says that the service is decidedly not there (RFC 2782).
-            if record.target:
-                places += await self._at(record.target, record.port, transport)
-        return places
-
-    async def _at(self, host: str, port: int, transport: str) -> list[Destination]:
-        if _is_numeric(host):
-            addresses: Sequence[str] = [host]
-        elif host in self._hosts:
-            addresses = self._hosts[host]
-        else:
-            addresses = [
-                address
-                for kind in self._types
-                for address in (await self._answer(host, kind)).records
-            ]
-        return [Destination(transport, (address, port)) for address in addresses]
-
-    async def _answer(self, name: str, kind: str) -> Answer:
-        """What is known, or what the name servers say; all who ask at once ask once."""
+        Raises:
+            RemoteProtocolError: nobody has answered.
+        """
         question = (name, kind)
         while True:
             known = self._known.get(question)
-            if known is not None and self._now() < known[1]:
+            if known is not None and self.now() < known[1]:
                 answer = known[0]
                 if isinstance(answer, RemoteProtocolError):
                     raise RemoteProtocolError(str(answer), status=answer.status)
@@ -229,14 +196,15 @@ class Resolver:
         answer: Answer | RemoteProtocolError
         try:
             answer = await self._ask(*question)
-            seconds = min(max(answer.ttl, SHORTEST), LONGEST)
+            longest = LONGEST if answer.records else NOTHING
+            seconds = min(max(answer.ttl, SHORTEST), longest)
         except RemoteProtocolError as exc:
             answer, seconds = exc, FAILED
         finally:
             del self._asking[question]
             done.set_result(None)
         self._known.pop(question, None)
-        self._known[question] = (answer, self._now() + seconds)
+        self._known[question] = (answer, self.now() + seconds)
         if len(self._known) > CACHED:
             del self._known[next(iter(self._known))]
         if isinstance(answer, RemoteProtocolError):
@@ -244,20 +212,121 @@ class Resolver:
         return answer
 
 
+class Search:
+    """
+    The way from one URI to its places: from name to name, with an end to it.
+
+    Args:
+        until: when no further question is asked.
+    """
+
+    def __init__(self, names: Resolver, *, until: float) -> None:
+        self._names = names
+        self._until = until
+        self.error: RemoteProtocolError | None = None
+        "What has become of a question that another way led past."
+
+    async def places(self, uri: Uri) -> list[Destination]:
+        """
+        The places, preferred first; none if the names lead nowhere.
+
+        Raises:
+            RemoteProtocolError: we have no such transport, or nobody knows.
+        """
+        names = self._names
+        host = (uri.param("maddr") or uri.host).strip("[]").lower().rstrip(".")
+        transport = (uri.param("transport") or "").upper()
+        if transport and transport not in names.transports:
+            raise RemoteProtocolError(f"we have no {transport}", status=503)
+        usual = transport or names.transports[0]
+        if is_numeric(host) or host in names.hosts or uri.port is not None:
+            return await self._at(host, uri.port or SIP_PORT, usual)
+        if transport:
+            places = await self._served(f"_sip._{transport.lower()}.{host}", transport)
+        else:
+            places = await self._by_service(host)
+        return places if places is not None else await self._at(host, SIP_PORT, usual)
+
+    async def _by_service(self, host: str) -> list[Destination] | None:
+        """By NAPTR, or by SRV if there is none; None if there is neither (§4.1)."""
+        transports = self._names.transports
+        records: Sequence[Naptr] = ()
+        try:
+            records = await self._records(host, "NAPTR")
+        except RemoteProtocolError as exc:
+            # Some name servers answer what is rarely asked for by an error, or never.
+            self.error = exc
+        services = [
+            (SERVICES[naptr.service.upper()], naptr.replacement)
+            for naptr in sorted(records)
+            if naptr.flags.lower() == "s"
+            and SERVICES.get(naptr.service.upper()) in transports
+        ]
+        if not services:
+            services = [(t, f"_sip._{t.lower()}.{host}") for t in transports]
+        found: list[Destination] | None = None
+        for transport, name in services[:MOST]:
+            try:
+                places = await self._served(name, transport)
+            except RemoteProtocolError as exc:
+                if not found:
+                    raise
+                self.error = exc
+            else:
+                if places is not None:
+                    found = (found or []) + places
+            if found and len(found) >= MOST:
+                break
+        return found
+
+    async def _served(self, name: str, transport: str) -> list[Destination] | None:
+        """By the SRV records of ``name``; None if there is none (§4.2)."""
+        records: Sequence[Srv] = await self._records(name, "SRV")
+        if not records:
+            return None
+        places: list[Destination] = []
+        for record in in_order(records, self._names.chance):
+            # "." says that the service is decidedly not there (RFC 2782).
+            if record.target and len(places) < MOST:
+                places += await self._at(record.target, record.port, transport)
+        return places
+
+    async def _at(self, host: str, port: int, transport: str) -> list[Destination]:
+        """By address; none if there is none, or if it cannot be learned."""
+        addresses: list[str] = []
+        if is_numeric(host):
+            addresses = [host]
+        elif host in self._names.hosts:
+            addresses += self._names.hosts[host]
+        else:
+            for kind in self._names.types:
+                try:
+                    addresses += (await self._records(host, kind))[:MOST]
+                except RemoteProtocolError as exc:
+                    self.error = exc  # others may be known
+        return [Destination(transport, (address, port)) for address in addresses]
+
+    async def _records(self, name: str, kind: str) -> Sequence[Any]:
+        if self._names.now() >= self._until:
+            raise RemoteProtocolError(f"{name}: it takes too long", status=503)
+        return (await self._names.answer(name, kind)).records
+
+
 def in_order(records: Sequence[Srv], chance: Callable[[], float]) -> list[Srv]:
     """
     SRV records in the order in which they are to be tried (RFC 2782).
 
-    Lowest priority first; of one priority, each in proportion to its weight.
+    Lowest priority first; of one priority, each in proportion to its weight. No more
+    of them than may be tried.
     """
-    ordered = []
+    ordered: list[Srv] = []
     for priority in sorted({record.priority for record in records}):
         # Those of weight 0 first, so that they have a small chance, too (ibid.).
         left = sorted(
             (record for record in records if record.priority == priority),
             key=lambda record: record.weight > 0,
         )
-        while left:
+        while left and len(ordered) < MOST:
             at = chance() * sum(record.weight for record in left)
             for record in left:
                 at -= record.weight
@@ -266,11 +335,3 @@ def in_order(records: Sequence[Srv], chance: Callable[[], float]) -> list[Srv]:
             left.remove(record)
             ordered.append(record)
     return ordered
-
-
-def _is_numeric(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

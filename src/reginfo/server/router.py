@@ -106,7 +106,7 @@ class Router:
             return False
         if method == "NOTIFY":
             return True  # it belongs to a subscription of ours, or is refused
-        if uri.host not in self._domains:
+        if not self._relaying.serves(uri):
             return not self._may_pass(request)
         # §11: who asks a user what it can do is answered by that user's phone.
         return method != "OPTIONS" or not uri.user or uri.host in self._addresses
@@ -124,7 +124,7 @@ class Router:
             uri = request_uri(request)
             if "Route" in request.headers and self._relaying.leads_on(request):
                 pass  # §16.4: whoever has been called by way of us goes on that way
-            elif uri.host in self._domains:
+            elif self._relaying.serves(uri):
                 if not uri.user and uri.scheme != "tel":
                     raise Refusal(405, "Method Not Allowed", headers=ALLOW)
             elif not self._may_pass(request):

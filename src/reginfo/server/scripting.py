@@ -297,6 +297,7 @@ class Scripting:
         )
         view.request = msg.request
         view.on_reply = msg.on_reply
+        view.reply_headers = msg.reply_headers
         view.publishes = msg.publishes
         view.context = msg.context
         return view
@@ -334,7 +335,7 @@ class Scripting:
     def reply(self, msg: Message, response: Response) -> None:
         if response.status >= 200:
             msg.answered = True
-        self._relaying.respond(msg, response)
+        self._relaying.respond(msg, _with(response, msg.reply_headers))
         self._wake()
 
     def relay(self, msg: Message) -> bool:
@@ -397,9 +398,10 @@ class Scripting:
             self._endpoint.roll_back(mark[1])
             msg.refusal = refused(msg.request, msg.flow, exc)
             msg.reginfo_reason = str(exc)
-            logger.warning(
-                "! reginfo_handle_notify: NOTIFY from %s:%d: %s", *msg.source, exc
-            )
+            if isinstance(exc, Refusal) or not exc.is_logged:
+                logger.warning(
+                    "! reginfo_handle_notify: NOTIFY from %s:%d: %s", *msg.source, exc
+                )
             return -1
 
     def default(self, msg: Message) -> None:
@@ -472,3 +474,13 @@ class Scripting:
             self._journal.roll_back(mark[0])
             self._endpoint.roll_back(mark[1])
             return refused(msg.request, msg.flow, exc)
+
+
+def _with(response: Response, headers: Sequence[tuple[str, str]]) -> Response:
+    """A response with more headers; the script may use the one it has made again."""
+    if not headers:
+        return response
+    lines = dict(response.headers)
+    for name, value in headers:
+        lines[name] = [*lines.get(name, []), value]
+    return Response(response.status, response.reason, lines, response.body)

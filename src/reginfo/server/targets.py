@@ -10,10 +10,14 @@ from ..location.store import LocationStore
 from ..roles.target import Target
 from ..sip.destination import Destination
 from ..sip.dialog import route_uri
+from ..sip.endpoint import AnyClient
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Flow, Local
 from ..sip.headers import unquote
+from ..sip.invite import InviteClientTransaction
+from ..sip.message import Response
 from ..sip.uri import Uri
+from .blocklist import Blocklist
 from .domains import Domains
 from .transport import family_of
 
@@ -64,6 +68,7 @@ class Targets:
         self._reach = reach
         self._now = now
         self._table = table
+        self._blocklist = Blocklist(now)
         self._names: Names | None = None
         self._locals: Sequence[Local] = ()
 
@@ -82,6 +87,16 @@ class Targets:
         found.sort(key=lambda one: (-one.target.q, -order[id(one)]))
         return found
 
+    def served(self, uri: Uri) -> str | None:
+        """The address-of-record that a URI names, if it is of a user of ours."""
+        if not uri.aor:
+            return None
+        aor = self._domains.aor(uri)
+        # An identity may be in a domain that we know nothing else of.
+        if self._domains.hold(uri) or self._store.named_by(aor, self._table):
+            return aor
+        return None
+
     def knows(self, aor: str, table: str) -> bool:
         """Whether anything is known of a user, who may be nowhere now."""
         record = self._store.record_of(aor, table)
@@ -95,14 +110,40 @@ class Targets:
         """
         if binding is not None:
             return [self._reached(binding).target]
-        if uri.aor and self._domains.serve(aor := self._domains.aor(uri)):
+        if aor := self.served(uri):
             return [one.target for one in self.contacts(aor, self._table)]
         return [Target(uri)]
 
     def find(self, uri: Uri, found: Found) -> None:
-        """Find where a URI is: now, or when the name servers have answered."""
+        """
+        Find where a URI is: now, or when the name servers have answered.
+
+        Who has failed lately comes last.
+        """
         assert self._names is not None
-        self._names.find(uri, found)
+
+        def ordered(places: list[Destination] | RemoteProtocolError) -> None:
+            if not isinstance(places, RemoteProtocolError):
+                places = self._blocklist.order(places)
+            found(places)
+
+        self._names.find(uri, ordered)
+
+    def failed(self, transaction: AnyClient) -> None:
+        """A request has got no answer: others are tried first for a while."""
+        if isinstance(transaction, InviteClientTransaction) and transaction.cancels:
+            return  # it rang, or nobody has waited for long
+        self._blocklist.add(_place(transaction))
+
+    def answered(self, transaction: AnyClient, response: Response) -> None:
+        """A request has got an answer; who is overloaded is left alone (§21.5.4)."""
+        if response.status == 503:
+            after = (response.header("Retry-After") or "").partition(";")[0]
+            seconds = after.partition("(")[0].strip()
+            if seconds.isdecimal():
+                self._blocklist.add(_place(transaction), float(seconds[:9]))
+        elif len(self._blocklist):
+            self._blocklist.remove(_place(transaction))
 
     def flow(self, target: Target, found: Callable[[Flow | str], None]) -> None:
         """The flow to the next hop of a target; or what is wrong."""
@@ -153,3 +194,8 @@ class Targets:
             return Reached(target, None)
         names = unquote(methods).split(",")
         return Reached(target, frozenset(name.strip().upper() for name in names))
+
+
+def _place(transaction: AnyClient) -> Destination:
+    flow = transaction.flow
+    return Destination(flow.local.transport, flow.remote)

@@ -138,7 +138,7 @@ class Uas:
     def expects(self, request: Request, flow: Flow) -> bool:
         """Whether a NOTIFY is of a subscription of ours, or of a peer that may."""
         return (
-            self._subscriber.knows(request)
+            self._subscriber.expects(request)
             or self.unsolicited(request, flow) is not None
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from hashlib import blake2s
 
 from .errors import LocalProtocolError, RemoteProtocolError
-from .flow import Address, Flow, Local
+from .flow import Address, Flow, Local, is_numeric
 from .headers import Via, split
 from .invite import TERMINATED as INVITE_TERMINATED
 from .invite import InviteClientTransaction, InviteServerTransaction
@@ -69,6 +69,14 @@ class StrayResponse(Value, frozen=True):
     flow: Flow
 
 
+class ResponseLost(Value, frozen=True):
+    """A response that cannot be sent to where its request came from."""
+
+    data: bytes
+    via: Via
+    "That of who wants it, who may be found by its sent-by (RFC 3263 §5)."
+
+
 class ResponseReceived(Value, frozen=True):
     """
     A response to a request of ours.
@@ -95,6 +103,7 @@ Event = (
     | AckReceived
     | Cancelled
     | StrayResponse
+    | ResponseLost
 )
 
 
@@ -182,7 +191,7 @@ class Endpoint:
 
     def abandon(self, transaction: AnyServer) -> None:
         """Never answer a request: RFC 4320 §4.2 wants no 408, and no late response."""
-        if transaction.response is None:
+        if transaction.response is None or not transaction.response.is_final:
             self._forget(transaction)
 
     def trying(self, transaction: AnyServer) -> None:
@@ -316,14 +325,15 @@ class Endpoint:
         for datagram in datagrams:
             transaction = datagram.transaction
             if isinstance(transaction, CLIENTS):
-                if transaction.forwarded:
+                if transaction.forwarded or transaction.user is CANCELLING:
                     self._outbox.append(datagram)  # of which nothing is on disk
                 elif type(transaction) is ClientTransaction:
                     self._clients.pop(transaction.branch, None)
                     transaction.state = TERMINATED
             elif isinstance(transaction, SERVERS):
                 assert transaction.response is not None
-                if transaction.response.status < 300 and not transaction.passed_on:
+                status = transaction.response.status
+                if 200 <= status < 300 and not transaction.passed_on:
                     transaction.replace(response)
                 elif datagram.data is transaction.latest:
                     self._outbox.append(datagram)
@@ -356,13 +366,22 @@ class Endpoint:
                 self._events.append(RequestFailed(transaction, "transport"))
 
     def _server_failed(self, transaction: AnyServer, datagram: Datagram) -> None:
-        """§18.2.2: the stream is closed; open one to the `received` of Via, once."""
-        port = transaction.request.via.port or SIP_PORT
-        address = (datagram.flow.remote[0], port)
-        if datagram.flow.local.is_reliable and datagram.flow.remote != address:
-            flow = Flow(datagram.flow.local, address)
+        """
+        §18.2.2: the stream is closed; open one to the `received` of Via, once.
+
+        If that fails, too, there is where its sent-by leads.
+        """
+        local = datagram.flow.local
+        if not local.is_reliable:
+            return
+        via = transaction.request.via
+        address = (datagram.flow.remote[0], via.port or SIP_PORT)
+        if datagram.flow.remote != address:
+            flow = Flow(local, address)
             self._outbox.append(Datagram(datagram.data, flow, transaction))
             transaction.flow = flow
+        elif self._methods is None and not is_numeric(via.host.strip("[]")):
+            self._events.append(ResponseLost(datagram.data, via))
 
     def timer_due(self, now: float) -> None:
         """Let time pass: send again, give up, forget."""
@@ -404,7 +423,7 @@ class Endpoint:
             _check(request)
             key = (
                 request.uri, request.to.tag, request.from_.tag, request.call_id,
-                request.headers["CSeq"][0], request.headers["Via"][0], method,
+                str(request.cseq.number), request.headers["Via"][0], method,
             )  # fmt: skip
         known = self._servers.get(key)
         if known is not None:
@@ -450,6 +469,9 @@ class Endpoint:
     ) -> None:
         """§17.2.1: the ACK of a response other than 2xx ends here."""
         invite = self._servers.get((*key[:-1], "INVITE"))
+        if invite is None and len(key) > 3:
+            # RFC 2543: the INVITE did not have the tag that its response has given.
+            invite = self._servers.get((key[0], "", *key[2:-1], "INVITE"))
         if type(invite) is InviteServerTransaction and invite.receive_ack(now):
             self._wheel.schedule(invite)
         elif self._methods is None:
@@ -519,7 +541,7 @@ class Endpoint:
 
     def _send_cancel(self, invite: InviteClientTransaction) -> None:
         branch = f"{invite.branch} CANCEL"
-        self._clients[branch] = cancel = ClientTransaction(
+        self._clients[branch] = ClientTransaction(
             "CANCEL",
             branch,
             invite.write_cancel(),
@@ -527,8 +549,6 @@ class Endpoint:
             self._outbox,
             CANCELLING,
         )
-        # Like what it cancels, it is of no concern to the disk.
-        cancel.forwarded = False
 
     def _refuse_method(self, request: Request, flow: Flow) -> None:
         if request.method == "CANCEL":

@@ -30,6 +30,8 @@ class RemoteProtocolError(ReginfoError):
     def __init__(self, message: str, *, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+        self.is_logged = False
+        "Whether the log has it, of whoever knew best where it comes from."
 
 
 class Refusal(ReginfoError):
@@ -37,7 +39,7 @@ class Refusal(ReginfoError):
     A well-formed request that we decline.
 
     Raised wherever the reason is found, and turned into a response in one
-    place, :meth:`reginfo.server.app.App.receive_request`.
+    place, :func:`reginfo.server.uas.refused`.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from .value import Value
@@ -36,6 +37,15 @@ class Local(Value, frozen=True):
         """Where we are reached there: without a transport it would be by UDP."""
         transport = f";transport={self.transport.lower()}" if self.is_reliable else ""
         return f"sip:{self.sent_by}{transport}"
+
+
+def is_numeric(host: str) -> bool:
+    """Whether a host, without brackets, is an address and not a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def uri_host(host: str) -> str:

@@ -1,0 +1,148 @@
+"""Keys of records, and the identities that stand under one of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ..sip.uri import Uri
+from . import identities
+from .journal import Journal
+from .key import Key
+
+logger = logging.getLogger("reginfo.location")
+
+KIND = "key"
+"""The kind of our entries in the journal."""
+
+REMEMBERED = 7 * 86400.0
+"""
+Seconds that a restart still knows that a key was removed. A server that has been away
+for longer may bring it back.
+"""
+
+
+class KeyChange(NamedTuple):
+    """A key of a record has been set, or removed."""
+
+    table: str
+    aor: str
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    "By which addresses-of-record the record was told of, and is from now on."
+
+    source: str | None
+    "The subscription that told us; None if it happened here."
+
+
+class Keyring:
+    """
+    The keys of all records.
+
+    Args:
+        identities_key: under which key identities stand; None if nowhere.
+        canonical: the address-of-record that a URI names; raises `RemoteProtocolError`.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        identities_key: str | None = None,
+        canonical: Callable[[Uri], str] | None = None,
+    ) -> None:
+        self._journal = journal
+        self._canonical = canonical or identities.canonical
+        self._identities_key = identities_key
+        self._keys: dict[tuple[str, str], dict[str, Key]] = {}
+        # By table and record; and by table and identity, the records that name it.
+        self._identities: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._records: dict[tuple[str, str], set[str]] = {}
+
+    def keys(self, table: str, aor: str) -> dict[str, Key]:
+        """The keys of a record, those that were removed included."""
+        return dict(self._keys.get((table, aor), {}))
+
+    def identities(self, table: str, aor: str) -> tuple[str, ...]:
+        """The identities of a record; empty if it has none."""
+        return self._identities.get((table, aor), ())
+
+    def named_by(self, table: str, identity: str) -> str | None:
+        """The record that an identity belongs to: of several, whose key is the last."""
+        records = self._records.get((table, identity))
+        if records is None:
+            return None
+        if len(records) == 1:
+            return next(iter(records))
+        # By what travels with the key: so it is the same everywhere, and later.
+        return max(records, key=lambda aor: (self._set_by(table, aor), aor))
+
+    def put(self, table: str, aor: str, name: str, key: Key) -> KeyChange | None:
+        """Set a key, if nothing later is known; None if something is."""
+        keys = self._keys.get((table, aor), {})
+        known = keys.get(name)
+        if known is not None and not key.outlives(known):
+            return None
+        before = self._identities.get((table, aor), ())
+        self._set(table, aor, name, key)
+        self._journal.write(
+            KIND, f"{table}\0{aor}\0{name}", key, self._set, table, aor, name, known
+        )
+        after = self._identities.get((table, aor), ())
+        return KeyChange(table, aor, before or (aor,), after or (aor,), key.source)
+
+    def load(self, entry: str, value: Any, wall: float) -> int:
+        """
+        Take in one entry of the journal.
+
+        Args:
+            wall: seconds since the epoch.
+
+        Returns:
+            its stamp.
+        """
+        key = msgspec.convert(value, Key)
+        table, aor, name = entry.split("\0", 2)
+        if key.value is not None or key.stamp / 1e6 > wall - REMEMBERED:
+            self._set(table, aor, name, key)
+        else:
+            self._journal.write(KIND, entry, None, _nothing, urgent=False)
+        return key.stamp
+
+    def _set_by(self, table: str, aor: str) -> tuple[int, str]:
+        key = self._keys[table, aor][self._identities_key or ""]
+        return key.stamp, key.owner
+
+    def _set(self, table: str, aor: str, name: str, key: Key | None) -> None:
+        record = (table, aor)
+        keys = self._keys.setdefault(record, {})
+        if key is None:
+            keys.pop(name, None)
+            if not keys:
+                del self._keys[record]
+        else:
+            keys[name] = key
+        if name == self._identities_key:
+            value = None if key is None else key.value
+            self._identify(table, aor, value or "")
+
+    def _identify(self, table: str, aor: str, value: str) -> None:
+        for identity in self._identities.pop((table, aor), ()):
+            records = self._records[table, identity]
+            records.discard(aor)
+            if not records:
+                del self._records[table, identity]
+        found, wrong = identities.read(value, self._canonical)
+        for element in wrong:
+            logger.warning("! %s: no identity: %.80r", aor, element)
+        if found:
+            self._identities[table, aor] = found
+        for identity in found:
+            self._records.setdefault((table, identity), set()).add(aor)
+
+
+def _nothing() -> None:
+    """There is nothing to take back."""

@@ -1,0 +1,184 @@
+"""Keys in a record: the later one holds, everywhere, and after a restart."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reginfo.location.journal import Journal
+from reginfo.location.key import Key
+from reginfo.location.keyring import KIND, REMEMBERED, KeyChange
+from reginfo.location.store import TABLE, LocationStore
+
+from ..make import ALICE, BOB, NOW, WALL, binding
+
+AL, TEL = "sip:al@example.com", "tel:+15550100"
+BOTH = f"<{ALICE}>, <{AL}>"
+
+
+class Keys:
+    """A store, and what it says of its keys."""
+
+    def __init__(self, server_id: str = "a", key: str | None = "identities") -> None:
+        self.journal = Journal()
+        self.store = LocationStore(server_id, self.journal, identities_key=key)
+        self.store.key_listener = lambda change, now: self.changes.append(change)
+        self.changes: list[KeyChange] = []
+
+    def set(
+        self, value: str | None, name: str = "identities", aor: str = ALICE
+    ) -> bool:
+        return self.store.set_key(aor, name, value, NOW, WALL)
+
+    def restart(self, wall: float = WALL) -> Keys:
+        """What a start makes of what was written."""
+        after = Keys()
+        for kind, entry, value in self.journal.close().entries:
+            assert kind == KIND
+            after.store.load_key(entry, msgspec.to_builtins(value), wall)
+        return after
+
+
+def test_what_is_set_is_there_until_it_is_removed() -> None:
+    """The contract: `ul_add_key`, `ul_get_key`, `ul_rm_key`."""
+    keys = Keys()
+    assert not keys.set(None, "barred")
+    assert keys.set("yes", "barred")
+    assert keys.set("yes", "barred")
+    assert keys.store.keys(ALICE) == {"barred": "yes"}
+    assert keys.store.keys(ALICE, "other") == keys.store.keys(BOB) == {}
+    assert keys.set(None, "barred")
+    assert keys.store.keys(ALICE) == {}
+    assert not keys.set(None, "barred")
+    assert len(keys.changes) == 2  # to set what is set changes nothing
+
+
+def test_a_restart_knows_all_keys() -> None:
+    keys = Keys()
+    keys.set(BOTH)
+    keys.set("no", "barred")
+    after = keys.restart().store
+    assert after.keys(ALICE) == {"identities": BOTH, "barred": "no"}
+    assert after.identities(ALICE) == (ALICE, AL)
+    assert after.record_of(AL) == ALICE
+    assert after.next_stamp(0) > keys.store.all_keys(ALICE)["barred"].stamp
+
+
+def test_a_restart_forgets_what_was_removed_long_ago() -> None:
+    keys = Keys()
+    keys.set("yes", "barred")
+    keys.set(None, "barred")
+    batch = keys.journal._batch.entries[-1:]
+    for wall, kept in ((WALL + 60, True), (WALL + REMEMBERED + 1, False)):
+        after = Keys()
+        for _, entry, value in batch:
+            after.store.load_key(entry, msgspec.to_builtins(value), wall)
+        assert ("barred" in after.store.all_keys(ALICE)) is kept
+        written = after.journal.close().entries
+        assert written == ([] if kept else [(KIND, batch[0][1], None)])
+
+
+def test_a_commit_that_fails_leaves_what_was() -> None:
+    keys = Keys()
+    keys.set(BOTH)
+    keys.journal.close()
+    keys.set(f"<{TEL}>")
+    assert keys.store.record_of(TEL) == ALICE
+    keys.journal.close().take_back()
+    assert keys.store.keys(ALICE) == {"identities": BOTH}
+    assert (keys.store.record_of(AL), keys.store.record_of(TEL)) == (ALICE, TEL)
+    keys.set("x", "new", BOB)
+    keys.journal.close().take_back()
+    assert keys.store.all_keys(BOB) == {}
+
+
+@given(
+    st.permutations(
+        [Key(f"{owner}{stamp}", stamp, owner) for owner in "ab" for stamp in (1, 2, 3)]
+        + [Key(None, 3, "b")]
+    ),
+    st.integers(0, 6),
+)
+def test_all_servers_come_to_the_same(order: list[Key], again: int) -> None:
+    """Whatever the order in which settings arrive, and how often."""
+    keys = Keys()
+    for key in [*order, order[again]]:
+        keys.store.put_key(ALICE, "k", key, NOW)
+    held = keys.store.all_keys(ALICE)["k"]
+    assert (held.stamp, held.owner) == (3, "b")
+
+
+def test_identities_stand_for_the_record() -> None:
+    """The contract, `ul_identities_key`: set and present, or the record alone."""
+    keys = Keys()
+    assert keys.store.identities(ALICE) == (ALICE,)
+    keys.set(f"<{AL}>, <{TEL}>")
+    assert keys.store.identities(ALICE) == (AL, TEL)
+    assert [keys.store.record_of(aor) for aor in (ALICE, AL, TEL, BOB)] == [
+        ALICE, ALICE, ALICE, BOB,
+    ]  # fmt: skip
+    keys.set(None)
+    assert keys.store.identities(ALICE) == (ALICE,)
+    assert keys.store.record_of(AL) == AL
+    assert [(change.before, change.after) for change in keys.changes] == [
+        ((ALICE,), (AL, TEL)), ((AL, TEL), (ALICE,)),
+    ]  # fmt: skip
+
+
+def test_without_the_parameter_a_key_is_a_key() -> None:
+    """The contract, `ul_identities_key`: not set."""
+    keys = Keys(key=None)
+    keys.set(BOTH)
+    assert keys.store.identities(ALICE) == (ALICE,)
+    assert (keys.store.record_of(AL), keys.store.named_by(AL)) == (AL, None)
+
+
+def test_a_value_of_no_identities_is_none(caplog: pytest.LogCaptureFixture) -> None:
+    keys = Keys()
+    with caplog.at_level(logging.WARNING):
+        keys.set("<mailto:x@y>, ")
+    assert keys.store.identities(ALICE) == (ALICE,)
+    assert "no identity: '<mailto:x@y>'" in caplog.text
+
+
+def test_who_registers_an_identity_by_itself_has_a_record_of_its_own() -> None:
+    keys = Keys()
+    keys.set(BOTH)
+    keys.store.apply(AL, [binding(1)], NOW)
+    assert keys.store.record_of(AL) == AL
+    keys.store.apply(AL, [binding(2, "unregistered")], NOW)
+    assert keys.store.record_of(AL) == ALICE
+
+
+def test_of_two_records_that_name_an_identity_the_last_has_it() -> None:
+    keys = Keys()
+    keys.set(f"<{TEL}>")
+    keys.set(f"<{TEL}>", aor=BOB)
+    assert keys.store.record_of(TEL) == BOB
+    keys.set(f"<{TEL}>, <{AL}>")
+    assert keys.store.record_of(TEL) == ALICE
+    keys.set(f"<{TEL}>, <{AL}>", aor=BOB)
+    assert keys.restart().store.record_of(TEL) == BOB
+    keys.set(None, aor=BOB)
+    assert keys.store.record_of(TEL) == ALICE
+
+
+def test_identities_are_named_as_the_domains_have_them() -> None:
+    store = LocationStore(
+        "a", Journal(), identities_key="i", canonical=lambda uri: uri.user or "none"
+    )
+    store.set_key("alice", "i", "<sip:al@one.example>", NOW, WALL, TABLE)
+    assert store.identities("alice") == ("al",)
+
+
+def test_stamps_go_on_from_what_is_learned() -> None:
+    keys = Keys()
+    stamps = itertools.count(int((WALL + 60) * 1e6))
+    keys.store.put_key(ALICE, "k", Key("theirs", next(stamps), "b"), NOW)
+    keys.set("ours", "k")
+    assert keys.store.keys(ALICE) == {"k": "ours"}

@@ -1,0 +1,171 @@
+"""Requests that are sent on without a script: to users of ours, and to others."""
+
+from __future__ import annotations
+
+import pytest
+
+from reginfo.server.config import Config
+from reginfo.sip.flow import Address
+from reginfo.sip.message import Message, Request, Response, parse
+from reginfo.testing import Wire
+
+CALLER: Address = ("192.0.2.50", 5060)
+PHONE: Address = ("192.0.2.60", 5060)
+OTHER: Address = ("192.0.2.70", 5070)
+BOB = "sip:bob@example.com"
+CONTACT = "sip:bob@192.0.2.60"
+
+CONFIG = """
+[server]
+id = "a"
+listen = ["udp:192.0.2.1:5060"]
+domains = ["example.com"]
+[store]
+url = "memory:"
+[notifier]
+min_interval = 0.0
+"""
+
+
+class Office:
+    """A server, a caller, and a phone."""
+
+    def __init__(self, config: str = CONFIG) -> None:
+        self.wire = Wire()
+        self.wire.hosts["example.net"] = OTHER
+        self.server = self.wire.serve(Config.parse(config))
+        self.number = 0
+
+    def ask(
+        self,
+        method: str,
+        uri: str,
+        *headers: str,
+        to: str | None = None,
+        from_: str = "sip:alice@example.com",
+    ) -> list[str]:
+        """
+        Send a request as the caller.
+
+        Returns:
+            What is heard of it: `404` at the caller, `MESSAGE sip:...` elsewhere.
+        """
+        self.number += 1
+        lines = [
+            f"{method} {uri} SIP/2.0",
+            f"Via: SIP/2.0/UDP 192.0.2.50;branch=z9hG4bK{self.number}",
+            f"From: <{from_}>;tag=a",
+            f"To: <{to or uri}>",
+            f"Call-ID: call-{self.number}",
+            f"CSeq: {self.number} {method}",
+            *headers,
+            "Content-Length: 0",
+        ]
+        before = len(self.wire.packets) + 1
+        data = "\r\n".join([*lines, "", ""]).encode()
+        self.wire.send(data, CALLER, self.server.address)
+        return [heard(parse(packet.data)) for packet in self.wire.packets[before:]]
+
+    def register(self, contact: str = f"<{CONTACT}>", expires: int = 600) -> None:
+        told = self.ask(
+            "REGISTER",
+            "sip:example.com",
+            f"Contact: {contact}",
+            f"Expires: {expires}",
+            to=BOB,
+            from_=BOB,
+        )
+        assert told == ["200"]
+
+
+def heard(message: Message) -> str:
+    if isinstance(message, Request):
+        return f"{message.method} {message.uri}"
+    assert isinstance(message, Response)
+    return str(message.status)
+
+
+@pytest.mark.parametrize("method", ["MESSAGE", "INVITE", "INFO", "X-NEW"])
+def test_a_user_of_ours_is_reached_at_the_contact(method: str) -> None:
+    """3261-42: §16.5, the location service"""
+    office = Office()
+    office.register()
+    told = office.ask(method, BOB)
+    assert told == [*(["100"] if method == "INVITE" else []), f"{method} {CONTACT}"]
+
+
+def test_who_is_not_there_is_480_and_who_is_not_known_404() -> None:
+    """3261-42"""
+    office = Office()
+    assert office.ask("MESSAGE", BOB) == ["404"]
+    office.register()
+    office.register(expires=0)
+    assert office.ask("MESSAGE", BOB) == ["480"]
+    assert office.ask("MESSAGE", "sip:carol@example.com") == ["404"]
+
+
+def test_who_takes_no_such_request_is_not_asked() -> None:
+    """RFC 3840 §10.2.4, RFC 3841"""
+    office = Office()
+    office.register(f'<{CONTACT}>;methods="INVITE,BYE"')
+    assert office.ask("MESSAGE", BOB) == ["405"]
+    assert office.ask("INVITE", BOB)[-1] == f"INVITE {CONTACT}"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sip:carol@example.net",
+        "sip:carol@192.0.2.70:5070",
+        # Another port of our own address: a phone on this host.
+        "sip:carol@192.0.2.1:5090",
+    ],
+)
+def test_a_request_to_another_domain_goes_there_as_it_is(uri: str) -> None:
+    """3261-42: §16.5, "the Request-URI MUST be placed into the target set"."""
+    office = Office()
+    assert office.ask("MESSAGE", uri) == [f"MESSAGE {uri}"]
+    # For strangers we are no relay.
+    assert office.ask("MESSAGE", uri, from_="sip:mallory@example.org") == ["403"]
+
+
+def test_a_name_that_is_nowhere_is_404() -> None:
+    assert Office().ask("MESSAGE", "sip:carol@nowhere.example") == ["404"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        # §16.4: our Route has brought it here, and its Request-URI says where to.
+        (CONTACT, [f"BYE {CONTACT}"]),
+        ("sip:alice@192.0.2.1:5090", ["BYE sip:alice@192.0.2.1:5090"]),
+        # Of an outbound proxy's Route, the user is one of ours.
+        (BOB, [f"BYE {CONTACT}"]),
+        ("sip:carol@example.com", ["404"]),
+    ],
+)
+def test_what_a_route_of_ours_has_brought_goes_on(uri: str, told: list[str]) -> None:
+    """3261-41, 3261-42"""
+    office = Office()
+    office.register()
+    route = "Route: <sip:192.0.2.1:5060;lr>"
+    # Also for those who are no users of ours: they were called by way of us.
+    assert office.ask("BYE", uri, route, from_="sip:x@example.org") == told
+
+
+def test_a_telephone_number_is_one_of_ours_or_none() -> None:
+    """3261-42"""
+    office = Office()
+    told = office.ask(
+        "REGISTER",
+        "sip:example.com",
+        f"Contact: <{CONTACT}>",
+        to="tel:+1-555-1234",
+        from_="tel:+1-555-1234",
+    )
+    assert told == ["200"]
+    assert office.ask("MESSAGE", "tel:+15551234") == [f"MESSAGE {CONTACT}"]
+    assert office.ask("MESSAGE", "tel:+15559999") == ["404"]
+    # Who watches it asks us, whose user this is.
+    watch = ("Event: reg", "Contact: <sip:alice@192.0.2.50>", "Expires: 60")
+    assert office.ask("SUBSCRIBE", "tel:+15551234", *watch)[0] == "200"
