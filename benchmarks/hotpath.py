@@ -11,6 +11,9 @@ receive   parse datagrams, find or make their transactions
 decide    registrar, location, notifier: the response and the NOTIFY
 close     close the batch, order what is to be sent, encode what is to be stored
 sent      start timers
+
+"plain" has nobody who watches, "watched" one watcher for each user, "script" the same
+with a handler for REGISTER, a coroutine that saves it.
 """
 
 from __future__ import annotations
@@ -21,10 +24,13 @@ import gc
 import pstats
 import statistics
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import messages
 import msgspec
+from nowhere import Nowhere
 
 from reginfo.server.app import App
 from reginfo.server.clock import Clock
@@ -52,16 +58,31 @@ min_interval = 0.0
 server_address = "sip:reginfo@127.0.0.1"
 """
 
+SCRIPT = """
+from reginfo import Message, Route
+
+route = Route()
+
+
+@route.request("REGISTER")
+async def register(msg: Message) -> None:
+    await msg.save("location")
+"""
+
 STAGES = ["receive", "decide", "close", "sent"]
 
 
 class Bench:
     """A server without sockets, and how long each stage of its work took."""
 
-    def __init__(self, *, watched: bool) -> None:
+    def __init__(self, *, watched: bool, script: Path | None = None) -> None:
         self.clock = Clock()
-        self.app = App(Config.parse(CONFIG), clock=self.clock)
-        self.app.begin([LOCAL], {})
+        config = Config.parse(CONFIG)
+        server = msgspec.structs.replace(config.server, script=script)
+        config = msgspec.structs.replace(config, server=server)
+        self.app = App(config, clock=self.clock)
+        self.app.load_script()
+        self.app.begin([LOCAL], {}, Nowhere())
         self.watched = watched
         self.cseq = 0
         self.taken = dict.fromkeys(STAGES, 0.0)
@@ -132,8 +153,15 @@ def main() -> None:
     for _ in range(20_000):
         message.parse(one)
     say(f"parse  {(time.perf_counter() - begin) / 20_000 * 1e6:6.2f} µs\n")
-    for watched in (False, True):
-        bench = Bench(watched=watched)
+    directory = tempfile.TemporaryDirectory()
+    script = Path(directory.name, "routes.py")
+    script.write_text(SCRIPT)
+    for name, watched, routes in (
+        ("plain", False, None),
+        ("watched", True, None),
+        ("script", True, script),
+    ):
+        bench = Bench(watched=watched, script=routes)
         if given.profile:
             with cProfile.Profile() as profile:
                 for _ in range(given.rounds):
@@ -147,7 +175,7 @@ def main() -> None:
         _, taken = sorted(rounds, key=lambda r: r[0])[len(rounds) // 2]
         total = statistics.median(total for total, _ in rounds)
         stages = "  ".join(f"{s} {t / USERS * 1e6:5.1f}" for s, t in taken.items())
-        say(f"{'watched' if watched else 'plain':8}{total:6.1f} µs   {stages}\n")
+        say(f"{name:8}{total:6.1f} µs   {stages}\n")
 
 
 if __name__ == "__main__":

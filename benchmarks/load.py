@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import filesystem_of, interpreter_of, machine
+from nowhere import Nowhere
 from rich.console import Console
 from rich.table import Table
 
@@ -135,7 +136,7 @@ def run(given: argparse.Namespace, console: Console, directory: Path) -> int:
 
 
 def _sum(starts: list[dict[str, Any]]) -> float:
-    return sum(one["seconds"] for one in starts)
+    return float(sum(one["seconds"] for one in starts))
 
 
 def started(given: argparse.Namespace, path: Path) -> dict[str, Any]:
@@ -172,7 +173,7 @@ def register_all(path: Path, count: int, *, cseq: int = 1) -> None:
     app = App(Config.parse(CONFIG), clock=clock)
     journal = SqliteJournal(path, synchronous="normal")
     app.load(journal)
-    app.begin([LOCAL], {})
+    app.begin([LOCAL], {}, Nowhere())
     for first in range(0, count, BATCH):
         now = clock.now()
         for user in range(first, min(first + BATCH, count)):

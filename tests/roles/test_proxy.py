@@ -655,6 +655,24 @@ def test_a_response_can_be_looked_at_changed_and_kept_back() -> None:
     assert sent.response.headers["X-Seen"] == ["yes"]
 
 
+def test_each_response_of_each_branch_is_looked_at_once() -> None:
+    """Whether it is passed back or not, as an onreply_route sees it."""
+    relay = Relay()
+    relay.targets = [target(BOB), target(BOB2)]
+    seen: list[int] = []
+
+    def look(response: Response) -> bool:
+        seen.append(response.status)
+        return response.status != 486
+
+    relay.on_reply = look
+    _, one, other = relay.receive(message(), CALLER)
+    relay.reply(one, 180)
+    relay.reply(one, 404)
+    assert whats(relay.reply(other, 486)) == ["ACK", "404"]
+    assert seen == [180, 404, 486]
+
+
 def test_when_all_have_failed_another_target_can_be_tried() -> None:
     relay = Relay()
     failures: list[int] = []

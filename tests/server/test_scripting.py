@@ -454,6 +454,39 @@ def test_a_reply_passes_its_route(new: NewScript) -> None:
         assert answer.header("Server") == ("phone" if seen is None else None)
 
 
+def test_a_reply_route_sees_what_a_failure_route_replaces(new: NewScript) -> None:
+    script = new(
+        f"""
+        seen: list[int] = []
+
+        @route.request("MESSAGE")
+        def message(msg: Message) -> None:
+            msg.lookup("location")
+            msg.t_on_reply("seen")
+            msg.t_on_failure("next")
+            msg.t_relay()
+
+        @route.reply("seen")
+        def look(msg: Message) -> None:
+            seen.append(msg.status or 0)
+            msg.append_hf("X-Seen", ",".join(map(str, seen)))
+
+        @route.failure("next")
+        def failed(msg: Message) -> None:
+            msg.append_branch("{DESK}")
+            msg.t_relay()
+        """
+    )
+    script.register(BOB, BOBS_PHONE)
+    script.sent()
+    script.send("MESSAGE", BOB)
+    for status in (486, 200):
+        (relayed,) = [one for one in script.sent() if one.uri]
+        script.answer(relayed, status)
+    (answer,) = script.sent()
+    assert (answer.status, answer.header("X-Seen")) == (200, "486,200")
+
+
 def test_a_failure_route_may_try_elsewhere_answer_or_leave_it(new: NewScript) -> None:
     script = new(
         f"""

@@ -68,7 +68,7 @@ class Context:
     __slots__ = (
         "branches", "breadth", "cancelled", "earlier", "groups", "is_over",
         "on_failure", "on_reply", "request", "routed", "scheduled_at", "timer_at",
-        "transaction",
+        "transaction", "withheld",
     )  # fmt: skip
 
     def __init__(
@@ -95,6 +95,9 @@ class Context:
         self.branches: list[Branch] = []
         self.earlier: list[Response] = []
         "The best of each time that it failed, and was sent elsewhere."
+
+        self.withheld: list[Response] = []
+        "What is not to be passed back, by whoever looks at responses first."
 
         self.cancelled = False
         self.is_over = False

@@ -420,12 +420,10 @@ class Notifier:
         """Who is told of a record: who watches it, or one of its identities."""
         found = list(self._by_aor.get(record, {}).values())
         for identity in self._store.identities(record, self._table):
+            if identity == record:
+                continue
             watches = self._by_aor.get(identity)
-            if (
-                watches
-                and identity != record
-                and self._store.record_of(identity, self._table) == record
-            ):
+            if watches and self._store.record_of(identity, self._table) == record:
                 found += watches.values()
         return found
 

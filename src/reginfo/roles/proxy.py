@@ -245,6 +245,8 @@ class Proxy:
         if status < 300:
             self._accept(context, response, now)
         else:
+            if not self._passes(context, response):
+                context.withheld.append(response)
             if status >= 600:
                 context.groups.clear()
                 self._cancel_pending(context, now)
@@ -491,7 +493,8 @@ class Proxy:
         response = context.last(response)
         # RFC 4320 §4.2: who has sent no INVITE has given up by now, too.
         late = response.status == 408 and context.request.method != "INVITE"
-        if not late and self._passes(context, response):
+        withheld = any(response is one for one in context.withheld)
+        if not late and not withheld:
             if "CSeq" in response.headers:
                 self._transactions.forward(context.transaction, response)
             else:

@@ -106,7 +106,9 @@ class Router:
             return False
         if method == "NOTIFY":
             return True  # it belongs to a subscription of ours, or is refused
-        if not self._relaying.serves(uri):
+        # Nearly all are for a domain by its name: then nothing more is to be asked.
+        by_name = uri.port is None and uri.host in self._domains
+        if not by_name and not self._relaying.serves(uri):
             return not self._may_pass(request)
         # §11: who asks a user what it can do is answered by that user's phone.
         return method != "OPTIONS" or not uri.user or uri.host in self._addresses
