@@ -105,6 +105,10 @@ class Proxy:
 
     # Requests.
 
+    def context_of(self, transaction: AnyServer) -> Context | None:
+        """What a request has come to that was sent on, until it is answered."""
+        return self._contexts.get(id(transaction))
+
     def preprocess(self, request: Request) -> Routed:
         """
         Take off what leads here (§16.4).
@@ -132,11 +136,16 @@ class Proxy:
         Raises:
             Refusal, RemoteProtocolError: it is not sent on (§16.3).
         """
+        response = transaction.response
+        if response is not None and response.is_final:
+            raise Refusal(
+                487, "Request Terminated"
+            )  # cancelled, or answered, meanwhile
         breadth = self._check(transaction.request)
         routed = self.preprocess(request)
         if not targets:
             uri = Uri.parse(routed.uri)
-            if uri.scheme not in ("sip", "sips"):
+            if uri.scheme not in ("sip", "sips") and not routed.route:
                 raise Refusal(416, "Unsupported URI Scheme")
             if not routed.route and self._is_ours(uri):
                 raise Refusal(404, "Not Found")  # it would come back, and back
@@ -182,6 +191,8 @@ class Proxy:
         self._transactions.respond(context.transaction, response)
         if response.status >= 200:
             self._over(context)
+            context.groups.clear()
+            self._cancel_pending(context, self._now())  # §16.7 step 10
 
     def conclude(self, context: Context, response: Response) -> None:
         """Pass a final response back: nobody else is to be tried."""
@@ -461,6 +472,8 @@ class Proxy:
         is_invite = context.request.method == "INVITE"
         if (is_invite or not context.is_over) and self._passes(context, response):
             self._transactions.forward(context.transaction, response)
+        elif not context.is_over:
+            self._transactions.abandon(context.transaction)
         context.groups.clear()
         if not context.is_over:
             self._over(context)

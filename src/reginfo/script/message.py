@@ -255,10 +255,10 @@ class Message(Functions):
         Send the request on: to what :meth:`lookup` found, or to its Request-URI.
 
         Returns:
-            1; -1 if it could not be, and the sender has been told why.
+            1; -1 if it has been, or could not be and the sender has been told why.
         """
         self._only("t_relay", MAIN, FAILURE)
-        if self.answered:
+        if self.answered or (self.kind == MAIN and self.relayed):
             return ERROR
         return OK if self._core.relay(self) else ERROR
 

@@ -55,6 +55,7 @@ from ..sip.endpoint import (
 )
 from ..sip.errors import ReginfoError
 from ..sip.flow import Flow, Local
+from ..sip.message import Response
 from ..sip.uri import Uri
 from .clock import Clock
 from .commit import Writer
@@ -584,13 +585,20 @@ class App:
     def handle(self, event: Event, now: float) -> None:
         """Answer a request, or take in a response; all of it happens, or nothing."""
         if isinstance(event, RequestReceived):
-            self._router.receive(event, now)
+            try:
+                self._router.receive(event, now)
+            except Exception:
+                # A bug of ours must not stop the others' service.
+                logger.exception("! %s", event.request.method)
+                answer = event.transaction.response
+                if answer is None or not answer.is_final:
+                    refusal = Response(500, "Server Internal Error")
+                    self.endpoint.respond(event.transaction, refusal)
             return
         mark = self._mark()
         try:
             self._take_in(event, now)
         except Exception:
-            # A bug of ours must not stop the others' service.
             logger.exception("! %s", type(event).__name__)
             self._roll_back(mark)
 

@@ -119,22 +119,24 @@ class Relaying:
         Raises:
             Refusal, RemoteProtocolError: it is not sent.
         """
-        if msg.context is not None:
-            # In a failure route: the request goes on being the one that it was.
-            msg.context.request = msg.request
-            msg.context.on_failure = self._failure(msg, script)
-            if not self.proxy.again(msg.context, msg.targets or [Target(msg.uri)]):
-                raise Refusal(430, "Flow Failed")
-            return
 
         def replied(response: Response) -> bool:
             return script.replied(msg, response)
 
+        on_reply = self._learning(msg.request, replied)
+        if msg.context is not None:
+            # In a failure route: the request goes on being the one that it was.
+            msg.context.request = msg.request
+            msg.context.on_reply = on_reply
+            msg.context.on_failure = self._failure(msg, script)
+            if not self.proxy.again(msg.context, msg.targets or [Target(msg.uri)]):
+                raise Refusal(430, "Flow Failed")
+            return
         msg.context = self.proxy.relay(
             msg.transaction,
             msg.request,
             msg.targets,
-            on_reply=self._learning(msg.request, replied),
+            on_reply=on_reply,
             on_failure=self._failure(msg, script),
         )
 
@@ -199,6 +201,8 @@ class Relaying:
         def failed(response: Response) -> bool:
             if msg.on_failure is None:
                 return False
+            # It may have failed at once, and :meth:`Proxy.relay` not have returned yet.
+            msg.context = self.proxy.context_of(msg.transaction)
             script.failed(msg, response, done)
             return True
 

@@ -7,7 +7,7 @@ import logging
 from ..location.store import LocationStore
 from ..sip.errors import RemoteProtocolError
 from ..sip.headers import parse_name_addr, split
-from ..sip.message import Request, Response
+from ..sip.message import Request, Response, request_uri
 from .clock import Clock
 from .domains import Domains
 
@@ -41,6 +41,8 @@ class ServiceRoutes:
         if not 200 <= response.status < 300:
             return
         try:
+            if register.to.parsed.host != request_uri(register).host:
+                return  # nobody but its own registrar speaks for a user
             aor = self._domains.aor(register.to.parsed)
         except RemoteProtocolError:
             return  # of which nobody can be called
@@ -66,10 +68,14 @@ class ServiceRoutes:
         except RemoteProtocolError:
             return ()
         value = self._store.keys(aor, self._table).get(KEY)
-        return tuple(split(value)) if value else ()
+        if value is None or not _is_route(value):
+            return ()  # it may have been set by a script, or at another server
+        return tuple(split(value))
 
 
 def _is_route(value: str) -> bool:
+    if not value.isprintable():
+        return False  # a line break would end the header
     try:
         return all(parse_name_addr(one).parsed.host for one in split(value))
     except RemoteProtocolError:

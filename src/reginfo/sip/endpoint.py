@@ -279,8 +279,7 @@ class Endpoint:
         for datagram in self._outbox[mark:]:
             transaction = datagram.transaction
             if type(transaction) is ClientTransaction:
-                self._clients.pop(transaction.branch, None)
-                transaction.state = TERMINATED
+                self._never_sent(transaction)
             elif type(transaction) is InviteClientTransaction:
                 self._clients.pop(transaction.branch, None)
                 transaction.state = INVITE_TERMINATED
@@ -328,8 +327,7 @@ class Endpoint:
                 if transaction.forwarded or transaction.user is CANCELLING:
                     self._outbox.append(datagram)  # of which nothing is on disk
                 elif type(transaction) is ClientTransaction:
-                    self._clients.pop(transaction.branch, None)
-                    transaction.state = TERMINATED
+                    self._never_sent(transaction)
             elif isinstance(transaction, SERVERS):
                 assert transaction.response is not None
                 status = transaction.response.status
@@ -339,6 +337,14 @@ class Endpoint:
                     self._outbox.append(datagram)
             elif datagram.data.startswith(b"ACK "):
                 self._outbox.append(datagram)
+
+    def _never_sent(self, transaction: ClientTransaction) -> None:
+        self._clients.pop(transaction.branch, None)
+        transaction.state = TERMINATED
+        # Most users are put back with the journal; who waits outside it is told.
+        told = getattr(transaction.user, "never_sent", None)
+        if told is not None:
+            told()
 
     def transport_failed(self, datagram: Datagram, now: float) -> None:
         """The network did not take ``datagram`` (§18.4)."""
