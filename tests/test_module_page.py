@@ -303,8 +303,8 @@ def test_what_comes_in_wrong_changes_nothing(
     assert len(known) == 1
     assert peer.notify(wrong).status == 400
     assert script.bindings(BOB) == known
-    (line,) = [one for one in caplog.messages if "reginfo_handle_notify" in one]
-    assert "192.0.2.2" in line and why in line
+    (line,) = [one for one in caplog.messages if one.startswith("! ")]
+    assert f"NOTIFY of p/{BOB}: " in line and why in line
 
 
 def test_one_bad_contact_does_not_lose_the_good_ones(tmp_path: Path) -> None:

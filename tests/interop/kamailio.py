@@ -93,11 +93,11 @@ class Kamailio:
         """Start it, and return when it answers."""
         database = self.directory / "pua.sqlite"
         _create_tables(database)
-        more = {}
+        optional = {}
         if self._tcp:
-            more["TCP_URI"] = f"tcp:127.0.0.1:{self.port}"
+            optional["TCP_URI"] = f"tcp:127.0.0.1:{self.port}"
         if self._asks is not None:
-            more["ASK_URI"] = f'"sip:127.0.0.1:{self._asks}"'
+            optional["ASK_URI"] = f'"sip:127.0.0.1:{self._asks}"'
         self.launch(
             CONFIGURATION,
             {
@@ -108,7 +108,7 @@ class Kamailio:
                 "GRANT": str(self._grant),
                 "SELF_URI": f'"sip:reginfo@127.0.0.1:{self.port}"',
             }
-            | more,
+            | optional,
         )
 
     def launch(self, configuration: Path, values: dict[str, str]) -> None:

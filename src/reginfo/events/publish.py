@@ -282,6 +282,9 @@ class Publication(msgspec.Struct, kw_only=True, gc=False):
         self.unheard_until = 0.0
         granted = response.expires
         lifetime = asked if granted is None else granted
+        if not lifetime:
+            # It has it no longer: to publish it at once would be a loop.
+            self.not_before = now + self._pause(jitter)
         self.expires_at = now + lifetime
         self.remove_at = now + LAST_WORDS
         self.refresh_at = now + lifetime * (REFRESH_AT + SPREAD * jitter())

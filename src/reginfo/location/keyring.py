@@ -38,6 +38,9 @@ class KeyChange(NamedTuple):
     source: str | None
     "The subscription that told us; None if it happened here."
 
+    moved: tuple[str, ...] = ()
+    "Identities that belong to another record than before."
+
 
 class Keyring:
     """
@@ -87,12 +90,26 @@ class Keyring:
         if known is not None and not key.outlives(known):
             return None
         before = self._identities.get((table, aor), ())
+        owners = self._owners(table, before, name, key)
         self._set(table, aor, name, key)
         self._journal.write(
             KIND, f"{table}\0{aor}\0{name}", key, self._set, table, aor, name, known
         )
         after = self._identities.get((table, aor), ())
-        return KeyChange(table, aor, before or (aor,), after or (aor,), key.source)
+        moved = tuple(
+            i for i, owner in owners.items() if owner != self.named_by(table, i)
+        )
+        return KeyChange(
+            table, aor, before or (aor,), after or (aor,), key.source, moved
+        )
+
+    def _owners(
+        self, table: str, before: tuple[str, ...], name: str, key: Key
+    ) -> dict[str, str | None]:
+        if name != self._identities_key:
+            return {}
+        after, _ = identities.read(key.value or "", self._canonical)
+        return {i: self.named_by(table, i) for i in (*before, *after)}
 
     def load(self, entry: str, value: Any, wall: float) -> int:
         """

@@ -92,7 +92,7 @@ class Contribution:
         """Whether it says that a contact is bound."""
         return any(
             (row.expires_at is None or row.expires_at > now)
-            and uri.matches(Uri.parse(row.contact.uri))
+            and _is(row.contact.uri, uri)
             for row in self.table
         )
 
@@ -353,6 +353,13 @@ class Compositor:
     def _postpone(self, contribution: Contribution, at: float) -> None:
         contribution.timer_at = at
         self._wheel.schedule(contribution)
+
+
+def _is(contact: str, uri: Uri) -> bool:
+    try:
+        return uri.matches(Uri.parse(contact))
+    except RemoteProtocolError:
+        return False  # which has been complained of
 
 
 def _identity(request: Request) -> tuple[str, str, int]:

@@ -250,7 +250,10 @@ class Notifier:
                 continue
             if anew and watch.row.aor == change.aor:
                 self._journal.remember(watch.restore, *watch.snapshot())
-                watch.tell(change.binding)
+                if _hidden(change.binding, watch.row.peer):
+                    watch.withdraw(change.binding.key)
+                else:
+                    watch.tell(change.binding)
                 watch.owe_anew()
             elif not _hidden(change.binding, watch.row.peer):
                 self._journal.remember(watch.restore, *watch.snapshot())
@@ -275,7 +278,9 @@ class Notifier:
             for binding in self._store.bindings(record, now, self._table)
         ]
         for aor in dict.fromkeys((record, *change.before, *change.after)):
-            if self._store.record_of(aor, self._table) not in (record, aor):
+            if aor not in change.moved and self._store.record_of(
+                aor, self._table
+            ) not in (record, aor):
                 continue  # it is told of by another record
             for watch in list(self._by_aor.get(aor, {}).values()):
                 if watch.ended or not _concerns(change, watch.row):
@@ -765,13 +770,14 @@ def _concerns(change: KeyChange, row: WatchRow) -> bool:
     """Whether a watcher is told of a change of keys."""
     if _is_of_our_kind(row):
         return change.source is None or change.source.partition("/")[0] != row.peer
-    if change.before == change.after:
+    if change.before == change.after and row.aor not in change.moved:
         return False
     if row.profile is not Profile.LEGACY:
         return True
     # It is told of one identity only.
     return row.aor != change.aor and (
-        (row.aor in change.before) != (row.aor in change.after)
+        row.aor in change.moved
+        or (row.aor in change.before) != (row.aor in change.after)
     )
 
 

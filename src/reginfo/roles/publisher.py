@@ -31,6 +31,9 @@ KIND = "published"
 RESTART_RATE = 100.0
 """Publications taken up again a second after a restart, at the most."""
 
+RETRY_AFTER = 5.0
+"""Seconds until what was due, and could not be committed, is due again."""
+
 Send = Callable[[Draft, Flow, object], object]
 
 
@@ -66,6 +69,7 @@ class Published:
     __slots__ = (
         "aor",
         "asked",
+        "heard",
         "owed",
         "publication",
         "scheduled_at",
@@ -89,6 +93,9 @@ class Published:
 
         self.sent: dict[str, Binding] = {}
         "Contacts in the PUBLISH under way."
+
+        self.heard = (0, 0.0)
+        "CSeq of the last PUBLISH that is over, and when: no commit undoes that."
 
         self.scheduled_at: float | None = None
 
@@ -184,7 +191,9 @@ class Publisher:
 
     def tell_keys(self, change: KeyChange, now: float) -> None:
         """Publish a user by the identities that it has now, and by no others."""
-        if change.table == self._table and change.before != change.after:
+        if change.table == self._table and (
+            change.before != change.after or change.moved
+        ):
             for aor in dict.fromkeys((*change.before, *change.after)):
                 self._tell(aor, now)
 
@@ -206,6 +215,8 @@ class Publisher:
         """Take in the answer to the PUBLISH under way."""
         target, publication = published.target, published.publication
         self._remember(published)
+        if response.status >= 200:
+            published.heard = publication.cseq, now
         if response.user_agent:
             target.recognised = profile_of(response.user_agent)
         outcome = publication.receive_response(
@@ -232,6 +243,7 @@ class Publisher:
             published.aor, published.target.uri, cause,
         )  # fmt: skip
         self._remember(published)
+        published.heard = published.publication.cseq, now
         published.publication.receive_failure(now, self._jitter)
         self._advance(published, now)
 
@@ -409,6 +421,10 @@ class Publisher:
         published.publication = publication
         published.told, published.sent, published.asked = told, sent, asked
         published.scheduled_at = None
+        cseq, at = published.heard
+        if publication.operation is not None and cseq >= publication.cseq:
+            publication.give_up(at)
+            publication.not_before = max(publication.not_before, at + RETRY_AFTER)
         publication.timer_at = publication.not_before
         self._wheel.schedule(published)
 

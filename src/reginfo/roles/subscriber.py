@@ -243,6 +243,8 @@ class Subscriber:
         mirror = self._mirrors.get(f"{peer}/{aor}")
         if mirror is None or mirror.subscription.state is State.ENDED:
             return False
+        if not mirror.requested:
+            return False  # the configuration wants it
         self._remember(mirror)
         mirror.subscription.end(now)
         self._tell(mirror, "ended", "")
@@ -362,7 +364,9 @@ class Subscriber:
         elif first:
             self._tell(mirror, "active", "")
         self._settle(mirror)
-        return _aors(document)
+        if document is None:
+            return ()
+        return _aors(document) or (mirror.aor,)
 
     def knows(self, request: Request) -> bool:
         """Whether a NOTIFY is of a subscription that we hold."""

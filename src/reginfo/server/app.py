@@ -51,10 +51,10 @@ from ..sip.endpoint import (
     RequestReceived,
     ResponseLost,
     ResponseReceived,
-    StrayResponse,
 )
 from ..sip.errors import ReginfoError
 from ..sip.flow import Flow, Local
+from ..sip.message import Response
 from ..sip.uri import Uri
 from .clock import Clock
 from .commit import Writer
@@ -584,13 +584,20 @@ class App:
     def handle(self, event: Event, now: float) -> None:
         """Answer a request, or take in a response; all of it happens, or nothing."""
         if isinstance(event, RequestReceived):
-            self._router.receive(event, now)
+            try:
+                self._router.receive(event, now)
+            except Exception:
+                # A bug of ours must not stop the others' service.
+                logger.exception("! %s", event.request.method)
+                answer = event.transaction.response
+                if answer is None or not answer.is_final:
+                    refusal = Response(500, "Server Internal Error")
+                    self.endpoint.respond(event.transaction, refusal)
             return
         mark = self._mark()
         try:
             self._take_in(event, now)
         except Exception:
-            # A bug of ours must not stop the others' service.
             logger.exception("! %s", type(event).__name__)
             self._roll_back(mark)
 
@@ -630,7 +637,7 @@ class App:
 
     def _take_in(self, event: _Other, now: float) -> None:
         """What became of a request of ours, or of one that was sent on."""
-        if isinstance(event, AckReceived | Cancelled | StrayResponse | ResponseLost):
+        if isinstance(event, AckReceived | Cancelled | ResponseLost):
             self._relaying.receive(event)
             return
         user = event.transaction.user
@@ -765,14 +772,7 @@ class App:
         )
 
 
-_Other = (
-    ResponseReceived
-    | RequestFailed
-    | AckReceived
-    | Cancelled
-    | StrayResponse
-    | ResponseLost
-)
+_Other = ResponseReceived | RequestFailed | AckReceived | Cancelled | ResponseLost
 """What is no request that wants an answer."""
 
 

@@ -17,7 +17,6 @@ from ..sip.endpoint import (
     RequestReceived,
     ResponseLost,
     ResponseReceived,
-    StrayResponse,
 )
 from ..sip.errors import Refusal
 from ..sip.flow import Flow, Local
@@ -119,22 +118,24 @@ class Relaying:
         Raises:
             Refusal, RemoteProtocolError: it is not sent.
         """
-        if msg.context is not None:
-            # In a failure route: the request goes on being the one that it was.
-            msg.context.request = msg.request
-            msg.context.on_failure = self._failure(msg, script)
-            if not self.proxy.again(msg.context, msg.targets or [Target(msg.uri)]):
-                raise Refusal(430, "Flow Failed")
-            return
 
         def replied(response: Response) -> bool:
             return script.replied(msg, response)
 
+        on_reply = self._learning(msg.request, replied)
+        if msg.context is not None:
+            # In a failure route: the request goes on being the one that it was.
+            msg.context.request = msg.request
+            msg.context.on_reply = on_reply
+            msg.context.on_failure = self._failure(msg, script)
+            if not self.proxy.again(msg.context, msg.targets or [Target(msg.uri)]):
+                raise Refusal(430, "Flow Failed")
+            return
         msg.context = self.proxy.relay(
             msg.transaction,
             msg.request,
             msg.targets,
-            on_reply=self._learning(msg.request, replied),
+            on_reply=on_reply,
             on_failure=self._failure(msg, script),
         )
 
@@ -147,14 +148,10 @@ class Relaying:
 
     # What comes in.
 
-    def receive(
-        self, event: AckReceived | Cancelled | StrayResponse | ResponseLost
-    ) -> None:
+    def receive(self, event: AckReceived | Cancelled | ResponseLost) -> None:
         """Take in what has to do with requests that were sent on."""
         if isinstance(event, AckReceived):
             self.proxy.receive_ack(event.request, event.flow)
-        elif isinstance(event, StrayResponse):
-            self.proxy.receive_stray(event.response, event.flow)
         elif isinstance(event, ResponseLost):
             self.proxy.receive_lost(event.data, event.via)
         elif not self.proxy.receive_cancel(event.transaction):
@@ -199,6 +196,8 @@ class Relaying:
         def failed(response: Response) -> bool:
             if msg.on_failure is None:
                 return False
+            # It may have failed at once, and :meth:`Proxy.relay` not have returned yet.
+            msg.context = self.proxy.context_of(msg.transaction)
             script.failed(msg, response, done)
             return True
 

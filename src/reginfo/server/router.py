@@ -61,20 +61,26 @@ class Router:
             if script.takes(request, flow):
                 script.receive(event)
                 return
-        handler = self._uas.handlers.get(request.method)
-        if handler is not None and self._is_for_us(request):
-            self.answer(event, handler, now)
-        else:
-            self._send_on(event, request)
+        self._dispatch(event, request, now)
 
     def default(self, msg: Message, now: float) -> None:
         """The same for a request that has passed the script, and may have changed."""
         event = RequestReceived(msg.transaction, msg.source)
-        handler = self._uas.handlers.get(msg.method)
-        if handler is not None and self._is_for_us(msg.request):
+        self._dispatch(event, msg.request, now)
+
+    def _dispatch(self, event: RequestReceived, request: Request, now: float) -> None:
+        handler = self._uas.handlers.get(request.method)
+        try:
+            for_us = handler is not None and self._is_for_us(request)
+        except Exception as exc:
+            flow = Flow(event.transaction.flow.local, event.source)
+            self._endpoint.respond(event.transaction, refused(request, flow, exc))
+            return
+        if for_us:
+            assert handler is not None
             self.answer(event, handler, now)
         else:
-            self._send_on(event, msg.request)
+            self._send_on(event, request)
 
     def answer(
         self,

@@ -17,7 +17,7 @@ from ..reg.document import ContactEvent
 from ..roles.subscriber import Mirror
 from ..script.event import ContactChanged, Event, SubscriptionChanged
 from ..script.load import line_of, load
-from ..script.message import FAILURE, REPLY, Message
+from ..script.message import FAILURE, PROTECTED, REPLY, Message
 from ..script.route import SUBSCRIPTION, Route
 from ..sip.endpoint import Endpoint, RequestReceived
 from ..sip.errors import Refusal, ReginfoError, RemoteProtocolError
@@ -135,9 +135,15 @@ class Scripting:
             return False
         return (
             request.method != "NOTIFY"
-            or "Route" in request.headers
+            or self._leads_on(request)
             or self._uas.expects(request, flow)
         )
+
+    def _leads_on(self, request: Request) -> bool:
+        try:
+            return "Route" in request.headers and self._relaying.leads_on(request)
+        except RemoteProtocolError:
+            return False
 
     def receive(self, event: RequestReceived) -> None:
         """Have a request pass the script; those of one user in their order."""
@@ -179,9 +185,12 @@ class Scripting:
 
     def _pass(self, event: RequestReceived, aor: str) -> None:
         handler = self.route.handler_of(event.request.method)
-        assert handler is not None
+        if handler is None:  # the script was read again while this one waited
+            self._router.receive(event, self._clock.now())
+            return
         transaction = event.transaction
         msg = Message(self, transaction, Flow(transaction.flow.local, event.source))
+        msg.routes = self.route
         mark = (self._journal.mark(), self._endpoint.mark())
         waited = False
 
@@ -194,6 +203,7 @@ class Scripting:
 
         if not run(handler, msg, ended, self._tasks):
             waited = True
+            self._endpoint.trying(transaction)  # §17.2.1
             if aor:
                 self._busy[aor] = deque()
 
@@ -213,7 +223,7 @@ class Scripting:
             error = None  # `exit` ends a route, in other scripts
         if error is None:
             if isinstance(end.result, Response) and not msg.answered:
-                self.reply(msg, end.result)
+                self._reply(msg, end.result)
             elif end.result is not None and not isinstance(end.result, Response):
                 self._complain(msg, f"the handler has returned {end.result!r}")
             if not msg.answered and not msg.relayed:
@@ -228,7 +238,16 @@ class Scripting:
             self._failed(f"{msg.method} of {msg.from_.uri}", error)
         if not done:
             # What was sent in the turns before this one stays sent.
-            self.reply(msg, self._response(msg, error))
+            self._reply(msg, self._response(msg, error))
+
+    def _reply(self, msg: Message, response: Response) -> None:
+        """Answer what a handler has returned or raised: 500, if that is no response."""
+        try:
+            self.reply(msg, response)
+        except Exception as exc:
+            self._failed(f"{msg.method} of {msg.from_.uri}", exc)
+            msg.reply_headers = []
+            self.reply(msg, Response(500, "Server Internal Error"))
 
     def _response(self, msg: Message, error: BaseException) -> Response:
         if isinstance(error, Refusal | RemoteProtocolError):
@@ -242,7 +261,8 @@ class Scripting:
         Returns:
             Whether it is passed on: a `Refusal` raised there keeps it back.
         """
-        handler = self.route.replies.get(msg.on_reply or "")
+        assert msg.routes is not None
+        handler = msg.routes.replies.get(msg.on_reply or "")
         if handler is None:
             return True
         view = self._view(msg, REPLY, response)
@@ -271,7 +291,8 @@ class Scripting:
             proceed: called when the handler has ended: it has answered, it has relayed
                 again, or it leaves it at ``response``.
         """
-        handler = self.route.failures.get(msg.on_failure or "")
+        assert msg.routes is not None
+        handler = msg.routes.failures.get(msg.on_failure or "")
         view = self._view(msg, FAILURE, response)
         msg.on_failure = None  # a second failure has a route if the first asked for it
         if handler is None:
@@ -282,9 +303,9 @@ class Scripting:
         def ended(end: Ended) -> None:
             self._reported(view, end)
             if isinstance(end.result, Response) and not view.answered:
-                self.reply(view, end.result)
+                self._reply(view, end.result)
             elif isinstance(end.error, Refusal) and not view.answered:
-                self.reply(view, refused(view.request, view.flow, end.error))
+                self._reply(view, refused(view.request, view.flow, end.error))
             proceed(view, response)
             self._wake()
 
@@ -296,6 +317,7 @@ class Scripting:
             self, msg.transaction, msg.flow, kind=kind, reply=response, var=msg.var
         )
         view.request = msg.request
+        view.routes = msg.routes
         view.on_reply = msg.on_reply
         view.reply_headers = msg.reply_headers
         view.publishes = msg.publishes
@@ -333,9 +355,9 @@ class Scripting:
     # What a handler asks for: see reginfo.script.core.
 
     def reply(self, msg: Message, response: Response) -> None:
-        if response.status >= 200:
-            msg.answered = True
-        self._relaying.respond(msg, _with(response, msg.reply_headers))
+        response = _with(response, msg.reply_headers)
+        self._relaying.respond(msg, response)
+        msg.answered = msg.answered or response.status >= 200
         self._wake()
 
     def relay(self, msg: Message) -> bool:
@@ -477,10 +499,26 @@ class Scripting:
 
 
 def _with(response: Response, headers: Sequence[tuple[str, str]]) -> Response:
-    """A response with more headers; the script may use the one it has made again."""
-    if not headers:
-        return response
-    lines = dict(response.headers)
+    """
+    A response with more headers; the script may use the one it has made again.
+
+    Raises:
+        TypeError, ValueError: it cannot be written.
+    """
+    if not isinstance(response.body, bytes) or not isinstance(response.status, int):
+        raise TypeError("a response has a status that is a number, and octets for body")
+    # One that came from elsewhere has those of its own request.
+    lines = {n: v for n, v in response.headers.items() if n not in PROTECTED}
+    for text in [
+        response.reason,
+        *lines,
+        *(v for values in lines.values() for v in values),
+    ]:
+        if any(c in text for c in "\r\n\0"):
+            raise ValueError(f"no response can be made of {text!r}")
+        text.encode("utf-8", "surrogateescape")
+    if not 100 <= response.status < 700:
+        raise ValueError(f"no status: {response.status}")
     for name, value in headers:
         lines[name] = [*lines.get(name, []), value]
     return Response(response.status, response.reason, lines, response.body)

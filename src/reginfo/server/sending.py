@@ -41,6 +41,10 @@ class Sent:
         if not self.answer.done():
             self.answer.set_result(response)
 
+    def never_sent(self) -> None:
+        """What it was sent with could not be put on disk, or was taken back."""
+        self.answered(Response(503, "Service Unavailable"))
+
 
 class Sender:
     """

@@ -62,13 +62,6 @@ class Cancelled(Value, frozen=True):
     transaction: InviteServerTransaction
 
 
-class StrayResponse(Value, frozen=True):
-    """A response to what was passed on by way of us, by no transaction that we have."""
-
-    response: Response
-    flow: Flow
-
-
 class ResponseLost(Value, frozen=True):
     """A response that cannot be sent to where its request came from."""
 
@@ -102,7 +95,6 @@ Event = (
     | RequestFailed
     | AckReceived
     | Cancelled
-    | StrayResponse
     | ResponseLost
 )
 
@@ -279,8 +271,7 @@ class Endpoint:
         for datagram in self._outbox[mark:]:
             transaction = datagram.transaction
             if type(transaction) is ClientTransaction:
-                self._clients.pop(transaction.branch, None)
-                transaction.state = TERMINATED
+                self._never_sent(transaction)
             elif type(transaction) is InviteClientTransaction:
                 self._clients.pop(transaction.branch, None)
                 transaction.state = INVITE_TERMINATED
@@ -328,8 +319,7 @@ class Endpoint:
                 if transaction.forwarded or transaction.user is CANCELLING:
                     self._outbox.append(datagram)  # of which nothing is on disk
                 elif type(transaction) is ClientTransaction:
-                    self._clients.pop(transaction.branch, None)
-                    transaction.state = TERMINATED
+                    self._never_sent(transaction)
             elif isinstance(transaction, SERVERS):
                 assert transaction.response is not None
                 status = transaction.response.status
@@ -339,6 +329,14 @@ class Endpoint:
                     self._outbox.append(datagram)
             elif datagram.data.startswith(b"ACK "):
                 self._outbox.append(datagram)
+
+    def _never_sent(self, transaction: ClientTransaction) -> None:
+        self._clients.pop(transaction.branch, None)
+        transaction.state = TERMINATED
+        # Most users are put back with the journal; who waits outside it is told.
+        told = getattr(transaction.user, "never_sent", None)
+        if told is not None:
+            told()
 
     def transport_failed(self, datagram: Datagram, now: float) -> None:
         """The network did not take ``datagram`` (§18.4)."""
@@ -517,9 +515,7 @@ class Endpoint:
         vias = response.headers["Via"]
         several = len(vias) > 1 or "," in vias[0]
         if transaction is None:
-            if several and self._methods is None and _is_ours(via, flow):
-                self._events.append(StrayResponse(response, flow))
-            return
+            return  # RFC 6026 §6: nor is it forwarded, as RFC 3261 wanted
         # §17.1.3: branch and method; anything else answers nothing of ours. Sent-by is
         # not compared (§18.1.2): gateways of NATs put the public address there, and a
         # random branch is of one host alone.
