@@ -160,6 +160,22 @@ def test_a_register_passed_on_carries_our_path_as_in_the_golden_file() -> None:
     golden("register-forwarded.sip", sent.data)
 
 
+def test_what_of_a_contact_is_for_no_request_uri_is_left_out() -> None:
+    """3261-43: §16.6 step 2"""
+    relay = Relay()
+    contact = "sip:bob@192.0.2.60;method=BYE;line=1?Subject=x"
+    relay.targets = [
+        Target(Uri.parse(contact)),
+        Target(Uri.parse(contact), 0.5, route=("<sip:192.0.2.61>",)),
+    ]
+    (sent,) = relay.receive(message("MESSAGE"), CALLER)
+    assert sent.request.uri == "sip:bob@192.0.2.60;line=1"
+    # Also where a strict router is to put it there.
+    (sent,) = relay.reply(sent, 480)
+    assert (sent.to, sent.request.uri) == (BOB2, "sip:192.0.2.61")
+    assert sent.request.headers["Route"] == ["<sip:bob@192.0.2.60;line=1>"]
+
+
 def test_max_forwards_counts_down_and_is_given_to_who_has_none() -> None:
     """3261-43"""
     relay = Relay()

@@ -171,11 +171,16 @@ def test_a_telephone_number_is_one_of_ours_or_none() -> None:
     assert office.ask("SUBSCRIBE", "tel:+15551234", *watch)[0] == "200"
 
 
-def test_a_call_to_a_phone_behind_a_nat_is_acknowledged_and_ended_there() -> None:
-    """3261-54, 5626-04: the whole way, from `[nat] fix` to the BYE"""
+@pytest.mark.parametrize(
+    "hidden", ["sip:bob@10.0.0.5", "sip:line1@example.com;ob", "sip:b@192.0.2.1;ob"]
+)
+def test_a_call_to_a_phone_behind_a_nat_is_acknowledged_and_ended_there(
+    hidden: str,
+) -> None:
+    """3261-54, 5626-04: also if its Contact would lead to us"""
     office = Office(CONFIG + "[nat]\nfix = true\n")
     wire, us = office.wire, office.server.address
-    nat, hidden = ("198.51.100.7", 41_000), "sip:bob@10.0.0.5"
+    nat = ("198.51.100.7", 41_000)
 
     def send(data: str, source: Address) -> list[tuple[str, Address]]:
         before = len(wire.packets) + 1

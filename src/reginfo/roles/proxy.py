@@ -15,7 +15,7 @@ from ..sip.forward import draft_of
 from ..sip.headers import Via, cached_name_addr, parse_via
 from ..sip.invite import InviteClientTransaction, InviteServerTransaction
 from ..sip.message import Draft, Headers, Request, Response, request_uri
-from ..sip.route import Routed, next_hop, preprocess
+from ..sip.route import Routed, next_hop, preprocess, request_uri_of
 from ..sip.timer import TimerWheel
 from ..sip.token import Tokens
 from ..sip.transaction import T1
@@ -431,7 +431,7 @@ class Proxy:
             self._send_next(branch)
 
         try:
-            _, _, hop = next_hop(target.uri.text, self._route(branch))
+            _, _, hop = next_hop(request_uri_of(target.uri), self._route(branch))
         except RemoteProtocolError as exc:
             found(exc)
         else:
@@ -455,7 +455,7 @@ class Proxy:
         vias = transaction.request.headers["Via"]
         if transaction.via:
             vias = [transaction.via, *vias[1:]]
-        uri, route, _ = next_hop(branch.target.uri.text, self._route(branch))
+        uri, route, _ = next_hop(request_uri_of(branch.target.uri), self._route(branch))
         headers = self._headers(request, vias, route)
         count = len(context.branches)
         if count > 1 or "Max-Breadth" in headers:

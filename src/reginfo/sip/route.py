@@ -56,6 +56,26 @@ def preprocess(request: Request, is_ours: IsOurs) -> Routed:
     return Routed(text, tuple(route), loose, token)
 
 
+def request_uri_of(uri: Uri) -> str:
+    """
+    A URI as it may stand in a Request-URI: without a method, and without headers.
+
+    §16.6 step 2, by the table in §19.1.1.
+    """
+    text = uri.text.removesuffix(f"?{uri.headers}") if uri.headers else uri.text
+    if uri.scheme == "tel" or uri.param("method") is None:
+        return text
+    # A user part may well have a ";" of its own.
+    user, at, rest = text.partition("@") if uri.user else ("", "", text)
+    place, *params = rest.split(";")
+    kept = [
+        f";{param}"
+        for param, (name, _) in zip(params, uri.params, strict=True)
+        if name != "method"
+    ]
+    return "".join([user, at, place, *kept])
+
+
 def next_hop(uri: str, route: tuple[str, ...]) -> tuple[str, tuple[str, ...], Uri]:
     """
     The Request-URI and Route to send, and the URI that says where (§16.6 steps 6, 7).
