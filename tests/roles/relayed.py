@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from reginfo.roles.context import Branch, Context, OnFailure, OnReply
 from reginfo.roles.proxy import Found, Proxy
+from reginfo.roles.reach import Reach
 from reginfo.roles.target import Target
 from reginfo.sip.destination import Destination
 from reginfo.sip.endpoint import (
@@ -20,6 +21,7 @@ from reginfo.sip.endpoint import (
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.flow import Address, Flow, Local
 from reginfo.sip.message import Message, Request, Response, parse
+from reginfo.sip.token import Tokens
 from reginfo.sip.uri import Uri
 
 from ..make import numbers
@@ -69,7 +71,9 @@ class Sent:
 class Relay:
     """A proxy, its endpoint, and what an application would do with them."""
 
-    def __init__(self, *, record_route: bool = True) -> None:
+    def __init__(
+        self, *, record_route: bool = True, fix: bool = True, secret: bytes = b"secret"
+    ) -> None:
         self.now = 0.0
         self.endpoint = Endpoint(new_id=numbers(""), methods=None, headers={})
         self.targets: list[Target] = [target(BOB)]
@@ -94,6 +98,8 @@ class Relay:
             ),
             is_ours=lambda uri: (uri.host, uri.port or 5060) == ("192.0.2.1", 5060),
             is_open=lambda flow: flow not in self.closed,
+            hides=Reach(fix=fix).hides,
+            tokens=Tokens(secret),
             record_route=record_route,
             timer_c=181.0,
             new_id=numbers(""),
@@ -163,6 +169,7 @@ class Relay:
                     event.transaction,
                     event.request,
                     self.targets,
+                    source=event.source,
                     on_reply=self.on_reply,
                     on_failure=self.on_failure,
                 )

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from reginfo.roles.target import Target
 from reginfo.sip.destination import Destination
 from reginfo.sip.errors import RemoteProtocolError
-from reginfo.sip.flow import Flow
+from reginfo.sip.flow import Address, Flow, Local
 from reginfo.sip.headers import parse_via
 from reginfo.sip.message import Response
+from reginfo.sip.token import Tokens
+from reginfo.sip.uri import Uri
 
 from .relayed import (
     BOB,
@@ -158,6 +161,22 @@ def test_a_register_passed_on_carries_our_path_as_in_the_golden_file() -> None:
     golden("register-forwarded.sip", sent.data)
 
 
+def test_what_of_a_contact_is_for_no_request_uri_is_left_out() -> None:
+    """3261-43: §16.6 step 2"""
+    relay = Relay()
+    contact = "sip:bob@192.0.2.60;method=BYE;line=1?Subject=x"
+    relay.targets = [
+        Target(Uri.parse(contact)),
+        Target(Uri.parse(contact), 0.5, route=("<sip:192.0.2.61>",)),
+    ]
+    (sent,) = relay.receive(message("MESSAGE"), CALLER)
+    assert sent.request.uri == "sip:bob@192.0.2.60;line=1"
+    # Also where a strict router is to put it there.
+    (sent,) = relay.reply(sent, 480)
+    assert (sent.to, sent.request.uri) == (BOB2, "sip:192.0.2.61")
+    assert sent.request.headers["Route"] == ["<sip:bob@192.0.2.60;line=1>"]
+
+
 def test_max_forwards_counts_down_and_is_given_to_who_has_none() -> None:
     """3261-43"""
     relay = Relay()
@@ -188,7 +207,7 @@ def test_only_what_makes_a_dialog_is_record_routed() -> None:
 def test_where_the_transport_changes_there_are_two_record_routes() -> None:
     """3261-53, RFC 5658 §3"""
     relay = Relay()
-    relay.targets = [target(BOB, flow=Flow(TCP, BOB))]
+    relay.targets = [Target(Uri.parse("sip:bob@192.0.2.60;transport=tcp"))]
     *_, sent = relay.receive(message(), CALLER)
     assert sent.transport == "TCP"
     assert sent.request.headers["Record-Route"] == [
@@ -602,6 +621,214 @@ def test_an_ack_that_leads_nowhere_is_dropped() -> None:
     assert relay.receive(message("ACK", uri="sip:192.0.2.1"), CALLER) == []
     assert relay.receive(message("ACK", "Route: <"), CALLER) == []
     assert relay.receive(message("ACK", hops="0"), CALLER) == []
+
+
+# Behind a NAT.
+
+NAT: Address = ("198.51.100.7", 41_000)
+HIDDEN = "sip:bob@10.0.0.5:5062"
+ALICE = "sip:alice@10.0.0.9"
+PLAIN = "<sip:192.0.2.1:5060;lr>"
+
+
+def hidden(flow: Flow) -> Target:
+    """A phone with a private address, that is reached by ``flow``."""
+    return Target(Uri.parse(HIDDEN), flow=flow)
+
+
+def from_alice(contact: str = ALICE, branch: str = "z9hG4bKcall") -> str:
+    return message(branch=branch).replace("sip:alice@192.0.2.50", contact)
+
+
+def routed(method: str, route: list[str], uri: str, branch: str = "") -> str:
+    """A request in a dialog."""
+    return message(
+        method,
+        f"Route: {', '.join(route)}",
+        uri=uri,
+        branch=f"z9hG4bK{branch or method}",
+        to="<sip:bob@example.com>;tag=bob",
+        cseq=2,
+    )
+
+
+def recorded(sent: Sent) -> list[str]:
+    """Record-Route, as the callee has it for its route set; the caller, reversed."""
+    return sent.request.headers["Record-Route"]
+
+
+@pytest.mark.parametrize("local", [UDP, TCP])
+def test_a_phone_behind_a_nat_is_reached_by_its_flow_in_its_dialogs(
+    local: Local,
+) -> None:
+    """3261-54, 5626-04: ACK, BYE and INVITE of the caller"""
+    relay = Relay()
+    relay.targets = [hidden(Flow(local, NAT))]
+    *_, invite = relay.receive(message(), CALLER)
+    route = recorded(invite)[::-1]
+    assert len(route) == 2 and route[0] == PLAIN
+    relay.reply(invite, 200, f"Contact: <{HIDDEN}>")
+    relay.targets = []
+    for method in ("ACK", "INVITE", "BYE"):
+        *_, sent = relay.receive(routed(method, route, HIDDEN), CALLER)
+        assert (sent.what, sent.to) == (method, NAT)
+        assert sent.transport == local.transport
+        assert sent.request.uri == HIDDEN
+        assert "Route" not in sent.request.headers
+    # The phone's own go where the caller says that it is.
+    bye = routed("BYE", recorded(invite), "sip:alice@192.0.2.50", branch="his")
+    (sent,) = relay.receive(bye, NAT, local)
+    assert (sent.what, sent.to, sent.transport) == ("BYE", CALLER, "UDP")
+
+
+def test_a_caller_behind_a_nat_is_reached_by_its_flow_too() -> None:
+    """3261-53, 5626-04: the BYE of the callee"""
+    relay = Relay()
+    *_, invite = relay.receive(from_alice(), NAT)
+    assert recorded(invite)[0] == PLAIN and len(recorded(invite)) == 2
+    relay.targets = []
+    (sent,) = relay.receive(routed("BYE", recorded(invite), ALICE), BOB)
+    assert (sent.what, sent.to, sent.request.uri) == ("BYE", NAT, ALICE)
+    # The caller's own go where the callee says that it is.
+    route = recorded(invite)[::-1]
+    bye = routed("BYE", route, "sip:bob@192.0.2.60", branch="hers")
+    (sent,) = relay.receive(bye, NAT)
+    assert (sent.what, sent.to) == ("BYE", BOB)
+
+
+def test_two_phones_behind_nats_each_have_a_name_for_their_side() -> None:
+    """3261-53, RFC 5658 §3"""
+    relay = Relay()
+    other = ("198.51.100.8", 42_000)
+    relay.targets = [hidden(Flow(UDP, other))]
+    *_, invite = relay.receive(from_alice(), NAT)
+    relay.targets = []
+    (sent,) = relay.receive(routed("BYE", recorded(invite), ALICE, "his"), other)
+    assert sent.to == NAT
+    route = recorded(invite)[::-1]
+    (sent,) = relay.receive(routed("BYE", route, HIDDEN, "hers"), NAT)
+    assert sent.to == other
+
+
+def test_where_it_came_from_is_not_what_its_via_says() -> None:
+    """A `maddr` in Via says where responses go, and names no flow."""
+    relay = Relay()
+    invite = from_alice().replace("192.0.2.50;", "10.0.0.9;maddr=192.0.2.99;")
+    *_, sent = relay.receive(invite, NAT)
+    token = Uri.parse(recorded(sent)[1].strip("<>")).user
+    assert Tokens(b"secret").read(token) == Flow(UDP, NAT)
+
+
+@pytest.mark.parametrize(
+    ("contact", "source", "fix", "via"),
+    [
+        ("sip:alice@192.0.2.50", CALLER, True, ""),  # where it says
+        ("sip:alice@10.0.0.9", ("10.0.0.9", 5060), True, ""),  # in our own network
+        ("sip:alice@192.0.2.77", CALLER, True, ""),  # public: it knows best
+        ("sip:alice@10.0.0.9", NAT, False, ""),  # believed
+        # Another proxy has sent it, which finds the phone.
+        ("sip:alice@10.0.0.9", NAT, True, "Via: SIP/2.0/UDP 10.0.0.9;branch=z9hG4bKo"),
+    ],
+)
+def test_who_is_where_it_says_needs_no_name_for_its_flow(
+    contact: str, source: Address, fix: bool, via: str
+) -> None:
+    """3261-53"""
+    relay = Relay(fix=fix)
+    request = from_alice(contact)
+    if via:
+        request = request.replace("\r\nMax-", f"\r\n{via}\r\nMax-", 1)
+    *_, sent = relay.receive(request, source)
+    assert recorded(sent) == [PLAIN]
+
+
+@pytest.mark.parametrize("forge", ["key", "text", "nonsense"])
+def test_a_name_that_we_have_not_given_is_as_none(forge: str) -> None:
+    """5626-04: nobody has us send to where he likes"""
+    relay = Relay()
+    flow = Flow(UDP, ("10.9.9.9", 22))
+    token = {
+        "key": Tokens(b"another").write(flow),
+        "text": Tokens(b"secret").write(flow)[:-4] + "AAAA",
+        "nonsense": "flow.%00",
+    }[forge]
+    relay.targets = []
+    route = [f"<sip:{token}@192.0.2.1:5060;lr>"]
+    for method in ("ACK", "BYE"):
+        (sent,) = relay.receive(routed(method, route, "sip:bob@192.0.2.60"), CALLER)
+        assert (sent.what, sent.to) == (method, BOB)
+        assert "Route" not in sent.request.headers
+
+
+def test_the_last_route_of_ours_says_which_flow() -> None:
+    """3261-53: that of the side that it comes from says nothing"""
+    relay = Relay()
+    relay.targets = []
+    token = Tokens(b"secret").write(Flow(UDP, NAT))
+    route = [f"<sip:{token}@192.0.2.1:5060;lr>", PLAIN]
+    (sent,) = relay.receive(routed("BYE", route, "sip:bob@192.0.2.60"), NAT)
+    assert sent.to == BOB
+
+
+def test_a_strict_router_before_us_may_have_put_the_name_in_the_request_uri() -> None:
+    """3261-41, 3261-53"""
+    relay = Relay()
+    relay.targets = []
+    token = Tokens(b"secret").write(Flow(UDP, NAT))
+    bye = routed("BYE", [f"<{HIDDEN}>"], f"sip:{token}@192.0.2.1:5060;lr")
+    (sent,) = relay.receive(bye, CALLER)
+    assert (sent.to, sent.request.uri) == (NAT, HIDDEN)
+
+
+def test_a_stream_that_is_closed_is_430_in_a_dialog() -> None:
+    """3261-54, 5626-04"""
+    relay = Relay()
+    flow = Flow(TCP, NAT)
+    relay.targets = [hidden(flow)]
+    *_, invite = relay.receive(message(), CALLER)
+    relay.reply(invite, 200, f"Contact: <{HIDDEN}>")
+    relay.targets, route = [], recorded(invite)[::-1]
+    relay.closed.add(flow)
+    assert relay.receive(routed("ACK", route, HIDDEN), CALLER) == []
+    (sent,) = relay.receive(routed("BYE", route, HIDDEN), CALLER)
+    assert (sent.what, sent.to) == ("430", CALLER)
+
+
+def test_who_called_by_a_stream_is_reached_by_it_while_it_is_open() -> None:
+    """5626-04: then by its URI, if that may lead there"""
+    relay = Relay()
+    flow, uri = Flow(TCP, ("192.0.2.50", 40_000)), "sip:alice@192.0.2.50"
+    *_, invite = relay.receive(message(), flow.remote, TCP)
+    relay.targets = []
+    (sent,) = relay.receive(routed("BYE", recorded(invite), uri, "one"), BOB)
+    assert (sent.to, sent.transport) == (flow.remote, "TCP")
+    relay.closed.add(flow)
+    (sent,) = relay.receive(routed("BYE", recorded(invite), uri, "two"), BOB)
+    assert (sent.to, sent.transport) == (CALLER, "UDP")
+
+
+def test_calls_that_come_by_our_path_reach_a_phone_behind_a_nat() -> None:
+    """3327-01, 5626-04: and so do the later requests of the dialog"""
+    relay = Relay()
+    relay.targets = []
+    register = message("REGISTER", f"Contact: <{HIDDEN}>", uri="sip:192.0.2.60")
+    (sent,) = relay.receive(register, NAT)
+    (path,) = sent.request.headers["Path"]
+    invite = message("INVITE", f"Route: {path}", uri=HIDDEN)
+    *_, call = relay.receive(invite, BOB)
+    assert (call.what, call.to, call.request.uri) == ("INVITE", NAT, HIDDEN)
+    bye = routed("BYE", recorded(call)[::-1], HIDDEN)
+    (sent,) = relay.receive(bye, BOB)
+    assert (sent.what, sent.to) == ("BYE", NAT)
+    # Who is where it says is named by nobody.
+    register = message(
+        "REGISTER",
+        "Contact: <sip:bob@198.51.100.7>, <x>",
+        uri="sip:192.0.2.60",
+        branch="z9hG4bKr2",
+    )
+    (sent,) = relay.receive(register, NAT)
+    assert sent.request.headers["Path"] == [PLAIN]
 
 
 # Who looks at responses.

@@ -176,3 +176,43 @@ def test_a_telephone_number_is_one_of_ours_or_none() -> None:
     # Who watches it asks us, whose user this is.
     watch = ("Event: reg", "Contact: <sip:alice@192.0.2.50>", "Expires: 60")
     assert office.ask("SUBSCRIBE", "tel:+15551234", *watch)[0] == "200"
+
+
+@pytest.mark.parametrize(
+    "hidden", ["sip:bob@10.0.0.5", "sip:line1@example.com;ob", "sip:b@192.0.2.1;ob"]
+)
+def test_a_call_to_a_phone_behind_a_nat_is_acknowledged_and_ended_there(
+    hidden: str,
+) -> None:
+    """3261-54, 5626-04: also if its Contact would lead to us"""
+    office = Office(CONFIG + "[nat]\nfix = true\n")
+    wire, us = office.wire, office.server.address
+    nat = ("198.51.100.7", 41_000)
+
+    def send(data: str, source: Address) -> list[tuple[str, Address]]:
+        before = len(wire.packets) + 1
+        wire.send(data.encode(), source, us)
+        told = wire.packets[before:]
+        return [(heard(parse(one.data)), one.destination) for one in told]
+
+    def request(method: str, uri: str, more: str, to: str = BOB) -> str:
+        return (
+            f"{method} {uri} SIP/2.0\r\n"
+            f"Via: SIP/2.0/UDP 192.0.2.50;rport;branch=z9hG4bK{method}\r\n"
+            f"From: <sip:alice@example.com>;tag=a\r\nTo: {to}\r\nCall-ID: call\r\n"
+            f"CSeq: 1 {method}\r\n{more}\r\nContent-Length: 0\r\n\r\n"
+        )
+
+    register = request("REGISTER", "sip:example.com", f"Contact: <{hidden}>")
+    assert send(register, nat) == [("200", nat)]
+    invite = request("INVITE", BOB, "Contact: <sip:alice@192.0.2.50>")
+    assert send(invite, CALLER)[-1] == (f"INVITE {hidden}", nat)
+    sent = parse(wire.packets[-1].data)
+    assert isinstance(sent, Request)
+    ok = Response(200, "OK", headers={"Contact": [f"<{hidden}>"]})
+    answer = sent.write_response(ok, to_tag="bob").decode()
+    assert send(answer, nat) == [("200", CALLER)]
+    route = "Route: " + ", ".join(reversed(sent.headers["Record-Route"]))
+    for method in ("ACK", "BYE"):
+        later = request(method, hidden, route, f"<{BOB}>;tag=bob")
+        assert send(later, CALLER) == [(f"{method} {hidden}", nat)]

@@ -8,7 +8,7 @@ import pytest
 
 from reginfo.sip.errors import RemoteProtocolError
 from reginfo.sip.message import Request
-from reginfo.sip.route import next_hop, preprocess
+from reginfo.sip.route import next_hop, preprocess, request_uri_of
 from reginfo.sip.uri import Uri
 
 from .messages import parsed, request
@@ -180,3 +180,25 @@ def test_a_route_that_cannot_be_read_is_the_senders_error(
 def test_a_target_of_another_scheme_is_not_followed() -> None:
     with pytest.raises(RemoteProtocolError):
         proxy("p1.example.com", "sip:p1.example.com;lr", "<tel:+15551234>")
+
+
+@pytest.mark.parametrize(
+    ("uri", "sent"),
+    [
+        ("sip:bob@h;method=BYE?Subject=x&To=y", "sip:bob@h"),
+        (
+            "sip:bob@h:5070;lr;method=BYE;maddr=1.2.3.4",
+            "sip:bob@h:5070;lr;maddr=1.2.3.4",
+        ),
+        ("sip:bob@h;%6Dethod=BYE;ob", "sip:bob@h;ob"),
+        ("sip:bob;method=x?y@h;ob", "sip:bob;method=x?y@h;ob"),
+        ("sip:bob;method=x@h;METHOD=INVITE;a", "sip:bob;method=x@h;a"),
+        ("sip:h;method=INVITE", "sip:h"),
+        ("sip:h?Route=%3Csip:x%3E", "sip:h"),
+        ("tel:+1555;ext=1", "tel:+1555;ext=1"),
+        ("tel:+1555;method=x", "tel:+1555;method=x"),  # there it means nothing
+    ],
+)
+def test_a_request_uri_has_no_method_and_no_headers(uri: str, sent: str) -> None:
+    """3261-43: §16.6 step 2, §19.1.1"""
+    assert request_uri_of(Uri.parse(uri)) == sent

@@ -66,7 +66,7 @@ class Context:
     """
 
     __slots__ = (
-        "branches", "breadth", "cancelled", "earlier", "groups", "is_over",
+        "branches", "breadth", "came_by", "cancelled", "earlier", "groups", "is_over",
         "on_failure", "on_reply", "request", "routed", "scheduled_at", "timer_at",
         "transaction", "withheld",
     )  # fmt: skip
@@ -77,6 +77,7 @@ class Context:
         request: Request,
         routed: Routed,
         *,
+        came_by: Flow,
         breadth: int,
         on_reply: OnReply | None = None,
         on_failure: OnFailure | None = None,
@@ -86,6 +87,9 @@ class Context:
         "As it is to be sent on; the transaction has it as it came."
 
         self.routed = routed
+        self.came_by = came_by
+        "Responses may go elsewhere, where Via says so."
+
         self.breadth = breadth
         "How many branches there may be at a time (RFC 5393 §5.3.3)."
 

@@ -10,13 +10,14 @@ from typing import Protocol
 from ..sip.destination import Destination
 from ..sip.endpoint import MAGIC_COOKIE, AnyClient, AnyServer
 from ..sip.errors import Refusal, RemoteProtocolError
-from ..sip.flow import Flow, Local
+from ..sip.flow import Address, Flow, Local
 from ..sip.forward import draft_of
-from ..sip.headers import Via, parse_via
+from ..sip.headers import Via, cached_name_addr, parse_via
 from ..sip.invite import InviteClientTransaction, InviteServerTransaction
 from ..sip.message import Draft, Headers, Request, Response, request_uri
-from ..sip.route import Routed, next_hop, preprocess
+from ..sip.route import Routed, next_hop, preprocess, request_uri_of
 from ..sip.timer import TimerWheel
+from ..sip.token import Tokens
 from ..sip.transaction import T1
 from ..sip.uri import Uri
 from .context import Branch, Context, OnFailure, OnReply
@@ -68,8 +69,10 @@ class Proxy:
         find: where a URI is, in the order in which it is to be tried; it calls back at
             once, or later.
         flow: by which we send to a destination; None if we cannot.
-        is_ours: whether a URI without a user leads to this server.
+        is_ours: whether a URI leads to this server, whatever its user part is.
         is_open: whether the stream of a flow is there still.
+        hides: whether who came from a host is not reached by the URI of its contact.
+        tokens: name the flows by which later requests go to who is hidden.
         record_route: whether later requests of a dialog come this way, too.
         timer_c: seconds that an INVITE may ring without another word.
         now: seconds on the clock; for what `find` tells later.
@@ -83,6 +86,8 @@ class Proxy:
         flow: Callable[[Destination], Flow | None],
         is_ours: Callable[[Uri], bool],
         is_open: Callable[[Flow], bool],
+        hides: Callable[[Uri, str], bool],
+        tokens: Tokens,
         record_route: bool,
         timer_c: float,
         new_id: Callable[[], str],
@@ -93,6 +98,8 @@ class Proxy:
         self._flow = flow
         self._is_ours = is_ours
         self._is_open = is_open
+        self._hides = hides
+        self._tokens = tokens
         self._record_route = record_route
         self._timer_c = timer_c
         self._new_id = new_id
@@ -118,12 +125,24 @@ class Proxy:
         """
         return preprocess(request, self._is_ours)
 
+    def way(self, routed: Routed) -> Flow | None:
+        """
+        The flow that a Route of ours names (RFC 5626 §5.3.1); None to follow the URI.
+
+        It may be closed, if its URI leads nowhere.
+        """
+        flow = self._tokens.read(routed.token)
+        if flow is None or self._is_open(flow):
+            return flow
+        return flow if self._hides(Uri.parse(routed.uri), flow.remote[0]) else None
+
     def relay(
         self,
         transaction: AnyServer,
         request: Request,
         targets: Sequence[Target],
         *,
+        source: Address,
         on_reply: OnReply | None = None,
         on_failure: OnFailure | None = None,
     ) -> Context:
@@ -132,6 +151,7 @@ class Proxy:
 
         Args:
             request: as it is to be sent, but for what is changed here.
+            source: where it came from.
 
         Raises:
             Refusal, RemoteProtocolError: it is not sent on (§16.3).
@@ -144,12 +164,12 @@ class Proxy:
         breadth = self._check(transaction.request)
         routed = self.preprocess(request)
         if not targets:
-            uri = Uri.parse(routed.uri)
+            uri, flow = Uri.parse(routed.uri), self.way(routed)
             if uri.scheme not in ("sip", "sips") and not routed.route:
                 raise Refusal(416, "Unsupported URI Scheme")
-            if not routed.route and self._is_ours(uri):
+            if flow is None and not routed.route and self._is_ours(uri):
                 raise Refusal(404, "Not Found")  # it would come back, and back
-            targets = [Target(uri)]
+            targets = [Target(uri, flow=flow)]
         open_ = [t for t in targets if t.flow is None or self._is_open(t.flow)]
         if not open_:
             raise Refusal(430, "Flow Failed")  # RFC 5626 §5.3
@@ -157,6 +177,7 @@ class Proxy:
             transaction,
             request,
             routed,
+            came_by=Flow(transaction.flow.local, source),
             breadth=breadth,
             on_reply=on_reply,
             on_failure=on_failure,
@@ -204,7 +225,11 @@ class Proxy:
         try:
             self._check(request)
             routed = self.preprocess(request)
-            if not routed.route and self._is_ours(Uri.parse(routed.uri)):
+            named = self.way(routed)
+            if named is not None and not self._is_open(named):
+                return
+            ours = self._is_ours(Uri.parse(routed.uri))
+            if named is None and not routed.route and ours:
                 return
             uri, route, hop = next_hop(routed.uri, routed.route)
         except (Refusal, RemoteProtocolError) as exc:
@@ -212,14 +237,20 @@ class Proxy:
             return
         headers = self._headers(request, request.headers["Via"], route)
 
+        def send(way: Flow) -> None:
+            via = _via(way.local, MAGIC_COOKIE + self._new_id())
+            draft = draft_of(request, uri=uri, headers=headers)
+            self._transactions.send_stateless(draft.write(via), way)
+
         def found(places: list[Destination] | RemoteProtocolError) -> None:
             way = self._first(places)
             if way is not None:
-                via = _via(way.local, MAGIC_COOKIE + self._new_id())
-                draft = draft_of(request, uri=uri, headers=headers)
-                self._transactions.send_stateless(draft.write(via), way)
+                send(way)
 
-        self._find(hop, found)
+        if named is not None:
+            send(named)
+        else:
+            self._find(hop, found)
 
     def receive_cancel(self, transaction: InviteServerTransaction) -> bool:
         """
@@ -385,7 +416,7 @@ class Proxy:
             self._send_next(branch)
 
         try:
-            _, _, hop = next_hop(target.uri.text, self._route(branch))
+            _, _, hop = next_hop(request_uri_of(target.uri), self._route(branch))
         except RemoteProtocolError as exc:
             found(exc)
         else:
@@ -409,18 +440,21 @@ class Proxy:
         vias = transaction.request.headers["Via"]
         if transaction.via:
             vias = [transaction.via, *vias[1:]]
-        uri, route, _ = next_hop(branch.target.uri.text, self._route(branch))
+        uri, route, _ = next_hop(request_uri_of(branch.target.uri), self._route(branch))
         headers = self._headers(request, vias, route)
         count = len(context.branches)
         if count > 1 or "Max-Breadth" in headers:
             headers["Max-Breadth"] = [str(max(1, context.breadth // count))]
-        came_by = transaction.flow.local
         if self._record_route and request.method in DIALOGS and not request.to.tag:
-            ours = _recorded(way.local, came_by)
+            # One for each side, where they differ (RFC 5658 §3).
+            there = self._ours(way.local, branch.target.flow)
+            back = self._ours(context.came_by.local, self._hidden(context))
+            ours = [there] if there == back else [there, back]
             headers["Record-Route"] = [*ours, *headers.get("Record-Route", ())]
         elif request.method == "REGISTER":
             # RFC 3327 §5.1: so that requests to that user come this way.
-            headers["Path"] = [f"<{_ours(way.local)}>", *headers.get("Path", ())]
+            ours = [self._ours(way.local, self._hidden(context))]
+            headers["Path"] = [*ours, *headers.get("Path", ())]
         branch.transaction = self._transactions.send_request(
             draft_of(request, uri=uri, headers=headers),
             way,
@@ -429,6 +463,31 @@ class Proxy:
         )
         if request.method == "INVITE":
             self._start_timer_c(branch, self._now())
+
+    def _hidden(self, context: Context) -> Flow | None:
+        """
+        The flow by which alone the caller is reached; None to follow its URI.
+
+        By a stream it is reached as long as that is open, whatever its URI is.
+        """
+        if len(context.transaction.request.values("Via")) > 1:
+            return None  # it came by somebody else, who is where he says
+        flow = context.came_by
+        for value in context.request.values("Contact"):
+            try:
+                uri = cached_name_addr(value).parsed
+            except RemoteProtocolError:
+                continue  # `*`, or nothing that anybody could send to
+            if flow.local.is_reliable or self._hides(uri, flow.remote[0]):
+                return flow
+        return None
+
+    def _ours(self, local: Local, flow: Flow | None) -> str:
+        """What a request comes back by (§16.6 step 4), and goes on by ``flow``."""
+        if flow is None:
+            return f"<{local.uri};lr>"
+        scheme, _, rest = local.uri.partition(":")
+        return f"<{scheme}:{self._tokens.write(flow)}@{rest};lr>"
 
     def _headers(
         self, request: Request, vias: list[str], route: tuple[str, ...]
@@ -516,19 +575,6 @@ def _instead(cause: str) -> Response:
     if cause == "timeout":
         return Response(408, "Request Timeout")
     return Response(503, "Service Unavailable")
-
-
-def _ours(local: Local) -> str:
-    """The URI by which a request comes back this way (§16.6 step 4)."""
-    return f"{local.uri};lr"
-
-
-def _recorded(to: Local, came_by: Local) -> list[str]:
-    """Record-Route of ours: one for each side, where they differ (RFC 5658 §3)."""
-    values = [f"<{_ours(to)}>"]
-    if to != came_by:
-        values.append(f"<{_ours(came_by)}>")
-    return values
 
 
 def _via(local: Local, branch: str) -> str:

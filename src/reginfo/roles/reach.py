@@ -29,6 +29,13 @@ class Reach:
         """Take it that we listen at ``locals``."""
         self._locals = locals
 
+    def hides(self, contact: Uri, host: str) -> bool:
+        """Whether who came from ``host`` is not reached by the URI of its contact."""
+        if contact.param("ob") is not None:
+            return True
+        said, private = numeric(contact.host)
+        return self._fix and private and said != host
+
     def flow(self, binding: Binding) -> Flow | None:
         """
         The flow by which alone a binding is reached; None to follow its URI or Path.
@@ -39,11 +46,8 @@ class Reach:
             return None
         received = Uri.parse(binding.received)
         host, _ = numeric(received.host)
-        uri = Uri.parse(binding.contact)
-        if uri.param("ob") is None:
-            said, private = numeric(uri.host)
-            if not (self._fix and private and said != host):
-                return None
+        if not self.hides(Uri.parse(binding.contact), host):
+            return None
         transport = (received.param("transport") or "udp").upper()
         for local in self._locals:
             if local.transport == transport and (":" in local.host) == (":" in host):

@@ -21,6 +21,7 @@ from ..sip.endpoint import (
 from ..sip.errors import Refusal
 from ..sip.flow import Flow, Local
 from ..sip.message import Request, Response
+from ..sip.token import Tokens
 from ..sip.uri import Uri
 from . import config
 from .domains import Domains
@@ -37,6 +38,8 @@ class Relaying:
 
     Args:
         is_open: whether the stream of a flow is there still.
+        hides: whether who came from a host is not reached by the URI of its contact.
+        secret: with which names of flows are made that nobody else can make.
         now: seconds on the clock.
         table: the location table in which users are looked up without a script.
     """
@@ -50,6 +53,8 @@ class Relaying:
         service_routes: ServiceRoutes,
         proxy: config.Proxy,
         is_open: Callable[[Flow], bool],
+        hides: Callable[[Uri, str], bool],
+        secret: bytes,
         new_id: Callable[[], str],
         now: Callable[[], float],
         table: str,
@@ -66,6 +71,8 @@ class Relaying:
             flow=targets.by,
             is_ours=self._leads_here,
             is_open=is_open,
+            hides=hides,
+            tokens=Tokens(secret),
             record_route=proxy.record_route,
             timer_c=proxy.timer_c,
             new_id=new_id,
@@ -86,7 +93,7 @@ class Relaying:
         has us for its outbound proxy.
         """
         routed = self.proxy.preprocess(request)
-        if routed.route:
+        if routed.route or self.proxy.way(routed) is not None:
             return True
         return routed.loose and not self._domains.hold(Uri.parse(routed.uri))
 
@@ -108,7 +115,11 @@ class Relaying:
             if not self.proxy.preprocess(request).route:
                 targets = [Target(Uri.parse(request.uri), route=route)]
         self.proxy.relay(
-            event.transaction, request, targets, on_reply=self._learning(request, None)
+            event.transaction,
+            request,
+            targets,
+            source=event.source,
+            on_reply=self._learning(request, None),
         )
 
     def relay(self, msg: Message, script: Scripting) -> None:
@@ -135,6 +146,7 @@ class Relaying:
             msg.transaction,
             msg.request,
             msg.targets,
+            source=msg.source,
             on_reply=on_reply,
             on_failure=self._failure(msg, script),
         )
@@ -230,7 +242,7 @@ class Relaying:
         return fitting
 
     def _leads_here(self, uri: Uri) -> bool:
-        """Whether a URI without a user leads to this server: by address, or by name."""
+        """Whether a URI, without its user, leads here: by address, or by name."""
         if (uri.host, uri.port or 5060) in self._places:
             return True
         return uri.port is None and uri.host in self._domains

@@ -8,10 +8,11 @@ from typing import NamedTuple
 from .dialog import route_uri
 from .errors import RemoteProtocolError
 from .message import Request, request_uri
+from .token import is_token
 from .uri import Uri
 
 IsOurs = Callable[[Uri], bool]
-"""Whether a URI without a user leads to this very server."""
+"""Whether a URI leads to this very server, whatever its user part is."""
 
 
 class Routed(NamedTuple):
@@ -26,6 +27,9 @@ class Routed(NamedTuple):
     loose: bool
     "Whether a Route of ours has brought it here."
 
+    token: str = ""
+    "The user part of the last Route of ours: it may name a flow (RFC 5626 §5.3)."
+
 
 def preprocess(request: Request, is_ours: IsOurs) -> Routed:
     """
@@ -36,19 +40,40 @@ def preprocess(request: Request, is_ours: IsOurs) -> Routed:
     """
     uri = request_uri(request)
     route = request.values("Route")
-    text, loose = request.uri, False
-    if route and not uri.user and uri.param("lr") is not None and is_ours(uri):
+    text, loose, token = request.uri, False, ""
+    unnamed = not uri.user or is_token(uri.user)
+    if route and unnamed and uri.param("lr") is not None and is_ours(uri):
         # A strict router has put our Record-Route there, and the target last.
-        text, loose = _target_of(route.pop()), True
+        text, loose, token = _target_of(route.pop()), True, uri.user
     elif (maddr := uri.param("maddr")) is not None and is_ours(
         Uri.parse(f"sip:{maddr}" if uri.port is None else f"sip:{maddr}:{uri.port}")
     ):
         text = _without_maddr(uri)
     # Two of ours, where the transport or the address changes here (RFC 5658 §3).
-    while route and is_ours(Uri.parse(route_uri(route[0]))):
+    while route and is_ours(first := Uri.parse(route_uri(route[0]))):
         del route[0]
-        loose = True
-    return Routed(text, tuple(route), loose)
+        loose, token = True, first.user
+    return Routed(text, tuple(route), loose, token)
+
+
+def request_uri_of(uri: Uri) -> str:
+    """
+    A URI as it may stand in a Request-URI: without a method, and without headers.
+
+    §16.6 step 2, by the table in §19.1.1.
+    """
+    text = uri.text.removesuffix(f"?{uri.headers}") if uri.headers else uri.text
+    if uri.scheme == "tel" or uri.param("method") is None:
+        return text
+    # A user part may well have a ";" of its own.
+    user, at, rest = text.partition("@") if uri.user else ("", "", text)
+    place, *params = rest.split(";")
+    kept = [
+        f";{param}"
+        for param, (name, _) in zip(params, uri.params, strict=True)
+        if name != "method"
+    ]
+    return "".join([user, at, place, *kept])
 
 
 def next_hop(uri: str, route: tuple[str, ...]) -> tuple[str, tuple[str, ...], Uri]:

@@ -1,0 +1,59 @@
+"""Tokens that name a flow, in the user part of a URI of ours (RFC 5626 §5.2)."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import blake2s
+from hmac import compare_digest
+
+from .flow import Flow, Local
+
+PREFIX = "flow."
+"""What a token begins with, so that it is not taken for a user."""
+
+SIZE = 10
+"""Octets of the keyed hash: the 80 bits of the example in RFC 5626 §5.2."""
+
+
+class Tokens:
+    """
+    Writes tokens, and reads those that it has written: nobody else can make one.
+
+    Args:
+        secret: what nobody else knows, 32 octets at most. With another one, as after a
+            restart, what was written before says nothing any more.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def write(self, flow: Flow) -> str:
+        """The token of a flow."""
+        local, (host, port) = flow
+        named = f"{local.transport} {local.host} {local.port} {host} {port}".encode()
+        return PREFIX + urlsafe_b64encode(self._hash(named) + named).decode().rstrip(
+            "="
+        )
+
+    def read(self, token: str) -> Flow | None:
+        """The flow that a token names; None if it is none of ours."""
+        if not is_token(token):
+            return None
+        text = token.removeprefix(PREFIX)
+        try:
+            data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        except ValueError:
+            return None
+        named = data[SIZE:]
+        if not compare_digest(data[:SIZE], self._hash(named)):
+            return None
+        transport, host, port, to, to_port = named.decode().split(" ")
+        return Flow(Local(transport, host, int(port)), (to, int(to_port)))
+
+    def _hash(self, named: bytes) -> bytes:
+        return blake2s(named, digest_size=SIZE, key=self._secret).digest()
+
+
+def is_token(user: str) -> bool:
+    """Whether the user part of a URI has the form of a token, whoever has made it."""
+    return user.startswith(PREFIX)

@@ -1,0 +1,45 @@
+"""Tokens that name a flow (RFC 5626 §5.2)."""
+
+from __future__ import annotations
+
+import pytest
+
+from reginfo.sip.flow import Flow, Local
+from reginfo.sip.token import SIZE, Tokens
+from reginfo.sip.uri import Uri
+
+FLOW = Flow(Local("UDP", "192.0.2.1", 5060), ("198.51.100.7", 41_000))
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        FLOW,
+        Flow(Local("TCP", "192.0.2.1", 5060), ("198.51.100.7", 41_000)),
+        Flow(Local("UDP", "2001:db8::1", 5060), ("2001:db8::7", 5060)),
+    ],
+)
+def test_a_token_is_read_by_who_has_written_it(flow: Flow) -> None:
+    """5626-04"""
+    tokens = Tokens(b"secret")
+    token = tokens.write(flow)
+    assert tokens.read(token) == flow
+    # It stands in a URI as it is: no escapes, and nothing that ends a user part.
+    assert Uri.parse(f"sip:{token}@192.0.2.1:5060;lr").user == token
+    assert token.replace(".", "").replace("-", "").replace("_", "").isalnum()
+
+
+def test_nobody_else_can_make_one() -> None:
+    """5626-04: the hash is keyed, and is of all that the token says"""
+    tokens = Tokens(b"secret")
+    assert tokens.read(Tokens(b"guess").write(FLOW)) is None
+    other = tokens.write(Flow(FLOW.local, ("10.0.0.1", 22)))
+    hashed = len("flow.") + SIZE * 8 // 6
+    assert tokens.read(tokens.write(FLOW)[:hashed] + other[hashed:]) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "bob", "flow.", "flow.A", "flow.%41", "flow.ä", "flow.AAAA", "flow.=="]
+)
+def test_what_is_no_token_names_no_flow(text: str) -> None:
+    assert Tokens(b"secret").read(text) is None
