@@ -838,6 +838,27 @@ def test_what_began_by_the_old_script_ends_by_it(
     asyncio.run(main())
 
 
+def test_who_waited_its_turn_is_served_though_the_script_has_no_route_for_it_now(
+    new: NewScript, tmp_path: Path
+) -> None:
+    """docs/script.md: without a route for its method, as by a server without one."""
+    text = WAITS.replace("MESSAGE", "REGISTER")
+
+    async def main() -> None:
+        script = new(text.replace('msg.send_reply(200, "OK")', "msg.save()"))
+        for cseq in (60, 61):
+            assert script.register(BOB, f"sip:bob@192.0.2.{cseq}") == 0
+        [gate] = module().gates
+        written(tmp_path / "routes.py", telling("'new'"))
+        script.reload()
+        gate.set()
+        await turns()
+        assert statuses(script.sent()) == [200, 200]
+        assert len(script.bindings(BOB)) == 2
+
+    asyncio.run(main())
+
+
 BROKEN: list[Callable[[Path], object]] = [
     lambda path: written(path, "def"),
     lambda path: written(path, "1 / 0"),

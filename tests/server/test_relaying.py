@@ -218,6 +218,7 @@ def test_a_target_that_fails_at_once_may_have_another_in_its_place(
     assert request.uri == CONTACT
     script.answer(request, 200)
     assert [one.status for one in script.sent()] == [200]
+    assert len(script.server.app._relaying.proxy) == 0
 
 
 def test_a_number_goes_by_its_route_whoever_it_belongs_to() -> None:

@@ -155,6 +155,9 @@ def test_a_notify_that_nobody_asked_for_never_enters_it(tmp_path: Path) -> None:
     """6665-56"""
     script = server(tmp_path, ALL)
     assert outcome(script, "NOTIFY", US, "Event: reg") == "481"
+    # Nor by a Route that leads here and no further.
+    route = f"Route: <{US};lr>"
+    assert outcome(script, "NOTIFY", US, "Event: reg", route) == "481"
 
 
 PEER = """
