@@ -432,7 +432,7 @@ def test_a_notify_without_a_body_changes_nothing() -> None:
 def test_a_full_document_without_a_registration_tells_of_who_is_watched(
     known: bool,
 ) -> None:
-    """3680-62: it says that nothing is bound, and of whom it says it is known."""
+    """It says that nothing is bound, and whom it is about is who was asked for."""
     server = watching(*([contact()] if known else []))
     told = xml.serialize(Reginfo(version=1, full=True, registrations=()))
     assert server.receive(told) == (ALICE,)

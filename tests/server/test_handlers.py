@@ -170,7 +170,7 @@ def test_a_handler_that_waits_where_no_loop_is_fails(
 
 
 def test_an_invite_whose_handler_waits_is_answered_100(new: NewScript) -> None:
-    """3261: §17.2.1, a 100 unless there is an answer within 200 ms."""
+    """§17.2.1: a 100 unless there is an answer within 200 ms."""
 
     async def main() -> None:
         script = new(WAITS.replace("MESSAGE", "INVITE"))
@@ -186,7 +186,7 @@ def test_an_invite_whose_handler_waits_is_answered_100(new: NewScript) -> None:
 def test_an_invite_that_was_cancelled_while_its_handler_waited_goes_nowhere(
     new: NewScript,
 ) -> None:
-    """3261: §9.2, it has been answered 487; nobody is called any more."""
+    """§9.2: it has been answered 487; nobody is called any more."""
     text = WAITS.replace("MESSAGE", "INVITE").replace(
         'msg.send_reply(200, "OK")',
         'msg.append_branch("sip:bob@192.0.2.60"); codes.append(int(msg.t_relay()))',
@@ -474,7 +474,7 @@ def one_of_each(sent: Sent) -> bool:
 def test_a_reply_that_a_failure_route_hands_back_is_that_of_its_request(
     new: NewScript,
 ) -> None:
-    """3261-24: what names the transaction is the request's own, and there once."""
+    """§8.2.6.2: what names the transaction is the request's own, and there once."""
     script = new(
         """
         @route.request("MESSAGE")
@@ -497,7 +497,7 @@ def test_a_reply_that_a_failure_route_hands_back_is_that_of_its_request(
 
 
 def test_the_answer_to_another_request_may_be_handed_back(new: NewScript) -> None:
-    """3261-24: with its own headers, and with the transaction of who asked."""
+    """§8.2.6.2: with its own headers, and with the transaction of who asked."""
 
     async def main() -> None:
         script = new(
@@ -523,7 +523,7 @@ def test_the_answer_to_another_request_may_be_handed_back(new: NewScript) -> Non
 
 
 def test_t_relay_is_minus_one_if_it_has_been_sent_on(new: NewScript) -> None:
-    """docs/script.md: it is sent on once, and the first way stays the only one."""
+    """The script's main route sends it on once; the first way stays the only one."""
     script = new(
         """
         codes = []
@@ -568,7 +568,7 @@ def test_a_final_answer_after_t_relay_cancels_who_is_still_called(
 
 
 def test_a_failure_route_may_have_a_reply_route_of_its_own(new: NewScript) -> None:
-    """docs/script.md: `t_on_reply` counts for what is sent on after it."""
+    """docs/script.md: replies to what was relayed after `msg.t_on_reply`."""
     script = new(
         """
         @route.request("MESSAGE")
@@ -841,7 +841,7 @@ def test_what_began_by_the_old_script_ends_by_it(
 def test_who_waited_its_turn_is_served_though_the_script_has_no_route_for_it_now(
     new: NewScript, tmp_path: Path
 ) -> None:
-    """docs/script.md: without a route for its method, as by a server without one."""
+    """It is served as by a server without one."""
     text = WAITS.replace("MESSAGE", "REGISTER")
 
     async def main() -> None:

@@ -222,7 +222,7 @@ def test_a_target_that_fails_at_once_may_have_another_in_its_place(
 
 
 def test_a_number_goes_by_its_route_whoever_it_belongs_to() -> None:
-    """3261-41, 3261-43: a Route that leads on is followed for `tel`, too."""
+    """3261-41: a Route that leads on is followed for `tel`, too."""
     office = Office()
     route = "Route: <sip:192.0.2.1;lr>, <sip:example.net;lr>"
     assert office.ask("MESSAGE", "tel:+1234", route) == ["MESSAGE tel:+1234"]
