@@ -680,6 +680,31 @@ def test_a_request_of_our_own_always_has_an_answer(
     asyncio.run(main())
 
 
+def test_a_request_of_our_own_that_a_refusal_takes_back_is_answered_503(
+    new: NewScript,
+) -> None:
+    """Whoever else waits for its answer is told that it was never sent."""
+
+    async def main() -> None:
+        script = new(
+            """
+            answers = []
+
+            @route.request("MESSAGE")
+            async def message(msg: Message) -> None:
+                answers.append(msg.send_request("INFO", "sip:x@192.0.2.60"))
+                raise Refusal(403, "Forbidden")
+            """
+        )
+        script.send("MESSAGE", BOB)
+        sent = script.sent()
+        assert (statuses(sent), requests(sent)) == ([403], [])
+        [answer] = module().answers
+        assert answer.done() and answer.result().status == 503
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     "call",
     [
