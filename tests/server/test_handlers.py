@@ -424,6 +424,7 @@ def test_what_is_tried_again_in_vain_comes_to_the_best_of_all_replies(
         'msg.send_reply(480, "No\\0")',
         'msg.send_reply(480, "\\ud800")',
         'return Response(480, "\\ud800")',
+        'msg.append_to_reply("X-A", "\\ud800"); return Response(480, "No")',
     ],
 )
 def test_what_a_handler_answers_that_is_no_response_is_a_500(

@@ -192,6 +192,7 @@ def test_nobody_but_its_own_registrar_gives_a_user_a_service_route(
         f"{ORIG};x=a\r\nEvil: 1",
         f'"a\r\nEvil: 1\r\nY: b" {ORIG}',
         f"{ORIG}, {SECOND};x=a\nEvil: 1",
+        f"\r\n{ORIG}",
     ],
 )
 def test_a_key_that_is_no_route_is_not_gone_by(edge: Script, value: str) -> None:
