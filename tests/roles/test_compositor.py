@@ -690,3 +690,41 @@ def test_an_end_that_could_not_be_committed_is_due_again_later() -> None:
     assert server.contacts() == [PHONE]
     server.pass_time(2)
     assert server.contacts() == []
+
+
+# A contact that is no URI.
+
+WHOLE = contact("nonsense", expires=None, callid="other")
+
+
+def test_a_contact_that_is_no_uri_does_not_keep_a_publication_from_changing() -> None:
+    """3903-36: it is complained of, and the others are as they are said to be."""
+    server = Server()
+    first = server.publish(WHOLE, contact())
+    assert (first.status, server.contacts()) == (200, [PHONE])
+    second = server.publish(WHOLE, contact(DESK, callid="desk"), etag=etag(first))
+    assert server.contacts() == [DESK]
+    assert server.publish(WHOLE, etag=etag(second)).status == 200
+    assert server.contacts() == []
+
+
+def test_a_contact_that_is_no_uri_does_not_keep_others_from_ending() -> None:
+    """3903-36: what ends is looked for in the publications that stand."""
+    server = Server()
+    server.publish(WHOLE, contact(expires=7000))
+    server.publish(contact(DESK, expires=7000, callid="desk"), peer="b", expires=100)
+    server.events()
+    server.pass_time(101)
+    assert server.events() == [(DESK, "expired")]
+    assert (server.contacts(), len(server.compositor)) == ([PHONE], 1)
+    server.pass_time(3600)
+    assert (server.contacts(), len(server.compositor)) == ([], 0)
+
+
+def test_a_contact_that_is_no_uri_does_not_keep_a_server_from_starting() -> None:
+    server = Server()
+    server.publish(WHOLE, contact(expires=7000))
+    server.publish(contact(DESK, expires=7000, callid="desk"), peer="b", expires=100)
+    after = server.restart(away=101)
+    assert after.events() == [(DESK, "expired")]
+    assert (after.contacts(), len(after.compositor)) == ([PHONE], 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from reginfo.location.binding import Binding
@@ -9,7 +10,7 @@ from reginfo.location.journal import Journal
 from reginfo.location.key import Key
 from reginfo.location.store import LocationStore
 from reginfo.reg import xml
-from reginfo.reg.document import Reginfo, contact_id
+from reginfo.reg.document import ContactEvent, Reginfo, contact_id
 from reginfo.reg.legacy import Profile
 from reginfo.roles.admission import Admission
 from reginfo.roles.learner import Learner, Told
@@ -24,6 +25,7 @@ from .test_notifier import EAGER, OLD, PEER_B, POLITE, Server, golden
 
 AL, TEL = "sip:al@example.com", "tel:+15550100"
 ELSEWHERE = "sip:alice@example.net"
+BOBS = "sip:bob@192.0.2.60"
 KEY = "identities"
 
 States = dict[str, tuple[str, list[str]]]
@@ -166,6 +168,77 @@ def test_who_watches_what_is_another_user_s_now_is_not_concerned() -> None:
     home.answer()
     home.identify(ALICE)
     assert home.notifies() == []
+
+
+def shared(peer: Peer = EAGER) -> Home:
+    """Somebody watches an identity of alice's, who is there; bob named it before."""
+    home = Home(peer)
+    home.identify(BOB, AL, of=BOB)
+    home.identify(ALICE, AL)
+    home.bind(binding())
+    home.subscribe(aor=AL)
+    home.settle()
+    assert home.store.record_of(AL) == ALICE
+    return home
+
+
+def test_who_watches_an_identity_that_falls_to_another_user_is_told() -> None:
+    """24229-03: taken from one, it is the other's, which had named it before."""
+    home = shared()
+    home.identify(ALICE)
+    assert home.store.record_of(AL) == BOB
+    told = home.events_told()
+    assert [one.get(AL) for one in told] == [("terminated", ["deactivated"])]
+    home.answer()
+    home.bind(binding(contact=BOBS, call_id="bob"), aor=BOB)
+    assert home.events_told()[-1][AL] == ("active", ["created"])
+
+
+def test_who_watches_an_identity_that_another_user_names_again_is_told() -> None:
+    """24229-03: also where the two have the identities that they had."""
+    home = shared()
+    value = f'"Bob" <{BOB}>, <{AL}>'
+    home.store.set_key(BOB, KEY, value, home.now, WALL + home.now)
+    assert home.store.record_of(AL) == BOB
+    told = home.events_told()
+    assert [one.get(AL) for one in told] == [("init", [])]
+
+
+def test_a_legacy_watcher_of_an_identity_that_passes_on_is_told() -> None:
+    """24229-03: of the contacts of the user whose it is now, by its one AoR."""
+    home = shared(OLD)
+    home.bind(binding(contact=BOBS, call_id="bob"), aor=BOB)
+    value = f'"Bob" <{BOB}>, <{AL}>'
+    home.store.set_key(BOB, KEY, value, home.now, WALL + home.now)
+    (document,) = home.documents()
+    (told,) = document.registrations
+    assert told.aor == AL
+    assert BOBS in [one.uri for one in told.contacts if one.event.state == "active"]
+
+
+@pytest.mark.parametrize(
+    "peer",
+    [PEER_B, OLD, msgspec.structs.replace(PEER_B, profile=Profile.IMS)],
+    ids=["standard", "legacy", "ims"],
+)
+def test_a_peer_is_not_told_of_its_own_contact_that_ends(peer: Peer) -> None:
+    """The contract: what a peer owns it is not told, not by its full state either."""
+    home = Home(peer)
+    home.identify(ALICE, AL)
+    home.bind(binding())
+    own = binding(
+        contact="sip:al@192.0.2.77", call_id="al", owner=peer.name or "",
+        stamp=3, source=f"{peer.name}/{AL}",
+    )  # fmt: skip
+    home.bind(own, aor=AL)
+    home.subscribe(aor=AL)
+    home.settle()
+    gone = {"event": ContactEvent.UNREGISTERED, "stamp": 4, "cseq": own.cseq + 1}
+    home.bind(msgspec.structs.replace(own, **gone), aor=AL)
+    documents = home.documents()
+    assert documents  # the record is told of again, in full
+    contacts = [c.uri for d in documents for r in d.registrations for c in r.contacts]
+    assert contacts and own.contact not in contacts
 
 
 def test_who_watches_the_user_is_told_which_identity_has_gone() -> None:
@@ -506,3 +579,21 @@ def test_learned_identities_of_ours_are_published() -> None:
     key = Key(f"<{AL}>", 1, "b", "b/x")
     presence.store.put_key(ALICE, KEY, key, NOW)
     assert {uri for uri, _ in presence.told()} == {ALICE, AL}
+
+
+def test_an_identity_that_passes_to_another_user_is_published_as_that_users() -> None:
+    """The contract: each identity is published with the contacts of its user."""
+    presence = Presence()
+    presence.store.set_key(BOB, KEY, f"<{BOB}>, <{AL}>", NOW, WALL)
+    presence.identify(ALICE, AL)
+    presence.bind(binding())
+    bobs = [binding(contact=BOBS), binding(contact="sip:bob@192.0.2.61")]
+    presence.bind(*bobs, aor=BOB)
+    presence.told()
+    assert presence.store.record_of(AL) == ALICE
+    presence.store.set_key(BOB, KEY, f'"Bob" <{BOB}>, <{AL}>', NOW, WALL)
+    assert presence.store.record_of(AL) == BOB
+    assert presence.told() == [
+        (BOB, {BOB: ("active", ["registered", "registered"])}),
+        (AL, {AL: ("active", ["created", "created"])}),
+    ]

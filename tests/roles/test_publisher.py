@@ -19,7 +19,7 @@ from reginfo.reg.document import (
     registration_id,
 )
 from reginfo.reg.legacy import Profile
-from reginfo.roles.publisher import KIND, Published, Publisher, Target
+from reginfo.roles.publisher import KIND, RETRY_AFTER, Published, Publisher, Target
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
 
@@ -422,6 +422,48 @@ def test_the_time_asked_for_counts_after_a_commit_that_failed() -> None:
     server.answer()
     (published,) = server.publisher.publications()
     assert published.publication.expires_at == NOW + 600
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_publication_goes_on_after_its_answer_could_not_be_committed(
+    answered: bool,
+) -> None:
+    """The PUBLISH is over, whatever is on disk: no other answer to it will come."""
+    server = Server()
+    server.bind()
+    server.journal.close()
+    if answered:
+        server.answer(Expires="600")
+    else:
+        _, published = server.sent[-1]
+        server.publisher.receive_failure(published, "timeout", NOW)
+    server.journal.close().take_back()
+    server.bind(2)
+    server.publisher.timer_due(NOW + RETRY_AFTER - 1)
+    assert len(server.sent) == 1
+    server.publisher.timer_due(NOW + RETRY_AFTER + 1)
+    assert len(server.sent) == 2
+    (contact,) = server.last()[1].registrations[0].contacts
+    assert contact.cseq == 2
+    server.answer(Expires="600", now=NOW + 7)
+    server.bind(3)
+    assert len(server.sent) == 3
+
+
+def test_what_a_server_keeps_for_no_time_is_not_published_over_and_over() -> None:
+    """3903-11: it may shorten the time, to none at all."""
+    server = Server()
+    server.bind()
+    server.answer(Expires="0")
+    assert len(server.sent) == 1
+    at = NOW
+    for sent in (1, 2, 3):
+        assert len(server.sent) == sent
+        due = server.publisher.timer_at
+        assert due is not None and due >= at + 1
+        at = due
+        server.publisher.timer_due(at)
+        server.answer(Expires="0", now=at)
 
 
 def test_a_server_that_has_lost_it_need_not_hear_how_it_ended() -> None:

@@ -269,6 +269,16 @@ def test_a_subscribe_goes_to_the_peer() -> None:
     assert mirror is server.mirror()
 
 
+def test_what_the_configuration_wants_no_script_can_end() -> None:
+    """The contract: `reginfo_subscribe` with 0 ends what a script has asked for."""
+    server = watching(contact())
+    assert not server.subscriber.cancel("a", ALICE, server.now)
+    assert server.mirror().subscription.state is State.ACTIVE
+    assert server.subscribes() == []
+    server.pass_time(3600)
+    assert {one.expires for one in server.subscribes()} == {WANTED.expires}
+
+
 def test_a_peer_that_does_not_answer_is_asked_again() -> None:
     # 6665-51
     server = Server()
@@ -416,6 +426,18 @@ def test_a_notify_without_a_body_changes_nothing() -> None:
     assert server.receive(b"") == ()
     assert len(server.bound()) == 1
     assert server.events() == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_full_document_without_a_registration_tells_of_who_is_watched(
+    known: bool,
+) -> None:
+    """It says that nothing is bound, and whom it is about is who was asked for."""
+    server = watching(*([contact()] if known else []))
+    told = xml.serialize(Reginfo(version=1, full=True, registrations=()))
+    assert server.receive(told) == (ALICE,)
+    assert server.contacts() == []
+    assert server.receive(b"") == ()
 
 
 def test_a_document_that_comes_again_changes_nothing() -> None:

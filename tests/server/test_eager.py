@@ -83,6 +83,14 @@ def test_any_awaitable_will_do() -> None:
     assert in_loop(handler)[2] == [Ended([3, 3])]
 
 
+def test_a_handler_that_says_it_was_cancelled_stops_nobody_else() -> None:
+    def cancelled(_: int) -> None:
+        raise asyncio.CancelledError
+
+    ((_, error),) = in_loop(cancelled)[2]
+    assert isinstance(error, asyncio.CancelledError)
+
+
 @pytest.mark.parametrize("error", [ValueError("x"), SystemExit(1)])
 def test_an_error_is_told_and_goes_nowhere_else(error: BaseException) -> None:
     def plain(_: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,17 @@ def waiting(script: Script) -> int:
     running = script.server.app._script
     assert running is not None
     return running.waiting
+
+
+def cancel(script: Script) -> None:
+    """The caller gives up the first INVITE of a test."""
+    data = (
+        f"CANCEL {BOB} SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.50:5060;"
+        "branch=z9hG4bK-1\r\nFrom: <sip:alice@example.com>;tag=from-1\r\n"
+        f"To: <{BOB}>\r\nCall-ID: call-1\r\nCSeq: 1 CANCEL\r\n"
+        "Max-Forwards: 70\r\n\r\n"
+    )
+    script.wire.send(data.encode(), PHONE, script.server.address)
 
 
 async def turns() -> None:
@@ -155,6 +167,44 @@ def test_a_handler_that_waits_where_no_loop_is_fails(
     response = new(text).send("MESSAGE", BOB)
     assert response is not None and response.status == 500
     assert "the handler waits, and no event loop is running" in caplog.text
+
+
+def test_an_invite_whose_handler_waits_is_answered_100(new: NewScript) -> None:
+    """§17.2.1: a 100 unless there is an answer within 200 ms."""
+
+    async def main() -> None:
+        script = new(WAITS.replace("MESSAGE", "INVITE"))
+        response = script.send("INVITE", BOB)
+        assert response is not None and response.status == 100
+        module().gates[0].set()
+        await turns()
+        assert statuses(script.sent()) == [100, 200]
+
+    asyncio.run(main())
+
+
+def test_an_invite_that_was_cancelled_while_its_handler_waited_goes_nowhere(
+    new: NewScript,
+) -> None:
+    """§9.2: it has been answered 487; nobody is called any more."""
+    text = WAITS.replace("MESSAGE", "INVITE").replace(
+        'msg.send_reply(200, "OK")',
+        'msg.append_branch("sip:bob@192.0.2.60"); codes.append(int(msg.t_relay()))',
+    )
+
+    async def main() -> None:
+        script = new("codes = []\n" + textwrap.dedent(text))
+        script.send("INVITE", BOB)
+        script.sent()
+        cancel(script)
+        assert statuses(script.sent()) == [200, 487]
+        module().gates[0].set()
+        await turns()
+        assert requests(script.sent()) == []
+        assert module().codes == [-1]
+        assert len(script.server.app._relaying.proxy) == 0
+
+    asyncio.run(main())
 
 
 def test_exit_ends_a_route_as_it_does_in_other_scripts(
@@ -353,7 +403,199 @@ def test_what_is_tried_again_in_vain_comes_to_the_best_of_all_replies(
     assert asked == [("failure", first), ("second", told)]
 
 
+# What is no response.
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'msg.send_reply(200, "OK", body="Hello")',
+        'return Response(200, "OK", body="Hello")',
+        'return Response("200", "OK")',
+        "return Response(42, 'None')",
+        "return Response(700, 'None')",
+        'return Response(480, "No\\r\\nX-Evil: 1")',
+        'return Response(480, "No", {"X-A": ["b\\r\\nX-Evil: 1"]})',
+        'return Response(480, "No", {"X-A: b\\r\\nX-Evil": ["1"]})',
+        'raise Refusal(480, "No\\r\\nX-Evil: 1")',
+        'raise Refusal("480", "No")',
+        'raise Refusal(480, "No", headers=[("X-A", 5)])',
+        'msg.send_reply(480, "No\\r\\nX-Evil: 1")',
+        'msg.send_reply(480, "No\\0")',
+        'msg.send_reply(480, "\\ud800")',
+        'return Response(480, "\\ud800")',
+        'msg.append_to_reply("X-A", "\\ud800"); return Response(480, "No")',
+    ],
+)
+def test_what_a_handler_answers_that_is_no_response_is_a_500(
+    new: NewScript, statement: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error of the script: whoever asks has an answer, and no header of others."""
+    script = new(
+        f"""
+        from reginfo import Response
+
+        @route.request("MESSAGE")
+        def message(msg: Message) -> object:
+            msg.append_to_reply("X-Ours: yes\\r\\n")
+            {statement}
+        """
+    )
+    script.send("MESSAGE", BOB)
+    [answer] = script.sent()
+    assert (answer.status, answer.header("X-Evil")) == (500, None)
+    [record] = [one for one in caplog.records if one.levelno >= logging.ERROR]
+    assert "MESSAGE of sip:alice@example.com: " in record.getMessage()
+    assert "Error: " in record.getMessage()
+
+
+def test_what_a_failure_route_returns_that_is_no_response_is_a_500(
+    new: NewScript,
+) -> None:
+    script = new(
+        RELAYS.replace('Response(481, "Returned")', 'Response(481, "A\\r\\nX-Evil: 1")')
+    )
+    script.register(BOB, BOBS_PHONE)
+    script.sent()
+    script.send("MESSAGE", BOB)
+    [request] = script.sent()
+    script.answer(request, 403, "Theirs")
+    [answer] = script.sent()
+    assert (answer.status, answer.header("X-Evil")) == (500, None)
+
+
+def one_of_each(sent: Sent) -> bool:
+    """Whether a response has one Via, From, To, Call-ID and CSeq, those of its own."""
+    headers = sent.message.headers
+    own = headers["Call-ID"][0].startswith("call-")
+    names = ("Via", "From", "To", "Call-ID", "CSeq")
+    return own and all(len(headers[name]) == 1 for name in names)
+
+
+def test_a_reply_that_a_failure_route_hands_back_is_that_of_its_request(
+    new: NewScript,
+) -> None:
+    """§8.2.6.2: what names the transaction is the request's own, and there once."""
+    script = new(
+        """
+        @route.request("MESSAGE")
+        def message(msg: Message) -> None:
+            msg.append_branch("sip:bob@192.0.2.60")
+            msg.t_on_failure("failure")
+            msg.t_relay()
+
+        @route.failure("failure")
+        def failure(msg: Message) -> object:
+            return msg.reply
+        """
+    )
+    script.send("MESSAGE", BOB)
+    [request] = script.sent()
+    script.answer(request, 486, "Busy", [("X-Theirs", "yes")])
+    [answer] = script.sent()
+    assert (answer.status, answer.header("X-Theirs")) == (486, "yes")
+    assert one_of_each(answer)
+
+
+def test_the_answer_to_another_request_may_be_handed_back(new: NewScript) -> None:
+    """§8.2.6.2: with its own headers, and with the transaction of who asked."""
+
+    async def main() -> None:
+        script = new(
+            """
+            @route.request("MESSAGE")
+            async def message(msg: Message) -> object:
+                return await msg.send_request("OPTIONS", "sip:x@192.0.2.60")
+            """
+        )
+        script.send("MESSAGE", BOB)
+        [options] = requests(script.sent(), "OPTIONS")
+        script.answer(options, 200, "OK", [("X-Theirs", "yes")])
+        await turns()
+        [answer] = script.sent()
+        assert (answer.status, answer.header("X-Theirs")) == (200, "yes")
+        assert answer.method == "MESSAGE"
+        assert one_of_each(answer)
+
+    asyncio.run(main())
+
+
 # Relaying, and what it returns.
+
+
+def test_t_relay_is_minus_one_if_it_has_been_sent_on(new: NewScript) -> None:
+    """The script's main route sends it on once; the first way stays the only one."""
+    script = new(
+        """
+        codes = []
+
+        @route.request("MESSAGE")
+        def message(msg: Message) -> None:
+            msg.append_branch("sip:bob@192.0.2.60")
+            codes.append(int(msg.t_relay()))
+            msg.append_branch("sip:bob@192.0.2.61")
+            codes.append(int(msg.t_relay()))
+        """
+    )
+    script.send("MESSAGE", BOB)
+    assert [one.uri for one in requests(script.sent())] == [BOBS_PHONE]
+    assert module().codes == [1, -1]
+
+
+def test_a_final_answer_after_t_relay_cancels_who_is_still_called(
+    new: NewScript,
+) -> None:
+    """3261-45: §16.7 step 10, once a final response was sent."""
+    text = WAITS.replace("MESSAGE", "INVITE").replace(
+        "gates.append",
+        'msg.append_branch("sip:bob@192.0.2.60"); msg.t_relay()\n        gates.append',
+    )
+
+    async def main() -> None:
+        script = new(text.replace('200, "OK"', '480, "He Rings Too Long"'))
+        script.send("INVITE", BOB)
+        [invite] = requests(script.sent(), "INVITE")
+        script.answer(invite, 180, "Ringing")
+        script.sent()
+        module().gates[0].set()
+        await turns()
+        sent = script.sent()
+        assert statuses(sent) == [480]
+        assert [one.uri for one in requests(sent, "CANCEL")] == [BOBS_PHONE]
+        script.answer(invite, 487, "Request Terminated")
+        assert statuses(script.sent()) == []
+
+    asyncio.run(main())
+
+
+def test_a_failure_route_may_have_a_reply_route_of_its_own(new: NewScript) -> None:
+    """docs/script.md: replies to what was relayed after `msg.t_on_reply`."""
+    script = new(
+        """
+        @route.request("MESSAGE")
+        def message(msg: Message) -> None:
+            msg.append_branch("sip:bob@192.0.2.60")
+            msg.t_on_failure("failure")
+            msg.t_relay()
+
+        @route.failure("failure")
+        def failure(msg: Message) -> None:
+            msg.append_branch("sip:bob@192.0.2.61")
+            msg.t_on_reply("second")
+            msg.t_relay()
+
+        @route.reply("second")
+        def second(msg: Message) -> None:
+            msg.append_hf("X-Second", "yes")
+        """
+    )
+    script.send("MESSAGE", BOB)
+    [first] = script.sent()
+    script.answer(first, 486, "Busy")
+    [second] = script.sent()
+    script.answer(second, 200)
+    [answer] = script.sent()
+    assert (answer.status, answer.header("X-Second")) == (200, "yes")
 
 
 def test_t_relay_is_minus_one_if_it_was_answered_instead(new: NewScript) -> None:
@@ -435,6 +677,31 @@ def test_a_request_of_our_own_always_has_an_answer(
         script.pass_time(32)
         await turns()
         assert statuses(script.sent())[-1] == status
+
+    asyncio.run(main())
+
+
+def test_a_request_of_our_own_that_a_refusal_takes_back_is_answered_503(
+    new: NewScript,
+) -> None:
+    """Whoever else waits for its answer is told that it was never sent."""
+
+    async def main() -> None:
+        script = new(
+            """
+            answers = []
+
+            @route.request("MESSAGE")
+            async def message(msg: Message) -> None:
+                answers.append(msg.send_request("INFO", "sip:x@192.0.2.60"))
+                raise Refusal(403, "Forbidden")
+            """
+        )
+        script.send("MESSAGE", BOB)
+        sent = script.sent()
+        assert (statuses(sent), requests(sent)) == ([403], [])
+        [answer] = module().answers
+        assert answer.done() and answer.result().status == 503
 
     asyncio.run(main())
 
@@ -593,6 +860,27 @@ def test_what_began_by_the_old_script_ends_by_it(
         await turns()
         [old] = script.sent()
         assert (old.status, old.header("X-Value")) == (200, None)
+
+    asyncio.run(main())
+
+
+def test_who_waited_its_turn_is_served_though_the_script_has_no_route_for_it_now(
+    new: NewScript, tmp_path: Path
+) -> None:
+    """It is served as by a server without one."""
+    text = WAITS.replace("MESSAGE", "REGISTER")
+
+    async def main() -> None:
+        script = new(text.replace('msg.send_reply(200, "OK")', "msg.save()"))
+        for cseq in (60, 61):
+            assert script.register(BOB, f"sip:bob@192.0.2.{cseq}") == 0
+        [gate] = module().gates
+        written(tmp_path / "routes.py", telling("'new'"))
+        script.reload()
+        gate.set()
+        await turns()
+        assert statuses(script.sent()) == [200, 200]
+        assert len(script.bindings(BOB)) == 2
 
     asyncio.run(main())
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from reginfo.server.config import Config
 from reginfo.sip.flow import Address
 from reginfo.sip.message import Message, Request, Response, parse
-from reginfo.testing import Wire
+from reginfo.testing import Script, Wire
+
+from .scripted import written
 
 CALLER: Address = ("192.0.2.50", 5060)
 PHONE: Address = ("192.0.2.60", 5060)
@@ -216,3 +220,79 @@ def test_a_call_to_a_phone_behind_a_nat_is_acknowledged_and_ended_there(
     for method in ("ACK", "BYE"):
         later = request(method, hidden, route, f"<{BOB}>;tag=bob")
         assert send(later, CALLER) == [(f"{method} {hidden}", nat)]
+
+
+FAILS = """
+    @route.request()
+    def main(msg: Message) -> None:
+        msg.t_on_failure("failure")
+        msg.t_relay()
+
+    @route.failure("failure")
+    def failure(msg: Message) -> None:
+        {}
+"""
+
+
+@pytest.mark.parametrize("method", ["MESSAGE", "INVITE"])
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        ("pass", 404),
+        ('msg.send_reply(480, "Not Now")', 480),
+        ('raise Refusal(480, "Not Now")', 480),
+    ],
+)
+def test_a_target_that_fails_at_once_is_answered_by_the_failure_route(
+    tmp_path: Path, failure: str, told: int, method: str
+) -> None:
+    """3261-45: of a name that is nowhere, too; and nothing of it is left behind."""
+    script = Script(written(tmp_path / "routes.py", FAILS.format(failure)))
+    response = script.send(method, "sip:carol@nowhere.example")
+    assert response is not None and response.status == told
+    assert [one.status for one in script.sent() if one.status != 100] == [told]
+    assert len(script.server.app._relaying.proxy) == 0
+
+
+def test_a_target_that_fails_at_once_may_have_another_in_its_place(
+    tmp_path: Path,
+) -> None:
+    """3261-45"""
+    again = f'msg.append_branch("{CONTACT}"); msg.t_relay()'
+    script = Script(written(tmp_path / "routes.py", FAILS.format(again)))
+    assert script.send("MESSAGE", "sip:carol@nowhere.example") is None
+    [request] = script.sent()
+    assert request.uri == CONTACT
+    script.answer(request, 200)
+    assert [one.status for one in script.sent()] == [200]
+    assert len(script.server.app._relaying.proxy) == 0
+
+
+def test_a_number_goes_by_its_route_whoever_it_belongs_to() -> None:
+    """3261-41: a Route that leads on is followed for `tel`, too."""
+    office = Office()
+    route = "Route: <sip:192.0.2.1;lr>, <sip:example.net;lr>"
+    assert office.ask("MESSAGE", "tel:+1234", route) == ["MESSAGE tel:+1234"]
+
+
+def test_a_reply_that_is_kept_back_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A final reply that the script refuses ends the transaction of the request."""
+    text = f"""
+    @route.request("MESSAGE")
+    def main(msg: Message) -> None:
+        msg.append_branch("{CONTACT}")
+        msg.t_on_reply("reply")
+        msg.t_relay()
+
+    @route.reply("reply")
+    def reply(msg: Message) -> None:
+        raise Refusal(500, "Kept Back")
+    """
+    script = Script(written(tmp_path / "routes.py", text))
+    script.send("MESSAGE", BOB)
+    [request] = script.sent()
+    script.answer(request, 200)
+    script.pass_time(1000)
+    assert script.sent() == []
+    assert len(script.server.app._relaying.proxy) == 0
+    assert not script.server.app.endpoint._servers

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from reginfo.location.journal import Entry
+from reginfo.script.load import NAME
 from reginfo.server.app import App
 from reginfo.server.clock import Clock
 from reginfo.server.config import Config
 from reginfo.server.rim import Done, Rim
+from reginfo.server.targets import Found
+from reginfo.sip.destination import Destination
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.transaction import Datagram
+from reginfo.sip.uri import Uri
 
 LOCAL = Local("UDP", "127.0.0.1", 5060)
 PHONE = ("192.0.2.1", 5060)
@@ -75,11 +82,20 @@ class Wire:
         return lines
 
 
+class Places:
+    """Finds who is at an address in numbers."""
+
+    def find(self, uri: Uri, found: Found) -> None:
+        found([Destination("UDP", (uri.host, uri.port or 5060))])
+
+
 class Server:
     """An application at the rim, between a disk and a wire of the test's own."""
 
-    def __init__(self, disk: Disk | None) -> None:
-        self.app = App(Config.parse(CONFIG))
+    def __init__(self, disk: Disk | None, script: Path | None = None) -> None:
+        config = Config.parse(CONFIG)
+        server = msgspec.structs.replace(config.server, script=script)
+        self.app = App(msgspec.structs.replace(config, server=server))
         self.disk = disk or Disk()
         self.wire = Wire()
         self.rim = Rim(
@@ -330,3 +346,46 @@ def test_a_store_in_memory_answers_at_once() -> None:
         await server.rim.stop()
 
     asyncio.run(main())
+
+
+ASKS = """
+from reginfo import Message, Route
+
+route = Route()
+told = []
+
+@route.request("REGISTER")
+async def register(msg: Message) -> None:
+    told.append((await msg.send_request("OPTIONS", "sip:x@192.0.2.60")).status)
+    msg.save()
+"""
+
+
+def test_who_waits_for_a_request_that_was_never_sent_is_told_503(
+    tmp_path: Path,
+) -> None:
+    """What the failed commit has taken back; the user's next REGISTERs are served."""
+    path = tmp_path / "routes.py"
+    path.write_text(ASKS)
+
+    async def run() -> None:
+        server = Server(Disk(), path)
+        server.app.wake = server.rim.wake
+        server.app.load_script()
+        server.app.begin([LOCAL], {}, Places())
+        told = sys.modules[NAME].told
+        # What is to be committed before anything of this wake-up leaves.
+        server.rim.receive(SUBSCRIBE, Flow(LOCAL, WATCHER))
+        server.receive(register(1))
+        assert server.wire.first_lines() == []
+        server.disk.finish(OSError("disk"))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert told == [503]
+        server.disk.finish()
+        assert "SIP/2.0 200 OK" in server.wire.first_lines()
+        server.receive(register(2))
+        assert server.wire.first_lines() == ["OPTIONS sip:x@192.0.2.60 SIP/2.0"]
+        await server.rim.stop()
+
+    asyncio.run(run())

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from reginfo.script.load import NAME
+from reginfo.sip.endpoint import RequestReceived
+from reginfo.sip.flow import Flow, Local
 from reginfo.testing import Script
 
 from .scripted import ALICE, AT_BOB, BOB, BOBS_PHONE, CONFIG, written
@@ -153,6 +155,9 @@ def test_a_notify_that_nobody_asked_for_never_enters_it(tmp_path: Path) -> None:
     """6665-56"""
     script = server(tmp_path, ALL)
     assert outcome(script, "NOTIFY", US, "Event: reg") == "481"
+    # Nor by a Route that leads here and no further.
+    route = f"Route: <{US};lr>"
+    assert outcome(script, "NOTIFY", US, "Event: reg", route) == "481"
 
 
 PEER = """
@@ -259,3 +264,76 @@ def test_the_same_request_by_two_ways_is_served_once(tmp_path: Path) -> None:
             script.wire.send(data.encode(), address, script.server.address)
             answers += [one.status for one in script.sent()]
         assert answers == [200, 482]
+
+
+# What cannot be read stops nobody else.
+
+DEFAULT = """
+    @route.request()
+    def main(msg: Message) -> None:
+        msg.default()
+"""
+
+
+@pytest.mark.parametrize("text", [NOTHING, DEFAULT])
+@pytest.mark.parametrize("method", ["REGISTER", "SUBSCRIBE", "OPTIONS", "NOTIFY"])
+def test_a_route_that_cannot_be_read_is_answered_400(
+    tmp_path: Path, method: str, text: str
+) -> None:
+    """3261-41: also where a script leaves it to the server."""
+    script = server(tmp_path, text)
+    assert outcome(script, method, "sip:example.com", "Route: <") == "400"
+
+
+def test_a_from_that_cannot_be_read_is_answered_400(tmp_path: Path) -> None:
+    """It decides for whom we send on: of nobody that can be called it is refused."""
+    script = server(tmp_path)
+    assert outcome(script, "OPTIONS", "sip:example.org", from_="foo") == "400"
+
+
+def served_after(script: Script, method: str, *headers: str) -> list[int]:
+    """The answers to this, and to the REGISTER that comes in the same wake-up."""
+    lines = [
+        f"{method} sip:example.com SIP/2.0",
+        "Via: SIP/2.0/UDP 192.0.2.51;branch=z9hG4bKfirst",
+        f"From: <{ALICE}>;tag=first",
+        f"To: <{ALICE}>",
+        "Call-ID: first",
+        f"CSeq: 1 {method}",
+        *headers,
+        "Content-Length: 0",
+    ]
+    data = "\r\n".join([*lines, "", ""]).encode()
+    flow = Flow(Local("UDP", *script.server.address), ("192.0.2.51", 5060))
+    script.sent()
+    script.server.app.endpoint.receive_datagram(data, flow, script.wire.now)
+    script.register(BOB, BOBS_PHONE)
+    return [one.status for one in script.sent()]
+
+
+@pytest.mark.parametrize("text", [NOTHING, DEFAULT])
+def test_what_cannot_be_read_does_not_stop_what_came_with_it(
+    tmp_path: Path, text: str
+) -> None:
+    """The others of one wake-up are served."""
+    script = server(tmp_path, text)
+    assert served_after(script, "REGISTER", "Route: <") == [400, 200]
+    assert [one.contact for one in script.bindings(BOB)] == [BOBS_PHONE]
+
+
+def test_a_bug_of_ours_does_not_stop_what_came_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The request that it was found by is answered 500, and no other."""
+    script = server(tmp_path)
+    router = script.server.app._router
+    receive = router.receive
+
+    def broken(event: RequestReceived, now: float) -> None:
+        if event.request.method == "OPTIONS":
+            raise ZeroDivisionError
+        receive(event, now)
+
+    monkeypatch.setattr(router, "receive", broken)
+    assert served_after(script, "OPTIONS") == [500, 200]
+    assert "! OPTIONS" in caplog.messages

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reginfo.location.key import Key
 from reginfo.server.service_routes import KEY
 from reginfo.sip.flow import Address
 from reginfo.sip.message import Draft, Request
@@ -165,3 +166,50 @@ def test_a_script_learns_it_too_and_can_look_at_it(tmp_path: Path) -> None:
     registers(script, ORIG)
     (answer,) = [one for one in script.sent() if one.to == PHONE]
     assert answer.header("X-Route") == ORIG
+
+
+def test_nobody_but_its_own_registrar_gives_a_user_a_service_route(
+    edge: Script,
+) -> None:
+    """3608-01: whoever else answers a REGISTER of it has no say in its way."""
+    edge.wire.hosts["mallory.example"] = ("192.0.2.99", 5060)
+    edge.wire.hosts["elsewhere.example"] = ("192.0.2.90", 5060)
+    registers(edge, ORIG)
+    edge.sent()
+    for user in (ALICE, "sip:bob@example.com"):
+        edge.send("REGISTER", "sip:mallory.example", to=user, from_=CAROL)
+        (relayed,) = [one for one in edge.sent() if one.uri]
+        assert relayed.to == ("192.0.2.99", 5060)
+        headers = [("Contact", "<sip:x@192.0.2.99>;expires=600")]
+        edge.answer(relayed, 200, headers=[*headers, ("Service-Route", SECOND)])
+    assert edge.server.app.store.keys("sip:bob@example.com") == {}
+    assert calls(edge)[0].headers["Route"] == [ORIG]
+    # Nor does it take one away.
+    edge.sent()
+    edge.send("REGISTER", "sip:mallory.example", to=ALICE, from_=CAROL)
+    (relayed,) = [one for one in edge.sent() if one.uri]
+    edge.answer(relayed, 200)
+    assert calls(edge)[0].headers["Route"] == [ORIG]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "nonsense",
+        "<nonsense",
+        f"{ORIG}, nonsense",
+        f"{ORIG};x=a\r\nEvil: 1",
+        f'"a\r\nEvil: 1\r\nY: b" {ORIG}',
+        f"{ORIG}, {SECOND};x=a\nEvil: 1",
+        f"\r\n{ORIG}",
+    ],
+)
+def test_a_key_that_is_no_route_is_not_gone_by(edge: Script, value: str) -> None:
+    """It may have been set by a script, or have come from another server."""
+    stored = edge.server.app.store
+    stored.put_key(ALICE, KEY, Key(value, 1, "b", "b/x"), edge.wire.now)
+    message, where = calls(edge)
+    assert "Route" not in message.headers and "Evil" not in message.headers
+    assert where == ("192.0.2.90", 5060)
+    stored.put_key(ALICE, KEY, Key(ORIG, 2, "b", "b/x"), edge.wire.now)
+    assert calls(edge)[0].headers["Route"] == [ORIG]

@@ -37,7 +37,7 @@ def run(handler: Callable[[A], Any], argument: A, then: Then, tasks: set[Any]) -
     """
     try:
         result = handler(argument)
-    except (Exception, SystemExit) as exc:
+    except (Exception, SystemExit, asyncio.CancelledError) as exc:
         then(Ended(None, exc))
         return True
     if not isinstance(result, Awaitable) or isinstance(result, int):

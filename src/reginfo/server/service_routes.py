@@ -82,7 +82,7 @@ class ServiceRoutes:
         value, until = keys.get(KEY), keys.get(UNTIL, "")
         if value is None or not _is_route(value):
             return ()  # it may have been set by a script, or at another server
-        if not until.isdecimal() or int(until) <= self._clock.wall():
+        if until.isdecimal() and int(until) <= self._clock.wall():
             return ()  # the registration is over
         return tuple(split(value))
 
