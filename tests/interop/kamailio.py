@@ -93,7 +93,11 @@ class Kamailio:
         """Start it, and return when it answers."""
         database = self.directory / "pua.sqlite"
         _create_tables(database)
-        tcp = {"TCP_URI": f"tcp:127.0.0.1:{self.port}"} if self._tcp else {}
+        optional = {}
+        if self._tcp:
+            optional["TCP_URI"] = f"tcp:127.0.0.1:{self.port}"
+        if self._asks is not None:
+            optional["ASK_URI"] = f'"sip:127.0.0.1:{self._asks}"'
         self.launch(
             CONFIGURATION,
             {
@@ -104,7 +108,7 @@ class Kamailio:
                 "GRANT": str(self._grant),
                 "SELF_URI": f'"sip:reginfo@127.0.0.1:{self.port}"',
             }
-            | tcp,
+            | optional,
         )
 
     def launch(self, configuration: Path, values: dict[str, str]) -> None:

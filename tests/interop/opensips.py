@@ -125,6 +125,11 @@ class OpenSips(Worker):
             [f"Contact: {self._me}", f"Expires: {expires}"], b"", self._peer,
         )  # fmt: skip
 
+    def forget(self) -> None:
+        """Lose what was published there; who has subscribed is known still."""
+        with self.lock:
+            self._published.clear()
+
     # What can be seen of it.
 
     def contacts(self, user: str) -> set[str]:

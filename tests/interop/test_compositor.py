@@ -265,3 +265,105 @@ def test_a_store_that_was_lost_is_filled_by_what_is_published(
             phone.register("lost", expires=600, device=1)
             both = {phone.contact("lost"), phone.contact("lost", 1)}
             becomes(lambda: ours.contacts("lost"), both)
+
+
+class Reluctant(Server):
+    """One of ours that would have all last for longer than others ask for."""
+
+    def configuration(self) -> str:
+        least = f"min_expires = {self.min_expires}"
+        usual = f"{least}\ndefault_expires = {self.min_expires}"
+        return super().configuration().replace(least, usual)
+
+
+def test_an_hour_is_never_too_brief(
+    tmp_path: Path, phones: Callable[[Address], Phone]
+) -> None:
+    """
+    3903-33: Kamailio always asks for 3601 s; to a 423 of ours it would fall silent.
+
+    What is less than an hour, and too brief, is refused.
+    """
+    ours = Reluctant(tmp_path / "a", min_expires=3700)
+    with Kamailio(tmp_path / "k", peer=ours.port, publish=True) as kamailio:
+        place = phones(ours.address)
+        ours.peers = tuple(
+            f'name = "{name}"\nmatch = {{ address = "127.0.0.1:{port}" }}'
+            for name, port in (("kam", kamailio.port), ("other", place.port))
+        )
+        with ours:
+            phone = phones(kamailio.address)
+            phone.register("brief", expires=600)
+            becomes(lambda: ours.contacts("brief"), {phone.contact("brief")})
+            aor = place.aor("brief")
+            answer = place.ask(
+                place.request(
+                    "PUBLISH", aor, to=f"<{aor}>", call_id="brief", cseq=1,
+                    headers=["Event: reg", "Expires: 3599"],
+                )
+            )  # fmt: skip
+            assert (answer.status, answer["min-expires"]) == (423, "3700")
+
+
+# -- what Kamailio does wrong, and its own watchers are told
+
+
+def settled(composed: Composed, changes: int) -> list[Exchange]:
+    """Wait until Kamailio has published so many changes, 412 by 412."""
+
+    def check() -> bool:
+        found = composed.publishes()
+        again = [exchange for exchange in found if exchange.status == 412]
+        return len(found) == changes + len(again) and all(e.answers for e in found)
+
+    eventually(check)
+    return composed.publishes()
+
+
+def test_a_storm_at_kamailio_ends_with_the_last_cseq_here(composed: Composed) -> None:
+    """
+    3903-39: of PUBLISHes with one tag the first wins, and Kamailio sends all others
+    anew: one after the other they bring old states, or publications of their own.
+    """
+    composed.register()
+    (uri,) = composed.contacts(0)
+    phone, last = composed.phone, 21
+    for _ in range(last - 1):
+        phone.send(phone.build_register(composed.user, expires=600))
+
+    def cseqs() -> dict[str, int]:
+        return {b["uri"]: b["cseq"] for b in composed.ours.bindings(composed.user)}
+
+    becomes(cseqs, {uri: last})
+    assert {e.status for e in settled(composed, last)} == {200, 412}
+    assert cseqs() == {uri: last}
+    seen = 0
+    while seen != last:
+        cseq = composed.told().contacts[uri].cseq
+        assert cseq is not None and cseq > seen
+        seen = cseq
+    # And however many publications there are now, they bring nobody back.
+    phone.register(composed.user, expires=0)
+    assert composed.told().state == "terminated"
+    settled(composed, last + 1)
+    assert composed.here() == set()
+
+
+def test_a_star_at_kamailio_leaves_no_ghost_here(composed: Composed) -> None:
+    """To its own late watchers, one of the two is there for up to an hour more."""
+    both = composed.contacts(0, 1)
+    lines = [f"Contact: <{uri}>" for uri in both]
+    composed.phone.register(composed.user, expires=600, contacts=lines)
+    settled(composed, 2)
+    assert composed.here() == both
+    composed.phone.register(composed.user, expires=0, contacts=["Contact: *"])
+    settled(composed, 4)
+    told = composed.told()
+    seen = dict(told.contacts)
+    while told.state != "terminated":
+        told = composed.told()
+        seen |= told.contacts
+    assert {uri: one.event for uri, one in seen.items()} == dict.fromkeys(
+        both, "unregistered"
+    )
+    assert composed.here() == set()

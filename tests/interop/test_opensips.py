@@ -16,6 +16,7 @@ from .document import read
 from .opensips import Contact, OpenSips, written_over
 from .phone import DOMAIN, Address, Phone, becomes, eventually
 from .server import Server
+from .test_compositor import Refusing
 
 USER = "bob"
 PHONE = f"sip:{USER}@192.0.2.60"
@@ -99,6 +100,66 @@ def test_two_publishers_that_it_aggregates_are_one_user(
             becomes(lambda: other.contacts(USER), {one.contact(USER)})
 
 
+def test_it_has_forgotten_what_we_published_and_gets_it_afresh(
+    tmp_path: Path, phones: NewPhone
+) -> None:
+    """3903-06: one 412, one initial PUBLISH, with all that there is."""
+    with OpenSips() as opensips:
+        with (
+            mirror(opensips, tmp_path / "m") as other,
+            Server(tmp_path / "a", publish_to=[opensips.uri], trace=True) as ours,
+        ):
+            phone = phones(ours.address)
+            phone.register(USER, expires=600)
+            becomes(lambda: other.contacts(USER), {phone.contact(USER)})
+            opensips.forget()
+            phone.register(USER, expires=600, device=1)
+            both = {phone.contact(USER), phone.contact(USER, 1)}
+            becomes(lambda: other.contacts(USER), both)
+            first, dead, fresh = ours.sent("PUBLISH")
+            assert "sip-if-match" in dead
+            assert "sip-if-match" not in first
+            assert "sip-if-match" not in fresh
+
+
+def test_a_document_that_it_has_damaged_changes_nothing(
+    tmp_path: Path, phones: NewPhone
+) -> None:
+    """peers.md 5: who leaves no place for its version is not understood, by anybody."""
+    with OpenSips() as opensips:
+        with (
+            mirror(opensips, tmp_path / "m") as other,
+            Server(tmp_path / "a", publish_to=[opensips.uri]) as ours,
+        ):
+            phone, third = phones(ours.address), phones(opensips.address)
+            watcher = phones(other.address)
+            phone.register(USER, expires=600)
+            becomes(lambda: other.contacts(USER), {phone.contact(USER)})
+            watcher.subscribe(USER)
+            assert read(watcher.notify().body).active == {phone.contact(USER)}
+            body = (
+                '<?xml version="1.0"?>\n<reginfo xmlns="urn:ietf:params:xml:ns:reginfo"'
+                f' version="0" state="full"><registration aor="sip:{USER}@{DOMAIN}"'
+                ' id="r" state="active"><contact id="c" state="active"'
+                ' event="registered" expires="500" callid="third" cseq="1">'
+                f"<uri>{DESK}</uri></contact></registration></reginfo>"
+            )
+            answer = third.ask(
+                third.request(
+                    "PUBLISH", third.aor(USER), to=f"<{third.aor(USER)}>",
+                    call_id="third", cseq=1, body=body.encode(),
+                    headers=["Event: reg", "Expires: 600"],
+                )
+            )  # fmt: skip
+            assert answer.status == 200
+            eventually(lambda: "not well-formed" in other.log)
+            assert other.contacts(USER) == {phone.contact(USER)}
+            # The next that is whole is taken; of the other, no watcher has heard.
+            phone.register(USER, expires=600)
+            ((uri, told),) = read(watcher.notify().body).contacts.items()
+            assert (uri, told.event, told.cseq) == (phone.contact(USER), "refreshed", 2)
+
+
 def test_it_consumes_what_we_notify(tmp_path: Path, phones: NewPhone) -> None:
     """peers.md 6: documents that do not end it, and are understood."""
     ours = Server(tmp_path / "a")
@@ -120,6 +181,30 @@ def test_it_consumes_what_we_notify(tmp_path: Path, phones: NewPhone) -> None:
             becomes(lambda: opensips.contacts(USER), {phone.contact(USER, 1)})
             phone.register(USER, expires=0, device=1)
             becomes(lambda: opensips.contacts(USER), set())
+
+
+def test_it_is_told_of_each_removal_by_a_word_that_it_knows(
+    tmp_path: Path, phones: NewPhone
+) -> None:
+    """peers.md, "the compatibility profile": it would skip the three others."""
+    ours = Server(tmp_path / "a")
+    with OpenSips(ours.address) as opensips:
+        with ours:
+            phone = phones(ours.address)
+            opensips.subscribe(USER, 600)
+            eventually(opensips.subscribed)
+            for event in ("deactivated", "rejected", "probation", "unregistered"):
+                # With what XML has signs of its own for.
+                uri = f"{phone.contact(USER)};a=&;b='"
+                phone.register(USER, expires=600, contacts=[f"Contact: <{uri}>"])
+                becomes(lambda: opensips.contacts(USER), {uri})
+                after = {"retry_after": "60"} if event == "probation" else {}
+                reply = httpx.delete(
+                    f"{ours.admin}/v1/aors/{USER}@{DOMAIN}",
+                    params={"event": event, "contact": uri} | after,
+                )
+                assert reply.json() == {"removed": 1}
+                becomes(lambda: opensips.contacts(USER), set())
 
 
 def test_a_subscription_of_no_time_is_a_question(
@@ -205,6 +290,69 @@ def test_after_a_refusal_its_next_change_tells_all(tmp_path: Path) -> None:
             assert ours.contacts(USER) == set()
             opensips.publish(USER, Contact(PHONE, "refreshed", cseq=3), Contact(DESK))
             becomes(lambda: ours.contacts(USER), {PHONE, DESK})
+
+
+def test_any_refusal_silences_it_and_its_next_change_puts_it_right(
+    tmp_path: Path,
+) -> None:
+    """peers.md 6, by a refusal in our place; what it published before stands yet."""
+    ours = Server(tmp_path / "a")
+    with Refusing(ours.address) as tap, OpenSips(tap.address) as opensips:
+        match = f'match = {{ address = "127.0.0.1:{tap.port}" }}'
+        ours.peers = (f'name = "os"\n{match}',)
+        with ours:
+            expected: list[int] = []
+            for status in (412, 423, 503, 401):
+                user = f"bob{status}"
+                phone, desk = f"sip:{user}@192.0.2.60", f"sip:{user}@192.0.2.61"
+                opensips.publish(user, Contact(phone))
+                expected.append(200)
+                becomes(opensips.statuses, expected)
+                tap.refuse(status, "Min-Expires: 7200", "Retry-After: 1")
+                again = Contact(phone, "refreshed", cseq=2)
+                opensips.publish(user, again, Contact(desk))
+                expected.append(status)
+                becomes(opensips.statuses, expected)
+                assert [b["cseq"] for b in ours.bindings(user)] == [1]
+                gone = Contact(phone, "unregistered", 0, cseq=3)
+                opensips.publish(user, gone, Contact(desk))
+                expected.append(200)
+                becomes(opensips.statuses, expected)
+                assert "sip-if-match" not in tap.exchanges()[-1].request
+                assert ours.contacts(user) == {desk}
+
+
+@pytest.mark.parametrize("way", ["NOTIFY", "PUBLISH"])
+def test_who_has_registered_there_is_called_here(
+    tmp_path: Path, phones: NewPhone, way: str
+) -> None:
+    """`lookup` finds what was learned, by whatever way."""
+    if way == "NOTIFY":
+        opensips = OpenSips()
+        ours = mirror(opensips, tmp_path)
+    else:
+        ours = Server(tmp_path)
+        opensips = OpenSips(ours.address)
+        ours.peers = (peer(opensips),)
+    with opensips, ours:
+        phone, caller = phones(ours.address), phones(ours.address)
+        opensips.publish(USER, Contact(phone.contact(USER)))
+        becomes(lambda: ours.contacts(USER), {phone.contact(USER)})
+        for method in ("MESSAGE", "INVITE"):
+            aor = caller.aor(USER)
+            contact = f"Contact: <sip:caller@{caller.place}>"
+            caller.send(
+                caller.request(
+                    method, aor, to=f"<{aor}>", call_id=method, cseq=1,
+                    headers=[contact],
+                )
+            )  # fmt: skip
+            came = phone.incoming(method)
+            assert came.start == f"{method} {phone.contact(USER)} SIP/2.0"
+            answer = caller.receive(10.0)
+            while answer is not None and answer.status < 200:
+                answer = caller.receive(10.0)
+            assert answer is not None and answer.status == 200
 
 
 @pytest.mark.parametrize("how", ["terminate", "kill"])

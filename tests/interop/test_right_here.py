@@ -128,7 +128,7 @@ def test_two_contacts_and_then_all_of_them_leave_no_ghost(
         assert read(late.notify().body).active == set()
 
 
-@pytest.mark.parametrize("method", ["MESSAGE", "OPTIONS"])
+@pytest.mark.parametrize("method", ["MESSAGE", "INVITE", "OPTIONS"])
 def test_lookup_at_a_synced_server_finds_what_it_learned(
     synced: Synced, phones: NewPhone, method: str
 ) -> None:
@@ -149,6 +149,44 @@ def test_lookup_at_a_synced_server_finds_what_it_learned(
     while answer is not None and answer.status < 200:
         answer = caller.receive(10.0)
     assert answer is not None and answer.status == 200
+
+
+def test_lookup_at_a_synced_server_finds_the_way_through_a_nat(
+    synced: Synced, phones: NewPhone
+) -> None:
+    """With the flow by which the phone has registered: its contact leads nowhere."""
+    phone, caller = phones(synced.a.address), phones(synced.b.address)
+    inside = f"sip:{synced.user}@10.1.2.3:5060"
+    phone.register(synced.user, expires=600, contacts=[f"Contact: <{inside}>"])
+    synced.known_at_b(inside)
+    aor = caller.aor(synced.user)
+    caller.send(
+        caller.request("MESSAGE", aor, to=f"<{aor}>", call_id=synced.user, cseq=1)
+    )
+    assert phone.incoming("MESSAGE").start == f"MESSAGE {inside} SIP/2.0"
+
+
+def test_a_synced_server_does_not_publish_what_has_gone_elsewhere(
+    synced: Synced, phones: NewPhone
+) -> None:
+    """What it has learned, and expires, Kamailio publishes."""
+    there, here = phones(synced.a.address), phones(synced.b.address)
+    there.register(synced.user, expires=1)
+    synced.known_at_b(there.contact(synced.user))
+    watcher = phones(synced.b.address)
+    watcher.subscribe(synced.user)
+    while (told := read(watcher.notify().body)).state == "active":
+        pass
+    assert {one.event for one in told.contacts.values()} == {"expired"}
+    there.register(synced.user, expires=600, device=1)
+    there.register(synced.user, expires=0, device=1)
+    while set(read(watcher.notify().body).contacts) != {there.contact(synced.user, 1)}:
+        pass
+    # Its own, which comes behind all that: it is the only PUBLISH.
+    here.register(synced.user, expires=600)
+    eventually(lambda: synced.user in synced.presence_of_b.held())
+    (publish,) = synced.presence_of_b.publishes(synced.user)
+    assert set(read(publish.message.body).contacts) == {here.contact(synced.user)}
 
 
 def test_a_synced_server_publishes_its_own_and_nothing_else(
@@ -218,15 +256,34 @@ def notifier(tmp_path: Path) -> Iterator[Notifier]:
             yield Notifier(server, phone, subscribe)
 
 
-def document(event: str, expires: int) -> bytes:
+def document(event: str, expires: int, cseq: int = 1) -> bytes:
     state = "active" if event in ("registered", "shortened") else "terminated"
     return (
         '<?xml version="1.0"?><reginfo xmlns="urn:ietf:params:xml:ns:reginfo"'
         f' version="0" state="full"><registration aor="sip:ann@{DOMAIN}" id="r"'
         f' state="{state}"><contact id="c" state="{state}" event="{event}"'
-        f' expires="{expires}" callid="x" cseq="1"><uri>sip:ann@192.0.2.7</uri>'
+        f' expires="{expires}" callid="x" cseq="{cseq}"><uri>sip:ann@192.0.2.7</uri>'
         "</contact></registration></reginfo>"
     ).encode()
+
+
+def test_a_contact_that_was_removed_at_a_peer_of_another_make_is_gone_here(
+    notifier: Notifier, phones: NewPhone
+) -> None:
+    """It says so with the Call-ID and CSeq of the REGISTER that it removes."""
+    watcher = phones(notifier.server.address)
+    watcher.subscribe("ann")
+    watcher.notify()
+    events = ("unregistered", "rejected", "deactivated", "probation", "expired")
+    for cseq, event in enumerate(events):
+        there, gone = document("registered", 600, cseq), document(event, 0, cseq)
+        assert notifier.notify(2 * cseq + 5, body=there).status == 200
+        assert read(watcher.notify().body).active == {"sip:ann@192.0.2.7"}
+        assert notifier.notify(2 * cseq + 6, body=gone).status == 200
+        told = read(watcher.notify().body)
+        assert [one.event for one in told.contacts.values()] == [event]
+        assert told.state == "terminated"
+        assert notifier.server.bindings("ann") == []
 
 
 def test_a_contact_that_was_shortened_at_a_peer_is_so_here(

@@ -108,7 +108,7 @@ def subscribed(server: Server, count: int) -> bool:
 # -- the one: Kamailio publishes at B
 
 
-USERS = [f"ring{number}" for number in range(8)]
+USERS = [f"ring{number}" for number in range(10)]
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +215,42 @@ def test_users_with_devices_everywhere_are_the_same_everywhere(
         ring.agree(*contacts)
     phone.register(ring.user, expires=0)
     ring.agree(*contacts[:2])
+
+
+def test_who_moves_on_is_where_it_is_now(ring: Ring, phones: NewPhone) -> None:
+    """The same phone, at A and then at B: it is B's, and A publishes it no more."""
+    phone = phones(ring.a.address)
+    phone.register(ring.user, expires=600)
+    ring.agree(phone.contact(ring.user))
+    before = ring.said()
+    phone.server = ring.b.address
+    phone.register(ring.user, expires=600)
+
+    def owners() -> list[tuple[str, int]]:
+        found = [*ring.a.bindings(ring.user), *ring.b.bindings(ring.user)]
+        return [(binding["owner"], binding["cseq"]) for binding in found]
+
+    becomes(owners, [("b", 2)] * 2)
+    said = ring.said_since(before, phone)
+    # That it has nothing to say of the user any more; and, a second later, its removal.
+    assert 1 <= said.pop("a publishes") <= 2
+    assert said == {"b > a": 1, "b > k": 1, "b publishes": 1}
+    ring.agree(phone.contact(ring.user))
+
+
+def test_who_expires_is_gone_everywhere(ring: Ring, phones: NewPhone) -> None:
+    """Kamailio finds that out by itself, and says so to B, which waits for A's word."""
+    phone = phones(ring.a.address)
+    before = ring.said()
+    phone.register(ring.user, expires=2)
+    ring.agree(phone.contact(ring.user))
+    ring.agree()
+    becomes(lambda: (ring.said() - before)["b > k"], 2)
+    said = ring.said_since(before, phone)
+    assert said.pop("k publishes", 0) <= 1
+    assert 2 <= said.pop("a publishes") <= 3
+    # One to come, one to go.
+    assert said == {"a > b": 2, "b > k": 2}
 
 
 @pytest.mark.parametrize("which", ["a", "b"])

@@ -17,7 +17,6 @@ from reginfo.sip.endpoint import (
     RequestReceived,
     ResponseLost,
     ResponseReceived,
-    StrayResponse,
 )
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.flow import Address, Flow, Local
@@ -191,8 +190,6 @@ class Relay:
                 self.proxy.receive_failure(branch, event.cause, self.now)
         elif isinstance(event, AckReceived):
             self.proxy.receive_ack(event.request, event.flow)
-        elif isinstance(event, StrayResponse):
-            self.proxy.receive_stray(event.response, event.flow)
         elif isinstance(event, ResponseLost):
             self.proxy.receive_lost(event.data, event.via)
         else:

@@ -40,6 +40,7 @@ from ..make import (
 
 DESK = "sip:alice@192.0.2.51"
 WATCHER = "sip:bob@192.0.2.60"
+NUMBER, DOMAIN = "tel:+15550100", "sip:example.com"
 GOLDEN = Path(__file__).parents[1] / "golden"
 EAGER = Peer(min_interval=0.0)
 POLITE = Peer(min_interval=5.0)
@@ -73,7 +74,7 @@ class Server:
             send=self.send,
             policy=Policy(),
             recognise=self.recognise,
-            is_ours=lambda aor: aor.endswith("@example.com"),
+            is_ours=lambda aor: aor.endswith("@example.com") or aor in (NUMBER, DOMAIN),
             admission=admission,
             table=table,
         )
@@ -938,6 +939,18 @@ def test_a_legacy_peer_is_told_nothing_of_an_empty_registration() -> None:
     server.bind(binding())
     (document,) = server.documents()
     assert document.version == 0  # 6665-09: no document, no version
+
+
+@pytest.mark.parametrize(("aor", "told"), [(NUMBER, True), (DOMAIN, False)])
+def test_a_legacy_peer_is_told_nothing_of_a_name_without_a_user(
+    aor: str, told: bool
+) -> None:
+    # peers.md 6: it ends OpenSIPS. A number is as good as a user.
+    server = Server(OLD)
+    server.bind(binding(), aor=aor)
+    server.subscribe(aor=aor)
+    (notify,) = server.notifies()
+    assert (f'aor="{aor}"'.encode() in notify.body, bool(notify.body)) == (told, told)
 
 
 def test_that_a_peer_is_taken_for_legacy_is_logged_once(

@@ -85,6 +85,13 @@ def heard(message: Message) -> str:
     return str(message.status)
 
 
+def test_a_line_break_in_a_header_is_not_passed_on() -> None:
+    """3261-40: whoever comes next might take it for the end of the line."""
+    office = Office()
+    office.register()
+    assert office.ask("MESSAGE", BOB, "Subject: a\rX-Evil: b") == ["400"]
+
+
 @pytest.mark.parametrize("method", ["MESSAGE", "INVITE", "INFO", "X-NEW"])
 def test_a_user_of_ours_is_reached_at_the_contact(method: str) -> None:
     """3261-42: §16.5, the location service"""

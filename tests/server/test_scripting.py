@@ -894,3 +894,61 @@ def test_a_user_part_may_be_empty_and_a_number_be_dialled(new: NewScript) -> Non
     script.send("MESSAGE", "tel:+15550100")
     (relayed,) = [one for one in script.sent() if one.method == "MESSAGE"]
     assert relayed.uri == DESK
+
+
+# What came in a message is no template.
+
+
+def test_a_dollar_in_what_came_in_is_a_dollar(new: NewScript) -> None:
+    """A SIP URI may have one; nobody reads variables of ours by it."""
+    script = new(
+        """
+        @route.request("MESSAGE")
+        def message(msg: Message) -> None:
+            msg.ul_add_key("location", "$fu", "subject", msg.hdr("Subject"))
+            msg.append_to_reply("X-Key", msg.ul_get_key("location", "$fu", "subject"))
+            msg.send_reply(480, f"{msg.quote(msg.to.uri)} is not at $si")
+
+        @route.event("registered")
+        def registered(event: object) -> None:
+            event.ul_add_key("location", event.aor, "at", event.contact)
+        """
+    )
+    odd = "sip:bo$ru@example.com"
+    answer = script.send("MESSAGE", odd, "Subject: $hdr(To) costs $5")
+    assert code(answer) == (480, f"{odd} is not at {PHONE[0]}")
+    assert answer is not None and answer.header("X-Key") == "$hdr(To) costs $5"
+    assert script.register(odd, "sip:bo$ru@192.0.2.60") == 200
+    assert script.server.app.store.keys(odd) == {"at": "sip:bo$ru@192.0.2.60"}
+
+
+def test_what_began_by_the_old_script_ends_by_it(
+    new: NewScript, tmp_path: Path
+) -> None:
+    """docs/script.md: its reply and failure routes are those that it was begun with."""
+    text = """
+        @route.request("MESSAGE")
+        def message(msg: Message) -> None:
+            msg.t_on_reply("seen")
+            msg.t_on_failure("last")
+            msg.t_relay()
+
+        @route.reply("seen")
+        def seen(msg: Message) -> None:
+            msg.append_hf("X-Seen", "NAME")
+
+        @route.failure("last")
+        def last(msg: Message) -> None:
+            msg.send_reply(480, "NAME")
+        """
+    script = new(text.replace("NAME", "old"))
+    script.send("MESSAGE", "sip:carol@192.0.2.9")
+    (first,) = [one for one in script.sent() if one.uri]
+    written(tmp_path / "routes.py", text.replace("NAME", "new"))
+    script.reload()
+    script.answer(first, 404)
+    assert [one.message.reason for one in script.sent() if one.status] == ["old"]  # type: ignore[union-attr]
+    script.send("MESSAGE", "sip:carol@192.0.2.9")
+    (second,) = [one for one in script.sent() if one.uri]
+    script.answer(second, 200)
+    assert [one.header("X-Seen") for one in script.sent()] == ["new"]

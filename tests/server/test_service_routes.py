@@ -97,6 +97,15 @@ def test_who_has_no_contact_left_has_no_service_route(
     assert "Route" not in calls(edge)[0].headers
 
 
+def test_it_ends_with_the_registration(edge: Script) -> None:
+    """RFC 3608 §6.1: it is of a registration"""
+    registers(edge, ORIG, contact="<sip:alice@192.0.2.50>;expires=60")
+    edge.pass_time(59)
+    assert calls(edge)[0].headers["Route"] == [ORIG]
+    edge.pass_time(2)
+    assert "Route" not in calls(edge)[0].headers
+
+
 def test_a_refusal_changes_nothing(edge: Script) -> None:
     registers(edge, ORIG)
     registers(edge, SECOND, status=403)

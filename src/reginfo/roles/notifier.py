@@ -652,9 +652,11 @@ class Notifier:
         Of a user's identities they are told the one that they watch. What does not fit
         into a datagram is put back, for the next document.
         """
+        row = watch.row
         if not bindings:
             return b""  # "init" is an error to them
-        row = watch.row
+        if not (row.aor.startswith("tel:") or "@" in row.aor):
+            return b""  # an address-of-record without a user ends OpenSIPS
         state = RegistrationState.ACTIVE if bound else RegistrationState.TERMINATED
         elements: list[bytes] = []
         size = 0

@@ -8,9 +8,9 @@ from hashlib import blake2s
 from typing import Protocol
 
 from ..sip.destination import Destination
-from ..sip.endpoint import MAGIC_COOKIE, SIP_PORT, AnyClient, AnyServer
+from ..sip.endpoint import MAGIC_COOKIE, AnyClient, AnyServer
 from ..sip.errors import Refusal, RemoteProtocolError
-from ..sip.flow import Address, Flow, Local, is_numeric
+from ..sip.flow import Address, Flow, Local
 from ..sip.forward import draft_of
 from ..sip.headers import Via, cached_name_addr, parse_via
 from ..sip.invite import InviteClientTransaction, InviteServerTransaction
@@ -304,25 +304,6 @@ class Proxy:
         branch.end(_instead(cause))
         self._settle(branch.context)
 
-    def receive_stray(self, response: Response, flow: Flow) -> None:
-        """Pass a response back by its next Via; there is no context (§16.11)."""
-        vias = response.values("Via")[1:]
-        try:
-            via = parse_via(vias[0])
-        except RemoteProtocolError:
-            return
-        data = _without_top_via(response, vias)
-        host = (via.params.get("received") or via.host).strip("[]")
-        rport = via.params.get("rport") or ""
-        port = int(rport) if rport.isdecimal() and len(rport) < 6 else via.port
-        if not is_numeric(host):
-            # A name, and whoever came after has not said where the request came from.
-            self.receive_lost(data, via)
-            return
-        way = self._flow(Destination(via.transport, (host, port or SIP_PORT)))
-        if way is not None:
-            self._transactions.send_stateless(data, way)
-
     def receive_lost(self, data: bytes, via: Via) -> None:
         """Send a response to where the sent-by of ``via`` leads (RFC 3263 §5)."""
 
@@ -372,6 +353,10 @@ class Proxy:
         hops = request.header("Max-Forwards")
         if hops is not None and int(hops) == 0:
             raise Refusal(483, "Too Many Hops")
+        for values in request.headers.values():
+            if any("\r" in value for value in values):
+                # To whoever ends lines there, it would be a header of ours.
+                raise RemoteProtocolError("a line break in a header")
         if self._loops(request):
             raise Refusal(482, "Loop Detected")
         required = request.values("Proxy-Require")
@@ -612,16 +597,3 @@ def _mark(request: Request) -> str:
     for part in parts:
         digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
     return digest.hexdigest()
-
-
-def _without_top_via(response: Response, vias: list[str]) -> bytes:
-    lines = [f"SIP/2.0 {response.status} {response.reason}"]
-    lines += [f"Via: {via}" for via in vias]
-    lines += [
-        f"{name}: {value}"
-        for name, values in response.headers.items()
-        if name not in ("Via", "Content-Length")
-        for value in values
-    ]
-    lines += [f"Content-Length: {len(response.body)}", "", ""]
-    return "\r\n".join(lines).encode("utf-8", "surrogateescape") + response.body

@@ -8,6 +8,7 @@ from ..location.binding import Binding
 from ..sip.message import Response
 from .core import Core
 from .functions import Functions
+from .pseudo import Data
 
 
 class Event(Functions):
@@ -31,7 +32,7 @@ class ContactChanged(Event):
     ) -> None:
         super().__init__(core, binding.event.value)
         self.table = table
-        self.aor = aor
+        self.aor: str = Data(aor)
         self.binding = binding
         "The contact as it is now, and whose it is."
 
@@ -41,7 +42,7 @@ class ContactChanged(Event):
     @property
     def contact(self) -> str:
         """The contact's URI."""
-        return self.binding.contact
+        return Data(self.binding.contact)
 
     def send_to_contact(
         self,

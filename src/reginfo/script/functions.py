@@ -79,9 +79,10 @@ class Functions:
     def ul_get_key(self, table: str, aor: str | Uri, key: str) -> str | None:
         """What stands under ``key`` in the record of ``aor``; None if nothing does."""
         try:
-            return self._core.key(self._text(table), self._text(aor), self._name(key))
+            value = self._core.key(self._text(table), self._text(aor), self._name(key))
         except RemoteProtocolError:
             return None
+        return None if value is None else pseudo.Data(value)
 
     def ul_rm_key(self, table: str, aor: str | Uri, key: str) -> Result:
         """Remove ``key`` from the record of ``aor``; -1 if it is not there."""
@@ -167,6 +168,15 @@ class Functions:
         """
         text = self._text(uri)
         return self._core.send_request(method, text, None, headers, body, from_)
+
+    def quote(self, text: str) -> str:
+        """
+        ``text`` as a part of a string that is given to a function.
+
+        What came in a message may have a `$` in it, which would be taken for the
+        beginning of a pseudo-variable: `f"{msg.quote(msg.to.uri)} is away"`.
+        """
+        return pseudo.quote(text)
 
     # How.
 

@@ -20,6 +20,7 @@ from . import pseudo
 from .core import Core
 from .functions import Functions
 from .result import ERROR, OK, Result
+from .route import Route
 
 PROTECTED = frozenset(
     {"CSeq", "Call-ID", "Content-Length", "From", "Max-Forwards", "To", "Via"}
@@ -48,6 +49,7 @@ class Message(Functions):
         "on_failure",
         "on_reply",
         "publishes",
+        "routes",
         "refusal",
         "reginfo_reason",
         "relayed",
@@ -91,6 +93,9 @@ class Message(Functions):
         "Of the proxy, once it has been relayed."
 
         self.relayed = False
+        self.routes: Route | None = None
+        "Of the script that this message has entered: it ends by the same."
+
         self.publishes = True
         self.refusal: Response | None = None
         self.reginfo_reason = ""
@@ -133,7 +138,7 @@ class Message(Functions):
     @property
     def call_id(self) -> str:
         """`$ci`"""
-        return self.request.call_id
+        return pseudo.Data(self.request.call_id)
 
     @property
     def cseq(self) -> int:
@@ -166,11 +171,12 @@ class Message(Functions):
 
     def hdr(self, name: str) -> str | None:
         """The first value of a header of the message; None if it is not there."""
-        return self._headed.header(_name(name))
+        value = self._headed.header(_name(name))
+        return None if value is None else pseudo.Data(value)
 
     def hdrs(self, name: str) -> list[str]:
         """The values of all its lines."""
-        return list(self._headed.headers.get(_name(name), []))
+        return [pseudo.Data(line) for line in self._headed.headers.get(_name(name), [])]
 
     # What is changed in it.
 

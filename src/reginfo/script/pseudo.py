@@ -38,6 +38,13 @@ WITH_ARGUMENT = {
 Value = Callable[[str, str], str]
 """The value of a variable, by its name and its argument."""
 
+
+class Data(str):
+    """Text that came in a message: a `$` in it is a dollar sign, and nothing more."""
+
+    __slots__ = ()
+
+
 # A name ends where letters end; `$(rU)` is for where more letters follow.
 _FOUND = re.compile(
     r"\$(?:"
@@ -56,7 +63,7 @@ def expand(text: str, value: Value) -> str:
     Raises:
         ValueError: a `$` begins none of them.
     """
-    if "$" not in text:
+    if "$" not in text or isinstance(text, Data):
         return text
 
     def replaced(match: re.Match[str]) -> str:
@@ -66,6 +73,11 @@ def expand(text: str, value: Value) -> str:
         return value(match["name"], (match["argument"] or "").strip())
 
     return _FOUND.sub(replaced, text)
+
+
+def quote(text: str) -> str:
+    """``text`` for a string that is expanded, and where it is to stay as it is."""
+    return text.replace("$", "$$")
 
 
 def check(text: str) -> None:

@@ -51,7 +51,6 @@ from ..sip.endpoint import (
     RequestReceived,
     ResponseLost,
     ResponseReceived,
-    StrayResponse,
 )
 from ..sip.errors import ReginfoError
 from ..sip.flow import Flow, Local
@@ -640,7 +639,7 @@ class App:
 
     def _take_in(self, event: _Other, now: float) -> None:
         """What became of a request of ours, or of one that was sent on."""
-        if isinstance(event, AckReceived | Cancelled | StrayResponse | ResponseLost):
+        if isinstance(event, AckReceived | Cancelled | ResponseLost):
             self._relaying.receive(event)
             return
         user = event.transaction.user
@@ -775,14 +774,7 @@ class App:
         )
 
 
-_Other = (
-    ResponseReceived
-    | RequestFailed
-    | AckReceived
-    | Cancelled
-    | StrayResponse
-    | ResponseLost
-)
+_Other = ResponseReceived | RequestFailed | AckReceived | Cancelled | ResponseLost
 """What is no request that wants an answer."""
 
 

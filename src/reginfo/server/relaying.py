@@ -17,7 +17,6 @@ from ..sip.endpoint import (
     RequestReceived,
     ResponseLost,
     ResponseReceived,
-    StrayResponse,
 )
 from ..sip.errors import Refusal
 from ..sip.flow import Flow, Local
@@ -161,14 +160,10 @@ class Relaying:
 
     # What comes in.
 
-    def receive(
-        self, event: AckReceived | Cancelled | StrayResponse | ResponseLost
-    ) -> None:
+    def receive(self, event: AckReceived | Cancelled | ResponseLost) -> None:
         """Take in what has to do with requests that were sent on."""
         if isinstance(event, AckReceived):
             self.proxy.receive_ack(event.request, event.flow)
-        elif isinstance(event, StrayResponse):
-            self.proxy.receive_stray(event.response, event.flow)
         elif isinstance(event, ResponseLost):
             self.proxy.receive_lost(event.data, event.via)
         elif not self.proxy.receive_cancel(event.transaction):

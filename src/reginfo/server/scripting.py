@@ -190,6 +190,7 @@ class Scripting:
             return
         transaction = event.transaction
         msg = Message(self, transaction, Flow(transaction.flow.local, event.source))
+        msg.routes = self.route
         mark = (self._journal.mark(), self._endpoint.mark())
         waited = False
 
@@ -260,7 +261,8 @@ class Scripting:
         Returns:
             Whether it is passed on: a `Refusal` raised there keeps it back.
         """
-        handler = self.route.replies.get(msg.on_reply or "")
+        assert msg.routes is not None
+        handler = msg.routes.replies.get(msg.on_reply or "")
         if handler is None:
             return True
         view = self._view(msg, REPLY, response)
@@ -289,7 +291,8 @@ class Scripting:
             proceed: called when the handler has ended: it has answered, it has relayed
                 again, or it leaves it at ``response``.
         """
-        handler = self.route.failures.get(msg.on_failure or "")
+        assert msg.routes is not None
+        handler = msg.routes.failures.get(msg.on_failure or "")
         view = self._view(msg, FAILURE, response)
         msg.on_failure = None  # a second failure has a route if the first asked for it
         if handler is None:
@@ -314,6 +317,7 @@ class Scripting:
             self, msg.transaction, msg.flow, kind=kind, reply=response, var=msg.var
         )
         view.request = msg.request
+        view.routes = msg.routes
         view.on_reply = msg.on_reply
         view.reply_headers = msg.reply_headers
         view.publishes = msg.publishes

@@ -6,7 +6,7 @@ import logging
 
 from ..location.store import LocationStore
 from ..sip.errors import RemoteProtocolError
-from ..sip.headers import parse_name_addr, split
+from ..sip.headers import delta_seconds, parse_name_addr, split
 from ..sip.message import Request, Response, request_uri
 from .clock import Clock
 from .domains import Domains
@@ -15,6 +15,13 @@ logger = logging.getLogger("reginfo.server")
 
 KEY = "service_route"
 """The key under which it stands in the user's record, as in the header."""
+
+
+UNTIL = "service_route_until"
+"""The same for when the registration ends, in seconds since the epoch."""
+
+DEFAULT = 3600
+"""Seconds of a registration of which nobody says how long it lasts."""
 
 
 class ServiceRoutes:
@@ -46,14 +53,18 @@ class ServiceRoutes:
             aor = self._domains.aor(register.to.parsed)
         except RemoteProtocolError:
             return  # of which nobody can be called
-        value = None
-        if _binds(response):
-            value = ", ".join(response.headers.get("Service-Route", ())) or None
-        if value is not None and not _is_route(value):
-            logger.warning("! a Service-Route of %s is none: %.80r", aor, value)
-            return
+        value = until = None
         now, wall = self._clock.now(), self._clock.wall()
-        self._store.set_key(aor, KEY, value, now, wall, self._table)
+        lasts = _lasts(response)
+        if lasts:
+            value = ", ".join(response.headers.get("Service-Route", ())) or None
+        if value is not None:
+            if not _is_route(value):
+                logger.warning("! a Service-Route of %s is none: %.80r", aor, value)
+                return
+            until = str(int(wall) + lasts)
+        for key, text in ((KEY, value), (UNTIL, until)):
+            self._store.set_key(aor, key, text, now, wall, self._table)
 
     def of(self, request: Request) -> tuple[str, ...]:
         """
@@ -67,9 +78,12 @@ class ServiceRoutes:
             aor = self._domains.aor(request.from_.parsed)
         except RemoteProtocolError:
             return ()
-        value = self._store.keys(aor, self._table).get(KEY)
+        keys = self._store.keys(aor, self._table)
+        value, until = keys.get(KEY), keys.get(UNTIL, "")
         if value is None or not _is_route(value):
             return ()  # it may have been set by a script, or at another server
+        if not until.isdecimal() or int(until) <= self._clock.wall():
+            return ()  # the registration is over
         return tuple(split(value))
 
 
@@ -82,13 +96,16 @@ def _is_route(value: str) -> bool:
         return False
 
 
-def _binds(response: Response) -> bool:
-    """Whether a 2xx lists a contact that is bound."""
+def _lasts(response: Response) -> int:
+    """For how many seconds a 2xx binds a contact, at the longest; 0 if it has none."""
+    general = response.expires
+    longest = 0
     for line in response.headers.get("Contact", ()):
         for one in split(line):
             try:
-                if parse_name_addr(one).params.get("expires") != "0":
-                    return True
+                expires = parse_name_addr(one).params.get("expires")
+                seconds = delta_seconds(expires) if expires else general
             except RemoteProtocolError:
                 continue
-    return False
+            longest = max(longest, DEFAULT if seconds is None else seconds)
+    return longest

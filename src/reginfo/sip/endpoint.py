@@ -62,13 +62,6 @@ class Cancelled(Value, frozen=True):
     transaction: InviteServerTransaction
 
 
-class StrayResponse(Value, frozen=True):
-    """A response to what was passed on by way of us, by no transaction that we have."""
-
-    response: Response
-    flow: Flow
-
-
 class ResponseLost(Value, frozen=True):
     """A response that cannot be sent to where its request came from."""
 
@@ -102,7 +95,6 @@ Event = (
     | RequestFailed
     | AckReceived
     | Cancelled
-    | StrayResponse
     | ResponseLost
 )
 
@@ -523,9 +515,7 @@ class Endpoint:
         vias = response.headers["Via"]
         several = len(vias) > 1 or "," in vias[0]
         if transaction is None:
-            if several and self._methods is None and _is_ours(via, flow):
-                self._events.append(StrayResponse(response, flow))
-            return
+            return  # RFC 6026 §6: nor is it forwarded, as RFC 3261 wanted
         # §17.1.3: branch and method; anything else answers nothing of ours. Sent-by is
         # not compared (§18.1.2): gateways of NATs put the public address there, and a
         # random branch is of one host alone.
