@@ -191,7 +191,8 @@ def test_a_call_to_a_phone_behind_a_nat_is_acknowledged_and_ended_there(
     """3261-54, 5626-04: also if its Contact would lead to us"""
     office = Office(CONFIG + "[nat]\nfix = true\n")
     wire, us = office.wire, office.server.address
-    nat = ("198.51.100.7", 41_000)
+    nat, caller = ("198.51.100.7", 41_000), ("198.51.100.8", 42_000)
+    alice = "sip:alice@10.0.0.9"
 
     def send(data: str, source: Address) -> list[tuple[str, Address]]:
         before = len(wire.packets) + 1
@@ -209,17 +210,22 @@ def test_a_call_to_a_phone_behind_a_nat_is_acknowledged_and_ended_there(
 
     register = request("REGISTER", "sip:example.com", f"Contact: <{hidden}>")
     assert send(register, nat) == [("200", nat)]
-    invite = request("INVITE", BOB, "Contact: <sip:alice@192.0.2.50>")
-    assert send(invite, CALLER)[-1] == (f"INVITE {hidden}", nat)
+    invite = request("INVITE", BOB, f"Contact: <{alice}>")
+    assert send(invite, caller)[-1] == (f"INVITE {hidden}", nat)
     sent = parse(wire.packets[-1].data)
     assert isinstance(sent, Request)
     ok = Response(200, "OK", headers={"Contact": [f"<{hidden}>"]})
     answer = sent.write_response(ok, to_tag="bob").decode()
-    assert send(answer, nat) == [("200", CALLER)]
-    route = "Route: " + ", ".join(reversed(sent.headers["Record-Route"]))
+    assert send(answer, nat) == [("200", caller)]
+    recorded = sent.headers["Record-Route"]
+    route = "Route: " + ", ".join(reversed(recorded))
     for method in ("ACK", "BYE"):
         later = request(method, hidden, route, f"<{BOB}>;tag=bob")
-        assert send(later, CALLER) == [(f"{method} {hidden}", nat)]
+        assert send(later, caller) == [(f"{method} {hidden}", nat)]
+    # The phone's own go to the caller, who is behind a NAT as well.
+    route = "Route: " + ", ".join(recorded)
+    info = request("INFO", alice, route, f"<{BOB}>;tag=bob")
+    assert send(info, nat) == [(f"INFO {alice}", caller)]
 
 
 FAILS = """
