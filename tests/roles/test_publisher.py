@@ -24,6 +24,7 @@ from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
 
 AOR = "sip:alice@example.com"
+BOB = "sip:bob@example.com"
 FLOW = Flow(Local("UDP", "127.0.0.1", 5060), ("127.0.0.1", 5070))
 NOW = 1000.0
 
@@ -381,6 +382,23 @@ def test_what_a_server_has_forgotten_by_now_is_not_told_to_have_gone(
     server.bind(2, event=ContactEvent.UNREGISTERED)
     restarted = server.restart(shift)
     assert len(server.sent) == len(restarted) == sent
+
+
+def test_one_that_cannot_be_gone_on_with_is_left_out_after_a_restart(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server()
+    server.bind()
+    server.store.apply(BOB, [binding()], NOW)
+    own = Publisher._own
+
+    def picky(self: Publisher, aor: str, now: float) -> dict[str, Binding]:
+        return {AOR: {}[aor]} if aor == AOR else own(self, aor, now)
+
+    monkeypatch.setattr(Publisher, "_own", picky)
+    restarted = server.restart()
+    assert [published.aor for published in restarted.publications()] == [BOB]
+    assert f"! publication of {server.target.uri} {AOR}" in caplog.text
 
 
 def test_a_commit_that_fails_takes_the_publish_back() -> None:

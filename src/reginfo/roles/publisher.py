@@ -167,20 +167,14 @@ class Publisher:
         mine = [key for key in self._on_disk if key.partition("\0")[0] == target.uri]
         for number, key in enumerate(mine):
             row, shift = self._on_disk.pop(key)
-            aor = key.partition("\0")[2]
-            publication = row.publication
-            publication.expires_at += shift
-            publication.refresh_at += shift
-            publication.unheard_until += shift
-            # What was under way may have arrived, or not: the tag is tried, and a
-            # 412 will say so.
-            publication.give_up(now)
-            publication.not_before = now + number / RESTART_RATE
-            published = Published(aor, target, publication)
-            published.told = row.told
-            self._published[key] = published
-            published.publication.change(bool(self._own(published.aor, now)))
-            self._advance(published, now)
+            mark = self._journal.mark()
+            try:
+                self._resume(key, row, shift, target, now, now + number / RESTART_RATE)
+            except Exception:
+                # One that cannot be gone on with is none of the others' business.
+                logger.exception("! publication of %s", key.replace("\0", " "))
+                self._journal.roll_back(mark)
+                self._forget(key)
 
     def tell(self, change: BindingChange, now: float) -> None:
         """Publish a change, if it is ours to publish."""
@@ -268,6 +262,31 @@ class Publisher:
         self._on_disk[key] = msgspec.convert(value, PublishedRow), shift
 
     # How.
+
+    def _resume(
+        self,
+        key: str,
+        row: PublishedRow,
+        shift: float,
+        target: Target,
+        now: float,
+        at: float,
+    ) -> None:
+        """Go on with one publication that is on disk; it is modified ``at``."""
+        aor = key.partition("\0")[2]
+        publication = row.publication
+        publication.expires_at += shift
+        publication.refresh_at += shift
+        publication.unheard_until += shift
+        # What was under way may have arrived, or not: the tag is tried, and a
+        # 412 will say so.
+        publication.give_up(now)
+        publication.not_before = at
+        published = Published(aor, target, publication)
+        published.told = row.told
+        self._published[key] = published
+        published.publication.change(bool(self._own(published.aor, now)))
+        self._advance(published, now)
 
     def _own(self, aor: str, now: float) -> dict[str, Binding]:
         """Contacts that were registered here: nobody else publishes them."""

@@ -286,23 +286,15 @@ class Subscriber:
             if not row.requested:
                 continue
             del self._on_disk[source]
-            subscription = row.subscription
-            mirror = Mirror(row.peer, row.aor, subscription)
-            mirror.requested = True
-            mirror.table = Table.load(row.table, shift)
-            dialog = subscription.dialog
             at = now + len(self._mirrors) / RESTART_RATE
-            flow = subscription.flow if dialog is None else dialog.flow
-            if flow is not None and flow.local not in locals:
-                flow = Flow(locals[0], flow.remote)
-            if subscription.state is State.ENDED or flow is None:
-                subscription.dialog = None
-                subscription.timer_at, subscription.scheduled_at = at, None
-            else:
-                subscription.resume(flow, shift=shift, at=at)
-            self._mirrors[source] = mirror
-            self._index(mirror)
-            self._wheel.schedule(mirror)
+            mark = self._journal.mark()
+            try:
+                self._resume(source, row, shift, locals, at)
+            except Exception:
+                # One that cannot be gone on with is none of the others' business.
+                logger.exception("! %s cannot be gone on with", source)
+                self._journal.roll_back(mark)
+                self._mirrors.pop(source, None)
 
     # From the network.
 
@@ -506,6 +498,32 @@ class Subscriber:
     def _document(self, request: Request, source: str) -> Reginfo | None:
         document = read_body(request, source)
         return None if document is None else named(document, self._name)
+
+    def _resume(
+        self,
+        source: str,
+        row: HeldRow,
+        shift: float,
+        locals: Sequence[Local],
+        at: float,
+    ) -> None:
+        """Go on with one subscription that was requested; it is refreshed ``at``."""
+        subscription = row.subscription
+        mirror = Mirror(row.peer, row.aor, subscription)
+        mirror.requested = True
+        mirror.table = Table.load(row.table, shift)
+        dialog = subscription.dialog
+        flow = subscription.flow if dialog is None else dialog.flow
+        if flow is not None and flow.local not in locals:
+            flow = Flow(locals[0], flow.remote)
+        if subscription.state is State.ENDED or flow is None:
+            subscription.dialog = None
+            subscription.timer_at, subscription.scheduled_at = at, None
+        else:
+            subscription.resume(flow, shift=shift, at=at)
+        self._mirrors[source] = mirror
+        self._index(mirror)
+        self._wheel.schedule(mirror)
 
     def _settle(self, mirror: Mirror) -> None:
         """Send what the subscription wants sent, keep it, and set its timer."""
