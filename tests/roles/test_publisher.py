@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from reginfo.location.binding import Binding
+from reginfo.location.binding import Binding, BindingChange
 from reginfo.location.journal import Journal
-from reginfo.location.store import LocationStore
+from reginfo.location.store import TABLE, LocationStore
 from reginfo.reg import xml
 from reginfo.reg.document import (
     ContactEvent,
@@ -19,7 +19,7 @@ from reginfo.reg.document import (
     registration_id,
 )
 from reginfo.reg.legacy import Profile
-from reginfo.roles.publisher import KIND, Published, Publisher, Target
+from reginfo.roles.publisher import KIND, RETRY_AFTER, Published, Publisher, Target
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
 
@@ -393,7 +393,9 @@ def test_one_that_cannot_be_gone_on_with_is_left_out_after_a_restart(
     own = Publisher._own
 
     def picky(self: Publisher, aor: str, now: float) -> dict[str, Binding]:
-        return {AOR: {}[aor]} if aor == AOR else own(self, aor, now)
+        if aor == AOR:
+            raise ZeroDivisionError
+        return own(self, aor, now)
 
     monkeypatch.setattr(Publisher, "_own", picky)
     restarted = server.restart()
@@ -426,9 +428,46 @@ def test_what_is_due_is_sent_again_after_a_commit_that_failed() -> None:
     server.publisher.timer_due(NOW + 361)
     assert len(server.sent) == 2
     server.journal.close().take_back()
-    assert server.publisher.timer_at is not None
     server.publisher.timer_due(NOW + 362)
+    assert len(server.sent) == 2
+    assert server.publisher.timer_at == NOW + 361 + RETRY_AFTER
+    server.publisher.timer_due(NOW + 361 + RETRY_AFTER)
     assert len(server.sent) == 3
+
+
+def test_while_the_disk_takes_nothing_it_is_not_asked_again_and_again() -> None:
+    server = Server()
+    server.bind()
+    server.answer(Expires="600")
+    server.journal.close()
+    server.bind(2)
+    for after in (0, RETRY_AFTER, 2 * RETRY_AFTER):
+        server.journal.close().take_back()
+        assert server.publisher.timer_at == NOW + after + RETRY_AFTER
+        server.publisher.timer_due(NOW + after + RETRY_AFTER)
+
+
+def test_that_more_was_to_come_is_taken_back_with_the_rest() -> None:
+    server = Server()
+    server.bind()
+    server.answer()
+    server.journal.close()
+    (published,) = server.publisher.publications()
+    change = BindingChange(TABLE, AOR, binding(2), 9, more=True)
+    server.publisher.tell(change, NOW)
+    assert published.owed
+    server.journal.close().take_back()
+    assert not published.owed
+
+
+def test_what_is_written_is_as_it_was_when_it_was_decided() -> None:
+    """The writer encodes it later, in its own thread."""
+    server = Server()
+    server.bind()
+    (row,) = [row for kind, _, row in server.journal.close().entries if kind == KIND]
+    before = msgspec.msgpack.encode(row)
+    server.answer()
+    assert msgspec.msgpack.encode(row) == before
 
 
 def test_the_time_asked_for_counts_after_a_commit_that_failed() -> None:
