@@ -11,12 +11,13 @@ import pytest
 from reginfo.events.subscribe import State, Wanted
 from reginfo.location.binding import Binding, BindingChange
 from reginfo.location.journal import Journal
-from reginfo.location.store import LEARNED_GRACE, TABLE, LocationStore
+from reginfo.location.store import LEARNED_GRACE, MAX_AHEAD, TABLE, LocationStore
 from reginfo.reg import xml
 from reginfo.reg.document import (
     Claim,
     Contact,
     ContactEvent,
+    RecordKey,
     Reginfo,
     Registration,
     RegistrationState,
@@ -312,6 +313,45 @@ def test_the_owner_travels_with_a_contact() -> None:
     server = watching()
     server.notify(document(1, contact(claim=claim(owner="c"))))
     assert [(b.owner, b.source) for b in server.bound()] == [("c", SOURCE)]
+
+
+LATEST = int((WALL + NOW + MAX_AHEAD) * 1e6)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "known"),
+    [(LATEST, [DESK, PHONE_URI]), (LATEST + 1, [DESK]), (2**62 - 1, [DESK])],
+)
+def test_who_is_years_ahead_does_not_take_our_clock_with_it(
+    stamp: int, known: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    server = watching()
+    server.notify(
+        document(
+            1, contact(claim=claim("a", stamp)), contact(DESK, claim=claim("a", 60))
+        )
+    )
+    assert sorted(server.contacts(), reverse=True) == known
+    if len(known) == 1:
+        (line,) = caplog.records
+        assert line.getMessage() == (
+            f"! document of {SOURCE}: 1 contacts refused, "
+            "stamped more than a day ahead of us"
+        )
+        assert server.store.next_stamp(WALL + NOW) == (WALL + NOW) * 1e6
+    else:
+        assert not caplog.records
+
+
+def test_nor_does_a_key_that_is_years_ahead(caplog: pytest.LogCaptureFixture) -> None:
+    server = watching()
+    told = document(1)
+    keys = (RecordKey("k", "v", "a", 2**62 - 1), RecordKey("l", "w", "a", 70))
+    registration = msgspec.structs.replace(told.registrations[0], keys=keys)
+    server.notify(msgspec.structs.replace(told, registrations=(registration,)))
+    assert server.store.keys(ALICE) == {"l": "w"}
+    assert server.store.next_stamp(WALL + NOW) == (WALL + NOW) * 1e6
+    assert f"! document of {SOURCE}: 1 keys refused" in caplog.text
 
 
 def test_a_peer_without_our_extension_owns_what_it_sends() -> None:

@@ -10,7 +10,7 @@ import msgspec
 from ..location.binding import Binding
 from ..location.key import Key
 from ..location.omission import omitted
-from ..location.store import TABLE, LocationStore
+from ..location.store import TABLE, LocationStore, is_ahead
 from ..reg.document import Contact, ContactEvent, Reginfo
 from ..reg.table import News, Table
 from ..sip.errors import RemoteProtocolError
@@ -63,7 +63,12 @@ class Learner:
     ) -> None:
         """Make claims of what is new, and put them into the store, by their AoR."""
         claims: dict[str, list[Binding]] = {}
+        refused = 0
         for item in news:
+            said = item.contact.claim
+            if said is not None and not item.omitted and is_ahead(said.stamp, wall):
+                refused += 1
+                continue
             try:
                 aor = Uri.parse(item.aor).aor
                 claim = self._claim(told, aor, item, now, wall) if aor else None
@@ -72,13 +77,21 @@ class Learner:
                 continue
             if claim is not None:
                 claims.setdefault(aor, []).append(claim)
+        if refused:
+            _complain(told, refused, "contacts")
         for aor, list_ in claims.items():
             self._store.apply(aor, list_, now, told.table)
 
-    def learn_keys(self, told: Told, document: Reginfo, now: float) -> None:
+    def learn_keys(
+        self, told: Told, document: Reginfo, now: float, wall: float
+    ) -> None:
         """Put the keys of records into the store."""
+        refused = 0
         for registration in document.registrations:
             for name, value, owner, stamp in registration.keys:
+                if is_ahead(stamp, wall):
+                    refused += 1
+                    continue
                 try:
                     aor = Uri.parse(registration.aor).aor
                 except RemoteProtocolError:
@@ -86,6 +99,8 @@ class Learner:
                 if aor:
                     key = Key(value, stamp, owner, told.source)
                     self._store.put_key(aor, name, key, now, told.table)
+        if refused:
+            _complain(told, refused, "keys")
 
     def _claim(
         self, told: Told, aor: str, news: News, now: float, wall: float
@@ -236,6 +251,13 @@ class Learner:
                         stamp=self._store.next_stamp(wall),
                     )
                     self._store.apply(aor, [longer], now, told.table)
+
+
+def _complain(told: Told, refused: int, what: str) -> None:
+    logger.warning(
+        "! document of %s: %d %s refused, stamped more than a day ahead of us",
+        told.source, refused, what,
+    )  # fmt: skip
 
 
 def omission(binding: Binding, by: str, store: LocationStore, wall: float) -> Binding:

@@ -338,7 +338,7 @@ class Subscriber:
                 subscription.expires_at,
                 location or self._location,
             )
-            self._learner.learn_keys(told, document, now)
+            self._learner.learn_keys(told, document, now, wall)
             self._learner.learn(told, taken.news, now, wall)
             if document.full:
                 self._learner.forget_others(told, mirror.aor, mirror.table, now, wall)

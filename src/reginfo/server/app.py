@@ -343,12 +343,13 @@ class App:
             for row in database.load(boot=now, wall=self._clock.wall()):
                 if row.kind in stored:
                     stored[row.kind].append(row)
+            wall = self._clock.wall()
             for kind, rows in stored.items():
                 for _, key, value, shift in rows:
                     if kind == location.KIND:
-                        self.store.load(key, value, shift)
+                        self.store.load(key, value, shift, wall)
                     elif kind == keyring.KIND:
-                        self.store.load_key(key, value, self._clock.wall())
+                        self.store.load_key(key, value, wall)
                     elif kind == subscriber.KIND:
                         self.subscriber.load(key, value, shift)
                     elif kind == publisher.KIND:
