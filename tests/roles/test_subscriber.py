@@ -598,6 +598,99 @@ def test_a_full_document_removes_nothing_that_another_has_told_us() -> None:
     assert server.contacts() == [DESK, "sip:alice@192.0.2.52"]
 
 
+AL = "sip:al@example.com"
+
+
+def told_by(*sources: str, told: Contact) -> Server:
+    """A server that has been told of one contact by several subscriptions."""
+    server = Server()
+    for source in sources:
+        peer, _, aor = source.partition("/")
+        server.watch(peer, aor)
+        server.notify(document(0, told), source=source)
+    return server
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("others", [(f"a/{AL}", SOURCE), (SOURCE, f"c/{ALICE}")])
+@pytest.mark.parametrize("said", [None, claim("d")])
+def test_what_is_omitted_stays_while_another_subscription_lists_it(
+    others: tuple[str, str], first: int, said: Claim | None
+) -> None:
+    """It goes with the last that did, whichever was the first to tell us."""
+    server = told_by(*others, told=contact(claim=said))
+    one, other = others[first], others[1 - first]
+    server.notify(document(1), source=one)
+    assert server.contacts() == [PHONE_URI]
+    server.notify(document(1), source=other)
+    assert server.contacts() == []
+    server.notify(document(2, contact(claim=said)), source=other)
+    assert server.contacts() == [PHONE_URI]
+
+
+def test_what_one_name_of_a_user_omitted_comes_back_by_the_other() -> None:
+    told = contact(claim=claim("a"))
+    server = told_by(f"a/{AL}", SOURCE, told=told)
+    server.notify(document(1), source=f"a/{AL}")
+    server.notify(document(1), source=SOURCE)
+    server.notify(document(2, told), source=f"a/{AL}")
+    assert server.contacts() == [PHONE_URI]
+
+
+def test_what_its_owner_omits_others_know_from_hearsay() -> None:
+    """Or two servers that tell each other would keep it from being forgotten."""
+    server = told_by(SOURCE, f"c/{ALICE}", told=contact(claim=claim("a")))
+    server.notify(document(1), source=f"c/{ALICE}")
+    assert server.contacts() == [PHONE_URI]
+    server.notify(document(1), source=SOURCE)
+    assert server.contacts() == []
+    server = told_by(SOURCE, f"c/{ALICE}", told=contact(claim=claim("a")))
+    server.notify(document(1), source=SOURCE)
+    assert server.contacts() == []
+
+
+@pytest.mark.parametrize("expires", [100, None])
+def test_what_another_has_listed_until_a_while_ago_is_omitted(
+    expires: int | None,
+) -> None:
+    server = told_by(SOURCE, told=contact(claim=claim("d")))
+    server.watch("c")
+    hearsay = contact(claim=claim("d"), expires=expires)
+    server.notify(document(0, hearsay), source=f"c/{ALICE}", state="active;expires=100")
+    server.now += 101
+    server.notify(document(1))
+    assert server.contacts() == []
+
+
+def test_after_a_restart_it_is_still_known_who_lists_what() -> None:
+    before = told_by(SOURCE, f"c/{ALICE}", told=contact(claim=claim("d")))
+    before.commit()
+    after = before.restart()
+    after.watch("a")
+    after.watch("c")
+    after.notify(document(3), source=SOURCE)
+    assert after.contacts() == [PHONE_URI]
+    after.notify(document(3), source=f"c/{ALICE}")
+    assert after.contacts() == []
+
+
+def test_a_commit_that_fails_leaves_who_lists_what() -> None:
+    server = told_by(SOURCE, f"c/{ALICE}", told=contact(claim=claim("d")))
+    server.journal.close()
+    server.notify(document(1), source=f"c/{ALICE}")
+    server.journal.close().take_back()
+    server.notify(document(1), source=SOURCE)
+    assert server.contacts() == [PHONE_URI]
+
+
+def test_a_subscription_that_is_over_lists_nothing() -> None:
+    server = told_by(SOURCE, f"c/{ALICE}", told=contact(claim=claim("d")))
+    server.mirror(f"c/{ALICE}").requested = True
+    assert server.subscriber.cancel("c", ALICE, server.now)
+    server.notify(document(1), source=SOURCE)
+    assert server.contacts() == []
+
+
 def test_what_has_moved_to_us_is_not_removed_by_omission() -> None:
     server = watching(contact())
     later = int((WALL + NOW + 1) * 1e6)

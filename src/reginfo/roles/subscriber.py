@@ -66,6 +66,7 @@ class Mirror:
     __slots__ = (
         "aor",
         "held",
+        "listed",
         "missed",
         "notified_at",
         "peer",
@@ -88,6 +89,9 @@ class Mirror:
         self.held: tuple[str, str] | None = None
         "Call-ID and local tag under which it is found."
 
+        self.listed: frozenset[str] = frozenset()
+        "Addresses-of-record under which it is found: those that it has contacts of."
+
         self.scheduled_at: float | None = None
         self.requested = False
         "Whether it was asked for while we ran, and not by the configuration."
@@ -104,6 +108,22 @@ class Mirror:
         self.problem = None
         if state.state == "terminated":
             self.problem = f"the peer has ended it: {state.reason or 'no reason'}"
+
+    def aors(self) -> frozenset[str]:
+        """Of whom it has contacts; of nobody, when it is over."""
+        if self.subscription.state is State.ENDED:
+            return frozenset()
+        return frozenset(filter(None, map(_aor_of, self.table.aors())))
+
+    def lists(self, aor: str, uri: Uri, now: float) -> bool:
+        """Whether it says that a contact is bound."""
+        lasts = self.subscription.expires_at
+        return any(
+            now < (lasts if row.expires_at is None else row.expires_at)
+            and _aor_of(row.aor) == aor
+            and _is(row.contact.uri, uri)
+            for row in self.table
+        )
 
     @property
     def timer_at(self) -> float | None:
@@ -165,7 +185,13 @@ class Subscriber:
         self._by_dialog: dict[tuple[str, str], Mirror] = {}
         self._on_disk: dict[str, tuple[HeldRow, float]] = {}
         self._unsolicited: dict[tuple[str, str], Table] = {}
-        self._learner = Learner(store, server_id=server_id, max_expires=max_expires)
+        self._by_aor: dict[str, dict[str, Mirror]] = {}
+        self._learner = Learner(
+            store,
+            server_id=server_id,
+            max_expires=max_expires,
+            listed=self._is_listed,
+        )
 
     def mirrors(self) -> Iterator[Mirror]:
         """Every subscription that is wanted."""
@@ -196,9 +222,9 @@ class Subscriber:
                 # all of them at once.
                 at = now + len(self._mirrors) / RESTART_RATE
                 known.resume(flow, shift=shift, at=at)
-                self._index(mirror)
             else:
                 mirror.table.restart()
+        self._index(mirror)
         self._mirrors[source] = mirror
         self._wheel.schedule(mirror)
 
@@ -579,6 +605,28 @@ class Subscriber:
             if key is not None:
                 self._by_dialog[key] = mirror
             mirror.held = key
+        aors = mirror.aors()
+        if aors != mirror.listed:
+            for aor in mirror.listed - aors:
+                known = self._by_aor[aor]
+                del known[mirror.source]
+                if not known:
+                    del self._by_aor[aor]
+            for aor in aors - mirror.listed:
+                self._by_aor.setdefault(aor, {})[mirror.source] = mirror
+            mirror.listed = aors
+
+    def _is_listed(
+        self, source: str, aor: str, uri: Uri, now: float, same_peer: bool
+    ) -> bool:
+        """Whether another subscription than ``source`` says that a contact is bound."""
+        peer = source.partition("/")[0]
+        return any(
+            mirror.source != source
+            and (not same_peer or mirror.peer == peer)
+            and mirror.lists(aor, uri, now)
+            for mirror in self._by_aor.get(aor, {}).values()
+        )
 
     def _restore(
         self, mirror: Mirror, subscription: Subscription, table: TableDump
@@ -593,13 +641,23 @@ def _aors(document: Reginfo | None) -> tuple[str, ...]:
     """The addresses-of-record in a document, as records are kept by."""
     if document is None:
         return ()
-    found = []
-    for registration in document.registrations:
-        try:
-            found.append(Uri.parse(registration.aor).aor)
-        except RemoteProtocolError:
-            continue  # which has been complained of
+    found = (_aor_of(registration.aor) for registration in document.registrations)
     return tuple(aor for aor in found if aor)
+
+
+def _aor_of(text: str) -> str:
+    """The address-of-record in a document; empty if it is none."""
+    try:
+        return Uri.parse(text).aor
+    except RemoteProtocolError:
+        return ""  # which has been complained of
+
+
+def _is(contact: str, uri: Uri) -> bool:
+    try:
+        return uri.matches(Uri.parse(contact))
+    except RemoteProtocolError:
+        return False  # which has been complained of
 
 
 def _copy(subscription: Subscription) -> Subscription:
