@@ -343,12 +343,16 @@ def test_who_is_years_ahead_does_not_take_our_clock_with_it(
         assert not caplog.records
 
 
+def with_keys(told: Reginfo, *keys: RecordKey) -> Reginfo:
+    (one,) = told.registrations
+    one = msgspec.structs.replace(one, keys=keys)
+    return msgspec.structs.replace(told, registrations=(one,))
+
+
 def test_nor_does_a_key_that_is_years_ahead(caplog: pytest.LogCaptureFixture) -> None:
     server = watching()
-    told = document(1)
-    keys = (RecordKey("k", "v", "a", 2**62 - 1), RecordKey("l", "w", "a", 70))
-    registration = msgspec.structs.replace(told.registrations[0], keys=keys)
-    server.notify(msgspec.structs.replace(told, registrations=(registration,)))
+    ahead, other = RecordKey("k", "v", "a", 2**62 - 1), RecordKey("l", "w", "a", 70)
+    server.notify(with_keys(document(1), ahead, other))
     assert server.store.keys(ALICE) == {"l": "w"}
     assert server.store.next_stamp(WALL + NOW) == (WALL + NOW) * 1e6
     assert f"! document of {SOURCE}: 1 keys refused" in caplog.text
@@ -1343,3 +1347,18 @@ def test_what_is_wrong_with_a_peer_is_known_until_it_notifies() -> None:
     server.notify(document(1), state="terminated;reason=rejected")
     server.journal.close().announce()
     assert mirror.problem == "the peer has ended it: rejected"
+
+
+def test_keys_are_learned_though_nobody_has_asked() -> None:
+    server = Server()
+    server.stray(with_keys(document(0, contact()), RecordKey("k", "v", "a", 70)))
+    assert server.store.keys(ALICE) == {"k": "v"}
+    (key,) = server.store.all_keys(ALICE).values()
+    assert key.source == "p/unsolicited"
+
+
+def test_whom_a_document_that_nobody_asked_for_leaves_out_it_tells_of() -> None:
+    server = Server()
+    server.stray(document(0, contact()))
+    assert server.stray(Reginfo(version=1, full=True, registrations=())) == (ALICE,)
+    assert server.contacts() == []

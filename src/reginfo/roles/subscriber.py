@@ -417,6 +417,10 @@ class Subscriber:
         RFC 6665 §4.1.3 has no such thing; there are servers that do, and operators who
         have configured it for them.
 
+        Returns:
+            The addresses-of-record that it tells of, or no longer does; none without
+            a body.
+
         Raises:
             Refusal, RemoteProtocolError: it makes no sense. Then nothing has changed.
         """
@@ -440,9 +444,12 @@ class Subscriber:
             lasts = self._max_expires if state.expires is None else state.expires
             source = f"{peer}/unsolicited"
             told = Told(peer, source, now + lasts, location or self._location)
+            self._learner.learn_keys(told, document, now, wall)
             self._learner.learn(told, taken.news, now, wall)
             self._learner.prolong(told, document, now, wall)
-        return _aors(document)
+            news = (_aor_of(one.aor) for one in taken.news)
+            return _aors(document) or tuple(dict.fromkeys(filter(None, news)))
+        return ()
 
     def _put_back(self, key: tuple[str, str], table: TableDump | None) -> None:
         if table is None:
@@ -637,10 +644,8 @@ class Subscriber:
         self._wheel.schedule(mirror)
 
 
-def _aors(document: Reginfo | None) -> tuple[str, ...]:
+def _aors(document: Reginfo) -> tuple[str, ...]:
     """The addresses-of-record in a document, as records are kept by."""
-    if document is None:
-        return ()
     found = (_aor_of(registration.aor) for registration in document.registrations)
     return tuple(aor for aor in found if aor)
 
