@@ -11,6 +11,8 @@ import pytest
 from reginfo.events.subscribe import State, Wanted
 from reginfo.location.binding import Binding, BindingChange
 from reginfo.location.journal import Journal
+from reginfo.location.key import Key
+from reginfo.location.keyring import REMEMBERED
 from reginfo.location.store import LEARNED_GRACE, MAX_AHEAD, TABLE, LocationStore
 from reginfo.reg import xml
 from reginfo.reg.document import (
@@ -1347,6 +1349,17 @@ def test_what_is_wrong_with_a_peer_is_known_until_it_notifies() -> None:
     server.notify(document(1), state="terminated;reason=rejected")
     server.journal.close().announce()
     assert mirror.problem == "the peer has ended it: rejected"
+
+
+def test_that_a_key_was_removed_long_ago_is_no_news() -> None:
+    """Unless it is known here: we may have forgotten it, and the peer not."""
+    server = watching()
+    stamp = int((WALL - REMEMBERED) * 1e6)
+    gone = [RecordKey(name, None, "a", stamp) for name in "kl"]
+    server.store.put_key(ALICE, "l", Key("v", stamp - 1, "a"), server.now)
+    server.notify(with_keys(document(1), *gone))
+    assert server.store.all_keys(ALICE).keys() == {"l"}
+    assert server.store.keys(ALICE) == {}
 
 
 def test_keys_are_learned_though_nobody_has_asked() -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from ..location.binding import Binding
 from ..location.key import Key
+from ..location.keyring import REMEMBERED
 from ..location.omission import omitted, split
 from ..location.store import TABLE, LocationStore, is_ahead
 from ..reg.document import Contact, ContactEvent, Reginfo
@@ -110,7 +111,13 @@ class Learner:
                     aor = Uri.parse(registration.aor).aor
                 except RemoteProtocolError:
                     break  # which is complained of
-                if aor:
+                if aor and (
+                    value is not None
+                    or stamp / 1e6 > wall - REMEMBERED
+                    or name in self._store.all_keys(aor, told.table)
+                ):
+                    # Not what we have forgotten to be removed: that would be news,
+                    # with each of the peer's documents.
                     key = Key(value, stamp, owner, told.source)
                     self._store.put_key(aor, name, key, now, told.table)
         if refused:
