@@ -117,6 +117,48 @@ def test_a_server_that_does_not_say_grants_what_was_asked() -> None:
     assert publication.expires_at == NOW + 900
 
 
+def test_without_a_tag_it_is_published_anew_when_it_would_be_refreshed() -> None:
+    """RFC 3903 §11.3.1: there is a SIP-ETag in each 2xx; but who leaves it out..."""
+    publication = new()
+    for now in (NOW, NOW + 60):
+        assert publication.next(now) is Operation.INITIAL
+        assert not any(line.startswith("SIP-If-Match") for line in head(publication))
+        publication.receive_response(answer(200, Expires="100"), 100, now, middle)
+        assert publication.next(now) is None
+        assert publication.timer_at == pytest.approx(now + 60)
+        assert not publication.is_over
+
+
+def test_what_goes_that_was_published_without_a_tag_is_told_to_have_gone() -> None:
+    publication = new()
+    publication.next(NOW)
+    head(publication)
+    publication.receive_response(answer(200, Expires="100"), 100, NOW, middle)
+    publication.change(False)
+    assert publication.next(NOW + 60) is Operation.INITIAL
+    head(publication)
+    publication.receive_response(answer(200, Expires="60"), 60, NOW + 60, middle)
+    assert publication.next(NOW + 60) is None
+    assert publication.is_over
+
+
+def test_who_grants_no_time_at_all_is_asked_less_and_less_often() -> None:
+    publication, now, pauses = new(), NOW, []
+    for number in range(4):
+        assert publication.next(now) is Operation.INITIAL
+        head(publication)
+        publication.receive_response(ok(f"e{number}", 0), 600, now, middle)
+        assert publication.next(now) is None
+        assert publication.timer_at is not None
+        pauses.append(publication.timer_at - now)
+        now = publication.timer_at
+    assert pauses == [1.5, 3.0, 6.0, 12.0]
+    publication.next(now)
+    head(publication)
+    publication.receive_response(ok("e", 600), 600, now, middle)
+    assert publication.failures == 0
+
+
 def test_a_dead_tag_is_forgotten_and_one_fresh_publish_follows() -> None:
     """3903-06"""
     publication = published("old")

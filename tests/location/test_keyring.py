@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reginfo.location import keyring
 from reginfo.location.journal import Journal
 from reginfo.location.key import Key
 from reginfo.location.keyring import KIND, REMEMBERED, KeyChange
@@ -81,6 +82,55 @@ def test_a_restart_forgets_what_was_removed_long_ago() -> None:
         assert ("barred" in after.store.all_keys(ALICE)) is kept
         written = after.journal.close().entries
         assert written == ([] if kept else [(KIND, batch[0][1], None)])
+
+
+def removed(keys: Keys, aor: str, wall: float, name: str = "k") -> None:
+    keys.store.set_key(aor, name, "v", NOW, wall)
+    keys.store.set_key(aor, name, None, NOW, wall)
+
+
+def test_what_was_removed_long_ago_is_forgotten_while_we_run() -> None:
+    keys = Keys()
+    removed(keys, ALICE, WALL)
+    keys.journal.close()
+    keys.store.set_key(BOB, "k", "v", NOW, WALL + REMEMBERED - 1)
+    assert keys.store.all_keys(ALICE)["k"].value is None
+    keys.store.set_key(BOB, "k", "w", NOW, WALL + REMEMBERED + 1)
+    assert keys.store.all_keys(ALICE) == {}
+    batch = keys.journal.close()
+    assert batch.entries[-1] == (KIND, f"{TABLE}\0{ALICE}\0k", None)
+    batch.take_back()
+    assert keys.store.all_keys(ALICE)["k"].value is None
+    keys.store.set_key(BOB, "k", "x", NOW, WALL + REMEMBERED + 2)
+    assert keys.store.all_keys(ALICE) == {}
+
+
+def test_what_was_removed_and_set_again_is_not_forgotten() -> None:
+    keys = Keys()
+    removed(keys, ALICE, WALL)
+    keys.set("again", "k")
+    removed(keys, BOB, WALL + REMEMBERED + 1)
+    assert keys.store.keys(ALICE) == {"k": "again"}
+
+
+def test_of_very_many_that_were_removed_the_oldest_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keyring, "TOMBSTONES", 10)
+    keys = Keys()
+    users = [f"sip:{number}@example.com" for number in range(100)]
+    for user in users:
+        removed(keys, user, WALL)
+    assert [user for user in users if keys.store.all_keys(user)] == users[-10:]
+
+
+def test_what_a_restart_knows_to_be_removed_is_forgotten_in_time() -> None:
+    keys = Keys()
+    removed(keys, ALICE, WALL)
+    after = keys.restart()
+    assert after.store.all_keys(ALICE)
+    after.store.set_key(BOB, "k", "v", NOW, WALL + REMEMBERED + 1)
+    assert after.store.all_keys(ALICE) == {}
 
 
 def test_a_commit_that_fails_leaves_what_was() -> None:

@@ -467,6 +467,18 @@ def test_times_are_on_the_clock_of_the_new_start() -> None:
     assert (bound.expires_at, bound.registered_at) == (600.0, -5.0)
 
 
+def test_a_stamp_that_cannot_be_true_does_not_move_the_clock_at_a_start() -> None:
+    watched = Watched()
+    watched.apply(binding(stamp=2**62 - 1, owner="b"))
+    watched.apply(binding(stamp=int((WALL + 5) * 1e6), owner="b", contact=DESK))
+    after = Watched()
+    for key, value in disk(watched).items():
+        after.store.load(key, value, 0.0, WALL)
+    assert after.store.next_stamp(WALL) == (WALL + 5) * 1e6 + 1
+    after.store.load_key(f"{TABLE}\0{ALICE}\0k", ["v", 2**62 - 1, "b", "b/x"], WALL)
+    assert after.store.next_stamp(WALL) == (WALL + 5) * 1e6 + 2
+
+
 def test_what_expired_while_we_were_down_is_told_as_expired() -> None:
     watched = Watched()
     watched.apply(binding(expires_at=NOW + 60))

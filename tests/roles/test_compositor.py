@@ -23,7 +23,7 @@ from reginfo.reg.document import (
     RegistrationState,
     contact_id,
 )
-from reginfo.roles.compositor import KIND, RETRY_AFTER, Compositor
+from reginfo.roles.compositor import KIND, RETRY_AFTER, Compositor, Contribution
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.message import Request, Response, parse
 
@@ -619,6 +619,30 @@ def test_what_another_lists_stays_over_a_restart_too(refreshed: bool) -> None:
         after.publish(etag=etag(second), body=b"", peer="b")
     after.publish(etag=etag(first), expires=0, body=b"")
     assert after.contacts() == [PHONE]
+
+
+def test_one_that_cannot_end_does_not_keep_us_from_starting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server()
+    server.publish(contact(), expires=100, peer="a")
+    server.publish(contact(DESK), expires=100, peer="b")
+    remove = Compositor._remove
+
+    def picky(self: Compositor, which: Contribution, now: float, wall: float) -> None:
+        remove(self, which, now, wall)
+        if which.row.peer == "a":
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(Compositor, "_remove", picky)
+    after = server.restart(away=101)
+    assert [one.row.peer for one in after.compositor.contributions()] == ["a"]
+    assert "! what a publishes of" in caplog.text
+    monkeypatch.undo()
+    after.compositor.timer_due(after.now, WALL + after.now)
+    assert len(after.compositor) == 1  # not at once
+    after.pass_time(RETRY_AFTER + 1)
+    assert len(after.compositor) == 0
 
 
 def test_what_ended_while_we_were_down_is_told() -> None:

@@ -401,15 +401,17 @@ def test_keys_are_learned_and_not_told_back() -> None:
     there.subscribe()
     there.settle()
     learner = Learner(there.store, server_id="b", max_expires=600)
-    learner.learn_keys(Told("a", f"a/{ALICE}", NOW + 600), document, NOW)
+    learner.learn_keys(Told("a", f"a/{ALICE}", NOW + 600), document, NOW, WALL)
     assert there.store.all_keys(ALICE).keys() == {KEY, "barred"}
     assert there.store.record_of(AL) == ALICE
     assert there.notifies() == []
     home.answer()
     home.store.set_key(ALICE, "barred", None, NOW, WALL)
-    learner.learn_keys(Told("a", f"a/{ALICE}", NOW + 600), home.documents()[0], NOW)
+    learner.learn_keys(
+        Told("a", f"a/{ALICE}", NOW + 600), home.documents()[0], NOW, WALL
+    )
     assert there.store.keys(ALICE).keys() == {KEY}
-    learner.learn_keys(Told("a", f"a/{ALICE}", NOW + 600), document, NOW)  # late
+    learner.learn_keys(Told("a", f"a/{ALICE}", NOW + 600), document, NOW, WALL)  # late
     assert there.store.keys(ALICE).keys() == {KEY}
 
 
@@ -419,7 +421,7 @@ def test_a_document_that_names_no_user_teaches_no_keys() -> None:
     body = home.notifies()[0].body.replace(ALICE.encode(), b"mailto:alice")
     there = LocationStore("b", Journal())
     learner = Learner(there, server_id="b", max_expires=600)
-    learner.learn_keys(Told("a", "a/x", NOW + 600), xml.parse(body), NOW)
+    learner.learn_keys(Told("a", "a/x", NOW + 600), xml.parse(body), NOW, WALL)
     assert there.all_keys(ALICE) == {}
 
 

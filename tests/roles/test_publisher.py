@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from reginfo.location.binding import Binding
+from reginfo.location.binding import Binding, BindingChange
 from reginfo.location.journal import Journal
-from reginfo.location.store import LocationStore
+from reginfo.location.store import TABLE, LocationStore
 from reginfo.reg import xml
 from reginfo.reg.document import (
     ContactEvent,
@@ -24,6 +24,7 @@ from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
 
 AOR = "sip:alice@example.com"
+BOB = "sip:bob@example.com"
 FLOW = Flow(Local("UDP", "127.0.0.1", 5060), ("127.0.0.1", 5070))
 NOW = 1000.0
 
@@ -383,6 +384,25 @@ def test_what_a_server_has_forgotten_by_now_is_not_told_to_have_gone(
     assert len(server.sent) == len(restarted) == sent
 
 
+def test_one_that_cannot_be_gone_on_with_is_left_out_after_a_restart(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server()
+    server.bind()
+    server.store.apply(BOB, [binding()], NOW)
+    own = Publisher._own
+
+    def picky(self: Publisher, aor: str, now: float) -> dict[str, Binding]:
+        if aor == AOR:
+            raise ZeroDivisionError
+        return own(self, aor, now)
+
+    monkeypatch.setattr(Publisher, "_own", picky)
+    restarted = server.restart()
+    assert [published.aor for published in restarted.publications()] == [BOB]
+    assert f"! publication of {server.target.uri} {AOR}" in caplog.text
+
+
 def test_a_commit_that_fails_takes_the_publish_back() -> None:
     server = Server()
     server.bind()
@@ -408,9 +428,46 @@ def test_what_is_due_is_sent_again_after_a_commit_that_failed() -> None:
     server.publisher.timer_due(NOW + 361)
     assert len(server.sent) == 2
     server.journal.close().take_back()
-    assert server.publisher.timer_at is not None
     server.publisher.timer_due(NOW + 362)
+    assert len(server.sent) == 2
+    assert server.publisher.timer_at == NOW + 361 + RETRY_AFTER
+    server.publisher.timer_due(NOW + 361 + RETRY_AFTER)
     assert len(server.sent) == 3
+
+
+def test_while_the_disk_takes_nothing_it_is_not_asked_again_and_again() -> None:
+    server = Server()
+    server.bind()
+    server.answer(Expires="600")
+    server.journal.close()
+    server.bind(2)
+    for after in (0, RETRY_AFTER, 2 * RETRY_AFTER):
+        server.journal.close().take_back()
+        assert server.publisher.timer_at == NOW + after + RETRY_AFTER
+        server.publisher.timer_due(NOW + after + RETRY_AFTER)
+
+
+def test_that_more_was_to_come_is_taken_back_with_the_rest() -> None:
+    server = Server()
+    server.bind()
+    server.answer()
+    server.journal.close()
+    (published,) = server.publisher.publications()
+    change = BindingChange(TABLE, AOR, binding(2), 9, more=True)
+    server.publisher.tell(change, NOW)
+    assert published.owed
+    server.journal.close().take_back()
+    assert not published.owed
+
+
+def test_what_is_written_is_as_it_was_when_it_was_decided() -> None:
+    """The writer encodes it later, in its own thread."""
+    server = Server()
+    server.bind()
+    (row,) = [row for kind, _, row in server.journal.close().entries if kind == KIND]
+    before = msgspec.msgpack.encode(row)
+    server.answer()
+    assert msgspec.msgpack.encode(row) == before
 
 
 def test_the_time_asked_for_counts_after_a_commit_that_failed() -> None:

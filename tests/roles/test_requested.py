@@ -122,6 +122,26 @@ def active() -> Asked:
     return asked
 
 
+def test_one_that_cannot_be_gone_on_with_is_left_out_after_a_restart(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = Asked()
+    assert asked.request(BOB)
+    assert asked.request(ALICE)
+    asked.commit()
+    index = Subscriber._index
+
+    def picky(self: Subscriber, mirror: Mirror) -> None:
+        index(self, mirror)
+        if mirror.aor == BOB:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(Subscriber, "_index", picky)
+    later = asked.restarted()
+    assert [mirror.aor for mirror in later.subscriber.mirrors()] == [ALICE]
+    assert f"! {PLACE}/{BOB} cannot be gone on with" in caplog.text
+
+
 def test_it_is_sought_and_then_asked_for() -> None:
     asked = Asked()
     assert asked.request()

@@ -11,12 +11,15 @@ import pytest
 from reginfo.events.subscribe import State, Wanted
 from reginfo.location.binding import Binding, BindingChange
 from reginfo.location.journal import Journal
-from reginfo.location.store import LEARNED_GRACE, TABLE, LocationStore
+from reginfo.location.key import Key
+from reginfo.location.keyring import REMEMBERED
+from reginfo.location.store import LEARNED_GRACE, MAX_AHEAD, TABLE, LocationStore
 from reginfo.reg import xml
 from reginfo.reg.document import (
     Claim,
     Contact,
     ContactEvent,
+    RecordKey,
     Reginfo,
     Registration,
     RegistrationState,
@@ -324,6 +327,49 @@ def test_the_owner_travels_with_a_contact() -> None:
     assert [(b.owner, b.source) for b in server.bound()] == [("c", SOURCE)]
 
 
+LATEST = int((WALL + NOW + MAX_AHEAD) * 1e6)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "known"),
+    [(LATEST, [DESK, PHONE_URI]), (LATEST + 1, [DESK]), (2**62 - 1, [DESK])],
+)
+def test_who_is_years_ahead_does_not_take_our_clock_with_it(
+    stamp: int, known: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    server = watching()
+    server.notify(
+        document(
+            1, contact(claim=claim("a", stamp)), contact(DESK, claim=claim("a", 60))
+        )
+    )
+    assert sorted(server.contacts(), reverse=True) == known
+    if len(known) == 1:
+        (line,) = caplog.records
+        assert line.getMessage() == (
+            f"! document of {SOURCE}: 1 contacts refused, "
+            "stamped more than a day ahead of us"
+        )
+        assert server.store.next_stamp(WALL + NOW) == (WALL + NOW) * 1e6
+    else:
+        assert not caplog.records
+
+
+def with_keys(told: Reginfo, *keys: RecordKey) -> Reginfo:
+    (one,) = told.registrations
+    one = msgspec.structs.replace(one, keys=keys)
+    return msgspec.structs.replace(told, registrations=(one,))
+
+
+def test_nor_does_a_key_that_is_years_ahead(caplog: pytest.LogCaptureFixture) -> None:
+    server = watching()
+    ahead, other = RecordKey("k", "v", "a", 2**62 - 1), RecordKey("l", "w", "a", 70)
+    server.notify(with_keys(document(1), ahead, other))
+    assert server.store.keys(ALICE) == {"l": "w"}
+    assert server.store.next_stamp(WALL + NOW) == (WALL + NOW) * 1e6
+    assert f"! document of {SOURCE}: 1 keys refused" in caplog.text
+
+
 def test_a_peer_without_our_extension_owns_what_it_sends() -> None:
     server = watching()
     told = contact(path=("<sip:p>",), received="sip:r", user_agent="Phone")
@@ -578,6 +624,99 @@ def test_a_full_document_removes_nothing_that_another_has_told_us() -> None:
     ], NOW)  # fmt: skip
     server.notify(document(1))
     assert server.contacts() == [DESK, "sip:alice@192.0.2.52"]
+
+
+AL = "sip:al@example.com"
+
+
+def told_by(*sources: str, told: Contact) -> Server:
+    """A server that has been told of one contact by several subscriptions."""
+    server = Server()
+    for source in sources:
+        peer, _, aor = source.partition("/")
+        server.watch(peer, aor)
+        server.notify(document(0, told), source=source)
+    return server
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("others", [(f"a/{AL}", SOURCE), (SOURCE, f"c/{ALICE}")])
+@pytest.mark.parametrize("said", [None, claim("d")])
+def test_what_is_omitted_stays_while_another_subscription_lists_it(
+    others: tuple[str, str], first: int, said: Claim | None
+) -> None:
+    """It goes with the last that did, whichever was the first to tell us."""
+    server = told_by(*others, told=contact(claim=said))
+    one, other = others[first], others[1 - first]
+    server.notify(document(1), source=one)
+    assert server.contacts() == [PHONE_URI]
+    server.notify(document(1), source=other)
+    assert server.contacts() == []
+    server.notify(document(2, contact(claim=said)), source=other)
+    assert server.contacts() == [PHONE_URI]
+
+
+def test_what_one_name_of_a_user_omitted_comes_back_by_the_other() -> None:
+    told = contact(claim=claim("a"))
+    server = told_by(f"a/{AL}", SOURCE, told=told)
+    server.notify(document(1), source=f"a/{AL}")
+    server.notify(document(1), source=SOURCE)
+    server.notify(document(2, told), source=f"a/{AL}")
+    assert server.contacts() == [PHONE_URI]
+
+
+def test_what_its_owner_omits_others_know_from_hearsay() -> None:
+    """Or two servers that tell each other would keep it from being forgotten."""
+    server = told_by(SOURCE, f"c/{ALICE}", told=contact(claim=claim("a")))
+    server.notify(document(1), source=f"c/{ALICE}")
+    assert server.contacts() == [PHONE_URI]
+    server.notify(document(1), source=SOURCE)
+    assert server.contacts() == []
+    server = told_by(SOURCE, f"c/{ALICE}", told=contact(claim=claim("a")))
+    server.notify(document(1), source=SOURCE)
+    assert server.contacts() == []
+
+
+@pytest.mark.parametrize("expires", [100, None])
+def test_what_another_has_listed_until_a_while_ago_is_omitted(
+    expires: int | None,
+) -> None:
+    server = told_by(SOURCE, told=contact(claim=claim("d")))
+    server.watch("c")
+    hearsay = contact(claim=claim("d"), expires=expires)
+    server.notify(document(0, hearsay), source=f"c/{ALICE}", state="active;expires=100")
+    server.now += 101
+    server.notify(document(1))
+    assert server.contacts() == []
+
+
+def test_after_a_restart_it_is_still_known_who_lists_what() -> None:
+    before = told_by(SOURCE, f"c/{ALICE}", told=contact(claim=claim("d")))
+    before.commit()
+    after = before.restart()
+    after.watch("a")
+    after.watch("c")
+    after.notify(document(3), source=SOURCE)
+    assert after.contacts() == [PHONE_URI]
+    after.notify(document(3), source=f"c/{ALICE}")
+    assert after.contacts() == []
+
+
+def test_a_commit_that_fails_leaves_who_lists_what() -> None:
+    server = told_by(SOURCE, f"c/{ALICE}", told=contact(claim=claim("d")))
+    server.journal.close()
+    server.notify(document(1), source=f"c/{ALICE}")
+    server.journal.close().take_back()
+    server.notify(document(1), source=SOURCE)
+    assert server.contacts() == [PHONE_URI]
+
+
+def test_a_subscription_that_is_over_lists_nothing() -> None:
+    server = told_by(SOURCE, f"c/{ALICE}", told=contact(claim=claim("d")))
+    server.mirror(f"c/{ALICE}").requested = True
+    assert server.subscriber.cancel("c", ALICE, server.now)
+    server.notify(document(1), source=SOURCE)
+    assert server.contacts() == []
 
 
 def test_what_has_moved_to_us_is_not_removed_by_omission() -> None:
@@ -1232,3 +1371,29 @@ def test_what_is_wrong_with_a_peer_is_known_until_it_notifies() -> None:
     server.notify(document(1), state="terminated;reason=rejected")
     server.journal.close().announce()
     assert mirror.problem == "the peer has ended it: rejected"
+
+
+def test_that_a_key_was_removed_long_ago_is_no_news() -> None:
+    """Unless it is known here: we may have forgotten it, and the peer not."""
+    server = watching()
+    stamp = int((WALL - REMEMBERED) * 1e6)
+    gone = [RecordKey(name, None, "a", stamp) for name in "kl"]
+    server.store.put_key(ALICE, "l", Key("v", stamp - 1, "a"), server.now)
+    server.notify(with_keys(document(1), *gone))
+    assert server.store.all_keys(ALICE).keys() == {"l"}
+    assert server.store.keys(ALICE) == {}
+
+
+def test_keys_are_learned_though_nobody_has_asked() -> None:
+    server = Server()
+    server.stray(with_keys(document(0, contact()), RecordKey("k", "v", "a", 70)))
+    assert server.store.keys(ALICE) == {"k": "v"}
+    (key,) = server.store.all_keys(ALICE).values()
+    assert key.source == "p/unsolicited"
+
+
+def test_whom_a_document_that_nobody_asked_for_leaves_out_it_tells_of() -> None:
+    server = Server()
+    server.stray(document(0, contact()))
+    assert server.stray(Reginfo(version=1, full=True, registrations=())) == (ALICE,)
+    assert server.contacts() == []

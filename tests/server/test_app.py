@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from reginfo.roles.compositor import Compositor
+from reginfo.roles.publisher import Publisher
+from reginfo.roles.subscriber import Subscriber
 from reginfo.server.app import App
 from reginfo.server.config import Config
 from reginfo.server.targets import Found
@@ -213,6 +216,54 @@ def test_an_error_of_ours_changes_nothing_and_is_answered(
     assert "ZeroDivisionError" in caplog.text
     monkeypatch.undo()
     assert phone.register() == 200
+
+
+@pytest.mark.parametrize("role", [Compositor, Subscriber, Publisher])
+def test_a_timer_of_one_role_that_fails_stops_no_other(
+    role: type[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    phone = Phone()
+    phone.register(contact="<sip:alice@192.0.2.50>;expires=60")
+
+    def broken(*args: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(role, "timer_due", broken)
+    phone.wire.pass_time(61)
+    rows = phone.server.app.store.rows(ALICE)
+    assert [claims[0].event.value for claims in rows.values()] == ["expired"]
+    assert {r.getMessage() for r in caplog.records if r.levelname == "ERROR"} == {
+        f"! a timer of the {role.__name__.lower()}"
+    }
+
+
+def test_a_subscription_that_cannot_be_held_does_not_keep_us_from_starting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = Subscriber.watch
+
+    def picky(self: Subscriber, peer: str, aor: str, *others: Any) -> None:
+        watch(self, peer, aor, *others)
+        if aor == ALICE:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(Subscriber, "watch", picky)
+    phone = Phone(
+        CONFIG
+        + f"""
+        [pua_reginfo]
+        server_address = "sip:reginfo@192.0.2.1"
+        [[peer]]
+        name = "b"
+        uri = "sip:192.0.2.9"
+        watch = ["{ALICE}", "{BOB}"]
+        """
+    )
+    assert phone.register() == 200
+    phone.wire.pass_time(1)
+    assert f"! b/{ALICE} cannot be gone on with" in caplog.text
+    asked = [p.first_line for p in phone.wire.packets if b"SUBSCRIBE" in p.data[:9]]
+    assert f"SUBSCRIBE {BOB} SIP/2.0" in asked
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "FROBNICATE"])

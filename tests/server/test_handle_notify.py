@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from reginfo.reg.document import RegistrationState
+from reginfo.reg import xml
+from reginfo.reg.document import Reginfo, RegistrationState
 from reginfo.testing import Script
 
 from .scripted import (
@@ -272,6 +273,18 @@ def test_a_peer_that_may_notify_unasked_enters_the_script(tmp_path: Path) -> Non
         document(contact(DESK)), call_id="stray", source=("192.0.2.3", 5060)
     )
     assert (stranger.status, fed.contacts()) == (481, [BOBS_PHONE])
+
+
+@pytest.mark.parametrize("call_id", [None, "unasked"])
+def test_a_full_document_of_nobody_that_leaves_none_registered_is_2(
+    tmp_path: Path, call_id: str | None
+) -> None:
+    """Asked for or not: those whom it no longer names are not registered."""
+    fed = Fed(tmp_path / "routes.py", CONFIG + WATCHES_BOB + "unsolicited = true\n")
+    fed.peer.notify(document(contact()), call_id=call_id)
+    empty = xml.serialize(Reginfo(version=1, full=True, registrations=()))
+    assert fed.peer.notify(empty, call_id=call_id).reason == "2"
+    assert fed.contacts() == []
 
 
 # What else a script can do with it.

@@ -272,22 +272,29 @@ class Publication(msgspec.Struct, kw_only=True, gc=False):
         now: float,
         jitter: Callable[[], float],
     ) -> Outcome:
-        self.failures = 0
         self.not_before = 0.0
         if operation is Operation.REMOVE:
+            self.failures = 0
             self.etag = None
             return Outcome.REMOVED
-        # §11.3.1: there is one in each 2xx; without it, nothing can be changed later.
         self.etag = response.header("SIP-ETag")
         self.unheard_until = 0.0
         granted = response.expires
         lifetime = asked if granted is None else granted
-        if not lifetime:
-            # It has it no longer: to publish it at once would be a loop.
-            self.not_before = now + self._pause(jitter)
         self.expires_at = now + lifetime
         self.remove_at = now + LAST_WORDS
         self.refresh_at = now + lifetime * (REFRESH_AT + SPREAD * jitter())
+        if self.etag is None:
+            # §11.3.1: there is one in each 2xx. Without it nothing can be changed or
+            # refreshed: it is published anew when it would be refreshed, not before.
+            self.dirty = self.dirty or self.wanted
+            self.unheard_until = self.expires_at
+            self.not_before = self.refresh_at
+        if lifetime:
+            self.failures = 0
+        else:
+            # It has it no longer: to publish it at once would be a loop.
+            self.not_before = now + self._pause(jitter)
         return Outcome.PUBLISHED
 
     def _owe_again(self, operation: Operation) -> None:

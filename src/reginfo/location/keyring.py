@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -20,9 +21,12 @@ KIND = "key"
 
 REMEMBERED = 7 * 86400.0
 """
-Seconds that a restart still knows that a key was removed. A server that has been away
-for longer may bring it back.
+Seconds for which it is known that a key was removed. A server that has been away for
+longer may bring it back.
 """
+
+TOMBSTONES = 100_000
+"""Removed keys that are known, at the most: they must not fill the memory."""
 
 
 class KeyChange(NamedTuple):
@@ -61,6 +65,8 @@ class Keyring:
         self._canonical = canonical or identities.canonical
         self._identities_key = identities_key
         self._keys: dict[tuple[str, str], dict[str, Key]] = {}
+        # Those that were removed, in the order in which that became known.
+        self._removed: dict[tuple[str, str, str], Key] = {}
         # By table and record; and by table and identity, the records that name it.
         self._identities: dict[tuple[str, str], tuple[str, ...]] = {}
         self._records: dict[tuple[str, str], set[str]] = {}
@@ -95,6 +101,7 @@ class Keyring:
         self._journal.write(
             KIND, f"{table}\0{aor}\0{name}", key, self._set, table, aor, name, known
         )
+        self._forget(key.stamp)
         after = self._identities.get((table, aor), ())
         moved = tuple(
             i for i, owner in owners.items() if owner != self.named_by(table, i)
@@ -102,6 +109,23 @@ class Keyring:
         return KeyChange(
             table, aor, before or (aor,), after or (aor,), key.source, moved
         )
+
+    def _forget(self, stamp: int) -> None:
+        """
+        Forget that keys were removed: two at the most, for each that is set.
+
+        Args:
+            stamp: what the time is, as the latest setting has it.
+        """
+        for (table, aor, name), key in list(itertools.islice(self._removed.items(), 2)):
+            old = key.stamp / 1e6 <= stamp / 1e6 - REMEMBERED
+            if old or len(self._removed) > TOMBSTONES:
+                self._set(table, aor, name, None)
+                # A crash may lose this: then it is forgotten again.
+                self._journal.write(
+                    KIND, f"{table}\0{aor}\0{name}", None,
+                    self._set, table, aor, name, key, urgent=False,
+                )  # fmt: skip
 
     def _owners(
         self, table: str, before: tuple[str, ...], name: str, key: Key
@@ -135,6 +159,9 @@ class Keyring:
 
     def _set(self, table: str, aor: str, name: str, key: Key | None) -> None:
         record = (table, aor)
+        self._removed.pop((table, aor, name), None)
+        if key is not None and key.value is None:
+            self._removed[table, aor, name] = key
         keys = self._keys.setdefault(record, {})
         if key is None:
             keys.pop(name, None)

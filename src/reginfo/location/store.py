@@ -32,8 +32,19 @@ has expired. It counts as gone meanwhile.
 RETRY_AFTER = 5.0
 """Seconds until what was due, and could not be committed, is due again."""
 
+MAX_AHEAD = 86400.0
+"""
+Seconds by which a stamp may be ahead of our calendar. One that is later by far would
+take our clock with it, for good: until nobody can read our stamps any more.
+"""
+
 Listener = Callable[[BindingChange, float], None]
 KeyListener = Callable[[KeyChange, float], None]
+
+
+def is_ahead(stamp: int, wall: float) -> bool:
+    """Whether a stamp is too far ahead to be believed; ``wall`` is our calendar."""
+    return stamp > (wall + MAX_AHEAD) * 1e6
 
 
 class Row:
@@ -264,7 +275,7 @@ class LocationStore:
 
     def load_key(self, entry: str, value: Any, wall: float) -> None:
         """Take in one key of the journal."""
-        self._stamp = max(self._stamp, self._keyring.load(entry, value, wall))
+        self._saw(self._keyring.load(entry, value, wall), wall)
 
     @property
     def timer_at(self) -> float | None:
@@ -277,12 +288,13 @@ class LocationStore:
             assert isinstance(row, Row)
             self._row_due(row, now, wall)
 
-    def load(self, key: str, value: Any, shift: float) -> None:
+    def load(self, key: str, value: Any, shift: float, wall: float = math.inf) -> None:
         """
         Take in one claim of the journal; :meth:`loaded` ends the loading.
 
         Args:
             shift: to be added to its times.
+            wall: seconds since the epoch.
         """
         claim = msgspec.convert(value, Binding)
         claim = msgspec.structs.replace(
@@ -296,7 +308,7 @@ class LocationStore:
         if row is None:
             row = record[claim.key] = Row(table, aor, claim.key, ())
         row.claims = join(row.claims, claim)
-        self._stamp = max(self._stamp, claim.stamp)
+        self._saw(claim.stamp, wall)
 
     def loaded(self, now: float, wall: float) -> None:
         """
@@ -318,6 +330,11 @@ class LocationStore:
                 self._row_due(row, now, wall)
 
     # How.
+
+    def _saw(self, stamp: int, wall: float) -> None:
+        """Let the clock go on from a stamp of the journal, if that can be true."""
+        if stamp > self._stamp and not is_ahead(stamp, wall):
+            self._stamp = stamp
 
     def _row_due(self, row: Row, now: float, wall: float) -> None:
         """Expire a contact whose time is up, or forget what is long gone."""

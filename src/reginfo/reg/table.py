@@ -92,6 +92,10 @@ class Table:
         for rows in self._rows.values():
             yield from rows.values()
 
+    def aors(self) -> tuple[str, ...]:
+        """The addresses-of-record that have such contacts, as they were written."""
+        return tuple(self._rows)
+
     def take(self, document: Reginfo, cseq: int, now: float) -> Taken:
         """
         Take in the body of a NOTIFY whose CSeq is ``cseq``.

@@ -214,10 +214,18 @@ class Compositor:
     def loaded(self, now: float, wall: float) -> None:
         """Set the timers of all that was loaded; what ended meanwhile does so now."""
         for contribution in list(self.contributions()):
-            if contribution.row.expires_at <= now:
-                self._remove(contribution, now, wall)
-            else:
+            if contribution.row.expires_at > now:
                 self._wheel.schedule(contribution)
+                continue
+            mark = self._journal.mark()
+            try:
+                self._remove(contribution, now, wall)
+            except Exception:
+                # One that cannot end must not keep the server from starting.
+                row = contribution.row
+                logger.exception("! what %s publishes of %s", row.peer, row.aor)
+                self._journal.roll_back(mark)
+                self._postpone(contribution, now + RETRY_AFTER)
 
     # How.
 

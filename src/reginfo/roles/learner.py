@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
 
 from ..location.binding import Binding
 from ..location.key import Key
-from ..location.omission import omitted
-from ..location.store import TABLE, LocationStore
+from ..location.keyring import REMEMBERED
+from ..location.omission import omitted, split
+from ..location.store import TABLE, LocationStore, is_ahead
 from ..reg.document import Contact, ContactEvent, Reginfo
 from ..reg.table import News, Table
 from ..sip.errors import RemoteProtocolError
@@ -41,6 +43,10 @@ class Told(NamedTuple):
     "What takes back that a contact is gone by omission: its source, if left out."
 
 
+Listed = Callable[[str, str, Uri, float, bool], bool]
+"""Whether another subscription than that of a source lists a contact; see `Learner`."""
+
+
 class Learner:
     """
     Puts what peers tell into the store.
@@ -49,12 +55,21 @@ class Learner:
         server_id: ours: what we own, nobody can tell us.
         max_expires: how long a contact is believed at the most whose peer does not
             say, in seconds.
+        listed: whether a subscription lists a contact, other than that by which we
+            were told: its source, an address-of-record, a contact, the time, and
+            whether only those at the same peer count.
     """
 
     def __init__(
-        self, store: LocationStore, *, server_id: str, max_expires: int
+        self,
+        store: LocationStore,
+        *,
+        server_id: str,
+        max_expires: int,
+        listed: Listed | None = None,
     ) -> None:
         self._store = store
+        self._listed = listed
         self._server_id = server_id
         self._max_expires = max_expires
 
@@ -63,7 +78,12 @@ class Learner:
     ) -> None:
         """Make claims of what is new, and put them into the store, by their AoR."""
         claims: dict[str, list[Binding]] = {}
+        refused = 0
         for item in news:
+            said = item.contact.claim
+            if said is not None and not item.omitted and is_ahead(said.stamp, wall):
+                refused += 1
+                continue
             try:
                 aor = Uri.parse(item.aor).aor
                 claim = self._claim(told, aor, item, now, wall) if aor else None
@@ -72,20 +92,36 @@ class Learner:
                 continue
             if claim is not None:
                 claims.setdefault(aor, []).append(claim)
+        if refused:
+            _complain(told, refused, "contacts")
         for aor, list_ in claims.items():
             self._store.apply(aor, list_, now, told.table)
 
-    def learn_keys(self, told: Told, document: Reginfo, now: float) -> None:
+    def learn_keys(
+        self, told: Told, document: Reginfo, now: float, wall: float
+    ) -> None:
         """Put the keys of records into the store."""
+        refused = 0
         for registration in document.registrations:
             for name, value, owner, stamp in registration.keys:
+                if is_ahead(stamp, wall):
+                    refused += 1
+                    continue
                 try:
                     aor = Uri.parse(registration.aor).aor
                 except RemoteProtocolError:
                     break  # which is complained of
-                if aor:
+                if aor and (
+                    value is not None
+                    or stamp / 1e6 > wall - REMEMBERED
+                    or name in self._store.all_keys(aor, told.table)
+                ):
+                    # Not what we have forgotten to be removed: that would be news,
+                    # with each of the peer's documents.
                     key = Key(value, stamp, owner, told.source)
                     self._store.put_key(aor, name, key, now, told.table)
+        if refused:
+            _complain(told, refused, "keys")
 
     def _claim(
         self, told: Told, aor: str, news: News, now: float, wall: float
@@ -97,14 +133,16 @@ class Learner:
             RemoteProtocolError: the contact's URI is none.
         """
         contact, said = news.contact, news.contact.claim
-        key, known = self._known(told, aor, Uri.parse(contact.uri))
+        uri = Uri.parse(contact.uri)
+        key, known = self._known(told, aor, uri)
         if news.omitted:
-            return self._omitted(told, known, wall)
+            # What the owner lists no more, others know from hearsay.
+            final = said is not None and said.owner == told.peer
+            return self._omitted(told, aor, known, now, wall, had=True, final=final)
         if said is not None and said.owner == self._server_id:
             return None  # our own, on its way back
         call_id = contact.callid or f"{contact.id}@{told.peer}"
-        gone = omitted(call_id, told.scope or told.source)
-        is_back = bool(known) and known[0].call_id == gone
+        is_back = bool(known) and self._omitted_here(told, call_id, known[0])
         if said is not None and said.omitted_by and contact.event.state != "active":
             call_id = omitted(call_id, said.omitted_by)
         if said is None or (is_back and said.stamp <= known[0].stamp):
@@ -174,19 +212,49 @@ class Learner:
         # 3680-103: it lives as long as the subscription that told us.
         return min(told.until, now + self._max_expires)
 
+    def _omitted_here(self, told: Told, call_id: str, holds: Binding) -> bool:
+        """Whether what holds is only that this peer did not list a contact before."""
+        register, by = split(holds.call_id)
+        return register == split(call_id)[0] and (
+            by == (told.scope or told.source)
+            or (is_subscription(by) and by.partition("/")[0] == told.peer)
+        )
+
     def _omitted(
-        self, told: Told, known: tuple[Binding, ...], wall: float
+        self,
+        told: Told,
+        aor: str,
+        known: tuple[Binding, ...],
+        now: float,
+        wall: float,
+        *,
+        had: bool = False,
+        final: bool = False,
     ) -> Binding | None:
-        """Gone by omission: only what this very subscription has told us."""
-        if not known or not known[0].active or known[0].source != told.source:
+        """
+        Gone by omission: only what no other subscription lists.
+
+        Args:
+            had: whether it was listed here until now. Then it goes with this, the last
+                that did, whichever was the first to tell us.
+            final: whether only other subscriptions at the same peer count.
+        """
+        if not known or not known[0].active or known[0].source is None:
             return None
-        return omission(known[0], told.scope or told.source, self._store, wall)
+        holds = known[0]
+        source = known[0].source
+        if source != told.source and not (had and is_subscription(source)):
+            return None
+        uri = Uri.parse(holds.contact)
+        if self._listed is not None and self._listed(told.source, aor, uri, now, final):
+            return None
+        return omission(holds, told.scope or told.source, self._store, wall)
 
     def forget_others(
         self, told: Told, aor: str, table: Table, now: float, wall: float
     ) -> None:
         """
-        Remove what the store has from this subscription and its table has not.
+        Remove what the store has from this subscription and no table has.
 
         The table reports what it saw go; but it may be younger than the store.
         """
@@ -203,7 +271,7 @@ class Learner:
                 claim
                 for key, known in self._store.rows(aor, told.table).items()
                 if key not in keys
-                and (claim := self._omitted(told, known, wall)) is not None
+                and (claim := self._omitted(told, aor, known, now, wall)) is not None
             ]
             self._store.apply(aor, gone, now, told.table)
 
@@ -236,6 +304,18 @@ class Learner:
                         stamp=self._store.next_stamp(wall),
                     )
                     self._store.apply(aor, [longer], now, told.table)
+
+
+def _complain(told: Told, refused: int, what: str) -> None:
+    logger.warning(
+        "! document of %s: %d %s refused, stamped more than a day ahead of us",
+        told.source, refused, what,
+    )  # fmt: skip
+
+
+def is_subscription(source: str) -> bool:
+    """Whether a source is a subscription: it is named after what it is for, a URI."""
+    return ":" in source.partition("/")[2]
 
 
 def omission(binding: Binding, by: str, store: LocationStore, wall: float) -> Binding:

@@ -167,20 +167,14 @@ class Publisher:
         mine = [key for key in self._on_disk if key.partition("\0")[0] == target.uri]
         for number, key in enumerate(mine):
             row, shift = self._on_disk.pop(key)
-            aor = key.partition("\0")[2]
-            publication = row.publication
-            publication.expires_at += shift
-            publication.refresh_at += shift
-            publication.unheard_until += shift
-            # What was under way may have arrived, or not: the tag is tried, and a
-            # 412 will say so.
-            publication.give_up(now)
-            publication.not_before = now + number / RESTART_RATE
-            published = Published(aor, target, publication)
-            published.told = row.told
-            self._published[key] = published
-            published.publication.change(bool(self._own(published.aor, now)))
-            self._advance(published, now)
+            mark = self._journal.mark()
+            try:
+                self._resume(key, row, shift, target, now, now + number / RESTART_RATE)
+            except Exception:
+                # One that cannot be gone on with is none of the others' business.
+                logger.exception("! publication of %s", key.replace("\0", " "))
+                self._journal.roll_back(mark)
+                self._forget(key)
 
     def tell(self, change: BindingChange, now: float) -> None:
         """Publish a change, if it is ours to publish."""
@@ -214,7 +208,7 @@ class Publisher:
     ) -> None:
         """Take in the answer to the PUBLISH under way."""
         target, publication = published.target, published.publication
-        self._remember(published)
+        self._remember(published, now)
         if response.status >= 200:
             published.heard = publication.cseq, now
         if response.user_agent:
@@ -242,7 +236,7 @@ class Publisher:
             "! PUBLISH of %s at %s got no answer: %s",
             published.aor, published.target.uri, cause,
         )  # fmt: skip
-        self._remember(published)
+        self._remember(published, now)
         published.heard = published.publication.cseq, now
         published.publication.receive_failure(now, self._jitter)
         self._advance(published, now)
@@ -255,7 +249,7 @@ class Publisher:
         """Refresh what ends, try again what failed."""
         for published in self._wheel.timer_due(now):
             assert isinstance(published, Published)
-            self._remember(published)
+            self._remember(published, now)
             self._advance(published, now)
 
     def load(self, key: str, value: Any, shift: float) -> None:
@@ -268,6 +262,31 @@ class Publisher:
         self._on_disk[key] = msgspec.convert(value, PublishedRow), shift
 
     # How.
+
+    def _resume(
+        self,
+        key: str,
+        row: PublishedRow,
+        shift: float,
+        target: Target,
+        now: float,
+        at: float,
+    ) -> None:
+        """Go on with one publication that is on disk; it is modified ``at``."""
+        aor = key.partition("\0")[2]
+        publication = row.publication
+        publication.expires_at += shift
+        publication.refresh_at += shift
+        publication.unheard_until += shift
+        # What was under way may have arrived, or not: the tag is tried, and a
+        # 412 will say so.
+        publication.give_up(now)
+        publication.not_before = at
+        published = Published(aor, target, publication)
+        published.told = row.told
+        self._published[key] = published
+        published.publication.change(bool(self._own(published.aor, now)))
+        self._advance(published, now)
 
     def _own(self, aor: str, now: float) -> dict[str, Binding]:
         """Contacts that were registered here: nobody else publishes them."""
@@ -307,7 +326,7 @@ class Publisher:
                 self._published[key] = published
                 self._journal.remember(self._forget, key)
             else:
-                self._remember(published)
+                self._remember(published, now)
             published.publication.change(bool(self._own(published.aor, now)))
             # One REGISTER is one PUBLISH, however many contacts it has.
             published.owed = more
@@ -340,8 +359,10 @@ class Publisher:
             self._journal.write(KIND, key, None, self._put_back, key, published)
             publication.timer_at = None
             return
+        # A copy: what is written is encoded later, when the publication has gone on.
         row = PublishedRow(
-            publication=publication, told={**published.told, **published.sent}
+            publication=msgspec.structs.replace(publication),
+            told={**published.told, **published.sent},
         )
         self._journal.write(KIND, key, row, _nothing)
         self._wheel.schedule(published)
@@ -399,33 +420,39 @@ class Publisher:
                     gone.append(holds)
         return gone
 
-    def _remember(self, published: Published) -> None:
+    def _remember(self, published: Published, now: float) -> None:
         """Have the publication put back as it is now, if the commit fails."""
         self._journal.remember(
             self._restore,
             published,
+            # If the disk does not take it, nobody is served by haste.
+            now + RETRY_AFTER,
             msgspec.structs.replace(published.publication),
             published.told,
             published.sent,
             published.asked,
+            published.owed,
         )
 
     def _restore(
         self,
         published: Published,
+        due_at: float,
         publication: Publication,
         told: dict[str, Binding],
         sent: dict[str, Binding],
         asked: int,
+        owed: bool,
     ) -> None:
         published.publication = publication
-        published.told, published.sent, published.asked = told, sent, asked
+        published.told, published.sent = told, sent
+        published.asked, published.owed = asked, owed
         published.scheduled_at = None
         cseq, at = published.heard
         if publication.operation is not None and cseq >= publication.cseq:
             publication.give_up(at)
             publication.not_before = max(publication.not_before, at + RETRY_AFTER)
-        publication.timer_at = publication.not_before
+        publication.timer_at = max(publication.not_before, due_at)
         self._wheel.schedule(published)
 
     def _forget(self, key: str) -> None:

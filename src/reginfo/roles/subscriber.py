@@ -66,6 +66,7 @@ class Mirror:
     __slots__ = (
         "aor",
         "held",
+        "listed",
         "missed",
         "notified_at",
         "peer",
@@ -88,6 +89,9 @@ class Mirror:
         self.held: tuple[str, str] | None = None
         "Call-ID and local tag under which it is found."
 
+        self.listed: frozenset[str] = frozenset()
+        "Addresses-of-record under which it is found: those that it has contacts of."
+
         self.scheduled_at: float | None = None
         self.requested = False
         "Whether it was asked for while we ran, and not by the configuration."
@@ -104,6 +108,22 @@ class Mirror:
         self.problem = None
         if state.state == "terminated":
             self.problem = f"the peer has ended it: {state.reason or 'no reason'}"
+
+    def aors(self) -> frozenset[str]:
+        """Of whom it has contacts; of nobody, when it is over."""
+        if self.subscription.state is State.ENDED:
+            return frozenset()
+        return frozenset(filter(None, map(_aor_of, self.table.aors())))
+
+    def lists(self, aor: str, uri: Uri, now: float) -> bool:
+        """Whether it says that a contact is bound."""
+        lasts = self.subscription.expires_at
+        return any(
+            now < (lasts if row.expires_at is None else row.expires_at)
+            and _aor_of(row.aor) == aor
+            and _is(row.contact.uri, uri)
+            for row in self.table
+        )
 
     @property
     def timer_at(self) -> float | None:
@@ -165,7 +185,13 @@ class Subscriber:
         self._by_dialog: dict[tuple[str, str], Mirror] = {}
         self._on_disk: dict[str, tuple[HeldRow, float]] = {}
         self._unsolicited: dict[tuple[str, str], Table] = {}
-        self._learner = Learner(store, server_id=server_id, max_expires=max_expires)
+        self._by_aor: dict[str, dict[str, Mirror]] = {}
+        self._learner = Learner(
+            store,
+            server_id=server_id,
+            max_expires=max_expires,
+            listed=self._is_listed,
+        )
 
     def mirrors(self) -> Iterator[Mirror]:
         """Every subscription that is wanted."""
@@ -196,9 +222,9 @@ class Subscriber:
                 # all of them at once.
                 at = now + len(self._mirrors) / RESTART_RATE
                 known.resume(flow, shift=shift, at=at)
-                self._index(mirror)
             else:
                 mirror.table.restart()
+        self._index(mirror)
         self._mirrors[source] = mirror
         self._wheel.schedule(mirror)
 
@@ -286,23 +312,15 @@ class Subscriber:
             if not row.requested:
                 continue
             del self._on_disk[source]
-            subscription = row.subscription
-            mirror = Mirror(row.peer, row.aor, subscription)
-            mirror.requested = True
-            mirror.table = Table.load(row.table, shift)
-            dialog = subscription.dialog
             at = now + len(self._mirrors) / RESTART_RATE
-            flow = subscription.flow if dialog is None else dialog.flow
-            if flow is not None and flow.local not in locals:
-                flow = Flow(locals[0], flow.remote)
-            if subscription.state is State.ENDED or flow is None:
-                subscription.dialog = None
-                subscription.timer_at, subscription.scheduled_at = at, None
-            else:
-                subscription.resume(flow, shift=shift, at=at)
-            self._mirrors[source] = mirror
-            self._index(mirror)
-            self._wheel.schedule(mirror)
+            mark = self._journal.mark()
+            try:
+                self._resume(source, row, shift, locals, at)
+            except Exception:
+                # One that cannot be gone on with is none of the others' business.
+                logger.exception("! %s cannot be gone on with", source)
+                self._journal.roll_back(mark)
+                self._mirrors.pop(source, None)
 
     # From the network.
 
@@ -346,7 +364,7 @@ class Subscriber:
                 subscription.expires_at,
                 location or self._location,
             )
-            self._learner.learn_keys(told, document, now)
+            self._learner.learn_keys(told, document, now, wall)
             self._learner.learn(told, taken.news, now, wall)
             if document.full:
                 self._learner.forget_others(told, mirror.aor, mirror.table, now, wall)
@@ -399,6 +417,10 @@ class Subscriber:
         RFC 6665 §4.1.3 has no such thing; there are servers that do, and operators who
         have configured it for them.
 
+        Returns:
+            The addresses-of-record that it tells of, or no longer does; none without
+            a body.
+
         Raises:
             Refusal, RemoteProtocolError: it makes no sense. Then nothing has changed.
         """
@@ -422,9 +444,12 @@ class Subscriber:
             lasts = self._max_expires if state.expires is None else state.expires
             source = f"{peer}/unsolicited"
             told = Told(peer, source, now + lasts, location or self._location)
+            self._learner.learn_keys(told, document, now, wall)
             self._learner.learn(told, taken.news, now, wall)
             self._learner.prolong(told, document, now, wall)
-        return _aors(document)
+            news = (_aor_of(one.aor) for one in taken.news)
+            return _aors(document) or tuple(dict.fromkeys(filter(None, news)))
+        return ()
 
     def _put_back(self, key: tuple[str, str], table: TableDump | None) -> None:
         if table is None:
@@ -507,6 +532,32 @@ class Subscriber:
         document = read_body(request, source)
         return None if document is None else named(document, self._name)
 
+    def _resume(
+        self,
+        source: str,
+        row: HeldRow,
+        shift: float,
+        locals: Sequence[Local],
+        at: float,
+    ) -> None:
+        """Go on with one subscription that was requested; it is refreshed ``at``."""
+        subscription = row.subscription
+        mirror = Mirror(row.peer, row.aor, subscription)
+        mirror.requested = True
+        mirror.table = Table.load(row.table, shift)
+        dialog = subscription.dialog
+        flow = subscription.flow if dialog is None else dialog.flow
+        if flow is not None and flow.local not in locals:
+            flow = Flow(locals[0], flow.remote)
+        if subscription.state is State.ENDED or flow is None:
+            subscription.dialog = None
+            subscription.timer_at, subscription.scheduled_at = at, None
+        else:
+            subscription.resume(flow, shift=shift, at=at)
+        self._mirrors[source] = mirror
+        self._index(mirror)
+        self._wheel.schedule(mirror)
+
     def _settle(self, mirror: Mirror) -> None:
         """Send what the subscription wants sent, keep it, and set its timer."""
         self._index(mirror)
@@ -561,6 +612,28 @@ class Subscriber:
             if key is not None:
                 self._by_dialog[key] = mirror
             mirror.held = key
+        aors = mirror.aors()
+        if aors != mirror.listed:
+            for aor in mirror.listed - aors:
+                known = self._by_aor[aor]
+                del known[mirror.source]
+                if not known:
+                    del self._by_aor[aor]
+            for aor in aors - mirror.listed:
+                self._by_aor.setdefault(aor, {})[mirror.source] = mirror
+            mirror.listed = aors
+
+    def _is_listed(
+        self, source: str, aor: str, uri: Uri, now: float, same_peer: bool
+    ) -> bool:
+        """Whether another subscription than ``source`` says that a contact is bound."""
+        peer = source.partition("/")[0]
+        return any(
+            mirror.source != source
+            and (not same_peer or mirror.peer == peer)
+            and mirror.lists(aor, uri, now)
+            for mirror in self._by_aor.get(aor, {}).values()
+        )
 
     def _restore(
         self, mirror: Mirror, subscription: Subscription, table: TableDump
@@ -571,17 +644,25 @@ class Subscriber:
         self._wheel.schedule(mirror)
 
 
-def _aors(document: Reginfo | None) -> tuple[str, ...]:
+def _aors(document: Reginfo) -> tuple[str, ...]:
     """The addresses-of-record in a document, as records are kept by."""
-    if document is None:
-        return ()
-    found = []
-    for registration in document.registrations:
-        try:
-            found.append(Uri.parse(registration.aor).aor)
-        except RemoteProtocolError:
-            continue  # which has been complained of
+    found = (_aor_of(registration.aor) for registration in document.registrations)
     return tuple(aor for aor in found if aor)
+
+
+def _aor_of(text: str) -> str:
+    """The address-of-record in a document; empty if it is none."""
+    try:
+        return Uri.parse(text).aor
+    except RemoteProtocolError:
+        return ""  # which has been complained of
+
+
+def _is(contact: str, uri: Uri) -> bool:
+    try:
+        return uri.matches(Uri.parse(contact))
+    except RemoteProtocolError:
+        return False  # which has been complained of
 
 
 def _copy(subscription: Subscription) -> Subscription:

@@ -88,6 +88,17 @@ KINDS = (
 )
 """What stands in the journal, in the order in which it is taken in."""
 
+ROLES = (
+    "store",
+    "compositor",
+    "notifier",
+    "subscriber",
+    "publisher",
+    "proxy",
+    "pinger",
+)
+"""Who has timers, in the order in which they are looked at."""
+
 
 class App:
     """
@@ -333,12 +344,13 @@ class App:
             for row in database.load(boot=now, wall=self._clock.wall()):
                 if row.kind in stored:
                     stored[row.kind].append(row)
+            wall = self._clock.wall()
             for kind, rows in stored.items():
                 for _, key, value, shift in rows:
                     if kind == location.KIND:
-                        self.store.load(key, value, shift)
+                        self.store.load(key, value, shift, wall)
                     elif kind == keyring.KIND:
-                        self.store.load_key(key, value, self._clock.wall())
+                        self.store.load_key(key, value, wall)
                     elif kind == subscriber.KIND:
                         self.subscriber.load(key, value, shift)
                     elif kind == publisher.KIND:
@@ -407,9 +419,14 @@ class App:
                     event=notifier.PACKAGE,
                     accept=xml.MEDIA_TYPE,
                 )
-                self.subscriber.watch(
-                    peer.name, self._domains.aor(Uri.parse(aor)), wanted, flow, now
-                )
+                name = self._domains.aor(Uri.parse(aor))
+                mark = self._mark()
+                try:
+                    self.subscriber.watch(peer.name, name, wanted, flow, now)
+                except Exception:
+                    # Without it we serve less; without us, nobody is served.
+                    logger.exception("! %s/%s cannot be gone on with", peer.name, aor)
+                    self._roll_back(mark)
         self.subscriber.resume(locals, now)
 
     async def stop(self) -> None:
@@ -617,21 +634,15 @@ class App:
         return min((at for at in times if at is not None), default=None)
 
     def timer_due(self, now: float) -> None:
-        """Expire, tell, refresh."""
-        mark = self._mark()
-        try:
-            wall = self._clock.wall()
-            self.store.timer_due(now, wall)
-            self.compositor.timer_due(now, wall)
-            self.notifier.timer_due(now)
-            self.subscriber.timer_due(now)
-            self.publisher.timer_due(now)
-            self._relaying.timer_due(now)
-            if self._pinger is not None:
-                self._pinger.timer_due(now)
-        except Exception:
-            logger.exception("%% a timer")
-            self._roll_back(mark)
+        """Expire, tell, refresh: each role apart, so that none stops the others."""
+        wall = self._clock.wall()
+        for role in ROLES:
+            mark = self._mark()
+            try:
+                self._role_due(role, now, wall)
+            except Exception:
+                logger.exception("! a timer of the %s", role)
+                self._roll_back(mark)
 
     def undone(self, now: float) -> None:
         """What was decided last has been taken back."""
@@ -673,6 +684,22 @@ class App:
             self._pinger.receive_failure(user, now)
         else:
             self._relaying.receive_failure(event, now)
+
+    def _role_due(self, role: str, now: float, wall: float) -> None:
+        if role == "store":
+            self.store.timer_due(now, wall)
+        elif role == "compositor":
+            self.compositor.timer_due(now, wall)
+        elif role == "notifier":
+            self.notifier.timer_due(now)
+        elif role == "subscriber":
+            self.subscriber.timer_due(now)
+        elif role == "publisher":
+            self.publisher.timer_due(now)
+        elif role == "proxy":
+            self._relaying.timer_due(now)
+        elif self._pinger is not None:
+            self._pinger.timer_due(now)
 
     def _mark(self) -> tuple[Mark, int]:
         return self.journal.mark(), self.endpoint.mark()
