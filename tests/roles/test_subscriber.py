@@ -578,6 +578,18 @@ def test_what_was_left_out_comes_back_when_it_is_listed_again() -> None:
     assert {claim.call_id for claim in row} == {"phone", f"phone;omitted-by={SOURCE}"}
 
 
+def test_what_a_peer_leaves_out_is_not_kept_by_who_has_it_from_there() -> None:
+    """Else two servers keep for each other what a third one has forgotten."""
+    server = watching(contact())
+    server.watch("c")
+    hearsay = contact(claim=claim("a", 50))
+    server.notify(document(0, hearsay), source=f"c/{ALICE}")
+    server.events()
+    server.notify(document(1))
+    assert server.events() == ["50 expired"]
+    assert server.contacts() == []
+
+
 def test_what_was_left_out_does_not_come_back_by_who_knew_it_from_there() -> None:
     server = watching(contact())
     server.watch("c")

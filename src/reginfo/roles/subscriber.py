@@ -12,7 +12,7 @@ from ..events.headers import EventHeader, SubscriptionState
 from ..events.subscribe import State, Subscription, Wanted
 from ..location.journal import Journal
 from ..location.store import TABLE, LocationStore
-from ..reg.document import Reginfo
+from ..reg.document import Contact, Reginfo
 from ..reg.table import Table, TableDump
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow, Local
@@ -115,11 +115,17 @@ class Mirror:
             return frozenset()
         return frozenset(filter(None, map(_aor_of, self.table.aors())))
 
-    def lists(self, aor: str, uri: Uri, now: float) -> bool:
-        """Whether it says that a contact is bound."""
+    def lists(self, aor: str, uri: Uri, now: float, asker: str) -> bool:
+        """
+        Whether it says that a contact is bound.
+
+        Args:
+            asker: the peer that no longer says so. What others have from it is hearsay.
+        """
         lasts = self.subscription.expires_at
         return any(
-            now < (lasts if row.expires_at is None else row.expires_at)
+            (self.peer == asker or not _is_owned(row.contact, asker))
+            and now < (lasts if row.expires_at is None else row.expires_at)
             and _aor_of(row.aor) == aor
             and _is(row.contact.uri, uri)
             for row in self.table
@@ -631,7 +637,7 @@ class Subscriber:
         return any(
             mirror.source != source
             and (not same_peer or mirror.peer == peer)
-            and mirror.lists(aor, uri, now)
+            and mirror.lists(aor, uri, now, peer)
             for mirror in self._by_aor.get(aor, {}).values()
         )
 
@@ -642,6 +648,11 @@ class Subscriber:
         mirror.table = Table.load(table)
         self._index(mirror)
         self._wheel.schedule(mirror)
+
+
+def _is_owned(contact: Contact, peer: str) -> bool:
+    """Whether a contact is said to be registered at ``peer``."""
+    return contact.claim is not None and contact.claim.owner == peer
 
 
 def _aors(document: Reginfo) -> tuple[str, ...]:
