@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from reginfo.script.load import NAME
-from reginfo.sip.endpoint import RequestReceived
 from reginfo.sip.flow import Flow, Local
+from reginfo.sip.message import Request
 from reginfo.testing import Script
 
 from .scripted import ALICE, AT_BOB, BOB, BOBS_PHONE, CONFIG, written
@@ -326,14 +326,15 @@ def test_a_bug_of_ours_does_not_stop_what_came_with_it(
 ) -> None:
     """The request that it was found by is answered 500, and no other."""
     script = server(tmp_path)
-    router = script.server.app._router
-    receive = router.receive
+    running = script.server.app._script
+    assert running is not None
+    takes = running.takes
 
-    def broken(event: RequestReceived, now: float) -> None:
-        if event.request.method == "OPTIONS":
+    def broken(request: Request, flow: Flow) -> bool:
+        if request.method == "OPTIONS":
             raise ZeroDivisionError
-        receive(event, now)
+        return takes(request, flow)
 
-    monkeypatch.setattr(router, "receive", broken)
+    monkeypatch.setattr(running, "takes", broken)
     assert served_after(script, "OPTIONS") == [500, 200]
     assert "! OPTIONS" in caplog.messages

@@ -251,7 +251,10 @@ class Scripting:
 
     def _response(self, msg: Message, error: BaseException) -> Response:
         if isinstance(error, Refusal | RemoteProtocolError):
-            return refused(msg.request, msg.flow, error)
+            try:
+                return refused(msg.request, msg.flow, error)
+            except (TypeError, ValueError) as exc:  # a refusal that is none
+                self._failed(f"{msg.method} of {msg.from_.uri}", exc)
         return Response(500, "Server Internal Error")
 
     def replied(self, msg: Message, response: Response) -> bool:
@@ -305,7 +308,7 @@ class Scripting:
             if isinstance(end.result, Response) and not view.answered:
                 self._reply(view, end.result)
             elif isinstance(end.error, Refusal) and not view.answered:
-                self._reply(view, refused(view.request, view.flow, end.error))
+                self._reply(view, self._response(view, end.error))
             proceed(view, response)
             self._wake()
 
