@@ -158,9 +158,8 @@ class Proxy:
         """
         response = transaction.response
         if response is not None and response.is_final:
-            raise Refusal(
-                487, "Request Terminated"
-            )  # cancelled, or answered, meanwhile
+            # Cancelled, or answered, while a handler waited.
+            raise Refusal(487, "Request Terminated")
         breadth = self._check(transaction.request)
         routed = self.preprocess(request)
         if not targets:
