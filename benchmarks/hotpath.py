@@ -32,9 +32,9 @@ import messages
 import msgspec
 from nowhere import Nowhere
 
+from reginfo.config.config import Config
+from reginfo.io.clock import Clock
 from reginfo.server.app import App
-from reginfo.server.clock import Clock
-from reginfo.server.config import Config
 from reginfo.sip import message
 from reginfo.sip.endpoint import Event
 from reginfo.sip.flow import Flow, Local

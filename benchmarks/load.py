@@ -30,10 +30,10 @@ from nowhere import Nowhere
 from rich.console import Console
 from rich.table import Table
 
-from reginfo.location.sqlite import SqliteJournal
+from reginfo.config.config import Config
+from reginfo.io.clock import Clock
+from reginfo.ledger.sqlite import SqliteJournal
 from reginfo.server.app import App
-from reginfo.server.clock import Clock
-from reginfo.server.config import Config
 from reginfo.sip.flow import Flow, Local
 
 LIMIT = 2.0  # seconds, for a start with 100 000 bindings

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from reginfo.config.config import Config
 from reginfo.script.load import load
-from reginfo.server.config import Config
 
 ROOT = Path(__file__).parents[1] / "examples"
 PAGES = sorted(ROOT.rglob("README.md"))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from reginfo.location.sqlite import SqliteJournal
+from reginfo.config.config import Config
+from reginfo.ledger.sqlite import SqliteJournal
 from reginfo.reg import xml
-from reginfo.server.config import Config
 from reginfo.sip.message import Request, Response, parse
 from reginfo.testing import Script, Wire
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from reginfo.config.config import Config, ConfigError
 from reginfo.reg import xml
-from reginfo.server.config import Config, ConfigError
 from reginfo.sip.message import Response
 from reginfo.testing import Script
 from reginfo.testing.script import CONFIG, Sent

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from reginfo.config.config import Config
 from reginfo.moving.move import dialect_of, move
 from reginfo.moving.parameters import FUNCTIONS, PARAMETERS, Ours
 from reginfo.moving.source import read
 from reginfo.script.message import Message
-from reginfo.server.config import Config
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "moving.md").read_text()

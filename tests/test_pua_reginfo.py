@@ -1,7 +1,7 @@
 """
 The parameters of `[pua_reginfo]`, each at work: set, left out, and wrong.
 
-What a wrong value is told by stands with the others in tests/server/test_config.py.
+What a wrong value is told by stands with the others in tests/config/test_config.py.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from reginfo.config.config import Config, ConfigError
 from reginfo.location.binding import Binding
 from reginfo.reg import xml
-from reginfo.server.config import Config, ConfigError
 from reginfo.sip.message import Request
 from reginfo.testing import Script
 from reginfo.testing.script import Sent

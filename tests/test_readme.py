@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reginfo.cli.main import command
-from reginfo.server.config import Config
+from reginfo.config.config import Config
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -10,12 +10,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from reginfo.config.config import Config, PuaReginfo
 from reginfo.reg import xml
 from reginfo.script import pseudo
 from reginfo.script.event import ContactChanged
 from reginfo.script.message import Message
 from reginfo.script.route import EVENTS
-from reginfo.server.config import Config, PuaReginfo
 from reginfo.sip.message import Response
 from reginfo.testing import Script
 from reginfo.testing.script import CONFIG

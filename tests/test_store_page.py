@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from reginfo.location.journal import Journal
+from reginfo.io import commit
+from reginfo.ledger.journal import Journal
+from reginfo.ledger.sqlite import SqliteJournal, backup
 from reginfo.location.schema import SCHEMA_VERSION
-from reginfo.location.sqlite import SqliteJournal, backup
 from reginfo.location.store import LocationStore
 from reginfo.reg.document import ContactEvent, ContactState
-from reginfo.server import commit
 
 from .make import ALICE, BOB, NOW, binding
 

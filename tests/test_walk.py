@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reginfo.location.sqlite import SqliteJournal
-from reginfo.server.config import Config
+from reginfo.config.config import Config
+from reginfo.ledger.sqlite import SqliteJournal
 from reginfo.testing import Packet, Server, Wire
 
 ALICE = "sip:alice@example.com"

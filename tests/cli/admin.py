@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from reginfo.server.address import AdminAddress, SocketAddress
+from reginfo.config.address import AdminAddress, SocketAddress
 from reginfo.web.api import App, api
 from reginfo.web.server import WebServer
 

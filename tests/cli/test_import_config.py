@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reginfo.server.config import Config
+from reginfo.config.config import Config
 
 from .run import run
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from reginfo.server.address import ListenAddress
-from reginfo.server.network import Network, StartError
+from reginfo.config.address import ListenAddress
+from reginfo.io.network import Network, StartError
 
 from ..interop.server import Server
 from .run import run, start

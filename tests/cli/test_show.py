@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from reginfo.server.address import UnixPath
-from reginfo.server.config import Peer
+from reginfo.config.address import UnixPath
+from reginfo.config.config import Peer
 
 from ..web.fake import ALICE, BOB, FakeApp, binding, mirror, watch
 from .admin import served

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import runpy
 
-from reginfo.location import sqlite
-from reginfo.server import commit
+from reginfo.io import commit
+from reginfo.ledger import sqlite
 
 if __name__ == "__main__":
     commit.FOLD_AFTER = 0.05

@@ -15,7 +15,7 @@ from typing import Any, Self, TypedDict, cast
 
 import httpx
 
-from reginfo.server.trace import read_trace
+from reginfo.io.trace import read_trace
 
 from .phone import DOMAIN, Message, free_port
 

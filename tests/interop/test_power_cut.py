@@ -19,9 +19,9 @@ from random import Random
 
 import pytest
 
+from reginfo.ledger.journal import Journal
+from reginfo.ledger.sqlite import SqliteJournal
 from reginfo.location.binding import Binding
-from reginfo.location.journal import Journal
-from reginfo.location.sqlite import SqliteJournal
 from reginfo.location.store import KIND, LocationStore
 
 from . import folding

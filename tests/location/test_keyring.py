@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reginfo.ledger.journal import Journal
 from reginfo.location import keyring
-from reginfo.location.journal import Journal
 from reginfo.location.key import Key
 from reginfo.location.keyring import KIND, REMEMBERED, KeyChange
 from reginfo.location.store import TABLE, LocationStore

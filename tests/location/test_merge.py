@@ -10,13 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reginfo.location.binding import Binding
-from reginfo.location.merge import (
-    Survivors,
-    forget,
-    forgotten_at,
-    join,
-    outlives,
-)
+from reginfo.location.merge import Survivors, forget, forgotten_at, join, outlives
 
 from ..make import NOW, binding
 

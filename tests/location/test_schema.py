@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reginfo.ledger.journal import Journal
+from reginfo.ledger.sqlite import SqliteJournal
 from reginfo.location.binding import Binding
-from reginfo.location.journal import Journal
-from reginfo.location.sqlite import SqliteJournal
 from reginfo.location.store import LocationStore
 from reginfo.reg.document import ContactEvent, ContactState
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding, BindingChange
-from reginfo.location.journal import Journal
 from reginfo.location.store import (
     KIND,
     LEARNED_GRACE,

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reginfo.config.config import Config
 from reginfo.moving.move import NO_LIMIT, Dialect, Moved, dialect_of, move
 from reginfo.moving.parameters import PARAMETERS, Ours
 from reginfo.moving.source import MODULES, read
-from reginfo.server.config import Config
 
 KAMAILIO, OPENSIPS = Dialect.KAMAILIO, Dialect.OPENSIPS
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reginfo.location.journal import Journal
+from reginfo.ledger.journal import Journal
 from reginfo.location.store import LocationStore
 from reginfo.reg.document import ContactEvent, ContactState
 from reginfo.roles.administrator import create, remove, shorten

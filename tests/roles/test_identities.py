@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding
-from reginfo.location.journal import Journal
 from reginfo.location.key import Key
 from reginfo.location.store import LocationStore
 from reginfo.reg import xml

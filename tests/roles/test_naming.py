@@ -14,7 +14,7 @@ from reginfo.reg.document import (
     registration_id,
 )
 from reginfo.roles.naming import Name, as_written, named
-from reginfo.server.domains import Domains
+from reginfo.routing.domains import Domains
 from reginfo.sip.uri import Uri
 
 DOMAINS = ["example.com", "example.net"]

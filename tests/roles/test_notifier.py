@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from reginfo.events.notify import Policy
+from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding
-from reginfo.location.journal import Journal
 from reginfo.location.store import TABLE, LocationStore
 from reginfo.reg import xml
 from reginfo.reg.document import Contact, Reginfo, Registration

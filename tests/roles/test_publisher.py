@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding, BindingChange
-from reginfo.location.journal import Journal
 from reginfo.location.store import TABLE, LocationStore
 from reginfo.reg import xml
 from reginfo.reg.document import (

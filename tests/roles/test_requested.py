@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from reginfo.events.subscribe import LONGEST_BACK_OFF, State, Wanted
-from reginfo.location.journal import Journal
+from reginfo.ledger.journal import Journal
 from reginfo.location.store import LocationStore
 from reginfo.reg import xml
 from reginfo.roles import subscriber

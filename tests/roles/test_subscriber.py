@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from reginfo.events.subscribe import State, Wanted
+from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding, BindingChange
-from reginfo.location.journal import Journal
 from reginfo.location.key import Key
 from reginfo.location.keyring import REMEMBERED
 from reginfo.location.store import LEARNED_GRACE, MAX_AHEAD, TABLE, LocationStore

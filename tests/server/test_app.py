@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from reginfo.config.config import Config
 from reginfo.roles.compositor import Compositor
 from reginfo.roles.publisher import Publisher
 from reginfo.roles.subscriber import Subscriber
+from reginfo.routing.targets import Found
 from reginfo.server.app import App
-from reginfo.server.config import Config
-from reginfo.server.targets import Found
 from reginfo.sip.destination import Destination
 from reginfo.sip.flow import Local
 from reginfo.sip.message import Response, parse

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from reginfo.config.config import Config
 from reginfo.reg import xml
 from reginfo.script.load import NAME, ScriptError
-from reginfo.server.config import Config
 from reginfo.sip.message import Request, Response
 from reginfo.testing import Script, Wire
 from reginfo.testing.script import Sent

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from reginfo.config.config import Config
+from reginfo.io.clock import Clock
+from reginfo.io.rim import Rim
 from reginfo.server.app import App
-from reginfo.server.clock import Clock
-from reginfo.server.config import Config
-from reginfo.server.rim import Rim
 
 CONFIG = '[server]\nid = "a"\ndomains = ["example.com"]\n[store]\nurl = "memory:"\n'
 

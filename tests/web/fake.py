@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from reginfo.config.config import Peer
 from reginfo.events.notify import Subscription as Served
 from reginfo.events.subscribe import State, Subscription, Wanted
 from reginfo.location.binding import Binding
@@ -17,7 +18,6 @@ from reginfo.reg.document import (
 from reginfo.roles.row import WatchRow
 from reginfo.roles.subscriber import Mirror
 from reginfo.roles.watch import Watch
-from reginfo.server.config import Peer
 from reginfo.sip.dialog import Dialog
 from reginfo.sip.errors import LocalProtocolError
 

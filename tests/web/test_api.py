@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
+from reginfo.config.config import Peer
 from reginfo.events.headers import SubscriptionState
 from reginfo.events.subscribe import State
 from reginfo.location.binding import Binding
 from reginfo.reg.document import ContactEvent
-from reginfo.server.config import Peer
 from reginfo.web.api import api
 
 from .fake import ALICE, BOB, CAROL, NOW, FakeApp, binding, mirror, watch

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from reginfo.server.address import SocketAddress, UnixPath
+from reginfo.config.address import SocketAddress, UnixPath
 from reginfo.web.server import WebServer
 
 

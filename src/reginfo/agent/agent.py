@@ -9,15 +9,15 @@ from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Self
 
+from ..config.address import ListenAddress
 from ..events.subscribe import Wanted
-from ..location.journal import Journal
+from ..io.clock import Clock
+from ..io.ids import Ids
+from ..io.network import Network, StartError
+from ..io.rim import Rim
+from ..io.udp import Trace
+from ..ledger.journal import Journal
 from ..reg import xml
-from ..server.address import ListenAddress
-from ..server.clock import Clock
-from ..server.ids import Ids
-from ..server.network import Network, StartError
-from ..server.rim import Rim
-from ..server.transport import Trace
 from ..sip.errors import ReginfoError
 from ..sip.flow import Address, Flow, Local, uri_host
 from ..sip.message import Draft, Response
@@ -42,7 +42,7 @@ class Agent:
     Talks to one server, by UDP or TCP. Use it as an asynchronous context manager.
 
     Args:
-        trace: is called with each datagram, as :class:`reginfo.server.trace.TraceFile`.
+        trace: is called with each datagram, as :class:`reginfo.io.trace.TraceFile`.
         timeout: seconds that an answer is waited for.
 
     Raises:

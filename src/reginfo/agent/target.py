@@ -7,7 +7,7 @@ import socket
 
 from msgspec import Struct
 
-from ..server.transport import family_of
+from ..io.udp import family_of
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Address, uri_host
 from ..sip.uri import Uri

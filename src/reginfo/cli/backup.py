@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..location import sqlite
-from ..location.sqlite import StoreError
+from ..ledger import sqlite
+from ..ledger.sqlite import StoreError
 from .ending import NOT_THERE, WRONG, fail
 from .options import DEFAULT_CONFIG, ConfigFile, read_config
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import typer
 
+from ..config.config import Config, Peer
 from ..script.load import ScriptError, load
 from ..script.route import Route
-from ..server.config import Config, Peer
 from .ending import WRONG, fail
 from .options import DEFAULT_CONFIG, ConfigFile, read_config
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ..server.address import SocketAddress
-from ..server.config import Config, ConfigError
-from ..server.trace import TraceFile
+from ..config.address import SocketAddress
+from ..config.config import Config, ConfigError
+from ..io.trace import TraceFile
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
 from ..web.client import Client

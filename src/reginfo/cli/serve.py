@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..server.config import Config
-from ..server.trace import TraceFile
+from ..config.config import Config
+from ..io.trace import TraceFile
 from ..sip.errors import ReginfoError
 from .ending import NOT_THERE, fail
 from .options import DEFAULT_CONFIG, ConfigFile, Trace, read_config, trace_to

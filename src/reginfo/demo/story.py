@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from ..server.trace import Traced, read_trace
+from ..io.trace import Traced, read_trace
 from ..sip.errors import ReginfoError
 from ..web.bindings import Row
 from ..web.client import Client, NotFound

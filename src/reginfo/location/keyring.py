@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ..ledger.journal import Journal
 from ..sip.uri import Uri
 from . import identities
-from .journal import Journal
 from .key import Key
 
 logger = logging.getLogger("reginfo.location")

@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
+from ..ledger.journal import Journal
 from ..reg.document import ContactEvent
 from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
 from .binding import Binding, BindingChange
-from .journal import Journal
 from .key import Key
 from .keyring import KeyChange, Keyring
 from .merge import Survivors, forget, forgotten_at, join

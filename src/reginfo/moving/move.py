@@ -7,7 +7,7 @@ import re
 from enum import StrEnum
 from typing import NamedTuple
 
-from ..server.config import Config, ConfigError
+from ..config.config import Config, ConfigError
 from .parameters import FUNCTIONS, PARAMETERS, Ours
 from .source import Parameter, Place, Setting, Source
 

@@ -16,15 +16,10 @@ import msgspec
 
 from ..events import compose
 from ..events.notify import Policy
+from ..ledger.journal import Journal
 from ..location.binding import Binding
-from ..location.journal import Journal
 from ..location.store import TABLE, LocationStore
-from ..reg.document import (
-    Reginfo,
-    Registration,
-    RegistrationState,
-    registration_id,
-)
+from ..reg.document import Reginfo, Registration, RegistrationState, registration_id
 from ..reg.table import Table, TableDump
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.message import Request, Response

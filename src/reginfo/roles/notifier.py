@@ -10,24 +10,13 @@ from typing import Any
 import msgspec
 
 from ..events.headers import EventHeader
-from ..events.notify import (
-    ENDS_SUBSCRIPTION,
-    Policy,
-    Subscription,
-    check,
-    granted,
-)
+from ..events.notify import ENDS_SUBSCRIPTION, Policy, Subscription, check, granted
+from ..ledger.journal import Journal
 from ..location.binding import Binding, BindingChange
-from ..location.journal import Journal
 from ..location.keyring import KeyChange
 from ..location.store import TABLE, LocationStore
 from ..reg import legacy, xml
-from ..reg.document import (
-    ContactEvent,
-    RecordKey,
-    RegistrationState,
-    registration_id,
-)
+from ..reg.document import ContactEvent, RecordKey, RegistrationState, registration_id
 from ..reg.legacy import MAX_DOCUMENT, Profile, profile_of
 from ..sip.dialog import Dialog
 from ..sip.errors import Refusal, RemoteProtocolError

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from ..events.publish import Operation, Outcome, Publication
+from ..ledger.journal import Journal
 from ..location.binding import Binding, BindingChange
-from ..location.journal import Journal
 from ..location.keyring import KeyChange
 from ..location.store import TABLE, LocationStore
 from ..reg import legacy, xml

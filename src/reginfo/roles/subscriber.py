@@ -10,7 +10,7 @@ import msgspec
 
 from ..events.headers import EventHeader, SubscriptionState
 from ..events.subscribe import State, Subscription, Wanted
-from ..location.journal import Journal
+from ..ledger.journal import Journal
 from ..location.store import TABLE, LocationStore
 from ..reg.document import Contact, Reginfo
 from ..reg.table import Table, TableDump

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 
 from ..location.store import TABLE
-from ..roles.context import Context
-from ..roles.target import Target
+from ..routing.context import Context
+from ..routing.target import Target
 from ..sip import grammar
 from ..sip.endpoint import AnyServer
 from ..sip.errors import RemoteProtocolError

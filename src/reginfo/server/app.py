@@ -11,14 +11,21 @@ from typing import Any
 import msgspec
 
 from .. import __version__
+from ..config.config import Config, Peer
 from ..events.notify import Policy as SubscriptionPolicy
 from ..events.subscribe import Wanted
+from ..io.clock import Clock
+from ..io.commit import Writer
+from ..io.ids import Ids
+from ..io.network import Network, StartError, flow_to
+from ..io.rim import Rim
+from ..io.udp import Trace
+from ..ledger.journal import Journal, Mark
+from ..ledger.sqlite import Loaded, SqliteJournal, StoreError
 from ..location import keyring
 from ..location import store as location
 from ..location.binding import Binding, BindingChange
-from ..location.journal import Journal, Mark
 from ..location.keyring import KeyChange
-from ..location.sqlite import Loaded, SqliteJournal, StoreError
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
 from ..reg import xml
@@ -34,13 +41,17 @@ from ..roles import (
 from ..roles.admission import Admission
 from ..roles.compositor import Compositor
 from ..roles.notifier import Notifier
-from ..roles.pinger import Ping, Pinger
-from ..roles.pinger import Policy as Pings
 from ..roles.publisher import Published, Publisher
-from ..roles.reach import Reach
 from ..roles.subscriber import Mirror, Subscriber
-from ..roles.target import Target
 from ..roles.watch import Watch
+from ..routing.domains import Domains
+from ..routing.nat import Reach
+from ..routing.pinger import Ping, Pinger
+from ..routing.pinger import Policy as Pings
+from ..routing.relaying import Relaying
+from ..routing.service_routes import ServiceRoutes
+from ..routing.target import Target
+from ..routing.targets import Names, Targets
 from ..sip.destination import Destination
 from ..sip.endpoint import (
     AckReceived,
@@ -56,21 +67,10 @@ from ..sip.errors import ReginfoError
 from ..sip.flow import Flow, Local
 from ..sip.message import Response
 from ..sip.uri import Uri
-from .clock import Clock
-from .commit import Writer
-from .config import Config, Peer
-from .domains import Domains
-from .ids import Ids
-from .network import Network, StartError, flow_to
 from .peers import Peers, profile_of
-from .relaying import Relaying
-from .rim import Rim
 from .router import Router, addresses_of
 from .scripting import Scripting
 from .sending import Sender, Sent
-from .service_routes import ServiceRoutes
-from .targets import Names, Targets
-from .transport import Trace
 from .uas import Uas
 
 logger = logging.getLogger("reginfo.server")

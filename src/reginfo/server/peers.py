@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..config.config import Peer
 from ..reg.legacy import Profile
 from ..roles.notifier import Peer as Watcher
 from ..sip.flow import Address, Flow
 from ..sip.message import Request
 from ..sip.uri import Uri
-from .config import Peer
 
 
 class Peers:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from ..location.journal import Journal, Mark
+from ..ledger.journal import Journal, Mark
+from ..routing.domains import Domains
+from ..routing.relaying import Relaying
 from ..script.message import Message
 from ..sip.endpoint import Endpoint, RequestReceived
 from ..sip.errors import Refusal
 from ..sip.flow import Flow, Local
 from ..sip.message import Request, Response, request_uri
-from .domains import Domains
-from .relaying import Relaying
 from .uas import METHODS, Uas, refused
 
 if TYPE_CHECKING:

@@ -9,12 +9,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..io.clock import Clock
+from ..io.eager import Ended, run
+from ..ledger.journal import Journal
 from ..location.binding import Binding, BindingChange
-from ..location.journal import Journal
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
 from ..reg.document import ContactEvent
 from ..roles.subscriber import Mirror
+from ..routing.domains import Domains
+from ..routing.relaying import Relaying
+from ..routing.targets import Targets
 from ..script.event import ContactChanged, Event, SubscriptionChanged
 from ..script.load import line_of, load
 from ..script.message import FAILURE, PROTECTED, REPLY, Message
@@ -23,13 +28,8 @@ from ..sip.endpoint import Endpoint, RequestReceived
 from ..sip.errors import Refusal, ReginfoError, RemoteProtocolError
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
-from .clock import Clock
-from .domains import Domains
-from .eager import Ended, run
-from .relaying import Relaying
 from .router import Router
 from .sending import Sender
-from .targets import Targets
 from .uas import Uas, refused
 
 logger = logging.getLogger("reginfo.script")

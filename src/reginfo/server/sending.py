@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from ..location.binding import Binding
-from ..roles.target import Target
+from ..routing.target import Target
 from ..sip import grammar
 from ..sip.endpoint import Endpoint
 from ..sip.errors import RemoteProtocolError

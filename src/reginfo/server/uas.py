@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ..io.clock import Clock
 from ..location.binding import Binding
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
@@ -15,12 +16,11 @@ from ..roles import notifier, registrar
 from ..roles.compositor import Compositor
 from ..roles.notifier import Notifier
 from ..roles.subscriber import Subscriber
+from ..routing.domains import Domains
 from ..sip.endpoint import RequestReceived
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow
 from ..sip.message import Request, Response, request_uri
-from .clock import Clock
-from .domains import Domains
 from .peers import Peers
 
 logger = logging.getLogger("reginfo.server")

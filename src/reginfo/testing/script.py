@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from ..config.config import Config
 from ..location.binding import Binding
 from ..location.store import TABLE
-from ..server.config import Config
 from ..sip.flow import Address
 from ..sip.message import Draft, Request, Response, parse
 from .wire import Server, Wire

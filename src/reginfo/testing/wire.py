@@ -24,11 +24,11 @@ from collections.abc import Callable
 
 import msgspec
 
+from ..config.config import Config
+from ..io.clock import Clock
+from ..ledger.sqlite import SqliteJournal
 from ..location.binding import Binding
-from ..location.sqlite import SqliteJournal
 from ..server.app import App
-from ..server.clock import Clock
-from ..server.config import Config
 from ..sip.destination import Destination
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Address, Flow, Local

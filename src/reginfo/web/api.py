@@ -26,11 +26,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ..config.config import Peer
 from ..location.binding import Binding
 from ..reg.document import ContactEvent
 from ..roles.subscriber import Mirror
 from ..roles.watch import Watch
-from ..server.config import Peer
 from ..sip.errors import ReginfoError, RemoteProtocolError
 from ..sip.uri import Uri
 from . import bindings, peers, watchers

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from ..server.address import UnixPath, parse_admin
+from ..config.address import UnixPath, parse_admin
 from ..sip.errors import ReginfoError
 from . import bindings, peers, watchers
 

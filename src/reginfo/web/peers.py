@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from ..config.config import Peer
 from ..events.subscribe import State
 from ..roles.subscriber import Mirror
-from ..server.config import Peer
 from .paging import text
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 
-from ..server.address import AdminAddress, SocketAddress, UnixPath
-from ..server.transport import family_of
+from ..config.address import AdminAddress, SocketAddress, UnixPath
+from ..io.udp import family_of
 
 STOP_LIMIT = 2  # seconds that a client has to read its response when we end
 

@@ -1,0 +1,222 @@
+"""The pinger: holds the way to contacts open, and notices who has gone (NAT)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from ..ledger.journal import Journal
+from ..location.binding import Binding, BindingChange
+from ..location.store import LocationStore
+from ..reg.document import ContactEvent
+from ..sip.flow import Flow
+from ..sip.message import Draft
+from ..sip.timer import TimerWheel
+from ..sip.value import Value
+
+logger = logging.getLogger("reginfo.pinger")
+
+EMPTY = b"\r\n\r\n"
+"""A keep-alive that asks for nothing (RFC 5626 §3.5.1)."""
+
+Send = Callable[[Draft, Flow, object], object]
+Found = Callable[[Flow | str], None]
+
+
+class Policy(Value, frozen=True, kw_only=True):
+    """Who is pinged, and what follows; see ``[nat]`` of the configuration."""
+
+    options: bool
+    "Whether a ping is an OPTIONS, which is answered; else it is an empty line."
+
+    interval: float
+    "Seconds between two pings of a contact."
+
+    all: bool
+    "Whether those are pinged, too, that are where they say they are."
+
+    sender: str
+    "From of OPTIONS."
+
+    failures: int
+    "How many OPTIONS in a row without an answer are a failure."
+
+    removal: ContactEvent | None
+    "What a failure does: the contact is removed with this event, or it stays."
+
+
+class Ping:
+    """One contact that is pinged."""
+
+    __slots__ = ("aor", "failures", "key", "scheduled_at", "table", "timer_at")
+
+    def __init__(self, table: str, aor: str, key: str, at: float) -> None:
+        self.table = table
+        self.aor = aor
+        self.key = key
+        self.failures = 0
+        self.timer_at: float | None = at
+        self.scheduled_at: float | None = None
+
+    def timer_due(self, now: float) -> None:
+        # What is to be sent, the pinger says.
+        self.timer_at = None
+
+
+class Pinger:
+    """
+    Pings the contacts that are registered at this server, and at no other.
+
+    Whoever has put itself into the Path of a contact holds the way to it open.
+
+    Args:
+        reach: the flow by which alone a binding is reached, if it is not where it says.
+        find: finds the flow to any binding, now or later.
+        send: sends a request; what it is for comes back with the answer.
+        send_empty: sends a datagram without a transaction.
+        jitter: a random number from 0 to 1: pings are spread over the interval.
+        wall: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        store: LocationStore,
+        journal: Journal,
+        *,
+        policy: Policy,
+        server_id: str,
+        reach: Callable[[Binding], Flow | None],
+        find: Callable[[Binding, Found], None],
+        send: Send,
+        send_empty: Callable[[bytes, Flow], None],
+        new_id: Callable[[], str],
+        jitter: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._policy = policy
+        self._server_id = server_id
+        self._reach = reach
+        self._find = find
+        self._send = send
+        self._send_empty = send_empty
+        self._new_id = new_id
+        self._jitter = jitter
+        self._wall = wall
+        self._pings: dict[tuple[str, str, str], Ping] = {}
+        self._wheel = TimerWheel()
+
+    def __len__(self) -> int:
+        return len(self._pings)
+
+    def tell(self, change: BindingChange, now: float) -> None:
+        """A contact has come, was heard of again, or has gone."""
+        self._follow(change.table, change.aor, change.binding, now)
+
+    def loaded(self, now: float) -> None:
+        """Ping what was loaded from the disk."""
+        for table in self._store.tables():
+            for aor in self._store.aors(table):
+                for binding in self._store.bindings(aor, now, table):
+                    self._follow(table, aor, binding, now)
+
+    def receive_response(self, ping: Ping) -> None:
+        """Whatever it says, somebody is there."""
+        ping.failures = 0
+
+    def receive_failure(self, ping: Ping, now: float) -> None:
+        """Nobody has answered."""
+        ping.failures += 1
+        policy = self._policy
+        binding = self._bound(ping, now)
+        if binding is None or ping.failures < policy.failures:
+            return
+        if ping.failures == policy.failures:
+            logger.info(
+                "%% %s of %s does not answer: %d pings", binding.contact, ping.aor,
+                ping.failures,
+            )  # fmt: skip
+        if policy.removal is not None:
+            gone = msgspec.structs.replace(
+                binding,
+                event=policy.removal,
+                stamp=self._store.next_stamp(self._wall()),
+                retry_after=None,
+            )
+            self._store.apply(ping.aor, [gone], now, ping.table)
+
+    @property
+    def timer_at(self) -> float | None:
+        return self._wheel.timer_at
+
+    def timer_due(self, now: float) -> None:
+        """Send the pings that are due."""
+        for ping in self._wheel.timer_due(now):
+            assert isinstance(ping, Ping)
+            binding = self._bound(ping, now)
+            if binding is None:
+                self._pings.pop((ping.table, ping.aor, ping.key), None)
+                continue
+            ping.timer_at = now + self._policy.interval
+            self._wheel.schedule(ping)
+            self._ping(ping, binding)
+
+    # How.
+
+    def _follow(self, table: str, aor: str, binding: Binding, now: float) -> None:
+        place = (table, aor, binding.key)
+        known = self._pings.get(place)
+        if not self._wants(binding):
+            if known is not None:
+                del self._pings[place]
+                known.timer_at = None
+                self._journal.remember(self._put_back, place, known, now)
+            return
+        if known is not None:
+            known.failures = 0
+            return
+        at = now + self._policy.interval * self._jitter()
+        ping = self._pings[place] = Ping(*place, at)
+        self._wheel.schedule(ping)
+
+    def _put_back(self, place: tuple[str, str, str], ping: Ping, now: float) -> None:
+        self._pings[place] = ping
+        ping.timer_at = now + self._policy.interval
+        self._wheel.schedule(ping)
+
+    def _wants(self, binding: Binding) -> bool:
+        if not binding.active or binding.owner != self._server_id or binding.path:
+            return False
+        return self._policy.all or self._reach(binding) is not None
+
+    def _bound(self, ping: Ping, now: float) -> Binding | None:
+        """The binding that is pinged, unless it has gone."""
+        claims = self._store.claims(ping.aor, ping.key, ping.table)
+        if not claims:
+            return None
+        holds = claims[0]
+        return holds if self._wants(holds) and holds.expires_at > now else None
+
+    def _ping(self, ping: Ping, binding: Binding) -> None:
+        def found(flow: Flow | str) -> None:
+            if isinstance(flow, str):
+                logger.debug("! ping of %s: %s", binding.contact, flow)
+            elif self._policy.options:
+                self._send(self._draft(binding), flow, ping)
+            else:
+                self._send_empty(EMPTY, flow)
+
+        self._find(binding, found)
+
+    def _draft(self, binding: Binding) -> Draft:
+        head = (
+            "Max-Forwards: 70\r\n"
+            f"From: <{self._policy.sender}>;tag={self._new_id()}\r\n"
+            f"To: <{binding.contact}>\r\n"
+            f"Call-ID: {self._new_id()}\r\n"
+            "CSeq: 1 OPTIONS\r\n"
+        )
+        return Draft("OPTIONS", binding.contact, head)

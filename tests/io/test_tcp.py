@@ -1,0 +1,274 @@
+"""Real TCP on loopback: streams, opened by them and by us."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from reginfo.io import tcp as stream
+from reginfo.io.tcp import StreamTransport
+from reginfo.sip.flow import Address, Flow, Local
+from reginfo.sip.transaction import Datagram
+
+MESSAGE = b"OPTIONS sip:a SIP/2.0\r\nContent-Length: 5\r\n\r\nhello"
+
+
+class Rim:
+    """Keeps what a transport tells."""
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.received: list[tuple[bytes, Flow]] = []
+        self.failed: list[Datagram] = []
+        self.lost: list[Flow] = []
+        self._news = asyncio.Event()
+        self.transport = StreamTransport.listening(
+            (host, 0),
+            receive=lambda data, flow: self.received.append((data, flow)),
+            settle=self._news.set,
+            failed=self.failed.append,
+            lost=self.lost.append,
+        )
+        self.transport.start()
+        self.address: Address = (host, self.transport.local.port)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not holds():
+                self._news.clear()
+                await self._news.wait()
+
+
+def in_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    def run() -> None:
+        asyncio.run(test())
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+@in_loop
+async def test_a_message_in_pieces_arrives_whole_and_is_answered_by_its_stream() -> (
+    None
+):
+    rim = Rim()
+    await asyncio.sleep(0)
+    reader, writer = await asyncio.open_connection(*rim.address)
+    for at in range(len(MESSAGE)):
+        writer.write(MESSAGE[at : at + 1])
+        await writer.drain()
+    await rim.until(lambda: bool(rim.received))
+    ((data, flow),) = rim.received
+    assert data == MESSAGE
+    assert flow == Flow(rim.transport.local, writer.get_extra_info("sockname"))
+    rim.transport.send(Datagram(b"answer", flow))
+    assert await reader.readexactly(6) == b"answer"
+    writer.close()
+    await rim.until(lambda: rim.lost == [flow])
+    rim.transport.close()
+
+
+@in_loop
+async def test_a_ping_is_answered_by_a_pong() -> None:
+    """5626-06"""
+    rim = Rim()
+    await asyncio.sleep(0)
+    reader, writer = await asyncio.open_connection(*rim.address)
+    writer.write(b"\r\n\r\n")
+    assert await reader.readexactly(2) == b"\r\n"
+    assert rim.received == []
+    writer.close()
+    rim.transport.close()
+
+
+@in_loop
+async def test_a_stream_without_sense_is_cut_and_the_others_go_on() -> None:
+    rim = Rim()
+    await asyncio.sleep(0)
+    reader, writer = await asyncio.open_connection(*rim.address)
+    writer.write(b"X sip:a SIP/2.0\r\nContent-Length: many\r\n\r\n")
+    assert await reader.read() == b""
+    writer.close()
+    _, other = await asyncio.open_connection(*rim.address)
+    other.write(MESSAGE)
+    await rim.until(lambda: bool(rim.received))
+    other.close()
+    rim.transport.close()
+
+
+@in_loop
+async def test_a_stream_that_we_need_is_opened_once() -> None:
+    rim, peer = Rim(), Rim()
+    await asyncio.sleep(0)
+    flow = Flow(rim.transport.local, peer.address)
+    for _ in range(3):
+        rim.transport.send(Datagram(MESSAGE, flow))
+    await peer.until(lambda: len(peer.received) == 3)
+    assert len({f for _, f in peer.received}) == 1
+    rim.transport.close()
+    peer.transport.close()
+
+
+@in_loop
+async def test_after_a_stream_was_closed_the_next_message_opens_another() -> None:
+    rim, peer = Rim(), Rim()
+    await asyncio.sleep(0)
+    flow = Flow(rim.transport.local, peer.address)
+    rim.transport.send(Datagram(MESSAGE, flow))
+    await peer.until(lambda: len(peer.received) == 1)
+    peer.transport.stop()
+    peer.transport.close()
+    await rim.until(lambda: rim.lost == [flow])
+    rim.transport.send(Datagram(MESSAGE, flow))
+    await rim.until(lambda: bool(rim.failed))  # nobody listens there any more
+    rim.transport.close()
+
+
+@in_loop
+async def test_a_peer_that_refuses_is_reported_with_all_that_waited() -> None:
+    rim = Rim()
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        nobody = closed.getsockname()
+    flow = Flow(rim.transport.local, nobody)
+    datagrams = [Datagram(b"1", flow), Datagram(b"2", flow)]
+    for datagram in datagrams:
+        rim.transport.send(datagram)
+    await rim.until(lambda: rim.failed == datagrams)
+    rim.transport.close()
+
+
+def reset(connection: socket.socket) -> None:
+    """Close a connection with nothing to linger for."""
+    linger = struct.pack("ii", 1, 0)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    connection.close()
+
+
+@in_loop
+async def test_a_peer_that_resets_at_once_has_failed_and_is_not_asked_again() -> None:
+    """Even if the stream is gone before anybody can ask whose it is."""
+    rim = Rim()
+    loop = asyncio.get_running_loop()
+    wrong: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: wrong.append(context))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        connect = loop.sock_connect
+
+        async def connect_and_be_reset(one: socket.socket, address: Address) -> None:
+            await connect(one, address)
+            reset(listener.accept()[0])
+
+        loop.sock_connect = connect_and_be_reset  # type: ignore[method-assign,assignment]
+        flow = Flow(rim.transport.local, listener.getsockname())
+        datagrams = [Datagram(b"1", flow), Datagram(b"2", flow)]
+        for datagram in datagrams:
+            rim.transport.send(datagram)
+        await rim.until(lambda: rim.failed == datagrams)
+        await asyncio.sleep(0)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    rim.transport.close()
+    assert wrong == []
+
+
+@in_loop
+async def test_who_opens_a_stream_and_resets_it_at_once_harms_nobody() -> None:
+    rim = Rim()
+    loop = asyncio.get_running_loop()
+    wrong: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: wrong.append(context))
+    for _ in range(3):
+        reset(socket.create_connection(rim.address))
+    _, other = await asyncio.open_connection(*rim.address)
+    other.write(MESSAGE)
+    await rim.until(lambda: bool(rim.received))
+    other.close()
+    rim.transport.close()
+    assert wrong == []
+
+
+def test_a_peer_that_drops_syn_is_given_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stream, "CONNECT", 0.05)
+
+    @in_loop
+    async def run() -> None:
+        rim = Rim()
+        # A listener whose queue is full takes no further SYN.
+        with socket.socket() as full:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            others = [socket.socket() for _ in range(4)]
+            for other in others:
+                other.setblocking(False)
+                other.connect_ex(full.getsockname())
+            datagram = Datagram(b"1", Flow(rim.transport.local, full.getsockname()))
+            rim.transport.send(datagram)
+            await rim.until(lambda: rim.failed == [datagram])
+            for other in others:
+                other.close()
+        rim.transport.close()
+
+    run()
+
+
+def test_a_peer_that_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "BACKLOG", 100_000)
+
+    @in_loop
+    async def run() -> None:
+        rim = Rim()
+        await asyncio.sleep(0)
+        _, writer = await asyncio.open_connection(*rim.address, limit=1)
+        writer.write(MESSAGE)
+        await rim.until(lambda: bool(rim.received))
+        _, flow = rim.received[0]
+        for _ in range(1000):
+            if rim.lost:
+                break
+            rim.transport.send(Datagram(bytes(60_000), flow))
+            await asyncio.sleep(0)
+        assert rim.lost == [flow]
+        writer.close()
+        rim.transport.close()
+
+    run()
+
+
+@in_loop
+async def test_ipv6_has_streams_too() -> None:
+    """4475-05"""
+    rim = Rim("::1")
+    assert rim.transport.local == Local("TCP", "::1", rim.address[1])
+    assert rim.transport.local.sent_by == f"[::1]:{rim.address[1]}"
+    await asyncio.sleep(0)
+    _, writer = await asyncio.open_connection(*rim.address)
+    writer.write(MESSAGE)
+    await rim.until(lambda: bool(rim.received))
+    assert rim.received[0][1].remote[0] == "::1"
+    writer.close()
+    rim.transport.close()
+
+
+@in_loop
+async def test_after_stop_nothing_is_taken_in_and_all_can_be_sent() -> None:
+    rim = Rim()
+    await asyncio.sleep(0)
+    reader, writer = await asyncio.open_connection(*rim.address)
+    writer.write(MESSAGE)
+    await rim.until(lambda: bool(rim.received))
+    _, flow = rim.received[0]
+    rim.transport.stop()
+    writer.write(MESSAGE)
+    rim.transport.send(Datagram(b"bye", flow))
+    assert await reader.readexactly(3) == b"bye"
+    assert len(rim.received) == 1
+    writer.close()
+    rim.transport.close()

@@ -1,0 +1,64 @@
+"""A trace file gives back what was written to it."""
+
+from __future__ import annotations
+
+import datetime
+import tempfile
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reginfo.io.trace import Traced, TraceFile, read_trace
+
+OURS, THEIRS = ("127.0.0.1", 5060), ("192.0.2.7", 5070)
+
+
+def test_a_message_has_a_line_in_front(tmp_path: Path) -> None:
+    trace = TraceFile(tmp_path / "trace", clock=lambda: 1_800_000_000.25)
+    trace("<", b"OPTIONS sip:a SIP/2.0\r\n\r\n", OURS, THEIRS)
+    trace.close()
+    assert (tmp_path / "trace").read_bytes() == (
+        b"2027-01-15T08:00:00.250000Z < 127.0.0.1:5060 192.0.2.7:5070 25\n"
+        b"OPTIONS sip:a SIP/2.0\r\n\r\n\n\n"
+    )
+
+
+def test_a_trace_is_added_to(tmp_path: Path) -> None:
+    for data in (b"one", b"two"):
+        trace = TraceFile(tmp_path / "trace")
+        trace(">", data, OURS, THEIRS)
+        trace.close()
+    assert [m.data for m in read_trace(tmp_path / "trace")] == [b"one", b"two"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("<>"), st.binary(max_size=80)), max_size=4))
+def test_reading_is_the_inverse_of_writing(messages: list[tuple[str, bytes]]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "trace")
+        trace = TraceFile(path, clock=lambda: 0.0)
+        for direction, data in messages:
+            trace(direction, data, OURS, THEIRS)
+        trace.close()
+        assert list(read_trace(path)) == [
+            Traced(
+                at=datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC),
+                direction=direction,
+                local="127.0.0.1:5060",
+                remote="192.0.2.7:5070",
+                data=data,
+            )
+            for direction, data in messages
+        ]
+
+
+def test_a_message_that_is_being_written_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "trace"
+    trace = TraceFile(path)
+    trace("<", b"one", OURS, THEIRS)
+    trace("<", b"two", OURS, THEIRS)
+    trace.close()
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        assert len(list(read_trace(path))) < 2
