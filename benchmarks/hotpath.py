@@ -36,7 +36,7 @@ from reginfo.config.config import Config
 from reginfo.io.clock import Clock
 from reginfo.server.app import App
 from reginfo.sip import message
-from reginfo.sip.endpoint import Event
+from reginfo.sip.endpoint import EndpointEvent
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.transaction import Datagram
 
@@ -120,7 +120,7 @@ class Bench:
             endpoint.receive_datagram(one, Flow(LOCAL, FLOW.remote), self.clock.now())
         received = clock()
         now = self.clock.now()
-        events: list[Event] = endpoint.events()
+        events: list[EndpointEvent] = endpoint.events()
         for event in events:
             app.handle(event, now)
         decided = clock()

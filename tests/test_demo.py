@@ -13,21 +13,21 @@ import pytest
 from rich.console import Console
 
 from reginfo.demo import story
-from reginfo.demo.servers import Server
+from reginfo.demo.servers import DemoServer
 
 
 @pytest.fixture
-def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Server]]:
+def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[DemoServer]]:
     """The servers that a demonstration in this process has started."""
-    started: list[Server] = []
+    started: list[DemoServer] = []
 
-    class Noted(Server):
+    class Noted(DemoServer):
         def __enter__(self) -> Noted:
             started.append(self)
             super().__enter__()
             return self
 
-    monkeypatch.setattr(story, "Server", Noted)
+    monkeypatch.setattr(story, "DemoServer", Noted)
     before = signal.getsignal(signal.SIGTERM)
     yield started
     signal.signal(signal.SIGTERM, before)
@@ -49,7 +49,7 @@ def test_every_step_is_seen() -> None:
 
 
 def test_a_step_that_is_not_seen_is_told(
-    monkeypatch: pytest.MonkeyPatch, servers: list[Server]
+    monkeypatch: pytest.MonkeyPatch, servers: list[DemoServer]
 ) -> None:
     monkeypatch.setattr(story, "LIMIT", 0.0)
     out = io.StringIO()
@@ -61,7 +61,7 @@ def test_a_step_that_is_not_seen_is_told(
 
 
 def test_a_server_that_does_not_start_is_told(
-    monkeypatch: pytest.MonkeyPatch, servers: list[Server]
+    monkeypatch: pytest.MonkeyPatch, servers: list[DemoServer]
 ) -> None:
     monkeypatch.setattr(story, "CONFIG", "[server]\nid = 1\n")
     out = io.StringIO()

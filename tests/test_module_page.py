@@ -11,7 +11,7 @@ from reginfo.config.config import Config, ConfigError
 from reginfo.reg import xml
 from reginfo.sip.message import Response
 from reginfo.testing import Script
-from reginfo.testing.script import CONFIG, Sent
+from reginfo.testing.script import CONFIG, SentMessage
 
 from .server.scripted import BOB, BOBS_PHONE, WATCHES_BOB, Notifier, contact, document
 from .test_script_pages import blocks, scripted, section
@@ -138,22 +138,24 @@ class Publishing:
     def __init__(self, tmp_path: Path) -> None:
         self.script = scripted(tmp_path, "", CONFIG + 'publish_to = "sip:192.0.2.9"\n')
 
-    def publishes(self) -> list[Sent]:
+    def publishes(self) -> list[SentMessage]:
         """What was sent since this was last asked, retransmissions but once."""
         sent = [one for one in self.script.sent() if one.method == "PUBLISH"]
         return list({one.header("Via"): one for one in sent}.values())
 
-    def published(self) -> Sent:
+    def published(self) -> SentMessage:
         (one,) = self.publishes()
         return one
 
-    def answer(self, publish: Sent, status: int, *headers: tuple[str, str]) -> None:
+    def answer(
+        self, publish: SentMessage, status: int, *headers: tuple[str, str]
+    ) -> None:
         """Answer; and, with 200, as a presence server must (RFC 3903 §6)."""
         granted = ("Expires", publish.header("Expires") or "")
         self.script.answer(publish, status, "-", [granted, *headers])
 
 
-def told(page: str, sent: Sent) -> None:
+def told(page: str, sent: SentMessage) -> None:
     """See that a message begins as the page has it, and has all headers of it."""
     start, *lines = page.splitlines()
     assert start == f"{sent.method} {sent.uri} SIP/2.0"
@@ -257,7 +259,7 @@ def message(msg):
     script.send("MESSAGE", "sip:carol@192.0.2.9")
     there = ("192.0.2.9", 5060)
     peer = Notifier(script)
-    told(blocks(section("What is sent"), "sip")[1], Sent(peer.subscribe, there))
+    told(blocks(section("What is sent"), "sip")[1], SentMessage(peer.subscribe, there))
     assert peer.notify(source=there).status == 200
     script.pass_time(3600)
     refresh = [one for one in script.sent() if one.method == "SUBSCRIBE"][0]

@@ -16,7 +16,7 @@ from reginfo.location.binding import Binding
 from reginfo.reg import xml
 from reginfo.sip.message import Request
 from reginfo.testing import Script
-from reginfo.testing.script import Sent
+from reginfo.testing.script import SentMessage
 
 from .server.scripted import BOB, BOBS_PHONE, WATCHES_BOB, Notifier, contact, document
 
@@ -71,7 +71,9 @@ def new(tmp_path: Path) -> New:
     return make
 
 
-def registered(script: Script, aor: str = BOB, uri: str = BOBS_PHONE) -> list[Sent]:
+def registered(
+    script: Script, aor: str = BOB, uri: str = BOBS_PHONE
+) -> list[SentMessage]:
     """Register, and return what was sent because of it."""
     script.sent()
     assert script.register(aor, uri) == 200
@@ -86,7 +88,7 @@ def watched(script: Script, aor: str) -> None:
     script.answer(first, 200)
 
 
-def aors_in(sent: Sent) -> list[str]:
+def aors_in(sent: SentMessage) -> list[str]:
     """The addresses-of-record that a document in a request is of."""
     assert isinstance(sent.message, Request)
     return [one.aor for one in xml.parse(sent.message.body).registrations]
@@ -98,7 +100,7 @@ def reason(script: Script, method: str, *headers: str, uri: str = BOB) -> str:
     return response.reason
 
 
-def subscribed(script: Script, where: str) -> list[Sent]:
+def subscribed(script: Script, where: str) -> list[SentMessage]:
     """Subscribe there, and return the SUBSCRIBEs that were sent."""
     assert reason(script, "MESSAGE", f"X-Where: {where}") == "1"
     script.pass_time(0)

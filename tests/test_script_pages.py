@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reginfo.config.config import Config, PuaReginfo
+from reginfo.config.config import Config, PuaReginfoSection
 from reginfo.reg import xml
 from reginfo.script import pseudo
 from reginfo.script.event import ContactChanged
@@ -174,7 +174,7 @@ def test_every_link_leads_somewhere(page: str) -> None:
 
 
 def test_each_parameter_has_its_heading_and_its_default() -> None:
-    fields = {field.name: field for field in msgspec.structs.fields(PuaReginfo)}
+    fields = {field.name: field for field in msgspec.structs.fields(PuaReginfoSection)}
     parameters = MODULE.partition("## Parameters")[2].partition("\n## ")[0]
     assert set(re.findall(r"^### (\w+)$", parameters, re.MULTILINE)) == fields.keys()
     for name, field in fields.items():

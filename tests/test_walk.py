@@ -8,7 +8,7 @@ import pytest
 
 from reginfo.config.config import Config
 from reginfo.ledger.sqlite import SqliteJournal
-from reginfo.testing import Packet, Server, Wire
+from reginfo.testing import Packet, Wire, WireServer
 
 ALICE = "sip:alice@example.com"
 PHONE = ("192.0.2.50", 5060)
@@ -53,7 +53,7 @@ class Pair:
         self,
         *contacts: str,
         expires: int = 600,
-        at: Server | None = None,
+        at: WireServer | None = None,
         call_id: str = "phone",
     ) -> bytes:
         """Send a REGISTER, and return the response."""
@@ -380,7 +380,7 @@ def test_a_publish_without_an_answer_is_sent_until_timer_f_and_then_again() -> N
 def test_a_wire_refuses_to_run_in_a_circle(monkeypatch: pytest.MonkeyPatch) -> None:
     wire = Wire()
     server = wire.serve(A)
-    monkeypatch.setattr(Server, "timer_at", property(lambda self: wire.now))
+    monkeypatch.setattr(WireServer, "timer_at", property(lambda self: wire.now))
     with pytest.raises(AssertionError, match="again and again"):
         wire.pass_time(1.0)
     assert server.address == ("192.0.2.1", 5060)

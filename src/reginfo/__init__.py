@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .version import __version__
+
 if TYPE_CHECKING:
     from .script.event import ContactChanged, Event, SubscriptionChanged
     from .script.message import Message
@@ -13,9 +15,8 @@ if TYPE_CHECKING:
     from .sip.message import Response
     from .sip.uri import Uri
 
-__version__ = "0.1.0"
-
 __all__ = [
+    "__version__",
     "ContactChanged",
     "Event",
     "Message",

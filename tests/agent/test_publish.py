@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reginfo.agent.publish import Published, document_of, publish_draft, published
+from reginfo.agent.publish import PublishResult, document_of, publish_draft, published
 from reginfo.agent.register import Exchange
 from reginfo.reg import xml
 from reginfo.reg.document import ContactEvent, RegistrationState
@@ -54,11 +54,11 @@ def test_there_is_no_other_publish(body: bytes, expires: int, etag: str | None) 
 
 def test_the_answer_has_the_entity_tag_and_what_was_granted() -> None:
     # 3903 §11.3.1
-    assert published(response(200, "SIP-ETag: e", "Expires: 9"), 60) == Published(
+    assert published(response(200, "SIP-ETag: e", "Expires: 9"), 60) == PublishResult(
         "e", 9
     )
-    assert published(response(200, "SIP-ETag: e"), 60) == Published("e", 60)
-    assert published(response(200, "SIP-ETag: e"), 0) == Published(None, 0)
+    assert published(response(200, "SIP-ETag: e"), 60) == PublishResult("e", 60)
+    assert published(response(200, "SIP-ETag: e"), 0) == PublishResult(None, 0)
     with pytest.raises(RemoteProtocolError, match="SIP-ETag"):
         published(response(200), 60)
 

@@ -9,24 +9,28 @@ from typing import Any
 import pytest
 
 from reginfo.agent.errors import NoAnswer
-from reginfo.agent.target import Target, own_host
+from reginfo.agent.target import ServerAddress, own_host
 
 
 @pytest.mark.parametrize(
     ("text", "transport", "expected"),
     [
-        ("192.0.2.1", None, Target("192.0.2.1", 5060, "udp")),
-        ("192.0.2.1:5070", "tcp", Target("192.0.2.1", 5070, "tcp")),
-        ("sip.example.com", None, Target("sip.example.com", 5060, "udp")),
-        ("[2001:db8::1]:5070", None, Target("2001:db8::1", 5070, "udp")),
-        ("sip:192.0.2.1:5070;transport=TCP", None, Target("192.0.2.1", 5070, "tcp")),
-        ("sip:[::1];transport=udp", "udp", Target("::1", 5060, "udp")),
+        ("192.0.2.1", None, ServerAddress("192.0.2.1", 5060, "udp")),
+        ("192.0.2.1:5070", "tcp", ServerAddress("192.0.2.1", 5070, "tcp")),
+        ("sip.example.com", None, ServerAddress("sip.example.com", 5060, "udp")),
+        ("[2001:db8::1]:5070", None, ServerAddress("2001:db8::1", 5070, "udp")),
+        (
+            "sip:192.0.2.1:5070;transport=TCP",
+            None,
+            ServerAddress("192.0.2.1", 5070, "tcp"),
+        ),
+        ("sip:[::1];transport=udp", "udp", ServerAddress("::1", 5060, "udp")),
     ],
 )
 def test_a_server_has_host_port_and_transport(
-    text: str, transport: str | None, expected: Target
+    text: str, transport: str | None, expected: ServerAddress
 ) -> None:
-    assert Target.parse(text, transport) == expected
+    assert ServerAddress.parse(text, transport) == expected
 
 
 @pytest.mark.parametrize(
@@ -46,11 +50,11 @@ def test_what_is_no_server_is_said(
     text: str, transport: str | None, error: str
 ) -> None:
     with pytest.raises(ValueError, match=error):
-        Target.parse(text, transport)
+        ServerAddress.parse(text, transport)
 
 
 def test_it_is_shown_as_it_is_spoken_to() -> None:
-    assert str(Target("::1", 5070, "tcp")) == "[::1]:5070 (TCP)"
+    assert str(ServerAddress("::1", 5070, "tcp")) == "[::1]:5070 (TCP)"
 
 
 def found(
@@ -65,7 +69,7 @@ def found(
 
         loop = asyncio.get_running_loop()
         monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
-        return await Target("a.example").find()
+        return await ServerAddress("a.example").find()
 
     return asyncio.run(find())
 
@@ -87,7 +91,7 @@ def test_a_name_that_is_nobodys_is_no_answer(monkeypatch: pytest.MonkeyPatch) ->
 
         loop = asyncio.get_running_loop()
         monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
-        await Target("no.example").find()
+        await ServerAddress("no.example").find()
 
     with pytest.raises(NoAnswer, match="no.example: Name or service not known"):
         asyncio.run(find())

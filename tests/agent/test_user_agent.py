@@ -6,7 +6,7 @@ from reginfo import __version__
 from reginfo.agent import watching
 from reginfo.agent.errors import NoAnswer
 from reginfo.agent.user_agent import UserAgent
-from reginfo.agent.watching import Told, Trouble, Unreadable, Watching
+from reginfo.agent.watching import Notification, Trouble, Unreadable, Watching
 from reginfo.events.subscribe import TIMER_N, Wanted
 from reginfo.sip.message import Draft, Request, Response, parse
 
@@ -26,7 +26,7 @@ class Desk:
         self.now = NOW
         self.agent = UserAgent(numbers())
         self.answers: list[Response | NoAnswer] = []
-        self.events: list[watching.Event] = []
+        self.events: list[watching.WatchEvent] = []
         self.number = 0
 
     def settle(self) -> list[Request | Response]:
@@ -140,7 +140,7 @@ def test_a_subscription_is_driven_by_what_comes_and_by_time() -> None:
     desk.answer(subscribe, 200)
     assert desk.receive("NOTIFY", subscribe).status == 200
     (told,) = desk.events
-    assert isinstance(told, Told)
+    assert isinstance(told, Notification)
     assert desk.agent.timer_at is not None
     (refresh,) = desk.pass_time(desk.agent.timer_at - desk.now)
     assert isinstance(refresh, Request)

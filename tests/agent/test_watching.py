@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from reginfo.agent.errors import Ended, NoAnswer, Refused
-from reginfo.agent.watching import Event, Told, Trouble, Unreadable, Watching
+from reginfo.agent.errors import NoAnswer, RequestRefused, WatchEnded
+from reginfo.agent.watching import (
+    Notification,
+    Trouble,
+    Unreadable,
+    WatchEvent,
+    Watching,
+)
 from reginfo.events.headers import SubscriptionState
 from reginfo.events.subscribe import TIMER_N, Wanted
 from reginfo.reg.document import Registration
@@ -86,13 +92,13 @@ class Watcher:
         assert self.watching.knows(message)
         return self.watching.receive_notify(message, self.now)
 
-    def event(self) -> Event:
+    def event(self) -> WatchEvent:
         (event,) = self.watching.events()
         return event
 
-    def told(self) -> Told:
+    def told(self) -> Notification:
         event = self.event()
-        assert isinstance(event, Told)
+        assert isinstance(event, Notification)
         return event
 
     def trouble(self) -> Trouble:
@@ -193,7 +199,7 @@ def test_a_refusal_before_the_first_notify_is_the_end() -> None:
     assert not watcher.watching.is_over
     watcher.respond(489, "Allow-Events: presence")
     trouble = watcher.trouble()
-    assert isinstance(trouble.error, Refused)
+    assert isinstance(trouble.error, RequestRefused)
     assert str(trouble.error) == "489 Some Reason (Allow-Events: presence)"
     assert trouble.again_in is None
     assert watcher.watching.is_over
@@ -239,7 +245,7 @@ def test_a_refused_refresh_is_told_and_tried_again() -> None:
     assert len(watcher.subscribes()) == 1
     watcher.respond(500)
     trouble = watcher.trouble()
-    assert isinstance(trouble.error, Refused)
+    assert isinstance(trouble.error, RequestRefused)
     assert trouble.again_in and trouble.again_in > 0
     watcher.pass_time()
     assert len(watcher.subscribes()) == 1
@@ -273,7 +279,7 @@ def test_a_subscription_that_the_notifier_forgot_is_made_anew() -> None:
     watcher.pass_time()
     watcher.subscribes()
     watcher.respond(481)
-    assert isinstance(watcher.trouble().error, Refused)
+    assert isinstance(watcher.trouble().error, RequestRefused)
     watcher.pass_time()
     (subscribe,) = watcher.subscribes()
     assert subscribe.call_id != watcher.first.call_id
@@ -290,7 +296,7 @@ def test_a_notifier_that_ends_it_is_asked_again(reason: str | None) -> None:
     end = "terminated" if reason is None else f"terminated;reason={reason}"
     watcher.notify(state=end)
     trouble = watcher.trouble()
-    assert isinstance(trouble.error, Ended)
+    assert isinstance(trouble.error, WatchEnded)
     assert trouble.error.reason == reason
     assert trouble.again_in is not None
     # At once, where the notifier means to move it.
@@ -304,7 +310,7 @@ def test_a_notifier_that_wants_no_more_of_it_is_obeyed(reason: str) -> None:
     watcher = established()
     watcher.notify(state=f"terminated;reason={reason}")
     trouble = watcher.trouble()
-    assert isinstance(trouble.error, Ended)
+    assert isinstance(trouble.error, WatchEnded)
     assert (trouble.error.reason, trouble.again_in) == (reason, None)
     assert watcher.watching.is_over
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from reginfo.config.address import AdminAddress, SocketAddress
-from reginfo.web.api import App, api
+from reginfo.web.api import Administration, api
 from reginfo.web.server import WebServer
 
 ANY_PORT = SocketAddress("127.0.0.1", 0)
 
 
 @contextmanager
-def served(app: App, listen: AdminAddress = ANY_PORT) -> Iterator[str]:
+def served(app: Administration, listen: AdminAddress = ANY_PORT) -> Iterator[str]:
     """The API of ``app``; its address."""
     ready: list[str] = []
     is_ready, enough = threading.Event(), asyncio.Event()

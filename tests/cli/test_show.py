@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reginfo.config.address import UnixPath
-from reginfo.config.config import Peer
+from reginfo.config.config import PeerSection
 
 from ..web.fake import ALICE, BOB, FakeApp, binding, mirror, watch
 from .admin import served
@@ -24,7 +24,7 @@ def admin() -> Iterator[str]:
         (ALICE, binding("alice", q="0.5", params=(("ob", None), ("[b]", "x")))),
         (BOB, binding("bob")),
         watches=(watch(ALICE, "one"), watch(BOB, "two", peer="b")),
-        peers=(Peer(name="b", uri="sip:192.0.2.2"), Peer(name="c")),
+        peers=(PeerSection(name="b", uri="sip:192.0.2.2"), PeerSection(name="c")),
         mirrors=(mirror("b", BOB, "sip:bob@192.0.2.9"),),
     )
     with served(app) as address:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reginfo.agent.watching import Told
+from reginfo.agent.watching import Notification
 from reginfo.cli.told import builtins, lines, moment
 from reginfo.events.headers import SubscriptionState
 from reginfo.reg.document import (
@@ -25,17 +25,17 @@ def contact(uri: str = "sip:al@h", **others: object) -> Contact:
     return Contact(id="c", uri=uri, event=ContactEvent.REGISTERED, **others)  # type: ignore[arg-type]
 
 
-def told(*contacts: Contact, **others: object) -> Told:
+def told(*contacts: Contact, **others: object) -> Notification:
     state = RegistrationState.ACTIVE if contacts else RegistrationState.INIT
     registration = Registration(aor=ALICE, id="r", state=state, contacts=contacts)
     document = Reginfo(
         version=3, full=False, registrations=(registration,), warnings=("odd",)
     )
     fields: dict[str, object] = {"cseq": 7, "state": ACTIVE, "document": document}
-    return Told(**(fields | others))  # type: ignore[arg-type]
+    return Notification(**(fields | others))  # type: ignore[arg-type]
 
 
-def shown(one: Told) -> list[str]:
+def shown(one: Notification) -> list[str]:
     time = f"{moment(WALL)}  "
     found = list(lines(one, BOB, WALL))
     assert all(line.startswith(time) for line in found)

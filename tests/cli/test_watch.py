@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reginfo.agent.errors import Refused
-from reginfo.agent.watching import Event, Told, Trouble, Unreadable
+from reginfo.agent.errors import RequestRefused
+from reginfo.agent.watching import Notification, Trouble, Unreadable, WatchEvent
 from reginfo.cli.watch import report
 from reginfo.events.headers import SubscriptionState
 from reginfo.reg.document import Reginfo
@@ -176,14 +176,14 @@ def test_a_server_that_comes_back_is_watched_on(tmp_path: Path) -> None:
             process.communicate()
 
 
-def told(**others: object) -> Told:
+def told(**others: object) -> Notification:
     document = Reginfo(version=0, full=True, warnings=("two <uri> on line 7",))
     fields: dict[str, object] = {
         "cseq": 1,
         "state": SubscriptionState("active"),
         "document": document,
     }
-    return Told(**(fields | others))  # type: ignore[arg-type]
+    return Notification(**(fields | others))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("as_json", [True, False])
@@ -194,7 +194,7 @@ def told(**others: object) -> Told:
         (told(document=None), 1, ""),
         (told(document=None, missed=True), 1, "a NOTIFY before this one never came"),
         (
-            Trouble(Refused(Response(500, "Busy")), 2.4),
+            Trouble(RequestRefused(Response(500, "Busy")), 2.4),
             0,
             "500 Busy; asking again in 2 s",
         ),
@@ -207,7 +207,7 @@ def told(**others: object) -> Told:
 )
 def test_what_is_no_result_is_said_beside_it(
     capsys: pytest.CaptureFixture[str],
-    event: Event,
+    event: WatchEvent,
     printed: int,
     said: str,
     as_json: bool,

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from reginfo.config.address import ListenAddress, SocketAddress, UnixPath, parse_admin
-from reginfo.config.config import Config, ConfigError, Limits, Nat, Peer, Proxy
+from reginfo.config.config import (
+    Config,
+    ConfigError,
+    LimitsSection,
+    NatSection,
+    PeerSection,
+    ProxySection,
+)
 
 FULL = """\
 [server]
@@ -98,8 +105,8 @@ def test_every_key_is_read() -> None:
     assert config.pua_reginfo.ul_domain == "location2"
     assert config.server.script == Path("/etc/reginfo/routes.py")
     assert config.pua_reginfo.ul_identities_key == "identities"
-    assert config.proxy == Proxy(record_route=False, timer_c=200.0, relay="none")
-    assert config.nat == Nat(
+    assert config.proxy == ProxySection(record_route=False, timer_c=200.0, relay="none")
+    assert config.nat == NatSection(
         fix=False,
         ping="options",
         ping_interval=20.0,
@@ -141,7 +148,7 @@ def test_little_is_required() -> None:
 
 
 def test_a_peer_is_told_at_once_unless_it_asks_otherwise() -> None:
-    assert Peer(name="b").min_interval == 0.0
+    assert PeerSection(name="b").min_interval == 0.0
 
 
 def test_all_errors_are_told_with_their_lines() -> None:
@@ -265,7 +272,11 @@ def test_limits_must_agree() -> None:
         "f.toml:4: registrar.default_expires: "
         "3600 is not within min_expires and max_expires",
     ]
-    assert Limits().min_expires < Limits().default_expires < Limits().max_expires
+    assert (
+        LimitsSection().min_expires
+        < LimitsSection().default_expires
+        < LimitsSection().max_expires
+    )
 
 
 def test_a_wrong_value_causes_no_second_error() -> None:

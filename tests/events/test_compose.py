@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from reginfo.events.compose import Asked, read
-from reginfo.events.notify import Policy
+from reginfo.events.notify import SubscriptionPolicy
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 
 from ..make import request
 
-POLICY = Policy(min_expires=60, default_expires=3761, max_expires=7200)
+POLICY = SubscriptionPolicy(min_expires=60, default_expires=3761, max_expires=7200)
 
 
 def asked(*headers: str, body: bytes = b"", event: str | None = "reg") -> Asked:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from reginfo.events.headers import EventHeader
-from reginfo.events.notify import Policy, Subscription, accepts, check, granted
+from reginfo.events.notify import (
+    ServedSubscription,
+    SubscriptionPolicy,
+    accepts,
+    check,
+    granted,
+)
 from reginfo.sip.dialog import Dialog
 from reginfo.sip.errors import Refusal
 
@@ -85,14 +91,14 @@ def test_time_is_granted_as_asked_within_the_policy(
     expires: str | None, seconds: int
 ) -> None:
     # 6665-04
-    policy = Policy(min_expires=10, default_expires=100, max_expires=200)
+    policy = SubscriptionPolicy(min_expires=10, default_expires=100, max_expires=200)
     lines = [] if expires is None else [f"Expires: {expires}"]
     assert granted(request("SUBSCRIBE", *lines), policy) == seconds
 
 
 def test_an_hour_is_never_too_short() -> None:
     # 6665-05
-    policy = Policy(min_expires=7200)
+    policy = SubscriptionPolicy(min_expires=7200)
     assert granted(request("SUBSCRIBE", "Expires: 3600"), policy) == 3600
     with pytest.raises(Refusal, match="423"):
         granted(request("SUBSCRIBE", "Expires: 3599"), policy)
@@ -102,17 +108,20 @@ def test_an_hour_is_never_too_short() -> None:
 def test_too_short_a_time_is_refused_with_the_shortest(asked: int) -> None:
     # 6665-05
     with pytest.raises(Refusal) as caught:
-        granted(request("SUBSCRIBE", f"Expires: {asked}"), Policy(min_expires=60))
+        granted(
+            request("SUBSCRIBE", f"Expires: {asked}"),
+            SubscriptionPolicy(min_expires=60),
+        )
     assert caught.value.status == 423
     assert list(caught.value.headers) == [("Min-Expires", "60")]
 
 
-def subscription() -> Subscription:
+def subscription() -> ServedSubscription:
     message = request(
         "SUBSCRIBE", "Contact: <sip:w@192.0.2.50>", "Event: reg;id=7", uri="sip:a@x"
     )
     dialog = Dialog.uas(message, tag="t", contact="<sip:us>", flow=flow())
-    return Subscription(dialog=dialog, event="reg;id=7", expires_at=NOW + 60)
+    return ServedSubscription(dialog=dialog, event="reg;id=7", expires_at=NOW + 60)
 
 
 def test_a_notify_says_how_long_the_subscription_goes_on() -> None:

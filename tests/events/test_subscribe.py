@@ -15,8 +15,8 @@ from reginfo.events.subscribe import (
     SHORTEST,
     SOON,
     TIMER_N,
-    State,
-    Subscription,
+    HeldSubscription,
+    SubscriberState,
     Wanted,
 )
 from reginfo.sip.errors import Refusal, RemoteProtocolError
@@ -43,7 +43,7 @@ class Held:
     """One subscription, and a notifier that does as the test says."""
 
     def __init__(self, wanted: Wanted = WANTED) -> None:
-        self.one = Subscription(wanted=wanted, flow=flow(PEER), timer_at=NOW)
+        self.one = HeldSubscription(wanted=wanted, flow=flow(PEER), timer_at=NOW)
         self.now = NOW
         self.new_id = numbers()
         self.cseq = 0
@@ -114,7 +114,7 @@ def test_a_subscribe_makes_a_dialog_of_its_own() -> None:
     assert subscribe.headers["Event"] == ["reg"]
     assert subscribe.headers["Accept"] == ["application/reginfo+xml"]
     assert subscribe.expires == 3600
-    assert held.one.state is State.NOTIFY_WAIT
+    assert held.one.state is SubscriberState.NOTIFY_WAIT
     assert not held.one.is_established
 
 
@@ -139,7 +139,7 @@ def test_without_a_notify_until_timer_n_it_has_failed() -> None:
     assert held.one.timer_at == NOW + TIMER_N
     held.now += TIMER_N
     held.due()
-    assert (held.one.state, held.one.dialog) == (State.WAITING, None)
+    assert (held.one.state, held.one.dialog) == (SubscriberState.WAITING, None)
     assert held.one.timer_at == held.now + 0.75 * BACK_OFF
     first = held.subscribes()[0]
     held.now = held.one.timer_at
@@ -156,14 +156,14 @@ def test_without_a_notify_after_a_refresh_it_has_failed_too() -> None:
     held.respond(200, "Expires: 3600")
     held.now += TIMER_N
     held.due()
-    assert (held.one.state, held.one.dialog) == (State.WAITING, None)
+    assert (held.one.state, held.one.dialog) == (SubscriberState.WAITING, None)
 
 
 def test_a_notify_may_come_before_the_200() -> None:
     # 6665-52
     held = Held()
     held.notify("active;expires=600")
-    assert held.one.state is State.ACTIVE
+    assert held.one.state is SubscriberState.ACTIVE
     held.respond(200, "Expires: 3600")
     assert held.one.expires_at == NOW + 600  # 6665-60
 
@@ -237,7 +237,7 @@ def test_a_notify_with_another_id_is_not_of_this_subscription() -> None:
 def test_a_notify_with_the_id_that_was_asked_is() -> None:
     held = Held(Wanted(uri=ALICE, local="sip:b@x", event="reg;id=1", accept="a/b"))
     held.notify(event="reg;id=1")
-    assert held.one.state is State.ACTIVE
+    assert held.one.state is SubscriberState.ACTIVE
 
 
 def test_a_notify_that_was_overtaken_is_refused() -> None:
@@ -256,12 +256,12 @@ def test_a_notify_with_a_contact_that_is_none_makes_no_dialog() -> None:
         with pytest.raises(RemoteProtocolError):
             held.notify(contact=contact)
     assert not held.one.is_established
-    assert held.one.state is State.NOTIFY_WAIT
+    assert held.one.state is SubscriberState.NOTIFY_WAIT
 
 
 def test_a_notify_when_there_is_no_dialog_is_refused() -> None:
     held = Held()
-    one = Subscription(wanted=WANTED, flow=flow(PEER))
+    one = HeldSubscription(wanted=WANTED, flow=flow(PEER))
     message = request("NOTIFY", "Event: reg", "Subscription-State: active")
     with pytest.raises(Refusal, match="481"):
         one.check_notify(message, "reg")
@@ -304,7 +304,7 @@ def test_a_refresh_is_sent_in_the_dialog() -> None:
     assert held.one.timer_at == held.now + TIMER_N
     held.respond(200, "Expires: 3600")
     held.notify("active;expires=3600")
-    assert held.one.state is State.ACTIVE
+    assert held.one.state is SubscriberState.ACTIVE
     assert held.one.expires_at == held.now + 3600
 
 
@@ -321,7 +321,7 @@ def test_a_204_ends_the_wait_for_a_notify() -> None:
     held.now += 3000
     held.due()
     held.respond(204, "Expires: 1800")
-    assert held.one.state is State.ACTIVE
+    assert held.one.state is SubscriberState.ACTIVE
     assert held.one.expires_at == held.now + 1800
     assert held.one.timer_at is not None
     assert held.one.timer_at > held.now + TIMER_N
@@ -338,7 +338,7 @@ def test_a_refresh_that_ends_it_makes_a_new_one(status: int) -> None:
     held.due()
     held.drafts()
     held.respond(status)
-    assert (held.one.state, held.one.dialog) == (State.WAITING, None)
+    assert (held.one.state, held.one.dialog) == (SubscriberState.WAITING, None)
     held.now = held.one.timer_at or 0.0
     held.due()
     (subscribe,) = held.subscribes()
@@ -362,7 +362,7 @@ def test_another_failure_of_a_refresh_leaves_it_until_its_end(failure: str) -> N
             held.one.receive_failure(held.now, half)
         else:
             held.respond(int(failure))
-        assert held.one.state is State.ACTIVE
+        assert held.one.state is SubscriberState.ACTIVE
         held.notify("active")  # it is still served
         held.drafts()
         held.one.timer_at = min(held.one.expires_at, held.now + 4)
@@ -380,7 +380,7 @@ def test_a_refresh_that_failed_is_repeated_within_its_time() -> None:
     held.now = NOW + 3600
     held.one.refresh(held.now)
     held.one.receive_failure(held.now, half)
-    assert held.one.state is State.WAITING
+    assert held.one.state is SubscriberState.WAITING
 
 
 def test_failures_are_farther_and_farther_apart() -> None:
@@ -407,7 +407,7 @@ def test_an_interval_that_was_too_brief_is_made_longer() -> None:
     assert (again.expires, again.cseq.number) == (7200, 2)
     held.respond(423)
     assert held.subscribes() == []  # what it takes, it does not say: later, then
-    assert held.one.state is State.WAITING
+    assert held.one.state is SubscriberState.WAITING
 
 
 @pytest.mark.parametrize("least", [60, 3600])
@@ -416,7 +416,7 @@ def test_a_notifier_that_refuses_what_it_asked_for_is_not_asked_at_once(
 ) -> None:
     held = Held()
     held.respond(423, f"Min-Expires: {least}")
-    assert held.one.state is State.WAITING
+    assert held.one.state is SubscriberState.WAITING
     assert len(held.drafts()) == 1
 
 
@@ -437,10 +437,10 @@ def test_answers_to_a_dialog_that_is_over_are_ignored() -> None:
     held.notify("terminated;reason=deactivated")
     held.due()
     held.respond(481, call_id=old.call_id)
-    assert held.one.state is State.NOTIFY_WAIT
+    assert held.one.state is SubscriberState.NOTIFY_WAIT
     held.one.receive_response(response(200), held.now, half)
     held.respond(100)
-    assert held.one.state is State.NOTIFY_WAIT
+    assert held.one.state is SubscriberState.NOTIFY_WAIT
 
 
 def test_an_answer_when_there_is_no_dialog_is_ignored() -> None:
@@ -448,13 +448,13 @@ def test_an_answer_when_there_is_no_dialog_is_ignored() -> None:
     held.respond(500)
     at = held.one.timer_at
     held.respond(500, call_id="id2")
-    assert (held.one.state, held.one.timer_at) == (State.WAITING, at)
+    assert (held.one.state, held.one.timer_at) == (SubscriberState.WAITING, at)
 
 
 def test_a_subscribe_without_an_answer_is_tried_again_later() -> None:
     held = Held()
     held.one.receive_failure(held.now, half)
-    assert held.one.state is State.WAITING
+    assert held.one.state is SubscriberState.WAITING
     at = held.one.timer_at
     assert at == held.now + 0.75 * BACK_OFF
     held.one.receive_failure(held.now, half)  # Timer N was first
@@ -466,7 +466,7 @@ def test_a_200_that_was_lost_does_no_harm_if_the_notify_came() -> None:
     held.notify()
     at = held.one.timer_at
     held.one.receive_failure(held.now, half)
-    assert (held.one.state, held.one.timer_at) == (State.ACTIVE, at)
+    assert (held.one.state, held.one.timer_at) == (SubscriberState.ACTIVE, at)
 
 
 # It is ended, by either side.
@@ -478,7 +478,7 @@ def test_a_subscription_that_was_deactivated_is_asked_for_at_once(reason: str) -
     held = established()
     held.now += SOON + 1
     held.notify(f"terminated;reason={reason};expires=500")
-    assert (held.one.state, held.one.dialog) == (State.WAITING, None)
+    assert (held.one.state, held.one.dialog) == (SubscriberState.WAITING, None)
     assert held.one.timer_at == held.now
     held.due()
     held.notify()
@@ -518,7 +518,7 @@ def test_an_end_of_ours_waits_for_the_final_notify() -> None:
     assert held.has_dialog()
     assert held.one.timer_at == held.now + TIMER_N
     held.notify("terminated;reason=timeout")
-    assert held.one.state is State.ENDED
+    assert held.one.state is SubscriberState.ENDED
     assert not held.has_dialog()
     assert held.one.timer_at is None
     assert held.drafts() == []
@@ -539,7 +539,7 @@ def test_an_end_of_ours_is_an_end_whatever_the_answer(status: int) -> None:
     held.one.end(held.now)
     held.drafts()
     held.respond(status)
-    assert held.one.state is State.ENDED
+    assert held.one.state is SubscriberState.ENDED
     assert held.one.timer_at == held.now + TIMER_N
     assert held.drafts() == []
 
@@ -632,7 +632,7 @@ def test_one_that_waited_waits_no_longer_after_a_restart() -> None:
     held = Held()
     held.respond(500)
     held.one.resume(flow(PEER), shift=0.0, at=held.now)
-    assert (held.one.state, held.one.timer_at) == (State.WAITING, held.now)
+    assert (held.one.state, held.one.timer_at) == (SubscriberState.WAITING, held.now)
 
 
 # It is elsewhere.
@@ -651,7 +651,7 @@ def test_a_redirection_is_followed_once(status: int) -> None:
     assert to == Flow(LOCAL, ("192.0.2.77", 5070))
     held.respond(302, "Contact: <sip:third@192.0.2.78>")
     assert held.drafts() == []
-    assert held.one.state is State.WAITING
+    assert held.one.state is SubscriberState.WAITING
 
 
 @pytest.mark.parametrize(
@@ -670,14 +670,14 @@ def test_what_leads_nowhere_is_a_failure(status: int, contact: str) -> None:
     held.drafts()
     held.respond(status, f"Contact: {contact}")
     assert held.drafts() == []
-    assert held.one.state is State.WAITING
+    assert held.one.state is SubscriberState.WAITING
 
 
 def test_a_redirection_without_a_contact_is_a_failure() -> None:
     held = Held()
     held.drafts()
     held.respond(302)
-    assert held.one.state is State.WAITING
+    assert held.one.state is SubscriberState.WAITING
 
 
 def test_a_redirection_of_a_refresh_leaves_the_dialog_where_it_is() -> None:
@@ -685,7 +685,7 @@ def test_a_redirection_of_a_refresh_leaves_the_dialog_where_it_is() -> None:
     held.one.refresh(held.now)
     held.drafts()
     held.respond(302, "Contact: <sip:other@192.0.2.77:5070>")
-    assert (held.one.state, held.drafts()) == (State.ACTIVE, [])
+    assert (held.one.state, held.drafts()) == (SubscriberState.ACTIVE, [])
     held.one.refresh(held.now)
     assert held.subscribes()[0].uri == "sip:notifier@192.0.2.2"
 
@@ -708,7 +708,7 @@ def test_a_route_that_a_later_notify_records_is_not_looked_at() -> None:
 def test_what_is_asked_for_is_read_back_as_it_was_written() -> None:
     for one in (Held().one, established().one):
         one.drafts_to_send()
-        kept = msgspec.json.decode(msgspec.json.encode(one), type=Subscription)
+        kept = msgspec.json.decode(msgspec.json.encode(one), type=HeldSubscription)
         assert kept == one
 
 
@@ -736,7 +736,7 @@ def test_a_notifier_that_says_when_to_ask_again_is_not_asked_before(
     # RFC 3261 §21.5.4: as a server answers that is leaving (6665-27) or full.
     held = Held()
     held.respond(503, f"Retry-After: {value}")
-    assert held.one.state is State.WAITING
+    assert held.one.state is SubscriberState.WAITING
     assert held.one.timer_at == held.now + pause
 
 
@@ -744,7 +744,10 @@ def test_nor_for_a_refresh_but_before_its_end() -> None:
     held = established()
     held.due()
     held.respond(503, "Retry-After: 600")
-    assert (held.one.state, held.one.timer_at) == (State.ACTIVE, held.now + 600)
+    assert (held.one.state, held.one.timer_at) == (
+        SubscriberState.ACTIVE,
+        held.now + 600,
+    )
     held.one.expires_at = held.now + 100
     held.one.refresh(held.now)
     held.respond(503, "Retry-After: 3600")

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from reginfo.io.eager import Ended, run
+from reginfo.io.eager import HandlerResult, run
 from reginfo.script.result import OK
 
 
 def in_loop(
     handler: Callable[[int], Any], argument: int = 1
-) -> tuple[bool, list[Ended], list[Ended]]:
+) -> tuple[bool, list[HandlerResult], list[HandlerResult]]:
     """Whether it ended at once, and how; then how it has ended when all is quiet."""
 
-    async def main() -> tuple[bool, list[Ended], list[Ended]]:
-        ends: list[Ended] = []
+    async def main() -> tuple[bool, list[HandlerResult], list[HandlerResult]]:
+        ends: list[HandlerResult] = []
         tasks: set[Any] = set()
         at_once = run(handler, argument, ends.append, tasks)
         first = list(ends)
@@ -32,18 +32,18 @@ def in_loop(
 
 
 def test_a_plain_handler_has_ended_when_it_returns() -> None:
-    assert in_loop(lambda x: x + 1) == (True, [Ended(2)], [Ended(2)])
+    assert in_loop(lambda x: x + 1) == (True, [HandlerResult(2)], [HandlerResult(2)])
 
 
 def test_a_return_code_is_no_coroutine_although_it_can_be_awaited() -> None:
-    assert in_loop(lambda _: OK)[1] == [Ended(1)]
+    assert in_loop(lambda _: OK)[1] == [HandlerResult(1)]
 
 
 def test_a_coroutine_that_does_not_wait_has_ended_at_once() -> None:
     async def handler(x: int) -> int:
         return x + await OK
 
-    assert in_loop(handler) == (True, [Ended(2)], [Ended(2)])
+    assert in_loop(handler) == (True, [HandlerResult(2)], [HandlerResult(2)])
 
 
 def test_one_that_waits_runs_up_to_there_and_goes_on_later() -> None:
@@ -59,7 +59,7 @@ def test_one_that_waits_runs_up_to_there_and_goes_on_later() -> None:
         return x
 
     async def main() -> None:
-        ends: list[Ended] = []
+        ends: list[HandlerResult] = []
         outer = asyncio.current_task()
         tasks: set[Any] = set()
         assert not run(handler, 5, ends.append, tasks)
@@ -67,7 +67,7 @@ def test_one_that_waits_runs_up_to_there_and_goes_on_later() -> None:
         assert asyncio.current_task() is outer
         await next(iter(tasks))
         await asyncio.sleep(0)
-        assert (steps, ends, tasks) == (["before", "after"], [Ended(5)], set())
+        assert (steps, ends, tasks) == (["before", "after"], [HandlerResult(5)], set())
 
     asyncio.run(main())
 
@@ -80,7 +80,7 @@ def test_any_awaitable_will_do() -> None:
     def handler(x: int) -> Any:
         return asyncio.gather(waits(), waits())
 
-    assert in_loop(handler)[2] == [Ended([3, 3])]
+    assert in_loop(handler)[2] == [HandlerResult([3, 3])]
 
 
 def test_a_handler_that_says_it_was_cancelled_stops_nobody_else() -> None:
@@ -104,15 +104,15 @@ def test_an_error_is_told_and_goes_nowhere_else(error: BaseException) -> None:
         raise error
 
     for handler in (plain, at_once, later):
-        assert in_loop(handler)[2] == [Ended(None, error)]
+        assert in_loop(handler)[2] == [HandlerResult(None, error)]
 
 
 def test_a_handler_that_is_cancelled_has_ended() -> None:
     async def handler(_: int) -> None:
         await asyncio.sleep(3600)
 
-    async def main() -> list[Ended]:
-        ends: list[Ended] = []
+    async def main() -> list[HandlerResult]:
+        ends: list[HandlerResult] = []
         tasks: set[Any] = set()
         run(handler, 1, ends.append, tasks)
         next(iter(tasks)).cancel()
@@ -147,9 +147,9 @@ def test_without_a_loop_a_coroutine_may_not_wait() -> None:
     async def fails(x: int) -> None:
         raise ValueError
 
-    ends: list[Ended] = []
+    ends: list[HandlerResult] = []
     for handler in (quick, waits, fails):
         assert run(handler, 1, ends.append, set())
-    assert ends[0] == Ended(1)
+    assert ends[0] == HandlerResult(1)
     assert isinstance(ends[1].error, RuntimeError)
     assert isinstance(ends[2].error, ValueError)

@@ -16,7 +16,7 @@ from reginfo.reg.document import (
     Registration,
     RegistrationState,
 )
-from reginfo.reg.table import News, Row, Table, TableDump, Taken
+from reginfo.reg.table import News, ReportedContact, Table, TableDump, Taken
 
 ALICE, BOB = "sip:alice@example.com", "sip:bob@example.com"
 ACTIVE = RegistrationState.ACTIVE
@@ -108,7 +108,7 @@ def test_first_document_sets_the_version() -> None:  # 3680-90
         (News(ALICE, REGISTERED),)
     )
     assert table.take(partial(8), 2, 0.0) == NOTHING
-    assert list(table) == [Row(ALICE, REGISTERED, 600.0)]
+    assert list(table) == [ReportedContact(ALICE, REGISTERED, 600.0)]
 
 
 def test_first_document_that_is_partial_misses_something() -> None:
@@ -239,7 +239,7 @@ def test_contact_that_came_back_under_its_id() -> None:
     taken = table.take(document, 2, 0.0)
     assert taken == Taken((News(ALICE, UNREGISTERED), News(ALICE, again)))
     assert table.take(document, 3, 0.0) == NOTHING
-    assert list(table) == [Row(ALICE, again, 600.0)]
+    assert list(table) == [ReportedContact(ALICE, again, 600.0)]
 
 
 def test_contact_is_not_gone_while_another_row_has_it() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from reginfo.events.notify import Policy
+from reginfo.events.notify import SubscriptionPolicy
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import BindingChange
 from reginfo.location.store import TABLE, LocationStore
@@ -79,7 +79,9 @@ class Server:
             self.journal,
             server_id="us",
             new_id=numbers(prefix),
-            policy=Policy(min_expires=60, default_expires=3761, max_expires=7200),
+            policy=SubscriptionPolicy(
+                min_expires=60, default_expires=3761, max_expires=7200
+            ),
             max_expires=86_400,
             location=location,
         )

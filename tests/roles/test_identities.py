@@ -13,9 +13,9 @@ from reginfo.reg import xml
 from reginfo.reg.document import ContactEvent, Reginfo, contact_id
 from reginfo.reg.legacy import Profile
 from reginfo.roles.admission import Admission
-from reginfo.roles.learner import Learner, Told
-from reginfo.roles.notifier import Peer
-from reginfo.roles.publisher import Published, Publisher, Target
+from reginfo.roles.learner import DocumentOrigin, Learner
+from reginfo.roles.notifier import Watcher
+from reginfo.roles.publisher import PresenceServer, PublishedState, Publisher
 from reginfo.sip.errors import Refusal
 from reginfo.sip.flow import Flow
 from reginfo.sip.message import Draft, Response
@@ -35,7 +35,9 @@ States = dict[str, tuple[str, list[str]]]
 class Home(Server):
     """A notifier over a store with identities."""
 
-    def __init__(self, peer: Peer = EAGER, admission: Admission | None = None) -> None:
+    def __init__(
+        self, peer: Watcher = EAGER, admission: Admission | None = None
+    ) -> None:
         super().__init__(peer, admission=admission, identities_key=KEY)
         self.store.key_listener = self.notifier.tell_keys
 
@@ -55,7 +57,7 @@ def events(document: Reginfo) -> States:
     }
 
 
-def at_home(peer: Peer = EAGER, watched: str = ALICE, *identities: str) -> Home:
+def at_home(peer: Watcher = EAGER, watched: str = ALICE, *identities: str) -> Home:
     """Somebody watches a user that is registered, and has been told."""
     home = Home(peer)
     home.identify(*identities)
@@ -170,7 +172,7 @@ def test_who_watches_what_is_another_user_s_now_is_not_concerned() -> None:
     assert home.notifies() == []
 
 
-def shared(peer: Peer = EAGER) -> Home:
+def shared(peer: Watcher = EAGER) -> Home:
     """Somebody watches an identity of alice's, who is there; bob named it before."""
     home = Home(peer)
     home.identify(BOB, AL, of=BOB)
@@ -221,7 +223,7 @@ def test_a_legacy_watcher_of_an_identity_that_passes_on_is_told() -> None:
     [PEER_B, OLD, msgspec.structs.replace(PEER_B, profile=Profile.IMS)],
     ids=["standard", "legacy", "ims"],
 )
-def test_a_peer_is_not_told_of_its_own_contact_that_ends(peer: Peer) -> None:
+def test_a_peer_is_not_told_of_its_own_contact_that_ends(peer: Watcher) -> None:
     """The contract: what a peer owns it is not told, not by its full state either."""
     home = Home(peer)
     home.identify(ALICE, AL)
@@ -397,21 +399,25 @@ def test_keys_are_learned_and_not_told_back() -> None:
     home = at_home(PEER_B, ALICE, ALICE, AL)
     home.store.set_key(ALICE, "barred", "yes", NOW, WALL)
     (document,) = home.documents()
-    there = Home(Peer(name="a", min_interval=0.0))
+    there = Home(Watcher(name="a", min_interval=0.0))
     there.subscribe()
     there.settle()
     learner = Learner(there.store, server_id="b", max_expires=600)
-    learner.learn_keys(Told("a", f"a/{ALICE}", NOW + 600), document, NOW, WALL)
+    learner.learn_keys(
+        DocumentOrigin("a", f"a/{ALICE}", NOW + 600), document, NOW, WALL
+    )
     assert there.store.all_keys(ALICE).keys() == {KEY, "barred"}
     assert there.store.record_of(AL) == ALICE
     assert there.notifies() == []
     home.answer()
     home.store.set_key(ALICE, "barred", None, NOW, WALL)
     learner.learn_keys(
-        Told("a", f"a/{ALICE}", NOW + 600), home.documents()[0], NOW, WALL
+        DocumentOrigin("a", f"a/{ALICE}", NOW + 600), home.documents()[0], NOW, WALL
     )
     assert there.store.keys(ALICE).keys() == {KEY}
-    learner.learn_keys(Told("a", f"a/{ALICE}", NOW + 600), document, NOW, WALL)  # late
+    learner.learn_keys(
+        DocumentOrigin("a", f"a/{ALICE}", NOW + 600), document, NOW, WALL
+    )  # late
     assert there.store.keys(ALICE).keys() == {KEY}
 
 
@@ -421,7 +427,9 @@ def test_a_document_that_names_no_user_teaches_no_keys() -> None:
     body = home.notifies()[0].body.replace(ALICE.encode(), b"mailto:alice")
     there = LocationStore("b", Journal())
     learner = Learner(there, server_id="b", max_expires=600)
-    learner.learn_keys(Told("a", "a/x", NOW + 600), xml.parse(body), NOW, WALL)
+    learner.learn_keys(
+        DocumentOrigin("a", "a/x", NOW + 600), xml.parse(body), NOW, WALL
+    )
     assert there.all_keys(ALICE) == {}
 
 
@@ -434,7 +442,7 @@ class Presence:
     def __init__(self, min_expires: int = 60) -> None:
         self.journal = Journal()
         self.store = LocationStore("a", self.journal, identities_key=KEY)
-        self.sent: list[tuple[Draft, Published]] = []
+        self.sent: list[tuple[Draft, PublishedState]] = []
         self.publisher = Publisher(
             self.store,
             self.journal,
@@ -447,13 +455,13 @@ class Presence:
         )
         self.store.listener = self.publisher.tell
         self.store.key_listener = self.publisher.tell_keys
-        self.target = Target(
+        self.target = PresenceServer(
             uri="sip:presence@192.0.2.9", flow=flow(), profile=Profile.STANDARD
         )
         self.publisher.publish_to(self.target, NOW)
 
     def send(self, draft: Draft, flow: Flow, user: object) -> None:
-        assert isinstance(user, Published)
+        assert isinstance(user, PublishedState)
         self.sent.append((draft, user))
 
     def identify(self, *aors: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from reginfo.events.notify import Policy
+from reginfo.events.notify import SubscriptionPolicy
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding
 from reginfo.location.store import TABLE, LocationStore
@@ -18,7 +18,7 @@ from reginfo.reg.document import Contact, Reginfo, Registration
 from reginfo.reg.legacy import Profile
 from reginfo.roles import notifier
 from reginfo.roles.admission import Admission
-from reginfo.roles.notifier import RESTART_RATE, RETRY_AFTER, Notifier, Peer
+from reginfo.roles.notifier import RESTART_RATE, RETRY_AFTER, Notifier, Watcher
 from reginfo.roles.watch import Watch
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.flow import Flow, Local
@@ -42,10 +42,10 @@ DESK = "sip:alice@192.0.2.51"
 WATCHER = "sip:bob@192.0.2.60"
 NUMBER, DOMAIN = "tel:+15550100", "sip:example.com"
 GOLDEN = Path(__file__).parents[1] / "golden"
-EAGER = Peer(min_interval=0.0)
-POLITE = Peer(min_interval=5.0)
-PEER_B = Peer(name="b", min_interval=0.0)
-OLD = Peer(name="old", min_interval=0.0, profile=Profile.LEGACY)
+EAGER = Watcher(min_interval=0.0)
+POLITE = Watcher(min_interval=5.0)
+PEER_B = Watcher(name="b", min_interval=0.0)
+OLD = Watcher(name="old", min_interval=0.0, profile=Profile.LEGACY)
 
 
 class Server:
@@ -53,7 +53,7 @@ class Server:
 
     def __init__(
         self,
-        peer: Peer = EAGER,
+        peer: Watcher = EAGER,
         now: float = NOW,
         admission: Admission | None = None,
         table: str = TABLE,
@@ -72,7 +72,7 @@ class Server:
             self.store,
             self.journal,
             send=self.send,
-            policy=Policy(),
+            policy=SubscriptionPolicy(),
             recognise=self.recognise,
             is_ours=lambda aor: aor.endswith("@example.com") or aor in (NUMBER, DOMAIN),
             admission=admission,
@@ -80,7 +80,7 @@ class Server:
         )
         self.store.listener = self.notifier.tell
 
-    def recognise(self, request: Request, flow: Flow) -> Peer:
+    def recognise(self, request: Request, flow: Flow) -> Watcher:
         assert (request.method, flow.local.host) == ("SUBSCRIBE", LOCAL.host)
         return self.peer
 
@@ -191,7 +191,7 @@ def state(notify: Request) -> str:
     return notify.headers["Subscription-State"][0]
 
 
-def watching(peer: Peer = EAGER, *claims: Binding) -> Server:
+def watching(peer: Watcher = EAGER, *claims: Binding) -> Server:
     """A server with one watcher that has been told of ``claims``."""
     server = Server(peer)
     server.bind(*claims)
@@ -860,7 +860,7 @@ def test_a_peer_is_not_told_what_has_become_its_own_meanwhile() -> None:
 
 
 def test_what_a_peer_need_not_be_told_is_owed_again_if_that_is_taken_back() -> None:
-    server = watching(Peer(name="b", min_interval=5.0))
+    server = watching(Watcher(name="b", min_interval=5.0))
     server.bind(binding(1))
     server.journal.close()
     server.bind(binding(2, owner="b", source="b/x"))
@@ -871,7 +871,7 @@ def test_what_a_peer_need_not_be_told_is_owed_again_if_that_is_taken_back() -> N
 
 
 def test_what_waits_for_a_peer_is_sent_with_a_change_that_is_not_for_it() -> None:
-    server = watching(Peer(name="b", min_interval=5.0))
+    server = watching(Watcher(name="b", min_interval=5.0))
     server.bind(binding(1))
     assert not server.sent
     server.now += 5  # the clock is a little late
@@ -974,10 +974,10 @@ def test_that_a_peer_is_taken_for_legacy_is_logged_once(
     "agent", ["User-Agent: kamailio (5.6.3 (x86_64/linux))", "Server: OpenSIPS (4.1)"]
 )
 def test_a_legacy_peer_is_recognised(agent: str) -> None:
-    server = Server(Peer())
+    server = Server(Watcher())
     server.subscribe(600, agent)
     assert [n.body for n in server.notifies()] == [b""]
-    server = Server(Peer(profile=Profile.STANDARD))
+    server = Server(Watcher(profile=Profile.STANDARD))
     server.subscribe(600, agent)
     assert len(server.documents()) == 1
 

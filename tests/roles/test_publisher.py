@@ -19,7 +19,13 @@ from reginfo.reg.document import (
     registration_id,
 )
 from reginfo.reg.legacy import Profile
-from reginfo.roles.publisher import KIND, RETRY_AFTER, Published, Publisher, Target
+from reginfo.roles.publisher import (
+    KIND,
+    RETRY_AFTER,
+    PresenceServer,
+    PublishedState,
+    Publisher,
+)
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
 
@@ -35,10 +41,12 @@ class Server:
     def __init__(self, profile: Profile | None = Profile.STANDARD) -> None:
         self.journal = Journal()
         self.store = LocationStore("a", self.journal)
-        self.sent: list[tuple[Draft, Published]] = []
+        self.sent: list[tuple[Draft, PublishedState]] = []
         self.publisher = self.new_publisher()
         self.store.listener = self.publisher.tell
-        self.target = Target(uri="sip:presence@127.0.0.1", flow=FLOW, profile=profile)
+        self.target = PresenceServer(
+            uri="sip:presence@127.0.0.1", flow=FLOW, profile=profile
+        )
         self.publisher.publish_to(self.target, NOW)
         self.tags = 0
 
@@ -57,13 +65,13 @@ class Server:
 
     def send(self, draft: Draft, flow: Flow, user: object) -> None:
         assert flow is FLOW
-        assert isinstance(user, Published)
+        assert isinstance(user, PublishedState)
         self.sent.append((draft, user))
 
     def bind(self, cseq: int = 1, **other: Any) -> None:
         self.store.apply(AOR, [binding(cseq, **other)], NOW)
 
-    def restart(self, shift: float = 0.0, *targets: Target) -> Publisher:
+    def restart(self, shift: float = 0.0, *targets: PresenceServer) -> Publisher:
         """A publisher that goes on with what this one has on disk."""
         kept = {k: v for kind, k, v in self.journal.close().entries if kind == KIND}
         restarted = self.new_publisher()
@@ -191,7 +199,7 @@ def test_a_server_that_knows_nothing_of_it_keeps_it_from_no_other(
     server = Server()
     server.bind()
     server.answer()
-    new = Target(uri="sip:new@127.0.0.1", flow=FLOW)
+    new = PresenceServer(uri="sip:new@127.0.0.1", flow=FLOW)
     server.publisher = server.restart(0.0, new, server.target)
     server.store.listener = server.publisher.tell
     server.answer()

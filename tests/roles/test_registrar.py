@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reginfo.location.binding import Binding
 from reginfo.location.merge import Survivors, join
-from reginfo.roles.registrar import Decision, Policy, decide
+from reginfo.roles.registrar import Decision, RegistrarPolicy, decide
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 
 from ..make import NOW, PHONE, binding, request
@@ -35,7 +35,7 @@ def register(
     cseq: int = 10,
     call_id: str = "a",
     branch: str = "z9hG4bKnew",
-    policy: Policy | None = None,
+    policy: RegistrarPolicy | None = None,
     source: tuple[str, int] = PHONE,
     now: float = NOW,
     date: str = "",
@@ -48,7 +48,7 @@ def register(
             "REGISTER", *lines, *headers, cseq=cseq, call_id=call_id, branch=branch
         ),
         known or {},
-        policy=policy or Policy(),
+        policy=policy or RegistrarPolicy(),
         server_id="us",
         stamp=99,
         source=source,
@@ -184,7 +184,7 @@ def test_expires_of_the_contact_comes_first_then_the_header_then_the_policy(
     contact: str, expires: int | str | None, granted: int
 ) -> None:
     # 3261-09
-    policy = Policy(min_expires=60, default_expires=1800, max_expires=7200)
+    policy = RegistrarPolicy(min_expires=60, default_expires=1800, max_expires=7200)
     decision = register(f"<{CONTACT}>{contact}", expires=expires, policy=policy)
     assert contacts(decision) == [f"<{CONTACT}>;expires={granted}"]
     assert decision.claims[0].expires_at == NOW + granted
@@ -200,7 +200,7 @@ def test_too_short_an_interval_is_refused(contact: str) -> None:
 
 def test_an_interval_of_an_hour_is_never_refused() -> None:
     # 3261-10: "less than one hour".
-    policy = Policy(min_expires=7200, max_expires=86_400)
+    policy = RegistrarPolicy(min_expires=7200, max_expires=86_400)
     assert refused(f"<{CONTACT}>", expires=3599, policy=policy).status == 423
     (claim,) = register(f"<{CONTACT}>", expires=3600, policy=policy).claims
     assert claim.expires_at == NOW + 3600
@@ -369,7 +369,13 @@ def test_a_via_without_a_branch_is_not_known_again() -> None:
 
     def again(known: Rows) -> Decision:
         return decide(
-            via, known, policy=Policy(), server_id="us", stamp=99, source=PHONE, now=NOW
+            via,
+            known,
+            policy=RegistrarPolicy(),
+            server_id="us",
+            stamp=99,
+            source=PHONE,
+            now=NOW,
         )
 
     first = again({})
@@ -457,7 +463,7 @@ def test_a_q_that_is_none_is_refused(q: str) -> None:
 # How many.
 
 
-LIMITED = Policy(max_contacts=2)
+LIMITED = RegistrarPolicy(max_contacts=2)
 
 
 def test_too_many_contacts_are_refused() -> None:
@@ -545,7 +551,7 @@ def test_what_came_by_a_stream_says_so() -> None:
     message = request("REGISTER", f"Contact: <{CONTACT}>")
     message.headers["Via"] = ["SIP/2.0/TCP 192.0.2.50;branch=z9hG4bK1"]
     decision = decide(
-        message, {}, policy=Policy(), server_id="us", stamp=9,
+        message, {}, policy=RegistrarPolicy(), server_id="us", stamp=9,
         source=("192.0.2.50", 4444), now=NOW,
     )  # fmt: skip
     assert decision.claims[0].received == "sip:192.0.2.50:4444;transport=tcp"

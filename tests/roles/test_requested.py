@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from reginfo.events.subscribe import LONGEST_BACK_OFF, State, Wanted
+from reginfo.events.subscribe import LONGEST_BACK_OFF, SubscriberState, Wanted
 from reginfo.ledger.journal import Journal
 from reginfo.location.store import LocationStore
 from reginfo.reg import xml
@@ -359,7 +359,7 @@ def test_a_failed_commit_takes_it_back() -> None:
     asked.subscriber.cancel(PLACE, ALICE, asked.now)
     asked.journal.close().take_back()
     (mirror,) = asked.subscriber.mirrors()
-    assert mirror.subscription.state is State.ACTIVE
+    assert mirror.subscription.state is SubscriberState.ACTIVE
     assert asked.told == []
 
 

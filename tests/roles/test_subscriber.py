@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from reginfo.events.subscribe import State, Wanted
+from reginfo.events.subscribe import SubscriberState, Wanted
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding, BindingChange
 from reginfo.location.key import Key
@@ -276,7 +276,7 @@ def test_what_the_configuration_wants_no_script_can_end() -> None:
     """The contract: `reginfo_subscribe` with 0 ends what a script has asked for."""
     server = watching(contact())
     assert not server.subscriber.cancel("a", ALICE, server.now)
-    assert server.mirror().subscription.state is State.ACTIVE
+    assert server.mirror().subscription.state is SubscriberState.ACTIVE
     assert server.subscribes() == []
     server.pass_time(3600)
     assert {one.expires for one in server.subscribes()} == {WANTED.expires}
@@ -1225,7 +1225,7 @@ def test_an_answer_that_is_taken_back_is_waited_for_until_timer_n(failed: bool) 
     else:
         server.respond(481)
     server.journal.close().take_back()
-    assert server.mirror().subscription.state is State.NOTIFY_WAIT
+    assert server.mirror().subscription.state is SubscriberState.NOTIFY_WAIT
     server.subscribes()
     server.pass_time(35)
     assert len(server.subscribes()) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reginfo.events.notify import Subscription
+from reginfo.events.notify import ServedSubscription
 from reginfo.roles.row import WatchRow
 from reginfo.roles.watch import Owed, Watch
 from reginfo.sip.dialog import Dialog
@@ -16,7 +16,7 @@ from ..make import ALICE, NOW, binding, flow, request
 def watch() -> Watch:
     message = request("SUBSCRIBE", "Contact: <sip:w@192.0.2.50>", "Event: reg")
     dialog = Dialog.uas(message, tag="t", contact="<sip:us>", flow=flow())
-    subscription = Subscription(dialog=dialog, event="reg", expires_at=NOW + 600)
+    subscription = ServedSubscription(dialog=dialog, event="reg", expires_at=NOW + 600)
     row = WatchRow(id="1", aor=ALICE, subscription=subscription, min_interval=5.0)
     return Watch(row)
 

@@ -20,7 +20,7 @@ from reginfo.sip.endpoint import (
 )
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.flow import Address, Flow, Local
-from reginfo.sip.message import Message, Request, Response, parse
+from reginfo.sip.message import Request, Response, SipMessage, parse
 from reginfo.sip.token import Tokens
 from reginfo.sip.uri import Uri
 
@@ -46,7 +46,7 @@ class Sent:
         self.data = data
         self.to = flow.remote
         self.transport = flow.local.transport
-        self.message: Message = parse(data)
+        self.message: SipMessage = parse(data)
 
     @property
     def request(self) -> Request:

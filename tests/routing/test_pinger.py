@@ -11,7 +11,7 @@ from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding
 from reginfo.location.store import LocationStore
 from reginfo.reg.document import ContactEvent
-from reginfo.routing.pinger import EMPTY, Ping, Pinger, Policy
+from reginfo.routing.pinger import EMPTY, Ping, Pinger, PingPolicy
 from reginfo.sip.flow import Flow
 from reginfo.sip.message import Draft
 
@@ -34,7 +34,7 @@ class World:
             "failures": 2,
             "removal": None,
         }
-        self.policy = Policy(**(fields | others))
+        self.policy = PingPolicy(**(fields | others))
         self.jitter = jitter
         self.journal = Journal()
         self.store = LocationStore("a", self.journal)

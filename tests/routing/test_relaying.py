@@ -8,7 +8,7 @@ import pytest
 
 from reginfo.config.config import Config
 from reginfo.sip.flow import Address
-from reginfo.sip.message import Message, Request, Response, parse
+from reginfo.sip.message import Request, Response, SipMessage, parse
 from reginfo.testing import Script, Wire
 
 from ..server.scripted import written
@@ -82,7 +82,7 @@ class Office:
         assert told == ["200"]
 
 
-def heard(message: Message) -> str:
+def heard(message: SipMessage) -> str:
     if isinstance(message, Request):
         return f"{message.method} {message.uri}"
     assert isinstance(message, Response)

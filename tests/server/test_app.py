@@ -16,7 +16,7 @@ from reginfo.sip.destination import Destination
 from reginfo.sip.flow import Local
 from reginfo.sip.message import Response, parse
 from reginfo.sip.uri import Uri
-from reginfo.testing import Server, Wire
+from reginfo.testing import Wire, WireServer
 
 ALICE = "sip:alice@example.com"
 PHONE = ("192.0.2.50", 5060)
@@ -46,7 +46,7 @@ class Phone:
 
     def __init__(self, config: str = CONFIG) -> None:
         self.wire = Wire()
-        self.server: Server = self.wire.serve(Config.parse(config))
+        self.server: WireServer = self.wire.serve(Config.parse(config))
         self.number = 0
 
     def ask(

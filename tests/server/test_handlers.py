@@ -17,7 +17,7 @@ from reginfo.reg import xml
 from reginfo.script.load import NAME, ScriptError
 from reginfo.sip.message import Request, Response
 from reginfo.testing import Script, Wire
-from reginfo.testing.script import Sent
+from reginfo.testing.script import SentMessage
 
 from .scripted import BOB, BOBS_PHONE, CONFIG, HEAD, PHONE, NewScript, written
 
@@ -46,13 +46,13 @@ def module() -> Any:
     return sys.modules[NAME]
 
 
-def requests(sent: list[Sent], method: str = "") -> list[Sent]:
+def requests(sent: list[SentMessage], method: str = "") -> list[SentMessage]:
     return [
         one for one in sent if not one.status and (not method or one.method == method)
     ]
 
 
-def statuses(sent: list[Sent]) -> list[int]:
+def statuses(sent: list[SentMessage]) -> list[int]:
     return [one.status for one in sent if one.status]
 
 
@@ -316,7 +316,7 @@ RELAYS = (
 
 
 @pytest.fixture
-def relayed(new: NewScript) -> tuple[Script, Sent]:
+def relayed(new: NewScript) -> tuple[Script, SentMessage]:
     """A server with bob, and a MESSAGE that has gone to him."""
     script = new(RELAYS)
     script.register(BOB, BOBS_PHONE)
@@ -327,7 +327,7 @@ def relayed(new: NewScript) -> tuple[Script, Sent]:
 
 
 def test_a_reply_route_sees_what_its_request_has_noted(
-    relayed: tuple[Script, Sent],
+    relayed: tuple[Script, SentMessage],
 ) -> None:
     script, request = relayed
     script.answer(request, 200)
@@ -337,7 +337,7 @@ def test_a_reply_route_sees_what_its_request_has_noted(
 
 
 def test_a_refusal_in_a_reply_route_keeps_the_reply_back(
-    relayed: tuple[Script, Sent],
+    relayed: tuple[Script, SentMessage],
 ) -> None:
     script, request = relayed
     script.answer(request, 180, "Ringing", [("X-Keep", "1")])
@@ -347,7 +347,7 @@ def test_a_refusal_in_a_reply_route_keeps_the_reply_back(
 
 
 def test_an_error_in_a_reply_route_lets_the_reply_pass(
-    relayed: tuple[Script, Sent], caplog: pytest.LogCaptureFixture
+    relayed: tuple[Script, SentMessage], caplog: pytest.LogCaptureFixture
 ) -> None:
     script, request = relayed
     script.answer(request, 200, "OK", [("X-Fail", "1")])
@@ -366,7 +366,7 @@ def test_an_error_in_a_reply_route_lets_the_reply_pass(
     ],
 )
 def test_a_failure_route_may_answer_in_their_place(
-    relayed: tuple[Script, Sent], status: int, answer: tuple[int, str]
+    relayed: tuple[Script, SentMessage], status: int, answer: tuple[int, str]
 ) -> None:
     script, request = relayed
     script.answer(request, status, "Theirs")
@@ -377,7 +377,7 @@ def test_a_failure_route_may_answer_in_their_place(
 
 
 def test_an_error_in_a_failure_route_is_told(
-    relayed: tuple[Script, Sent], caplog: pytest.LogCaptureFixture
+    relayed: tuple[Script, SentMessage], caplog: pytest.LogCaptureFixture
 ) -> None:
     script, request = relayed
     script.answer(request, 411, "Theirs")
@@ -389,7 +389,7 @@ def test_an_error_in_a_failure_route_is_told(
     [(486, 408, 486), (486, 404, 404), (486, 503, 486), (600, 404, 600)],
 )
 def test_what_is_tried_again_in_vain_comes_to_the_best_of_all_replies(
-    relayed: tuple[Script, Sent], first: int, second: int, best: int
+    relayed: tuple[Script, SentMessage], first: int, second: int, best: int
 ) -> None:
     """3261-45: of those before the failure route, too; and it is asked once more."""
     script, request = relayed
@@ -464,7 +464,7 @@ def test_what_a_failure_route_returns_that_is_no_response_is_a_500(
     assert (answer.status, answer.header("X-Evil")) == (500, None)
 
 
-def one_of_each(sent: Sent) -> bool:
+def one_of_each(sent: SentMessage) -> bool:
     """Whether a response has one Via, From, To, Call-ID and CSeq, those of its own."""
     headers = sent.message.headers
     own = headers["Call-ID"][0].startswith("call-")

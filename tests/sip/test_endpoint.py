@@ -13,7 +13,7 @@ from reginfo.sip.endpoint import (
     AckReceived,
     Cancelled,
     Endpoint,
-    Event,
+    EndpointEvent,
     RequestFailed,
     RequestReceived,
     ResponseReceived,
@@ -752,7 +752,9 @@ class Caller:
             new_id=lambda: str(next(numbers)), methods=methods, headers=COMMON
         )
 
-    def take(self, data: bytes, now: float = 0.0, flow: Flow = FLOW) -> list[Event]:
+    def take(
+        self, data: bytes, now: float = 0.0, flow: Flow = FLOW
+    ) -> list[EndpointEvent]:
         """What a datagram comes to."""
         self.endpoint.receive_datagram(data, flow, now)
         return self.endpoint.events()

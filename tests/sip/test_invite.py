@@ -14,7 +14,7 @@ from reginfo.sip.invite import (
     TIMER_M,
     InviteClientTransaction,
     InviteServerTransaction,
-    State,
+    InviteState,
 )
 from reginfo.sip.message import Draft, Response, parse
 from reginfo.sip.transaction import Datagram
@@ -96,7 +96,7 @@ def answered(status: int, tag: str = ";tag=bob") -> Response:
 def assert_ended(
     transaction: InviteServerTransaction | InviteClientTransaction,
 ) -> None:
-    assert transaction.state is State.TERMINATED
+    assert transaction.state is InviteState.TERMINATED
     assert transaction.timer_at is None
 
 
@@ -108,10 +108,10 @@ def test_timer_g_repeats_what_is_not_2xx_until_timer_h(outbox: list[Datagram]) -
     transaction = server(outbox)
     transaction.respond(BUSY)
     (first,) = sent(outbox, now=10.0)
-    assert transaction.state is State.COMPLETED
+    assert transaction.state is InviteState.COMPLETED
     times = run(transaction, outbox, 10.0 + TIMER_H - 0.1)
     assert times == [10.0 + sum(INTERVALS[: n + 1]) for n in range(len(INTERVALS))]
-    assert transaction.state is State.COMPLETED
+    assert transaction.state is InviteState.COMPLETED
     assert as_response(Datagram(first, FLOW)).status == 486
     assert run(transaction, outbox, 10.0 + TIMER_H) == []
     assert_ended(transaction)
@@ -135,7 +135,7 @@ def test_on_a_reliable_transport_there_is_timer_h_alone(outbox: list[Datagram]) 
     transaction.respond(BUSY)
     sent(outbox, now=10.0)
     assert run(transaction, outbox, 10.0 + TIMER_H - 0.1) == []
-    assert transaction.state is State.COMPLETED
+    assert transaction.state is InviteState.COMPLETED
     assert run(transaction, outbox, 10.0 + TIMER_H) == []
     assert_ended(transaction)
 
@@ -146,7 +146,10 @@ def test_its_ack_ends_it_and_timer_i_forgets(outbox: list[Datagram]) -> None:
     transaction.respond(BUSY)
     sent(outbox, now=0.0)
     assert transaction.receive_ack(1.0)
-    assert (transaction.state, transaction.timer_at) == (State.CONFIRMED, 1.0 + TIMER_I)
+    assert (transaction.state, transaction.timer_at) == (
+        InviteState.CONFIRMED,
+        1.0 + TIMER_I,
+    )
     # What is under way still is absorbed: another ACK, and the INVITE itself.
     assert transaction.receive_ack(2.0)
     transaction.receive_request()
@@ -220,7 +223,7 @@ def test_in_accepted_the_invite_is_absorbed_and_every_2xx_passes(
     transaction = server(outbox)
     transaction.forward(answered_invite(200))
     (first,) = sent(outbox, now=10.0)
-    assert transaction.state is State.ACCEPTED
+    assert transaction.state is InviteState.ACCEPTED
     assert transaction.timer_at == 10.0 + TIMER_L
     transaction.receive_request()
     assert outbox == []
@@ -254,7 +257,7 @@ def test_the_ack_of_a_2xx_is_not_the_transactions(outbox: list[Datagram]) -> Non
     transaction.respond(OK)
     sent(outbox, now=0.0)
     assert not transaction.receive_ack(1.0)
-    assert (transaction.state, transaction.timer_at) == (State.ACCEPTED, TIMER_L)
+    assert (transaction.state, transaction.timer_at) == (InviteState.ACCEPTED, TIMER_L)
 
 
 def test_what_was_passed_on_has_the_tag_of_who_made_it(outbox: list[Datagram]) -> None:
@@ -275,7 +278,7 @@ def test_a_response_that_was_never_sent_can_be_replaced(outbox: list[Datagram]) 
     transaction.replace(Response(500, "Server Internal Error"))
     assert as_response(outbox[-1]).status == 500
     sent(outbox, now=3.0)
-    assert (transaction.state, transaction.timer_at) == (State.COMPLETED, 3.5)
+    assert (transaction.state, transaction.timer_at) == (InviteState.COMPLETED, 3.5)
 
 
 # The client's.
@@ -286,7 +289,7 @@ def test_timer_a_doubles_without_bound_until_timer_b(outbox: list[Datagram]) -> 
     transaction = client(outbox, now=10.0)
     times = run(transaction, outbox, 10.0 + TIMER_B - 0.01)
     assert times == [10.5, 11.5, 13.5, 17.5, 25.5, 41.5]
-    assert transaction.state is State.CALLING
+    assert transaction.state is InviteState.CALLING
     assert run(transaction, outbox, 10.0 + TIMER_B) == []
     assert_ended(transaction)
     assert not transaction.answered
@@ -314,7 +317,7 @@ def test_what_rings_is_sent_no_more_and_has_no_timer(outbox: list[Datagram]) -> 
     """3261-50: how long it may ring is for Timer C"""
     transaction = client(outbox)
     assert transaction.receive_response(answered(100), 0.2)
-    assert (transaction.state, transaction.timer_at) == (State.PROCEEDING, None)
+    assert (transaction.state, transaction.timer_at) == (InviteState.PROCEEDING, None)
     assert transaction.receive_response(answered(180), 0.3)
     assert transaction.receive_response(answered(180), 0.4)
     assert transaction.timer_at is None and outbox == []
@@ -330,7 +333,7 @@ def test_what_is_not_2xx_is_acknowledged_as_often_as_it_comes(
     if rings:
         transaction.receive_response(answered(180), 0.1)
     assert transaction.receive_response(answered(status), 1.0)
-    assert (transaction.state, transaction.answered) == (State.COMPLETED, True)
+    assert (transaction.state, transaction.answered) == (InviteState.COMPLETED, True)
     assert transaction.timer_at == 1.0 + TIMER_D == 33.0
     (ack,) = sent(outbox, now=1.0)
     # It is news but once.
@@ -382,7 +385,7 @@ def test_every_2xx_is_news_and_none_is_acknowledged_here(
     """3261-50: RFC 6026 §7.2, Timer M"""
     transaction = client(outbox)
     assert transaction.receive_response(answered(200), 1.0)
-    assert transaction.state is State.ACCEPTED
+    assert transaction.state is InviteState.ACCEPTED
     assert transaction.timer_at == 1.0 + TIMER_M == 33.0
     assert transaction.receive_response(answered(200), 2.0)
     assert transaction.receive_response(answered(200, ";tag=carol"), 3.0)
@@ -496,4 +499,4 @@ def test_a_transport_error_is_news_until_there_is_an_answer(
     over = client(outbox)
     over.receive_response(answered(486), 1.0)
     assert not over.transport_failed()
-    assert over.state is State.COMPLETED
+    assert over.state is InviteState.COMPLETED

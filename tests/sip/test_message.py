@@ -13,9 +13,9 @@ from reginfo.sip.message import (
     COMPACT,
     Draft,
     Malformed,
-    Message,
     Request,
     Response,
+    SipMessage,
     canonical,
     lines,
     parse,
@@ -66,7 +66,7 @@ def test_a_response_is_read() -> None:
     assert (response.user_agent, response.expires) == ("x", None)
     assert response.is_final
     assert not Response(180, "Ringing").is_final
-    assert Message().user_agent == ""
+    assert SipMessage().user_agent == ""
 
 
 @pytest.mark.parametrize("line", ["SIP/2.0 200", "SIP/2.0 200 "])
@@ -375,7 +375,7 @@ def test_a_dialog_has_one_contact() -> None:
 
 
 def test_what_has_been_read_once_is_not_read_again() -> None:
-    assert Request.via is Message.__dict__["via"]
+    assert Request.via is SipMessage.__dict__["via"]
     one = parsed(request())
     assert one.via is one.via
 

@@ -14,7 +14,7 @@ from reginfo.sip.transaction import (
     ClientTransaction,
     Datagram,
     ServerTransaction,
-    State,
+    TransactionState,
 )
 
 from .messages import FLOW, OK, TRYING, UNAVAILABLE, as_response, parsed, request
@@ -46,7 +46,7 @@ def sent(outbox: list[Datagram], now: float) -> list[bytes]:
 
 
 def assert_ended(transaction: ServerTransaction | ClientTransaction) -> None:
-    assert transaction.state is State.TERMINATED
+    assert transaction.state is TransactionState.TERMINATED
     assert transaction.timer_at is None
 
 
@@ -57,7 +57,7 @@ def test_a_final_response_is_repeated_until_timer_j(outbox: list[Datagram]) -> N
     transaction = server(outbox)
     transaction.respond(OK)
     (first,) = sent(outbox, now=10.0)
-    assert transaction.state is State.COMPLETED
+    assert transaction.state is TransactionState.COMPLETED
     assert transaction.timer_at == 10.0 + TIMER_J == 42.0
 
     transaction.receive_request()
@@ -111,10 +111,16 @@ def test_a_provisional_response_is_repeated_and_starts_no_timer(
     (first,) = sent(outbox, now=1.0)
     transaction.receive_request()
     assert sent(outbox, now=2.0) == [first]
-    assert (transaction.state, transaction.timer_at) == (State.PROCEEDING, None)
+    assert (transaction.state, transaction.timer_at) == (
+        TransactionState.PROCEEDING,
+        None,
+    )
     transaction.respond(OK)
     sent(outbox, now=3.0)
-    assert (transaction.state, transaction.timer_at) == (State.COMPLETED, 35.0)
+    assert (transaction.state, transaction.timer_at) == (
+        TransactionState.COMPLETED,
+        35.0,
+    )
 
 
 def test_a_second_final_response_is_discarded(outbox: list[Datagram]) -> None:
@@ -166,7 +172,7 @@ def test_timer_e_doubles_up_to_t2_and_timer_f_ends_it(outbox: list[Datagram]) ->
         assert sent(outbox, now) == expected
     # §17.1.2.2: "500 ms, 1 s, 2 s, 4 s, 4 s, 4 s, etc.", and 64*T1 is the end.
     assert times == [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5, 32.0]
-    assert transaction.state is State.TERMINATED
+    assert transaction.state is TransactionState.TERMINATED
     assert not transaction.answered
 
 
@@ -185,7 +191,7 @@ def test_in_proceeding_it_is_sent_every_t2_until_timer_f(
     transaction = client(outbox)
     sent(outbox, now=0.0)
     assert transaction.receive_response(TRYING, now=0.25)
-    assert transaction.state is State.PROCEEDING
+    assert transaction.state is TransactionState.PROCEEDING
     times = []
     while transaction.timer_at is not None:
         times.append(transaction.timer_at)
@@ -203,7 +209,7 @@ def test_a_late_clock_sends_once_and_goes_on_from_there(
     transaction.timer_due(10.0)
     assert (len(outbox), transaction.timer_at) == (1, 11.0)
     transaction.timer_due(40.0)
-    assert (len(outbox), transaction.state) == (1, State.TERMINATED)
+    assert (len(outbox), transaction.state) == (1, TransactionState.TERMINATED)
 
 
 @pytest.mark.parametrize("status", [200, 302, 481, 500, 699])
@@ -244,7 +250,7 @@ def test_a_transport_error_is_news_until_there_is_an_answer(
     transaction = client(outbox)
     transaction.receive_response(OK, now=1.0)
     assert not transaction.transport_failed()
-    assert transaction.state is State.COMPLETED
+    assert transaction.state is TransactionState.COMPLETED
 
 
 def test_once_it_is_answered_sending_starts_no_timer(outbox: list[Datagram]) -> None:

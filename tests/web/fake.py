@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from reginfo.config.config import Peer
-from reginfo.events.notify import Subscription as Served
-from reginfo.events.subscribe import State, Subscription, Wanted
+from reginfo.config.config import PeerSection
+from reginfo.events.notify import ServedSubscription as Served
+from reginfo.events.subscribe import HeldSubscription, SubscriberState, Wanted
 from reginfo.location.binding import Binding
 from reginfo.reg.document import (
     Contact,
@@ -90,12 +90,12 @@ def mirror(peer: str, aor: str, *contacts: str, **others: Any) -> Mirror:
     fields: dict[str, Any] = {
         "wanted": wanted,
         "flow": flow(),
-        "state": State.ACTIVE,
+        "state": SubscriberState.ACTIVE,
         "dialog": dialog(f"held-{aor}"),
         "expires_at": NOW + 600,
         "timer_at": NOW + 300,
     }
-    one = Mirror(peer, aor, Subscription(**(fields | others)))
+    one = Mirror(peer, aor, HeldSubscription(**(fields | others)))
     listed = tuple(
         Contact(id=uri, uri=uri, event=ContactEvent.REGISTERED) for uri in contacts
     )
@@ -113,7 +113,7 @@ class FakeApp:
         self,
         *known: tuple[str, Binding],
         watches: tuple[Watch, ...] = (),
-        peers: tuple[Peer, ...] = (),
+        peers: tuple[PeerSection, ...] = (),
         mirrors: tuple[Mirror, ...] = (),
         health: dict[str, Any] | None = None,
     ) -> None:
@@ -145,7 +145,7 @@ class FakeApp:
     def serves(self, watch: Watch) -> bool:
         return watch in self.watching
 
-    def peers(self) -> list[Peer]:
+    def peers(self) -> list[PeerSection]:
         return self.peering
 
     def mirrors(self) -> list[Mirror]:

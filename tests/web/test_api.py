@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from reginfo.config.config import Peer
+from reginfo.config.config import PeerSection
 from reginfo.events.headers import SubscriptionState
-from reginfo.events.subscribe import State
+from reginfo.events.subscribe import SubscriberState
 from reginfo.location.binding import Binding
 from reginfo.reg.document import ContactEvent
 from reginfo.web.api import api
@@ -299,10 +299,12 @@ def peering() -> Client:
     told = mirror("b", BOB, "sip:z@h", "sip:y@h")
     told.notified(SubscriptionState("active"), False, NOW - 3.5)
     told.notified(SubscriptionState("active"), True, NOW - 2.5)
-    waiting = mirror("b", ALICE, state=State.WAITING, dialog=None, timer_at=NOW + 4)
+    waiting = mirror(
+        "b", ALICE, state=SubscriberState.WAITING, dialog=None, timer_at=NOW + 4
+    )
     waiting.problem = "SUBSCRIBE: 404 Not Found"
     return Client(
-        peers=(Peer(name="c"), Peer(name="b", uri="sip:192.0.2.2")),
+        peers=(PeerSection(name="c"), PeerSection(name="b", uri="sip:192.0.2.2")),
         mirrors=(told, waiting),
     )
 

@@ -23,12 +23,12 @@ from ..sip.flow import Address, Flow, Local, uri_host
 from ..sip.message import Draft, Response
 from ..sip.transaction import TIMER_F
 from ..sip.uri import Uri
-from .errors import NoAnswer, Refused
-from .publish import Published, publish_draft, published
+from .errors import NoAnswer, RequestRefused
+from .publish import PublishResult, publish_draft, published
 from .register import Exchange, Registered, register_draft, registered
-from .target import Target, own_host
+from .target import ServerAddress, own_host
 from .user_agent import UserAgent
-from .watching import PACKAGE, Event, Told, Trouble, Watching
+from .watching import PACKAGE, Notification, Trouble, WatchEvent, Watching
 
 GOODBYE = 2.0
 """Seconds that the last NOTIFY is waited for, after somebody has seen enough."""
@@ -50,7 +50,11 @@ class Agent:
     """
 
     def __init__(
-        self, target: Target, *, trace: Trace | None = None, timeout: float = TIMER_F
+        self,
+        target: ServerAddress,
+        *,
+        trace: Trace | None = None,
+        timeout: float = TIMER_F,
     ) -> None:
         self._target = target
         self._trace = trace
@@ -102,7 +106,7 @@ class Agent:
             What is registered now.
 
         Raises:
-            NoAnswer, Refused: it has not worked.
+            NoAnswer, RequestRefused: it has not worked.
             RemoteProtocolError: the answer cannot be read.
         """
         draft = register_draft(
@@ -112,7 +116,7 @@ class Agent:
 
     async def publish(
         self, uri: Uri, *, body: bytes, expires: int, etag: str | None = None
-    ) -> Published:
+    ) -> PublishResult:
         """
         Publish ``body`` as the state of ``uri``; without one, refresh ``etag``.
 
@@ -121,7 +125,7 @@ class Agent:
 
         Raises:
             ValueError: there is no such PUBLISH.
-            NoAnswer, Refused: it has not worked.
+            NoAnswer, RequestRefused: it has not worked.
             RemoteProtocolError: the answer cannot be read.
         """
         draft = publish_draft(
@@ -131,7 +135,7 @@ class Agent:
 
     async def watch(
         self, uri: Uri, *, expires: int, from_: str | None = None
-    ) -> AsyncGenerator[Event, None]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """
         Subscribe to the registrations of ``uri``, and yield what happens.
 
@@ -143,7 +147,7 @@ class Agent:
             from_: who we say that we are, a SIP URI; our own address if left out.
 
         Raises:
-            NoAnswer, Refused, Ended: there is no subscription, or none any more.
+            NoAnswer, RequestRefused, Ended: there is no subscription, or none any more.
         """
         contact = f"sip:reginfo@{self._flow.local.sent_by}"
         wanted = Wanted(
@@ -157,7 +161,7 @@ class Agent:
             expires=expires,
         )
         watching = Watching(wanted, self._flow, new_id=self._ids, jitter=random.random)
-        events: asyncio.Queue[Event] = asyncio.Queue()
+        events: asyncio.Queue[WatchEvent] = asyncio.Queue()
         self._user_agent.watch(watching, events.put_nowait, self._clock.now())
         self._rim.settle()
         timeout: float | None = self._timeout
@@ -172,14 +176,16 @@ class Agent:
                     raise self._silent("SUBSCRIBE") from exc
                 if isinstance(event, Trouble) and event.again_in is None:
                     raise self._named(event.error)
-                if isinstance(event, Told):
+                if isinstance(event, Notification):
                     timeout = None
                 yield event
         finally:
             if not silent and not watching.is_over:
                 await self._leave(watching, events)
 
-    async def _leave(self, watching: Watching, events: asyncio.Queue[Event]) -> None:
+    async def _leave(
+        self, watching: Watching, events: asyncio.Queue[WatchEvent]
+    ) -> None:
         """End a subscription politely, but do not wait for ever."""
         self._user_agent.stop_watching(self._clock.now())
         self._rim.settle()
@@ -206,7 +212,7 @@ class Agent:
         if isinstance(response, NoAnswer):
             raise self._named(response)
         if response.status >= 300:
-            raise Refused(response)
+            raise RequestRefused(response)
         return response
 
     def _silent(self, method: str) -> NoAnswer:

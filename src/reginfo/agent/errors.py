@@ -16,7 +16,7 @@ class NoAnswer(ReginfoError):
     """There is no server, or it did not answer."""
 
 
-class Refused(ReginfoError):
+class RequestRefused(ReginfoError):
     """The server answered, and declined; the message is what it said."""
 
     def __init__(self, response: Response) -> None:
@@ -30,7 +30,7 @@ class Refused(ReginfoError):
         self.status = response.status
 
 
-class Ended(ReginfoError):
+class WatchEnded(ReginfoError):
     """The server has ended a subscription (RFC 6665 §4.1.3)."""
 
     def __init__(self, reason: str | None) -> None:

@@ -25,7 +25,7 @@ from .register import Exchange
 PACKAGE = "reg"
 
 
-class Published(Struct, frozen=True):
+class PublishResult(Struct, frozen=True):
     """What a server says of a publication."""
 
     etag: str | None
@@ -70,7 +70,7 @@ def publish_draft(
     return publication.draft(headers, expires, body)
 
 
-def published(response: Response, asked: int) -> Published:
+def published(response: Response, asked: int) -> PublishResult:
     """
     What the 200 to a PUBLISH says.
 
@@ -83,11 +83,11 @@ def published(response: Response, asked: int) -> Published:
     granted = response.expires
     expires = asked if granted is None else granted
     if not asked:
-        return Published(None, 0)
+        return PublishResult(None, 0)
     etag = response.header("SIP-ETag")
     if not etag:
         raise RemoteProtocolError("a 200 to PUBLISH without a SIP-ETag")
-    return Published(etag, expires)
+    return PublishResult(etag, expires)
 
 
 def document_of(aor: Uri, contacts: Sequence[str], expires: int) -> bytes:

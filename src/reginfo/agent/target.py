@@ -18,7 +18,7 @@ SIP_PORT = 5060
 TRANSPORTS = ("udp", "tcp")
 
 
-class Target(Struct, frozen=True):
+class ServerAddress(Struct, frozen=True):
     """A server, as the command line names it."""
 
     host: str
@@ -30,7 +30,7 @@ class Target(Struct, frozen=True):
     "Or `tcp`."
 
     @staticmethod
-    def parse(text: str, transport: str | None = None) -> Target:
+    def parse(text: str, transport: str | None = None) -> ServerAddress:
         """
         Read ``HOST``, ``HOST:PORT``, ``[IPV6]:PORT`` or a SIP URI.
 
@@ -56,7 +56,7 @@ class Target(Struct, frozen=True):
             raise ValueError(f"{text!r}: transport {named} is neither udp nor tcp")
         if transport is not None and named not in (None, transport):
             raise ValueError(f"{text!r} is of another transport than {transport}")
-        return Target(
+        return ServerAddress(
             uri.host.strip("[]"), uri.port or SIP_PORT, transport or named or "udp"
         )
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .. import __version__
 from ..sip.endpoint import (
     Endpoint,
-    Event,
+    EndpointEvent,
     RequestFailed,
     RequestReceived,
     ResponseReceived,
@@ -15,6 +14,7 @@ from ..sip.endpoint import (
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow
 from ..sip.message import Draft, Request, Response
+from ..version import __version__
 from . import watching
 from .errors import NoAnswer
 from .watching import PACKAGE, Watching
@@ -24,7 +24,7 @@ METHODS = ("NOTIFY", "OPTIONS")
 Done = Callable[[Response | NoAnswer], None]
 """Is told the final response to a request, or that none came."""
 
-Tell = Callable[[watching.Event], None]
+Tell = Callable[[watching.WatchEvent], None]
 """Is told what happens to a subscription."""
 
 
@@ -63,7 +63,7 @@ class UserAgent:
 
     # What the rim drives.
 
-    def handle(self, event: Event, now: float) -> None:
+    def handle(self, event: EndpointEvent, now: float) -> None:
         """Answer a request, or take in what became of ours."""
         if isinstance(event, RequestReceived):
             self.endpoint.respond(event.transaction, self._answer(event.request, now))
@@ -129,5 +129,5 @@ def _done(user: object) -> Done:
     return user
 
 
-def _nobody(event: watching.Event) -> None:
+def _nobody(event: watching.WatchEvent) -> None:
     """Is there to tell before anybody watches."""

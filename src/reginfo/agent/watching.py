@@ -7,14 +7,14 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from ..events.headers import SubscriptionState
-from ..events.subscribe import State, Subscription, Wanted
+from ..events.subscribe import HeldSubscription, SubscriberState, Wanted
 from ..reg import xml
 from ..reg.document import Reginfo
 from ..reg.table import News, Table
 from ..sip.errors import Refusal, ReginfoError, RemoteProtocolError
 from ..sip.flow import Flow
 from ..sip.message import Draft, Request, Response
-from .errors import Ended, NoAnswer, Refused
+from .errors import NoAnswer, RequestRefused, WatchEnded
 
 PACKAGE = "reg"
 
@@ -22,7 +22,7 @@ FOR_GOOD = frozenset({"rejected", "noresource", "invariant"})
 """Reasons after which a subscriber should not ask again (RFC 6665 §4.1.3)."""
 
 
-class Told(Struct, frozen=True, kw_only=True):
+class Notification(Struct, frozen=True, kw_only=True):
     """One NOTIFY."""
 
     cseq: int
@@ -52,7 +52,7 @@ class Unreadable(Struct, frozen=True):
     error: ReginfoError
 
 
-Event = Told | Trouble | Unreadable
+WatchEvent = Notification | Trouble | Unreadable
 
 
 class Watching:
@@ -81,13 +81,13 @@ class Watching:
         new_id: Callable[[], str],
         jitter: Callable[[], float],
     ) -> None:
-        self._subscription = Subscription(wanted=wanted, flow=flow)
+        self._subscription = HeldSubscription(wanted=wanted, flow=flow)
         self._flow = flow
         self._new_id = new_id
         self._jitter = jitter
         self._table = Table()
         self._was_told = False
-        self._events: list[Event] = []
+        self._events: list[WatchEvent] = []
         self.is_over = False
         "Whether there is no subscription any more, and none will be asked for."
 
@@ -114,19 +114,22 @@ class Watching:
         subscription = self._subscription
         if response.status < 200:
             return
-        if subscription.state is State.ENDED:
+        if subscription.state is SubscriberState.ENDED:
             # Of what the notifier does not know, it sends no last NOTIFY.
             self.is_over = self.is_over or response.status >= 300
             return
         subscription.receive_response(response, now, self._jitter)
-        if response.status >= 300 and subscription.state is not State.NOTIFY_WAIT:
-            self._fail(Refused(response), now)
+        if (
+            response.status >= 300
+            and subscription.state is not SubscriberState.NOTIFY_WAIT
+        ):
+            self._fail(RequestRefused(response), now)
 
     def receive_failure(self, cause: str, now: float) -> None:
         """A SUBSCRIBE got no answer."""
         subscription = self._subscription
-        ended = subscription.state is State.ENDED
-        waited = subscription.state is State.NOTIFY_WAIT
+        ended = subscription.state is SubscriberState.ENDED
+        waited = subscription.state is SubscriberState.NOTIFY_WAIT
         subscription.receive_failure(now, self._jitter)
         if ended:
             self.is_over = True
@@ -158,7 +161,7 @@ class Watching:
             missed = taken.missed
         self._was_told = True
         self._events.append(
-            Told(
+            Notification(
                 cseq=request.cseq.number,
                 state=state,
                 document=document,
@@ -185,9 +188,9 @@ class Watching:
         state, dialog = subscription.state, subscription.dialog
         subscription.timer_due(now)
         subscription.due(now, self._new_id, self._jitter)
-        if state is State.ENDED:
+        if state is SubscriberState.ENDED:
             self.is_over = True
-        elif state is State.NOTIFY_WAIT:
+        elif state is SubscriberState.NOTIFY_WAIT:
             self._fail(NoAnswer("SUBSCRIBE was accepted, but no NOTIFY came"), now)
         if subscription.dialog is not dialog:
             self._table.restart()
@@ -195,20 +198,23 @@ class Watching:
     def drafts_to_send(self) -> list[tuple[Draft, Flow]]:
         return self._subscription.drafts_to_send()
 
-    def events(self) -> list[Event]:
+    def events(self) -> list[WatchEvent]:
         """What has happened since this was last asked."""
         events, self._events = self._events, []
         return events
 
     def _terminated(self, reason: str | None, now: float) -> None:
         subscription = self._subscription
-        if subscription.state is State.ENDED or not subscription.wanted.expires:
+        if (
+            subscription.state is SubscriberState.ENDED
+            or not subscription.wanted.expires
+        ):
             self.is_over = True
         elif reason in FOR_GOOD:
             self.is_over = True
-            self._events.append(Trouble(Ended(reason)))
+            self._events.append(Trouble(WatchEnded(reason)))
         else:
-            self._fail(Ended(reason), now)
+            self._fail(WatchEnded(reason), now)
 
     def _fail(self, error: ReginfoError, now: float) -> None:
         if not self._was_told:

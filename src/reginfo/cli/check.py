@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from ..config.config import Config, Peer
+from ..config.config import Config, PeerSection
 from ..script.load import ScriptError, load
 from ..script.route import Route
 from .ending import WRONG, fail
@@ -82,7 +82,7 @@ def publishes(config: Config) -> list[str]:
     return ["nothing: neither publish_to nor outbound_proxy is set"]
 
 
-def asked(peer: Peer) -> list[str]:
+def asked(peer: PeerSection) -> list[str]:
     """What a peer is to us, and what it is asked for."""
     where = peer.uri if peer.uri is not None else "known by its requests only"
     watched = [f"  watched there: {aor}" for aor in peer.watch]

@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from ..agent.agent import Agent
-from ..agent.publish import Published, document_of
+from ..agent.publish import PublishResult, document_of
 from ..reg import xml
 from ..sip.errors import RemoteProtocolError
 from ..sip.grammar import token
@@ -88,7 +88,7 @@ def publish(
         fail("say what to publish: CONTACT, or --file; or which, by --etag", WRONG)
     lifetime = 0 if remove else expires
 
-    async def conversation(agent: Agent) -> Published:
+    async def conversation(agent: Agent) -> PublishResult:
         return await agent.publish(name, body=body, expires=lifetime, etag=etag)
 
     published = talk(

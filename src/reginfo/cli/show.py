@@ -17,7 +17,7 @@ from .options import Admin, Json, ServersConfig, client_of
 
 PIPE_WIDTH = 1_000  # columns, where there is no terminal: lines stay whole
 
-Page = bindings.Page | watchers.Page | peers.Page
+Page = bindings.BindingPage | watchers.WatcherPage | peers.PeerPage
 
 
 def show(
@@ -77,12 +77,12 @@ def _asked(
     if of_watchers:
         watching = client.watchers(aor)
         nothing = f"nobody watches{'' if aor is None else f' {aor}'}"
-        return watchers.Page(watchers=watching), watching, nothing
+        return watchers.WatcherPage(watchers=watching), watching, nothing
     if of_peers:
         peering = client.peers(aor)
         nothing = "there is no peer"
         if aor is not None:
             nothing = f"no peer is asked about {aor}"
-        return peers.Page(peers=peering), peering, nothing
+        return peers.PeerPage(peers=peering), peering, nothing
     bound = client.bindings(aor)
-    return bindings.Page(bindings=bound), bound, "nobody is registered"
+    return bindings.BindingPage(bindings=bound), bound, "nobody is registered"

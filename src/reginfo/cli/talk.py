@@ -13,7 +13,7 @@ import typer
 
 from ..agent.agent import Agent
 from ..agent.errors import NoAnswer
-from ..agent.target import Target
+from ..agent.target import ServerAddress
 from ..sip.errors import ReginfoError
 from ..sip.transaction import TIMER_F
 from .ending import NOT_THERE, UNREACHABLE, WRONG, fail
@@ -67,7 +67,7 @@ def talk(
     Ends the process if it does not come about.
     """
     try:
-        target = Target.parse(server, transport)
+        target = ServerAddress.parse(server, transport)
     except ValueError as exc:
         fail(f"--server: {exc}", WRONG)
     file = trace_to(trace)

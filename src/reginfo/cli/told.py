@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ..agent.watching import Told
+from ..agent.watching import Notification
 from ..reg.document import Contact, Reginfo
 from .ending import printable
 
@@ -22,7 +22,7 @@ def moment(at: float) -> str:
     return f"{time.isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
 
 
-def lines(told: Told, uri: str, at: float) -> Iterator[str]:
+def lines(told: Notification, uri: str, at: float) -> Iterator[str]:
     """
     A NOTIFY for people: time, address-of-record, contact, event, state and expiry.
 
@@ -51,7 +51,7 @@ def lines(told: Told, uri: str, at: float) -> Iterator[str]:
         yield printable("  ".join((moment(at), *row)))
 
 
-def builtins(told: Told, uri: str, at: float) -> dict[str, Any]:
+def builtins(told: Notification, uri: str, at: float) -> dict[str, Any]:
     """
     A NOTIFY for programs, as JSON takes it.
 

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from ..web.client import NotFound, Refused, Unreachable
+from ..web.client import ApiRefusal, NotFound, Unreachable
 from .ending import NOT_THERE, UNREACHABLE, WRONG, fail
 from .options import Admin, ServersConfig, client_of
 
 
-class Event(StrEnum):
+class RemovalEvent(StrEnum):
     """Why a contact is removed (RFC 3680 §4.7.1)."""
 
     DEACTIVATED = "deactivated"
@@ -33,12 +33,12 @@ def unregister(
         typer.Option(metavar="URI", help="Only this contact; all of them if left out."),
     ] = None,
     event: Annotated[
-        Event,
+        RemovalEvent,
         typer.Option(
             help="What those who watch are told: the user agent is to register again"
             " (deactivated), later (probation), or not at all (rejected)."
         ),
-    ] = Event.DEACTIVATED,
+    ] = RemovalEvent.DEACTIVATED,
     retry_after: Annotated[
         int | None,
         typer.Option(
@@ -62,7 +62,7 @@ def unregister(
             )
     except NotFound as exc:
         fail(str(exc), NOT_THERE)
-    except Refused as exc:
+    except ApiRefusal as exc:
         fail(str(exc), WRONG)
     except Unreachable as exc:
         fail(str(exc), UNREACHABLE)

@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from ..agent.agent import Agent
-from ..agent.watching import Event, Told, Trouble
+from ..agent.watching import Notification, Trouble, WatchEvent
 from ..sip.transaction import TIMER_F
 from .ending import WRONG, fail, say
 from .options import Trace, uri_of
@@ -76,7 +76,7 @@ def watch(
         async with aclosing(events):
             async for event in events:
                 report(event, name.text, json)
-                if left is not None and isinstance(event, Told):
+                if left is not None and isinstance(event, Notification):
                     left -= 1
                     if not left:
                         return
@@ -90,9 +90,9 @@ def watch(
     )
 
 
-def report(event: Event, uri: str, json: bool) -> None:
+def report(event: WatchEvent, uri: str, json: bool) -> None:
     """Print a NOTIFY; say what else has happened to the subscription."""
-    if isinstance(event, Told):
+    if isinstance(event, Notification):
         at = time.time()
         if json:
             typer.echo(msgspec.json.encode(builtins(event, uri, at)).decode())

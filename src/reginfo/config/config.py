@@ -50,7 +50,7 @@ class ConfigError(ReginfoError):
 # The sections, one class each. A field's annotation says how its key is read.
 
 
-class Server(Struct, frozen=True, kw_only=True):
+class ServerSection(Struct, frozen=True, kw_only=True):
     """``[server]``: who we are, and where we listen."""
 
     id: Annotated[str, token]
@@ -71,7 +71,7 @@ class Server(Struct, frozen=True, kw_only=True):
     "The routing script; None for what the server does by itself with each method."
 
 
-class Store(Struct, frozen=True, kw_only=True):
+class StoreSection(Struct, frozen=True, kw_only=True):
     """``[store]``: where bindings are kept."""
 
     path: Annotated[Path | None, store_path] = field(
@@ -83,7 +83,7 @@ class Store(Struct, frozen=True, kw_only=True):
     "SQLite's own setting: with ``normal`` a power failure may lose the last second."
 
 
-class Limits(Struct, frozen=True, kw_only=True):
+class LimitsSection(Struct, frozen=True, kw_only=True):
     """For how long something is granted, in seconds."""
 
     min_expires: Annotated[int, whole(0)] = 60
@@ -91,21 +91,21 @@ class Limits(Struct, frozen=True, kw_only=True):
     default_expires: Annotated[int, whole(1)] = 3_600
 
 
-class Registrar(Limits, frozen=True, kw_only=True):
+class RegistrarSection(LimitsSection, frozen=True, kw_only=True):
     """``[registrar]``: for how long a contact may be bound, and how many."""
 
     max_contacts: Annotated[int, whole(0)] = 0
     "How many contacts an address-of-record may have; 0 for any number."
 
 
-class Usrloc(Struct, frozen=True, kw_only=True):
+class UsrlocSection(Struct, frozen=True, kw_only=True):
     """``[usrloc]``: how the location service keeps what it knows."""
 
     use_domain: Annotated[bool, flag] = True
     "Whether alice@a.example and alice@b.example are two."
 
 
-class Notifier(Struct, frozen=True, kw_only=True):
+class NotifierSection(Struct, frozen=True, kw_only=True):
     """``[notifier]``: how watchers are told."""
 
     min_interval: Annotated[float, seconds] = 5.0
@@ -122,7 +122,7 @@ class Notifier(Struct, frozen=True, kw_only=True):
     "How many there may be, of all watchers and of one; 0 for any number."
 
 
-class PresenceReginfo(Limits, frozen=True, kw_only=True):
+class PresenceReginfoSection(LimitsSection, frozen=True, kw_only=True):
     """``[presence_reginfo]``: for how long watchers are served."""
 
     default_expires: Annotated[int, whole(1)] = 3_761
@@ -132,14 +132,14 @@ class PresenceReginfo(Limits, frozen=True, kw_only=True):
     "Taken for the sake of existing configurations; several sources always merge."
 
 
-class Pua(Struct, frozen=True, kw_only=True):
+class PuaSection(Struct, frozen=True, kw_only=True):
     """``[pua]``: for how long registrations are published, in seconds."""
 
     min_expires: Annotated[int, whole(1)] = 60
     max_expires: Annotated[int, whole(1)] = 86_400
 
 
-class PuaReginfo(Struct, frozen=True, kw_only=True):
+class PuaReginfoSection(Struct, frozen=True, kw_only=True):
     """``[pua_reginfo]``: the parameters of the module of that name."""
 
     server_address: Annotated[str | None, sip_uri] = None
@@ -173,7 +173,7 @@ class PuaReginfo(Struct, frozen=True, kw_only=True):
     "The location table whose registrations are told."
 
 
-class Proxy(Struct, frozen=True, kw_only=True):
+class ProxySection(Struct, frozen=True, kw_only=True):
     """``[proxy]``: requests that are for somebody else."""
 
     record_route: Annotated[bool, flag] = True
@@ -189,7 +189,7 @@ class Proxy(Struct, frozen=True, kw_only=True):
     """
 
 
-class Nat(Struct, frozen=True, kw_only=True):
+class NatSection(Struct, frozen=True, kw_only=True):
     """``[nat]``: user agents behind address translators."""
 
     fix: Annotated[bool, flag] = True
@@ -217,7 +217,7 @@ class Nat(Struct, frozen=True, kw_only=True):
     "What a failure does to the contact: nothing, or it is removed with that event."
 
 
-class Dns(Struct, frozen=True, kw_only=True):
+class DnsSection(Struct, frozen=True, kw_only=True):
     """``[dns]``: where names are looked up (RFC 3263)."""
 
     servers: Annotated[tuple[SocketAddress, ...], several(socket_address)] = ()
@@ -227,7 +227,7 @@ class Dns(Struct, frozen=True, kw_only=True):
     "Seconds after which a name without an answer is taken to be unknown."
 
 
-class Match(Struct, frozen=True, kw_only=True):
+class PeerMatch(Struct, frozen=True, kw_only=True):
     """``match`` of a ``[[peer]]``: how to know its requests."""
 
     address: Annotated[tuple[str, int | None] | None, source_address] = None
@@ -237,7 +237,7 @@ class Match(Struct, frozen=True, kw_only=True):
     "The URI in the From of its requests."
 
 
-class Peer(Struct, frozen=True, kw_only=True):
+class PeerSection(Struct, frozen=True, kw_only=True):
     """``[[peer]]``: a server that we know by name."""
 
     name: Annotated[str, token]
@@ -257,24 +257,24 @@ class Peer(Struct, frozen=True, kw_only=True):
     unsolicited: Annotated[bool, flag] = False
     "Whether a NOTIFY of its is taken that no subscription of ours has asked for."
 
-    match: Match | None = None
+    match: PeerMatch | None = None
 
 
 class Config(Struct, frozen=True, kw_only=True):
     """The whole file. Every value is checked, every path absolute or from here."""
 
-    server: Server
-    store: Store = Store()
-    registrar: Registrar = Registrar()
-    usrloc: Usrloc = Usrloc()
-    notifier: Notifier = Notifier()
-    presence_reginfo: PresenceReginfo = PresenceReginfo()
-    pua: Pua = Pua()
-    pua_reginfo: PuaReginfo = PuaReginfo()
-    proxy: Proxy = Proxy()
-    nat: Nat = Nat()
-    dns: Dns = Dns()
-    peers: tuple[Peer, ...] = field(default=(), name="peer")
+    server: ServerSection
+    store: StoreSection = StoreSection()
+    registrar: RegistrarSection = RegistrarSection()
+    usrloc: UsrlocSection = UsrlocSection()
+    notifier: NotifierSection = NotifierSection()
+    presence_reginfo: PresenceReginfoSection = PresenceReginfoSection()
+    pua: PuaSection = PuaSection()
+    pua_reginfo: PuaReginfoSection = PuaReginfoSection()
+    proxy: ProxySection = ProxySection()
+    nat: NatSection = NatSection()
+    dns: DnsSection = DnsSection()
+    peers: tuple[PeerSection, ...] = field(default=(), name="peer")
 
     @staticmethod
     def read(path: Path) -> Config:
@@ -333,14 +333,14 @@ def _in_directory(config: Config, directory: Path) -> Config:
 
 def _check_parts_agree(reading: Reading) -> None:
     """Check each value against the others."""
-    for path, server in reading.all(Server):
+    for path, server in reading.all(ServerSection):
         fixed = [address for address in server.listen if address.port]
         reading.require(
             len(set(fixed)) == len(fixed),
             "an address stands twice",
             (*path, "listen"),
         )
-    for path, limits in reading.all(Limits):
+    for path, limits in reading.all(LimitsSection):
         least, most = (*path, "min_expires"), (*path, "max_expires")
         usual = (*path, "default_expires")
         reading.require(
@@ -356,26 +356,28 @@ def _check_parts_agree(reading: Reading) -> None:
             least,
             most,
         )
-    for path, pua in reading.all(Pua):
+    for path, pua in reading.all(PuaSection):
         reading.require(
             pua.min_expires <= pua.max_expires,
             f"is less than min_expires, {pua.min_expires}",
             (*path, "max_expires"),
             (*path, "min_expires"),
         )
-    for path, proxy in reading.all(Proxy):
+    for path, proxy in reading.all(ProxySection):
         # §16.6 step 11: "MUST be larger than 3 minutes".
         reading.require(
             proxy.timer_c > 180, "is not more than 180 seconds", (*path, "timer_c")
         )
-    for path, nat in reading.all(Nat):
+    for path, nat in reading.all(NatSection):
         reading.require(
             nat.ping_interval >= 1, "is less than a second", (*path, "ping_interval")
         )
-    for path, dns in reading.all(Dns):
+    for path, dns in reading.all(DnsSection):
         reading.require(dns.timeout > 0, "is no time at all", (*path, "timeout"))
-    pua_reginfo = next((s for _, s in reading.all(PuaReginfo)), PuaReginfo())
-    for path, usrloc in reading.all(Usrloc):
+    pua_reginfo = next(
+        (s for _, s in reading.all(PuaReginfoSection)), PuaReginfoSection()
+    )
+    for path, usrloc in reading.all(UsrlocSection):
         reading.require(
             usrloc.use_domain or pua_reginfo.default_domain is not None,
             "false needs pua_reginfo.default_domain, the domain that is left out",
@@ -385,14 +387,14 @@ def _check_parts_agree(reading: Reading) -> None:
     _check_peers(reading, pua_reginfo)
 
 
-def _check_peers(reading: Reading, pua_reginfo: PuaReginfo) -> None:
-    names = {server.id: "this server" for _, server in reading.all(Server)}
+def _check_peers(reading: Reading, pua_reginfo: PuaReginfoSection) -> None:
+    names = {server.id: "this server" for _, server in reading.all(ServerSection)}
     transports = {
         address.transport
-        for _, server in reading.all(Server)
+        for _, server in reading.all(ServerSection)
         for address in server.listen
     }
-    for path, peer in reading.all(Peer):
+    for path, peer in reading.all(PeerSection):
         reading.require(
             peer.name not in names,
             f'"{peer.name}" is the name of {names.get(peer.name)}',
@@ -426,7 +428,7 @@ def _check_peers(reading: Reading, pua_reginfo: PuaReginfo) -> None:
             (*path, "uri"),
             ("server", "listen"),
         )
-    for path, match in reading.all(Match):
+    for path, match in reading.all(PeerMatch):
         reading.require(
             match.address is not None or match.from_ is not None,
             "needs an `address`, a `from`, or both",

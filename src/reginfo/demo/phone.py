@@ -26,7 +26,7 @@ Content-Length: 0
 """
 
 
-class NoAnswer(Exception):
+class RegistrationFailed(Exception):
     """The registrar did not answer, or with something else than 200."""
 
 
@@ -84,6 +84,6 @@ class Phone:
                 continue  # to a request of before
             status = response.partition("\r\n")[0]
             if not status.startswith("SIP/2.0 200 "):
-                raise NoAnswer(f"REGISTER was answered {status!r}")
+                raise RegistrationFailed(f"REGISTER was answered {status!r}")
             return
-        raise NoAnswer(f"no answer to REGISTER within {LIMIT:g} s")
+        raise RegistrationFailed(f"no answer to REGISTER within {LIMIT:g} s")

@@ -21,7 +21,7 @@ class ServerFailed(Exception):
     """A server did not start, or did not end well."""
 
 
-class Server:
+class DemoServer:
     """
     One ``reginfo serve``, from ``with`` to its end.
 

@@ -18,11 +18,11 @@ from rich.text import Text
 
 from ..io.trace import Traced, read_trace
 from ..sip.errors import ReginfoError
-from ..web.bindings import Row
+from ..web.bindings import BindingItem
 from ..web.client import Client, NotFound
 from ..web.table import table
-from .phone import NoAnswer, Phone
-from .servers import Server, ServerFailed, free_port
+from .phone import Phone, RegistrationFailed
+from .servers import DemoServer, ServerFailed, free_port
 
 DOMAIN = "example.com"
 LIMIT = 10.0  # seconds for each step; it takes milliseconds
@@ -79,12 +79,12 @@ def tell(console: Console) -> int:
     signal.signal(signal.SIGTERM, _end)
     with ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="reginfo-"))
-        servers: list[Server] = []
+        servers: list[DemoServer] = []
         try:
             _tell(console, Path(directory), stack, servers)
         except KeyboardInterrupt:
             return 130
-        except (StepFailed, ServerFailed, NoAnswer, ReginfoError) as exc:
+        except (StepFailed, ServerFailed, RegistrationFailed, ReginfoError) as exc:
             console.print(Text(f"failed: {exc}", "bold red"))
             for server in servers:
                 log = Text(server.log_tail())
@@ -98,12 +98,12 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def _tell(
-    console: Console, directory: Path, stack: ExitStack, servers: list[Server]
+    console: Console, directory: Path, stack: ExitStack, servers: list[DemoServer]
 ) -> None:
     told = _Steps(console)
 
-    def start(name: str, config: str) -> Server:
-        server = Server(directory, name, config)
+    def start(name: str, config: str) -> DemoServer:
+        server = DemoServer(directory, name, config)
         servers.append(server)
         return stack.enter_context(server)
 
@@ -120,7 +120,7 @@ def _tell(
         note(f"udp:{b.sip[0]}:{b.sip[1]}")
     client = stack.enter_context(Client(b.admin))
 
-    def at_b() -> list[Row]:
+    def at_b() -> list[BindingItem]:
         try:
             return client.bindings(phone.aor)
         except NotFound:
@@ -200,7 +200,7 @@ def _eventually(look: Callable[[], T | None], failure: str) -> T:
     raise StepFailed(f"{failure} within {LIMIT:g} s")
 
 
-def _notify(server: Server, part: str) -> Traced | None:
+def _notify(server: DemoServer, part: str) -> Traced | None:
     """The first NOTIFY that has come to ``server`` with ``part`` in it."""
     for message in read_trace(server.trace):
         is_notify = message.direction == "<" and message.data.startswith(b"NOTIFY ")

@@ -8,7 +8,7 @@ from ..sip import grammar
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.message import Request
 from .headers import EventHeader
-from .notify import Policy, granted
+from .notify import SubscriptionPolicy, granted
 
 
 class Asked(NamedTuple):
@@ -24,7 +24,7 @@ class Asked(NamedTuple):
     "Whether it brings a new state; else the one that is published stands longer."
 
 
-def read(request: Request, package: str, policy: Policy) -> Asked:
+def read(request: Request, package: str, policy: SubscriptionPolicy) -> Asked:
     """
     Look at a PUBLISH, in the order of §6; its body is left to the package.
 

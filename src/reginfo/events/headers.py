@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ..sip.errors import RemoteProtocolError
 from ..sip.headers import delta_seconds, parse_params
-from ..sip.message import Message
+from ..sip.message import SipMessage
 
 
 class EventHeader(NamedTuple):
@@ -17,7 +17,7 @@ class EventHeader(NamedTuple):
     "Tells apart several subscriptions in one dialog."
 
     @classmethod
-    def of(cls, message: Message) -> EventHeader | None:
+    def of(cls, message: SipMessage) -> EventHeader | None:
         """
         The Event header of ``message``; None if it has none.
 
@@ -60,7 +60,7 @@ class SubscriptionState(NamedTuple):
     "Why it has ended, and in how many seconds to try again."
 
     @classmethod
-    def of(cls, message: Message) -> SubscriptionState:
+    def of(cls, message: SipMessage) -> SubscriptionState:
         """
         The Subscription-State header of a NOTIFY.
 

@@ -17,7 +17,7 @@ ENDS_SUBSCRIPTION = frozenset(
 """Answers to a NOTIFY or a refresh after which there is no subscription (§4.2.2)."""
 
 
-class Policy(Value, frozen=True):
+class SubscriptionPolicy(Value, frozen=True):
     """How long a subscription may last, in seconds."""
 
     min_expires: int = 60
@@ -25,7 +25,7 @@ class Policy(Value, frozen=True):
     max_expires: int = 86_400
 
 
-class Subscription(Record, kw_only=True):
+class ServedSubscription(Record, kw_only=True):
     """One subscription of a watcher, and the dialog in which it hears from us."""
 
     dialog: Dialog
@@ -112,7 +112,7 @@ def accepts(lines: list[str] | None, media_type: str) -> bool:
     return False
 
 
-def granted(request: Request, policy: Policy) -> int:
+def granted(request: Request, policy: SubscriptionPolicy) -> int:
     """
     For how many seconds to subscribe; 0 to end a subscription, or to fetch.
 

@@ -39,7 +39,7 @@ REDIRECTS = frozenset({300, 301, 302})
 """What is followed; 305 and 380 ask for something else (RFC 3261 §21.3)."""
 
 
-class State(enum.StrEnum):
+class SubscriberState(enum.StrEnum):
     """Of a subscription, at its subscriber (§4.1.2, figure 1, shortened)."""
 
     WAITING = "waiting"  # to be asked for at `timer_at`
@@ -66,7 +66,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     "Seconds asked for each time."
 
 
-class Subscription(msgspec.Struct, kw_only=True, gc=False):
+class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
     """
     One subscription, kept alive until told otherwise.
 
@@ -80,7 +80,7 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
     flow: Flow | None = None
     "By which the first SUBSCRIBE goes; None until it is known."
 
-    state: State = State.WAITING
+    state: SubscriberState = SubscriberState.WAITING
     dialog: Dialog | None = None
     "From the first SUBSCRIBE on; its remote tag is that of the first NOTIFY."
 
@@ -126,12 +126,12 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
 
     def refresh(self, now: float) -> None:
         """Ask for it again, in its dialog: the full state follows (§4.1.2.2)."""
-        if self.state is State.ACTIVE:
+        if self.state is SubscriberState.ACTIVE:
             self._subscribe(now, self._expires())
 
     def end(self, now: float) -> None:
         """Stop wanting it; the final NOTIFY is still taken (§4.1.2.3)."""
-        self.state = State.ENDED
+        self.state = SubscriberState.ENDED
         if self.is_established:
             self._subscribe(now, 0)
         elif self.dialog is None:
@@ -151,8 +151,12 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
             self.dialog.flow = Flow(flow.local, self.dialog.flow.remote)
         self.expires_at += shift
         self.began_at += shift
-        if self.state is State.NOTIFY_WAIT:
-            self.state = State.ACTIVE if self.is_established else State.WAITING
+        if self.state is SubscriberState.NOTIFY_WAIT:
+            self.state = (
+                SubscriberState.ACTIVE
+                if self.is_established
+                else SubscriberState.WAITING
+            )
         self.timer_at, self.scheduled_at, self.drafts = at, None, []
 
     def receive_response(
@@ -160,13 +164,13 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
     ) -> None:
         """Take in the answer to a SUBSCRIBE."""
         status, dialog = response.status, self.dialog
-        if status < 200 or dialog is None or self.state is State.ENDED:
+        if status < 200 or dialog is None or self.state is SubscriberState.ENDED:
             return
         if response.header("Call-ID") != dialog.call_id:
             return  # to a SUBSCRIBE of a dialog that is over
         if status < 300:
             expires = response.expires
-            if self.state is State.ACTIVE:
+            if self.state is SubscriberState.ACTIVE:
                 # The NOTIFY came first, and its `expires` counts (§4.1.3).
                 if expires is not None and now + expires < self.expires_at:
                     self.expires_at = now + expires
@@ -189,9 +193,9 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
 
     def receive_failure(self, now: float, jitter: Callable[[], float]) -> None:
         """A SUBSCRIBE got no answer."""
-        if self.state is State.ENDED:
+        if self.state is SubscriberState.ENDED:
             self.timer_at, self.dialog = None, None
-        elif self.state is not State.NOTIFY_WAIT:
+        elif self.state is not SubscriberState.NOTIFY_WAIT:
             return  # its NOTIFY has come; or Timer N was first
         elif self.is_established and now < self.expires_at:
             self._keep(now, jitter)
@@ -248,7 +252,7 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
             return
         if state.expires is not None:
             self.expires_at = now + state.expires
-        if self.state is not State.ENDED:
+        if self.state is not SubscriberState.ENDED:
             self.failures = 0
             self._rest(now, jitter)
         elif first:
@@ -263,15 +267,15 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
     ) -> None:
         """Ask for it, refresh it, or give up waiting for a NOTIFY."""
         match self.state:
-            case State.WAITING:
+            case SubscriberState.WAITING:
                 self.begin(now, new_id)
-            case State.NOTIFY_WAIT:  # Timer N
+            case SubscriberState.NOTIFY_WAIT:  # Timer N
                 self._retry(now, now + self._pause(jitter))
-            case State.ACTIVE if now < self.expires_at:
+            case SubscriberState.ACTIVE if now < self.expires_at:
                 self.refresh(now)
-            case State.ACTIVE:
+            case SubscriberState.ACTIVE:
                 self.begin(now, new_id)
-            case State.ENDED:
+            case SubscriberState.ENDED:
                 self.dialog = None
 
     def drafts_to_send(self) -> list[tuple[Draft, Flow]]:
@@ -294,13 +298,13 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
         established = bool(dialog.remote_tag)
         flow = way_to(dialog.next_hop, dialog.flow) if established else dialog.flow
         self.drafts = [*self.drafts, (draft, flow)]
-        if self.state is not State.ENDED:
-            self.state = State.NOTIFY_WAIT
+        if self.state is not SubscriberState.ENDED:
+            self.state = SubscriberState.NOTIFY_WAIT
         self.timer_at = now + TIMER_N
 
     def _rest(self, now: float, jitter: Callable[[], float]) -> None:
         """Be content, until it is time to refresh."""
-        self.state = State.ACTIVE
+        self.state = SubscriberState.ACTIVE
         left = max(0.0, self.expires_at - now)
         # Ten minutes before the end, or half way there if that is later; spread out,
         # for those that were begun together.
@@ -328,14 +332,14 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
         self, now: float, jitter: Callable[[], float], least: float = 0.0
     ) -> None:
         """A refresh has failed: it goes on until the end that is known (§4.1.2.2)."""
-        self.state = State.ACTIVE
+        self.state = SubscriberState.ACTIVE
         self.timer_at = min(self.expires_at, now + max(self._pause(jitter), least))
 
     def _terminated(
         self, state: SubscriptionState, now: float, jitter: Callable[[], float]
     ) -> None:
         """What to do about each reason (§4.1.3)."""
-        if self.state is State.ENDED:
+        if self.state is SubscriberState.ENDED:
             self.timer_at, self.dialog = None, None
             return
         at_once = now - self.began_at > SOON
@@ -354,7 +358,7 @@ class Subscription(msgspec.Struct, kw_only=True, gc=False):
 
     def _retry(self, now: float, at: float) -> None:
         """Forget the dialog; ask again at ``at``."""
-        self.state, self.dialog = State.WAITING, None
+        self.state, self.dialog = SubscriberState.WAITING, None
         self.timer_at = max(now, at)
 
     def _pause(self, jitter: Callable[[], float]) -> float:

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple, TypeVar
 A = TypeVar("A")
 
 
-class Ended(NamedTuple):
+class HandlerResult(NamedTuple):
     """How a handler has ended."""
 
     result: Any
     error: BaseException | None = None
 
 
-Then = Callable[[Ended], None]
+Then = Callable[[HandlerResult], None]
 
 
 def run(handler: Callable[[A], Any], argument: A, then: Then, tasks: set[Any]) -> bool:
@@ -38,10 +38,10 @@ def run(handler: Callable[[A], Any], argument: A, then: Then, tasks: set[Any]) -
     try:
         result = handler(argument)
     except (Exception, SystemExit, asyncio.CancelledError) as exc:
-        then(Ended(None, exc))
+        then(HandlerResult(None, exc))
         return True
     if not isinstance(result, Awaitable) or isinstance(result, int):
-        then(Ended(result))
+        then(HandlerResult(result))
         return True
     coroutine = result if inspect.iscoroutine(result) else _awaited(result)
     try:
@@ -55,7 +55,7 @@ def run(handler: Callable[[A], Any], argument: A, then: Then, tasks: set[Any]) -
         return True
     tasks.add(task)
 
-    def ended(task: asyncio.Task[Ended]) -> None:
+    def ended(task: asyncio.Task[HandlerResult]) -> None:
         tasks.discard(task)
         then(_end_of(task))
 
@@ -67,45 +67,45 @@ async def _awaited(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
-async def _guarded(coroutine: Coroutine[Any, Any, Any]) -> Ended:
+async def _guarded(coroutine: Coroutine[Any, Any, Any]) -> HandlerResult:
     # SystemExit in a task would end the server.
     try:
-        return Ended(await coroutine)
+        return HandlerResult(await coroutine)
     except (Exception, SystemExit) as exc:
-        return Ended(None, exc)
+        return HandlerResult(None, exc)
 
 
-def _end_of(task: asyncio.Task[Ended]) -> Ended:
+def _end_of(task: asyncio.Task[HandlerResult]) -> HandlerResult:
     if task.cancelled():
-        return Ended(None, asyncio.CancelledError())
+        return HandlerResult(None, asyncio.CancelledError())
     return task.result()
 
 
-def _without_loop(coroutine: Coroutine[Any, Any, Any]) -> Ended:
+def _without_loop(coroutine: Coroutine[Any, Any, Any]) -> HandlerResult:
     """For tests: there is nothing that a handler could wait for."""
     try:
         coroutine.send(None)
     except StopIteration as stop:
-        return Ended(stop.value)
+        return HandlerResult(stop.value)
     except (Exception, SystemExit) as exc:
-        return Ended(None, exc)
+        return HandlerResult(None, exc)
     coroutine.close()
     error = RuntimeError("the handler waits, and no event loop is running")
-    return Ended(None, error)
+    return HandlerResult(None, error)
 
 
 if sys.version_info >= (3, 12):
 
     def _begun(
-        coroutine: Coroutine[Any, Any, Ended], loop: asyncio.AbstractEventLoop
-    ) -> asyncio.Task[Ended]:
+        coroutine: Coroutine[Any, Any, HandlerResult], loop: asyncio.AbstractEventLoop
+    ) -> asyncio.Task[HandlerResult]:
         return asyncio.Task(coroutine, loop=loop, eager_start=True)
 
 else:
 
     def _begun(
-        coroutine: Coroutine[Any, Any, Ended], loop: asyncio.AbstractEventLoop
-    ) -> asyncio.Task[Ended]:
+        coroutine: Coroutine[Any, Any, HandlerResult], loop: asyncio.AbstractEventLoop
+    ) -> asyncio.Task[HandlerResult]:
         """
         A task whose first step is made already.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..config.address import ListenAddress
-from ..config.config import Dns
+from ..config.config import DnsSection
 from ..sip.destination import Destination
 from ..sip.endpoint import Endpoint
 from ..sip.errors import ReginfoError, RemoteProtocolError
@@ -53,7 +53,7 @@ class Network:
             self.listening.append(f"{address.transport}:{transport.local.sent_by}")
         self._pair_streams()
 
-    def resolver(self, dns: Dns) -> Resolver:
+    def resolver(self, dns: DnsSection) -> Resolver:
         """Finds where URIs are, of those that can be reached from our addresses."""
         locals = self._rim.locals
         servers = [at((server.host, server.port)) for server in dns.servers]

@@ -12,7 +12,7 @@ from ..sip.destination import Destination
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import is_numeric
 from ..sip.uri import Uri
-from .eager import Ended, run
+from .eager import HandlerResult, run
 
 logger = logging.getLogger("reginfo.dns")
 
@@ -118,7 +118,7 @@ class Resolver:
             tuple[str, str], tuple[Answer | RemoteProtocolError, float]
         ] = {}
         self._asking: dict[tuple[str, str], asyncio.Future[None]] = {}
-        self._tasks: set[asyncio.Task[Ended]] = set()
+        self._tasks: set[asyncio.Task[HandlerResult]] = set()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -132,7 +132,7 @@ class Resolver:
 
         later = False
 
-        def ended(end: Ended) -> None:
+        def ended(end: HandlerResult) -> None:
             error = end.error
             if isinstance(error, asyncio.CancelledError):
                 return  # nobody waits any more

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..ledger.journal import Batch, Entry, Journal
-from ..sip.endpoint import Endpoint, Event
+from ..sip.endpoint import Endpoint, EndpointEvent
 from ..sip.flow import Flow, Local
 from ..sip.message import Response
 from ..sip.transaction import Datagram
@@ -32,7 +32,7 @@ RETRY_AFTER = 5
 class Application(Protocol):
     """What decides; see :class:`reginfo.server.app.App`."""
 
-    def handle(self, event: Event, now: float) -> None:
+    def handle(self, event: EndpointEvent, now: float) -> None:
         """Answer a request, or take in a response."""
 
     def timer_due(self, now: float) -> None:
@@ -63,7 +63,7 @@ class Transport(Protocol):
 Done = Callable[[Exception | None], None]
 
 
-class Writer(Protocol):
+class Committer(Protocol):
     """Makes entries durable; see :class:`reginfo.io.commit.Writer`."""
 
     def commit(
@@ -97,7 +97,7 @@ class Rim:
         journal: Journal,
         clock: Clock,
         *,
-        writer: Writer | None,
+        writer: Committer | None,
     ) -> None:
         self._endpoint = endpoint
         self._application = application

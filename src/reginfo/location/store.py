@@ -47,7 +47,7 @@ def is_ahead(stamp: int, wall: float) -> bool:
     return stamp > (wall + MAX_AHEAD) * 1e6
 
 
-class Row:
+class ContactRow:
     """One contact of an address-of-record: the claim that holds, and the losers."""
 
     __slots__ = ("aor", "claims", "key", "scheduled_at", "table", "timer_at")
@@ -90,7 +90,7 @@ class LocationStore:
     ) -> None:
         self._server_id = server_id
         self._journal = journal
-        self._records: dict[str, dict[str, dict[str, Row]]] = {}
+        self._records: dict[str, dict[str, dict[str, ContactRow]]] = {}
         self._wheel = TimerWheel()
         self._stamp = 0
         self._keyring = Keyring(journal, identities_key, canonical)
@@ -206,7 +206,7 @@ class LocationStore:
             row = record.get(claim.key)
             if row is None:
                 before: Survivors = ()
-                row = record[claim.key] = Row(table, aor, claim.key, ())
+                row = record[claim.key] = ContactRow(table, aor, claim.key, ())
             else:
                 before = row.claims
             row.claims = join(before, claim)
@@ -285,7 +285,7 @@ class LocationStore:
     def timer_due(self, now: float, wall: float) -> None:
         """Expire what is due, and forget what nothing can contradict any more."""
         for row in self._wheel.timer_due(now):
-            assert isinstance(row, Row)
+            assert isinstance(row, ContactRow)
             self._row_due(row, now, wall)
 
     def load(self, key: str, value: Any, shift: float, wall: float = math.inf) -> None:
@@ -306,7 +306,7 @@ class LocationStore:
         record = self._records.setdefault(table, {}).setdefault(aor, {})
         row = record.get(claim.key)
         if row is None:
-            row = record[claim.key] = Row(table, aor, claim.key, ())
+            row = record[claim.key] = ContactRow(table, aor, claim.key, ())
         row.claims = join(row.claims, claim)
         self._saw(claim.stamp, wall)
 
@@ -336,7 +336,7 @@ class LocationStore:
         if stamp > self._stamp and not is_ahead(stamp, wall):
             self._stamp = stamp
 
-    def _row_due(self, row: Row, now: float, wall: float) -> None:
+    def _row_due(self, row: ContactRow, now: float, wall: float) -> None:
         """Expire a contact whose time is up, or forget what is long gone."""
         claim = row.claims[0] if row.claims else None
         if claim is None:
@@ -359,7 +359,7 @@ class LocationStore:
             return claim.expires_at
         return claim.expires_at + LEARNED_GRACE
 
-    def _schedule(self, row: Row) -> None:
+    def _schedule(self, row: ContactRow) -> None:
         holds, *losers = row.claims
         if holds.active:
             due = self._ends_at(holds)
@@ -370,11 +370,11 @@ class LocationStore:
         row.timer_at = due
         self._wheel.schedule(row)
 
-    def _postpone(self, row: Row, at: float) -> None:
+    def _postpone(self, row: ContactRow, at: float) -> None:
         row.timer_at = at
         self._wheel.schedule(row)
 
-    def _forget(self, row: Row, now: float) -> None:
+    def _forget(self, row: ContactRow, now: float) -> None:
         holds = row.claims[0]
         before = row.claims
         kept = forget(before[1:], now)
@@ -395,7 +395,7 @@ class LocationStore:
         else:
             self._drop(row)
 
-    def _drop(self, row: Row) -> None:
+    def _drop(self, row: ContactRow) -> None:
         row.timer_at = None
         records = self._records[row.table]
         record = records.get(row.aor, {})
@@ -403,7 +403,7 @@ class LocationStore:
         if not record:
             records.pop(row.aor, None)
 
-    def _restore(self, row: Row, before: Survivors) -> None:
+    def _restore(self, row: ContactRow, before: Survivors) -> None:
         row.claims = before
         if not before:
             self._drop(row)

@@ -92,11 +92,11 @@ def read(
         defined: what Kamailio is given by `-A`.
     """
     source = Source()
-    _Reader(source, include, dict(defined or {})).read(text, "", 0)
+    _SourceReader(source, include, dict(defined or {})).read(text, "", 0)
     return source
 
 
-class _Reader:
+class _SourceReader:
     def __init__(
         self, source: Source, include: Include, defined: dict[str, str]
     ) -> None:

@@ -43,7 +43,7 @@ class Taken(NamedTuple):
     "Whether an earlier document never came: refresh, to be sent the full state."
 
 
-class Row(msgspec.Struct, frozen=True, gc=False):
+class ReportedContact(msgspec.Struct, frozen=True, gc=False):
     """An active contact, as last reported."""
 
     aor: str
@@ -58,7 +58,7 @@ class TableDump(msgspec.Struct, frozen=True, kw_only=True):
 
     version: int | None
     cseq: int
-    rows: tuple[Row, ...]
+    rows: tuple[ReportedContact, ...]
     gone: tuple[tuple[str, Contact], ...]
 
 
@@ -80,14 +80,14 @@ class Table:
         # all registrations of a document one id, so that the contacts of two
         # identities would be one row; and Kamailio's ids are memory addresses,
         # so that a registration that is made anew would leave its old rows.
-        self._rows: dict[str, dict[str, Row]] = {}
+        self._rows: dict[str, dict[str, ReportedContact]] = {}
 
         # Terminated rows of the latest document. "That entry MAY be removed
         # from the table at any time" (§5.2); it is kept so long because many
         # notifiers repeat it in each document, and it is news only once.
         self._gone: _Gone = {}
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[ReportedContact]:
         """The contacts that are active, in no particular order."""
         for rows in self._rows.values():
             yield from rows.values()
@@ -188,7 +188,7 @@ class Table:
         Notes in ``gone`` which contacts are terminated.
         """
         old = self._rows.get(aor, {})
-        rows: dict[str, Row] = {} if flush else old.copy()
+        rows: dict[str, ReportedContact] = {} if flush else old.copy()
         ended: _Gone = {}
         came: dict[str, Contact] = {}
         for contact in contacts:
@@ -217,8 +217,8 @@ class Table:
     def _news(
         self,
         aor: str,
-        old: dict[str, Row],
-        rows: dict[str, Row],
+        old: dict[str, ReportedContact],
+        rows: dict[str, ReportedContact],
         ended: _Gone,
         came: dict[str, Contact],
     ) -> list[News]:
@@ -256,11 +256,13 @@ def _key(aor: str, contact: Contact) -> tuple[str, str, str]:
     return aor, contact.id, contact.uri
 
 
-def _follow(known: Row | None, aor: str, contact: Contact, now: float) -> Row:
+def _follow(
+    known: ReportedContact | None, aor: str, contact: Contact, now: float
+) -> ReportedContact:
     """The row that ``contact`` makes of ``known``: the same if it is no news."""
     expires_at = None if contact.expires is None else now + contact.expires
     if known is None or known.contact.uri != contact.uri:
-        return Row(aor, contact, expires_at)
+        return ReportedContact(aor, contact, expires_at)
     before, ends_before = known.contact, known.expires_at
     if _same_register(before, contact) and ends_before is not None:
         # A document may have been stored for long, with what was left when it
@@ -278,7 +280,7 @@ def _follow(known: Row | None, aor: str, contact: Contact, now: float) -> Row:
         expires_at = ends_before
     if expires_at == ends_before and _timeless(before) == _timeless(contact):
         return known
-    return Row(aor, contact, expires_at)
+    return ReportedContact(aor, contact, expires_at)
 
 
 def _same_register(before: Contact, contact: Contact) -> bool:
@@ -307,7 +309,7 @@ def _timeless(contact: Contact) -> Contact:
     )
 
 
-def _shifted(row: Row, by: float) -> Row:
+def _shifted(row: ReportedContact, by: float) -> ReportedContact:
     if row.expires_at is None:
         return row
-    return Row(row.aor, row.contact, row.expires_at + by)
+    return ReportedContact(row.aor, row.contact, row.expires_at + by)

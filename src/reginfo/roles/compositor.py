@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from ..events import compose
-from ..events.notify import Policy
+from ..events.notify import SubscriptionPolicy
 from ..ledger.journal import Journal
 from ..location.binding import Binding
 from ..location.store import TABLE, LocationStore
@@ -26,7 +26,7 @@ from ..sip.message import Request, Response
 from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
 from .document import read_body
-from .learner import Learner, Told, omission
+from .learner import DocumentOrigin, Learner, omission
 from .naming import Name, as_written, named
 
 logger = logging.getLogger("reginfo.compositor")
@@ -111,7 +111,7 @@ class Compositor:
         *,
         server_id: str,
         new_id: Callable[[], str],
-        policy: Policy,
+        policy: SubscriptionPolicy,
         max_expires: int,
         location: str = TABLE,
         name: Name = as_written,
@@ -260,7 +260,7 @@ class Compositor:
         now: float,
         wall: float,
     ) -> None:
-        told = Told(
+        told = DocumentOrigin(
             row.peer,
             f"{row.peer}/{_WAY}",
             row.expires_at,

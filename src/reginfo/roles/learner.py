@@ -24,7 +24,7 @@ SLACK = 1.0
 """Seconds by which an end has to be earlier to be news: documents carry whole ones."""
 
 
-class Told(NamedTuple):
+class DocumentOrigin(NamedTuple):
     """Where a document comes from."""
 
     peer: str
@@ -74,7 +74,7 @@ class Learner:
         self._max_expires = max_expires
 
     def learn(
-        self, told: Told, news: tuple[News, ...], now: float, wall: float
+        self, told: DocumentOrigin, news: tuple[News, ...], now: float, wall: float
     ) -> None:
         """Make claims of what is new, and put them into the store, by their AoR."""
         claims: dict[str, list[Binding]] = {}
@@ -98,7 +98,7 @@ class Learner:
             self._store.apply(aor, list_, now, told.table)
 
     def learn_keys(
-        self, told: Told, document: Reginfo, now: float, wall: float
+        self, told: DocumentOrigin, document: Reginfo, now: float, wall: float
     ) -> None:
         """Put the keys of records into the store."""
         refused = 0
@@ -124,7 +124,7 @@ class Learner:
             _complain(told, refused, "keys")
 
     def _claim(
-        self, told: Told, aor: str, news: News, now: float, wall: float
+        self, told: DocumentOrigin, aor: str, news: News, now: float, wall: float
     ) -> Binding | None:
         """
         What the store is told of a contact; None if it knows.
@@ -194,7 +194,9 @@ class Learner:
             retry_after=contact.retry_after,
         )
 
-    def _known(self, told: Told, aor: str, uri: Uri) -> tuple[str, tuple[Binding, ...]]:
+    def _known(
+        self, told: DocumentOrigin, aor: str, uri: Uri
+    ) -> tuple[str, tuple[Binding, ...]]:
         """The key of a contact, and what is claimed of it."""
         known = self._store.claims(aor, uri.key, told.table)
         if known:
@@ -204,7 +206,7 @@ class Learner:
                 return key, claims
         return uri.key, ()
 
-    def _expires_at(self, told: Told, contact: Contact, now: float) -> float:
+    def _expires_at(self, told: DocumentOrigin, contact: Contact, now: float) -> float:
         if contact.expires is not None:
             return now + contact.expires
         if contact.event.state != "active":
@@ -212,7 +214,7 @@ class Learner:
         # 3680-103: it lives as long as the subscription that told us.
         return min(told.until, now + self._max_expires)
 
-    def _omitted_here(self, told: Told, call_id: str, holds: Binding) -> bool:
+    def _omitted_here(self, told: DocumentOrigin, call_id: str, holds: Binding) -> bool:
         """Whether what holds is only that this peer did not list a contact before."""
         register, by = split(holds.call_id)
         return register == split(call_id)[0] and (
@@ -222,7 +224,7 @@ class Learner:
 
     def _omitted(
         self,
-        told: Told,
+        told: DocumentOrigin,
         aor: str,
         known: tuple[Binding, ...],
         now: float,
@@ -251,7 +253,7 @@ class Learner:
         return omission(holds, told.scope or told.source, self._store, wall)
 
     def forget_others(
-        self, told: Told, aor: str, table: Table, now: float, wall: float
+        self, told: DocumentOrigin, aor: str, table: Table, now: float, wall: float
     ) -> None:
         """
         Remove what the store has from this subscription and no table has.
@@ -275,7 +277,9 @@ class Learner:
             ]
             self._store.apply(aor, gone, now, told.table)
 
-    def prolong(self, told: Told, document: Reginfo, now: float, wall: float) -> None:
+    def prolong(
+        self, told: DocumentOrigin, document: Reginfo, now: float, wall: float
+    ) -> None:
         """
         Let contacts without `expires` live on: they have been mentioned again.
 
@@ -306,7 +310,7 @@ class Learner:
                     self._store.apply(aor, [longer], now, told.table)
 
 
-def _complain(told: Told, refused: int, what: str) -> None:
+def _complain(told: DocumentOrigin, refused: int, what: str) -> None:
     logger.warning(
         "! document of %s: %d %s refused, stamped more than a day ahead of us",
         told.source, refused, what,

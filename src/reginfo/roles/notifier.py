@@ -10,7 +10,13 @@ from typing import Any
 import msgspec
 
 from ..events.headers import EventHeader
-from ..events.notify import ENDS_SUBSCRIPTION, Policy, Subscription, check, granted
+from ..events.notify import (
+    ENDS_SUBSCRIPTION,
+    ServedSubscription,
+    SubscriptionPolicy,
+    check,
+    granted,
+)
 from ..ledger.journal import Journal
 from ..location.binding import Binding, BindingChange
 from ..location.keyring import KeyChange
@@ -57,7 +63,7 @@ CACHED_CONTACTS = 10_000
 Send = Callable[[Draft, Flow, object], object]
 
 
-class Peer(Value, frozen=True, kw_only=True):
+class Watcher(Value, frozen=True, kw_only=True):
     """What a watcher is, beyond being one."""
 
     name: str | None = None
@@ -87,8 +93,8 @@ class Notifier:
         journal: Journal,
         *,
         send: Send,
-        policy: Policy,
-        recognise: Callable[[Request, Flow], Peer],
+        policy: SubscriptionPolicy,
+        recognise: Callable[[Request, Flow], Watcher],
         is_ours: Callable[[str], bool],
         admission: Admission | None = None,
         table: str = TABLE,
@@ -167,7 +173,7 @@ class Notifier:
         row = WatchRow(
             id=_id(dialog.call_id, tag),
             aor=aor,
-            subscription=Subscription(
+            subscription=ServedSubscription(
                 dialog=dialog,
                 event=request.headers["Event"][0],
                 expires_at=now + expires,
@@ -531,7 +537,7 @@ class Notifier:
         return profile
 
     def _put_back(
-        self, watch: Watch, subscription: Subscription, snapshot: tuple[Any, ...]
+        self, watch: Watch, subscription: ServedSubscription, snapshot: tuple[Any, ...]
     ) -> None:
         """Have a watch as it was: what has happened to it could not be committed."""
         watch.row.subscription = subscription
@@ -798,7 +804,7 @@ def _id(call_id: str, tag: str) -> str:
     return f"{call_id}\0{tag}"
 
 
-def _copy(subscription: Subscription) -> Subscription:
+def _copy(subscription: ServedSubscription) -> ServedSubscription:
     dialog = msgspec.structs.replace(subscription.dialog)
     return msgspec.structs.replace(subscription, dialog=dialog)
 

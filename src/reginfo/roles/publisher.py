@@ -37,7 +37,7 @@ RETRY_AFTER = 5.0
 Send = Callable[[Draft, Flow, object], object]
 
 
-class Target(msgspec.Struct, kw_only=True):
+class PresenceServer(msgspec.Struct, kw_only=True):
     """A presence server."""
 
     uri: str
@@ -63,7 +63,7 @@ class PublishedRow(msgspec.Struct, kw_only=True, gc=False):
     told: dict[str, Binding]
 
 
-class Published:
+class PublishedState:
     """One address-of-record, or identity, at one presence server."""
 
     __slots__ = (
@@ -78,7 +78,9 @@ class Published:
         "told",
     )
 
-    def __init__(self, aor: str, target: Target, publication: Publication) -> None:
+    def __init__(
+        self, aor: str, target: PresenceServer, publication: Publication
+    ) -> None:
         self.aor = aor
         self.target = target
         self.publication = publication
@@ -144,19 +146,19 @@ class Publisher:
         self._min_expires = min_expires
         self._max_expires = max_expires
         self._table = table
-        self._targets: dict[str, Target] = {}
-        self._published: dict[str, Published] = {}
+        self._targets: dict[str, PresenceServer] = {}
+        self._published: dict[str, PublishedState] = {}
         self._on_disk: dict[str, tuple[PublishedRow, float]] = {}
         self._wheel = TimerWheel()
 
     def __len__(self) -> int:
         return len(self._published)
 
-    def publications(self) -> Iterator[Published]:
+    def publications(self) -> Iterator[PublishedState]:
         """Every publication, in the order in which they came."""
         return iter(self._published.values())
 
-    def publish_to(self, target: Target, now: float) -> None:
+    def publish_to(self, target: PresenceServer, now: float) -> None:
         """
         Publish at ``target`` from now on, going on with what is on disk.
 
@@ -204,7 +206,7 @@ class Publisher:
         return True
 
     def receive_response(
-        self, published: Published, response: Response, now: float
+        self, published: PublishedState, response: Response, now: float
     ) -> None:
         """Take in the answer to the PUBLISH under way."""
         target, publication = published.target, published.publication
@@ -230,7 +232,9 @@ class Publisher:
             published.told = published.sent
         self._advance(published, now)
 
-    def receive_failure(self, published: Published, cause: str, now: float) -> None:
+    def receive_failure(
+        self, published: PublishedState, cause: str, now: float
+    ) -> None:
         """The PUBLISH under way got no answer."""
         logger.warning(
             "! PUBLISH of %s at %s got no answer: %s",
@@ -248,7 +252,7 @@ class Publisher:
     def timer_due(self, now: float) -> None:
         """Refresh what ends, try again what failed."""
         for published in self._wheel.timer_due(now):
-            assert isinstance(published, Published)
+            assert isinstance(published, PublishedState)
             self._remember(published, now)
             self._advance(published, now)
 
@@ -268,7 +272,7 @@ class Publisher:
         key: str,
         row: PublishedRow,
         shift: float,
-        target: Target,
+        target: PresenceServer,
         now: float,
         at: float,
     ) -> None:
@@ -282,7 +286,7 @@ class Publisher:
         # 412 will say so.
         publication.give_up(now)
         publication.not_before = at
-        published = Published(aor, target, publication)
+        published = PublishedState(aor, target, publication)
         published.told = row.told
         self._published[key] = published
         published.publication.change(bool(self._own(published.aor, now)))
@@ -322,7 +326,7 @@ class Publisher:
                 publication = Publication(
                     uri=aor, call_id=self._new_id(), tag=self._new_id()
                 )
-                published = Published(aor, target, publication)
+                published = PublishedState(aor, target, publication)
                 self._published[key] = published
                 self._journal.remember(self._forget, key)
             else:
@@ -333,7 +337,7 @@ class Publisher:
             if not more:
                 self._advance(published, now)
 
-    def _advance(self, published: Published, now: float) -> None:
+    def _advance(self, published: PublishedState, now: float) -> None:
         """Send what is due; keep how it stands; set the timer."""
         publication, target = published.publication, published.target
         operation = publication.next(now)
@@ -367,7 +371,9 @@ class Publisher:
         self._journal.write(KIND, key, row, _nothing)
         self._wheel.schedule(published)
 
-    def _body(self, published: Published, own: dict[str, Binding], now: float) -> bytes:
+    def _body(
+        self, published: PublishedState, own: dict[str, Binding], now: float
+    ) -> bytes:
         """The full state of what is ours, and how that went which is so no more."""
         aor = published.aor
         record = self._store.record_of(aor, self._table)
@@ -395,7 +401,7 @@ class Publisher:
 
     def _gone(
         self,
-        published: Published,
+        published: PublishedState,
         record: str,
         own: dict[str, Binding],
         now: float,
@@ -420,7 +426,7 @@ class Publisher:
                     gone.append(holds)
         return gone
 
-    def _remember(self, published: Published, now: float) -> None:
+    def _remember(self, published: PublishedState, now: float) -> None:
         """Have the publication put back as it is now, if the commit fails."""
         self._journal.remember(
             self._restore,
@@ -436,7 +442,7 @@ class Publisher:
 
     def _restore(
         self,
-        published: Published,
+        published: PublishedState,
         due_at: float,
         publication: Publication,
         told: dict[str, Binding],
@@ -460,7 +466,7 @@ class Publisher:
         if published is not None:
             published.timer_at = None
 
-    def _put_back(self, key: str, published: Published) -> None:
+    def _put_back(self, key: str, published: PublishedState) -> None:
         self._published[key] = published
 
 

@@ -25,7 +25,7 @@ REGISTERED, REFRESHED = ContactEvent.REGISTERED, ContactEvent.REFRESHED
 UNREGISTERED = ContactEvent.UNREGISTERED
 
 
-class Policy(Value, frozen=True):
+class RegistrarPolicy(Value, frozen=True):
     """The registrar's own choices."""
 
     min_expires: int = 60
@@ -48,7 +48,7 @@ def decide(
     request: Request,
     rows: Mapping[str, Survivors],
     *,
-    policy: Policy,
+    policy: RegistrarPolicy,
     server_id: str,
     stamp: int,
     source: Address,
@@ -95,7 +95,7 @@ def decide(
     return Decision(Response(200, "OK", headers), claims)
 
 
-def expires_of(contact: NameAddr, request: Request, policy: Policy) -> int:
+def expires_of(contact: NameAddr, request: Request, policy: RegistrarPolicy) -> int:
     """
     For how long ``contact`` is to be bound, in seconds; 0 to unbind it.
 
@@ -160,7 +160,7 @@ def _bind(
     request: Request,
     values: list[str],
     rows: Mapping[str, Survivors],
-    policy: Policy,
+    policy: RegistrarPolicy,
     server_id: str,
     stamp: int,
     source: Address,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..events.notify import Subscription
+from ..events.notify import ServedSubscription
 from ..reg.legacy import Profile
 from ..sip.value import Record
 
@@ -14,7 +14,7 @@ class WatchRow(Record, kw_only=True):
     "Names it in the journal: Call-ID and local tag of its dialog."
 
     aor: str
-    subscription: Subscription
+    subscription: ServedSubscription
     min_interval: float
     "Least time between two NOTIFY about one registration, in seconds (§4.10)."
 

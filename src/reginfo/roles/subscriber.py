@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..events.headers import EventHeader, SubscriptionState
-from ..events.subscribe import State, Subscription, Wanted
+from ..events.subscribe import HeldSubscription, SubscriberState, Wanted
 from ..ledger.journal import Journal
 from ..location.store import TABLE, LocationStore
 from ..reg.document import Contact, Reginfo
@@ -20,7 +20,7 @@ from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
 from .document import read_body
-from .learner import Learner, Told
+from .learner import DocumentOrigin, Learner
 from .naming import Name, as_written, named
 
 logger = logging.getLogger("reginfo.subscriber")
@@ -51,7 +51,7 @@ Send = Callable[[Draft, Flow, object], object]
 class HeldRow(msgspec.Struct, kw_only=True, gc=False):
     """What of a subscription is kept on disk."""
 
-    subscription: Subscription
+    subscription: HeldSubscription
     table: TableDump
     requested: bool = False
     "Whether it was asked for while we ran, and not by the configuration."
@@ -78,7 +78,7 @@ class Mirror:
         "table",
     )
 
-    def __init__(self, peer: str, aor: str, subscription: Subscription) -> None:
+    def __init__(self, peer: str, aor: str, subscription: HeldSubscription) -> None:
         self.peer = peer
         self.aor = aor
         self.source = f"{peer}/{aor}"
@@ -111,7 +111,7 @@ class Mirror:
 
     def aors(self) -> frozenset[str]:
         """Of whom it has contacts; of nobody, when it is over."""
-        if self.subscription.state is State.ENDED:
+        if self.subscription.state is SubscriberState.ENDED:
             return frozenset()
         return frozenset(filter(None, map(_aor_of, self.table.aors())))
 
@@ -215,7 +215,7 @@ class Subscriber:
         source = f"{peer}/{aor}"
         if source in self._mirrors:
             return
-        subscription = Subscription(wanted=wanted, flow=flow, timer_at=now)
+        subscription = HeldSubscription(wanted=wanted, flow=flow, timer_at=now)
         mirror = Mirror(peer, aor, subscription)
         on_disk = self._on_disk.pop(source, None)
         if on_disk is not None:
@@ -252,14 +252,14 @@ class Subscriber:
         if mirror is None:
             if len(self._mirrors) >= SUBSCRIPTIONS:
                 return False
-            subscription = Subscription(wanted=wanted, timer_at=now)
+            subscription = HeldSubscription(wanted=wanted, timer_at=now)
             mirror = Mirror(peer, aor, subscription)
             mirror.requested = True
             self._mirrors[source] = mirror
             self._journal.remember(self._forget, mirror)
-        elif mirror.subscription.state is State.ENDED:
+        elif mirror.subscription.state is SubscriberState.ENDED:
             self._remember(mirror)
-            mirror.subscription = Subscription(wanted=wanted, timer_at=now)
+            mirror.subscription = HeldSubscription(wanted=wanted, timer_at=now)
             mirror.table.restart()
         elif (known := mirror.subscription.wanted).expires != wanted.expires:
             self._remember(mirror)
@@ -273,7 +273,7 @@ class Subscriber:
     def cancel(self, peer: str, aor: str, now: float) -> bool:
         """Ask for ``aor`` no more; False if nobody did."""
         mirror = self._mirrors.get(f"{peer}/{aor}")
-        if mirror is None or mirror.subscription.state is State.ENDED:
+        if mirror is None or mirror.subscription.state is SubscriberState.ENDED:
             return False
         if not mirror.requested:
             return False  # the configuration wants it
@@ -293,7 +293,7 @@ class Subscriber:
             flow: None if nobody knows where it is, for ``cause``.
         """
         subscription = mirror.subscription
-        if subscription.state is not State.WAITING:
+        if subscription.state is not SubscriberState.WAITING:
             return
         # If the disk does not take it, it is sought again; nothing else would do that.
         self._remember(mirror, at=now + RETRY_AFTER)
@@ -364,7 +364,7 @@ class Subscriber:
         missed = False
         if document is not None:
             taken = mirror.table.take(document, request.cseq.number, now)
-            told = Told(
+            told = DocumentOrigin(
                 mirror.peer,
                 mirror.source,
                 subscription.expires_at,
@@ -383,7 +383,7 @@ class Subscriber:
                 subscription.refresh(now)
         self._journal.after(mirror.notified, state, missed, now)
         if state.state == "terminated":
-            if subscription.state is not State.ENDED:
+            if subscription.state is not SubscriberState.ENDED:
                 self._tell(mirror, "terminated", state.reason or "")
         elif first:
             self._tell(mirror, "active", "")
@@ -449,7 +449,7 @@ class Subscriber:
             taken = stream.take(document, request.cseq.number, now)
             lasts = self._max_expires if state.expires is None else state.expires
             source = f"{peer}/unsolicited"
-            told = Told(peer, source, now + lasts, location or self._location)
+            told = DocumentOrigin(peer, source, now + lasts, location or self._location)
             self._learner.learn_keys(told, document, now, wall)
             self._learner.learn(told, taken.news, now, wall)
             self._learner.prolong(told, document, now, wall)
@@ -466,13 +466,13 @@ class Subscriber:
     def receive_response(self, mirror: Mirror, response: Response, now: float) -> None:
         """Take in the answer to a SUBSCRIBE."""
         self._remember(mirror)
-        ended = mirror.subscription.state is State.ENDED
+        ended = mirror.subscription.state is SubscriberState.ENDED
         mirror.subscription.receive_response(response, now, self._jitter)
         if response.status >= 300:
             logger.warning("! SUBSCRIBE for %s: %d", mirror.source, response.status)
             why = f"{response.status} {response.reason}"
             mirror.problem = f"SUBSCRIBE: {why}"
-            if mirror.subscription.state is State.WAITING:
+            if mirror.subscription.state is SubscriberState.WAITING:
                 self._tell(mirror, "refused", why)
             elif ended:
                 mirror.subscription.timer_at = now  # no NOTIFY follows
@@ -484,7 +484,7 @@ class Subscriber:
         logger.warning("! SUBSCRIBE for %s got no answer: %s", mirror.source, cause)
         mirror.problem = f"SUBSCRIBE got no answer: {cause}"
         mirror.subscription.receive_failure(now, self._jitter)
-        if mirror.subscription.state is State.WAITING:
+        if mirror.subscription.state is SubscriberState.WAITING:
             self._tell(mirror, "failed", cause)
         self._settle(mirror)
 
@@ -503,13 +503,13 @@ class Subscriber:
             subscription = machine.subscription
             dialog = subscription.dialog
             if machine.requested and (
-                subscription.state is State.WAITING
+                subscription.state is SubscriberState.WAITING
                 or (
-                    subscription.state is State.ACTIVE
+                    subscription.state is SubscriberState.ACTIVE
                     and now >= subscription.expires_at
                 )
             ):
-                subscription.state = State.WAITING
+                subscription.state = SubscriberState.WAITING
                 subscription.dialog = None
                 self._settle(machine)
                 # Each time anew: names may lead elsewhere by now.
@@ -555,7 +555,7 @@ class Subscriber:
         flow = subscription.flow if dialog is None else dialog.flow
         if flow is not None and flow.local not in locals:
             flow = Flow(locals[0], flow.remote)
-        if subscription.state is State.ENDED or flow is None:
+        if subscription.state is SubscriberState.ENDED or flow is None:
             subscription.dialog = None
             subscription.timer_at, subscription.scheduled_at = at, None
         else:
@@ -571,7 +571,7 @@ class Subscriber:
         for draft, flow in subscription.drafts_to_send():
             self._send(draft, flow, mirror)
         # A copy: what is written is encoded later, when the subscription has gone on.
-        if subscription.state is State.ENDED and subscription.dialog is None:
+        if subscription.state is SubscriberState.ENDED and subscription.dialog is None:
             self._mirrors.pop(mirror.source, None)
             self._journal.write(KIND, mirror.source, None, self._put_in, mirror)
             subscription.timer_at = None
@@ -642,7 +642,7 @@ class Subscriber:
         )
 
     def _restore(
-        self, mirror: Mirror, subscription: Subscription, table: TableDump
+        self, mirror: Mirror, subscription: HeldSubscription, table: TableDump
     ) -> None:
         mirror.subscription = subscription
         mirror.table = Table.load(table)
@@ -676,7 +676,7 @@ def _is(contact: str, uri: Uri) -> bool:
         return False  # which has been complained of
 
 
-def _copy(subscription: Subscription) -> Subscription:
+def _copy(subscription: HeldSubscription) -> HeldSubscription:
     dialog = subscription.dialog
     return msgspec.structs.replace(
         subscription,

@@ -25,7 +25,7 @@ Send = Callable[[Draft, Flow, object], object]
 Found = Callable[[Flow | str], None]
 
 
-class Policy(Value, frozen=True, kw_only=True):
+class PingPolicy(Value, frozen=True, kw_only=True):
     """Who is pinged, and what follows; see ``[nat]`` of the configuration."""
 
     options: bool
@@ -85,7 +85,7 @@ class Pinger:
         store: LocationStore,
         journal: Journal,
         *,
-        policy: Policy,
+        policy: PingPolicy,
         server_id: str,
         reach: Callable[[Binding], Flow | None],
         find: Callable[[Binding, Found], None],

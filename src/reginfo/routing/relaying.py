@@ -51,7 +51,7 @@ class Relaying:
         *,
         domains: Domains,
         service_routes: ServiceRoutes,
-        proxy: config.Proxy,
+        proxy: config.ProxySection,
         is_open: Callable[[Flow], bool],
         hides: Callable[[Uri, str], bool],
         secret: bytes,

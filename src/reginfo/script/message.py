@@ -13,8 +13,8 @@ from ..sip.endpoint import AnyServer
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Address, Flow
 from ..sip.headers import NameAddr
-from ..sip.message import Message as SipMessage
 from ..sip.message import Request, Response, canonical
+from ..sip.message import SipMessage as SipMessage
 from ..sip.uri import Uri
 from . import pseudo
 from .core import Core

@@ -10,9 +10,8 @@ from typing import Any
 
 import msgspec
 
-from .. import __version__
-from ..config.config import Config, Peer
-from ..events.notify import Policy as SubscriptionPolicy
+from ..config.config import Config, PeerSection
+from ..events.notify import SubscriptionPolicy as SubscriptionPolicy
 from ..events.subscribe import Wanted
 from ..io.clock import Clock
 from ..io.commit import Writer
@@ -41,13 +40,13 @@ from ..roles import (
 from ..roles.admission import Admission
 from ..roles.compositor import Compositor
 from ..roles.notifier import Notifier
-from ..roles.publisher import Published, Publisher
+from ..roles.publisher import PublishedState, Publisher
 from ..roles.subscriber import Mirror, Subscriber
 from ..roles.watch import Watch
 from ..routing.domains import Domains
 from ..routing.nat import Reach
 from ..routing.pinger import Ping, Pinger
-from ..routing.pinger import Policy as Pings
+from ..routing.pinger import PingPolicy as Pings
 from ..routing.relaying import Relaying
 from ..routing.service_routes import ServiceRoutes
 from ..routing.target import Target
@@ -57,7 +56,7 @@ from ..sip.endpoint import (
     AckReceived,
     Cancelled,
     Endpoint,
-    Event,
+    EndpointEvent,
     RequestFailed,
     RequestReceived,
     ResponseLost,
@@ -67,15 +66,15 @@ from ..sip.errors import ReginfoError
 from ..sip.flow import Flow, Local
 from ..sip.message import Response
 from ..sip.uri import Uri
+from ..version import PRODUCT, __version__
 from .peers import Peers, profile_of
 from .router import Router, addresses_of
 from .scripting import Scripting
-from .sending import Sender, Sent
+from .sending import OwnRequest, Sender
 from .uas import Uas
 
 logger = logging.getLogger("reginfo.server")
 
-PRODUCT = f"reginfo/{__version__}"
 
 KINDS = (
     location.KIND,
@@ -130,7 +129,7 @@ class App:
             default_domain=config.pua_reginfo.default_domain,
         )
         self._peers = Peers(config.peers, config.notifier.min_interval)
-        self._policy = registrar.Policy(
+        self._policy = registrar.RegistrarPolicy(
             min_expires=config.registrar.min_expires,
             default_expires=config.registrar.default_expires,
             max_expires=config.registrar.max_expires,
@@ -401,7 +400,7 @@ class App:
         for uri in self._publish_targets():
             if places[uri].address in ours:
                 continue  # we are that presence server: our watchers are told anyway
-            target = publisher.Target(
+            target = publisher.PresenceServer(
                 uri=uri,
                 flow=flow_to(places[uri], locals),
                 profile=profile_of(self._peers.at(places[uri].address)),
@@ -465,7 +464,7 @@ class App:
         """Whether a subscription is one of them still."""
         return self.notifier.serves(watch)
 
-    def peers(self) -> list[Peer]:
+    def peers(self) -> list[PeerSection]:
         """Peers, as they are configured."""
         return list(self._config.peers)
 
@@ -600,7 +599,7 @@ class App:
 
     # What the rim drives.
 
-    def handle(self, event: Event, now: float) -> None:
+    def handle(self, event: EndpointEvent, now: float) -> None:
         """Answer a request, or take in a response; all of it happens, or nothing."""
         if isinstance(event, RequestReceived):
             try:
@@ -660,9 +659,9 @@ class App:
                 self.notifier.receive_response(user, event.response, now)
             elif isinstance(user, Mirror):
                 self.subscriber.receive_response(user, event.response, now)
-            elif isinstance(user, Published):
+            elif isinstance(user, PublishedState):
                 self.publisher.receive_response(user, event.response, now)
-            elif isinstance(user, Sent):
+            elif isinstance(user, OwnRequest):
                 self._sender.receive_response(user, event.response)
             elif isinstance(user, Ping):
                 assert self._pinger is not None
@@ -675,9 +674,9 @@ class App:
             self.notifier.receive_failure(user, event.cause)
         elif isinstance(user, Mirror):
             self.subscriber.receive_failure(user, event.cause, now)
-        elif isinstance(user, Published):
+        elif isinstance(user, PublishedState):
             self.publisher.receive_failure(user, event.cause, now)
-        elif isinstance(user, Sent):
+        elif isinstance(user, OwnRequest):
             self._sender.receive_failure(user, event.cause)
         elif isinstance(user, Ping):
             assert self._pinger is not None

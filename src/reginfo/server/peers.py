@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..config.config import Peer
+from ..config.config import PeerSection
 from ..reg.legacy import Profile
-from ..roles.notifier import Peer as Watcher
+from ..roles.notifier import Watcher as Watcher
 from ..sip.flow import Address, Flow
 from ..sip.message import Request
 from ..sip.uri import Uri
@@ -21,10 +21,10 @@ class Peers:
         min_interval: between two NOTIFYs to who is no peer, in seconds.
     """
 
-    def __init__(self, peers: tuple[Peer, ...], min_interval: float) -> None:
+    def __init__(self, peers: tuple[PeerSection, ...], min_interval: float) -> None:
         self._peers = peers
         self._stranger = Watcher(min_interval=min_interval)
-        self._by_address: dict[Address, Peer] = {}
+        self._by_address: dict[Address, PeerSection] = {}
 
     def find(self, addresses: Mapping[str, Address]) -> None:
         """Take it that the peers' URIs are at ``addresses``."""
@@ -32,11 +32,11 @@ class Peers:
             addresses[peer.uri]: peer for peer in self._peers if peer.uri is not None
         }
 
-    def at(self, address: Address) -> Peer | None:
+    def at(self, address: Address) -> PeerSection | None:
         """The peer whose URI is at ``address``."""
         return self._by_address.get(address)
 
-    def sender(self, request: Request, flow: Flow) -> Peer | None:
+    def sender(self, request: Request, flow: Flow) -> PeerSection | None:
         """The peer that a request comes from; None if it is none that is known."""
         known = self._by_address.get(flow.remote)
         if known is not None:
@@ -63,14 +63,14 @@ class Peers:
         )
 
 
-def profile_of(peer: Peer | None) -> Profile | None:
+def profile_of(peer: PeerSection | None) -> Profile | None:
     """The profile that is configured; None to go by what the peer says of itself."""
     if peer is None or peer.profile is None:
         return None
     return Profile(peer.profile)
 
 
-def _matches(peer: Peer, request: Request, flow: Flow) -> bool:
+def _matches(peer: PeerSection, request: Request, flow: Flow) -> bool:
     match = peer.match
     if match is None:
         return False

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..io.clock import Clock
-from ..io.eager import Ended, run
+from ..io.eager import HandlerResult, run
 from ..ledger.journal import Journal
 from ..location.binding import Binding, BindingChange
 from ..location.store import LocationStore
@@ -94,7 +94,7 @@ class Scripting:
         self._server_id = server_id
         self._remove = remove
         self._wake = wake
-        self._tasks: set[asyncio.Task[Ended]] = set()
+        self._tasks: set[asyncio.Task[HandlerResult]] = set()
         self._busy: dict[str, deque[RequestReceived]] = {}
         self._muted = False
         self.route: Route = load(path)
@@ -194,7 +194,7 @@ class Scripting:
         mark = (self._journal.mark(), self._endpoint.mark())
         waited = False
 
-        def ended(end: Ended) -> None:
+        def ended(end: HandlerResult) -> None:
             self._answered(msg, end, None if waited else mark)
             if waited:
                 if aor:
@@ -216,7 +216,7 @@ class Scripting:
                 self._busy[aor] = waiting
                 return
 
-    def _answered(self, msg: Message, end: Ended, mark: Any) -> None:
+    def _answered(self, msg: Message, end: HandlerResult, mark: Any) -> None:
         """See that a request has its answer, now that its handler has ended."""
         error = end.error
         if isinstance(error, SystemExit):
@@ -271,7 +271,7 @@ class Scripting:
         view = self._view(msg, REPLY, response)
         kept = False
 
-        def ended(end: Ended) -> None:
+        def ended(end: HandlerResult) -> None:
             nonlocal kept
             kept = isinstance(end.error, Refusal)
             self._reported(view, end)
@@ -303,7 +303,7 @@ class Scripting:
             return
         view.relayed = False
 
-        def ended(end: Ended) -> None:
+        def ended(end: HandlerResult) -> None:
             self._reported(view, end)
             if isinstance(end.result, Response) and not view.answered:
                 self._reply(view, end.result)
@@ -327,13 +327,13 @@ class Scripting:
         view.context = msg.context
         return view
 
-    def _reported(self, msg: Message, end: Ended) -> None:
+    def _reported(self, msg: Message, end: HandlerResult) -> None:
         error = end.error
         if error is not None and not isinstance(error, SystemExit | Refusal):
             self._failed(f"{msg.kind} route of {msg.method} of {msg.from_.uri}", error)
 
     def _tell(self, handler: Callable[[Any], object], event: Event) -> None:
-        def ended(end: Ended) -> None:
+        def ended(end: HandlerResult) -> None:
             if end.error is not None and not isinstance(end.error, SystemExit):
                 self._failed(f"event {event.name}", end.error)
             self._wake()

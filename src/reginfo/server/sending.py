@@ -29,7 +29,7 @@ NOT_SENT = frozenset({"ACK", "CANCEL", "INVITE"})
 """Methods that are more than one request and its answer."""
 
 
-class Sent:
+class OwnRequest:
     """One request, and who waits for its answer."""
 
     __slots__ = ("answer",)
@@ -98,7 +98,7 @@ class Sender:
             f"User-Agent: {self._user_agent}\r\n"
             f"{_lines(headers)}"
         )
-        sent = Sent(asyncio.get_running_loop().create_future())
+        sent = OwnRequest(asyncio.get_running_loop().create_future())
         ways = self._ways(uri, binding)
         if not ways:
             sent.answered(Response(480, "Temporarily Unavailable"))
@@ -117,12 +117,12 @@ class Sender:
         self._reach(way, found)
         return sent.answer
 
-    def receive_response(self, sent: Sent, response: Response) -> None:
+    def receive_response(self, sent: OwnRequest, response: Response) -> None:
         """The answer has come, or a provisional one."""
         if response.status >= 200:
             sent.answered(response)
 
-    def receive_failure(self, sent: Sent, cause: str) -> None:
+    def receive_failure(self, sent: OwnRequest, cause: str) -> None:
         """None has come."""
         if cause == "timeout":
             sent.answered(Response(408, "Request Timeout"))

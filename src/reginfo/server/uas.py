@@ -51,7 +51,7 @@ class Uas:
         store: LocationStore,
         *,
         server_id: str,
-        policy: registrar.Policy,
+        policy: registrar.RegistrarPolicy,
         domains: Domains,
         peers: Peers,
         clock: Clock,

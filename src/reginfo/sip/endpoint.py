@@ -11,7 +11,7 @@ from .flow import Address, Flow, Local, is_numeric
 from .headers import Via, split
 from .invite import TERMINATED as INVITE_TERMINATED
 from .invite import InviteClientTransaction, InviteServerTransaction
-from .invite import State as InviteState
+from .invite import InviteState as InviteState
 from .message import Draft, Malformed, Request, Response, lines, parse, request_uri
 from .timer import TimerWheel
 from .transaction import TERMINATED, ClientTransaction, Datagram, ServerTransaction
@@ -89,7 +89,7 @@ class RequestFailed(Value, frozen=True):
     "timeout, or transport"
 
 
-Event = (
+EndpointEvent = (
     RequestReceived
     | ResponseReceived
     | RequestFailed
@@ -136,7 +136,7 @@ class Endpoint:
         self._merged: dict[tuple[str, ...], AnyServer] = {}
         self._clients: dict[str, AnyClient] = {}
         self._outbox: list[Datagram] = []
-        self._events: list[Event] = []
+        self._events: list[EndpointEvent] = []
         self._wheel = TimerWheel()
         self._streams: dict[Local, Local] = {}
         self._udp_only: dict[Address, float] = {}
@@ -167,7 +167,7 @@ class Endpoint:
                 self._refuse_malformed(exc, flow)
             # A response that cannot be read is dropped (§18.1.2).
 
-    def events(self) -> list[Event]:
+    def events(self) -> list[EndpointEvent]:
         """What has come in since; to be handled in this order."""
         events = self._events
         self._events = []

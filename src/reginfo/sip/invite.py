@@ -17,7 +17,7 @@ TIMER_M = 64 * T1
 """Seconds, on an unreliable transport; on a reliable one D and I are 0."""
 
 
-class State(enum.Enum):
+class InviteState(enum.Enum):
     """Of either transaction (RFC 6026 §7.1, §7.2, figures 3 and 5)."""
 
     CALLING = enum.auto()
@@ -28,8 +28,16 @@ class State(enum.Enum):
     TERMINATED = enum.auto()
 
 
-CALLING, PROCEEDING, COMPLETED = State.CALLING, State.PROCEEDING, State.COMPLETED
-CONFIRMED, ACCEPTED, TERMINATED = State.CONFIRMED, State.ACCEPTED, State.TERMINATED
+CALLING, PROCEEDING, COMPLETED = (
+    InviteState.CALLING,
+    InviteState.PROCEEDING,
+    InviteState.COMPLETED,
+)
+CONFIRMED, ACCEPTED, TERMINATED = (
+    InviteState.CONFIRMED,
+    InviteState.ACCEPTED,
+    InviteState.TERMINATED,
+)
 
 
 class InviteServerTransaction:

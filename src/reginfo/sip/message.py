@@ -68,7 +68,7 @@ _SINGLE = frozenset(
 _FOLD = re.compile(r"\r?\n[ \t]+")
 
 
-class Message:
+class SipMessage:
     """What a request and a response have in common."""
 
     __slots__ = ("_cseq", "_from", "_to", "_via", "body", "headers")
@@ -165,7 +165,7 @@ class Message:
         return values[0]
 
 
-class Request(Message):
+class Request(SipMessage):
     """A request that came in."""
 
     __slots__ = ("method", "uri")
@@ -255,7 +255,7 @@ class Request(Message):
         ).encode("utf-8", "surrogateescape") + body
 
 
-class Response(Message):
+class Response(SipMessage):
     """
     A response: one that came in, or one that we make.
 
@@ -346,7 +346,7 @@ def canonical(name: str) -> str:
 class Malformed(RemoteProtocolError):
     """A message that could not be read whole, with as much of it as was read."""
 
-    def __init__(self, error: RemoteProtocolError, message: Message | None) -> None:
+    def __init__(self, error: RemoteProtocolError, message: SipMessage | None) -> None:
         super().__init__(str(error), status=error.status)
         self.message = message
 
@@ -458,7 +458,7 @@ _USED = frozenset(
 """Headers that are kept, compared or sent on: no octet of them may be exchanged."""
 
 
-def _mend(message: Message) -> RemoteProtocolError | None:
+def _mend(message: SipMessage) -> RemoteProtocolError | None:
     """
     Make text of what is not UTF-8 (§7.3.1), or say where that cannot be.
 

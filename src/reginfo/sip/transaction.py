@@ -20,7 +20,7 @@ TIMER_K = T4
 """Seconds, on an unreliable transport; on a reliable one J and K are 0."""
 
 
-class State(enum.Enum):
+class TransactionState(enum.Enum):
     """Of either transaction (§17, figures 6 and 8)."""
 
     TRYING = enum.auto()
@@ -30,8 +30,8 @@ class State(enum.Enum):
 
 
 # The members are read on every message; an attribute of an enum is slow to find.
-TRYING, PROCEEDING = State.TRYING, State.PROCEEDING
-COMPLETED, TERMINATED = State.COMPLETED, State.TERMINATED
+TRYING, PROCEEDING = TransactionState.TRYING, TransactionState.PROCEEDING
+COMPLETED, TERMINATED = TransactionState.COMPLETED, TransactionState.TERMINATED
 
 
 class Transaction(Protocol):

@@ -12,7 +12,7 @@ from ..location.binding import Binding
 from ..location.store import TABLE
 from ..sip.flow import Address
 from ..sip.message import Draft, Request, Response, parse
-from .wire import Server, Wire
+from .wire import Wire, WireServer
 
 CONFIG = """
 [server]
@@ -32,7 +32,7 @@ PHONE: Address = ("192.0.2.50", 5060)
 """Where requests come from, unless the test says otherwise."""
 
 
-class Sent(msgspec.Struct, frozen=True):
+class SentMessage(msgspec.Struct, frozen=True):
     """A message that the server has sent, and where to."""
 
     message: Request | Response
@@ -90,7 +90,7 @@ class Script:
         server = msgspec.structs.replace(read.server, script=Path(path))
         self.wire = Wire()
         self.wire.hosts.update(hosts or {})
-        self.server: Server = self.wire.serve(
+        self.server: WireServer = self.wire.serve(
             msgspec.structs.replace(read, server=server)
         )
         self._number = 0
@@ -154,19 +154,19 @@ class Script:
         )
         return 0 if response is None else response.status
 
-    def sent(self) -> list[Sent]:
+    def sent(self) -> list[SentMessage]:
         """What the server has sent since this was last asked."""
         packets = self.wire.packets[self._seen :]
         self._seen = len(self.wire.packets)
         return [
-            Sent(parse(packet.data), packet.destination)
+            SentMessage(parse(packet.data), packet.destination)
             for packet in packets
             if packet.source == self.server.address
         ]
 
     def answer(
         self,
-        sent: Sent,
+        sent: SentMessage,
         status: int,
         reason: str = "OK",
         headers: Iterable[tuple[str, str]] = (),

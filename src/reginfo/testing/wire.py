@@ -68,7 +68,7 @@ class Wire:
         self.packets: list[Packet] = []
         "All that were sent so far, the lost ones too."
 
-        self.servers: dict[Address, Server] = {}
+        self.servers: dict[Address, WireServer] = {}
         self.hosts: dict[str, Address] = {}
         "Names that can be found, and where they are."
 
@@ -77,20 +77,22 @@ class Wire:
         self._queue: deque[Packet] = deque()
         self._losses: list[Callable[[Packet], bool]] = []
 
-    def serve(self, config: Config, database: SqliteJournal | None = None) -> Server:
+    def serve(
+        self, config: Config, database: SqliteJournal | None = None
+    ) -> WireServer:
         """
         Start a server at the first address of ``config``.
 
         Args:
             database: where it keeps what it knows, whatever ``config`` says of a store.
         """
-        server = Server(self, config, database)
+        server = WireServer(self, config, database)
         self.servers[server.address] = server
         server.start()
         self._deliver()
         return server
 
-    def kill(self, server: Server) -> None:
+    def kill(self, server: WireServer) -> None:
         """Have ``server`` be no more; what it has committed is in its database."""
         del self.servers[server.address]
 
@@ -147,7 +149,7 @@ class Wire:
                 self._inboxes.setdefault(packet.destination, []).append(packet.data)
 
 
-class Server:
+class WireServer:
     """One server at a wire: its parts, and what a rim does for them."""
 
     def __init__(

@@ -26,7 +26,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..config.config import Peer
+from ..config.config import PeerSection
 from ..location.binding import Binding
 from ..reg.document import ContactEvent
 from ..roles.subscriber import Mirror
@@ -44,7 +44,7 @@ MAX_PAGE = 10_000
 Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE)]
 
 
-class App(Protocol):
+class Administration(Protocol):
     """What the API asks of a server: :class:`reginfo.server.app.App`."""
 
     def now(self) -> float: ...
@@ -53,7 +53,7 @@ class App(Protocol):
     def bindings(self, aor: str) -> list[Binding]: ...
     def watches(self) -> list[Watch]: ...
     def serves(self, watch: Watch) -> bool: ...
-    def peers(self) -> list[Peer]: ...
+    def peers(self) -> list[PeerSection]: ...
     def mirrors(self) -> list[Mirror]: ...
     async def committed(self) -> bool: ...
     def remove(
@@ -167,21 +167,21 @@ class Removal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     "Seconds after which the user agent may come back: with `probation` only."
 
 
-class Removed(Struct, frozen=True, kw_only=True):
+class RemovalAnswer(Struct, frozen=True, kw_only=True):
     """What a removal has come to."""
 
     removed: int
     "How many contacts."
 
 
-class Drain(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DrainRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of ``POST /v1/drain``."""
 
     rate: Annotated[float, Meta(gt=0, le=100_000)] = 100.0
     "Subscriptions that are ended each second, at the most."
 
 
-def api(app: App) -> Starlette:
+def api(app: Administration) -> Starlette:
     """The API of ``app``, as an ASGI application."""
 
     async def committed(read: Callable[[], T]) -> T:
@@ -204,22 +204,22 @@ def api(app: App) -> Starlette:
             app.aors(), text, is_wanted, after=query.after, limit=query.limit
         )
 
-        def page() -> bindings.Page:
+        def page() -> bindings.BindingPage:
             now = app.now()
             rows = [
                 bindings.row(aor, b, now) for aor in picked.things for b in shown(aor)
             ]
-            return bindings.Page(bindings=rows, next=picked.next)
+            return bindings.BindingPage(bindings=rows, next=picked.next)
 
         return _json(await committed(page))
 
     async def one_aor(request: Request) -> Response:
         aor = _canonical(request.path_params["aor"])
 
-        def page() -> bindings.Page:
+        def page() -> bindings.BindingPage:
             now = app.now()
             rows = [bindings.row(aor, binding, now) for binding in app.bindings(aor)]
-            return bindings.Page(bindings=rows)
+            return bindings.BindingPage(bindings=rows)
 
         found = await committed(page)
         if not found.bindings:
@@ -243,7 +243,7 @@ def api(app: App) -> Starlette:
         if not removed:
             of = "" if asked.contact is None else f" at {asked.contact}"
             return _error(404, f"nobody is registered as {aor}{of}")
-        return _json(Removed(removed=removed))
+        return _json(RemovalAnswer(removed=removed))
 
     async def watching(request: Request) -> Response:
         query = _query(request, WatcherQuery)
@@ -255,10 +255,10 @@ def api(app: App) -> Starlette:
             limit=query.limit,
         )
 
-        def page() -> watchers.Page:
+        def page() -> watchers.WatcherPage:
             now = app.now()
             rows = [watchers.row(w, now) for w in picked.things if app.serves(w)]
-            return watchers.Page(watchers=rows, next=picked.next)
+            return watchers.WatcherPage(watchers=rows, next=picked.next)
 
         return _json(await committed(page))
 
@@ -272,10 +272,10 @@ def api(app: App) -> Starlette:
             limit=query.limit,
         )
 
-        def page() -> peers.Page:
+        def page() -> peers.PeerPage:
             now = app.now()
             rows = [peers.row(one, now) for one in picked.things]
-            return peers.Page(peers=rows, next=picked.next)
+            return peers.PeerPage(peers=rows, next=picked.next)
 
         return _json(await committed(page))
 
@@ -290,7 +290,7 @@ def api(app: App) -> Starlette:
             # type without asking us first.
             return _error(415, "the body has to be application/json")
         try:
-            asked = msgspec.json.decode(await request.body(), type=Drain)
+            asked = msgspec.json.decode(await request.body(), type=DrainRequest)
         except msgspec.MsgspecError as exc:
             return _error(400, str(exc))
         app.drain(asked.rate)

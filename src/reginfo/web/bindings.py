@@ -8,7 +8,7 @@ from ..location.binding import Binding
 from .paging import text
 
 
-class Row(Struct, frozen=True, kw_only=True):
+class BindingItem(Struct, frozen=True, kw_only=True):
     """One binding, as the API shows it."""
 
     aor: str
@@ -44,18 +44,18 @@ class Row(Struct, frozen=True, kw_only=True):
     "What last happened to it (RFC 3680 §4.7.1)."
 
 
-class Page(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class BindingPage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The bindings of some addresses-of-record."""
 
-    bindings: list[Row]
+    bindings: list[BindingItem]
 
     next: str | None = None
     "The ``after`` of the next page; not there if this is the last."
 
 
-def row(aor: str, binding: Binding, now: float) -> Row:
+def row(aor: str, binding: Binding, now: float) -> BindingItem:
     """A binding, as it is shown."""
-    return Row(
+    return BindingItem(
         aor=text(aor),
         uri=text(binding.contact),
         owner=binding.owner,

@@ -25,11 +25,11 @@ class Unreachable(ReginfoError):
     """The server does not answer, or not as we expect."""
 
 
-class Refused(ReginfoError):
+class ApiRefusal(ReginfoError):
     """The server says that what was asked of it makes no sense."""
 
 
-class Removed(msgspec.Struct, frozen=True, kw_only=True):
+class RemovalResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a removal has come to."""
 
     removed: int
@@ -99,7 +99,7 @@ class Client:
     ) -> None:
         self._http.close()
 
-    def bindings(self, aor: str | None = None) -> list[bindings.Row]:
+    def bindings(self, aor: str | None = None) -> list[bindings.BindingItem]:
         """
         The bindings of one address-of-record, or of all.
 
@@ -108,18 +108,18 @@ class Client:
         """
         if aor is not None:
             path = f"/v1/aors/{quote(aor, safe='')}"
-            return self._ask("GET", path, bindings.Page).bindings
-        pages = self._pages("/v1/aors", bindings.Page)
+            return self._ask("GET", path, bindings.BindingPage).bindings
+        pages = self._pages("/v1/aors", bindings.BindingPage)
         return [row for page in pages for row in page.bindings]
 
-    def watchers(self, aor: str | None = None) -> list[watchers.Row]:
+    def watchers(self, aor: str | None = None) -> list[watchers.WatcherItem]:
         """Who watches one address-of-record, or any."""
-        pages = self._pages("/v1/watchers", watchers.Page, aor=aor or "")
+        pages = self._pages("/v1/watchers", watchers.WatcherPage, aor=aor or "")
         return [row for page in pages for row in page.watchers]
 
-    def peers(self, aor: str | None = None) -> list[peers.Row]:
+    def peers(self, aor: str | None = None) -> list[peers.PeerItem]:
         """Peers, and what they are asked about; only about ``aor`` if it is given."""
-        pages = self._pages("/v1/peers", peers.Page, aor=aor or "")
+        pages = self._pages("/v1/peers", peers.PeerPage, aor=aor or "")
         return [row for page in pages for row in page.peers]
 
     def health(self) -> Health:
@@ -139,12 +139,12 @@ class Client:
 
         Raises:
             NotFound: there is none.
-            Refused: the server says that this makes no sense.
+            ApiRefusal: the server says that this makes no sense.
         """
         asked = {"contact": contact, "event": event, "retry_after": retry_after}
         params = {name: value for name, value in asked.items() if value is not None}
         path = f"/v1/aors/{quote(aor, safe='')}"
-        return self._ask("DELETE", path, Removed, params=params).removed
+        return self._ask("DELETE", path, RemovalResult, params=params).removed
 
     def drain(self, rate: float | None) -> Draining:
         """
@@ -174,7 +174,7 @@ class Client:
                 raise NotFound(error.get("error", "not found"))
             if response.status_code == 400:
                 error = msgspec.json.decode(response.content, type=dict[str, str])
-                raise Refused(error.get("error", "that makes no sense"))
+                raise ApiRefusal(error.get("error", "that makes no sense"))
             # 503: it answers, and is not well.
             if response.status_code != 503:
                 response.raise_for_status()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from ..config.config import Peer
-from ..events.subscribe import State
+from ..config.config import PeerSection
+from ..events.subscribe import SubscriberState
 from ..roles.subscriber import Mirror
 from .paging import text
 
 
-class Row(Struct, frozen=True, kw_only=True):
+class PeerItem(Struct, frozen=True, kw_only=True):
     """
     One subscription at a peer, as the API shows it.
 
@@ -50,10 +50,10 @@ class Row(Struct, frozen=True, kw_only=True):
     "What it has told: the contacts that are registered, as far as it says."
 
 
-class Page(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PeerPage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Some peers."""
 
-    peers: list[Row]
+    peers: list[PeerItem]
 
     next: str | None = None
     "The ``after`` of the next page; not there if this is the last."
@@ -63,7 +63,7 @@ class Held(Struct, frozen=True):
     """A subscription at a peer; or a peer at which there is none."""
 
     name: str
-    peer: Peer | None
+    peer: PeerSection | None
     "As it is configured."
 
     mirror: Mirror | None = None
@@ -78,7 +78,7 @@ class Held(Struct, frozen=True):
         return text(f"{self.name} {self.aor}")
 
 
-def held(peers: list[Peer], mirrors: list[Mirror]) -> list[Held]:
+def held(peers: list[PeerSection], mirrors: list[Mirror]) -> list[Held]:
     """All peers, and all subscriptions at them."""
     by_name = {peer.name: peer for peer in peers}
     asked = {mirror.peer for mirror in mirrors}
@@ -88,18 +88,20 @@ def held(peers: list[Peer], mirrors: list[Mirror]) -> list[Held]:
     ]
 
 
-def row(one: Held, now: float) -> Row:
+def row(one: Held, now: float) -> PeerItem:
     """A subscription at a peer, as it is shown."""
     uri = None if one.peer is None else one.peer.uri
     mirror = one.mirror
     if mirror is None:
-        return Row(
+        return PeerItem(
             name=one.name, uri=uri, aor=None, state=None, expires=None, next=None,
             notified=None, missed=0, problem=None, contacts=[],
         )  # fmt: skip
     subscription = mirror.subscription
-    there_is_one = subscription.is_established and subscription.state is not State.ENDED
-    return Row(
+    there_is_one = (
+        subscription.is_established and subscription.state is not SubscriberState.ENDED
+    )
+    return PeerItem(
         name=one.name,
         uri=uri,
         aor=text(mirror.aor),

@@ -10,7 +10,7 @@ from ..sip.headers import cached_name_addr
 from .paging import text
 
 
-class Row(Struct, frozen=True, kw_only=True):
+class WatcherItem(Struct, frozen=True, kw_only=True):
     """One subscription, as the API shows it."""
 
     aor: str
@@ -59,10 +59,10 @@ class Row(Struct, frozen=True, kw_only=True):
     "The `+sip.instance` of the device, if it says so."
 
 
-class Page(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WatcherPage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Some watchers."""
 
-    watchers: list[Row]
+    watchers: list[WatcherItem]
 
     next: str | None = None
     "The ``after`` of the next page; not there if this is the last."
@@ -79,12 +79,12 @@ def watcher(watch: Watch) -> str:
     return text(cached_name_addr(watch.row.subscription.dialog.remote).uri)
 
 
-def row(watch: Watch, now: float) -> Row:
+def row(watch: Watch, now: float) -> WatcherItem:
     """A watcher, as it is shown."""
     subscription = watch.row.subscription
     dialog = subscription.dialog
     event_id = EventHeader.parse(subscription.event).id
-    return Row(
+    return WatcherItem(
         aor=text(watch.row.aor),
         watcher=watcher(watch),
         contact=text(dialog.target),
