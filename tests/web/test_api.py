@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from reginfo.config.config import PeerSection
+from reginfo.config.sections import PeerSection
 from reginfo.events.headers import SubscriptionState
 from reginfo.events.subscribe import SubscriberState
 from reginfo.location.binding import Binding

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ..config import config
+from ..config.sections import ProxySection
 from ..script.message import Message
 from ..sip.endpoint import (
     AckReceived,
@@ -51,7 +51,7 @@ class Relaying:
         *,
         domains: Domains,
         service_routes: ServiceRoutes,
-        proxy: config.ProxySection,
+        proxy: ProxySection,
         is_open: Callable[[Flow], bool],
         hides: Callable[[Uri, str], bool],
         secret: bytes,

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from ..config.config import Config, PeerSection
+from ..config.config import Config
+from ..config.sections import PeerSection
 from ..events.notify import SubscriptionPolicy as SubscriptionPolicy
 from ..events.subscribe import Wanted
 from ..io.clock import Clock
