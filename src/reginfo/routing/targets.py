@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from ..io.udp import family_of
+from ..ledger.part import Found as Found
+from ..ledger.part import Names as Names
 from ..location.binding import Binding
 from ..location.store import LocationStore
 from ..sip.destination import Destination
@@ -20,15 +22,6 @@ from ..sip.uri import Uri
 from .blocklist import Blocklist
 from .domains import Domains
 from .target import Target
-
-Found = Callable[[list[Destination] | RemoteProtocolError], None]
-
-
-class Names(Protocol):
-    """Finds where URIs are; see :class:`reginfo.io.resolver.Resolver`."""
-
-    def find(self, uri: Uri, found: Found) -> None:
-        """Call ``found`` at once, or when the name servers have answered."""
 
 
 class Reached(NamedTuple):
