@@ -106,3 +106,9 @@ class BindingChange(msgspec.Struct, frozen=True, gc=False):
 
     more: bool = False
     "Whether another change follows that was made with this one, by one REGISTER, say."
+
+    at: float = 0.0
+    "When it happened, in seconds on the server's clock."
+
+    is_published: bool = True
+    "Whether presence servers are to hear of it; see `reginfo_disable_publish`."

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from ..io.udp import family_of
+from ..ledger.part import Found as Found
+from ..ledger.part import Names as Names
 from ..location.binding import Binding
 from ..location.store import LocationStore
 from ..sip.destination import Destination
@@ -25,15 +27,7 @@ from .target import Target
 
 logger = logging.getLogger("reginfo.proxy")
 
-Found = Callable[[list[Destination] | RemoteProtocolError], None]
 FlowFound = Callable[[Flow | str], None]
-
-
-class Names(Protocol):
-    """Resolves URIs; see :class:`reginfo.io.resolver.Resolver`."""
-
-    def find(self, uri: Uri, found: Found) -> None:
-        """Call ``found`` at once, or when the name servers have answered."""
 
 
 class ContactTarget(NamedTuple):
