@@ -442,7 +442,7 @@ def restart(watched: Watched, now: float, shift: float = 0.0) -> Watched:
     after = Watched()
     entries = [(KIND, key, value) for key, value in disk(watched).items()]
     load(after.store.shelves, entries, shift)
-    after.store.loaded(now, now)
+    after.store.loaded(now, WALL + now)
     return after
 
 

@@ -169,7 +169,7 @@ class Server:
         shelves = [*after.store.shelves, *after.notifier.shelves]
         load(shelves, [(*key, value) for key, value in self.rows.items()], shift)
         after.notifier.moved([local])
-        after.store.loaded(after.now, after.now)
+        after.store.loaded(after.now, WALL + after.now)
         after.notifier.loaded(after.now)
         after.pass_time(0)
         return after

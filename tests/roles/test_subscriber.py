@@ -233,7 +233,7 @@ class Server:
         shelves = [*after.subscriber.shelves, *after.store.shelves]
         entries = [(*key, value) for key, value in self.rows.items()]
         load(shelves, [entry for entry in entries if entry[2] is not None], shift)
-        after.store.loaded(after.now, after.now)
+        after.store.loaded(after.now, WALL + after.now)
         after.cseq = self.cseq
         return after
 

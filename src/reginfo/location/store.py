@@ -226,7 +226,7 @@ class LocationStore:
                 news.append((claim, self.sequence))
         last = len(news) - 1
         changes = [
-            BindingChange(table, aor, claim, sequence, at < last)
+            BindingChange(table, aor, claim, sequence, at < last, now)
             for at, (claim, sequence) in enumerate(news)
         ]
         if self.listener is not None:
@@ -267,7 +267,7 @@ class LocationStore:
         self._stamp = max(self._stamp, key.stamp)
         changed = self._keyring.put(table, aor, name, key)
         if changed is not None and self.key_listener is not None:
-            self.key_listener(changed, now)
+            self.key_listener(changed._replace(at=now), now)
 
     @property
     def shelves(self) -> Sequence[Rows[Any]]:
