@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from reginfo.ledger.sqlite import SqliteJournal
+from reginfo.ledger.memory import MemoryStorage
 from reginfo.testing import Wire
 
 from ..simulation import ALICE, configuration, given, is_registered, register
@@ -17,15 +15,13 @@ from ..simulation import ALICE, configuration, given, is_registered, register
     raises=AssertionError,
     reason="step 6: a full document has no tombstones",
 )
-def test_a_server_that_was_down_learns_what_has_ended_elsewhere(tmp_path: Path) -> None:
+def test_a_server_that_was_down_learns_what_has_ended_elsewhere() -> None:
     """
     Three servers watch each other. A phone registers at B. While B is down, it
     registers at C, and unregisters there.
     """
     wire = Wire()
-    databases = {
-        me: SqliteJournal(tmp_path / f"{me}.db", synchronous="off") for me in "abc"
-    }
+    databases = {me: MemoryStorage() for me in "abc"}
     configurations = {
         me: configuration(me, sorted({"a", "b", "c"} - {me})) for me in "abc"
     }
@@ -41,7 +37,4 @@ def test_a_server_that_was_down_learns_what_has_ended_elsewhere(tmp_path: Path) 
     wire.pass_time(400)
     servers["b"] = wire.serve(configurations["b"], databases["b"])
     wire.pass_time(20_000)
-    found = [server.contacts(ALICE) for server in servers.values()]
-    for database in databases.values():
-        database.close()
-    assert found == [[]] * 3
+    assert [server.contacts(ALICE) for server in servers.values()] == [[]] * 3

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from reginfo.ledger.journal import Entry
-from reginfo.ledger.sqlite import SqliteJournal
+from reginfo.ledger.memory import MemoryStorage
 from reginfo.testing import Wire
 
 from ..simulation import ALICE, configuration, given, is_registered, register
@@ -15,14 +13,17 @@ from ..simulation import ALICE, configuration, given, is_registered, register
 PHONES = 5000
 
 
-class CountingDatabase(SqliteJournal):
-    """A database that keeps how many entries each commit had."""
+class CountingStorage(MemoryStorage):
+    """A storage that knows how many entries each commit had."""
 
-    sizes: list[int]
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
 
     def append(self, entries: list[Entry], *, boot: float, wall: float) -> None:
         self.sizes.append(len(entries))
-        super().append(entries, boot=boot, wall=wall)
+        # Nothing is kept: a copy of all rows for each commit would be slow.
+        super().append([], boot=boot, wall=wall)
 
 
 @pytest.mark.xfail(
@@ -30,16 +31,13 @@ class CountingDatabase(SqliteJournal):
     raises=AssertionError,
     reason="step 5: all that is due at one moment is done in one turn",
 )
-def test_many_registrations_that_expire_together_take_many_turns(
-    tmp_path: Path,
-) -> None:
+def test_many_registrations_that_expire_together_take_many_turns() -> None:
     """
     Thousands of phones registered within a second, after a power cut say, and none
     comes back. Between two slices of at most 5 ms other SIP is served.
     """
     wire = Wire()
-    database = CountingDatabase(tmp_path / "a.db", synchronous="off")
-    database.sizes = []
+    database = CountingStorage()
     server = wire.serve(configuration("a", []), database)
     for number in range(PHONES):
         aor = f"sip:u{number}@example.com"
@@ -51,6 +49,4 @@ def test_many_registrations_that_expire_together_take_many_turns(
     wire.pass_time(610)
     given(sum(database.sizes) >= PHONES)
     given(not server.contacts(ALICE.replace("alice", "u7")))
-    largest = max(database.sizes)
-    database.close()
-    assert largest <= PHONES // 2
+    assert max(database.sizes) <= PHONES // 2
