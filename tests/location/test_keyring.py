@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from reginfo.ledger.journal import Journal
 from reginfo.location import keyring
+from reginfo.location.binding import BindingChange
 from reginfo.location.key import Key
 from reginfo.location.keyring import KIND, REMEMBERED, KeyChange
 from reginfo.location.store import TABLE, LocationStore
@@ -28,8 +29,12 @@ class Keys:
     def __init__(self, server_id: str = "a", key: str | None = "identities") -> None:
         self.journal = Journal()
         self.store = LocationStore(server_id, self.journal, identities_key=key)
-        self.store.key_listener = lambda change, now: self.changes.append(change)
         self.changes: list[KeyChange] = []
+        self.store.listener = self.listen
+
+    def listen(self, change: BindingChange | KeyChange) -> None:
+        if isinstance(change, KeyChange):
+            self.changes.append(change)
 
     def set(
         self, value: str | None, name: str = "identities", aor: str = ALICE

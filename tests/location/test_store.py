@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding, BindingChange
+from reginfo.location.keyring import KeyChange
 from reginfo.location.store import (
     KIND,
     LEARNED_GRACE,
@@ -20,7 +21,7 @@ from reginfo.location.store import (
     LocationStore,
 )
 
-from ..make import ALICE, BOB, EXPIRED, NOW, WALL, binding
+from ..make import ALICE, BOB, EXPIRED, NOW, WALL, binding, here, moment
 from .test_merge import CYCLE, claims
 
 DESK = "sip:alice@192.0.2.51"
@@ -35,8 +36,9 @@ class Watched:
         self.store.listener = self.listen
         self.changes: list[BindingChange] = []
 
-    def listen(self, change: BindingChange, now: float) -> None:
-        self.changes.append(change)
+    def listen(self, change: BindingChange | KeyChange) -> None:
+        if isinstance(change, BindingChange):
+            self.changes.append(change)
 
     def apply(self, *claims: Binding, now: float = NOW, aor: str = ALICE) -> None:
         self.store.apply(aor, claims, now)
@@ -48,7 +50,7 @@ class Watched:
 
     def pass_time(self, until: float) -> None:
         while (at := self.store.timer_at) is not None and at <= until:
-            self.store.timer_due(at, WALL + at)
+            self.store.timer_due(moment(at))
 
     def view(self) -> Any:
         """All that anybody can ask."""
@@ -68,8 +70,8 @@ def test_all_claims_are_in_before_any_is_announced() -> None:
     # 3261-13
     watched = Watched()
     seen: list[int] = []
-    watched.store.listener = lambda change, now: seen.append(
-        len(watched.store.bindings(ALICE, now))
+    watched.store.listener = lambda change: seen.append(
+        len(watched.store.bindings(ALICE, change.at))
     )
     watched.apply(binding(), binding(contact=DESK))
     assert seen == [2, 2]
@@ -417,7 +419,7 @@ def test_an_expiry_that_could_not_be_committed_is_tried_again_but_not_at_once() 
     watched = Watched()
     watched.apply(binding(expires_at=NOW + 60))
     watched.journal.close()
-    watched.store.timer_due(NOW + 60, WALL)
+    watched.store.timer_due(moment(NOW + 60, WALL))
     assert watched.events() == ["registered", "expired"]
     watched.journal.close().take_back()
     assert watched.store.claims(ALICE, binding().key)[0].active
@@ -443,7 +445,7 @@ def restart(watched: Watched, now: float, shift: float = 0.0) -> Watched:
     after = Watched()
     for key, value in disk(watched).items():
         after.store.load(key, value, shift)
-    after.store.loaded(now, now)
+    after.store.begin(here(), moment(now, now))
     return after
 
 
@@ -487,7 +489,7 @@ def test_what_expired_while_we_were_down_is_told_as_expired() -> None:
         after = Watched()
         for key, value in rows.items():
             after.store.load(key, value, 0.0)
-        after.store.loaded(NOW + late, WALL + late)
+        after.store.begin(here(), moment(NOW + late, WALL + late))
         assert after.store.bindings(ALICE, NOW + late) == []
         assert after.events() == ["expired"]
 

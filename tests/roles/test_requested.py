@@ -16,7 +16,19 @@ from reginfo.roles.subscriber import KIND, RETRY_AFTER, Mirror, Subscriber
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Request
 
-from ..make import ALICE, BOB, LOCAL, NOW, PEER, WALL, flow, numbers, received, request
+from ..make import (
+    ALICE,
+    BOB,
+    NOW,
+    PEER,
+    WALL,
+    flow,
+    here,
+    moment,
+    numbers,
+    received,
+    request,
+)
 from ..make import response as answer
 
 WANTED = Wanted(uri=ALICE, local="sip:us@192.0.2.1", event="reg", accept=xml.MEDIA_TYPE)
@@ -62,7 +74,7 @@ class Asked:
         end = self.now + seconds
         while (at := self.subscriber.timer_at) is not None and at <= end:
             self.now = max(self.now, at)
-            self.subscriber.timer_due(self.now)
+            self.subscriber.timer_due(moment(self.now))
         self.now = end
 
     def found(self, at: Flow | None = THERE, cause: str = "") -> None:
@@ -107,7 +119,7 @@ class Asked:
         later = Asked(self.now + 100)
         for key, value in self.rows.items():
             later.subscriber.load(key, value, 0.0)
-        later.subscriber.resume(locals or (LOCAL,), later.now)
+        later.subscriber.begin(here(*locals), moment(later.now))
         return later
 
 
@@ -139,7 +151,7 @@ def test_one_that_cannot_be_gone_on_with_is_left_out_after_a_restart(
     monkeypatch.setattr(Subscriber, "_index", picky)
     later = asked.restarted()
     assert [mirror.aor for mirror in later.subscriber.mirrors()] == [ALICE]
-    assert f"! {PLACE}/{BOB} cannot be gone on with" in caplog.text
+    assert f"! {PLACE}/{BOB} cannot be continued" in caplog.text
 
 
 def test_it_is_sought_and_then_asked_for() -> None:

@@ -6,6 +6,8 @@ import logging
 import math
 import time
 
+from ..sip.moment import Moment
+
 logger = logging.getLogger("reginfo.clock")
 
 STEP = 1.0
@@ -40,6 +42,10 @@ class Clock:
             self.stepped += epoch - self._epoch
             self._epoch = epoch
         return max(epoch, self._least_epoch) + now
+
+    def moment(self) -> Moment:
+        """What both clocks show now."""
+        return Moment(self.now(), self.wall())
 
     def not_before(self, wall: float) -> None:
         """Take it that this much of the calendar has passed already."""
