@@ -24,6 +24,7 @@ from ..make import (
     WALL,
     flow,
     here,
+    load,
     moment,
     numbers,
     received,
@@ -117,8 +118,8 @@ class Asked:
 
     def restarted(self, *locals: Local) -> Asked:
         later = Asked(self.now + 100)
-        for key, value in self.rows.items():
-            later.subscriber.load(key, value, 0.0)
+        entries = [(KIND, key, value) for key, value in self.rows.items()]
+        load(later.subscriber.shelves, entries)
         later.subscriber.begin(here(*locals), moment(later.now))
         return later
 

@@ -43,6 +43,7 @@ from ..make import (
     binding,
     flow,
     here,
+    load,
     moment,
     numbers,
     received,
@@ -232,12 +233,10 @@ class Server:
     def restart(self, seconds: float = 1.0, shift: float = 0.0) -> Server:
         after = Server(self.now + seconds + shift, prefix="after")
         after.rows = self.rows
-        for (kind, key), value in self.rows.items():
-            if kind == KIND:
-                after.subscriber.load(key, value, shift)
-            elif value is not None:
-                after.store.load(key, value, shift)
-        after.store.begin(here(), moment(after.now, after.now))
+        shelves = [*after.subscriber.shelves, *after.store.shelves]
+        entries = [(*key, value) for key, value in self.rows.items()]
+        load(shelves, [entry for entry in entries if entry[2] is not None], shift)
+        after.store.begin(here(), moment(after.now))
         after.cseq = self.cseq
         return after
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from reginfo.ledger.journal import Journal
 from reginfo.routing.context import Context, OnFailure, OnReply
-from reginfo.routing.nat import Reach
+from reginfo.routing.domains import Domains
+from reginfo.routing.nat import Nat
 from reginfo.routing.proxy import Found, Proxy
 from reginfo.routing.target import Target
 from reginfo.sip.destination import Destination
@@ -91,6 +92,8 @@ class Relay:
         self.on_reply: OnReply | None = None
         self.on_failure: OnFailure | None = None
         self.contexts: list[Context] = []
+        domains = Domains([], use_domain=True, default_domain=None)
+        domains.begin([UDP, TCP])
         self.proxy = Proxy(
             self.endpoint,
             Journal(self.endpoint),
@@ -98,9 +101,9 @@ class Relay:
             flow=lambda place: Flow(
                 TCP if place.transport == "TCP" else UDP, place.address
             ),
-            is_ours=lambda uri: (uri.host, uri.port or 5060) == ("192.0.2.1", 5060),
+            is_ours=domains.is_ours,
             is_open=lambda flow: flow not in self.closed,
-            hides=Reach(fix=fix).hides,
+            hides=Nat(fix=fix).needs_flow,
             tokens=Tokens(secret),
             record_route=record_route,
             timer_c=181.0,

@@ -13,6 +13,7 @@ from ..events.subscribe import HeldSubscription, SubscriberState, Wanted
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
+from ..ledger.shelf import Rows, nothing
 from ..location.store import TABLE, LocationStore
 from ..reg.document import Contact, Reginfo
 from ..reg.table import Table, TableDump
@@ -225,7 +226,10 @@ class Subscriber:
         self._wheel = TimerWheel()
         self._mirrors: dict[str, Mirror] = {}
         self._by_dialog: dict[tuple[str, str], Mirror] = {}
-        self._on_disk: dict[str, tuple[HeldRow, float]] = {}
+        self._on_disk: dict[str, HeldRow] = {}
+        self._rows: Rows[HeldRow] = Rows(
+            journal, KIND, HeldRow, self._on_disk.__setitem__, _shifted
+        )
         self._unsolicited: dict[tuple[str, str], Table] = {}
         self._by_aor: dict[str, dict[str, Mirror]] = {}
         self._learner = Learner(
@@ -255,15 +259,14 @@ class Subscriber:
         mirror = Mirror(peer, aor, subscription, self)
         on_disk = self._on_disk.pop(source, None)
         if on_disk is not None:
-            row, shift = on_disk
-            mirror.table = Table.load(row.table, shift)
-            known = row.subscription
+            mirror.table = Table.load(on_disk.table)
+            known = on_disk.subscription
             if known.wanted == wanted:
                 mirror.subscription = known
                 # What was sent while we were down is found out by a refresh; not by
                 # all of them at once.
                 at = now + len(self._mirrors) / RESTART_RATE
-                known.resume(flow, shift=shift, at=at)
+                known.resume(flow, shift=0.0, at=at)
             else:
                 mirror.table.restart()
         self._index(mirror)
@@ -351,17 +354,17 @@ class Subscriber:
     def begin(self, here: Here, moment: Moment) -> None:
         """Continue what a script had requested before a restart, 100 a second."""
         now = moment.now
-        for source, (row, shift) in list(self._on_disk.items()):
+        for source, row in list(self._on_disk.items()):
             if not row.requested:
                 continue
             del self._on_disk[source]
             at = now + len(self._mirrors) / RESTART_RATE
             try:
                 with self._journal.attempt():
-                    self._resume(source, row, shift, here.locals, at)
+                    self._resume(source, row, here.locals, at)
             except Exception:
                 # One row that cannot be used must not stop the others.
-                logger.exception("! subscription %s cannot be continued", source)
+                logger.exception("! %s cannot be continued", source)
                 self._mirrors.pop(source, None)
 
     def hears(self, change: object) -> None:
@@ -573,14 +576,10 @@ class Subscriber:
 
     # From the disk.
 
-    def load(self, key: str, value: Any, shift: float) -> None:
-        """
-        Take in one entry of the journal; :meth:`watch` goes on with it.
-
-        Args:
-            shift: to be added to its times.
-        """
-        self._on_disk[key] = msgspec.convert(value, HeldRow), shift
+    @property
+    def shelves(self) -> Sequence[Rows[Any]]:
+        """What is kept in the storage; :meth:`watch` and :meth:`resume` continue it."""
+        return (self._rows,)
 
     # How.
 
@@ -592,7 +591,6 @@ class Subscriber:
         self,
         source: str,
         row: HeldRow,
-        shift: float,
         locals: Sequence[Local],
         at: float,
     ) -> None:
@@ -600,7 +598,7 @@ class Subscriber:
         subscription = row.subscription
         mirror = Mirror(row.peer, row.aor, subscription, self)
         mirror.requested = True
-        mirror.table = Table.load(row.table, shift)
+        mirror.table = Table.load(row.table)
         dialog = subscription.dialog
         flow = subscription.flow if dialog is None else dialog.flow
         if flow is not None and flow.local not in locals:
@@ -609,7 +607,7 @@ class Subscriber:
             subscription.dialog = None
             subscription.timer_at, subscription.scheduled_at = at, None
         else:
-            subscription.resume(flow, shift=shift, at=at)
+            subscription.resume(flow, shift=0.0, at=at)
         self._mirrors[source] = mirror
         self._index(mirror)
         self._wheel.schedule(mirror)
@@ -623,7 +621,7 @@ class Subscriber:
         # A copy: what is written is encoded later, when the subscription has gone on.
         if subscription.state is SubscriberState.ENDED and subscription.dialog is None:
             self._mirrors.pop(mirror.source, None)
-            self._journal.write(KIND, mirror.source, None, self._put_in, mirror)
+            self._rows.erase(mirror.source, self._put_in, mirror)
             subscription.timer_at = None
             return
         row = HeldRow(
@@ -633,7 +631,7 @@ class Subscriber:
             aor=mirror.aor,
             peer=mirror.peer,
         )
-        self._journal.write(KIND, mirror.source, row, _nothing)
+        self._rows.write(mirror.source, row, nothing)
         self._wheel.schedule(mirror)
 
     def _tell(self, mirror: Mirror, state: str, reason: str) -> None:
@@ -735,5 +733,8 @@ def _copy(subscription: HeldSubscription) -> HeldSubscription:
     )
 
 
-def _nothing() -> None:
-    """What is undone with the entry before it."""
+def _shifted(row: HeldRow, by: float) -> HeldRow:
+    row.subscription.expires_at += by
+    row.subscription.began_at += by
+    row.table = Table.load(row.table, by).dump()
+    return row

@@ -65,13 +65,12 @@ class Relaying:
         self._domains = domains
         self._service_routes = service_routes
         self._table = table
-        self._places: frozenset[tuple[str, int]] = frozenset()
         self.proxy = Proxy(
             endpoint,
             journal,
             find=targets.find,
             flow=targets.by,
-            is_ours=self._leads_here,
+            is_ours=domains.is_ours,
             is_open=is_open,
             hides=hides,
             tokens=Tokens(secret),
@@ -88,11 +87,8 @@ class Relaying:
 
     def begin(self, here: Here, moment: Moment) -> None:
         """Set the addresses that we listen at, and how URIs are resolved."""
-        self._domains.add(here.locals)
+        self._domains.begin(here.locals)
         self._targets.begin(here.locals, here.names)
-        self._places = frozenset(
-            (Uri.parse(local.uri).host, local.port) for local in here.locals
-        )
 
     def leads_on(self, request: Request) -> bool:
         """
@@ -104,7 +100,7 @@ class Relaying:
         routed = self.proxy.preprocess(request)
         if routed.route or self.proxy.way(routed) is not None:
             return True
-        return routed.loose and not self._domains.hold(Uri.parse(routed.uri))
+        return routed.loose and not self._domains.is_ours(Uri.parse(routed.uri))
 
     def serves(self, uri: Uri) -> bool:
         """Whether a URI is of a user of ours, in whatever domain."""
@@ -250,9 +246,3 @@ class Relaying:
         if not fitting:
             raise Refusal(405, "Method Not Allowed")
         return fitting
-
-    def _leads_here(self, uri: Uri) -> bool:
-        """Whether a URI, without its user, leads here: by address, or by name."""
-        if (uri.host, uri.port or 5060) in self._places:
-            return True
-        return uri.port is None and uri.host in self._domains

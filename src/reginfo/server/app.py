@@ -20,24 +20,23 @@ from ..io.ids import Ids
 from ..io.network import Network, StartError, flow_to
 from ..io.rim import Rim
 from ..io.udp import Trace
+from ..ledger import shelf
 from ..ledger.journal import Journal
 from ..ledger.part import Here, Moment
-from ..ledger.sqlite import Loaded, SqliteJournal, StoreError
-from ..location import keyring
-from ..location import store as location
+from ..ledger.sqlite import SqliteStorage
+from ..ledger.storage import Storage
 from ..location.binding import Binding, BindingChange
 from ..location.keyring import KeyChange
+from ..location.schema import SCHEMA
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
 from ..reg import xml
 from ..reg.document import ContactEvent
 from ..roles import (
     administrator,
-    compositor,
     notifier,
     publisher,
     registrar,
-    subscriber,
 )
 from ..roles.admission import Admission
 from ..roles.compositor import Compositor
@@ -46,7 +45,7 @@ from ..roles.publisher import Publisher
 from ..roles.subscriber import Mirror, Subscriber
 from ..roles.watch import Watch
 from ..routing.domains import Domains
-from ..routing.nat import Reach
+from ..routing.nat import Nat
 from ..routing.pinger import Pinger
 from ..routing.pinger import PingPolicy as Pings
 from ..routing.relaying import Relaying
@@ -79,18 +78,6 @@ from .uas import Uas
 logger = logging.getLogger("reginfo.server")
 
 
-KINDS = (
-    location.KIND,
-    keyring.KIND,
-    notifier.KIND,
-    notifier.PROGRESS,
-    subscriber.KIND,
-    publisher.KIND,
-    compositor.KIND,
-)
-"""What stands in the journal, in the order in which it is taken in."""
-
-
 class App:
     """
     One server.
@@ -117,7 +104,7 @@ class App:
             new_id=self._ids, methods=None, headers={"Server": PRODUCT}
         )
         self.journal = Journal(self.endpoint)
-        self._database: SqliteJournal | None = None
+        self._database: Storage | None = None
         self._domains = Domains(
             config.server.domains,
             use_domain=config.usrloc.use_domain,
@@ -212,11 +199,12 @@ class App:
             pua_reginfo=self.pua_reginfo,
             table=self._table,
         )
-        self._reach = Reach(fix=config.nat.fix)
+        self._nat = Nat(fix=config.nat.fix)
         self._targets = Targets(
             self.store,
             domains=self._domains,
-            reach=self._reach.flow,
+            nat=self._nat,
+            is_open=lambda flow: self.is_open(flow),
             now=self._clock.now,
             table=self._table,
         )
@@ -230,7 +218,7 @@ class App:
             ),
             proxy=config.proxy,
             is_open=lambda flow: self.is_open(flow),
-            hides=self._reach.hides,
+            hides=self._nat.needs_flow,
             secret=(self._ids() + self._ids()).encode()[:32],
             new_id=self._ids,
             now=self._clock.now,
@@ -251,8 +239,8 @@ class App:
                 self.journal,
                 policy=_ping_policy(config),
                 server_id=config.server.id,
-                reach=self._reach.flow,
-                find=self._targets.reach,
+                flow=self._nat.flow,
+                find=self._targets.flow_of,
                 send=self._send,
                 send_empty=self.endpoint.send_stateless,
                 new_id=self._ids,
@@ -260,8 +248,8 @@ class App:
             )
         self._sender = Sender(
             self.endpoint,
-            ways=self._targets.ways,
-            reach=self._targets.flow,
+            targets=self._targets.of,
+            flow=self._targets.flow,
             new_id=self._ids,
             user_agent=PRODUCT,
         )
@@ -294,8 +282,8 @@ class App:
         writer = None
         try:
             if config.store.path is not None:
-                self._database = SqliteJournal(
-                    config.store.path, synchronous=config.store.synchronous
+                self._database = SqliteStorage(
+                    config.store.path, SCHEMA, synchronous=config.store.synchronous
                 )
                 self.load(self._database)
                 writer = Writer(self._database)
@@ -311,7 +299,11 @@ class App:
             self._network.listen(config.server.listen)
             self._names = self._network.resolver(config.dns)
             places = await self._network.find(self.uris(), self._names)
+            self.wake = self._rim.wake
+            self.is_open = self._network.is_open
+            self.begin(self._rim.locals, places, self._names)
         except BaseException as exc:
+            # The writer's thread would keep the process from ending.
             if writer is not None:
                 writer.stop()
             if self._database is not None:
@@ -319,9 +311,6 @@ class App:
             if isinstance(exc, ReginfoError) and not isinstance(exc, StartError):
                 raise StartError(str(exc)) from exc
             raise
-        self.wake = self._rim.wake
-        self.is_open = self._network.is_open
-        self.begin(self._rim.locals, places, self._names)
         self._rim.start()
         # What has been loaded lives long; and a full collection among a million
         # objects would stop us for a quarter of a second.
@@ -329,7 +318,7 @@ class App:
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
 
-    def load(self, database: SqliteJournal) -> None:
+    def load(self, database: Storage) -> None:
         """Take in what is stored; :meth:`begin` goes on with it."""
         now = self._clock.now()
         last = database.last_commit
@@ -338,27 +327,13 @@ class App:
         # Much is made here, and all of it stays: there is no garbage to look for.
         gc.disable()
         try:
-            stored: dict[str, list[Loaded]] = {kind: [] for kind in KINDS}
-            for row in database.load(boot=now, wall=self._clock.wall()):
-                if row.kind in stored:
-                    stored[row.kind].append(row)
-            wall = self._clock.wall()
-            for kind, rows in stored.items():
-                for _, key, value, shift in rows:
-                    if kind == location.KIND:
-                        self.store.load(key, value, shift, wall)
-                    elif kind == keyring.KIND:
-                        self.store.load_key(key, value, wall)
-                    elif kind == subscriber.KIND:
-                        self.subscriber.load(key, value, shift)
-                    elif kind == publisher.KIND:
-                        self.publisher.load(key, value, shift)
-                    elif kind == compositor.KIND:
-                        self.compositor.load(value, shift)
-                    else:
-                        self.notifier.load(kind, key, value, shift)
-        except msgspec.MsgspecError as exc:
-            raise StoreError(f"{database.path}: {exc}") from exc
+            shelf.load(
+                database,
+                [one for part in self._parts for one in part.shelves],
+                boot=now,
+                wall=self._clock.wall(),
+                boot_id=self._clock.boot_id,
+            )
         finally:
             gc.enable()
 
@@ -383,7 +358,7 @@ class App:
         """
         moment = self._clock.moment()
         now = moment.now
-        self._reach.begin(locals)
+        self._nat.begin(locals)
         self._router.begin(addresses_of(locals))
         ours = {(local.host, local.port) for local in locals}
         self._peers.find({uri: place.address for uri, place in places.items()})
