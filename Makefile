@@ -4,6 +4,12 @@
 PYTHON ?= $(or $(wildcard /usr/bin/python3.11),python3)
 BIN := .venv/bin
 
+# `make test PEERS=no` installs no Debian package, and skips the tests that need a
+# program of another project.
+ifeq ($(PEERS),no)
+export REGINFO_PEERS := no
+endif
+
 .PHONY: help demo test style types tests compiled bench conformance mutants
 
 help:  ## list the targets
@@ -13,9 +19,14 @@ demo: .venv  ## two servers, one phone: who registers here is known there
 	@echo "make: running the demonstration (reginfo demo)"
 	@$(BIN)/reginfo demo
 
-test: .venv  ## everything: style, types and all tests, with real peers
+test: .venv  ## everything: style, types and all tests, with real peers (PEERS=no: without)
 	@tools/setup.sh peers
-	@$(MAKE) --no-print-directory style types tests compiled
+	@$(MAKE) --no-print-directory style types tests
+	@if [ "$(REGINFO_PEERS)" = no ] && ! tools/setup.sh can_compile; then \
+		echo "make: skipped: the tests on compiled code (no C compiler)"; \
+	else \
+		$(MAKE) --no-print-directory compiled; \
+	fi
 
 style: .venv  ## lint, and check the format
 	@echo "make: checking the style (ruff)"
@@ -45,7 +56,7 @@ mutants: .venv  ## docs/mutants.md: whether the tests fail when the code is wron
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[mutants]'
 	@$(BIN)/python tools/mutants.py run && $(BIN)/python tools/mutants.py page
 
-.compiled/reginfo: pyproject.toml $(shell find src -name '*.py') | .venv
+.compiled/reginfo: pyproject.toml setup.py $(shell find src -name '*.py') | .venv
 	@tools/setup.sh compiled
 	@touch $@
 

@@ -1,9 +1,10 @@
 """
-What all tests share: the programs of others that some of them talk to.
+What all tests share: the programs of other projects that some of them run.
 
-A test that needs one is marked ``@pytest.mark.peers("kamailio")``. Where the
-program is missing, the test is skipped and counted in the closing lines; with
-``REGINFO_PEERS=required`` in the environment it fails.
+A test that needs one is marked ``@pytest.mark.peers("kamailio")``. If the program is
+missing, the test is skipped, and counted in the closing lines. With
+``REGINFO_PEERS=required`` in the environment it fails instead; with
+``REGINFO_PEERS=no`` it is skipped even if the program is there.
 """
 
 from __future__ import annotations
@@ -51,14 +52,16 @@ MISSING = "missing peer: "
 
 
 def require_peer(name: str) -> None:
-    """Skip the test if a peer is missing; fail it if it must not be."""
+    """Skip the test if a peer is missing or unwanted; fail it if peers are required."""
+    if os.environ.get("REGINFO_PEERS") == "no":
+        do_without(f"{name} (REGINFO_PEERS=no)")
     packages = sorted({p for part, p in PEERS[name].items() if not _there(part)})
     if packages:
         do_without(f"{name} (Debian: {' '.join(packages)})")
 
 
 def do_without(missing: str) -> Never:
-    """Skip the test for want of something; fail it if that must not be."""
+    """Skip the test because something is missing; fail it if peers are required."""
     reason = f"{MISSING}{missing}"
     if os.environ.get("REGINFO_PEERS") == "required":
         pytest.fail(reason, pytrace=False)
@@ -67,7 +70,7 @@ def do_without(missing: str) -> Never:
 
 @pytest.fixture(name="do_without")
 def _do_without() -> Callable[[str], Never]:
-    """For what only the test itself can find to be missing."""
+    """For a test that finds out by itself what is missing."""
     return do_without
 
 

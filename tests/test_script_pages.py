@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reginfo.config.config import Config, PuaReginfoSection
+from reginfo.config.config import Config
+from reginfo.config.sections import PuaReginfoSection
 from reginfo.reg import xml
 from reginfo.script import pseudo
 from reginfo.script.event import ContactChanged

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Sets up what the Makefile needs:
+# Prepares what the Makefile needs:
 #
-#   setup.sh venv PYTHON   a virtual environment in .venv, with this project in it
-#   setup.sh compiled      the same in .compiled, with its hot path as machine code
-#   setup.sh peers         the programs of others that the tests talk to
+#   setup.sh venv PYTHON   a virtual environment in .venv, with this project installed
+#   setup.sh compiled      the project in .compiled, with its hot path compiled
+#   setup.sh can_compile   whether a C compiler and Python's headers are installed
+#   setup.sh peers         the programs of other projects that the tests run
 #
-# It installs Debian packages only as root; otherwise it names what is missing.
+# It installs Debian packages only as root, and none if REGINFO_PEERS=no; otherwise it
+# names those that are missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +20,9 @@ POLICY=/usr/sbin/policy-rc.d
 
 say() { echo "setup: $*" >&2; }
 
-may_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
+may_install() {
+    [ "${REGINFO_PEERS:-}" != no ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null
+}
 
 is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
@@ -27,7 +31,7 @@ is_installed() {
 apt_install() {
     say "installing with apt-get: $*"
     export DEBIAN_FRONTEND=noninteractive
-    apt-get -qq -o DPkg::Lock::Timeout=120 update || say "apt-get update failed; going on"
+    apt-get -qq -o DPkg::Lock::Timeout=120 update || say "apt-get update failed; continuing"
     apt-get -qq -y -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 \
         install --no-install-recommends "$@" >/dev/null
 }
@@ -48,8 +52,7 @@ venv() {
     .venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 }
 
-# Built from a copy: mypyc leaves its modules beside the sources, where they would be
-# imported in the place of what is edited.
+# Built from a copy, so that a source file that is edited meanwhile does no harm.
 compiled() {
     local python=.venv/bin/python
     if ! can_compile; then
@@ -62,9 +65,9 @@ compiled() {
     say "compiling the hot path into .compiled (mypyc; a minute)"
     copy=$(mktemp -d)
     trap 'rm -rf "$copy"' EXIT
-    cp -r pyproject.toml README.md LICENSE src "$copy"
+    cp -r pyproject.toml setup.py README.md LICENSE src tools "$copy"
     rm -rf .compiled
-    HATCH_BUILD_HOOK_ENABLE_MYPYC=1 "$python" -m pip install --quiet \
+    REGINFO_COMPILE=1 "$python" -m pip install --quiet \
         --disable-pip-version-check --no-deps --target .compiled "$copy"
 }
 
@@ -77,7 +80,7 @@ END
 }
 
 # The tests start a Kamailio of their own. The package would start one more, on
-# port 5060, and again at each boot; nobody has asked for that one.
+# port 5060, and again at each boot.
 without_services() {
     if [ ! -e "$POLICY" ]; then
         trap 'rm -f "$POLICY"' EXIT
@@ -89,13 +92,17 @@ without_services() {
 
 peers() {
     local missing=() package
-    command -v dpkg-query >/dev/null || { say "no Debian: ${PEERS[*]} not looked for"; return; }
+    if [ "${REGINFO_PEERS:-}" = no ]; then
+        say "PEERS=no: nothing is installed; tests that need other programs are skipped"
+        return
+    fi
+    command -v dpkg-query >/dev/null || { say "not Debian: not installed: ${PEERS[*]}"; return; }
     for package in "${PEERS[@]}"; do
         is_installed "$package" || missing+=("$package")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
     if ! may_install; then
-        say "not installed, and not root to do it: ${missing[*]}"
+        say "not installed, because only root can: ${missing[*]}"
         say "tests that need them are skipped"
     elif ! without_services apt_install "${missing[@]}"; then
         say "could not be installed: ${missing[*]}"

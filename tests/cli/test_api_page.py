@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
+import httpx2
 import pytest
 
 from ..interop.phone import DOMAIN, Phone, eventually
@@ -92,7 +92,7 @@ def test_the_page_has_its_examples() -> None:
 
 def test_every_example_is_true(server: tuple[str, Phone]) -> None:
     admin, watcher = server
-    with httpx.Client(base_url=admin, transport=httpx.HTTPTransport()) as client:
+    with httpx2.Client(base_url=admin, transport=httpx2.HTTPTransport()) as client:
         for example in EXAMPLES:
 
             def check(example: Example = example) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reginfo.config.address import UnixPath
-from reginfo.config.config import PeerSection
+from reginfo.config.sections import PeerSection
 
 from ..web.fake import ALICE, BOB, FakeApp, binding, mirror, watch
 from .admin import served

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from .phone import Address, eventually, free_port
 from .server import READY
@@ -96,7 +96,7 @@ class Example:
 
     def contacts(self, aor: str, port: str = "8060") -> set[str]:
         """Where a user is, as the API at ``port`` of the example says."""
-        reply = httpx.get(f"http://127.0.0.1:{self.ports[port]}/v1/aors", timeout=10.0)
+        reply = httpx2.get(f"http://127.0.0.1:{self.ports[port]}/v1/aors", timeout=10.0)
         return {b["uri"] for b in reply.json()["bindings"] if b["aor"] == aor}
 
     def reginfo(self, *arguments: str) -> str:

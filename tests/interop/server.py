@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypedDict, cast
 
-import httpx
+import httpx2
 
 from reginfo.io.trace import read_trace
 
@@ -258,7 +258,7 @@ class Server:
 
     def all_bindings(self) -> list[Binding]:
         """Its whole location table, asked of its API."""
-        reply = httpx.get(f"{self._admin}/v1/aors", timeout=10.0)
+        reply = httpx2.get(f"{self._admin}/v1/aors", timeout=10.0)
         reply.raise_for_status()
         return cast(list[Binding], json.loads(reply.content)["bindings"])
 
@@ -288,7 +288,7 @@ class Server:
 
     def health(self) -> dict[str, Any]:
         """How it says that it is."""
-        reply = httpx.get(f"{self._admin}/v1/health", timeout=10.0)
+        reply = httpx2.get(f"{self._admin}/v1/health", timeout=10.0)
         return cast(dict[str, Any], reply.json())
 
     def contacts(self, user: str) -> set[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from .document import read
@@ -199,7 +199,7 @@ def test_sync(tmp_path: Path, callers: NewPhone) -> None:
             return [
                 sorted(
                     (b["aor"], b["uri"], b["owner"])
-                    for b in httpx.get(
+                    for b in httpx2.get(
                         f"http://127.0.0.1:{example.ports[port]}/v1/aors"
                     ).json()["bindings"]
                 )
@@ -325,7 +325,7 @@ def test_self_watch(tmp_path: Path, callers: NewPhone) -> None:
         log = example.run("phone", ["phone.py", at, aor, contact])
         eventually(lambda: "registered\n" in log.read_text())
         watchers = f"http://127.0.0.1:{example.ports['8060']}/v1/watchers"
-        eventually(lambda: httpx.get(watchers).json()["watchers"])
+        eventually(lambda: httpx2.get(watchers).json()["watchers"])
         stranger = callers(server)
         assert stranger.subscribe("alice").status == 403
         for options, said in (

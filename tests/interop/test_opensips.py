@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from .document import read
@@ -199,7 +199,7 @@ def test_it_is_told_of_each_removal_by_a_word_that_it_knows(
                 phone.register(USER, expires=600, contacts=[f"Contact: <{uri}>"])
                 becomes(lambda: opensips.contacts(USER), {uri})
                 after = {"retry_after": "60"} if event == "probation" else {}
-                reply = httpx.delete(
+                reply = httpx2.delete(
                     f"{ours.admin}/v1/aors/{USER}@{DOMAIN}",
                     params={"event": event, "contact": uri} | after,
                 )
@@ -245,7 +245,7 @@ def test_a_consumer_that_stops_answering_keeps_nobody_waiting(
 
 
 def watchers(ours: Server) -> int:
-    reply = httpx.get(f"{ours.admin}/v1/watchers", timeout=10.0)
+    reply = httpx2.get(f"{ours.admin}/v1/watchers", timeout=10.0)
     return len(reply.json()["watchers"])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from .document import read
@@ -233,7 +233,7 @@ def test_a_contact_that_was_removed_at_a_peer_is_gone_here(
     watcher.subscribe(synced.user)
     assert read(watcher.notify().body).active == both
     after = {"retry_after": "60"} if event == "probation" else {}
-    reply = httpx.delete(
+    reply = httpx2.delete(
         f"{synced.a.admin}/v1/aors/{synced.user}@{DOMAIN}",
         params={"event": event, "contact": phone.contact(synced.user)} | after,
     )

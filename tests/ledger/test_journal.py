@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from reginfo.ledger.journal import Journal
 
 
@@ -91,3 +93,49 @@ def test_a_closed_batch_leaves_an_empty_journal() -> None:
     journal.close()
     empty = journal.close()
     assert (empty.entries, empty.undo, empty.after, empty.urgent) == ([], [], [], False)
+
+
+class Outbox:
+    """What is sent with a batch, as numbers."""
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+
+    def mark(self) -> int:
+        return len(self.sent)
+
+    def roll_back(self, mark: int) -> None:
+        del self.sent[mark:]
+
+
+def test_an_attempt_that_fails_takes_back_journal_and_outbox() -> None:
+    done: list[int] = []
+    outbox = Outbox()
+    journal = Journal(outbox)
+    journal.write("kind", "kept", 0, done.append, 0, urgent=False)
+    outbox.sent.append(0)
+    with pytest.raises(ZeroDivisionError), journal.attempt():
+        journal.write("kind", "one", 1, done.append, 1)
+        journal.remember(done.append, 2)
+        journal.after(done.append, 3)
+        outbox.sent.append(1)
+        raise ZeroDivisionError
+    assert done == [2, 1]
+    assert outbox.sent == [0]
+    batch = journal.close()
+    assert batch.entries == [("kind", "kept", 0)]
+    assert not batch.urgent
+    batch.announce()
+    assert done == [2, 1]
+
+
+def test_an_attempt_inside_another_is_taken_back_alone() -> None:
+    done: list[int] = []
+    journal = Journal()
+    with journal.attempt():
+        journal.write("kind", "outer", 1, done.append, 1)
+        with pytest.raises(ZeroDivisionError), journal.attempt():
+            journal.write("kind", "inner", 2, done.append, 2)
+            raise ZeroDivisionError
+    assert done == [2]
+    assert journal.close().entries == [("kind", "outer", 1)]

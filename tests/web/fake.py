@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reginfo.config.config import PeerSection
+from reginfo.config.sections import PeerSection
 from reginfo.events.notify import ServedSubscription as Served
 from reginfo.events.subscribe import HeldSubscription, SubscriberState, Wanted
 from reginfo.location.binding import Binding

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
-from reginfo.config.config import PeerSection
+from reginfo.config.sections import PeerSection
 from reginfo.events.headers import SubscriptionState
 from reginfo.events.subscribe import SubscriberState
 from reginfo.location.binding import Binding
@@ -23,18 +23,20 @@ class Client:
 
     def __init__(self, *known: tuple[str, Binding], **others: Any) -> None:
         self.app = FakeApp(*known, **others)
-        self._transport = httpx.ASGITransport(api(self.app), raise_app_exceptions=False)
+        self._transport = httpx2.ASGITransport(
+            api(self.app), raise_app_exceptions=False
+        )
 
-    def request(self, method: str, path: str, **others: Any) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            async with httpx.AsyncClient(
+    def request(self, method: str, path: str, **others: Any) -> httpx2.Response:
+        async def ask() -> httpx2.Response:
+            async with httpx2.AsyncClient(
                 transport=self._transport, base_url="http://localhost"
             ) as client:
                 return await client.request(method, path, **others)
 
         return asyncio.run(ask())
 
-    def get(self, path: str) -> httpx.Response:
+    def get(self, path: str) -> httpx2.Response:
         return self.request("GET", path)
 
 
@@ -159,7 +161,7 @@ def test_who_has_no_contact_left_takes_no_room_in_a_page() -> None:
 
     client = Client()
     client.app = app = Gone((BOB, binding("bob")))
-    client._transport = httpx.ASGITransport(api(app))
+    client._transport = httpx2.ASGITransport(api(app))
     assert client.get("/v1/aors?limit=1").json() == {
         "bindings": client.get(f"/v1/aors/{BOB}").json()["bindings"]
     }
@@ -274,7 +276,7 @@ def test_watchers_are_paged_one_by_one() -> None:
     client = watching()
     found, after, pages = [], "", 0
     while after is not None:
-        query = httpx.QueryParams(limit=1, after=after)
+        query = httpx2.QueryParams(limit=1, after=after)
         page = client.get(f"/v1/watchers?{query}").json()
         found += [row["callid"] for row in page["watchers"]]
         after = page.get("next")
@@ -288,7 +290,7 @@ def test_a_watcher_that_has_gone_meanwhile_is_not_shown() -> None:
             return False
 
     client = Client()
-    client._transport = httpx.ASGITransport(api(Gone(watches=(watch(BOB, "one"),))))
+    client._transport = httpx2.ASGITransport(api(Gone(watches=(watch(BOB, "one"),))))
     assert calls(client) == []
 
 
@@ -375,7 +377,7 @@ def test_peers_are_paged() -> None:
     client = peering()
     first = client.get("/v1/peers?limit=2").json()
     assert [row["aor"] for row in first["peers"]] == [ALICE, BOB]
-    query = httpx.QueryParams(limit=2, after=first["next"])
+    query = httpx2.QueryParams(limit=2, after=first["next"])
     second = client.get(f"/v1/peers?{query}").json()
     assert [row["name"] for row in second["peers"]] == ["c"]
     assert "next" not in second

@@ -7,7 +7,7 @@ import signal
 import socket
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -31,7 +31,7 @@ def test_any_free_port_serves(host: str) -> None:
         server = WebServer(HELLO, SocketAddress(host, 0))
         await server.start()
         assert server.address.startswith(f"http://{SocketAddress(host, 0)}"[:-1])
-        async with httpx.AsyncClient() as client:
+        async with httpx2.AsyncClient() as client:
             assert (await client.get(server.address)).text == "hello"
         await server.stop()
 
@@ -49,8 +49,8 @@ def test_a_unix_socket_serves_and_is_removed(tmp_path: Path) -> None:
         await server.start()
         assert server.address == f"unix:{path}"
         assert path.stat().st_mode & 0o777 == 0o660
-        transport = httpx.AsyncHTTPTransport(uds=str(path))
-        async with httpx.AsyncClient(transport=transport) as client:
+        transport = httpx2.AsyncHTTPTransport(uds=str(path))
+        async with httpx2.AsyncClient(transport=transport) as client:
             assert (await client.get("http://localhost/")).text == "hello"
         await server.stop()
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import typer
 
-from ..config.config import Config, PeerSection
+from ..config.config import Config
+from ..config.sections import PeerSection
 from ..script.load import ScriptError, load
 from ..script.route import Route
 from .ending import WRONG, fail

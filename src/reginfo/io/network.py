@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..config.address import ListenAddress
-from ..config.config import DnsSection
+from ..config.sections import DnsSection
 from ..sip.destination import Destination
 from ..sip.endpoint import Endpoint
 from ..sip.errors import ReginfoError, RemoteProtocolError

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol
 
 from ..sip.value import Record
 
@@ -53,16 +54,74 @@ class Mark(NamedTuple):
     urgent: bool
 
 
+class Outbox(Protocol):
+    """What is to be sent with a batch; see :class:`reginfo.sip.endpoint.Endpoint`."""
+
+    def mark(self) -> int:
+        """A point to :meth:`roll_back` to."""
+
+    def roll_back(self, mark: int) -> None:
+        """Forget the requests of ours that were made since ``mark``."""
+
+
+class Attempt:
+    """A `with` block that happens as a whole or not at all; see `Journal.attempt`."""
+
+    __slots__ = ("_after", "_entries", "_journal", "_sent", "_undo", "_urgent")
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        batch, outbox = journal._batch, journal.outbox
+        self._entries = len(batch.entries)
+        self._undo = len(batch.undo)
+        self._after = len(batch.after)
+        self._urgent = batch.urgent
+        self._sent = 0 if outbox is None else outbox.mark()
+
+    def __enter__(self) -> Attempt:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self.take_back()
+
+    def take_back(self) -> None:
+        """Take back, newest first, all that was decided since the block began."""
+        journal = self._journal
+        journal.roll_back(Mark(self._entries, self._undo, self._after, self._urgent))
+        if journal.outbox is not None:
+            journal.outbox.roll_back(self._sent)
+
+
 class Journal:
     """
     Collects what the roles change while a batch is open.
 
     A role changes its memory, then says here what to write and how to undo it. Nothing
     that it has decided is observable before :meth:`close` has been committed.
+
+    Args:
+        outbox: what is sent with the batch, and taken back with it; None in tests of a
+            role by itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, outbox: Outbox | None = None) -> None:
         self._batch = _new()
+        self.outbox = outbox
+
+    def attempt(self) -> Attempt:
+        """
+        Begin something that happens as a whole or not at all.
+
+        Use it as a `with` block: an exception that leaves the block first takes back
+        what was decided inside, journal and outbox alike. Blocks may be nested.
+        """
+        return Attempt(self)
 
     def write(
         self,

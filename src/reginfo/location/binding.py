@@ -73,6 +73,12 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=Tr
     branch: int = 0
     "Hash of the topmost Via branch of the REGISTER, to know it when it comes again."
 
+    listener: str = ""
+    """
+    The address of ours that the REGISTER came to, as ``udp:192.0.2.1:5060``; requests
+    to the contact leave from there. Empty if it was learned from another server.
+    """
+
     @property
     def active(self) -> bool:
         """Whether this says that the contact is bound; see also :meth:`expires`."""
@@ -100,3 +106,9 @@ class BindingChange(msgspec.Struct, frozen=True, gc=False):
 
     more: bool = False
     "Whether another change follows that was made with this one, by one REGISTER, say."
+
+    at: float = 0.0
+    "When it happened, in seconds on the server's clock."
+
+    is_published: bool = True
+    "Whether presence servers are to hear of it; see `reginfo_disable_publish`."

@@ -45,6 +45,12 @@ class KeyChange(NamedTuple):
     moved: tuple[str, ...] = ()
     "Identities that belong to another record than before."
 
+    at: float = 0.0
+    "When it happened, in seconds on the server's clock."
+
+    is_published: bool = True
+    "Whether presence servers are to hear of it; see `reginfo_disable_publish`."
+
 
 class Keyring:
     """

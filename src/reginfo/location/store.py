@@ -230,7 +230,7 @@ class LocationStore:
                 news.append((claim, self.sequence))
         last = len(news) - 1
         changes = [
-            BindingChange(table, aor, claim, sequence, at < last)
+            BindingChange(table, aor, claim, sequence, at < last, now)
             for at, (claim, sequence) in enumerate(news)
         ]
         if self.listener is not None:
@@ -271,7 +271,7 @@ class LocationStore:
         self._stamp = max(self._stamp, key.stamp)
         changed = self._keyring.put(table, aor, name, key)
         if changed is not None and self.key_listener is not None:
-            self.key_listener(changed, now)
+            self.key_listener(changed._replace(at=now), now)
 
     def load_key(self, entry: str, value: Any, wall: float) -> None:
         """Take in one key of the journal."""

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from ..config.config import Config, PeerSection
+from ..config.config import Config
+from ..config.sections import PeerSection
 from ..events.notify import SubscriptionPolicy as SubscriptionPolicy
 from ..events.subscribe import Wanted
 from ..io.clock import Clock
@@ -44,7 +45,7 @@ from ..roles.publisher import PublishedState, Publisher
 from ..roles.subscriber import Mirror, Subscriber
 from ..roles.watch import Watch
 from ..routing.domains import Domains
-from ..routing.nat import Reach
+from ..routing.nat import Nat
 from ..routing.pinger import Ping, Pinger
 from ..routing.pinger import PingPolicy as Pings
 from ..routing.relaying import Relaying
@@ -221,11 +222,12 @@ class App:
             pua_reginfo=self.pua_reginfo,
             table=self._table,
         )
-        self._reach = Reach(fix=config.nat.fix)
+        self._nat = Nat(fix=config.nat.fix)
         self._targets = Targets(
             self.store,
             domains=self._domains,
-            reach=self._reach.flow,
+            nat=self._nat,
+            is_open=lambda flow: self.is_open(flow),
             now=self._clock.now,
             table=self._table,
         )
@@ -238,7 +240,7 @@ class App:
             ),
             proxy=config.proxy,
             is_open=lambda flow: self.is_open(flow),
-            hides=self._reach.hides,
+            hides=self._nat.needs_flow,
             secret=(self._ids() + self._ids()).encode()[:32],
             new_id=self._ids,
             now=self._clock.now,
@@ -259,8 +261,8 @@ class App:
                 self.journal,
                 policy=_ping_policy(config),
                 server_id=config.server.id,
-                reach=self._reach.flow,
-                find=self._targets.reach,
+                flow=self._nat.flow,
+                find=self._targets.flow_of,
                 send=self._send,
                 send_empty=self.endpoint.send_stateless,
                 new_id=self._ids,
@@ -269,8 +271,8 @@ class App:
             )
         self._sender = Sender(
             self.endpoint,
-            ways=self._targets.ways,
-            reach=self._targets.flow,
+            targets=self._targets.of,
+            flow=self._targets.flow,
             new_id=self._ids,
             user_agent=PRODUCT,
         )
@@ -312,7 +314,11 @@ class App:
             self._network.listen(config.server.listen)
             self._names = self._network.resolver(config.dns)
             places = await self._network.find(self.uris(), self._names)
+            self.wake = self._rim.wake
+            self.is_open = self._network.is_open
+            self.begin(self._rim.locals, places, self._names)
         except BaseException as exc:
+            # The writer's thread would keep the process from ending.
             if writer is not None:
                 writer.stop()
             if self._database is not None:
@@ -320,9 +326,6 @@ class App:
             if isinstance(exc, ReginfoError) and not isinstance(exc, StartError):
                 raise StartError(str(exc)) from exc
             raise
-        self.wake = self._rim.wake
-        self.is_open = self._network.is_open
-        self.begin(self._rim.locals, places, self._names)
         self._rim.start()
         # What has been loaded lives long; and a full collection among a million
         # objects would stop us for a quarter of a second.
@@ -383,10 +386,9 @@ class App:
             names: finds where other URIs are.
         """
         now = self._clock.now()
-        self._domains.add(locals)
-        self._reach.begin(locals)
+        self._domains.begin(locals)
+        self._nat.begin(locals)
         self._targets.begin(locals, names)
-        self._relaying.begin(locals)
         self._router.begin(addresses_of(locals))
         ours = {(local.host, local.port) for local in locals}
         self._peers.find({uri: place.address for uri, place in places.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..config.config import PeerSection
+from ..config.sections import PeerSection
 from ..reg.legacy import Profile
 from ..roles.notifier import Watcher as Watcher
 from ..sip.flow import Address, Flow

@@ -38,10 +38,15 @@ class TimerWheel:
     def __init__(self) -> None:
         self._slots: dict[int, list[Machine]] = {}
         self._order: list[int] = []
+        # The slot that is being worked off, its next machine last.
+        self._due: list[Machine] = []
+        self._due_slot = 0
 
     @property
     def timer_at(self) -> float | None:
         """When to call :meth:`timer_due`; None while nothing waits."""
+        if self._due:
+            return self._due_slot * SLOT
         return self._order[0] * SLOT if self._order else None
 
     def schedule(self, machine: Machine) -> None:
@@ -59,24 +64,37 @@ class TimerWheel:
         else:
             waiting.append(machine)
 
-    def timer_due(self, now: float) -> list[Machine]:
-        """Call every machine that is due, never early; returns those it called."""
-        called: list[Machine] = []
-        order = self._order
-        while order and order[0] * SLOT <= now:
-            slot = order[0]
-            waiting = self._slots[slot]
-            waiting.reverse()
-            # One that raises leaves the others where they are found next time.
-            while waiting:
-                machine = waiting.pop()
+    def take(self, now: float) -> Machine | None:
+        """
+        Take the next machine that is due out of the wheel; never early.
+
+        Whoever takes it does what is due, and schedules it again. Until all that are
+        due have been taken, :attr:`timer_at` is in the past.
+        """
+        while True:
+            due, slot = self._due, self._due_slot
+            while due:
+                machine = due.pop()
                 known = machine.scheduled_at
                 if known is None or math.ceil(known / SLOT) != slot:
                     continue  # put forward since: it stands in an earlier slot, too
                 machine.scheduled_at = None
                 if machine.timer_at is not None and machine.timer_at <= now:
-                    machine.timer_due(now)
-                    called.append(machine)
+                    return machine
                 self.schedule(machine)
-            del self._slots[heapq.heappop(order)]
+            order = self._order
+            if not order or order[0] * SLOT > now:
+                return None
+            self._due_slot = heapq.heappop(order)
+            self._due = self._slots.pop(self._due_slot)
+            self._due.reverse()
+
+    def timer_due(self, now: float) -> list[Machine]:
+        """Call every machine that is due, never early; returns those it called."""
+        called: list[Machine] = []
+        # One that raises leaves the others where they are found next time.
+        while (machine := self.take(now)) is not None:
+            machine.timer_due(now)
+            called.append(machine)
+            self.schedule(machine)
         return called

@@ -26,7 +26,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..config.config import PeerSection
+from ..config.sections import PeerSection
 from ..location.binding import Binding
 from ..reg.document import ContactEvent
 from ..roles.subscriber import Mirror

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import quote
 
-import httpx
+import httpx2
 import msgspec
 
 from ..config.address import UnixPath, parse_admin
@@ -82,9 +82,9 @@ class Client:
         where = parse_admin(address)
         unix = str(where.path) if isinstance(where, UnixPath) else None
         # A transport of our own: proxies of the environment are not for this machine.
-        self._http = httpx.Client(
+        self._http = httpx2.Client(
             base_url="http://localhost" if unix else f"http://{where}",
-            transport=httpx.HTTPTransport(uds=unix),
+            transport=httpx2.HTTPTransport(uds=unix),
             timeout=TIMEOUT,
         )
 
@@ -179,7 +179,7 @@ class Client:
             if response.status_code != 503:
                 response.raise_for_status()
             return msgspec.json.decode(response.content, type=kind)
-        except httpx.TransportError as exc:
+        except httpx2.TransportError as exc:
             raise Unreachable(f"no server answers at {self.address}: {exc}") from exc
-        except (httpx.HTTPError, msgspec.MsgspecError) as exc:
+        except (httpx2.HTTPError, msgspec.MsgspecError) as exc:
             raise Unreachable(f"{self.address} is no reginfo server: {exc}") from exc

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from ..config.config import PeerSection
+from ..config.sections import PeerSection
 from ..events.subscribe import SubscriberState
 from ..roles.subscriber import Mirror
 from .paging import text

@@ -1,0 +1,131 @@
+"""Checks between the keys of a configuration: each value against the others."""
+
+from __future__ import annotations
+
+from ..sip.uri import Uri
+from .sections import (
+    DnsSection,
+    LimitsSection,
+    NatSection,
+    PeerMatch,
+    PeerSection,
+    ProxySection,
+    PuaReginfoSection,
+    PuaSection,
+    ServerSection,
+    UsrlocSection,
+)
+from .toml import Reading
+
+
+def check_sections_agree(reading: Reading) -> None:
+    """Note in ``reading`` every value that contradicts another one."""
+    for path, server in reading.all(ServerSection):
+        fixed = [address for address in server.listen if address.port]
+        reading.require(
+            len(set(fixed)) == len(fixed),
+            "an address stands twice",
+            (*path, "listen"),
+        )
+    for path, limits in reading.all(LimitsSection):
+        least, most = (*path, "min_expires"), (*path, "max_expires")
+        usual = (*path, "default_expires")
+        reading.require(
+            limits.min_expires <= limits.max_expires,
+            f"is less than min_expires, {limits.min_expires}",
+            most,
+            least,
+        )
+        reading.require(
+            limits.min_expires <= limits.default_expires <= limits.max_expires,
+            f"{limits.default_expires} is not within min_expires and max_expires",
+            usual,
+            least,
+            most,
+        )
+    for path, pua in reading.all(PuaSection):
+        reading.require(
+            pua.min_expires <= pua.max_expires,
+            f"is less than min_expires, {pua.min_expires}",
+            (*path, "max_expires"),
+            (*path, "min_expires"),
+        )
+    for path, proxy in reading.all(ProxySection):
+        # §16.6 step 11: "MUST be larger than 3 minutes".
+        reading.require(
+            proxy.timer_c > 180, "is not more than 180 seconds", (*path, "timer_c")
+        )
+    for path, nat in reading.all(NatSection):
+        reading.require(
+            nat.ping_interval >= 1, "is less than a second", (*path, "ping_interval")
+        )
+    for path, dns in reading.all(DnsSection):
+        reading.require(dns.timeout > 0, "is no time at all", (*path, "timeout"))
+    pua_reginfo = next(
+        (s for _, s in reading.all(PuaReginfoSection)), PuaReginfoSection()
+    )
+    for path, usrloc in reading.all(UsrlocSection):
+        reading.require(
+            usrloc.use_domain or pua_reginfo.default_domain is not None,
+            "false needs pua_reginfo.default_domain, the domain that is left out",
+            (*path, "use_domain"),
+            ("pua_reginfo", "default_domain"),
+        )
+    _check_peers(reading, pua_reginfo)
+
+
+def _check_peers(reading: Reading, pua_reginfo: PuaReginfoSection) -> None:
+    names = {server.id: "this server" for _, server in reading.all(ServerSection)}
+    transports = {
+        address.transport
+        for _, server in reading.all(ServerSection)
+        for address in server.listen
+    }
+    for path, peer in reading.all(PeerSection):
+        reading.require(
+            peer.name not in names,
+            f'"{peer.name}" is the name of {names.get(peer.name)}',
+            (*path, "name"),
+        )
+        names.setdefault(peer.name, "another peer")
+        reading.require(
+            peer.uri is not None or not peer.watch,
+            "needs the peer's `uri`, where to ask for them",
+            (*path, "watch"),
+            (*path, "uri"),
+        )
+        reading.require(
+            peer.uri is not None or peer.match is not None,
+            "has neither a `uri` to ask nor a `match` to be known by",
+            path,
+            (*path, "uri"),
+            (*path, "match"),
+            (*path, "watch"),
+        )
+        reading.require(
+            not (peer.uri and peer.watch) or pua_reginfo.server_address is not None,
+            "needs pua_reginfo.server_address: who we are when we subscribe",
+            (*path, "watch"),
+            ("pua_reginfo", "server_address"),
+        )
+        reading.require(
+            not (peer.watch and _by_tcp(peer.uri)) or "tcp" in transports,
+            'needs a "tcp:" address in server.listen: a peer that is asked by TCP'
+            " notifies by TCP",
+            (*path, "uri"),
+            ("server", "listen"),
+        )
+    for path, match in reading.all(PeerMatch):
+        reading.require(
+            match.address is not None or match.from_ is not None,
+            "needs an `address`, a `from`, or both",
+            path,
+            (*path, "address"),
+            (*path, "from"),
+        )
+
+
+def _by_tcp(uri: str | None) -> bool:
+    return (
+        uri is not None and (Uri.parse(uri).param("transport") or "").lower() == "tcp"
+    )

@@ -1,0 +1,255 @@
+"""
+The sections of ``reginfo.toml``, one class each, and their keys.
+
+The annotation of a field says how the value of its key is read; the docstring of a
+field is what the reference of the configuration prints.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Struct, field
+
+from .address import AdminAddress, ListenAddress, SocketAddress
+from .values import (
+    admin_address,
+    file_path,
+    flag,
+    host_name,
+    listen_address,
+    one_of,
+    one_or_several,
+    seconds,
+    several,
+    sip_uri,
+    socket_address,
+    source_address,
+    store_path,
+    token,
+    watcher,
+    whole,
+)
+
+
+class ServerSection(Struct, frozen=True, kw_only=True):
+    """``[server]``: the name of this server, its addresses and its domains."""
+
+    id: Annotated[str, token]
+    "The name of this server among its peers; sent with each binding registered here."
+
+    listen: Annotated[
+        tuple[ListenAddress, ...], several(listen_address, at_least=1)
+    ] = (ListenAddress("127.0.0.1", 5060),)
+    "The addresses that SIP is received at. Port 0 stands for any free port."
+
+    domains: Annotated[tuple[str, ...], several(host_name, at_least=1)]
+    "The domains that this server is the registrar of; kept in lower case."
+
+    admin: Annotated[AdminAddress | None, admin_address] = None
+    "The address of the administrator's API: `HOST:PORT` or `unix:PATH`. None: no API."
+
+    script: Annotated[Path | None, file_path] = None
+    "The routing script, a Python file. Without one, each method is handled by default."
+
+
+class StoreSection(Struct, frozen=True, kw_only=True):
+    """``[store]``: the database that keeps bindings, subscriptions and publications."""
+
+    path: Annotated[Path | None, store_path] = field(
+        default=Path("reginfo.db"), name="url"
+    )
+    "`sqlite:PATH`, or `memory:` to keep nothing after the end of the process."
+
+    synchronous: Annotated[str, one_of("full", "normal")] = "full"
+    "SQLite's setting; `normal` may lose the last second at a power failure."
+
+
+class LimitsSection(Struct, frozen=True, kw_only=True):
+    """Limits of an Expires value, in seconds."""
+
+    min_expires: Annotated[int, whole(0)] = 60
+    "The shortest interval that is granted; a shorter request is answered 423."
+
+    max_expires: Annotated[int, whole(1)] = 86_400
+    "The longest interval that is granted; a longer request is shortened to it."
+
+    default_expires: Annotated[int, whole(1)] = 3_600
+    "The interval that is granted to a request without Expires."
+
+
+class RegistrarSection(LimitsSection, frozen=True, kw_only=True):
+    """``[registrar]``: how long a contact is bound, and how many may be."""
+
+    max_contacts: Annotated[int, whole(0)] = 0
+    "The most contacts that an address-of-record may have; 0 for no limit."
+
+
+class UsrlocSection(Struct, frozen=True, kw_only=True):
+    """``[usrloc]``: the location service."""
+
+    use_domain: Annotated[bool, flag] = True
+    "Whether alice@a.example and alice@b.example are two users."
+
+
+class NotifierSection(Struct, frozen=True, kw_only=True):
+    """``[notifier]``: who may subscribe to registrations, and how often to notify."""
+
+    min_interval: Annotated[float, seconds] = 5.0
+    "The least time between two NOTIFYs about one registration (RFC 3680 §4.10)."
+
+    allow: Annotated[tuple[str, ...], several(watcher, at_least=1)] = ("all",)
+    """
+    Who may subscribe: `all`; `self`, for users to their own registration; `peers`;
+    a domain; a SIP URI. The From of the request is believed.
+    """
+
+    max_subscriptions: Annotated[int, whole(0)] = 0
+    "The most subscriptions that are served at a time; 0 for no limit."
+
+    max_per_watcher: Annotated[int, whole(0)] = 0
+    "The most subscriptions that are served to one watcher; 0 for no limit."
+
+
+class PresenceReginfoSection(LimitsSection, frozen=True, kw_only=True):
+    """``[presence_reginfo]``: how long a subscription to registrations lasts."""
+
+    default_expires: Annotated[int, whole(1)] = 3_761
+    "The interval that is granted to a SUBSCRIBE without Expires (RFC 3680 §4.4)."
+
+    aggregate_presentities: Annotated[bool, flag] = True
+    "Accepted for existing configurations, without effect: sources are always merged."
+
+
+class PuaSection(Struct, frozen=True, kw_only=True):
+    """``[pua]``: how long a publication lasts, in seconds."""
+
+    min_expires: Annotated[int, whole(1)] = 60
+    "The shortest Expires of a PUBLISH that this server sends."
+
+    max_expires: Annotated[int, whole(1)] = 86_400
+    "The longest Expires of a PUBLISH that this server sends."
+
+
+class PuaReginfoSection(Struct, frozen=True, kw_only=True):
+    """``[pua_reginfo]``: the parameters of the module of this name."""
+
+    server_address: Annotated[str | None, sip_uri] = None
+    "From and Contact of the SUBSCRIBEs that this server sends."
+
+    default_domain: Annotated[str | None, host_name] = None
+    "The domain of addresses-of-record, if `usrloc.use_domain` is false."
+
+    publish_reginfo: Annotated[bool, flag] = True
+    "Whether registrations are published. Watchers of this server are notified anyway."
+
+    publish_to: Annotated[tuple[str, ...], one_or_several(sip_uri)] = ()
+    """
+    The presence servers that PUBLISH is sent to: one URI or a list. If neither this
+    nor `outbound_proxy` is set, no PUBLISH is sent; watchers here are notified.
+    """
+
+    outbound_proxy: Annotated[str | None, sip_uri] = None
+    """
+    The next hop of SUBSCRIBE, and of PUBLISH if `publish_to` is not set. The `uri` of
+    a [[peer]] has precedence.
+    """
+
+    ul_identities_key: Annotated[str | None, token] = None
+    """
+    The key of the record of an address-of-record that holds its public identities, in
+    the form of P-Associated-URI.
+    """
+
+    ul_domain: Annotated[str, token] = "location"
+    "The location table whose registrations are reported."
+
+
+class ProxySection(Struct, frozen=True, kw_only=True):
+    """``[proxy]``: requests that are forwarded."""
+
+    record_route: Annotated[bool, flag] = True
+    "Whether this server stays in the path of later requests (RFC 3261 §16.6)."
+
+    timer_c: Annotated[float, seconds] = 181.0
+    "How long an INVITE may ring: more than 180 seconds (RFC 3261 §16.6)."
+
+    relay: Annotated[str, one_of("ours", "all", "none")] = "ours"
+    """
+    Which requests to other domains are forwarded without a script: `ours`, those from
+    users of `server.domains`; `all`; or `none`.
+    """
+
+
+class NatSection(Struct, frozen=True, kw_only=True):
+    """``[nat]``: user agents behind network address translators."""
+
+    fix: Annotated[bool, flag] = True
+    """
+    Whether a contact whose private address differs from the source of its REGISTER is
+    reached over the flow of that REGISTER.
+    """
+
+    ping: Annotated[str, one_of("none", "options", "crlf")] = "none"
+    "What keeps the flow to a contact open: OPTIONS requests, or empty lines (CRLF)."
+
+    ping_interval: Annotated[float, seconds] = 30.0
+    "The time between two pings of a contact; at least 1 second."
+
+    ping_all: Annotated[bool, flag] = False
+    "Whether contacts that are not behind a translator are pinged as well."
+
+    ping_from: Annotated[str | None, sip_uri] = None
+    "From of OPTIONS; by default `sip:pinger@` with the first of `server.domains`."
+
+    ping_failures: Annotated[int, whole(1)] = 3
+    "The number of consecutive OPTIONS without an answer that make a failure."
+
+    ping_failed: Annotated[str, one_of("keep", "deactivated", "expired")] = "keep"
+    "What a failure does: `keep` the contact, or remove it with the given event."
+
+
+class DnsSection(Struct, frozen=True, kw_only=True):
+    """``[dns]``: name servers (RFC 3263)."""
+
+    servers: Annotated[tuple[SocketAddress, ...], several(socket_address)] = ()
+    "Name servers, `HOST` or `HOST:PORT`; by default those of the system."
+
+    timeout: Annotated[float, seconds] = 5.0
+    "The time after which a name without an answer counts as unknown."
+
+
+class PeerMatch(Struct, frozen=True, kw_only=True):
+    """``match`` of a ``[[peer]]``: how its requests are recognised."""
+
+    address: Annotated[tuple[str, int | None] | None, source_address] = None
+    "The source of its requests: `HOST`, with any port, or `HOST:PORT`."
+
+    from_: Annotated[str | None, sip_uri] = field(default=None, name="from")
+    "The URI in the From of its requests."
+
+
+class PeerSection(Struct, frozen=True, kw_only=True):
+    """``[[peer]]``: another server."""
+
+    name: Annotated[str, token]
+    "The name of the peer in logs, commands and scripts."
+
+    uri: Annotated[str | None, sip_uri] = None
+    "The URI that SUBSCRIBE is sent to."
+
+    watch: Annotated[tuple[str, ...], several(sip_uri)] = ()
+    "The addresses-of-record that are subscribed to at this peer."
+
+    profile: Annotated[str | None, one_of("standard", "legacy", "ims")] = None
+    "The dialect that it understands; by default recognised from its messages."
+
+    min_interval: Annotated[float, seconds] = 0.0
+    "The least time between two NOTIFYs to it, instead of `notifier.min_interval`."
+
+    unsolicited: Annotated[bool, flag] = False
+    "Whether a NOTIFY from it without a subscription is accepted."
+
+    match: PeerMatch | None = None
+    "How requests of this peer are recognised."

@@ -1,0 +1,108 @@
+"""What each part of a server has in common, and how the server drives its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from ..sip.destination import Destination
+from ..sip.errors import RemoteProtocolError
+from ..sip.flow import Local
+from ..sip.moment import Moment as Moment
+from ..sip.uri import Uri
+
+Found = Callable[[list[Destination] | RemoteProtocolError], None]
+
+
+class Names(Protocol):
+    """Resolves URIs (RFC 3263); see :class:`reginfo.io.resolver.Resolver`."""
+
+    def find(self, uri: Uri, found: Found) -> None:
+        """Call ``found`` with the destinations of ``uri``: at once, or later."""
+
+
+class Here(msgspec.Struct, frozen=True):
+    """Where this server is, known once its sockets are bound."""
+
+    locals: tuple[Local, ...]
+    "The addresses that it listens at, in the order of the configuration."
+
+    names: Names
+    "Resolves the URIs of others."
+
+
+class Description(msgspec.Struct, frozen=True):
+    """What a part says about itself, for the page, `reginfo show` and metrics."""
+
+    name: str
+    "The part's name, one lower-case word: `notifier`."
+
+    line: str
+    "One line for people: `212 watches, 3 NOTIFYs unanswered`."
+
+    figures: Mapping[str, float]
+    """
+    Numbers by name, in lower case with underscores, with the unit at the end where
+    there is one. A name that ends in `_total` only grows, and starts at 0 with the
+    process; any other may fall.
+    """
+
+
+class StoredRows(Protocol):
+    """Rows of one kind in the database; see :class:`reginfo.ledger.shelf.Shelf`."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of the rows, unique among all parts."""
+
+    def load(self, key: str, value: Any, shift: float) -> None:
+        """
+        Take in one row of the database, before :meth:`Part.begin`.
+
+        Args:
+            value: as msgpack gives it.
+            shift: seconds to add to stored moments of the boot-time clock.
+
+        Raises:
+            msgspec.MsgspecError: the row cannot be read.
+        """
+
+
+class Part(Protocol):
+    """
+    One part of a server: it keeps state, has timers, and hears what changes.
+
+    The server loads the rows of :attr:`shelves`, then calls :meth:`begin` once, then
+    drives the part. Every call is made inside a turn: if it raises, what it has changed
+    is taken back, and the other parts are called all the same.
+    """
+
+    @property
+    def shelves(self) -> Sequence[StoredRows]:
+        """What the part keeps in the database, in the order of loading."""
+
+    def begin(self, here: Here, moment: Moment) -> None:
+        """Continue with what was loaded; schedule timers."""
+
+    @property
+    def timer_at(self) -> float | None:
+        """When to call :meth:`timer_due`, on the boot-time clock; None for never."""
+
+    def timer_due(self, moment: Moment) -> None:
+        """
+        Do what is due, or some of it: then :attr:`timer_at` is still in the past.
+
+        Parts work off a few items for each call (:func:`reginfo.ledger.due.work_off`),
+        so that many that are due together do not keep SIP waiting.
+        """
+
+    def hears(self, change: Any) -> None:
+        """Take note of a `BindingChange` or `KeyChange` that was just decided."""
+
+    def undone(self, moment: Moment) -> None:
+        """A commit has failed and its changes were taken back: try again later."""
+
+    def describe(self) -> Description:
+        """Describe the part as it is now."""

@@ -1,0 +1,37 @@
+"""Who sent a request of ours: the transaction user (RFC 3261 §5, §17.1)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .message import Response
+from .moment import Moment
+
+
+class User(Protocol):
+    """
+    Sends a request and receives what becomes of it.
+
+    :meth:`Endpoint.send_request` keeps it with the transaction. Exactly one of a final
+    response, :meth:`receive_failure` and :meth:`never_sent` ends a request; an INVITE
+    may have more than one 2xx.
+    """
+
+    def receive_response(self, response: Response, moment: Moment) -> None:
+        """Receive a response; of an INVITE also each provisional one."""
+
+    def receive_failure(self, cause: str, moment: Moment) -> None:
+        """
+        Receive the news that there is no final response.
+
+        Args:
+            cause: `timeout`, or `transport` if the request could not be delivered.
+        """
+
+    def never_sent(self) -> None:
+        """
+        Receive the news that the request was taken back before it was sent.
+
+        The journal's undo list restores what was decided with the request, so a user
+        whose state is in the journal has nothing to do.
+        """
