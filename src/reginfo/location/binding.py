@@ -10,6 +10,9 @@ from ..reg.document import ContactEvent, ContactState
 
 ACTIVE = ContactState.ACTIVE
 
+KIND = "location"
+"""The kind of a binding's rows in the journal."""
+
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """

@@ -8,8 +8,6 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from ..config.config import Config
 from ..config.sections import PeerSection
 from ..events.notify import SubscriptionPolicy as SubscriptionPolicy
@@ -20,23 +18,22 @@ from ..io.ids import Ids
 from ..io.network import Network, StartError, flow_to
 from ..io.rim import Rim
 from ..io.udp import Trace
+from ..ledger import shelf
 from ..ledger.journal import Journal, Mark
-from ..ledger.sqlite import Loaded, SqliteJournal, StoreError
-from ..location import keyring
-from ..location import store as location
+from ..ledger.sqlite import SqliteStorage
+from ..ledger.storage import Storage
 from ..location.binding import Binding, BindingChange
 from ..location.keyring import KeyChange
+from ..location.schema import SCHEMA
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
 from ..reg import xml
 from ..reg.document import ContactEvent
 from ..roles import (
     administrator,
-    compositor,
     notifier,
     publisher,
     registrar,
-    subscriber,
 )
 from ..roles.admission import Admission
 from ..roles.compositor import Compositor
@@ -77,17 +74,6 @@ from .uas import Uas
 logger = logging.getLogger("reginfo.server")
 
 
-KINDS = (
-    location.KIND,
-    keyring.KIND,
-    notifier.KIND,
-    notifier.PROGRESS,
-    subscriber.KIND,
-    publisher.KIND,
-    compositor.KIND,
-)
-"""What stands in the journal, in the order in which it is taken in."""
-
 ROLES = (
     "store",
     "compositor",
@@ -123,7 +109,7 @@ class App:
         self._clock = clock or Clock()
         self._ids = new_id or Ids()
         self.journal = Journal()
-        self._database: SqliteJournal | None = None
+        self._database: Storage | None = None
         self._domains = Domains(
             config.server.domains,
             use_domain=config.usrloc.use_domain,
@@ -297,8 +283,8 @@ class App:
         writer = None
         try:
             if config.store.path is not None:
-                self._database = SqliteJournal(
-                    config.store.path, synchronous=config.store.synchronous
+                self._database = SqliteStorage(
+                    config.store.path, SCHEMA, synchronous=config.store.synchronous
                 )
                 self.load(self._database)
                 writer = Writer(self._database)
@@ -333,7 +319,7 @@ class App:
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
 
-    def load(self, database: SqliteJournal) -> None:
+    def load(self, database: Storage) -> None:
         """Take in what is stored; :meth:`begin` goes on with it."""
         now = self._clock.now()
         last = database.last_commit
@@ -342,27 +328,19 @@ class App:
         # Much is made here, and all of it stays: there is no garbage to look for.
         gc.disable()
         try:
-            stored: dict[str, list[Loaded]] = {kind: [] for kind in KINDS}
-            for row in database.load(boot=now, wall=self._clock.wall()):
-                if row.kind in stored:
-                    stored[row.kind].append(row)
-            wall = self._clock.wall()
-            for kind, rows in stored.items():
-                for _, key, value, shift in rows:
-                    if kind == location.KIND:
-                        self.store.load(key, value, shift, wall)
-                    elif kind == keyring.KIND:
-                        self.store.load_key(key, value, wall)
-                    elif kind == subscriber.KIND:
-                        self.subscriber.load(key, value, shift)
-                    elif kind == publisher.KIND:
-                        self.publisher.load(key, value, shift)
-                    elif kind == compositor.KIND:
-                        self.compositor.load(value, shift)
-                    else:
-                        self.notifier.load(kind, key, value, shift)
-        except msgspec.MsgspecError as exc:
-            raise StoreError(f"{database.path}: {exc}") from exc
+            shelf.load(
+                database,
+                [
+                    *self.store.shelves,
+                    *self.notifier.shelves,
+                    *self.subscriber.shelves,
+                    *self.publisher.shelves,
+                    *self.compositor.shelves,
+                ],
+                boot=now,
+                wall=self._clock.wall(),
+                boot_id=self._clock.boot_id,
+            )
         finally:
             gc.enable()
 
