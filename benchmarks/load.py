@@ -32,7 +32,8 @@ from rich.table import Table
 
 from reginfo.config.config import Config
 from reginfo.io.clock import Clock
-from reginfo.ledger.sqlite import SqliteJournal
+from reginfo.ledger.sqlite import SqliteStorage
+from reginfo.location.schema import SCHEMA
 from reginfo.server.app import App
 from reginfo.sip.flow import Flow, Local
 
@@ -156,7 +157,7 @@ def start(path: Path) -> dict[str, Any]:
     clock = Clock()
     app = App(Config.parse(CONFIG), clock=clock)
     begin = time.perf_counter()
-    journal = SqliteJournal(path)
+    journal = SqliteStorage(path, SCHEMA)
     app.load(journal)
     app.store.loaded(clock.now(), clock.wall())
     seconds = time.perf_counter() - begin
@@ -171,7 +172,7 @@ def register_all(path: Path, count: int, *, cseq: int = 1) -> None:
     """Have ``count`` phones register, and what that writes appended to a database."""
     clock = Clock()
     app = App(Config.parse(CONFIG), clock=clock)
-    journal = SqliteJournal(path, synchronous="normal")
+    journal = SqliteStorage(path, SCHEMA, synchronous="normal")
     app.load(journal)
     app.begin([LOCAL], {}, Nowhere())
     for first in range(0, count, BATCH):
@@ -191,7 +192,7 @@ def register_all(path: Path, count: int, *, cseq: int = 1) -> None:
 
 def fold_all(path: Path) -> list[float]:
     """Fold a database; how long each step took, in seconds."""
-    journal = SqliteJournal(path)
+    journal = SqliteStorage(path, SCHEMA)
     for _ in journal.load(boot=0.0, wall=0.0):
         pass
     steps: list[float] = []

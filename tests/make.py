@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import msgspec
+
+from reginfo.ledger.journal import Entry
+from reginfo.ledger.shelf import Rows
+from reginfo.ledger.storage import StoredRow
 from reginfo.location.binding import Binding
 from reginfo.reg.document import ContactEvent
 from reginfo.sip.flow import Flow, Local
@@ -106,3 +111,19 @@ def numbers(prefix: str = "id") -> Callable[[], str]:
         return f"{prefix}{count}"
 
     return new_id
+
+
+def load(
+    shelves: Sequence[Rows[Any]], entries: Iterable[Entry], shift: float = 0.0
+) -> None:
+    """Load entries of a journal as a start does."""
+    by_kind = {shelf.kind: shelf for shelf in shelves}
+    for kind, key, value in entries:
+        encoded = msgspec.msgpack.encode(value)
+        by_kind[kind].load(StoredRow(kind, key, encoded, shift))
+
+
+def value_of(row: StoredRow) -> Any:
+    """The value of a stored row, as plain values."""
+    decode = msgspec.json.decode if row.is_json else msgspec.msgpack.decode
+    return decode(row.value)

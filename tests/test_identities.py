@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 from reginfo.config.config import Config
-from reginfo.ledger.sqlite import SqliteJournal
+from reginfo.ledger.sqlite import SqliteStorage
+from reginfo.location.schema import SCHEMA
 from reginfo.reg import xml
 from reginfo.sip.message import Request, Response, parse
 from reginfo.testing import Script, Wire
@@ -131,26 +132,26 @@ def test_identities_survive_a_restart(tmp_path: Path) -> None:
     """Nothing acknowledged is lost: a key is on disk before the 200."""
     path = tmp_path / "store.db"
     wire = Wire()
-    database = SqliteJournal(path)
+    database = SqliteStorage(path, SCHEMA)
     a = wire.serve(config(CONFIG), database)
     registers(wire, 1, f"<{ALICE}>, <{AL}>")
     wire.kill(a)
     database.close()
-    database = SqliteJournal(path)
+    database = SqliteStorage(path, SCHEMA)
     again = wire.serve(config(CONFIG), database)
     assert again.app.store.identities(ALICE) == (ALICE, AL)
     while database.fold():
         pass
     wire.kill(again)
     database.close()
-    database = SqliteJournal(path)
+    database = SqliteStorage(path, SCHEMA)
     assert wire.serve(config(CONFIG), database).app.store.record_of(AL) == ALICE
     database.close()
 
 
 def test_a_restart_tells_no_watcher_of_identities_anew(tmp_path: Path) -> None:
     wire = Wire()
-    database = SqliteJournal(tmp_path / "store.db")
+    database = SqliteStorage(tmp_path / "store.db", SCHEMA)
     a = wire.serve(config(CONFIG), database)
     lines = [
         f"SUBSCRIBE {AL} SIP/2.0",

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from reginfo.io import commit
+from reginfo.ledger.backup import backup
 from reginfo.ledger.journal import Journal
-from reginfo.ledger.sqlite import SqliteJournal, backup
-from reginfo.location.schema import SCHEMA_VERSION
+from reginfo.ledger.sqlite import SqliteStorage
+from reginfo.location.schema import SCHEMA
 from reginfo.location.store import LocationStore
 from reginfo.reg.document import ContactEvent, ContactState
 
@@ -59,7 +60,7 @@ def path(tmp_path: Path) -> Path:
     ):
         store.apply(aor, [claim], NOW)
     path = tmp_path / "reginfo.db"
-    with closing(SqliteJournal(path)) as journal:
+    with closing(SqliteStorage(path, SCHEMA)) as journal:
         journal.append(memory.close().entries, boot=NOW, wall=time.time())
         while journal.fold():
             pass
@@ -73,7 +74,7 @@ def test_each_question_of_the_page_has_an_answer_here() -> None:
 @pytest.mark.parametrize("question", ANSWERS)
 def test_the_examples_in_sql_answer_their_question(path: Path, question: str) -> None:
     with (
-        closing(SqliteJournal(path)),  # while a server runs
+        closing(SqliteStorage(path, SCHEMA)),  # while a server runs
         closing(sqlite3.connect(path)) as database,
     ):
         times = {
@@ -100,7 +101,7 @@ def test_the_columns_are_those_of_the_view(path: Path) -> None:
 
 def test_the_files_are_those_that_there_are(path: Path) -> None:
     files = set(re.findall(r"^\| `(reginfo\.db[-.\w]*)`", PAGE, re.MULTILINE))
-    with closing(SqliteJournal(path)) as journal:
+    with closing(SqliteStorage(path, SCHEMA)) as journal:
         journal.append([("held", "a", 1)], boot=NOW, wall=NOW)
         assert {file.name for file in path.parent.iterdir()} == files
 
@@ -109,20 +110,20 @@ def test_a_backup_is_restored_as_the_page_says(path: Path, tmp_path: Path) -> No
     (script,) = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     copy = tmp_path / "copy.db"
     backup(path, copy)
-    journal = SqliteJournal(path)
+    journal = SqliteStorage(path, SCHEMA)
     journal.append([("held", "late", 1)], boot=NOW, wall=NOW)
     left = path.with_name("reginfo.db-wal").read_bytes()
     journal.close()
     path.with_name("reginfo.db-wal").write_bytes(left)  # it was killed
     script = script.replace("/var/backups/reginfo.db", str(copy))
     subprocess.run(["sh", "-eu", "-c", script], cwd=tmp_path, check=True)
-    with closing(SqliteJournal(path)) as restored:
+    with closing(SqliteStorage(path, SCHEMA)) as restored:
         keys = [row.key for row in restored.load(boot=NOW, wall=NOW)]
     assert len(keys) == 4
     assert "late" not in keys
 
 
 def test_the_figures_are_those_of_the_code() -> None:
-    assert f"which is now {SCHEMA_VERSION}." in PAGE
+    assert f"which is now {SCHEMA.version}." in PAGE
     assert commit.FOLD_AFTER == 10.0 and "ten seconds\nlater" in PAGE
     assert commit.FOLD_AT == 50_000 and "50 000 changes" in PAGE

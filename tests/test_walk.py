@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from reginfo.config.config import Config
-from reginfo.ledger.sqlite import SqliteJournal
+from reginfo.ledger.sqlite import SqliteStorage
+from reginfo.location.schema import SCHEMA
 from reginfo.testing import Packet, Wire, WireServer
 
 ALICE = "sip:alice@example.com"
@@ -261,7 +262,7 @@ def test_after_a_restart_both_go_on_where_they_were(tmp_path: Path) -> None:
     # 6665-36
     wire = Wire()
     files = {name: tmp_path / f"{name}.db" for name in "ab"}
-    disk = {name: SqliteJournal(path) for name, path in files.items()}
+    disk = {name: SqliteStorage(path, SCHEMA) for name, path in files.items()}
     a, b = wire.serve(A, disk["a"]), wire.serve(B, disk["b"])
     wire.pass_time(1.0)
     pair = Pair.__new__(Pair)
@@ -273,7 +274,7 @@ def test_after_a_restart_both_go_on_where_they_were(tmp_path: Path) -> None:
         journal.close()
     wire.pass_time(30.0)
     sent = len(wire.packets)
-    disk = {name: SqliteJournal(path) for name, path in files.items()}
+    disk = {name: SqliteStorage(path, SCHEMA) for name, path in files.items()}
     pair.a = wire.serve(A, disk["a"])
     assert len(wire.packets) == sent  # nothing has changed for the watcher
     pair.b = wire.serve(B, disk["b"])
@@ -289,7 +290,7 @@ def test_after_a_restart_both_go_on_where_they_were(tmp_path: Path) -> None:
 
 def test_what_expired_while_a_was_down_is_told_as_expired(tmp_path: Path) -> None:
     wire = Wire()
-    disk = SqliteJournal(tmp_path / "a.db")
+    disk = SqliteStorage(tmp_path / "a.db", SCHEMA)
     pair = Pair.__new__(Pair)
     pair.wire, pair.cseq = wire, 0
     pair.a, pair.b = wire.serve(A, disk), wire.serve(B)
@@ -298,7 +299,7 @@ def test_what_expired_while_a_was_down_is_told_as_expired(tmp_path: Path) -> Non
     wire.kill(pair.a)
     disk.close()
     wire.pass_time(601.0)
-    disk = SqliteJournal(tmp_path / "a.db")
+    disk = SqliteStorage(tmp_path / "a.db", SCHEMA)
     pair.a = wire.serve(A, disk)
     wire.pass_time(0.1)
     (notify,) = [p for p in wire.packets if is_notify(p) and b"expired" in p.data]

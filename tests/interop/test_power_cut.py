@@ -19,10 +19,11 @@ from random import Random
 
 import pytest
 
+from reginfo.ledger import shelf
 from reginfo.ledger.journal import Journal
-from reginfo.ledger.sqlite import SqliteJournal
-from reginfo.location.binding import Binding
-from reginfo.location.store import KIND, LocationStore
+from reginfo.ledger.sqlite import SqliteStorage
+from reginfo.location.schema import SCHEMA
+from reginfo.location.store import LocationStore
 
 from . import folding
 from .fleet import Fleet
@@ -167,11 +168,8 @@ def loaded(directory: Path, files: Files) -> Table:
     for end, content in files.items():
         Path(f"{path}{end}").write_bytes(content)
     store = LocationStore("a", Journal())
-    with closing(SqliteJournal(path)) as journal:
-        for row in journal.load(boot=0.0, wall=0.0):
-            if row.kind == KIND:
-                assert isinstance(row.value, Binding)
-                store.load(row.key, row.value, 0.0)
+    with closing(SqliteStorage(path, SCHEMA)) as journal:
+        shelf.load(journal, store.shelves, boot=0.0, wall=0.0, boot_id="")
     table: Table = {}
     for aor in store.aors():
         ((claim, *_),) = store.rows(aor).values()

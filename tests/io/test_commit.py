@@ -13,12 +13,15 @@ import pytest
 from reginfo.io import commit
 from reginfo.io.commit import Writer
 from reginfo.ledger.journal import Entry
-from reginfo.ledger.sqlite import SqliteJournal
+from reginfo.ledger.sqlite import SqliteStorage
+from reginfo.location.schema import SCHEMA
+
+from ..make import value_of
 
 
 def stored(path: Path) -> list[Entry]:
-    journal = SqliteJournal(path)
-    rows = [(r.kind, r.key, r.value) for r in journal.load(boot=0.0, wall=0.0)]
+    journal = SqliteStorage(path, SCHEMA)
+    rows = [(r.kind, r.key, value_of(r)) for r in journal.load(boot=0.0, wall=0.0)]
     journal.close()
     return rows
 
@@ -28,7 +31,7 @@ def test_commits_are_reported_in_order_and_are_on_disk(tmp_path: Path) -> None:
     reports: list[tuple[int, Exception | None]] = []
 
     async def main() -> None:
-        journal = SqliteJournal(path)
+        journal = SqliteStorage(path, SCHEMA)
         writer = Writer(journal)
         for number in range(5):
             writer.commit(
@@ -51,19 +54,19 @@ def test_a_failure_is_reported_and_the_next_commit_goes_on(
 ) -> None:
     path = tmp_path / "x.db"
     reports: list[Exception | None] = []
-    append = SqliteJournal.append
+    append = SqliteStorage.append
 
     def full(
-        self: SqliteJournal, entries: list[Entry], *, boot: float, wall: float
+        self: SqliteStorage, entries: list[Entry], *, boot: float, wall: float
     ) -> None:
         if entries[0][1] == "bad":
             raise sqlite3.OperationalError("database or disk is full")
         append(self, entries, boot=boot, wall=wall)
 
-    monkeypatch.setattr(SqliteJournal, "append", full)
+    monkeypatch.setattr(SqliteStorage, "append", full)
 
     async def main() -> None:
-        journal = SqliteJournal(path)
+        journal = SqliteStorage(path, SCHEMA)
         writer = Writer(journal)
         for key in ("bad", "good"):
             writer.commit([("k", key, 1)], boot=1.0, wall=2.0, done=reports.append)
@@ -91,7 +94,7 @@ class Run:
     """A writer, and what its journal is asked to do."""
 
     def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.journal = SqliteJournal(path)
+        self.journal = SqliteStorage(path, SCHEMA)
         list(self.journal.load(boot=1.0, wall=2.0))
         self.steps: list[str] = []
         self.failures = 0
@@ -121,14 +124,14 @@ class Run:
     def _append(self, entries: list[Entry], *, boot: float, wall: float) -> None:
         assert self._all_wait.wait(5)
         self.steps.append("commit")
-        SqliteJournal.append(self.journal, entries, boot=boot, wall=wall)
+        SqliteStorage.append(self.journal, entries, boot=boot, wall=wall)
 
     def _fold(self) -> bool:
         self.steps.append("fold")
         if self.failures:
             self.failures -= 1
             raise sqlite3.OperationalError("disk full")
-        more = SqliteJournal.fold(self.journal)
+        more = SqliteStorage.fold(self.journal)
         if not more:
             self._loop.call_soon_threadsafe(self.folded.set)
         return more
@@ -159,7 +162,7 @@ def test_what_the_last_server_left_unfolded_is_folded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "x.db"
-    with closing(SqliteJournal(path)) as journal:
+    with closing(SqliteStorage(path, SCHEMA)) as journal:
         journal.append(MANY, boot=1.0, wall=2.0)
     monkeypatch.setattr(commit, "FOLD_AFTER", 0.01)
 

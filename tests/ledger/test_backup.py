@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
-from reginfo.ledger import sqlite
-from reginfo.ledger.sqlite import SqliteJournal, StoreError, backup
+from reginfo.ledger import backup as module
+from reginfo.ledger.backup import backup
+from reginfo.ledger.sqlite import SqliteStorage
+from reginfo.ledger.storage import StoreError
+from reginfo.location.schema import SCHEMA
 
-from ..make import NOW, WALL
+from ..make import NOW, WALL, value_of
 
 
 @pytest.fixture
@@ -29,10 +32,10 @@ def target(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def journal(source: Path, target: Path) -> Iterator[SqliteJournal]:
+def journal(source: Path, target: Path) -> Iterator[SqliteStorage]:
     """One that somebody has opened."""
     target.parent.mkdir()
-    with closing(SqliteJournal(source)) as journal:
+    with closing(SqliteStorage(source, SCHEMA)) as journal:
         journal.append([("held", "a", 1)], boot=NOW, wall=WALL)
         while journal.fold():
             pass
@@ -42,8 +45,8 @@ def journal(source: Path, target: Path) -> Iterator[SqliteJournal]:
 
 def held(path: Path) -> dict[str, Any]:
     """What a server finds that is started on it."""
-    with closing(SqliteJournal(path)) as journal:
-        return {row.key: row.value for row in journal.load(boot=NOW, wall=WALL)}
+    with closing(SqliteStorage(path, SCHEMA)) as journal:
+        return {row.key: value_of(row) for row in journal.load(boot=NOW, wall=WALL)}
 
 
 def test_a_backup_has_what_is_folded_and_what_is_not(
@@ -72,7 +75,7 @@ def test_a_backup_is_one_file_that_is_nobody_elses_business(
 def test_a_backup_leaves_the_database_as_it_was(tmp_path: Path, target: Path) -> None:
     source = tmp_path / "idle" / "reginfo.db"
     source.parent.mkdir()
-    with closing(SqliteJournal(source)) as journal:
+    with closing(SqliteStorage(source, SCHEMA)) as journal:
         journal.append([("held", "a", 1)], boot=NOW, wall=WALL)
     before = source.read_bytes()
     backup(source, target)
@@ -92,7 +95,7 @@ def test_a_backup_of_what_a_crash_has_left_is_whole(
 
 
 def test_a_backup_while_somebody_writes_holds_whole_commits_up_to_one(
-    source: Path, target: Path, journal: SqliteJournal
+    source: Path, target: Path, journal: SqliteStorage
 ) -> None:
     done = 0
     begun, enough = threading.Event(), threading.Event()
@@ -129,13 +132,13 @@ def test_a_copy_that_is_not_whole_yet_is_hidden_beside_its_name(
     source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # On the same file system: so it can be given its name at one blow.
-    copy, seen = sqlite._copy, []
+    copy, seen = module._copy, []
 
     def watched(source: Path, copied: Path, shown: Path) -> None:
         seen.append(copied)
         copy(source, copied, shown)
 
-    monkeypatch.setattr(sqlite, "_copy", watched)
+    monkeypatch.setattr(module, "_copy", watched)
     backup(source, target)
     assert [file.parent for file in seen] == [target.parent]
     assert seen[0].name.startswith(".copy.db.")
@@ -145,7 +148,7 @@ def test_a_copy_that_is_not_whole_yet_is_hidden_beside_its_name(
 
 
 def test_a_file_is_replaced_only_if_that_is_asked_for(
-    source: Path, target: Path, journal: SqliteJournal
+    source: Path, target: Path, journal: SqliteStorage
 ) -> None:
     backup(source, target)
     journal.append([("held", "c", 3)], boot=NOW, wall=WALL)
@@ -159,13 +162,13 @@ def test_a_file_is_replaced_only_if_that_is_asked_for(
 def test_a_file_that_comes_meanwhile_is_not_replaced(
     source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy = sqlite._copy
+    copy = module._copy
 
     def slow(*paths: Path) -> None:
         copy(*paths)
         target.write_text("precious")
 
-    monkeypatch.setattr(sqlite, "_copy", slow)
+    monkeypatch.setattr(module, "_copy", slow)
     with pytest.raises(StoreError, match="there is such a file already"):
         backup(source, target)
     assert target.read_text() == "precious"
@@ -182,7 +185,7 @@ def test_a_database_is_not_its_own_backup(source: Path, tmp_path: Path) -> None:
 
 def test_a_database_in_use_is_not_replaced(source: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.db"
-    with closing(SqliteJournal(other)) as used:
+    with closing(SqliteStorage(other, SCHEMA)) as used:
         used.append([("held", "z", 1)], boot=NOW, wall=WALL)
         with pytest.raises(StoreError, match=r"other\.db-wal: belongs to another"):
             backup(source, other, overwrite=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +15,7 @@ from reginfo.location.key import Key
 from reginfo.location.keyring import KIND, REMEMBERED, KeyChange
 from reginfo.location.store import TABLE, LocationStore
 
-from ..make import ALICE, BOB, NOW, WALL, binding
+from ..make import ALICE, BOB, NOW, WALL, binding, load
 
 AL, TEL = "sip:al@example.com", "tel:+15550100"
 BOTH = f"<{ALICE}>, <{AL}>"
@@ -39,9 +38,8 @@ class Keys:
     def restart(self, wall: float = WALL) -> Keys:
         """What a start makes of what was written."""
         after = Keys()
-        for kind, entry, value in self.journal.close().entries:
-            assert kind == KIND
-            after.store.load_key(entry, msgspec.to_builtins(value), wall)
+        load(after.store.shelves, self.journal.close().entries)
+        after.store.loaded(NOW, wall)
         return after
 
 
@@ -77,8 +75,8 @@ def test_a_restart_forgets_what_was_removed_long_ago() -> None:
     batch = keys.journal._batch.entries[-1:]
     for wall, kept in ((WALL + 60, True), (WALL + REMEMBERED + 1, False)):
         after = Keys()
-        for _, entry, value in batch:
-            after.store.load_key(entry, msgspec.to_builtins(value), wall)
+        load(after.store.shelves, batch)
+        after.store.loaded(NOW, wall)
         assert ("barred" in after.store.all_keys(ALICE)) is kept
         written = after.journal.close().entries
         assert written == ([] if kept else [(KIND, batch[0][1], None)])

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reginfo.ledger.journal import Journal
-from reginfo.ledger.sqlite import SqliteJournal
+from reginfo.ledger.sqlite import SqliteStorage
 from reginfo.location.binding import Binding
+from reginfo.location.schema import SCHEMA
 from reginfo.location.store import LocationStore
 from reginfo.reg.document import ContactEvent, ContactState
 
@@ -35,7 +36,7 @@ def fold(path: Path, aor: str, *given: Binding, table: str = "location") -> None
     store = LocationStore("a", memory)
     for claim in given:
         store.apply(aor, [claim], NOW, table)
-    with closing(SqliteJournal(path)) as journal:
+    with closing(SqliteStorage(path, SCHEMA)) as journal:
         journal.append(memory.close().entries, boot=NOW, wall=WALL)
         while journal.fold():
             pass

@@ -11,16 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reginfo.ledger.journal import Journal
-from reginfo.location.binding import Binding, BindingChange
+from reginfo.location.binding import KIND, Binding, BindingChange
 from reginfo.location.store import (
-    KIND,
     LEARNED_GRACE,
     RETRY_AFTER,
     TABLE,
     LocationStore,
 )
 
-from ..make import ALICE, BOB, EXPIRED, NOW, WALL, binding
+from ..make import ALICE, BOB, EXPIRED, NOW, WALL, binding, load
 from .test_merge import CYCLE, claims
 
 DESK = "sip:alice@192.0.2.51"
@@ -441,9 +440,9 @@ def disk(watched: Watched) -> dict[str, Any]:
 
 def restart(watched: Watched, now: float, shift: float = 0.0) -> Watched:
     after = Watched()
-    for key, value in disk(watched).items():
-        after.store.load(key, value, shift)
-    after.store.loaded(now, now)
+    entries = [(KIND, key, value) for key, value in disk(watched).items()]
+    load(after.store.shelves, entries, shift)
+    after.store.loaded(now, WALL + now)
     return after
 
 
@@ -472,11 +471,11 @@ def test_a_stamp_that_cannot_be_true_does_not_move_the_clock_at_a_start() -> Non
     watched.apply(binding(stamp=2**62 - 1, owner="b"))
     watched.apply(binding(stamp=int((WALL + 5) * 1e6), owner="b", contact=DESK))
     after = Watched()
-    for key, value in disk(watched).items():
-        after.store.load(key, value, 0.0, WALL)
+    load(after.store.shelves, [(KIND, k, v) for k, v in disk(watched).items()])
+    key = ["v", 2**62 - 1, "b", "b/x"]
+    load(after.store.shelves, [("key", f"{TABLE}\0{ALICE}\0k", key)])
+    after.store.loaded(NOW, WALL)
     assert after.store.next_stamp(WALL) == (WALL + 5) * 1e6 + 1
-    after.store.load_key(f"{TABLE}\0{ALICE}\0k", ["v", 2**62 - 1, "b", "b/x"], WALL)
-    assert after.store.next_stamp(WALL) == (WALL + 5) * 1e6 + 2
 
 
 def test_what_expired_while_we_were_down_is_told_as_expired() -> None:
@@ -485,8 +484,7 @@ def test_what_expired_while_we_were_down_is_told_as_expired() -> None:
     rows = disk(watched)
     for late in (60, 90):
         after = Watched()
-        for key, value in rows.items():
-            after.store.load(key, value, 0.0)
+        load(after.store.shelves, [(KIND, k, v) for k, v in rows.items()])
         after.store.loaded(NOW + late, WALL + late)
         assert after.store.bindings(ALICE, NOW + late) == []
         assert after.events() == ["expired"]

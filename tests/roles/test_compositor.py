@@ -23,11 +23,11 @@ from reginfo.reg.document import (
     RegistrationState,
     contact_id,
 )
-from reginfo.roles.compositor import KIND, RETRY_AFTER, Compositor, Contribution
+from reginfo.roles.compositor import RETRY_AFTER, Compositor, Contribution
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.message import Request, Response, parse
 
-from ..make import ALICE, BOB, NOW, WALL, binding, numbers, request
+from ..make import ALICE, BOB, NOW, WALL, binding, load, numbers, request
 
 PHONE = "sip:alice@192.0.2.50"
 DESK = "sip:alice@192.0.2.51"
@@ -141,11 +141,8 @@ class Server:
         self.commit()
         after = Server(prefix="later", now=self.now + away + shift)
         after.cseq = self.cseq
-        for (kind, key), value in self.rows.items():
-            if kind == KIND:
-                after.compositor.load(value, shift)
-            else:
-                after.store.load(key, value, shift)
+        shelves = [*after.compositor.shelves, *after.store.shelves]
+        load(shelves, [(*key, value) for key, value in self.rows.items()], shift)
         after.store.loaded(after.now, WALL + after.now)
         after.compositor.loaded(after.now, WALL + after.now)
         return after
@@ -675,11 +672,8 @@ def test_times_are_on_the_clock_of_the_new_start() -> None:
     server.publish(contact(expires=7000), expires=100)
     server.commit()
     after = Server()
-    for (kind, key), value in server.rows.items():
-        if kind == KIND:
-            after.compositor.load(value, 500.0)
-        else:
-            after.store.load(key, value, 500.0)
+    shelves = [*after.compositor.shelves, *after.store.shelves]
+    load(shelves, [(*key, value) for key, value in server.rows.items()], 500.0)
     after.now = NOW + 500
     after.compositor.loaded(after.now, WALL)
     after.pass_time(99)

@@ -33,6 +33,7 @@ from ..make import (
     WALL,
     binding,
     flow,
+    load,
     received,
     request,
     response,
@@ -165,14 +166,10 @@ class Server:
         """The server that a start makes of what has been committed."""
         after = Server(self.peer, self.now + seconds + shift)
         after.rows = self.rows
-        for kind in ("location", notifier.KIND, notifier.PROGRESS):
-            for (its_kind, key), value in self.rows.items():
-                if its_kind == kind == "location":
-                    after.store.load(key, value, shift)
-                elif its_kind == kind:
-                    after.notifier.load(kind, key, value, shift)
+        shelves = [*after.store.shelves, *after.notifier.shelves]
+        load(shelves, [(*key, value) for key, value in self.rows.items()], shift)
         after.notifier.moved([local])
-        after.store.loaded(after.now, after.now)
+        after.store.loaded(after.now, WALL + after.now)
         after.notifier.loaded(after.now)
         after.pass_time(0)
         return after
@@ -1364,7 +1361,8 @@ def test_after_a_restart_at_another_address_notifies_come_from_there() -> None:
 
 def test_progress_of_a_watch_that_is_gone_is_ignored() -> None:
     server = Server()
-    server.notifier.load(notifier.PROGRESS, "nobody", (1, 1, True), 0.0)
+    load(server.notifier.shelves, [(notifier.PROGRESS, "nobody", (1, 1, True))])
+    server.notifier.loaded(server.now)
     assert not len(server.notifier)
 
 

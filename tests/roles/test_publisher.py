@@ -29,6 +29,8 @@ from reginfo.roles.publisher import (
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
 
+from ..make import load
+
 AOR = "sip:alice@example.com"
 BOB = "sip:bob@example.com"
 FLOW = Flow(Local("UDP", "127.0.0.1", 5060), ("127.0.0.1", 5070))
@@ -75,8 +77,8 @@ class Server:
         """A publisher that goes on with what this one has on disk."""
         kept = {k: v for kind, k, v in self.journal.close().entries if kind == KIND}
         restarted = self.new_publisher()
-        for key, value in kept.items():
-            restarted.load(key, msgspec.to_builtins(value), shift)
+        entries = [(KIND, key, value) for key, value in kept.items()]
+        load(restarted.shelves, entries, shift)
         self.sent.clear()
         for target in targets or (self.target,):
             restarted.publish_to(target, NOW)
@@ -327,7 +329,7 @@ def test_publications_are_gone_on_with_after_a_restart() -> None:
     (stored,) = entries.items()
 
     restarted = server.new_publisher()
-    restarted.load(stored[0], msgspec.to_builtins(stored[1]), shift=0.0)
+    load(restarted.shelves, [(KIND, *stored)])
     server.sent.clear()
     restarted.publish_to(server.target, NOW)
     draft, _ = server.sent[-1]
@@ -352,7 +354,7 @@ def test_what_went_while_we_were_down_is_told_after_a_restart() -> None:
     server.bind(2, event=ContactEvent.EXPIRED)
 
     restarted = server.new_publisher()
-    restarted.load(stored[0], msgspec.to_builtins(stored[1]), shift=0.0)
+    load(restarted.shelves, [(KIND, *stored)])
     server.sent.clear()
     restarted.publish_to(server.target, NOW)
     contacts = server.last()[1].registrations[0].contacts

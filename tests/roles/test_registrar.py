@@ -12,8 +12,9 @@ from reginfo.location.binding import Binding
 from reginfo.location.merge import Survivors, join
 from reginfo.roles.registrar import Decision, RegistrarPolicy, decide
 from reginfo.sip.errors import Refusal, RemoteProtocolError
+from reginfo.sip.flow import Flow, Local
 
-from ..make import NOW, PHONE, binding, request
+from ..make import LOCAL, NOW, PHONE, binding, request
 
 CONTACT = "sip:alice@192.0.2.50"
 DESK = "sip:alice@192.0.2.51"
@@ -51,7 +52,7 @@ def register(
         policy=policy or RegistrarPolicy(),
         server_id="us",
         stamp=99,
-        source=source,
+        flow=Flow(LOCAL, source),
         now=now,
         date=date,
     )
@@ -113,7 +114,7 @@ def test_a_new_contact_is_registered() -> None:
         contact=CONTACT, key=claim.key, call_id="a", cseq=10,
         event=claim.event, expires_at=NOW + 60, registered_at=NOW, owner="us",
         stamp=99, q="0.5", params=(("+foo", "Bar"),), user_agent="Phone/1",
-        branch=claim.branch,
+        branch=claim.branch, listener="udp:192.0.2.1:5060",
     )  # fmt: skip
     assert claim.event == "registered"
     assert contacts(decision) == [f"<{CONTACT}>;expires=60;q=0.5;+foo=Bar"]
@@ -374,7 +375,7 @@ def test_a_via_without_a_branch_is_not_known_again() -> None:
             policy=RegistrarPolicy(),
             server_id="us",
             stamp=99,
-            source=PHONE,
+            flow=Flow(LOCAL, PHONE),
             now=NOW,
         )
 
@@ -531,6 +532,12 @@ def test_a_path_that_the_phone_knows_nothing_of_is_stored_and_not_copied() -> No
         (f"{CONTACT}:5060", ("192.0.2.50", 5060), ""),
         (CONTACT, ("192.0.2.50", 4444), "sip:192.0.2.50:4444"),
         ("sip:alice@10.0.0.1", ("192.0.2.9", 5060), "sip:192.0.2.9:5060"),
+        ("sip:alice@[2001:db8::5]", ("2001:db8::5", 5060), ""),
+        ("sip:alice@[2001:DB8:0::5]:5060", ("2001:db8::5", 5060), ""),
+        ("sip:alice@[2001:db8::5]", ("2001:db8::5", 41), "sip:[2001:db8::5]:41"),
+        ("sip:alice@[fd00::1]", ("2001:db8::5", 5060), "sip:[2001:db8::5]:5060"),
+        # The scope of a link-local address is of no use to others.
+        ("sip:alice@10.0.0.1", ("fe80::1%eth0", 5060), "sip:[fe80::1]:5060"),
     ],
 )
 def test_where_a_register_came_from_is_kept_if_it_is_not_its_contact(
@@ -538,6 +545,22 @@ def test_where_a_register_came_from_is_kept_if_it_is_not_its_contact(
 ) -> None:
     (claim,) = register(f"<{contact}>", source=source).claims
     assert claim.received == received
+
+
+def test_a_binding_knows_the_address_that_its_register_came_to() -> None:
+    """3261-42: requests to the contact leave from there"""
+    (claim,) = register(f"<{CONTACT}>").claims
+    assert claim.listener == "udp:192.0.2.1:5060"
+
+
+@pytest.mark.parametrize(
+    "path", ["<mailto:p@example.com>", "<sip:[::g];lr>", "<sip:>", "sip:p@:5060"]
+)
+def test_a_path_that_no_request_can_follow_is_400(path: str) -> None:
+    """3327-02: RFC 3327 §5.3"""
+    with pytest.raises(RemoteProtocolError) as caught:
+        register(f"<{CONTACT}>", headers=(f"Path: {path}",))
+    assert caught.value.status == 400
 
 
 def test_a_register_that_came_by_a_path_was_received_by_somebody_else() -> None:
@@ -549,10 +572,10 @@ def test_a_register_that_came_by_a_path_was_received_by_somebody_else() -> None:
 
 def test_what_came_by_a_stream_says_so() -> None:
     message = request("REGISTER", f"Contact: <{CONTACT}>")
-    message.headers["Via"] = ["SIP/2.0/TCP 192.0.2.50;branch=z9hG4bK1"]
+    tcp = Local("TCP", "192.0.2.1", 5060)
     decision = decide(
         message, {}, policy=RegistrarPolicy(), server_id="us", stamp=9,
-        source=("192.0.2.50", 4444), now=NOW,
+        flow=Flow(tcp, ("192.0.2.50", 4444)), now=NOW,
     )  # fmt: skip
     assert decision.claims[0].received == "sip:192.0.2.50:4444;transport=tcp"
 

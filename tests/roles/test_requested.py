@@ -16,7 +16,19 @@ from reginfo.roles.subscriber import KIND, RETRY_AFTER, Mirror, Subscriber
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Request
 
-from ..make import ALICE, BOB, LOCAL, NOW, PEER, WALL, flow, numbers, received, request
+from ..make import (
+    ALICE,
+    BOB,
+    LOCAL,
+    NOW,
+    PEER,
+    WALL,
+    flow,
+    load,
+    numbers,
+    received,
+    request,
+)
 from ..make import response as answer
 
 WANTED = Wanted(uri=ALICE, local="sip:us@192.0.2.1", event="reg", accept=xml.MEDIA_TYPE)
@@ -105,8 +117,8 @@ class Asked:
 
     def restarted(self, *locals: Local) -> Asked:
         later = Asked(self.now + 100)
-        for key, value in self.rows.items():
-            later.subscriber.load(key, value, 0.0)
+        entries = [(KIND, key, value) for key, value in self.rows.items()]
+        load(later.subscriber.shelves, entries)
         later.subscriber.resume(locals or (LOCAL,), later.now)
         return later
 

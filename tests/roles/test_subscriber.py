@@ -42,6 +42,7 @@ from ..make import (
     WALL,
     binding,
     flow,
+    load,
     numbers,
     received,
     request,
@@ -229,12 +230,10 @@ class Server:
     def restart(self, seconds: float = 1.0, shift: float = 0.0) -> Server:
         after = Server(self.now + seconds + shift, prefix="after")
         after.rows = self.rows
-        for (kind, key), value in self.rows.items():
-            if kind == KIND:
-                after.subscriber.load(key, value, shift)
-            elif value is not None:
-                after.store.load(key, value, shift)
-        after.store.loaded(after.now, after.now)
+        shelves = [*after.subscriber.shelves, *after.store.shelves]
+        entries = [(*key, value) for key, value in self.rows.items()]
+        load(shelves, [entry for entry in entries if entry[2] is not None], shift)
+        after.store.loaded(after.now, WALL + after.now)
         after.cseq = self.cseq
         return after
 

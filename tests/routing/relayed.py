@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reginfo.routing.context import Branch, Context, OnFailure, OnReply
-from reginfo.routing.nat import Reach
+from reginfo.routing.domains import Domains
+from reginfo.routing.nat import Nat
 from reginfo.routing.proxy import Found, Proxy
 from reginfo.routing.target import Target
 from reginfo.sip.destination import Destination
@@ -90,15 +91,17 @@ class Relay:
         self.on_reply: OnReply | None = None
         self.on_failure: OnFailure | None = None
         self.contexts: list[Context] = []
+        domains = Domains([], use_domain=True, default_domain=None)
+        domains.begin([UDP, TCP])
         self.proxy = Proxy(
             self.endpoint,
             find=self._find,
             flow=lambda place: Flow(
                 TCP if place.transport == "TCP" else UDP, place.address
             ),
-            is_ours=lambda uri: (uri.host, uri.port or 5060) == ("192.0.2.1", 5060),
+            is_ours=domains.is_ours,
             is_open=lambda flow: flow not in self.closed,
-            hides=Reach(fix=fix).hides,
+            hides=Nat(fix=fix).needs_flow,
             tokens=Tokens(secret),
             record_route=record_route,
             timer_c=181.0,

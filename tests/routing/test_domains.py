@@ -11,7 +11,7 @@ from reginfo.sip.uri import Uri
 
 def domains(*names: str) -> Domains:
     made = Domains(names, use_domain=True, default_domain=None)
-    made.add(
+    made.begin(
         [
             Local("UDP", "192.0.2.1", 5060),
             Local("TCP", "192.0.2.1", 5070),
@@ -36,13 +36,54 @@ def domains(*names: str) -> Domains:
         ("sip:bob@192.0.2.1:5080", False),
         ("sip:bob@[2001:db8::1]:5080", False),
         ("sip:192.0.2.2", False),
+        # maddr says where a URI leads, whatever its host is (§19.1.1).
+        ("sip:bob@example.net;maddr=192.0.2.1", True),
+        ("sip:bob@example.net;maddr=example.com", True),
+        ("sip:bob@example.net:5080;maddr=192.0.2.1", False),
+        ("sip:bob@example.com;maddr=192.0.2.9", False),
+        ("sips:bob@example.com", True),
+        ("mailto:bob@example.com", False),
     ],
 )
 def test_a_uri_leads_to_a_domain_or_to_where_we_listen(uri: str, ours: bool) -> None:
     """3261-42, §16.5: what is for another element is not looked up here"""
-    assert domains("example.com").hold(Uri.parse(uri)) == ours
+    assert domains("example.com").is_ours(Uri.parse(uri)) == ours
 
 
 def test_an_address_that_is_a_domain_of_ours_is_so_by_whatever_port() -> None:
     """Of a server behind a NAT, or behind a load balancer."""
-    assert domains("192.0.2.1").hold(Uri.parse("sip:bob@192.0.2.1:5080"))
+    assert domains("192.0.2.1").is_ours(Uri.parse("sip:bob@192.0.2.1:5080"))
+
+
+@pytest.mark.parametrize(
+    ("uri", "aor"),
+    [
+        ("sip:bob@example.com", "sip:bob@example.com"),
+        ("sip:bob@example.com:5060", "sip:bob@example.com"),
+        ("sip:bob@EXAMPLE.com:5070;transport=tcp", "sip:bob@example.com"),
+        ("sips:bob@example.com:5061", "sips:bob@example.com"),
+        ("sip:bob@192.0.2.1:5060", "sip:bob@192.0.2.1"),
+        ("sip:bob@192.0.2.1:5070", "sip:bob@192.0.2.1"),
+        ("sip:bob@[2001:DB8::1]:5060", "sip:bob@[2001:db8::1]"),
+        ("sip:example.com:5060", "sip:example.com"),
+        # Elsewhere a port makes a difference.
+        ("sip:bob@192.0.2.1:5080", "sip:bob@192.0.2.1:5080"),
+        ("sip:bob@example.net:5060", "sip:bob@example.net:5060"),
+    ],
+)
+def test_users_of_ours_do_not_differ_by_a_port_of_ours(uri: str, aor: str) -> None:
+    """3261-44: §10.3 step 5"""
+    assert domains("example.com").aor(Uri.parse(uri)) == aor
+
+
+def test_what_is_advertised_is_ours_as_well() -> None:
+    made = Domains(["example.com"], use_domain=True, default_domain=None)
+    made.begin([Local("UDP", "10.0.0.1", 5060, "sip.example.org:5070")])
+    for uri, ours in [
+        ("sip:sip.example.org:5070", True),
+        ("sip:sip.example.org", True),
+        ("sip:sip.example.org:5060", False),
+        ("sip:10.0.0.1:5060", True),
+        ("sip:10.0.0.1:5070", False),
+    ]:
+        assert made.is_ours(Uri.parse(uri)) == ours, uri

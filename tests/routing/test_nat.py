@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from reginfo.routing.nat import Reach
+from reginfo.routing.nat import Nat, parse_received
 from reginfo.sip.flow import Flow, Local
 
 from ..make import binding
 
 UDP = Local("UDP", "203.0.113.1", 5060)
 TCP = Local("TCP", "203.0.113.1", 5060)
+SECOND = Local("UDP", "203.0.113.1", 5070)
 UDP6 = Local("UDP", "2001:db8::1", 5060)
 NAT = "sip:198.51.100.7:41000"
 
@@ -18,9 +19,9 @@ NAT = "sip:198.51.100.7:41000"
 def reached(
     contact: str, received: str, *, fix: bool = True, path: tuple[str, ...] = ()
 ) -> Flow | None:
-    reach = Reach(fix=fix)
-    reach.begin([UDP, TCP, UDP6])
-    return reach.flow(binding(contact=contact, received=received, path=path))
+    nat = Nat(fix=fix)
+    nat.begin([UDP, TCP, UDP6])
+    return nat.flow(binding(contact=contact, received=received, path=path))
 
 
 def test_a_private_contact_is_reached_where_its_register_came_from() -> None:
@@ -66,6 +67,80 @@ def test_a_path_says_itself_where_it_leads() -> None:
 def test_a_flow_is_of_the_family_of_its_address() -> None:
     flow = reached("sip:alice@[fd00::7]", "sip:[2001:db8::7]:41000")
     assert flow == Flow(UDP6, ("2001:db8::7", 41000))
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("sip:198.51.100.7:41000", ("UDP", ("198.51.100.7", 41000))),
+        ("sip:198.51.100.7", ("UDP", ("198.51.100.7", 5060))),
+        ("sip:[2001:db8::7]:41000", ("UDP", ("2001:db8::7", 41000))),
+        (
+            "sip:[2001:db8::7]:41000;transport=tcp",
+            ("TCP", ("2001:db8::7", 41000)),
+        ),
+        # As it was stored by versions that left the brackets out.
+        ("sip:::1:41000", ("UDP", ("::1", 41000))),
+        ("sip:2001:db8::7:41000;transport=tcp", ("TCP", ("2001:db8::7", 41000))),
+        # What a peer's document, or a damaged row, may hold.
+        ("sip:phone.example.com:5060", None),
+        ("", None),
+        ("sip:", None),
+        ("sip:1:2:3", None),
+        ("sip:::g:5060", None),
+        ("tel:+1555", None),
+        ("nonsense", None),
+        ("sip:[::1", None),
+    ],
+)
+def test_the_source_of_a_register_is_read_or_ignored(
+    text: str, source: tuple[str, tuple[str, int]] | None
+) -> None:
+    assert parse_received(text) == source
+
+
+def test_an_unusable_source_leaves_the_contact_where_it_says(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert reached("sip:alice@192.168.1.7", "sip:nonsense:x") is None
+    assert "unusable source" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("listener", "received", "local"),
+    [
+        ("udp:203.0.113.1:5060", "", UDP),
+        ("udp:203.0.113.1:5070", "", SECOND),
+        ("udp:203.0.113.1:5070", NAT, SECOND),
+        ("tcp:203.0.113.1:5060", f"{NAT};transport=tcp", TCP),
+        # Where we no longer listen: by another address of the same kind.
+        ("udp:203.0.113.9:5060", NAT, UDP),
+        ("", NAT, UDP),
+        # Of a contact that was learned, and is where it says, nothing is known.
+        ("", "", None),
+    ],
+)
+def test_the_flow_of_a_register_is_that_of_the_address_that_it_came_to(
+    listener: str, received: str, local: Local | None
+) -> None:
+    nat = Nat(fix=True)
+    nat.begin([UDP, SECOND, TCP])
+    contact = "sip:alice@198.51.100.7:41000"
+    origin = nat.origin(binding(contact=contact, received=received, listener=listener))
+    expected = None if local is None else Flow(local, ("198.51.100.7", 41000))
+    assert origin == expected
+
+
+def test_a_link_local_source_has_the_scope_of_our_address() -> None:
+    local = Local("UDP", "fe80::1%eth0", 5060)
+    nat = Nat(fix=True)
+    nat.begin([local])
+    bound = binding(
+        contact="sip:alice@[fe80::9]",
+        received="sip:[fe80::7]:41000",
+        listener=str(local),
+    )
+    assert nat.flow(bound) == Flow(local, ("fe80::7%eth0", 41000))
 
 
 def test_there_is_no_flow_of_a_transport_that_we_do_not_have() -> None:

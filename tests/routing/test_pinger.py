@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from reginfo.ledger.journal import Journal
@@ -56,7 +57,7 @@ class World:
             self.journal,
             policy=self.policy,
             server_id="a",
-            reach=lambda bound: NAT if bound.received else None,
+            flow=lambda bound: NAT if bound.received else None,
             find=find,
             send=send,
             send_empty=lambda data, flow: self.empty.append((data, flow)),
@@ -219,3 +220,33 @@ def test_a_removal_that_is_taken_back_leaves_the_contact_pinged() -> None:
     world.journal.roll_back(mark)
     assert world.events() == ["registered"]
     assert len(world.pings(NOW + 30)) == 1
+
+
+def test_a_contact_that_cannot_be_pinged_keeps_no_other_from_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One bad row stops no start and no timer; it is tried at the next interval."""
+    world = World(all=True)
+    bad = natted(contact="sip:bad@192.0.2.50")
+    world.bind(bad, natted(cseq=2))
+
+    def fail(bound: Binding, found: Callable[[Flow | str], None]) -> None:
+        if bound.contact == bad.contact:
+            raise ValueError("unusable")
+        found(NAT)
+
+    world.pinger._find = fail
+    assert len(world.pings(NOW + 15)) == 1
+    assert len(world.pings(NOW + 45)) == 1
+    assert caplog.text.count("is not pinged: unusable") == 2
+
+    def flow(bound: Binding) -> Flow | None:
+        if bound.contact == bad.contact:
+            raise ValueError("unusable")
+        return NAT
+
+    after = world.new_pinger()
+    after._policy = msgspec.structs.replace(world.policy, all=False)
+    after._flow = flow
+    after.loaded(NOW)
+    assert len(after) == 1

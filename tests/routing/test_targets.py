@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from reginfo.ledger.journal import Journal
 from reginfo.location.store import LocationStore
 from reginfo.routing.blocklist import AVOIDED
 from reginfo.routing.domains import Domains
+from reginfo.routing.nat import Nat
 from reginfo.routing.target import Target
 from reginfo.routing.targets import Found, Targets
 from reginfo.sip.destination import Destination
@@ -21,6 +23,9 @@ from reginfo.sip.uri import Uri
 from ..make import ALICE, NOW, binding, numbers
 
 UDP = Local("UDP", "192.0.2.1", 5060)
+SECOND = Local("UDP", "192.0.2.9", 5060)
+TCP = Local("TCP", "192.0.2.1", 5060)
+TCP2 = Local("TCP", "192.0.2.9", 5060)
 ONE = Destination("UDP", ("192.0.2.61", 5060))
 TWO = Destination("UDP", ("192.0.2.62", 5060))
 SIX = Destination("UDP", ("2001:db8::6", 5060))
@@ -43,20 +48,26 @@ class Names:
 class Finder:
     """Targets of a server at :data:`UDP`, and a clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, *locals: Local) -> None:
         self.now = NOW
+        self.open: set[Flow] = set()
+        self.source: str | None = None
         self.store = LocationStore("a", Journal())
         domains = Domains(["example.com"], use_domain=True, default_domain=None)
-        domains.add([UDP])
+        domains.begin([UDP])
+        nat = Nat(fix=True)
+        nat.begin(locals or [UDP])
         self.names = Names()
         self.targets = Targets(
             self.store,
             domains=domains,
-            reach=lambda binding: None,
+            nat=nat,
+            is_open=lambda flow: flow in self.open,
+            source_of=lambda address: self.source,
             now=lambda: self.now,
             table="location",
         )
-        self.targets.begin([UDP], self.names)
+        self.targets.begin(locals or [UDP], self.names)
         self.endpoint = Endpoint(new_id=numbers(), methods=None, headers={})
 
     def find(self, uri: str = "sip:example.net") -> list[Destination]:
@@ -150,7 +161,7 @@ def test_the_first_place_of_a_kind_that_we_have_is_taken() -> None:
     target = Target(Uri.parse("sip:example.net"))
     assert finder.flow(target) == Flow(UDP, TWO.address)
     finder.names.hosts["example.net"] = [SIX]
-    assert finder.flow(target) == "we cannot send to an address of its kind"
+    assert finder.flow(target) == "we have no address that can send to its kind"
     assert finder.flow(Target(Uri.parse("sip:nowhere.example"))) == "no such host"
 
 
@@ -168,7 +179,7 @@ def test_what_a_script_sends_goes_to_contacts_or_where_its_uri_leads() -> None:
     finder.store.apply(ALICE, [binding()], NOW)
 
     def ways(uri: str) -> list[str]:
-        return [way.uri.text for way in finder.targets.ways(Uri.parse(uri), None)]
+        return [way.uri.text for way in finder.targets.of(Uri.parse(uri), None)]
 
     assert ways(ALICE) == ["sip:alice@192.0.2.50"]
     assert ways("sip:bob@example.com") == []
@@ -176,3 +187,52 @@ def test_what_a_script_sends_goes_to_contacts_or_where_its_uri_leads() -> None:
     # Another port of our address is somebody else.
     assert ways("sip:bob@192.0.2.1:5060") == []
     assert ways("sip:bob@192.0.2.1:5080") == ["sip:bob@192.0.2.1:5080"]
+
+
+def test_a_request_leaves_from_the_address_that_the_contact_was_registered_at() -> None:
+    """3261-42"""
+    finder = Finder(UDP, SECOND)
+    finder.names.hosts["192.0.2.50"] = [Destination("UDP", ("192.0.2.50", 5060))]
+    bound = binding(listener=str(SECOND))
+    found: list[Flow | str] = []
+    finder.targets.flow_of(bound, found.append)
+    finder.targets.flow_of(binding(), found.append)
+    phone = ("192.0.2.50", 5060)
+    assert found == [Flow(SECOND, phone), Flow(UDP, phone)]
+
+
+def test_an_open_stream_to_a_destination_is_used_whoever_holds_it() -> None:
+    """RFC 3261 §18: "SHOULD be ... reused" """
+    finder = Finder(UDP, TCP, TCP2)
+    destination = Destination("TCP", ("192.0.2.50", 41000))
+    assert finder.targets.by(destination) == Flow(TCP, destination.address)
+    finder.open.add(Flow(TCP2, destination.address))
+    assert finder.targets.by(destination, TCP) == Flow(TCP2, destination.address)
+
+
+def test_else_a_request_leaves_from_the_address_that_the_routing_table_says() -> None:
+    finder = Finder(UDP, SECOND)
+    finder.source = "192.0.2.9"
+    assert finder.targets.by(ONE) == Flow(SECOND, ONE.address)
+    assert finder.targets.by(ONE, UDP) == Flow(UDP, ONE.address)
+    finder.source = "192.0.2.77"
+    assert finder.targets.by(ONE) == Flow(UDP, ONE.address)
+
+
+def test_a_contact_that_cannot_be_used_leaves_the_others_where_they_are(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One bad row, from wherever it came, stops no call."""
+    finder = Finder()
+    bad = msgspec.structs.replace(binding(), contact="sip:[::g]", key="x")
+    route = binding(2, contact="sip:alice@192.0.2.52", path=("<sip:[::g];lr>",))
+    odd = binding(3, contact="sip:alice@192.0.2.53", q="often")
+    good = binding(4, contact="sip:alice@192.0.2.54")
+    finder.store.apply(ALICE, [bad, route, odd, good], NOW)
+    found = finder.targets.contacts(ALICE, "location")
+    assert [one.target.uri.text for one in found] == [good.contact]
+    assert caplog.text.count("cannot be used") == 3
+    assert finder.targets.of(Uri.parse(ALICE), bad) == []
+    told: list[Flow | str] = []
+    finder.targets.flow_of(bad, told.append)
+    assert isinstance(told[0], str)

@@ -30,7 +30,9 @@ class Passed(NamedTuple):
 
 def proxy(host: str, uri: str, *route: str) -> Passed:
     """What the loose router ``host`` makes of a request (§16.4 and §16.6)."""
-    routed = preprocess(bye(uri, *route), lambda uri: uri.host == host)
+    routed = preprocess(
+        bye(uri, *route), lambda uri: (uri.param("maddr") or uri.host) == host
+    )
     text, left, hop = next_hop(routed.uri, routed.route)
     return Passed(text, left, hop.host)
 
@@ -163,7 +165,7 @@ def test_a_maddr_of_ours_is_taken_off_with_port_and_transport(
     uri: str, passed: str
 ) -> None:
     """3261-41"""
-    routed = preprocess(bye(uri), lambda uri: uri.host == "p1.example.com")
+    routed = preprocess(bye(uri), lambda uri: uri.param("maddr") == "p1.example.com")
     assert routed.uri == passed
 
 

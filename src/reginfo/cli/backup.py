@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..ledger import sqlite
-from ..ledger.sqlite import StoreError
+from ..ledger import backup as database
+from ..ledger.storage import StoreError
 from .ending import NOT_THERE, WRONG, fail
 from .options import DEFAULT_CONFIG, ConfigFile, read_config
 
@@ -36,7 +36,7 @@ def backup(
     if source is None:
         fail(f"{config}: store.url is memory: there is nothing to copy", WRONG)
     try:
-        sqlite.backup(source, target, overwrite)
+        database.backup(source, target, overwrite)
     except StoreError as exc:
         hint = "" if overwrite or not target.exists() else " (--overwrite replaces it)"
         fail(f"{exc}{hint}", NOT_THERE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from pathlib import Path
 
 logger = logging.getLogger("reginfo.clock")
 
@@ -24,6 +25,9 @@ class Clock:
     def __init__(self) -> None:
         self._epoch = time.time() - self.now()
         self._least_epoch = -math.inf
+        self.boot_id = _boot_id()
+        "Identifies this run of the kernel, and with it the boot-time clock."
+
         self.stepped = 0.0
         "Seconds by which the machine's calendar has jumped since the start, in all."
 
@@ -54,3 +58,11 @@ class Clock:
     def behind(self) -> float:
         """Seconds by which the machine's calendar is behind our own."""
         return max(0.0, self._least_epoch - (time.time() - self.now()))
+
+
+def _boot_id() -> str:
+    """Return the kernel's random id of this boot; empty if it has none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

@@ -10,7 +10,7 @@ import threading
 import time
 
 from ..ledger.journal import Entry
-from ..ledger.sqlite import SqliteJournal
+from ..ledger.storage import Storage
 from .rim import Done
 
 logger = logging.getLogger("reginfo.store")
@@ -30,7 +30,7 @@ class Writer:
     is nothing to commit, the journal is folded, one small step at a time.
     """
 
-    def __init__(self, journal: SqliteJournal) -> None:
+    def __init__(self, journal: Storage) -> None:
         self._journal = journal
         self._loop = asyncio.get_running_loop()
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()

@@ -12,6 +12,7 @@ from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Local
 from ..sip.moment import Moment as Moment
 from ..sip.uri import Uri
+from .shelf import Rows
 
 Found = Callable[[list[Destination] | RemoteProtocolError], None]
 
@@ -50,26 +51,6 @@ class Description(msgspec.Struct, frozen=True):
     """
 
 
-class StoredRows(Protocol):
-    """Rows of one kind in the database; see :class:`reginfo.ledger.shelf.Shelf`."""
-
-    @property
-    def kind(self) -> str:
-        """The kind of the rows, unique among all parts."""
-
-    def load(self, key: str, value: Any, shift: float) -> None:
-        """
-        Take in one row of the database, before :meth:`Part.begin`.
-
-        Args:
-            value: as msgpack gives it.
-            shift: seconds to add to stored moments of the boot-time clock.
-
-        Raises:
-            msgspec.MsgspecError: the row cannot be read.
-        """
-
-
 class Part(Protocol):
     """
     One part of a server: it keeps state, has timers, and hears what changes.
@@ -80,8 +61,8 @@ class Part(Protocol):
     """
 
     @property
-    def shelves(self) -> Sequence[StoredRows]:
-        """What the part keeps in the database, in the order of loading."""
+    def shelves(self) -> Sequence[Rows[Any]]:
+        """What the part keeps in the storage."""
 
     def begin(self, here: Here, moment: Moment) -> None:
         """Continue with what was loaded; schedule timers."""

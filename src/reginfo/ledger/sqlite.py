@@ -1,100 +1,157 @@
-"""The journal on SQLite, and the folded state that keeps it short."""
+"""A storage in one SQLite file: a journal, and the tables that it is folded into."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import heapq
-import os
 import sqlite3
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from ..location.binding import Binding
-from ..location.schema import SCHEMA, SCHEMA_VERSION
-from ..location.store import KIND
-from ..sip.errors import ReginfoError
+from .backup import backup
+from .clocks import Clocks
 from .journal import Entry
+from .lock import Lock
+from .storage import StoredRow, StoreError
 
 READ_ENTRIES, WRITTEN_ROWS, DELETED_COMMITS = 2000, 250, 100
-"""What one step of folding does: some 2 ms in which a commit has to wait."""
+"""Work of one folding step: a commit waits for about 2 ms of it."""
 
 CHECKPOINT_PAGES = 1000
-"""Pages of 4 KiB beside the database at which they are copied into it: some 10 ms."""
+"""Pages of 4 KiB in the WAL at which they are copied to the database: about 10 ms."""
 
 WAL_LIMIT = 16 * 1024 * 1024
-"""Octets that the file beside the database keeps, once it had to be larger."""
+"""Octets that the WAL file keeps after it was larger."""
 
 BUSY = 5.0
-"""Seconds to wait for another process that writes, which none of ours does."""
+"""Seconds to wait for another process that writes. No process of ours does."""
+
+JOURNAL = """
+CREATE TABLE journal (
+    sequence INTEGER PRIMARY KEY,
+    boot REAL NOT NULL,     -- the boot-time clock at this commit
+    wall REAL NOT NULL,     -- seconds since the epoch at this commit
+    entries BLOB NOT NULL,  -- msgpack: [[kind, key, value or nil], ...]
+    clock INTEGER NOT NULL DEFAULT 0
+)"""
+
+STATE = """
+CREATE TABLE state (
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    boot REAL NOT NULL,
+    wall REAL NOT NULL,
+    value BLOB NOT NULL,    -- msgpack
+    clock INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (kind, key)
+) WITHOUT ROWID"""
+
+CLOCK = """
+CREATE TABLE clock (
+    number INTEGER PRIMARY KEY,
+    boot_id TEXT NOT NULL,  -- of the kernel: one clock for each time it was started
+    shift REAL NOT NULL,    -- from the clock before to this one, in seconds
+    boot REAL NOT NULL,     -- both clocks when this one was first seen
+    wall REAL NOT NULL
+)"""
+
+
+class OwnTable(NamedTuple):
+    """A kind of row that has a table of its own, for an operator to read."""
+
+    kind: str
+    name: str
+
+    columns: tuple[str, ...]
+    """
+    The parts of the key, which NUL separates. The table also has `boot`, `wall`,
+    `value` (JSON) and `clock`.
+    """
+
+    create: str
+
+
+class Schema(NamedTuple):
+    """What a database has beyond the tables that every one has."""
+
+    version: int
+
+    tables: tuple[OwnTable, ...] = ()
+    views: tuple[str, ...] = ()
+
+    migrations: Mapping[int, tuple[str, ...]] = {}
+    "By version, the statements that lead to the next one."
+
+    @property
+    def statements(self) -> tuple[str, ...]:
+        """The statements that make a new database."""
+        tables = tuple(table.create for table in self.tables)
+        return (JOURNAL, STATE, CLOCK, *tables, *self.views)
+
 
 _Key = tuple[str, str]
 
 
-class StoreError(ReginfoError):
-    """The store cannot be opened, or holds what this version cannot read."""
-
-
-class Loaded(NamedTuple):
-    """One row as it was written, and how to read its times."""
-
-    kind: str
-    key: str
-
-    value: Any
-    "A :class:`Binding` if the kind is that of claims; else as msgpack has it."
-
-    shift: float
-    "Seconds to add to every moment in the value, to have it on today's clock."
-
-
 class _Row(NamedTuple):
-    """The last that the journal says of a key."""
+    """The last value that the journal has for a key, and when it was written."""
 
     boot: float
     wall: float
+    clock: int
     value: msgspec.Raw
+
+
+class _Sql(NamedTuple):
+    """The statements for one table of the schema."""
+
+    table: OwnTable
+    select: str
+    put: str
+    delete: str
 
 
 _entries = msgspec.msgpack.Decoder(list[tuple[str, str, msgspec.Raw]])
 _value = msgspec.msgpack.Decoder()
-_claim = msgspec.msgpack.Decoder(Binding)
-_folded_claim = msgspec.json.Decoder(Binding)
 
-_PUT_CLAIM = (
-    "INSERT INTO claim VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
-    " SET boot = excluded.boot, wall = excluded.wall, value = excluded.value"
+_PUT_STATE = (
+    "INSERT OR REPLACE INTO state (kind, key, boot, wall, value, clock)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
 )
-_PUT_STATE = "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?)"
-_DELETE_CLAIM = 'DELETE FROM claim WHERE (aor, "table", key, callid) = (?, ?, ?, ?)'
 _DELETE_STATE = "DELETE FROM state WHERE (kind, key) = (?, ?)"
 
 _NIL = msgspec.Raw(msgspec.msgpack.encode(None))
 _NO_ENTRIES = msgspec.msgpack.encode([])
 
 
-class SqliteJournal:
+class SqliteStorage:
     """
-    A journal in one SQLite file: a commit is one row, synced before it returns.
+    A storage in one SQLite file: a commit is one row, synced before it returns.
 
     Upserting the rows of each commit costs eight times as much; :meth:`fold` does it
     now and then, when many refreshes of one contact have become one row.
 
-    Not thread-safe, but free to move: whoever holds it may be any thread.
+    Not thread-safe, but any thread may use it.
 
     Raises:
-        StoreError: the file cannot be opened, is in use by another server, is no
+        StoreError: the file cannot be opened, is in use by another server, is not a
             database of ours, or was written by a newer version.
     """
 
-    def __init__(self, path: Path, *, synchronous: str = "full") -> None:
+    def __init__(
+        self, path: Path, schema: Schema, *, synchronous: str = "full"
+    ) -> None:
         self.path = path
-        self._lock = _lock(path)
+        self.entries = 0
+        "How many entries wait to be folded."
+
+        self._schema = schema
+        self._own = {table.kind: _sql(table) for table in schema.tables}
+        self._clocks = Clocks()
+        self._folding: Iterator[None] | None = None
+        self._lock = Lock(path)
         try:
             self._database = sqlite3.connect(
                 path, timeout=BUSY, isolation_level=None, check_same_thread=False
@@ -105,106 +162,111 @@ class SqliteJournal:
                 self._database.close()
                 raise
         except (sqlite3.Error, StoreError) as exc:
-            os.close(self._lock)
+            self._lock.release()
             if isinstance(exc, StoreError):
                 raise
             raise StoreError(f"{path}: {exc}") from exc
-        self.entries = 0
-        "How many entries wait to be folded."
 
-        self._folding: Iterator[None] | None = None
+    @property
+    def name(self) -> str:
+        return str(self.path)
 
     def _open(self, synchronous: str) -> None:
         execute = self._database.execute
         (version,) = execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA_VERSION:
+        ours = self._schema.version
+        if version > ours:
             raise StoreError(
                 f"{self.path}: written by a newer version of reginfo (schema "
-                f"{version}; this one reads up to {SCHEMA_VERSION})"
+                f"{version}; this one reads up to {ours})"
             )
         (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
         if version == 0 and tables:
-            raise StoreError(f"{self.path}: a database, but none of ours")
-        if 0 < version < SCHEMA_VERSION:
+            raise StoreError(f"{self.path}: not a database of reginfo")
+        migrations = self._schema.migrations
+        if any(step not in migrations for step in range(version or ours, ours)):
             raise StoreError(
                 f"{self.path}: written by a version of reginfo that was never "
-                f"released (schema {version}; this one reads {SCHEMA_VERSION})"
+                f"released (schema {version}; this one reads {ours})"
             )
         execute("PRAGMA journal_mode = WAL")
         execute(f"PRAGMA synchronous = {synchronous.upper()}")
         execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
-        if not version:
+        if version != ours:
             with self._database:
                 execute("BEGIN")
-                for statement in SCHEMA:
+                if not version:
+                    statements = self._schema.statements
+                else:
+                    steps = range(version, ours)
+                    statements = tuple(s for v in steps for s in migrations[v])
+                for statement in statements:
                     execute(statement)
-                execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                execute(f"PRAGMA user_version = {ours}")
 
     def append(self, entries: list[Entry], *, boot: float, wall: float) -> None:
-        """
-        Make ``entries`` durable, all of them or none.
-
-        Args:
-            boot: the clock that moments in the entries are on, now.
-            wall: seconds since the epoch, now.
-
-        Raises:
-            sqlite3.Error: they are not; the disk is full, for instance.
-        """
-        self._database.execute(
-            "INSERT INTO journal (boot, wall, entries) VALUES (?, ?, ?)",
-            (boot, wall, msgspec.msgpack.encode(entries)),
-        )
+        try:
+            self._database.execute(
+                "INSERT INTO journal (boot, wall, entries, clock) VALUES (?, ?, ?, ?)",
+                (boot, wall, msgspec.msgpack.encode(entries), self._clocks.number),
+            )
+        except sqlite3.Error as exc:
+            raise StoreError(str(exc)) from exc
         self.entries += len(entries)
 
-    def load(self, *, boot: float, wall: float) -> Iterator[Loaded]:
-        """
-        Every row that holds, once: the last that was written of its key.
-
-        Raises:
-            StoreError: the file is damaged.
-        """
+    def load(
+        self, *, boot: float, wall: float, boot_id: str = ""
+    ) -> Iterator[StoredRow]:
         try:
-            yield from self._load(boot - wall)
+            self._begin(boot_id, boot, wall)
+            yield from self._load()
         except (sqlite3.Error, msgspec.MsgspecError) as exc:
             raise StoreError(f"{self.path}: {exc}") from exc
 
-    def _load(self, today: float) -> Iterator[Loaded]:
+    def _begin(self, boot_id: str, boot: float, wall: float) -> None:
+        """Set the clock that rows are on from now on, and keep it."""
         execute = self._database.execute
+        rows = execute(
+            "SELECT number, boot_id, shift, boot, wall FROM clock ORDER BY number"
+        ).fetchall()
+        self._clocks = clocks = Clocks.load(rows)
+        last = execute(
+            "SELECT boot, wall, clock FROM journal ORDER BY sequence DESC LIMIT 1"
+        ).fetchone()
+        if last is not None and last[2] == clocks.number:
+            clocks.note(last[0], last[1])
+        if clocks.begin(boot_id, boot, wall):
+            present = clocks.present
+            assert present is not None
+            execute("INSERT INTO clock VALUES (?, ?, ?, ?, ?)", tuple(present))
+
+    def _load(self) -> Iterator[StoredRow]:
+        execute, shift = self._database.execute, self._clocks.shift
         latest: dict[_Key, _Row] = {}
         self.entries = sum(
-            _read(blob, was_boot, was_wall, latest)
-            for was_boot, was_wall, blob in execute(
-                "SELECT boot, wall, entries FROM journal ORDER BY sequence"
+            _read(blob, boot, wall, clock, latest)
+            for boot, wall, clock, blob in execute(
+                "SELECT boot, wall, clock, entries FROM journal ORDER BY sequence"
             )
         )
-        for aor, table, contact, call_id, was_boot, was_wall, text in execute(
-            'SELECT aor, "table", key, callid, boot, wall, value FROM claim'
-        ):
-            key = f"{table}\0{aor}\0{contact}\0{call_id}"
-            if (KIND, key) not in latest:
-                claim = _folded_claim.decode(text)
-                yield Loaded(KIND, key, claim, today - (was_boot - was_wall))
-        for kind, key, was_boot, was_wall, blob in execute(
-            "SELECT kind, key, boot, wall, value FROM state"
+        for kind, sql in self._own.items():
+            for boot, wall, clock, value, *parts in execute(sql.select):
+                key = "\0".join(parts)
+                if (kind, key) not in latest:
+                    yield StoredRow(kind, key, value, shift(clock, boot, wall), True)
+        for kind, key, boot, wall, clock, value in execute(
+            "SELECT kind, key, boot, wall, clock, value FROM state"
         ):
             if (kind, key) not in latest:
-                value = _value.decode(blob)
-                yield Loaded(kind, key, value, today - (was_boot - was_wall))
+                yield StoredRow(kind, key, value, shift(clock, boot, wall))
         for (kind, key), row in latest.items():
             if row.value != _NIL:
-                value = (_claim if kind == KIND else _value).decode(row.value)
-                yield Loaded(kind, key, value, today - (row.boot - row.wall))
+                seconds = shift(row.clock, row.boot, row.wall)
+                yield StoredRow(kind, key, bytes(row.value), seconds)
 
     @property
     def last_commit(self) -> float | None:
-        """
-        When the last commit was made, in seconds since the epoch; None if never.
-
-        Raises:
-            StoreError: the file is damaged.
-        """
         # The last row of the journal always stays.
         try:
             row = self._database.execute(
@@ -219,13 +281,13 @@ class SqliteJournal:
         Move what is in the journal into the tables, by one small step.
 
         Each step is durable by itself. The journal loses nothing before the tables
-        have it all, so that what is loaded is the same after any of them.
+        have it all, so :meth:`load` returns the same after any of them.
 
         Returns:
             Whether there is more to do for what was in the journal at the first step.
 
         Raises:
-            sqlite3.Error: this step could not be done; the next one begins anew.
+            StoreError: this step failed. The next call begins anew.
         """
         if self._folding is None:
             self._folding = self._fold()
@@ -235,6 +297,8 @@ class SqliteJournal:
             self._folding = None
             if isinstance(exc, StopIteration):
                 return False
+            if isinstance(exc, sqlite3.Error | msgspec.MsgspecError):
+                raise StoreError(str(exc)) from exc
             raise
         return True
 
@@ -246,7 +310,8 @@ class SqliteJournal:
         ).fetchone()
         if not waiting:
             return
-        # Read all of it: what was written a hundred times is to be put once.
+        # Read all of it first, so that a row that was written a hundred times is put
+        # once.
         latest: dict[_Key, _Row] = {}
         runs: list[list[_Key]] = []
         read = first - 1
@@ -254,25 +319,26 @@ class SqliteJournal:
             known = len(latest)
             count = 0
             rows = execute(
-                "SELECT sequence, boot, wall, entries FROM journal"
+                "SELECT sequence, boot, wall, clock, entries FROM journal"
                 " WHERE sequence BETWEEN ? AND ? ORDER BY sequence",
                 (read + 1, last),
             )
-            for sequence, boot, wall, blob in rows:
-                count += _read(blob, boot, wall, latest)
+            for sequence, boot, wall, clock, blob in rows:
+                count += _read(blob, boot, wall, clock, latest)
                 read = sequence
                 if count >= READ_ENTRIES:
                     break
             rows.close()
             runs.append(sorted(islice(reversed(latest), len(latest) - known)))
             yield
-        # Put it, in the order of the tables, where neighbours share a page. To sort it
+        # Put it in the order of the tables, where neighbours share a page. Sorting it
         # all at once would stop every thread.
         todo = heapq.merge(*runs)
         while part := [(key, latest[key]) for key in islice(todo, WRITTEN_ROWS)]:
             self._put(part)
             yield
-        # Delete it; but the last row says when the last commit was, and becomes empty.
+        # Delete it. The last row becomes empty and stays, for it says when the last
+        # commit was.
         for end in range(first, last, DELETED_COMMITS):
             execute("DELETE FROM journal WHERE sequence < ?", (end,))
             yield
@@ -285,137 +351,58 @@ class SqliteJournal:
         self.entries -= waiting
 
     def _put(self, rows: list[tuple[_Key, _Row]]) -> None:
-        claims: list[tuple[object, ...]] = []
-        gone_claims: list[list[str]] = []
-        states: list[tuple[object, ...]] = []
-        gone_states: list[_Key] = []
-        for (kind, key), (boot, wall, value) in rows:
-            if kind == KIND:
-                table, aor, contact, call_id = key.split("\0", 3)
+        statements: dict[str, list[tuple[object, ...]]] = {}
+        for (kind, key), (boot, wall, clock, value) in rows:
+            own = self._own.get(kind)
+            parts = key.split("\0", len(own.table.columns) - 1) if own else []
+            if own is None or len(parts) != len(own.table.columns):
                 if value == _NIL:
-                    gone_claims.append([aor, table, contact, call_id])
+                    statements.setdefault(_DELETE_STATE, []).append((kind, key))
                 else:
-                    text = msgspec.json.encode(_claim.decode(value)).decode()
-                    claims.append((aor, table, contact, call_id, boot, wall, text))
+                    row = (kind, key, boot, wall, bytes(value), clock)
+                    statements.setdefault(_PUT_STATE, []).append(row)
             elif value == _NIL:
-                gone_states.append((kind, key))
+                statements.setdefault(own.delete, []).append(tuple(parts))
             else:
-                states.append((kind, key, boot, wall, bytes(value)))
+                text = msgspec.json.encode(_value.decode(value)).decode()
+                put = (*parts, boot, wall, text, clock)
+                statements.setdefault(own.put, []).append(put)
         with self._database as database:
             database.execute("BEGIN")
-            database.executemany(_PUT_CLAIM, claims)
-            database.executemany(_DELETE_CLAIM, gone_claims)
-            database.executemany(_PUT_STATE, states)
-            database.executemany(_DELETE_STATE, gone_states)
+            for statement, arguments in statements.items():
+                database.executemany(statement, arguments)
+
+    def backup(self, target: Path, overwrite: bool = False) -> None:
+        backup(self.path, target, overwrite)
 
     def close(self) -> None:
-        """Close the file; everything in it is durable already."""
+        """Close the file. Everything in it is durable already."""
         self._database.close()
-        os.close(self._lock)
+        self._lock.release()
 
 
-def _read(blob: bytes, boot: float, wall: float, latest: dict[_Key, _Row]) -> int:
-    """Note in ``latest`` what one commit has written; how many entries it has."""
+def _read(
+    blob: bytes, boot: float, wall: float, clock: int, latest: dict[_Key, _Row]
+) -> int:
+    """Add the entries of one commit to ``latest``; return how many they are."""
     entries = _entries.decode(blob)
     for kind, key, value in entries:
-        latest[kind, key] = _Row(boot, wall, value)
+        latest[kind, key] = _Row(boot, wall, clock, value)
     return len(entries)
 
 
-def backup(source: Path, target: Path, overwrite: bool = False) -> None:
-    """
-    Copy a database into a file of its own, as it is at one moment.
-
-    A server may run on it and write meanwhile, in this process or in another: all
-    that was durable before the call is in the copy, and every batch all or not at all.
-    The copy is readable by its owner only. It has its name only once it is complete
-    and on disk itself, and a server can be started on it.
-
-    Args:
-        overwrite: whether a file named ``target`` may be replaced.
-
-    Raises:
-        StoreError: there is no copy, and nothing has changed.
-    """
-    try:
-        here = source.stat()
-    except OSError as exc:
-        raise StoreError(f"{source}: {exc.strerror}") from exc
-    try:
-        _check_target(here, target, overwrite)
-        descriptor, name = tempfile.mkstemp(
-            prefix=f".{target.name}.", dir=target.parent
-        )
-    except OSError as exc:
-        raise StoreError(f"{target}: {exc.strerror}") from exc
-    try:
-        _copy(source, Path(name), target)
-        os.fsync(descriptor)
-        if overwrite:
-            os.replace(name, target)
-        else:
-            os.link(name, target)  # which, unlike a rename, never replaces
-        _sync_directory(target.parent)
-    except FileExistsError as exc:
-        raise StoreError(f"{target}: there is such a file already") from exc
-    except OSError as exc:
-        raise StoreError(f"{target}: {exc.strerror}") from exc
-    finally:
-        os.close(descriptor)
-        Path(name).unlink(missing_ok=True)
-
-
-def _check_target(source: os.stat_result, target: Path, overwrite: bool) -> None:
-    if target.exists():
-        if os.path.samestat(source, target.stat()):
-            raise StoreError(f"{target}: that is the database itself")
-        if not overwrite:
-            raise StoreError(f"{target}: there is such a file already")
-    log = Path(f"{target}-wal")
-    if log.exists():
-        # SQLite would apply it to whatever is named like that.
-        raise StoreError(f"{log}: belongs to another database, which is in use")
-
-
-def _copy(source: Path, target: Path, shown: Path) -> None:
-    # It only reads, so that it leaves behind no file that the server cannot write.
-    address = f"{source.absolute().as_uri()}?mode=ro"
-    try:
-        with (
-            contextlib.closing(sqlite3.connect(address, uri=True)) as database,
-            contextlib.closing(sqlite3.connect(target, isolation_level=None)) as copy,
-        ):
-            # In one go: another process that writes would make it begin anew.
-            database.backup(copy)
-            # A single file, which can be read where nothing can be written.
-            copy.execute("PRAGMA journal_mode = DELETE")
-    except sqlite3.Error as exc:
-        raise StoreError(f"{source} to {shown}: {exc}") from exc
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make durable which names are in it."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _lock(path: Path) -> int:
-    """
-    Keep any other server off this file, for as long as we live.
-
-    Raises:
-        StoreError: another one has it, or it cannot be made.
-    """
-    try:
-        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as exc:
-        raise StoreError(f"{path}: {exc.strerror}") from exc
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
-        os.close(lock)
-        raise StoreError(f"{path}: in use by another server") from exc
-    return lock
+def _sql(table: OwnTable) -> _Sql:
+    columns = ", ".join(f'"{name}"' for name in table.columns)
+    marks = ", ".join("?" for _ in table.columns)
+    return _Sql(
+        table,
+        select=f"SELECT boot, wall, clock, value, {columns} FROM {table.name}",
+        put=(
+            f"INSERT INTO {table.name} ({columns}, boot, wall, value, clock)"
+            f" VALUES ({marks}, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET boot ="
+            " excluded.boot, wall = excluded.wall, value = excluded.value,"
+            " clock = excluded.clock"
+        ),
+        delete=f"DELETE FROM {table.name} WHERE "
+        + " AND ".join(f'"{name}" = ?' for name in table.columns),
+    )

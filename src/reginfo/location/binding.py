@@ -10,6 +10,9 @@ from ..reg.document import ContactEvent, ContactState
 
 ACTIVE = ContactState.ACTIVE
 
+KIND = "location"
+"""The kind of a binding's rows in the journal."""
+
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """
@@ -72,6 +75,12 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=Tr
 
     branch: int = 0
     "Hash of the topmost Via branch of the REGISTER, to know it when it comes again."
+
+    listener: str = ""
+    """
+    The address of ours that the REGISTER came to, as ``udp:192.0.2.1:5060``; requests
+    to the contact leave from there. Empty if it was learned from another server.
+    """
 
     @property
     def active(self) -> bool:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
-import msgspec
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from ..ledger.journal import Journal
+from ..ledger.shelf import Rows, nothing
 from ..sip.uri import Uri
 from . import identities
 from .key import Key
@@ -67,7 +66,7 @@ class Keyring:
         identities_key: str | None = None,
         canonical: Callable[[Uri], str] | None = None,
     ) -> None:
-        self._journal = journal
+        self._rows: Rows[Key] = Rows(journal, KIND, Key, self._take_loaded)
         self._canonical = canonical or identities.canonical
         self._identities_key = identities_key
         self._keys: dict[tuple[str, str], dict[str, Key]] = {}
@@ -104,8 +103,8 @@ class Keyring:
         before = self._identities.get((table, aor), ())
         owners = self._owners(table, before, name, key)
         self._set(table, aor, name, key)
-        self._journal.write(
-            KIND, f"{table}\0{aor}\0{name}", key, self._set, table, aor, name, known
+        self._rows.write(
+            f"{table}\0{aor}\0{name}", key, self._set, table, aor, name, known
         )
         self._forget(key.stamp)
         after = self._identities.get((table, aor), ())
@@ -128,8 +127,8 @@ class Keyring:
             if old or len(self._removed) > TOMBSTONES:
                 self._set(table, aor, name, None)
                 # A crash may lose this: then it is forgotten again.
-                self._journal.write(
-                    KIND, f"{table}\0{aor}\0{name}", None,
+                self._rows.erase(
+                    f"{table}\0{aor}\0{name}",
                     self._set, table, aor, name, key, urgent=False,
                 )  # fmt: skip
 
@@ -141,23 +140,31 @@ class Keyring:
         after, _ = identities.read(key.value or "", self._canonical)
         return {i: self.named_by(table, i) for i in (*before, *after)}
 
-    def load(self, entry: str, value: Any, wall: float) -> int:
+    @property
+    def shelves(self) -> Sequence[Rows[Key]]:
+        """What is kept in the storage; :meth:`loaded` ends the loading."""
+        return (self._rows,)
+
+    def loaded(self, wall: float) -> list[int]:
         """
-        Take in one entry of the journal.
+        Forget keys whose removal was long ago.
 
         Args:
             wall: seconds since the epoch.
 
         Returns:
-            its stamp.
+            The stamps of all keys that were loaded.
         """
-        key = msgspec.convert(value, Key)
+        stamps = [key.stamp for keys in self._keys.values() for key in keys.values()]
+        for (table, aor, name), key in list(self._removed.items()):
+            if key.stamp / 1e6 <= wall - REMEMBERED:
+                self._set(table, aor, name, None)
+                self._rows.erase(f"{table}\0{aor}\0{name}", nothing, urgent=False)
+        return stamps
+
+    def _take_loaded(self, entry: str, key: Key) -> None:
         table, aor, name = entry.split("\0", 2)
-        if key.value is not None or key.stamp / 1e6 > wall - REMEMBERED:
-            self._set(table, aor, name, key)
-        else:
-            self._journal.write(KIND, entry, None, _nothing, urgent=False)
-        return key.stamp
+        self._set(table, aor, name, key)
 
     def _set_by(self, table: str, aor: str) -> tuple[int, str]:
         key = self._keys[table, aor][self._identities_key or ""]
@@ -192,7 +199,3 @@ class Keyring:
             self._identities[table, aor] = found
         for identity in found:
             self._records.setdefault((table, identity), set()).add(aor)
-
-
-def _nothing() -> None:
-    """There is nothing to take back."""

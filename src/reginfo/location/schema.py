@@ -1,30 +1,10 @@
-"""The tables of the store, and the view in which an operator reads the bindings."""
+"""The table of bindings in a database, and the view in which an operator reads it."""
 
 from __future__ import annotations
 
+from ..ledger.sqlite import CLOCK, OwnTable, Schema
 from ..reg.document import ContactEvent, ContactState
-from .binding import Binding
-
-SCHEMA_VERSION = 2
-"""Of what is written here. 1 was never released."""
-
-JOURNAL = """
-CREATE TABLE journal (
-    sequence INTEGER PRIMARY KEY,
-    boot REAL NOT NULL,     -- the boot-time clock at this commit, which entries use
-    wall REAL NOT NULL,     -- seconds since the epoch at this commit
-    entries BLOB NOT NULL   -- msgpack: [[kind, key, value or nil], ...]
-)"""
-
-STATE = """
-CREATE TABLE state (
-    kind TEXT NOT NULL,
-    key TEXT NOT NULL,
-    boot REAL NOT NULL,
-    wall REAL NOT NULL,
-    value BLOB NOT NULL,    -- msgpack
-    PRIMARY KEY (kind, key)
-) WITHOUT ROWID"""
+from .binding import KIND, Binding
 
 CLAIM = """
 CREATE TABLE claim (
@@ -35,6 +15,7 @@ CREATE TABLE claim (
     boot REAL NOT NULL,
     wall REAL NOT NULL,
     value TEXT NOT NULL,    -- JSON: the fields of Binding, in their order
+    clock INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (aor, "table", key, callid)
 ) WITHOUT ROWID"""
 
@@ -90,4 +71,25 @@ WHERE {_json("event")} IN ({_ACTIVE}) AND NOT EXISTS (
             > ({_json("stamp")}, {_json("owner")}, claim.callid)
 )"""
 
-SCHEMA = (JOURNAL, STATE, CLAIM, LOCATION)
+SCHEMA = Schema(
+    # Version 1 was never released.
+    version=3,
+    tables=(
+        OwnTable(
+            kind=KIND,
+            name="claim",
+            columns=("table", "aor", "key", "callid"),
+            create=CLAIM,
+        ),
+    ),
+    views=(LOCATION,),
+    migrations={
+        2: (
+            "ALTER TABLE journal ADD COLUMN clock INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE state ADD COLUMN clock INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE claim ADD COLUMN clock INTEGER NOT NULL DEFAULT 0",
+            CLOCK,
+        ),
+    },
+)
+"""The schema of a server's database."""

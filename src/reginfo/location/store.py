@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from ..ledger.journal import Journal
+from ..ledger.shelf import Rows
 from ..reg.document import ContactEvent
 from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
-from .binding import Binding, BindingChange
+from .binding import KIND, Binding, BindingChange
 from .key import Key
 from .keyring import KeyChange, Keyring
 from .merge import Survivors, forget, forgotten_at, join
 
 TABLE = "location"
 """The table that is meant where none is named."""
-
-KIND = "location"
-"""The kind of our entries in the journal."""
 
 LEARNED_GRACE = 5.0
 """
@@ -93,6 +91,9 @@ class LocationStore:
         self._records: dict[str, dict[str, dict[str, ContactRow]]] = {}
         self._wheel = TimerWheel()
         self._stamp = 0
+        self._claims: Rows[Binding] = Rows(
+            journal, KIND, Binding, self._take_loaded, shifted
+        )
         self._keyring = Keyring(journal, identities_key, canonical)
         self._identified = identities_key is not None
         self.listener: Listener | None = None
@@ -213,13 +214,8 @@ class LocationStore:
             if row.claims is before:
                 continue
             self.sequence += 1
-            self._journal.write(
-                KIND,
-                _entry_key(table, aor, claim),
-                claim,
-                self._restore,
-                row,
-                before,
+            self._claims.write(
+                _entry_key(table, aor, claim), claim, self._restore, row, before
             )
             self._schedule(row)
             # To learn that what was gone is gone, for another reason perhaps, is no
@@ -273,9 +269,10 @@ class LocationStore:
         if changed is not None and self.key_listener is not None:
             self.key_listener(changed._replace(at=now), now)
 
-    def load_key(self, entry: str, value: Any, wall: float) -> None:
-        """Take in one key of the journal."""
-        self._saw(self._keyring.load(entry, value, wall), wall)
+    @property
+    def shelves(self) -> Sequence[Rows[Any]]:
+        """What is kept in the storage; :meth:`loaded` ends the loading."""
+        return (self._claims, *self._keyring.shelves)
 
     @property
     def timer_at(self) -> float | None:
@@ -288,40 +285,23 @@ class LocationStore:
             assert isinstance(row, ContactRow)
             self._row_due(row, now, wall)
 
-    def load(self, key: str, value: Any, shift: float, wall: float = math.inf) -> None:
-        """
-        Take in one claim of the journal; :meth:`loaded` ends the loading.
-
-        Args:
-            shift: to be added to its times.
-            wall: seconds since the epoch.
-        """
-        claim = msgspec.convert(value, Binding)
-        claim = msgspec.structs.replace(
-            claim,
-            expires_at=claim.expires_at + shift,
-            registered_at=claim.registered_at + shift,
-        )
-        table, aor = key.split("\0", 2)[:2]
-        record = self._records.setdefault(table, {}).setdefault(aor, {})
-        row = record.get(claim.key)
-        if row is None:
-            row = record[claim.key] = ContactRow(table, aor, claim.key, ())
-        row.claims = join(row.claims, claim)
-        self._saw(claim.stamp, wall)
-
     def loaded(self, now: float, wall: float) -> None:
         """
         Set the timers of all that was loaded.
 
         What expired while we were down does so now, and is told as expired.
         """
+        for stamp in self._keyring.loaded(wall):
+            self._saw(stamp, wall)
         rows = [
             row
             for records in self._records.values()
             for record in records.values()
             for row in record.values()
         ]
+        for row in rows:
+            for claim in row.claims:
+                self._saw(claim.stamp, wall)
         for row in rows:
             self._schedule(row)
             # Not when the wheel comes round to it: until then a watcher could be shown
@@ -330,6 +310,14 @@ class LocationStore:
                 self._row_due(row, now, wall)
 
     # How.
+
+    def _take_loaded(self, key: str, claim: Binding) -> None:
+        table, aor = key.split("\0", 2)[:2]
+        record = self._records.setdefault(table, {}).setdefault(aor, {})
+        row = record.get(claim.key)
+        if row is None:
+            row = record[claim.key] = ContactRow(table, aor, claim.key, ())
+        row.claims = join(row.claims, claim)
 
     def _saw(self, stamp: int, wall: float) -> None:
         """Let the clock go on from a stamp of the journal, if that can be true."""
@@ -387,9 +375,7 @@ class LocationStore:
             if claim not in kept:
                 key = _entry_key(row.table, row.aor, claim)
                 # A crash may lose this: then it is forgotten again.
-                self._journal.write(
-                    KIND, key, None, self._restore, row, before, urgent=False
-                )
+                self._claims.erase(key, self._restore, row, before, urgent=False)
         if kept:
             self._schedule(row)
         else:
@@ -411,6 +397,15 @@ class LocationStore:
         record = self._records[row.table].setdefault(row.aor, {})
         record[row.key] = row
         self._schedule(row)
+
+
+def shifted(claim: Binding, by: float) -> Binding:
+    """Return ``claim`` with ``by`` seconds added to its moments."""
+    return msgspec.structs.replace(
+        claim,
+        expires_at=claim.expires_at + by,
+        registered_at=claim.registered_at + by,
+    )
 
 
 def _entry_key(table: str, aor: str, claim: Binding) -> str:

@@ -9,7 +9,7 @@ away what no other publication lists.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ import msgspec
 from ..events import compose
 from ..events.notify import SubscriptionPolicy
 from ..ledger.journal import Journal
+from ..ledger.shelf import Rows
 from ..location.binding import Binding
 from ..location.store import TABLE, LocationStore
 from ..reg.document import Reginfo, Registration, RegistrationState, registration_id
@@ -122,6 +123,9 @@ class Compositor:
         self._new_id = new_id
         self._policy = policy
         self._location = location
+        self._rows: Rows[ContributionRow] = Rows(
+            journal, KIND, ContributionRow, self._take_loaded, _shifted
+        )
         self._wheel = TimerWheel()
         self._by_aor: dict[str, dict[str, Contribution]] = {}
         self._learner = Learner(store, server_id=server_id, max_expires=max_expires)
@@ -194,17 +198,13 @@ class Compositor:
 
     # From the disk.
 
-    def load(self, value: Any, shift: float) -> None:
-        """
-        Take in one entry of the journal; :meth:`loaded` ends the loading.
+    @property
+    def shelves(self) -> Sequence[Rows[Any]]:
+        """What is kept in the storage; :meth:`loaded` ends the loading."""
+        return (self._rows,)
 
-        Args:
-            shift: to be added to its times.
-        """
-        row = msgspec.convert(value, ContributionRow)
-        row = msgspec.structs.replace(row, expires_at=row.expires_at + shift)
-        table = Table.load(row.table, shift)
-        self._put(Contribution(msgspec.structs.replace(row, table=table.dump()), table))
+    def _take_loaded(self, key: str, row: ContributionRow) -> None:
+        self._put(Contribution(row, Table.load(row.table)))
 
     def loaded(self, now: float, wall: float) -> None:
         """Set the timers of all that was loaded; what ended meanwhile does so now."""
@@ -278,7 +278,7 @@ class Compositor:
         row = msgspec.structs.replace(row, table=table.dump())
         before = contribution.row if self._has(contribution) else None
         self._set(contribution, row, table)
-        self._journal.write(KIND, row.id, row, self._restore, contribution, before)
+        self._rows.write(row.id, row, self._restore, contribution, before)
         self._learner.learn(told, tuple(n for n in news if not n.omitted), now, wall)
         self._drop(row.aor, [n.contact.uri for n in news if n.omitted], now, wall)
         self._learner.prolong(told, _document_of(table, row.aor), now, wall)
@@ -286,7 +286,7 @@ class Compositor:
     def _remove(self, contribution: Contribution, now: float, wall: float) -> None:
         row = contribution.row
         self._take_out(contribution)
-        self._journal.write(KIND, row.id, None, self._restore, contribution, row)
+        self._rows.erase(row.id, self._restore, contribution, row)
         gone = [listed.contact.uri for listed in contribution.table]
         self._drop(row.aor, gone, now, wall)
 
@@ -363,6 +363,14 @@ def _is(contact: str, uri: Uri) -> bool:
         return uri.matches(Uri.parse(contact))
     except RemoteProtocolError:
         return False  # which has been complained of
+
+
+def _shifted(row: ContributionRow, by: float) -> ContributionRow:
+    return msgspec.structs.replace(
+        row,
+        expires_at=row.expires_at + by,
+        table=Table.load(row.table, by).dump(),
+    )
 
 
 def _identity(request: Request) -> tuple[str, str, int]:

@@ -18,6 +18,7 @@ from ..events.notify import (
     granted,
 )
 from ..ledger.journal import Journal
+from ..ledger.shelf import Rows, nothing
 from ..location.binding import Binding, BindingChange
 from ..location.keyring import KeyChange
 from ..location.store import TABLE, LocationStore
@@ -61,6 +62,9 @@ CACHED_CONTACTS = 10_000
 """Contacts whose XML is kept for the other watchers of the same change."""
 
 Send = Callable[[Draft, Flow, object], object]
+
+Progress = tuple[int, int, bool]
+"""Version of the next document, CSeq of the last NOTIFY, whether all is confirmed."""
 
 
 class Watcher(Value, frozen=True, kw_only=True):
@@ -107,6 +111,13 @@ class Notifier:
         self._is_ours = is_ours
         self._admission = admission or Admission()
         self._table = table
+        self._rows: Rows[WatchRow] = Rows(
+            journal, KIND, WatchRow, self._take_watch, _shifted
+        )
+        self._told: Rows[Progress] = Rows(
+            journal, PROGRESS, Progress, self._take_progress
+        )
+        self._loaded: dict[str, Progress] = {}
         self._wheel = TimerWheel()
         self._by_id: dict[str, Watch] = {}
         self._by_aor: dict[str, dict[str, Watch]] = {}
@@ -349,25 +360,24 @@ class Notifier:
 
     # From the disk.
 
-    def load(self, kind: str, key: str, value: Any, shift: float) -> None:
-        """
-        Take in one entry of the journal, a watch before how far it has been told.
+    @property
+    def shelves(self) -> Sequence[Rows[Any]]:
+        """What is kept in the storage; :meth:`loaded` ends the loading."""
+        return (self._rows, self._told)
 
-        :meth:`loaded` ends the loading.
-
-        Args:
-            shift: to be added to its times.
-        """
+    def _take_watch(self, key: str, row: WatchRow) -> None:
         self._loading = True
-        if kind == KIND:
-            row = msgspec.convert(value, WatchRow)
-            row.subscription.expires_at += shift
-            self._add(Watch(row))
-            return
+        self._add(Watch(row))
+        known = self._loaded.pop(key, None)
+        if known is not None:
+            self._take_progress(key, known)
+
+    def _take_progress(self, key: str, progress: Progress) -> None:
         watch = self._by_id.get(key)
         if watch is None:
+            self._loaded[key] = progress
             return
-        version, cseq, settled = value
+        version, cseq, settled = progress
         dialog = watch.row.subscription.dialog
         # The watch may have been written later; and the CSeq only grows.
         if cseq >= dialog.local_cseq:
@@ -391,6 +401,7 @@ class Notifier:
         Those that it is news to have their turn one after the other.
         """
         self._loading = False
+        self._loaded.clear()
         news = []
         for watch in self.watches():
             row = watch.row
@@ -705,21 +716,21 @@ class Notifier:
         # Nothing undoes this: should the disk still have it after a restart, it is
         # found out again.
         self._remove(watch)
-        self._journal.write(KIND, row.id, None, _nothing, urgent=False)
-        self._journal.write(PROGRESS, row.id, None, _nothing, urgent=False)
+        self._rows.erase(row.id, nothing, urgent=False)
+        self._told.erase(row.id, nothing, urgent=False)
 
     def _save(self, watch: Watch, undo: Callable[..., None], *arguments: Any) -> None:
         # A copy: what is written is encoded later, when the watch has gone on.
         row = msgspec.structs.replace(
             watch.row, subscription=_copy(watch.row.subscription)
         )
-        self._journal.write(KIND, row.id, row, undo, *arguments)
+        self._rows.write(row.id, row, undo, *arguments)
 
     def _progress(self, watch: Watch, *, urgent: bool = True) -> None:
         row = watch.row
         row.settled = watch.settled
         value = (row.version, row.subscription.dialog.local_cseq, row.settled)
-        self._journal.write(PROGRESS, row.id, value, _nothing, urgent=urgent)
+        self._told.write(row.id, value, nothing, urgent=urgent)
 
     def _add(self, watch: Watch) -> None:
         self._by_id[watch.row.id] = watch
@@ -809,5 +820,6 @@ def _copy(subscription: ServedSubscription) -> ServedSubscription:
     return msgspec.structs.replace(subscription, dialog=dialog)
 
 
-def _nothing() -> None:
-    """What is undone with the entry before it."""
+def _shifted(row: WatchRow, by: float) -> WatchRow:
+    row.subscription.expires_at += by
+    return row

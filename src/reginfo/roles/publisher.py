@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from ..events.publish import Operation, Outcome, Publication
 from ..ledger.journal import Journal
+from ..ledger.shelf import Rows, nothing
 from ..location.binding import Binding, BindingChange
 from ..location.keyring import KeyChange
 from ..location.store import TABLE, LocationStore
@@ -148,7 +149,10 @@ class Publisher:
         self._table = table
         self._targets: dict[str, PresenceServer] = {}
         self._published: dict[str, PublishedState] = {}
-        self._on_disk: dict[str, tuple[PublishedRow, float]] = {}
+        self._on_disk: dict[str, PublishedRow] = {}
+        self._rows: Rows[PublishedRow] = Rows(
+            journal, KIND, PublishedRow, self._on_disk.__setitem__, _shifted
+        )
         self._wheel = TimerWheel()
 
     def __len__(self) -> int:
@@ -168,10 +172,10 @@ class Publisher:
         self._targets[target.uri] = target
         mine = [key for key in self._on_disk if key.partition("\0")[0] == target.uri]
         for number, key in enumerate(mine):
-            row, shift = self._on_disk.pop(key)
+            row = self._on_disk.pop(key)
             mark = self._journal.mark()
             try:
-                self._resume(key, row, shift, target, now, now + number / RESTART_RATE)
+                self._resume(key, row, target, now, now + number / RESTART_RATE)
             except Exception:
                 # One that cannot be gone on with is none of the others' business.
                 logger.exception("! publication of %s", key.replace("\0", " "))
@@ -256,14 +260,10 @@ class Publisher:
             self._remember(published, now)
             self._advance(published, now)
 
-    def load(self, key: str, value: Any, shift: float) -> None:
-        """
-        Take in one entry of the journal; :meth:`publish_to` goes on with it.
-
-        Args:
-            shift: to be added to its times.
-        """
-        self._on_disk[key] = msgspec.convert(value, PublishedRow), shift
+    @property
+    def shelves(self) -> Sequence[Rows[Any]]:
+        """What is kept in the storage; :meth:`publish_to` continues it."""
+        return (self._rows,)
 
     # How.
 
@@ -271,7 +271,6 @@ class Publisher:
         self,
         key: str,
         row: PublishedRow,
-        shift: float,
         target: PresenceServer,
         now: float,
         at: float,
@@ -279,9 +278,6 @@ class Publisher:
         """Go on with one publication that is on disk; it is modified ``at``."""
         aor = key.partition("\0")[2]
         publication = row.publication
-        publication.expires_at += shift
-        publication.refresh_at += shift
-        publication.unheard_until += shift
         # What was under way may have arrived, or not: the tag is tried, and a
         # 412 will say so.
         publication.give_up(now)
@@ -360,7 +356,7 @@ class Publisher:
             self._send(draft, target.flow, published)
         if publication.is_over:
             self._published.pop(key, None)
-            self._journal.write(KIND, key, None, self._put_back, key, published)
+            self._rows.erase(key, self._put_back, key, published)
             publication.timer_at = None
             return
         # A copy: what is written is encoded later, when the publication has gone on.
@@ -368,7 +364,7 @@ class Publisher:
             publication=msgspec.structs.replace(publication),
             told={**published.told, **published.sent},
         )
-        self._journal.write(KIND, key, row, _nothing)
+        self._rows.write(key, row, nothing)
         self._wheel.schedule(published)
 
     def _body(
@@ -470,5 +466,9 @@ class Publisher:
         self._published[key] = published
 
 
-def _nothing() -> None:
-    """What is undone with the entry before it."""
+def _shifted(row: PublishedRow, by: float) -> PublishedRow:
+    publication = row.publication
+    publication.expires_at += by
+    publication.refresh_at += by
+    publication.unheard_until += by
+    return row

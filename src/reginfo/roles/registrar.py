@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -11,12 +12,16 @@ import msgspec
 from ..location.binding import Binding
 from ..location.merge import Survivors
 from ..reg.document import ContactEvent, shortest_q
+from ..sip.address import numeric
+from ..sip.dialog import route_uri
 from ..sip.errors import Refusal, RemoteProtocolError
-from ..sip.flow import Address
+from ..sip.flow import Flow, Local, uri_host
 from ..sip.headers import NameAddr, cached_name_addr, delta_seconds, quote
 from ..sip.message import Headers, Request, Response
 from ..sip.uri import Uri
 from ..sip.value import Value
+
+SIP_PORT = 5060
 
 EXTENSIONS = frozenset({"path"})
 """What a REGISTER may require of us (§8.2.2.3)."""
@@ -51,7 +56,7 @@ def decide(
     policy: RegistrarPolicy,
     server_id: str,
     stamp: int,
-    source: Address,
+    flow: Flow,
     now: float,
     date: str = "",
 ) -> Decision:
@@ -63,7 +68,7 @@ def decide(
         rows: all that is claimed of its contacts, by their keys.
         server_id: who will own what it binds.
         stamp: later than that of any claim known.
-        source: where the request came from.
+        flow: the flow that the request came by.
         now: seconds on the clock that ``Binding.expires_at`` uses.
         date: for the response's Date header (§10.3 step 8).
 
@@ -80,7 +85,7 @@ def decide(
             claims = _remove_all(request, values, rows, server_id, stamp, branch, now)
         else:
             claims = _bind(
-                request, values, rows, policy, server_id, stamp, source, branch, now
+                request, values, rows, policy, server_id, stamp, flow, branch, now
             )
     else:
         claims = ()
@@ -163,13 +168,13 @@ def _bind(
     policy: RegistrarPolicy,
     server_id: str,
     stamp: int,
-    source: Address,
+    flow: Flow,
     branch: int,
     now: float,
 ) -> tuple[Binding, ...]:
     """Claims for the contacts that a REGISTER lists (§10.3 step 7)."""
     call_id, number = request.call_id, request.cseq.number
-    path = tuple(request.values("Path")) if "Path" in request.headers else ()
+    path = _path(request) if "Path" in request.headers else ()
     user_agent = request.header("User-Agent") or ""
     claims: dict[str, Binding] = {}
     for value in values:
@@ -203,9 +208,10 @@ def _bind(
             params=_params(contact),
             display_name=contact.display_name,
             path=path,
-            received="" if path else _received(uri, request, source),
+            received="" if path else _received(uri, flow),
             user_agent=user_agent,
             branch=branch,
+            listener="" if path else _listener(flow.local),
         )
     if policy.max_contacts:
         _check_number(rows, claims, policy.max_contacts, server_id, now)
@@ -244,6 +250,20 @@ def _remove_all(
             )
         )
     return tuple(claims)
+
+
+def _path(request: Request) -> tuple[str, ...]:
+    """
+    Return the route set of a contact, as Path records it (RFC 3327 §5.3).
+
+    Raises:
+        RemoteProtocolError: no request can be sent by it.
+    """
+    path = tuple(request.values("Path"))
+    for value in path:
+        if Uri.parse(route_uri(value)).scheme not in ("sip", "sips"):
+            raise RemoteProtocolError(f"unusable Path: {value[:80]!r}")
+    return path
 
 
 def _find(
@@ -323,13 +343,19 @@ def _params(contact: NameAddr) -> tuple[tuple[str, str | None], ...]:
     )
 
 
-def _received(uri: Uri, request: Request, source: Address) -> str:
-    """Where the REGISTER came from, if that is not where its Contact says."""
-    if (uri.host, uri.port or 5060) == source:
+def _received(uri: Uri, flow: Flow) -> str:
+    """Return the source of a REGISTER as a URI; empty if its Contact says the same."""
+    host, port = flow.remote
+    if (numeric(uri.host).address, uri.port or SIP_PORT) == (host, port):
         return ""
-    transport = request.via.transport.lower()
+    transport = flow.local.transport.lower()
     suffix = "" if transport == "udp" else f";transport={transport}"
-    return f"sip:{source[0]}:{source[1]}{suffix}"
+    return f"sip:{uri_host(host)}:{port}{suffix}"
+
+
+@lru_cache(64)
+def _listener(local: Local) -> str:
+    return str(local)
 
 
 def _listed(

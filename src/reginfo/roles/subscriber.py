@@ -11,6 +11,7 @@ import msgspec
 from ..events.headers import EventHeader, SubscriptionState
 from ..events.subscribe import HeldSubscription, SubscriberState, Wanted
 from ..ledger.journal import Journal
+from ..ledger.shelf import Rows, nothing
 from ..location.store import TABLE, LocationStore
 from ..reg.document import Contact, Reginfo
 from ..reg.table import Table, TableDump
@@ -189,7 +190,10 @@ class Subscriber:
         self._wheel = TimerWheel()
         self._mirrors: dict[str, Mirror] = {}
         self._by_dialog: dict[tuple[str, str], Mirror] = {}
-        self._on_disk: dict[str, tuple[HeldRow, float]] = {}
+        self._on_disk: dict[str, HeldRow] = {}
+        self._rows: Rows[HeldRow] = Rows(
+            journal, KIND, HeldRow, self._on_disk.__setitem__, _shifted
+        )
         self._unsolicited: dict[tuple[str, str], Table] = {}
         self._by_aor: dict[str, dict[str, Mirror]] = {}
         self._learner = Learner(
@@ -219,15 +223,14 @@ class Subscriber:
         mirror = Mirror(peer, aor, subscription)
         on_disk = self._on_disk.pop(source, None)
         if on_disk is not None:
-            row, shift = on_disk
-            mirror.table = Table.load(row.table, shift)
-            known = row.subscription
+            mirror.table = Table.load(on_disk.table)
+            known = on_disk.subscription
             if known.wanted == wanted:
                 mirror.subscription = known
                 # What was sent while we were down is found out by a refresh; not by
                 # all of them at once.
                 at = now + len(self._mirrors) / RESTART_RATE
-                known.resume(flow, shift=shift, at=at)
+                known.resume(flow, shift=0.0, at=at)
             else:
                 mirror.table.restart()
         self._index(mirror)
@@ -314,14 +317,14 @@ class Subscriber:
 
     def resume(self, locals: Sequence[Local], now: float) -> None:
         """Go on with what was requested before a restart, a hundred a second."""
-        for source, (row, shift) in list(self._on_disk.items()):
+        for source, row in list(self._on_disk.items()):
             if not row.requested:
                 continue
             del self._on_disk[source]
             at = now + len(self._mirrors) / RESTART_RATE
             mark = self._journal.mark()
             try:
-                self._resume(source, row, shift, locals, at)
+                self._resume(source, row, locals, at)
             except Exception:
                 # One that cannot be gone on with is none of the others' business.
                 logger.exception("! %s cannot be gone on with", source)
@@ -523,14 +526,10 @@ class Subscriber:
 
     # From the disk.
 
-    def load(self, key: str, value: Any, shift: float) -> None:
-        """
-        Take in one entry of the journal; :meth:`watch` goes on with it.
-
-        Args:
-            shift: to be added to its times.
-        """
-        self._on_disk[key] = msgspec.convert(value, HeldRow), shift
+    @property
+    def shelves(self) -> Sequence[Rows[Any]]:
+        """What is kept in the storage; :meth:`watch` and :meth:`resume` continue it."""
+        return (self._rows,)
 
     # How.
 
@@ -542,7 +541,6 @@ class Subscriber:
         self,
         source: str,
         row: HeldRow,
-        shift: float,
         locals: Sequence[Local],
         at: float,
     ) -> None:
@@ -550,7 +548,7 @@ class Subscriber:
         subscription = row.subscription
         mirror = Mirror(row.peer, row.aor, subscription)
         mirror.requested = True
-        mirror.table = Table.load(row.table, shift)
+        mirror.table = Table.load(row.table)
         dialog = subscription.dialog
         flow = subscription.flow if dialog is None else dialog.flow
         if flow is not None and flow.local not in locals:
@@ -559,7 +557,7 @@ class Subscriber:
             subscription.dialog = None
             subscription.timer_at, subscription.scheduled_at = at, None
         else:
-            subscription.resume(flow, shift=shift, at=at)
+            subscription.resume(flow, shift=0.0, at=at)
         self._mirrors[source] = mirror
         self._index(mirror)
         self._wheel.schedule(mirror)
@@ -573,7 +571,7 @@ class Subscriber:
         # A copy: what is written is encoded later, when the subscription has gone on.
         if subscription.state is SubscriberState.ENDED and subscription.dialog is None:
             self._mirrors.pop(mirror.source, None)
-            self._journal.write(KIND, mirror.source, None, self._put_in, mirror)
+            self._rows.erase(mirror.source, self._put_in, mirror)
             subscription.timer_at = None
             return
         row = HeldRow(
@@ -583,7 +581,7 @@ class Subscriber:
             aor=mirror.aor,
             peer=mirror.peer,
         )
-        self._journal.write(KIND, mirror.source, row, _nothing)
+        self._rows.write(mirror.source, row, nothing)
         self._wheel.schedule(mirror)
 
     def _tell(self, mirror: Mirror, state: str, reason: str) -> None:
@@ -685,5 +683,8 @@ def _copy(subscription: HeldSubscription) -> HeldSubscription:
     )
 
 
-def _nothing() -> None:
-    """What is undone with the entry before it."""
+def _shifted(row: HeldRow, by: float) -> HeldRow:
+    row.subscription.expires_at += by
+    row.subscription.began_at += by
+    row.table = Table.load(row.table, by).dump()
+    return row

@@ -1,74 +1,101 @@
-"""Whose registrar we are: domains, and the addresses-of-record in them."""
+"""What is ours: domains, addresses, and the addresses-of-record in them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from ..sip.errors import RemoteProtocolError
-from ..sip.flow import Local, uri_host
+from ..sip.flow import Local
 from ..sip.uri import Uri
 
 
 class Domains:
     """
-    Domains and addresses that are ours.
+    The domains and addresses of this server.
 
     Args:
-        names: of the domains.
-        use_domain: whether alice in one of them and alice in another are two.
+        names: the domains that this server is responsible for.
+        use_domain: whether alice in one of them and alice in another are two users.
         default_domain: the domain that stands for all of them if they are one.
     """
 
     def __init__(
         self, names: Iterable[str], *, use_domain: bool, default_domain: str | None
     ) -> None:
-        self._hosts = set(names)
-        self._places: dict[str, set[int]] = {}
+        self._names = frozenset(names)
+        self._addresses: dict[str, set[int]] = {}
         self._use_domain = use_domain
         self._default_domain = default_domain
 
-    def add(self, locals: Iterable[Local]) -> None:
-        """Take the addresses that we listen at for domains of ours, too."""
+    def begin(self, locals: Iterable[Local]) -> None:
+        """Set the addresses that we listen at, and are reached at by others."""
+        addresses: dict[str, set[int]] = {}
         for local in locals:
-            host = uri_host(local.host)
-            if host not in self._hosts or host in self._places:
-                self._places.setdefault(host, set()).add(local.port)
-            self._hosts.add(host)
+            for uri in {local.uri, f"sip:{local.bound}"}:
+                parsed = Uri.parse(uri)
+                addresses.setdefault(parsed.host, set()).add(parsed.port or 5060)
+        self._addresses = addresses
 
     def __contains__(self, host: object) -> bool:
-        return host in self._hosts
+        """Whether a host, as it stands in a URI, is a domain or an address of ours."""
+        return host in self._names or host in self._addresses
 
-    def hold(self, uri: Uri) -> bool:
+    def is_ours(self, uri: Uri) -> bool:
         """
-        Whether a URI leads to one of our domains, or to where we listen.
+        Whether a URI, whatever its user is, leads to this server.
 
-        At another port of an address of ours is somebody else: a phone on this host.
+        This is the one rule for a Request-URI, a Route, a To and a target:
+
+        - A domain of ours is ours with any port, since a load balancer or a port
+          forwarding in front of us may use another port than we listen at.
+        - An address that we listen at is ours without a port, and with a port that we
+          listen at there. At another port of it there may be a phone on this host.
+        - A ``maddr`` parameter says where the URI leads, in place of its host
+          (RFC 3261 §19.1.1).
+        - A ``tel`` URI has no host: its user may be one of ours.
         """
         if uri.scheme == "tel":
             return True
-        ports = self._places.get(uri.host)
-        if ports is None or uri.port is None:
-            return uri.host in self._hosts
-        return uri.port in ports
+        host = uri.host
+        if uri.params and (maddr := uri.param("maddr")):
+            host = maddr.lower()
+        if host in self._names:
+            return True
+        ports = self._addresses.get(host)
+        return ports is not None and (uri.port is None or uri.port in ports)
+
+    def has_address(self, host: str, port: int) -> bool:
+        """Whether we listen at ``port`` of ``host``, as it stands in a URI."""
+        return port in self._addresses.get(host, ())
 
     def aor(self, uri: Uri) -> str:
         """
-        The address-of-record that a URI names, as records are kept by.
+        Return the address-of-record that a URI names, in the form that records have.
+
+        A port that leads here makes no difference, and is left out.
 
         Raises:
             RemoteProtocolError: it can name none.
         """
         if not uri.aor:
             raise RemoteProtocolError("Unsupported URI Scheme", status=416)
-        if self._use_domain or uri.host not in self._hosts:
-            return uri.aor
-        user, at, _ = uri.aor.rpartition("@")
+        aor = uri.aor
+        if uri.host not in self:
+            return aor
+        port = uri.port
+        if port is not None:
+            ports = self._addresses.get(uri.host)
+            if uri.host in self._names or (ports is not None and port in ports):
+                aor = aor.removesuffix(f":{port}")
+        if self._use_domain:
+            return aor
+        user, at, _ = aor.rpartition("@")
         domain = self._default_domain
         return f"{user}@{domain}" if at else f"{uri.scheme}:{domain}"
 
     def named(self, name: str) -> str:
         """
-        The address-of-record that an operator names: `bob@example.com`, or a URI.
+        Return the address-of-record that an operator names: `bob@example.com`, a URI.
 
         Without a domain, `bob` is in the default domain, or in the first of ours.
 
@@ -77,12 +104,12 @@ class Domains:
         """
         scheme, colon, _ = name.partition(":")
         if not colon or scheme.lower() not in ("sip", "sips", "tel"):
-            if "@" not in name and self._default_domain and name not in self._hosts:
+            if "@" not in name and self._default_domain and name not in self:
                 name = f"{name}@{self._default_domain}"
             name = f"sip:{name}"
         return self.aor(Uri.parse(name))
 
     def serve(self, aor: str) -> bool:
-        """Whether ``aor`` is in one of our domains; a `tel:` one is in any."""
+        """Whether ``aor`` is in a domain of ours; a `tel:` one is in any."""
         uri = Uri.parse(aor)
-        return uri.scheme == "tel" or uri.host in self._hosts
+        return uri.scheme == "tel" or uri.host in self

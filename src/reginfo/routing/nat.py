@@ -1,55 +1,134 @@
-"""How a contact is reached that is not where it says: behind a NAT, say (RFC 5626)."""
+"""Flows of contacts, and which contacts are reached by their flow alone (RFC 5626)."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from ..location.binding import Binding
-from ..sip.flow import Flow, Local
+from ..sip.address import numeric
+from ..sip.errors import RemoteProtocolError
+from ..sip.flow import Address, Flow, Local
 from ..sip.uri import Uri
-from ..sip.way import numeric
+
+logger = logging.getLogger("reginfo.proxy")
 
 SIP_PORT = 5060
 
 
-class Reach:
+class Nat:
     """
-    Finds the flow that a REGISTER came by, for contacts that need it.
+    Finds the flow that a binding was registered by.
 
     Args:
-        fix: whether a private address in a contact, which is not where its REGISTER
-            came from, is not believed; see ``[nat] fix``.
+        fix: whether a contact whose private address is not the source of its REGISTER
+            is reached by the flow of that REGISTER; see ``[nat] fix``.
     """
 
     def __init__(self, *, fix: bool) -> None:
         self._fix = fix
         self._locals: Sequence[Local] = ()
+        self._listeners: dict[str, Local] = {}
 
     def begin(self, locals: Sequence[Local]) -> None:
-        """Take it that we listen at ``locals``."""
+        """Set the addresses that we listen at."""
         self._locals = locals
+        self._listeners = {str(local): local for local in locals}
 
-    def hides(self, contact: Uri, host: str) -> bool:
-        """Whether who came from ``host`` is not reached by the URI of its contact."""
+    def needs_flow(self, contact: Uri, source: str) -> bool:
+        """
+        Whether a contact is reached only by the flow that it was heard on.
+
+        That is so if it asks for it (``;ob``, RFC 5626 §5.3), or if its address is
+        private and is not ``source``, the host that its message came from.
+        """
         if contact.param("ob") is not None:
             return True
-        said, private = numeric(contact.host)
-        return self._fix and private and said != host
+        host = numeric(contact.host)
+        return self._fix and not host.is_global and host.address != unscoped(source)
 
     def flow(self, binding: Binding) -> Flow | None:
-        """
-        The flow by which alone a binding is reached; None to follow its URI or Path.
+        """Return the flow that alone reaches a binding; None to follow its URI."""
+        origin = self.origin(binding)
+        if origin is None:
+            return None
+        contact = Uri.parse(binding.contact)
+        return origin if self.needs_flow(contact, origin.remote[0]) else None
 
-        Of several addresses of ours it goes by the first of its kind.
+    def origin(self, binding: Binding) -> Flow | None:
         """
-        if binding.path or not binding.received:
+        Return the flow that the REGISTER of a binding came by; None if not known.
+
+        A binding with a Path came through another element, which knows its flow. If we
+        no longer listen where the REGISTER came to, another address of the same kind is
+        used.
+        """
+        if binding.path:
             return None
-        received = Uri.parse(binding.received)
-        host, _ = numeric(received.host)
-        if not self.hides(Uri.parse(binding.contact), host):
+        listener = self._listeners.get(binding.listener)
+        if binding.received:
+            source = parse_received(binding.received)
+            if source is None:
+                logger.warning(
+                    "! %s: unusable source %.80r is ignored",
+                    binding.contact, binding.received,
+                )  # fmt: skip
+                return None
+            transport, address = source
+        elif binding.listener:
+            contact = Uri.parse(binding.contact)
+            host = numeric(contact.host).address
+            if not host:
+                return None
+            transport = binding.listener.partition(":")[0].upper()
+            address = (host, contact.port or SIP_PORT)
+        else:
             return None
-        transport = (received.param("transport") or "udp").upper()
-        for local in self._locals:
-            if local.transport == transport and (":" in local.host) == (":" in host):
-                return Flow(local, (host, received.port or SIP_PORT))
+        if listener is None or listener.transport != transport:
+            listener = self._first(transport, ":" in address[0])
+        return None if listener is None else Flow(listener, scoped(address, listener))
+
+    def _first(self, transport: str, is_ipv6: bool) -> Local | None:
+        return next(
+            (
+                local
+                for local in self._locals
+                if local.transport == transport and (":" in local.host) == is_ipv6
+            ),
+            None,
+        )
+
+
+def parse_received(text: str) -> tuple[str, Address] | None:
+    """
+    Read the source of a REGISTER: its transport and address; None if it is unusable.
+
+    IPv6 addresses without brackets, as old versions stored them, are read as well.
+    """
+    try:
+        uri = Uri.parse(text)
+    except RemoteProtocolError:
+        host, _, rest = text.removeprefix("sip:").partition(";")[0].rpartition(":")
+        bracketed = text.replace(host, f"[{host}]", 1) if ":" in host else ""
+        if not (bracketed and rest.isdecimal() and numeric(f"[{host}]").address):
+            return None
+        return parse_received(bracketed)
+    host = numeric(uri.host).address
+    if not host:
         return None
+    transport = (uri.param("transport") or "udp").upper()
+    return transport, (host, uri.port or SIP_PORT)
+
+
+def unscoped(host: str) -> str:
+    """Return the address of a socket without the scope of a link-local one."""
+    return host.partition("%")[0]
+
+
+def scoped(address: Address, local: Local) -> Address:
+    """Return the address of a peer with the scope of the listener that reaches it."""
+    host, port = address
+    scope = local.host.partition("%")[2]
+    if scope and "%" not in host and host.startswith("fe80:"):
+        return f"{host}%{scope}", port
+    return address

@@ -1,4 +1,4 @@
-"""The pinger: holds the way to contacts open, and notices who has gone (NAT)."""
+"""The pinger: keeps the flows of contacts open, and finds contacts that are gone."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from ..sip.value import Value
 logger = logging.getLogger("reginfo.pinger")
 
 EMPTY = b"\r\n\r\n"
-"""A keep-alive that asks for nothing (RFC 5626 §3.5.1)."""
+"""A keep-alive that wants no answer (RFC 5626 §3.5.1)."""
 
 Send = Callable[[Draft, Flow, object], object]
 Found = Callable[[Flow | str], None]
 
 
 class PingPolicy(Value, frozen=True, kw_only=True):
-    """Who is pinged, and what follows; see ``[nat]`` of the configuration."""
+    """Which contacts are pinged, and how; see ``[nat]`` of the configuration."""
 
     options: bool
-    "Whether a ping is an OPTIONS, which is answered; else it is an empty line."
+    "Whether a ping is an OPTIONS, which is answered; otherwise it is an empty line."
 
     interval: float
     "Seconds between two pings of a contact."
 
     all: bool
-    "Whether those are pinged, too, that are where they say they are."
+    "Whether contacts that are not behind a NAT are pinged as well."
 
     sender: str
     "From of OPTIONS."
 
     failures: int
-    "How many OPTIONS in a row without an answer are a failure."
+    "The number of consecutive OPTIONS without an answer that are a failure."
 
     removal: ContactEvent | None
-    "What a failure does: the contact is removed with this event, or it stays."
+    "The event that a contact is removed with after a failure; None to keep it."
 
 
 class Ping:
@@ -61,22 +61,22 @@ class Ping:
         self.scheduled_at: float | None = None
 
     def timer_due(self, now: float) -> None:
-        # What is to be sent, the pinger says.
+        # The pinger does the work.
         self.timer_at = None
 
 
 class Pinger:
     """
-    Pings the contacts that are registered at this server, and at no other.
+    Pings the contacts that are registered at this server.
 
-    Whoever has put itself into the Path of a contact holds the way to it open.
+    A contact with a Path is left to the element in its Path, which knows its flow.
 
     Args:
-        reach: the flow by which alone a binding is reached, if it is not where it says.
+        flow: returns the flow that alone reaches a binding; None to follow its URI.
         find: finds the flow to any binding, now or later.
-        send: sends a request; what it is for comes back with the answer.
+        send: sends a request for a user, which receives the answer.
         send_empty: sends a datagram without a transaction.
-        jitter: a random number from 0 to 1: pings are spread over the interval.
+        jitter: a random number from 0 to 1, which spreads pings over the interval.
         wall: seconds since the epoch.
     """
 
@@ -87,7 +87,7 @@ class Pinger:
         *,
         policy: PingPolicy,
         server_id: str,
-        reach: Callable[[Binding], Flow | None],
+        flow: Callable[[Binding], Flow | None],
         find: Callable[[Binding, Found], None],
         send: Send,
         send_empty: Callable[[bytes, Flow], None],
@@ -99,7 +99,7 @@ class Pinger:
         self._journal = journal
         self._policy = policy
         self._server_id = server_id
-        self._reach = reach
+        self._flow = flow
         self._find = find
         self._send = send
         self._send_empty = send_empty
@@ -113,22 +113,28 @@ class Pinger:
         return len(self._pings)
 
     def tell(self, change: BindingChange, now: float) -> None:
-        """A contact has come, was heard of again, or has gone."""
+        """Follow a contact that was added, refreshed or removed."""
         self._follow(change.table, change.aor, change.binding, now)
 
     def loaded(self, now: float) -> None:
-        """Ping what was loaded from the disk."""
+        """Ping what was loaded from the disk; a row that cannot be used is skipped."""
         for table in self._store.tables():
             for aor in self._store.aors(table):
                 for binding in self._store.bindings(aor, now, table):
-                    self._follow(table, aor, binding, now)
+                    try:
+                        self._follow(table, aor, binding, now)
+                    except Exception as exc:
+                        logger.warning(
+                            "! contact %.80r of %s is not pinged: %s",
+                            binding.contact, aor, exc,
+                        )  # fmt: skip
 
     def receive_response(self, ping: Ping) -> None:
-        """Whatever it says, somebody is there."""
+        """Note that a contact has answered, whatever the answer is."""
         ping.failures = 0
 
     def receive_failure(self, ping: Ping, now: float) -> None:
-        """Nobody has answered."""
+        """Count a ping without an answer; after enough of them, remove the contact."""
         ping.failures += 1
         policy = self._policy
         binding = self._bound(ping, now)
@@ -136,7 +142,7 @@ class Pinger:
             return
         if ping.failures == policy.failures:
             logger.info(
-                "%% %s of %s does not answer: %d pings", binding.contact, ping.aor,
+                "%% %s of %s has not answered %d pings", binding.contact, ping.aor,
                 ping.failures,
             )  # fmt: skip
         if policy.removal is not None:
@@ -153,47 +159,56 @@ class Pinger:
         return self._wheel.timer_at
 
     def timer_due(self, now: float) -> None:
-        """Send the pings that are due."""
+        """Send the pings that are due; one that fails is tried at the next interval."""
         for ping in self._wheel.timer_due(now):
             assert isinstance(ping, Ping)
-            binding = self._bound(ping, now)
-            if binding is None:
-                self._pings.pop((ping.table, ping.aor, ping.key), None)
-                continue
-            ping.timer_at = now + self._policy.interval
-            self._wheel.schedule(ping)
-            self._ping(ping, binding)
+            try:
+                self._due(ping, now)
+            except Exception as exc:
+                logger.warning("! %s of %s is not pinged: %s", ping.key, ping.aor, exc)
+                if ping.timer_at is None:
+                    ping.timer_at = now + self._policy.interval
+                    self._wheel.schedule(ping)
 
     # How.
 
+    def _due(self, ping: Ping, now: float) -> None:
+        binding = self._bound(ping, now)
+        if binding is None:
+            self._pings.pop((ping.table, ping.aor, ping.key), None)
+            return
+        ping.timer_at = now + self._policy.interval
+        self._wheel.schedule(ping)
+        self._ping(ping, binding)
+
     def _follow(self, table: str, aor: str, binding: Binding, now: float) -> None:
-        place = (table, aor, binding.key)
-        known = self._pings.get(place)
+        key = (table, aor, binding.key)
+        known = self._pings.get(key)
         if not self._wants(binding):
             if known is not None:
-                del self._pings[place]
+                del self._pings[key]
                 known.timer_at = None
-                self._journal.remember(self._put_back, place, known, now)
+                self._journal.remember(self._put_back, key, known, now)
             return
         if known is not None:
             known.failures = 0
             return
         at = now + self._policy.interval * self._jitter()
-        ping = self._pings[place] = Ping(*place, at)
+        ping = self._pings[key] = Ping(*key, at)
         self._wheel.schedule(ping)
 
-    def _put_back(self, place: tuple[str, str, str], ping: Ping, now: float) -> None:
-        self._pings[place] = ping
+    def _put_back(self, key: tuple[str, str, str], ping: Ping, now: float) -> None:
+        self._pings[key] = ping
         ping.timer_at = now + self._policy.interval
         self._wheel.schedule(ping)
 
     def _wants(self, binding: Binding) -> bool:
         if not binding.active or binding.owner != self._server_id or binding.path:
             return False
-        return self._policy.all or self._reach(binding) is not None
+        return self._policy.all or self._flow(binding) is not None
 
     def _bound(self, ping: Ping, now: float) -> Binding | None:
-        """The binding that is pinged, unless it has gone."""
+        """Return the binding that is pinged, unless it is gone."""
         claims = self._store.claims(ping.aor, ping.key, ping.table)
         if not claims:
             return None

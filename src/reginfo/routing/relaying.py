@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..config.sections import ProxySection
@@ -17,7 +17,7 @@ from ..sip.endpoint import (
     ResponseReceived,
 )
 from ..sip.errors import Refusal
-from ..sip.flow import Flow, Local
+from ..sip.flow import Flow
 from ..sip.message import Request, Response
 from ..sip.token import Tokens
 from ..sip.uri import Uri
@@ -64,12 +64,11 @@ class Relaying:
         self._domains = domains
         self._service_routes = service_routes
         self._table = table
-        self._places: frozenset[tuple[str, int]] = frozenset()
         self.proxy = Proxy(
             endpoint,
             find=targets.find,
             flow=targets.by,
-            is_ours=self._leads_here,
+            is_ours=domains.is_ours,
             is_open=is_open,
             hides=hides,
             tokens=Tokens(secret),
@@ -77,12 +76,6 @@ class Relaying:
             timer_c=proxy.timer_c,
             new_id=new_id,
             now=now,
-        )
-
-    def begin(self, locals: Sequence[Local]) -> None:
-        """Take it that we listen at ``locals``."""
-        self._places = frozenset(
-            (Uri.parse(local.uri).host, local.port) for local in locals
         )
 
     def leads_on(self, request: Request) -> bool:
@@ -95,7 +88,7 @@ class Relaying:
         routed = self.proxy.preprocess(request)
         if routed.route or self.proxy.way(routed) is not None:
             return True
-        return routed.loose and not self._domains.hold(Uri.parse(routed.uri))
+        return routed.loose and not self._domains.is_ours(Uri.parse(routed.uri))
 
     def serves(self, uri: Uri) -> bool:
         """Whether a URI is of a user of ours, in whatever domain."""
@@ -240,9 +233,3 @@ class Relaying:
         if not fitting:
             raise Refusal(405, "Method Not Allowed")
         return fitting
-
-    def _leads_here(self, uri: Uri) -> bool:
-        """Whether a URI, without its user, leads here: by address, or by name."""
-        if (uri.host, uri.port or 5060) in self._places:
-            return True
-        return uri.port is None and uri.host in self._domains

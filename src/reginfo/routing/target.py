@@ -1,15 +1,15 @@
-"""Where a request is sent: one of its target set (RFC 3261 §16.5)."""
+"""Targets of a request: the URIs that it is sent to (RFC 3261 §16.5)."""
 
 from __future__ import annotations
 
-from ..sip.flow import Flow
+from ..sip.flow import Flow, Local
 from ..sip.uri import Uri
 
 
 class Target:
-    """A URI, how much it is preferred, and how it is reached."""
+    """A URI to be reached, its preference, and what is known of the way there."""
 
-    __slots__ = ("flow", "q", "route", "uri")
+    __slots__ = ("flow", "local", "q", "route", "uri")
 
     def __init__(
         self,
@@ -17,21 +17,25 @@ class Target:
         q: float = 1.0,
         route: tuple[str, ...] = (),
         flow: Flow | None = None,
+        local: Local | None = None,
     ) -> None:
         self.uri = uri
         self.q = q
         self.route = route
-        "Route set to it, topmost first: the Path of a contact (RFC 3327)."
+        "The route set to it, topmost first: the Path of a contact (RFC 3327)."
 
         self.flow = flow
-        "The only way to reach it; None if that is found by its URI."
+        "The only flow that reaches it; None to resolve its URI (RFC 3263)."
+
+        self.local = local
+        "The address of ours to send from, if the destination leaves a choice."
 
     def __repr__(self) -> str:
         return f"Target({self.uri.text!r}, q={self.q:g})"
 
 
 def by_preference(targets: list[Target]) -> list[list[Target]]:
-    """Targets in groups of one `q`, the greatest first (RFC 3261 §16.6)."""
+    """Group targets by `q`, the greatest first (RFC 3261 §16.6)."""
     groups: dict[float, list[Target]] = {}
     for target in targets:
         groups.setdefault(target.q, []).append(target)

@@ -1,7 +1,8 @@
-"""Where users and URIs are: contacts of the location service, and names in the DNS."""
+"""Targets of requests, from the location service, and the flows to them."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -14,37 +15,45 @@ from ..sip.destination import Destination
 from ..sip.dialog import route_uri
 from ..sip.endpoint import AnyClient
 from ..sip.errors import RemoteProtocolError
-from ..sip.flow import Flow, Local
+from ..sip.flow import Address, Flow, Local
 from ..sip.headers import unquote
 from ..sip.invite import InviteClientTransaction
 from ..sip.message import Response
 from ..sip.uri import Uri
 from .blocklist import Blocklist
 from .domains import Domains
+from .nat import Nat, scoped
 from .target import Target
 
+logger = logging.getLogger("reginfo.proxy")
 
-class Reached(NamedTuple):
-    """A contact, and how it is reached."""
+FlowFound = Callable[[Flow | str], None]
+
+
+class ContactTarget(NamedTuple):
+    """A contact of the location service as a target."""
 
     target: Target
 
     methods: frozenset[str] | None
-    "Those that it takes (RFC 3840 §10.2.4); None if it does not say."
+    "The methods that it supports (RFC 3840 §10.2.4); None if it does not say."
 
     def takes(self, method: str) -> bool:
-        """Whether it takes requests of ``method``."""
+        """Whether it supports requests of ``method``."""
         return self.methods is None or method in self.methods
 
 
 class Targets:
     """
-    Finds what a request is to be sent to.
+    Finds the targets of a request, and the flow to each.
 
     Args:
-        reach: the flow by which alone a binding is reached; None if its URI says where
-            it is.
+        nat: finds the flows of bindings.
+        is_open: whether the stream of a flow is open.
+        source_of: the address of this host that packets to a destination leave from;
+            None if that is not known.
         now: seconds on the clock that bindings use.
+        table: the location table that is searched if nothing else is said.
     """
 
     def __init__(
@@ -52,13 +61,17 @@ class Targets:
         store: LocationStore,
         *,
         domains: Domains,
-        reach: Callable[[Binding], Flow | None],
+        nat: Nat,
+        is_open: Callable[[Flow], bool],
         now: Callable[[], float],
         table: str,
+        source_of: Callable[[Address], str | None] = lambda address: None,
     ) -> None:
         self._store = store
         self._domains = domains
-        self._reach = reach
+        self._nat = nat
+        self._is_open = is_open
+        self._source_of = source_of
         self._now = now
         self._table = table
         self._blocklist = Blocklist(now)
@@ -66,52 +79,73 @@ class Targets:
         self._locals: Sequence[Local] = ()
 
     def begin(self, locals: Sequence[Local], names: Names) -> None:
-        """Take it that we listen at ``locals``, and find others by ``names``."""
+        """Set the addresses that we listen at, and what resolves names."""
         self._locals = locals
         self._names = names
 
-    def contacts(self, aor: str, table: str) -> list[Reached]:
-        """The contacts of an address-of-record, or of an identity; preferred first."""
+    # Users of ours.
+
+    def contacts(self, aor: str, table: str) -> list[ContactTarget]:
+        """
+        Return the contacts of an address-of-record, or of an identity, best first.
+
+        A contact that cannot be used, whatever it came from, is left out and logged.
+        """
         record = self._store.record_of(aor, table)
-        bound = self._store.bindings(record, self._now(), table)
-        found = [self._reached(binding) for binding in bound]
-        # Of those that are alike, the one that was heard last.
+        found: list[ContactTarget] = []
+        for binding in self._store.bindings(record, self._now(), table):
+            try:
+                found.append(self._target_of(binding))
+            except (RemoteProtocolError, ValueError) as exc:
+                logger.warning(
+                    "! contact %.80r of %s cannot be used: %s", binding.contact, aor,
+                    exc,
+                )  # fmt: skip
+        # Of equal q, the contact that was heard from last comes first.
         order = {id(one): at for at, one in enumerate(found)}
         found.sort(key=lambda one: (-one.target.q, -order[id(one)]))
         return found
 
     def served(self, uri: Uri) -> str | None:
-        """The address-of-record that a URI names, if it is of a user of ours."""
+        """Return the address-of-record that a URI names, if it is one of ours."""
         if not uri.aor:
             return None
         aor = self._domains.aor(uri)
         # An identity may be in a domain that we know nothing else of.
-        if self._domains.hold(uri) or self._store.named_by(aor, self._table):
+        if self._domains.is_ours(uri) or self._store.named_by(aor, self._table):
             return aor
         return None
 
     def knows(self, aor: str, table: str) -> bool:
-        """Whether anything is known of a user, who may be nowhere now."""
+        """Whether there is a record of a user, who may have no contact now."""
         record = self._store.record_of(aor, table)
         return bool(self._store.rows(record, table) or self._store.keys(record, table))
 
-    def ways(self, uri: Uri, binding: Binding | None) -> list[Target]:
+    def of(self, uri: Uri, binding: Binding | None) -> list[Target]:
         """
-        Where a request of our own to ``uri`` goes: to ``binding``, if it is given.
+        Return the targets of a request of our own: ``binding``, if it is given.
 
-        None at all if the user is one of ours, and nowhere.
+        The list is empty if ``uri`` is of a user of ours without a usable contact.
         """
         if binding is not None:
-            return [self._reached(binding).target]
+            try:
+                return [self._target_of(binding).target]
+            except (RemoteProtocolError, ValueError) as exc:
+                logger.warning(
+                    "! contact %.80r cannot be used: %s", binding.contact, exc
+                )
+                return []
         if aor := self.served(uri):
             return [one.target for one in self.contacts(aor, self._table)]
         return [Target(uri)]
 
+    # Destinations.
+
     def find(self, uri: Uri, found: Found) -> None:
         """
-        Find where a URI is: now, or when the name servers have answered.
+        Resolve a URI to destinations, now or when the name servers have answered.
 
-        Who has failed lately comes last.
+        Destinations that have failed lately come last.
         """
         assert self._names is not None
 
@@ -123,72 +157,114 @@ class Targets:
         self._names.find(uri, ordered)
 
     def failed(self, transaction: AnyClient) -> None:
-        """A request has got no answer: others are tried first for a while."""
+        """Try the destination of an unanswered request last for a while."""
         if isinstance(transaction, InviteClientTransaction) and transaction.cancels:
-            return  # it rang, or nobody has waited for long
-        self._blocklist.add(_place(transaction))
+            return  # it rang, or the caller gave up early
+        self._blocklist.add(_destination(transaction))
 
     def answered(self, transaction: AnyClient, response: Response) -> None:
-        """A request has got an answer; who is overloaded is left alone (§21.5.4)."""
+        """Take note of an answer; who is overloaded is tried last (§21.5.4)."""
         if response.status == 503:
             after = (response.header("Retry-After") or "").partition(";")[0]
             seconds = after.partition("(")[0].strip()
             if seconds.isdecimal():
-                self._blocklist.add(_place(transaction), float(seconds[:9]))
+                self._blocklist.add(_destination(transaction), float(seconds[:9]))
         elif len(self._blocklist):
-            self._blocklist.remove(_place(transaction))
+            self._blocklist.remove(_destination(transaction))
 
-    def flow(self, target: Target, found: Callable[[Flow | str], None]) -> None:
-        """The flow to the next hop of a target; or what is wrong."""
+    # Flows.
+
+    def flow(self, target: Target, found: FlowFound) -> None:
+        """Find the flow to a target: ``found`` gets it, or what is wrong."""
         if target.flow is not None:
             found(target.flow)
             return
-
-        def located(places: list[Destination] | RemoteProtocolError) -> None:
-            if isinstance(places, RemoteProtocolError):
-                found(str(places))
-                return
-            flows = [flow for place in places if (flow := self.by(place)) is not None]
-            found(flows[0] if flows else "we cannot send to an address of its kind")
-
         try:
-            hop = Uri.parse(route_uri(target.route[0])) if target.route else target.uri
+            first = Uri.parse(route_uri(target.route[0])) if target.route else None
         except RemoteProtocolError as exc:
             found(str(exc))
             return
-        self.find(hop, located)
 
-    def reach(self, binding: Binding, found: Callable[[Flow | str], None]) -> None:
-        """The flow to a binding; or what is wrong."""
-        self.flow(self._reached(binding).target, found)
+        def resolved(destinations: list[Destination] | RemoteProtocolError) -> None:
+            if isinstance(destinations, RemoteProtocolError):
+                found(str(destinations))
+                return
+            flows = (self.by(one, target.local) for one in destinations)
+            flow = next((flow for flow in flows if flow is not None), None)
+            found(flow or "we have no address that can send to its kind")
 
-    def by(self, place: Destination) -> Flow | None:
-        """The flow to a destination; None if we have no address of its kind."""
-        family = family_of(place.address[0])
-        return next(
-            (
-                Flow(local, place.address)
-                for local in self._locals
-                if local.transport == place.transport
-                and family_of(local.host) == family
-            ),
-            None,
-        )
+        self.find(first or target.uri, resolved)
 
-    def _reached(self, binding: Binding) -> Reached:
+    def flow_of(self, binding: Binding, found: FlowFound) -> None:
+        """Find the flow to a binding: ``found`` gets it, or what is wrong."""
+        try:
+            target = self._target_of(binding).target
+        except (RemoteProtocolError, ValueError) as exc:
+            found(str(exc))
+            return
+        self.flow(target, found)
+
+    def by(self, destination: Destination, local: Local | None = None) -> Flow | None:
+        """
+        Return the flow to a destination; None if we have no address of its kind.
+
+        Of several addresses of ours that fit, the first of these is taken: the one
+        with an open stream to the destination; ``local``; the one that the routing
+        table of the host would send from; the first that is configured.
+        """
+        address = destination.address
+        family = family_of(address[0])
+        fitting = [
+            one
+            for one in self._locals
+            if one.transport == destination.transport and family_of(one.host) == family
+        ]
+        if not fitting:
+            return None
+        chosen = fitting[0]
+        if len(fitting) > 1:
+            chosen = self._chosen(fitting, address, local)
+        return Flow(chosen, scoped(address, chosen))
+
+    def _chosen(
+        self, fitting: list[Local], address: Address, preferred: Local | None
+    ) -> Local:
+        if fitting[0].is_reliable:
+            for local in fitting:
+                if self._is_open(Flow(local, address)):
+                    return local
+        if preferred is not None and preferred in fitting:
+            return preferred
+        source = self._source_of(address)
+        by_host = (local for local in fitting if local.host == source)
+        return next(by_host, fitting[0])
+
+    def _target_of(self, binding: Binding) -> ContactTarget:
+        """
+        Make a target of a binding.
+
+        Raises:
+            RemoteProtocolError, ValueError: nothing can be sent to it.
+        """
+        uri = Uri.parse(binding.contact)
+        for value in binding.path:
+            Uri.parse(route_uri(value))
+        flow = self._nat.flow(binding)
+        origin = None if flow is not None else self._nat.origin(binding)
         target = Target(
-            Uri.parse(binding.contact),
+            uri,
             1.0 if binding.q is None else float(binding.q),
             binding.path,
-            self._reach(binding),
+            flow,
+            None if origin is None else origin.local,
         )
         methods = next((v for n, v in binding.params if n == "methods"), None)
         if methods is None:
-            return Reached(target, None)
+            return ContactTarget(target, None)
         names = unquote(methods).split(",")
-        return Reached(target, frozenset(name.strip().upper() for name in names))
+        return ContactTarget(target, frozenset(name.strip().upper() for name in names))
 
 
-def _place(transaction: AnyClient) -> Destination:
+def _destination(transaction: AnyClient) -> Destination:
     flow = transaction.flow
     return Destination(flow.local.transport, flow.remote)

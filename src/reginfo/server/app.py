@@ -8,8 +8,6 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from ..config.config import Config
 from ..config.sections import PeerSection
 from ..events.notify import SubscriptionPolicy as SubscriptionPolicy
@@ -20,23 +18,22 @@ from ..io.ids import Ids
 from ..io.network import Network, StartError, flow_to
 from ..io.rim import Rim
 from ..io.udp import Trace
+from ..ledger import shelf
 from ..ledger.journal import Journal, Mark
-from ..ledger.sqlite import Loaded, SqliteJournal, StoreError
-from ..location import keyring
-from ..location import store as location
+from ..ledger.sqlite import SqliteStorage
+from ..ledger.storage import Storage
 from ..location.binding import Binding, BindingChange
 from ..location.keyring import KeyChange
+from ..location.schema import SCHEMA
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
 from ..reg import xml
 from ..reg.document import ContactEvent
 from ..roles import (
     administrator,
-    compositor,
     notifier,
     publisher,
     registrar,
-    subscriber,
 )
 from ..roles.admission import Admission
 from ..roles.compositor import Compositor
@@ -45,7 +42,7 @@ from ..roles.publisher import PublishedState, Publisher
 from ..roles.subscriber import Mirror, Subscriber
 from ..roles.watch import Watch
 from ..routing.domains import Domains
-from ..routing.nat import Reach
+from ..routing.nat import Nat
 from ..routing.pinger import Ping, Pinger
 from ..routing.pinger import PingPolicy as Pings
 from ..routing.relaying import Relaying
@@ -76,17 +73,6 @@ from .uas import Uas
 
 logger = logging.getLogger("reginfo.server")
 
-
-KINDS = (
-    location.KIND,
-    keyring.KIND,
-    notifier.KIND,
-    notifier.PROGRESS,
-    subscriber.KIND,
-    publisher.KIND,
-    compositor.KIND,
-)
-"""What stands in the journal, in the order in which it is taken in."""
 
 ROLES = (
     "store",
@@ -123,7 +109,7 @@ class App:
         self._clock = clock or Clock()
         self._ids = new_id or Ids()
         self.journal = Journal()
-        self._database: SqliteJournal | None = None
+        self._database: Storage | None = None
         self._domains = Domains(
             config.server.domains,
             use_domain=config.usrloc.use_domain,
@@ -222,11 +208,12 @@ class App:
             pua_reginfo=self.pua_reginfo,
             table=self._table,
         )
-        self._reach = Reach(fix=config.nat.fix)
+        self._nat = Nat(fix=config.nat.fix)
         self._targets = Targets(
             self.store,
             domains=self._domains,
-            reach=self._reach.flow,
+            nat=self._nat,
+            is_open=lambda flow: self.is_open(flow),
             now=self._clock.now,
             table=self._table,
         )
@@ -239,7 +226,7 @@ class App:
             ),
             proxy=config.proxy,
             is_open=lambda flow: self.is_open(flow),
-            hides=self._reach.hides,
+            hides=self._nat.needs_flow,
             secret=(self._ids() + self._ids()).encode()[:32],
             new_id=self._ids,
             now=self._clock.now,
@@ -260,8 +247,8 @@ class App:
                 self.journal,
                 policy=_ping_policy(config),
                 server_id=config.server.id,
-                reach=self._reach.flow,
-                find=self._targets.reach,
+                flow=self._nat.flow,
+                find=self._targets.flow_of,
                 send=self._send,
                 send_empty=self.endpoint.send_stateless,
                 new_id=self._ids,
@@ -270,8 +257,8 @@ class App:
             )
         self._sender = Sender(
             self.endpoint,
-            ways=self._targets.ways,
-            reach=self._targets.flow,
+            targets=self._targets.of,
+            flow=self._targets.flow,
             new_id=self._ids,
             user_agent=PRODUCT,
         )
@@ -296,8 +283,8 @@ class App:
         writer = None
         try:
             if config.store.path is not None:
-                self._database = SqliteJournal(
-                    config.store.path, synchronous=config.store.synchronous
+                self._database = SqliteStorage(
+                    config.store.path, SCHEMA, synchronous=config.store.synchronous
                 )
                 self.load(self._database)
                 writer = Writer(self._database)
@@ -313,7 +300,11 @@ class App:
             self._network.listen(config.server.listen)
             self._names = self._network.resolver(config.dns)
             places = await self._network.find(self.uris(), self._names)
+            self.wake = self._rim.wake
+            self.is_open = self._network.is_open
+            self.begin(self._rim.locals, places, self._names)
         except BaseException as exc:
+            # The writer's thread would keep the process from ending.
             if writer is not None:
                 writer.stop()
             if self._database is not None:
@@ -321,9 +312,6 @@ class App:
             if isinstance(exc, ReginfoError) and not isinstance(exc, StartError):
                 raise StartError(str(exc)) from exc
             raise
-        self.wake = self._rim.wake
-        self.is_open = self._network.is_open
-        self.begin(self._rim.locals, places, self._names)
         self._rim.start()
         # What has been loaded lives long; and a full collection among a million
         # objects would stop us for a quarter of a second.
@@ -331,7 +319,7 @@ class App:
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
 
-    def load(self, database: SqliteJournal) -> None:
+    def load(self, database: Storage) -> None:
         """Take in what is stored; :meth:`begin` goes on with it."""
         now = self._clock.now()
         last = database.last_commit
@@ -340,27 +328,19 @@ class App:
         # Much is made here, and all of it stays: there is no garbage to look for.
         gc.disable()
         try:
-            stored: dict[str, list[Loaded]] = {kind: [] for kind in KINDS}
-            for row in database.load(boot=now, wall=self._clock.wall()):
-                if row.kind in stored:
-                    stored[row.kind].append(row)
-            wall = self._clock.wall()
-            for kind, rows in stored.items():
-                for _, key, value, shift in rows:
-                    if kind == location.KIND:
-                        self.store.load(key, value, shift, wall)
-                    elif kind == keyring.KIND:
-                        self.store.load_key(key, value, wall)
-                    elif kind == subscriber.KIND:
-                        self.subscriber.load(key, value, shift)
-                    elif kind == publisher.KIND:
-                        self.publisher.load(key, value, shift)
-                    elif kind == compositor.KIND:
-                        self.compositor.load(value, shift)
-                    else:
-                        self.notifier.load(kind, key, value, shift)
-        except msgspec.MsgspecError as exc:
-            raise StoreError(f"{database.path}: {exc}") from exc
+            shelf.load(
+                database,
+                [
+                    *self.store.shelves,
+                    *self.notifier.shelves,
+                    *self.subscriber.shelves,
+                    *self.publisher.shelves,
+                    *self.compositor.shelves,
+                ],
+                boot=now,
+                wall=self._clock.wall(),
+                boot_id=self._clock.boot_id,
+            )
         finally:
             gc.enable()
 
@@ -384,10 +364,9 @@ class App:
             names: finds where other URIs are.
         """
         now = self._clock.now()
-        self._domains.add(locals)
-        self._reach.begin(locals)
+        self._domains.begin(locals)
+        self._nat.begin(locals)
         self._targets.begin(locals, names)
-        self._relaying.begin(locals)
         self._router.begin(addresses_of(locals))
         ours = {(local.host, local.port) for local in locals}
         self._peers.find({uri: place.address for uri, place in places.items()})

@@ -51,23 +51,23 @@ class Sender:
     Sends requests outside dialogs.
 
     Args:
-        ways: where a URI, or a binding, is reached, the preferred way first; none if
-            it is one of ours and nobody is there.
-        reach: finds the flow of a way, and calls back with it, or with what is wrong.
+        targets: returns the targets of a URI, or of a binding, best first; none if the
+            URI is of a user of ours without a contact.
+        flow: finds the flow to a target, and calls back with it, or with what is wrong.
     """
 
     def __init__(
         self,
         endpoint: Endpoint,
         *,
-        ways: Callable[[Uri, Binding | None], list[Target]],
-        reach: Callable[[Target, Callable[[Flow | str], None]], None],
+        targets: Callable[[Uri, Binding | None], list[Target]],
+        flow: Callable[[Target, Callable[[Flow | str], None]], None],
         new_id: Callable[[], str],
         user_agent: str,
     ) -> None:
         self._endpoint = endpoint
-        self._ways = ways
-        self._reach = reach
+        self._targets = targets
+        self._flow = flow
         self._new_id = new_id
         self._user_agent = user_agent
 
@@ -99,22 +99,22 @@ class Sender:
             f"{_lines(headers)}"
         )
         sent = OwnRequest(asyncio.get_running_loop().create_future())
-        ways = self._ways(uri, binding)
-        if not ways:
+        targets = self._targets(uri, binding)
+        if not targets:
             sent.answered(Response(480, "Temporarily Unavailable"))
             return sent.answer
-        way = ways[0]
-        route = f"Route: {', '.join(way.route)}\r\n" if way.route else ""
-        draft = Draft(method, way.uri.text, route + head, body)
+        target = targets[0]
+        route = f"Route: {', '.join(target.route)}\r\n" if target.route else ""
+        draft = Draft(method, target.uri.text, route + head, body)
 
         def found(flow: Flow | str) -> None:
             if isinstance(flow, str):
-                logger.warning("! %s to %s: %s", method, way.uri.text, flow)
+                logger.warning("! %s to %s: %s", method, target.uri.text, flow)
                 sent.answered(Response(503, "Service Unavailable"))
             else:
                 self._endpoint.send_request(draft, flow, sent)
 
-        self._reach(way, found)
+        self._flow(target, found)
         return sent.answer
 
     def receive_response(self, sent: OwnRequest, response: Response) -> None:

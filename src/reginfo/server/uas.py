@@ -96,7 +96,7 @@ class Uas:
             policy=self._policy,
             server_id=self._server_id,
             stamp=self._store.next_stamp(wall),
-            source=flow.remote,
+            flow=flow,
             now=now,
             date=self._date_at(wall),
         )

@@ -22,15 +22,27 @@ class Local(Value, frozen=True):
 
     port: int
 
+    advertised: str = ""
+    "Host and port under which others reach it, as in a URI; empty if at `host`."
+
+    def __str__(self) -> str:
+        """As the configuration writes it: ``udp:192.0.2.1:5060``."""
+        return f"{self.transport.lower()}:{uri_host(self.host)}:{self.port}"
+
     @property
     def is_reliable(self) -> bool:
-        """Whether what is sent arrives, or fails: nothing is sent twice."""
+        """Whether the transport retransmits by itself."""
         return self.transport != "UDP"
 
     @property
-    def sent_by(self) -> str:
-        """Host and port, as they stand in Via and in a URI."""
+    def bound(self) -> str:
+        """The host and port of the socket, as in a URI."""
         return f"{uri_host(self.host)}:{self.port}"
+
+    @property
+    def sent_by(self) -> str:
+        """The host and port that others are told: in Via, and in URIs of ours."""
+        return self.advertised or f"{uri_host(self.host)}:{self.port}"
 
     @property
     def uri(self) -> str:
@@ -49,8 +61,12 @@ def is_numeric(host: str) -> bool:
 
 
 def uri_host(host: str) -> str:
-    """An address as it stands in a URI: an IPv6 one in brackets."""
-    return f"[{host}]" if ":" in host else host
+    """
+    Return an address as a URI has it: an IPv6 address in brackets.
+
+    The scope of a link-local address is left out: it means nothing to another host.
+    """
+    return f"[{host.partition('%')[0]}]" if ":" in host else host
 
 
 class Flow(NamedTuple):

@@ -45,9 +45,7 @@ def preprocess(request: Request, is_ours: IsOurs) -> Routed:
     if route and unnamed and uri.param("lr") is not None and is_ours(uri):
         # A strict router has put our Record-Route there, and the target last.
         text, loose, token = _target_of(route.pop()), True, uri.user
-    elif (maddr := uri.param("maddr")) is not None and is_ours(
-        Uri.parse(f"sip:{maddr}" if uri.port is None else f"sip:{maddr}:{uri.port}")
-    ):
+    elif uri.param("maddr") is not None and is_ours(uri):
         text = _without_maddr(uri)
     # Two of ours, where the transport or the address changes here (RFC 5658 §3).
     while route and is_ours(first := Uri.parse(route_uri(route[0]))):

@@ -26,7 +26,7 @@ import msgspec
 
 from ..config.config import Config
 from ..io.clock import Clock
-from ..ledger.sqlite import SqliteJournal
+from ..ledger.storage import Storage
 from ..location.binding import Binding
 from ..server.app import App
 from ..sip.destination import Destination
@@ -77,9 +77,7 @@ class Wire:
         self._queue: deque[Packet] = deque()
         self._losses: list[Callable[[Packet], bool]] = []
 
-    def serve(
-        self, config: Config, database: SqliteJournal | None = None
-    ) -> WireServer:
+    def serve(self, config: Config, database: Storage | None = None) -> WireServer:
         """
         Start a server at the first address of ``config``.
 
@@ -152,9 +150,7 @@ class Wire:
 class WireServer:
     """One server at a wire: its parts, and what a rim does for them."""
 
-    def __init__(
-        self, wire: Wire, config: Config, database: SqliteJournal | None
-    ) -> None:
+    def __init__(self, wire: Wire, config: Config, database: Storage | None) -> None:
         listen = config.server.listen[0]
         self.address: Address = (listen.host, listen.port)
         self.app = App(

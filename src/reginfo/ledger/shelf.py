@@ -1,0 +1,182 @@
+"""Rows of one kind: written to the journal, taken back, loaded at the start."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, ValuesView
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from .journal import Journal
+from .storage import Storage, StoredRow
+
+logger = logging.getLogger("reginfo.store")
+
+V = TypeVar("V")
+
+
+class Rows(Generic[V]):
+    """
+    Rows of one kind whose values their owner keeps in memory.
+
+    Args:
+        kind: names these rows in the journal.
+        type_: what a value is decoded as.
+        take: is called with the key and the value of each row that is loaded. What it
+            raises leaves out that row, and no other.
+        shifted: returns a value with a number of seconds added to each moment in it.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        kind: str,
+        type_: Any,
+        take: Callable[[str, V], None],
+        shifted: Callable[[V, float], V] | None = None,
+    ) -> None:
+        self.kind = kind
+        self._journal = journal
+        self._take = take
+        self._shifted = shifted
+        self._msgpack = msgspec.msgpack.Decoder(type_)
+        self._json = msgspec.json.Decoder(type_)
+
+    def write(
+        self,
+        key: str,
+        value: V,
+        undo: Callable[..., None],
+        *arguments: Any,
+        urgent: bool = True,
+    ) -> None:
+        """
+        Write a row with the present batch.
+
+        Args:
+            value: must not change afterwards, for it is encoded when the batch closes.
+            undo: is called with ``arguments`` if the batch is taken back.
+            urgent: False if a crash may lose this, at the cost of work only.
+        """
+        self._journal.write(self.kind, key, value, undo, *arguments, urgent=urgent)
+
+    def erase(
+        self,
+        key: str,
+        undo: Callable[..., None],
+        *arguments: Any,
+        urgent: bool = True,
+    ) -> None:
+        """Remove a row with the present batch; see :meth:`write`."""
+        self._journal.write(self.kind, key, None, undo, *arguments, urgent=urgent)
+
+    def load(self, row: StoredRow) -> None:
+        """
+        Take in a row of the storage.
+
+        A row that cannot be used is left out and logged: it must not keep the server
+        from starting. It stays in the storage.
+        """
+        try:
+            decoder = self._json if row.is_json else self._msgpack
+            value: V = decoder.decode(row.value)
+            if row.shift and self._shifted is not None:
+                value = self._shifted(value, row.shift)
+            self._take(row.key, value)
+        except Exception as exc:
+            logger.error(
+                "! stored row %s %.200r cannot be used, left out: %s",
+                self.kind, row.key, exc,
+            )  # fmt: skip
+
+
+class Shelf(Rows[V]):
+    """
+    A map that is on disk.
+
+    Values must not be changed in place. The undo of a change is the value that stood
+    there before it.
+
+    Args:
+        restored: is called with a key after an undo has put back what stood there.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        kind: str,
+        type_: Any,
+        shifted: Callable[[V, float], V] | None = None,
+        restored: Callable[[str], None] | None = None,
+    ) -> None:
+        self._values: dict[str, V] = {}
+        self._restored = restored
+        super().__init__(journal, kind, type_, self._values.__setitem__, shifted)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __getitem__(self, key: str) -> V:
+        return self._values[key]
+
+    def get(self, key: str) -> V | None:
+        return self._values.get(key)
+
+    def values(self) -> ValuesView[V]:
+        return self._values.values()
+
+    def put(self, key: str, value: V, *, urgent: bool = True) -> None:
+        """Set the value of ``key``."""
+        self.write(key, value, self._put_back, key, self.get(key), urgent=urgent)
+        self._values[key] = value
+
+    def drop(self, key: str, *, urgent: bool = True) -> None:
+        """Remove ``key``; do nothing if it is not there."""
+        before = self._values.pop(key, None)
+        if before is not None:
+            self.erase(key, self._put_back, key, before, urgent=urgent)
+
+    def _put_back(self, key: str, value: V | None) -> None:
+        if value is None:
+            self._values.pop(key, None)
+        else:
+            self._values[key] = value
+        if self._restored is not None:
+            self._restored(key)
+
+
+def load(
+    storage: Storage,
+    shelves: Iterable[Rows[Any]],
+    *,
+    boot: float,
+    wall: float,
+    boot_id: str,
+) -> None:
+    """
+    Load all rows of ``storage``, each by the shelf of its kind.
+
+    Rows of a kind that no shelf has are left alone.
+
+    Args:
+        boot, wall, boot_id: as :meth:`Storage.load` has them.
+
+    Raises:
+        StoreError: the storage is damaged.
+    """
+    by_kind = {shelf.kind: shelf for shelf in shelves}
+    for row in storage.load(boot=boot, wall=wall, boot_id=boot_id):
+        shelf = by_kind.get(row.kind)
+        if shelf is not None:
+            shelf.load(row)
+
+
+def nothing(*_: Any) -> None:
+    """No undo of its own: that of an earlier entry restores this as well."""
