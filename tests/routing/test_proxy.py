@@ -8,13 +8,15 @@ import pytest
 
 from reginfo.routing.target import Target
 from reginfo.sip.destination import Destination
-from reginfo.sip.errors import RemoteProtocolError
+from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.flow import Address, Flow, Local
 from reginfo.sip.headers import parse_via
+from reginfo.sip.invite import InviteClientTransaction
 from reginfo.sip.message import Response
 from reginfo.sip.token import Tokens
 from reginfo.sip.uri import Uri
 
+from ..make import moment
 from .relayed import (
     BOB,
     BOB2,
@@ -215,6 +217,48 @@ def test_where_the_transport_changes_there_are_two_record_routes() -> None:
     ]  # fmt: skip
 
 
+def test_notifies_are_record_routed_if_their_subscribe_was() -> None:
+    """6665-81: RFC 6665 §4.3, "MUST NOT" if the proxy has not done so before"""
+    relay = Relay()
+    subscribe = message("SUBSCRIBE", "Contact: <sip:alice@192.0.2.50>")
+    (sent,) = relay.receive(subscribe, CALLER)
+    ours = sent.request.headers["Record-Route"]
+    assert ours == ["<sip:192.0.2.1:5060;lr;sub>"]
+    relay.targets = []
+    tagged = "<sip:alice@example.com>;tag=alice"
+    uri = "sip:alice@192.0.2.50"
+    for number, (route, recorded) in enumerate(
+        [
+            (ours, ["<sip:192.0.2.1:5060;lr>"]),
+            # Our Record-Route of an INVITE, a Route by configuration, and none.
+            (["<sip:192.0.2.1:5060;lr>"], None),
+            (["<sip:192.0.2.1;lr>"], None),
+            ([], None),
+        ]
+    ):
+        lines = [f"Route: {value}" for value in route]
+        notify = message(
+            "NOTIFY", *lines, uri=uri, to=tagged, branch=f"z9hG4bKn{number}"
+        )
+        (notified,) = relay.receive(notify, BOB)
+        assert notified.to == CALLER
+        assert notified.request.headers.get("Record-Route") == recorded, route
+
+
+def test_without_record_route_no_notify_is_record_routed() -> None:
+    """6665-81"""
+    relay = Relay(record_route=False)
+    relay.targets = []
+    notify = message(
+        "NOTIFY",
+        "Route: <sip:192.0.2.1:5060;lr;sub>",
+        uri="sip:alice@192.0.2.50",
+        to="<sip:alice@example.com>;tag=alice",
+    )
+    (notified,) = relay.receive(notify, BOB)
+    assert "Record-Route" not in notified.request.headers
+
+
 # Route.
 
 
@@ -318,7 +362,7 @@ def test_targets_are_tried_by_q_and_of_one_q_at_once() -> None:
 
 
 def test_breadth_is_shared_among_branches() -> None:
-    """3261-44, RFC 5393 §5.3.3"""
+    """3261-44, 5393-01"""
     relay = Relay()
     relay.targets = [target(BOB), target(BOB2)]
     sent = relay.receive(message("MESSAGE", "Max-Breadth: 5"), CALLER)
@@ -327,6 +371,92 @@ def test_breadth_is_shared_among_branches() -> None:
         message("MESSAGE", "Max-Breadth: 1", branch="z9hG4bK2"), CALLER
     )
     assert refused.what == "440"
+
+
+def test_breadth_is_never_more_than_ours() -> None:
+    """5393-01: RFC 5393 §5.3.3: 60 if nothing is said, and whatever is said"""
+    relay = Relay()
+    relay.targets = [target(BOB), target(BOB2)]
+    for number, asked in enumerate(([], ["Max-Breadth: 1000"])):
+        request = message("MESSAGE", *asked, branch=f"z9hG4bK{number}")
+        sent = relay.receive(request, CALLER)
+        assert [one.request.headers["Max-Breadth"] for one in sent] == [["30"]] * 2
+    relay.targets = [target(BOB)]
+    request = message("MESSAGE", "Max-Breadth: 7", branch="z9hG4bKone")
+    (sent_one,) = relay.receive(request, CALLER)
+    assert sent_one.request.headers["Max-Breadth"] == ["7"]
+    wrong = message("MESSAGE", "Max-Breadth: many", branch="z9hG4bKwrong")
+    assert whats(relay.receive(wrong, CALLER)) == ["400"]
+    none = message("MESSAGE", "Max-Breadth: 0", branch="z9hG4bKnone")
+    assert whats(relay.receive(none, CALLER)) == ["440"]
+
+
+def test_the_branches_of_a_request_are_bounded_in_all() -> None:
+    """5393-02: not only those at a time; the best response so far is passed back"""
+    relay = Relay(max_branches=3)
+    relay.targets = [target(BOB, 1.0), target(BOB2, 0.9), target(BOB3, 0.8)]
+    relay.targets += [target(("192.0.2.63", 5060), 0.7)]
+    _, sent = relay.receive(message(), CALLER)
+    _, sent = relay.reply(sent, 480)
+    _, sent = relay.reply(sent, 486)
+    assert sent.to == BOB3
+    assert whats(relay.reply(sent, 404)) == ["ACK", "480"]
+    assert len(relay.proxy) == 0 and len(relay.proxy._budgets) == 0
+
+
+def test_more_branches_than_a_request_may_have_are_440() -> None:
+    """5393-02"""
+    relay = Relay(max_branches=1)
+    relay.targets = [target(BOB), target(BOB2)]
+    assert whats(relay.receive(message("MESSAGE"), CALLER)) == ["440"]
+    assert len(relay.proxy) == 0 and len(relay.proxy._budgets) == 0
+
+
+def test_a_request_that_comes_back_has_no_more_branches_for_that() -> None:
+    """5393-02: of a user whose contacts are users of ours, N! branches"""
+    relay = Relay(max_branches=3)
+    relay.targets = [target(BOB, 1.0), target(BOB2, 0.9)]
+    _, sent = relay.receive(message(), CALLER)
+    for user in ("a", "b"):
+        spiral = sent.data.replace(b"INVITE sip:", f"INVITE sip:{user}".encode(), 1)
+        *_, sent = relay.receive(spiral, BOB)
+    assert sent.what == "INVITE"
+    last = sent.data.replace(b"INVITE sip:", b"INVITE sip:c", 1)
+    assert whats(relay.receive(last, BOB)) == ["440"]
+
+
+def test_many_groups_that_fail_at_once_are_worked_off_in_a_loop() -> None:
+    relay = Relay(max_branches=5000)
+    relay.targets = [
+        Target(Uri.parse(f"mailto:bob{n}@example.com"), n / 2000) for n in range(2000)
+    ]
+    assert whats(relay.receive(message("MESSAGE"), CALLER)) == ["416"]
+    assert len(relay.proxy) == 0
+
+
+def test_a_failure_route_that_relays_to_nowhere_again_and_again_comes_to_an_end() -> (
+    None
+):
+    relay = Relay(max_branches=1000)
+    nowhere = Target(Uri.parse("mailto:bob@example.com"))
+    relay.targets = [nowhere]
+    calls = 0
+
+    def failed(response: Response) -> bool:
+        nonlocal calls
+        calls += 1
+        (context,) = relay.proxy._contexts.values()
+        try:
+            relay.proxy.again(context, [nowhere])
+        except Refusal as exc:
+            assert exc.status == 440
+            return False
+        return True
+
+    relay.on_failure = failed
+    assert whats(relay.receive(message("MESSAGE"), CALLER)) == ["416"]
+    assert calls == 1000
+    assert len(relay.proxy) == 0
 
 
 def test_who_answers_first_has_the_call_and_the_others_stop_ringing() -> None:
@@ -426,6 +556,39 @@ def test_timer_c_ends_what_rings_for_ever() -> None:
     assert whats(relay.reply(invite, 487)) == ["ACK", "487"]
 
 
+def test_a_100_is_no_sign_of_life_and_timer_c_tries_no_other_destination() -> None:
+    """3261-47: §16.7 step 2, only provisional responses from 101 on reset it"""
+    relay = Relay()
+    relay.places["pc.example.com"] = [Destination("UDP", BOB), Destination("UDP", BOB2)]
+    relay.targets = []
+    request = message(uri="sip:bob@pc.example.com")
+    _, invite = relay.receive(request, CALLER)
+    relay.reply(invite, 100)
+    relay.pass_time(100.0)
+    relay.reply(invite, 100)
+    sent = relay.pass_time(81.1)
+    assert [(s.what, s.to) for s in sent] == [("CANCEL", BOB)]
+    # Nobody answers the CANCEL: the call ends all the same, and rings nowhere else.
+    sent = relay.pass_time(40.0)
+    assert {s.to for s in sent if s.what == "INVITE"} == set()
+    assert {s.what for s in sent if s.to == CALLER} == {"408"}
+    assert len(relay.proxy) == 0
+
+
+def test_timer_c_of_one_branch_leaves_the_others_alone() -> None:
+    """3261-47"""
+    relay = Relay()
+    relay.targets = [target(BOB), target(BOB2)]
+    _, one, two = relay.receive(message(), CALLER)
+    relay.reply(one, 180)
+    relay.reply(two, 180)
+    relay.pass_time(100.0)
+    relay.reply(two, 180)
+    sent = relay.pass_time(81.1)
+    assert [(s.what, s.to) for s in sent] == [("CANCEL", BOB)]
+    assert whats(relay.reply(two, 200)) == ["200"]
+
+
 def test_who_answers_nothing_is_408() -> None:
     """3261-50: Timer B"""
     relay = Relay()
@@ -511,6 +674,72 @@ def test_the_next_place_is_tried_with_a_new_branch(failure: str) -> None:
     assert whats(relay.reply(second, 200)) == ["200"]
 
 
+@pytest.mark.parametrize("how", ["503", "timeout", "transport"])
+def test_what_is_cancelled_is_sent_to_no_other_destination(how: str) -> None:
+    """3261-46, 3261-48: §16.10, nobody wants it any more"""
+    relay = Relay()
+    relay.places["pc.example.com"] = [Destination("UDP", BOB), Destination("UDP", BOB2)]
+    relay.targets = []
+    _, invite = relay.receive(message(uri="sip:bob@pc.example.com"), CALLER)
+    relay.reply(invite, 180)
+    assert "CANCEL" in whats(relay.receive(message("CANCEL"), CALLER))
+    if how == "503":
+        sent = relay.reply(invite, 503)
+    elif how == "timeout":
+        sent = relay.pass_time(64.1)
+    else:
+        (client,) = [
+            one for one in relay.endpoint._clients.values()
+            if isinstance(one, InviteClientTransaction)
+        ]  # fmt: skip
+        client.user.receive_failure("transport", moment(0.0))
+        sent = relay.settle()
+    assert not [one for one in sent if one.what == "INVITE"]
+    assert len(relay.proxy) == 0
+
+
+def test_a_transport_error_is_as_a_503_which_the_caller_hears_as_500() -> None:
+    """3261-57: §16.9, §16.7 step 6"""
+    relay = Relay()
+    relay.endpoint.receive_datagram(
+        message("MESSAGE").encode(), Flow(UDP, CALLER), relay.now
+    )
+    for event in relay.endpoint.events():
+        relay._handle(event)
+    (datagram,) = relay.endpoint.datagrams_to_send()
+    relay.endpoint.transport_failed(datagram, 0.0)
+    assert whats(relay.settle()) == ["500"]
+    # Any other response is better.
+    relay.targets = [target(BOB), target(BOB2)]
+    one, two = relay.receive(message("MESSAGE", branch="z9hG4bK2"), CALLER)
+    relay.reply(two, 486)
+    client = next(
+        client
+        for client in relay.endpoint._clients.values()
+        if client.flow.remote == BOB and not client.answered
+    )
+    client.user.receive_failure("transport", moment(0.0))
+    assert whats(relay.settle()) == ["486"]
+    assert one.to == BOB
+
+
+def test_a_destination_that_we_have_no_address_for_is_as_a_transport_error() -> None:
+    """3261-57: with no place to send to, the next target is tried, or it is 500"""
+    relay = Relay()
+    relay.unreachable.add(BOB)
+    assert whats(relay.receive(message("MESSAGE"), CALLER)) == ["500"]
+    assert len(relay.proxy) == 0
+    relay.targets = [target(BOB, 1.0), target(BOB2, 0.5)]
+    (sent,) = relay.receive(message("MESSAGE", branch="z9hG4bK2"), CALLER)
+    assert sent.to == BOB2
+    # Of several destinations of one target, the next is tried.
+    relay.places["pc.example.com"] = [Destination("UDP", BOB), Destination("UDP", BOB2)]
+    relay.targets = []
+    request = message("MESSAGE", uri="sip:bob@pc.example.com", branch="z9hG4bK3")
+    (sent,) = relay.receive(request, CALLER)
+    assert sent.to == BOB2
+
+
 def test_a_host_that_nobody_knows_is_404_and_what_is_not_answered_500() -> None:
     relay = Relay()
     relay.targets = []
@@ -587,13 +816,13 @@ def test_a_name_in_via_is_looked_up_without_waiting_for_it() -> None:
     relay.slow = True
     data = b"SIP/2.0 200 OK\r\n\r\n"
     via = parse_via("SIP/2.0/TCP pc.example.com;branch=z9hG4bKcall")
-    relay.proxy.receive_lost(data, via)
+    relay.stateless.receive_lost(data, via)
     ((uri, found),) = relay.waiting
     assert uri.text == "sip:pc.example.com;transport=tcp"
     found([Destination("TCP", BOB2)])
     (sent,) = relay.settle()
     assert (sent.what, sent.to, sent.transport) == ("200", BOB2, "TCP")
-    relay.proxy.receive_lost(data, parse_via("SIP/2.0/UDP nowhere.example.com"))
+    relay.stateless.receive_lost(data, parse_via("SIP/2.0/UDP nowhere.example.com"))
     relay.waiting[-1][1](RemoteProtocolError("none", status=404))
     assert relay.settle() == []
 
@@ -716,7 +945,9 @@ def test_where_it_came_from_is_not_what_its_via_says() -> None:
     invite = from_alice().replace("192.0.2.50;", "10.0.0.9;maddr=192.0.2.99;")
     *_, sent = relay.receive(invite, NAT)
     token = Uri.parse(recorded(sent)[1].strip("<>")).user
-    assert Tokens(b"secret").read(token) == Flow(UDP, NAT)
+    tokens = Tokens(b"secret")
+    tokens.begin([UDP])
+    assert tokens.read(token) == Flow(UDP, NAT)
 
 
 @pytest.mark.parametrize(
@@ -874,7 +1105,8 @@ def test_when_all_have_failed_another_target_can_be_tried() -> None:
         failures.append(response.status)
         if len(failures) > 1:
             return False
-        return relay.proxy.again(relay.contexts[0], [target(BOB2)])
+        relay.proxy.again(relay.contexts[0], [target(BOB2)])
+        return True
 
     relay.on_failure = failed
     _, invite = relay.receive(message(), CALLER)
@@ -895,6 +1127,26 @@ def test_or_it_is_answered_in_their_place() -> None:
     relay.on_failure = failed
     _, invite = relay.receive(message(), CALLER)
     assert whats(relay.reply(invite, 486)) == ["ACK", "302"]
+
+
+@pytest.mark.parametrize("status", [200, 302, 486])
+def test_an_answer_in_the_place_of_the_targets_ends_them_all(status: int) -> None:
+    """3261-46: §16.7 step 10, and no other target is tried"""
+    relay = Relay()
+    relay.targets = [target(BOB), target(BOB2), target(BOB3, 0.5)]
+    _, one, two = relay.receive(message(), CALLER)
+    relay.reply(one, 180)
+    relay.reply(two, 180)
+    relay.proxy.respond(relay.contexts[0], Response(status, "Here"))
+    sent = relay.settle()
+    assert [(s.what, s.to) for s in sent] == [
+        (str(status), CALLER), ("CANCEL", BOB), ("CANCEL", BOB2),
+    ]  # fmt: skip
+    assert whats(relay.reply(one, 487)) == ["ACK"]
+    assert whats(relay.reply(two, 487)) == ["ACK"]
+    assert len(relay.proxy) == 0
+    relay.proxy.respond(relay.contexts[0], Response(486, "Late"))
+    assert relay.settle() == []
 
 
 def test_a_response_that_comes_late_is_not_passed_back() -> None:
