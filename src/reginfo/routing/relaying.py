@@ -9,14 +9,9 @@ from ..config.sections import ProxySection
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..script.message import Message
-from ..sip.endpoint import (
-    AckReceived,
-    Cancelled,
-    Endpoint,
-    RequestReceived,
-    ResponseLost,
-)
+from ..sip.endpoint import Endpoint
 from ..sip.errors import Refusal
+from ..sip.event import AckReceived, Cancelled, RequestReceived, ResponseLost
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
 from ..sip.token import Tokens

@@ -9,8 +9,8 @@ from ..location.store import TABLE
 from ..routing.context import Context
 from ..routing.target import Target
 from ..sip import grammar
-from ..sip.endpoint import AnyServer
 from ..sip.errors import RemoteProtocolError
+from ..sip.event import AnyServer
 from ..sip.flow import Address, Flow
 from ..sip.headers import NameAddr
 from ..sip.message import Request, Response, canonical

@@ -9,11 +9,13 @@ from ..ledger.journal import Journal, Mark
 from ..routing.domains import Domains
 from ..routing.relaying import Relaying
 from ..script.message import Message
-from ..sip.endpoint import Endpoint, RequestReceived
+from ..sip.endpoint import Endpoint
 from ..sip.errors import Refusal
+from ..sip.event import RequestReceived
 from ..sip.flow import Flow, Local
 from ..sip.message import Request, Response, request_uri
-from .uas import METHODS, Uas, refused
+from ..sip.responding import refused
+from .uas import METHODS, Uas
 
 if TYPE_CHECKING:
     from .scripting import Scripting

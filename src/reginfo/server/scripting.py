@@ -24,13 +24,15 @@ from ..script.event import ContactChanged, Event, SubscriptionChanged
 from ..script.load import line_of, load
 from ..script.message import FAILURE, PROTECTED, REPLY, Message
 from ..script.route import SUBSCRIPTION, Route
-from ..sip.endpoint import Endpoint, RequestReceived
+from ..sip.endpoint import Endpoint
 from ..sip.errors import Refusal, ReginfoError, RemoteProtocolError
+from ..sip.event import RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
+from ..sip.responding import refused
 from .router import Router
 from .sending import Sender
-from .uas import Uas, refused
+from .uas import Uas
 
 logger = logging.getLogger("reginfo.script")
 
