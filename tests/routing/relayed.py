@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reginfo.routing.context import Branch, Context, OnFailure, OnReply
+from reginfo.ledger.journal import Journal
+from reginfo.routing.context import Context, OnFailure, OnReply
 from reginfo.routing.domains import Domains
 from reginfo.routing.nat import Nat
 from reginfo.routing.proxy import Found, Proxy
@@ -25,7 +26,7 @@ from reginfo.sip.message import Request, Response, SipMessage, parse
 from reginfo.sip.token import Tokens
 from reginfo.sip.uri import Uri
 
-from ..make import numbers
+from ..make import moment, numbers
 
 UDP = Local("UDP", "192.0.2.1", 5060)
 TCP = Local("TCP", "192.0.2.1", 5060)
@@ -95,6 +96,7 @@ class Relay:
         domains.begin([UDP, TCP])
         self.proxy = Proxy(
             self.endpoint,
+            Journal(self.endpoint),
             find=self._find,
             flow=lambda place: Flow(
                 TCP if place.transport == "TCP" else UDP, place.address
@@ -184,13 +186,9 @@ class Relay:
                 bad = Response(exc.status, "Bad Request")
                 self.endpoint.respond(event.transaction, bad)
         elif isinstance(event, ResponseReceived):
-            branch = event.transaction.user
-            assert isinstance(branch, Branch)
-            self.proxy.receive_response(branch, event.response, self.now)
+            event.transaction.user.receive_response(event.response, moment(self.now))
         elif isinstance(event, RequestFailed):
-            branch = event.transaction.user
-            if isinstance(branch, Branch) and branch.transaction is event.transaction:
-                self.proxy.receive_failure(branch, event.cause, self.now)
+            event.transaction.user.receive_failure(event.cause, moment(self.now))
         elif isinstance(event, AckReceived):
             self.proxy.receive_ack(event.request, event.flow)
         elif isinstance(event, ResponseLost):

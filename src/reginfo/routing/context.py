@@ -10,6 +10,7 @@ from ..sip.endpoint import AnyClient, AnyServer
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
 from ..sip.route import Routed
+from ..sip.user import User
 from .target import Target, by_preference
 
 OnReply = Callable[[Response], bool]
@@ -31,8 +32,8 @@ class Branch:
     """One copy of the request, to one target."""
 
     __slots__ = (
-        "context", "destinations", "is_over", "response", "scheduled_at", "target",
-        "timer_at", "transaction",
+        "context", "destinations", "is_over", "response", "scheduled_at", "sent",
+        "target", "timer_at", "transaction",
     )  # fmt: skip
 
     def __init__(self, context: Context, target: Target) -> None:
@@ -42,6 +43,9 @@ class Branch:
         "Where else it can be sent, if where it was sent last fails (RFC 3263 §4.3)."
 
         self.transaction: AnyClient | None = None
+        self.sent: User | None = None
+        "The user of :attr:`transaction`."
+
         self.response: Response | None = None
         self.is_over = False
         self.timer_at: float | None = None

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2s
 from typing import Protocol
 
+from ..ledger.due import work_off
+from ..ledger.journal import Journal
 from ..sip.destination import Destination
 from ..sip.endpoint import MAGIC_COOKIE, AnyClient, AnyServer
 from ..sip.errors import Refusal, RemoteProtocolError
@@ -15,11 +17,13 @@ from ..sip.forward import draft_of
 from ..sip.headers import Via, cached_name_addr, parse_via
 from ..sip.invite import InviteClientTransaction, InviteServerTransaction
 from ..sip.message import Draft, Headers, Request, Response, request_uri
+from ..sip.moment import Moment
 from ..sip.route import Routed, next_hop, preprocess, request_uri_of
 from ..sip.timer import TimerWheel
 from ..sip.token import Tokens
 from ..sip.transaction import T1
 from ..sip.uri import Uri
+from ..sip.user import User
 from .context import Branch, Context, OnFailure, OnReply
 from .target import Target
 
@@ -50,7 +54,7 @@ class Transactions(Protocol):
     """What a proxy asks of an endpoint; see :class:`reginfo.sip.endpoint.Endpoint`."""
 
     def send_request(
-        self, draft: Draft, flow: Flow, user: object, *, branch: str | None = None
+        self, draft: Draft, flow: Flow, user: User, *, branch: str | None = None
     ) -> AnyClient: ...
 
     def send_stateless(self, data: bytes, flow: Flow) -> None: ...
@@ -59,6 +63,28 @@ class Transactions(Protocol):
     def forward(self, transaction: AnyServer, response: Response) -> None: ...
     def trying(self, transaction: AnyServer) -> None: ...
     def abandon(self, transaction: AnyServer) -> None: ...
+
+
+class ForwardedRequest:
+    """The user of one copy of a request: a branch, and one place that it is sent to."""
+
+    __slots__ = ("branch", "proxy")
+
+    def __init__(self, proxy: Proxy, branch: Branch) -> None:
+        self.proxy = proxy
+        self.branch = branch
+
+    def receive_response(self, response: Response, moment: Moment) -> None:
+        """Receive a response of the branch."""
+        self.proxy.receive_response(self.branch, response, moment.now)
+
+    def receive_failure(self, cause: str, moment: Moment) -> None:
+        """Try the next place, unless that has been done already."""
+        if self.branch.sent is self:
+            self.proxy.receive_failure(self.branch, cause, moment.now)
+
+    def never_sent(self) -> None:
+        """Try nothing else: what has decided to send it was taken back."""
 
 
 class Proxy:
@@ -81,6 +107,7 @@ class Proxy:
     def __init__(
         self,
         transactions: Transactions,
+        journal: Journal,
         *,
         find: Callable[[Uri, Found], None],
         flow: Callable[[Destination], Flow | None],
@@ -94,6 +121,7 @@ class Proxy:
         now: Callable[[], float],
     ) -> None:
         self._transactions = transactions
+        self._journal = journal
         self._find = find
         self._flow = flow
         self._is_ours = is_ours
@@ -325,18 +353,20 @@ class Proxy:
 
     def timer_due(self, now: float) -> None:
         """Timer C: it has rung for long enough (§16.8). Others are told to wait."""
-        for branch in self._wheel.timer_due(now):
+
+        def act(branch: Branch | Context) -> None:
             if isinstance(branch, Context):
                 self._transactions.respond(branch.transaction, Response(100, "Trying"))
-                continue
-            assert isinstance(branch, Branch)
+                return
             if branch.is_over:
-                continue
+                return
             transaction = branch.transaction
             if isinstance(transaction, InviteClientTransaction):
                 logger.info("%% Timer C: %s", branch.target)
                 branch.destinations.clear()
                 self._transactions.cancel(transaction, now)
+
+        work_off(self._wheel, self._journal, now, act)
 
     # How.
 
@@ -454,10 +484,11 @@ class Proxy:
             # RFC 3327 §5.1: so that requests to that user come this way.
             ours = [self._ours(way.local, self._hidden(context))]
             headers["Path"] = [*ours, *headers.get("Path", ())]
+        branch.sent = ForwardedRequest(self, branch)
         branch.transaction = self._transactions.send_request(
             draft_of(request, uri=uri, headers=headers),
             way,
-            branch,
+            branch.sent,
             branch=f"{MAGIC_COOKIE}{self._new_id()}.{_mark(transaction.request)}",
         )
         if request.method == "INVITE":

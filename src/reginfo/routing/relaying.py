@@ -6,22 +6,22 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..config.sections import ProxySection
+from ..ledger.journal import Journal
+from ..ledger.part import Description, Here, Moment
 from ..script.message import Message
 from ..sip.endpoint import (
     AckReceived,
     Cancelled,
     Endpoint,
-    RequestFailed,
     RequestReceived,
     ResponseLost,
-    ResponseReceived,
 )
 from ..sip.errors import Refusal
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
 from ..sip.token import Tokens
 from ..sip.uri import Uri
-from .context import Branch, OnReply
+from .context import OnReply
 from .domains import Domains
 from .proxy import Proxy
 from .service_routes import ServiceRoutes
@@ -47,6 +47,7 @@ class Relaying:
     def __init__(
         self,
         endpoint: Endpoint,
+        journal: Journal,
         targets: Targets,
         *,
         domains: Domains,
@@ -66,6 +67,7 @@ class Relaying:
         self._table = table
         self.proxy = Proxy(
             endpoint,
+            journal,
             find=targets.find,
             flow=targets.by,
             is_ours=domains.is_ours,
@@ -77,6 +79,16 @@ class Relaying:
             new_id=new_id,
             now=now,
         )
+
+    @property
+    def shelves(self) -> tuple[()]:
+        """Nothing: a request that is being forwarded does not outlive the process."""
+        return ()
+
+    def begin(self, here: Here, moment: Moment) -> None:
+        """Set the addresses that we listen at, and how URIs are resolved."""
+        self._domains.begin(here.locals)
+        self._targets.begin(here.locals, here.names)
 
     def leads_on(self, request: Request) -> bool:
         """
@@ -165,24 +177,25 @@ class Relaying:
                 event.transaction, Response(487, "Request Terminated")
             )
 
-    def receive_response(self, event: ResponseReceived, now: float) -> None:
-        """A response to what was sent on."""
-        branch = event.transaction.user
-        if isinstance(branch, Branch):
-            self.proxy.receive_response(branch, event.response, now)
-
-    def receive_failure(self, event: RequestFailed, now: float) -> None:
-        """What was sent on has got no answer."""
-        branch = event.transaction.user
-        if isinstance(branch, Branch) and branch.transaction is event.transaction:
-            self.proxy.receive_failure(branch, event.cause, now)
-
     @property
     def timer_at(self) -> float | None:
         return self.proxy.timer_at
 
-    def timer_due(self, now: float) -> None:
-        self.proxy.timer_due(now)
+    def timer_due(self, moment: Moment) -> None:
+        """Cancel what rings for too long; send 100 for what takes long (Timer C)."""
+        self.proxy.timer_due(moment.now)
+
+    def hears(self, change: object) -> None:
+        """Ignore it: targets are looked up when they are needed."""
+
+    def undone(self, moment: Moment) -> None:
+        """Do nothing: what is forwarded is not in the journal."""
+
+    def describe(self) -> Description:
+        """Describe how many requests are being forwarded."""
+        count = len(self.proxy)
+        line = f"{count} requests being forwarded"
+        return Description("proxy", line, {"forwarding": count})
 
     # How.
 
