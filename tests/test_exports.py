@@ -65,7 +65,7 @@ def test_import_star_gives_them() -> None:
 
 def test_another_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'reginfo' has no attribute 'x'"):
-        _ = reginfo.x  # type: ignore[attr-defined]
+        _ = reginfo.x
 
 
 def test_importing_the_package_loads_no_part_of_it() -> None:
@@ -109,7 +109,29 @@ def test_public_values_show_themselves_in_a_line() -> None:
     assert repr(route) == "<Route: request PUBLISH, request REGISTER, event expired>"
     table = reginfo.Table()
     assert repr(table) == "<Table: 0 contacts, version None>"
-    assert repr(reginfo.Response(200, "OK")) == "<200 OK>"
-    assert repr(reginfo.Uri.parse("sip:alice@example.com")) == (
-        "<Uri sip:alice@example.com>"
+    assert repr(reginfo.Response(200, "OK")) == "Response(200, 'OK', {})"
+    uri = reginfo.Uri.parse("sip:alice@example.com")
+    assert repr(uri) == "Uri('sip:alice@example.com')"
+
+
+def test_what_a_script_is_given_shows_itself_in_a_line(tmp_path: Path) -> None:
+    script = tmp_path / "routes.py"
+    script.write_text(
+        "from reginfo import Route\nroute = Route()\nseen = []\n"
+        "@route.request('REGISTER')\ndef register(msg):\n"
+        "    seen.append(repr(msg)); msg.save('location')\n"
+        "@route.event('registered')\ndef registered(event):\n"
+        "    seen.append(repr(event))\n"
+        "@route.request('OPTIONS')\ndef options(msg):\n"
+        "    msg.append_to_reply('X-Seen', ' | '.join(seen))\n"
+        "    msg.send_reply(200, 'OK')\n"
     )
+    test = reginfo.testing.Script(script)
+    test.register("sip:alice@example.com", "sip:alice@192.0.2.50")
+    response = test.send("OPTIONS", "sip:example.com")
+    assert response is not None
+    assert (response.header("X-Seen") or "").split(" | ") == [
+        "<Message REGISTER sip:example.com from 192.0.2.50:5060>",
+        "<ContactChanged registered: sip:alice@example.com sip:alice@192.0.2.50,"
+        " registered here>",
+    ]

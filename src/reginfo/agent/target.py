@@ -64,6 +64,8 @@ class ServerAddress(Struct, frozen=True):
             raise ValueError(
                 f"{text!r} is not HOST:PORT, [IPV6]:PORT or a SIP URI"
             ) from exc
+        if transport is not None and transport not in TRANSPORTS:
+            raise ValueError(f"transport {transport!r} is neither udp nor tcp")
         named = uri.param("transport")
         named = None if named is None else named.lower()
         if uri.scheme == "sips" or named in ("tls", "ws", "wss"):
