@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 
 from reginfo.roles.watch import Watch
-from reginfo.sip.message import Request, Response, parse
+from reginfo.sip.message import Request, Response
+from reginfo.sip.parser import parse
 from reginfo.testing import Wire
 from reginfo.testing.wire import WireServer
 

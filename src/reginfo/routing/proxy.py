@@ -10,8 +10,9 @@ from typing import Protocol
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..sip.destination import Destination
-from ..sip.endpoint import MAGIC_COOKIE, AnyClient, AnyServer
+from ..sip.endpoint import MAGIC_COOKIE
 from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.event import AnyClient, AnyServer
 from ..sip.flow import Address, Flow, Local
 from ..sip.forward import draft_of
 from ..sip.headers import Via, cached_name_addr, parse_via
