@@ -7,7 +7,8 @@ import gc
 import pytest
 
 from reginfo.roles.watch import Watch
-from reginfo.sip.message import Request, Response, parse
+from reginfo.sip.message import Request, Response
+from reginfo.sip.parser import parse
 from reginfo.testing import Wire
 from reginfo.testing.wire import WireServer
 

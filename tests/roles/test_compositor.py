@@ -26,7 +26,8 @@ from reginfo.reg.document import (
 )
 from reginfo.roles.compositor import RETRY_AFTER, Compositor, Contribution
 from reginfo.sip.errors import Refusal, RemoteProtocolError
-from reginfo.sip.message import Request, Response, parse
+from reginfo.sip.message import Request, Response
+from reginfo.sip.parser import parse
 
 from ..make import ALICE, BOB, NOW, WALL, binding, here, load, moment, numbers, request
 
@@ -302,7 +303,7 @@ def test_a_refresh_without_a_body_lets_it_stand_longer() -> None:
 
 @pytest.mark.parametrize("expires", [86_401, 10**6, 2**32 - 1])
 def test_a_contact_that_is_published_is_not_believed_for_years(expires: int) -> None:
-    # 3680-104
+    # 3680-110
     server = Server()
     server.publish(contact(expires=expires))
     (bound,) = server.store.bindings(ALICE, NOW)

@@ -1270,7 +1270,7 @@ def test_a_stray_notify_that_says_no_time_is_believed_as_long_as_any() -> None:
 def test_a_stray_notify_is_not_believed_for_years(
     expires: int | None, state: str
 ) -> None:
-    # 3680-104, 6665-84
+    # 3680-110, 6665-84
     server = Server()
     server.stray(document(0, contact(expires=expires)), state=state)
     assert server.bound()[0].expires_at == NOW + 7200
@@ -1281,7 +1281,7 @@ def test_a_stray_notify_is_not_believed_for_years(
 def test_a_contact_of_a_peer_is_not_believed_for_years(
     expires: int, extended: bool
 ) -> None:
-    """3680-104; also of a server of our kind, and after a restart."""
+    """3680-110; also of a server of our kind, and after a restart."""
     server = watching()
     said = claim() if extended else None
     server.notify(document(1, contact(expires=expires, claim=said)))
@@ -1291,7 +1291,7 @@ def test_a_contact_of_a_peer_is_not_believed_for_years(
 
 
 def test_a_peer_may_have_a_limit_of_its_own() -> None:
-    # 3680-104
+    # 3680-110
     server = watching(longest={"a": 60}.__getitem__)
     server.notify(document(1, contact(), contact(DESK, expires=30)))
     assert [b.expires_at for b in server.bound()] == [NOW + 60, NOW + 30]
