@@ -69,8 +69,10 @@ from ..sip.message import Response
 from ..sip.uri import Uri
 from ..sip.user import User
 from ..version import PRODUCT, __version__
+from .entrance import Entrance
+from .passage import Server
 from .peers import Peers, profile_of
-from .router import Router, addresses_of
+from .router import Router
 from .scripting import Scripting
 from .sending import Sender
 from .uas import Uas
@@ -218,7 +220,7 @@ class App:
             ),
             proxy=config.proxy,
             is_open=lambda flow: self.is_open(flow),
-            hides=self._nat.needs_flow,
+            needs_flow=self._nat.needs_flow,
             secret=(self._ids() + self._ids()).encode()[:32],
             new_id=self._ids,
             now=self._clock.now,
@@ -231,6 +233,9 @@ class App:
             domains=self._domains,
             relaying=self._relaying,
             relay=config.proxy.relay,
+        )
+        self._entrance = Entrance(
+            self.endpoint, relaying=self._relaying, router=self._router
         )
         self._pinger: Pinger | None = None
         if config.nat.ping != "none":
@@ -358,8 +363,6 @@ class App:
         """
         moment = self._clock.moment()
         now = moment.now
-        self._nat.begin(locals)
-        self._router.begin(addresses_of(locals))
         ours = {(local.host, local.port) for local in locals}
         self._peers.find({uri: place.address for uri, place in places.items()})
         here = Here(tuple(locals), names)
@@ -492,22 +495,25 @@ class App:
         path = self._config.server.script
         if path is None:
             return
-        self._script = self._router.script = Scripting(
-            path,
-            store=self.store,
-            journal=self.journal,
-            endpoint=self.endpoint,
+        server = Server(
             clock=self._clock,
             domains=self._domains,
-            router=self._router,
+            endpoint=self.endpoint,
+            journal=self.journal,
             relaying=self._relaying,
+            router=self._router,
             targets=self._targets,
-            sender=self._sender,
             uas=self._uas,
+            wake=lambda: self.wake(),
+        )
+        self._script = self._entrance.script = Scripting(
+            path,
+            server,
+            store=self.store,
+            sender=self._sender,
             pua_reginfo=self.pua_reginfo,
             server_id=self._config.server.id,
             remove=self._remove,
-            wake=lambda: self.wake(),
         )
         self.subscriber.listener = self._script.subscription
 
@@ -570,7 +576,7 @@ class App:
         now = moment.now
         if isinstance(event, RequestReceived):
             try:
-                self._router.receive(event, now)
+                self._entrance.receive(event, now)
             except Exception:
                 # A bug of ours must not stop the others' service.
                 logger.exception("! %s", event.request.method)
