@@ -25,7 +25,8 @@ from reginfo.config.config import Config
 from reginfo.ledger.memory import MemoryStorage
 from reginfo.location.binding import Binding
 from reginfo.sip.flow import Address
-from reginfo.sip.message import Response, parse
+from reginfo.sip.message import Response
+from reginfo.sip.parser import parse
 from reginfo.testing import Wire
 from reginfo.testing.wire import Packet, WireServer
 

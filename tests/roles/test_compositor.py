@@ -26,7 +26,8 @@ from reginfo.reg.document import (
 )
 from reginfo.roles.compositor import RETRY_AFTER, Compositor, Contribution
 from reginfo.sip.errors import Refusal, RemoteProtocolError
-from reginfo.sip.message import Request, Response, parse
+from reginfo.sip.message import Request, Response
+from reginfo.sip.parser import parse
 
 from ..make import ALICE, BOB, NOW, WALL, binding, here, load, moment, numbers, request
 

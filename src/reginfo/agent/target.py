@@ -7,9 +7,8 @@ import socket
 
 from msgspec import Struct
 
-from ..io.udp import family_of
 from ..sip.errors import RemoteProtocolError
-from ..sip.flow import Address, uri_host
+from ..sip.flow import Address, family_of, uri_host
 from ..sip.uri import Uri
 from .errors import NoAnswer
 

@@ -359,6 +359,7 @@ class Compositor:
     def _take_out(self, contribution: Contribution) -> None:
         row = contribution.row
         contribution.timer_at = None
+        self._wheel.schedule(contribution)
         known = self._by_aor.get(row.aor, {})
         known.pop(row.id, None)
         if not known:

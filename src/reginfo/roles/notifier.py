@@ -761,6 +761,7 @@ class Notifier:
 
     def _remove(self, watch: Watch) -> None:
         watch.timer_at = None
+        self._wheel.schedule(watch)
         if self._by_id.pop(watch.row.id, None) is not None:
             watcher = _watcher(watch)
             self._watchers[watcher] -= 1

@@ -512,7 +512,6 @@ class Publisher:
         published.publication = publication
         published.told, published.sent = told, sent
         published.asked, published.owed = asked, owed
-        published.scheduled_at = None
         cseq, at = published.heard
         if publication.operation is not None and cseq >= publication.cseq:
             publication.give_up(at)
@@ -524,6 +523,7 @@ class Publisher:
         published = self._published.pop(key, None)
         if published is not None:
             published.timer_at = None
+            self._wheel.schedule(published)
 
     def _put_back(self, key: str, published: PublishedState) -> None:
         self._published[key] = published

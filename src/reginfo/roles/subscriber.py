@@ -653,6 +653,7 @@ class Subscriber:
     def _forget(self, mirror: Mirror) -> None:
         self._mirrors.pop(mirror.source, None)
         mirror.timer_at = None
+        self._wheel.schedule(mirror)
 
     def _put_in(self, mirror: Mirror) -> None:
         self._mirrors[mirror.source] = mirror

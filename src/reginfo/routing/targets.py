@@ -6,16 +6,15 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ..io.udp import family_of
 from ..ledger.part import Found as Found
 from ..ledger.part import Names as Names
 from ..location.binding import Binding
 from ..location.store import LocationStore
 from ..sip.destination import Destination
 from ..sip.dialog import route_uri
-from ..sip.endpoint import AnyClient
 from ..sip.errors import RemoteProtocolError
-from ..sip.flow import Address, Flow, Local
+from ..sip.event import AnyClient
+from ..sip.flow import Address, Flow, Local, family_of
 from ..sip.headers import unquote
 from ..sip.invite import InviteClientTransaction
 from ..sip.message import Response

@@ -53,17 +53,17 @@ from ..routing.service_routes import ServiceRoutes
 from ..routing.target import Target
 from ..routing.targets import Names, Targets
 from ..sip.destination import Destination
-from ..sip.endpoint import (
+from ..sip.endpoint import Endpoint
+from ..sip.errors import ReginfoError
+from ..sip.event import (
     AckReceived,
     Cancelled,
-    Endpoint,
     EndpointEvent,
     RequestFailed,
     RequestReceived,
     ResponseLost,
     ResponseReceived,
 )
-from ..sip.errors import ReginfoError
 from ..sip.flow import Flow, Local
 from ..sip.message import Response
 from ..sip.uri import Uri
