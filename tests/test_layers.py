@@ -206,7 +206,6 @@ TOO_LONG = {
     "routing/proxy.py",
     "server/app.py",
     "sip/endpoint.py",
-    "sip/message.py",
 }
 
 
