@@ -199,6 +199,7 @@ MOST_LONG = 3
 
 # Files that are still to be divided.
 TOO_LONG = {
+    "events/subscribe.py",
     "reg/reader.py",
     "roles/notifier.py",
     "roles/publisher.py",
@@ -290,6 +291,7 @@ UNTESTED = {
     "server/sending.py",
     "server/uas.py",
     "sip/destination.py",
+    "sip/event.py",
     "sip/value.py",
     "testing/script.py",
     "testing/wire.py",
