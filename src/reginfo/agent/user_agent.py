@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..sip.endpoint import (
-    Endpoint,
-    EndpointEvent,
-    RequestFailed,
-    RequestReceived,
-    ResponseReceived,
-)
+from ..sip.endpoint import Endpoint
 from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.event import EndpointEvent, RequestFailed, RequestReceived, ResponseReceived
 from ..sip.flow import Flow
 from ..sip.message import Draft, Request, Response
 from ..sip.moment import Moment
@@ -131,6 +126,9 @@ class UserAgent:
         if self._watching is not None:
             self._watching.timer_due(moment.now)
             self.settle(self._watching)
+
+    def flow_lost(self, flow: Flow, moment: Moment) -> None:
+        """Do nothing: a new connection is opened for what is sent next."""
 
     def undone(self, moment: Moment) -> None:
         """Nothing is kept on disk, so nothing is taken back."""

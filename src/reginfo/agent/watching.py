@@ -7,10 +7,12 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from ..events.headers import SubscriptionState
-from ..events.subscribe import HeldSubscription, SubscriberState, Wanted
+from ..events.states import SubscriberState
+from ..events.subscribe import HeldSubscription, Wanted
 from ..reg import xml
 from ..reg.document import Reginfo
 from ..reg.table import News, Table
+from ..sip.demands import check_extensions, understands_body
 from ..sip.errors import Refusal, ReginfoError, RemoteProtocolError
 from ..sip.flow import Flow
 from ..sip.message import Draft, Request, Response
@@ -30,11 +32,16 @@ class Notification(Struct, frozen=True, kw_only=True):
     document: Reginfo | None
     "None if the NOTIFY has no body."
 
-    omitted: tuple[News, ...] = ()
-    "Contacts that were there, and are gone without a word in a full document."
+    news: tuple[News, ...] = ()
+    "What the document changes in what is known."
 
     missed: bool = False
-    "Whether a NOTIFY before this one never came; the full state is asked for."
+    "Whether an earlier NOTIFY never came; the full state has been requested."
+
+    @property
+    def omitted(self) -> tuple[News, ...]:
+        """Contacts that a full document no longer lists, and does not terminate."""
+        return tuple(one for one in self.news if one.omitted)
 
 
 class Trouble(Struct, frozen=True):
@@ -153,19 +160,17 @@ class Watching:
         except (Refusal, RemoteProtocolError) as exc:
             self._events.append(Unreadable(exc))
             raise
-        omitted: tuple[News, ...] = ()
+        news: tuple[News, ...] = ()
         missed = False
         if document is not None:
-            taken = self._table.take(document, request.cseq.number, now)
-            omitted = tuple(news for news in taken.news if news.omitted)
-            missed = taken.missed
+            news, missed = self._table.take(document, request.cseq.number, now)
         self._was_told = True
         self._events.append(
             Notification(
                 cseq=request.cseq.number,
                 state=state,
                 document=document,
-                omitted=omitted,
+                news=news,
                 missed=missed,
             )
         )
@@ -231,13 +236,10 @@ def _document(request: Request) -> Reginfo | None:
     The body of a NOTIFY; None if there is none.
 
     Raises:
-        Refusal: 415 for a body of another type.
+        Refusal: 415 for a body that is not understood, 420 for an extension.
         RemoteProtocolError: it cannot be read.
     """
-    if not request.body:
+    check_extensions(request)
+    if not understands_body(request, xml.MEDIA_TYPE):
         return None
-    content_type = (request.header("Content-Type") or "").partition(";")[0].strip()
-    if content_type.lower() != xml.MEDIA_TYPE:
-        accept = [("Accept", xml.MEDIA_TYPE)]
-        raise Refusal(415, "Unsupported Media Type", headers=accept)
     return xml.parse(request.body)

@@ -85,6 +85,18 @@ class RegistrarSection(LimitsSection, frozen=True, kw_only=True):
     max_contacts: Annotated[int, whole(0)] = 0
     "The most contacts that an address-of-record may have; 0 for no limit."
 
+    max_contacts_reached: Annotated[str, one_of("refuse", "replace")] = "refuse"
+    """
+    What a REGISTER of one contact more does: it is refused with 503 and Retry-After, or
+    it replaces the contact that was registered first, which is `deactivated`.
+    """
+
+    connection_lost: Annotated[str, one_of("keep", "expire")] = "keep"
+    """
+    What the end of a connection (TCP, TLS, WebSocket) does to the contacts that were
+    registered over it: nothing, or they expire unless they register again within 5 s.
+    """
+
 
 class UsrlocSection(Struct, frozen=True, kw_only=True):
     """``[usrloc]``: the location service."""
@@ -128,8 +140,11 @@ class PuaSection(Struct, frozen=True, kw_only=True):
     min_expires: Annotated[int, whole(1)] = 60
     "The shortest Expires of a PUBLISH that this server sends."
 
-    max_expires: Annotated[int, whole(1)] = 86_400
-    "The longest Expires of a PUBLISH that this server sends."
+    max_expires: Annotated[int, whole(1)] = 3_600
+    """
+    The longest Expires of a PUBLISH that this server sends. A presence server that has
+    lost the publication gets it again after half of that, at the refresh.
+    """
 
 
 class PuaReginfoSection(Struct, frozen=True, kw_only=True):
@@ -154,6 +169,12 @@ class PuaReginfoSection(Struct, frozen=True, kw_only=True):
     """
     The next hop of SUBSCRIBE, and of PUBLISH if `publish_to` is not set. The `uri` of
     a [[peer]] has precedence.
+    """
+
+    rearm: Annotated[bool, flag] = True
+    """
+    Whether a subscription that a notifier ends with `rejected`, `noresource` or
+    `invariant` is tried again, every few minutes. If not, a restart tries it again.
     """
 
     ul_identities_key: Annotated[str | None, token] = None
@@ -250,6 +271,12 @@ class PeerSection(Struct, frozen=True, kw_only=True):
 
     min_interval: Annotated[float, seconds] = 0.0
     "The least time between two NOTIFYs to it, instead of `notifier.min_interval`."
+
+    max_expires: Annotated[int | None, whole(1)] = None
+    """
+    The longest time that a contact in its documents is believed to last, in seconds; by
+    default `registrar.max_expires`, or 604800 with the profile `ims`.
+    """
 
     unsolicited: Annotated[bool, flag] = False
     "Whether a NOTIFY from it without a subscription is accepted."

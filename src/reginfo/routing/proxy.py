@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.part import Found
 from ..sip.destination import Destination
-from ..sip.endpoint import MAGIC_COOKIE, AnyClient, AnyServer
-from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.errors import Refusal
+from ..sip.event import AnyServer
 from ..sip.flow import Address, Flow, Local
-from ..sip.forward import draft_of
 from ..sip.invite import InviteClientTransaction, InviteServerTransaction
-from ..sip.message import Draft, Request, Response
-from ..sip.moment import Moment
-from ..sip.route import outgoing, request_uri_of
+from ..sip.message import Request, Response
 from ..sip.timer import TimerWheel
 from ..sip.transaction import T1
 from ..sip.uri import Uri
-from ..sip.user import User
+from .branching import Branching, Transactions, instead_of
 from .context import Branch, Budgets, Context, OnFailure, OnReply
 from .decision import Decision, Onward
-from .forwarding import Forwarding, loop_mark
+from .forwarding import Forwarding
 from .target import Target
 
 logger = logging.getLogger("reginfo.proxy")
@@ -34,45 +30,6 @@ TRYING_AFTER = 7 * T1
 Seconds after which a request other than INVITE is answered 100, if by nothing else: its
 sender then sends it every T2 only, which it must not do earlier (RFC 4320 §4.1).
 """
-
-REASONS = {404: "Not Found", 416: "Unsupported URI Scheme"}
-"""Reason phrases for a target that cannot be resolved; 503 is for §16.9."""
-
-
-class Transactions(Protocol):
-    """What a proxy asks of an endpoint; see :class:`reginfo.sip.endpoint.Endpoint`."""
-
-    def send_request(
-        self, draft: Draft, flow: Flow, user: User, *, branch: str | None = None
-    ) -> AnyClient: ...
-
-    def cancel(self, transaction: InviteClientTransaction, now: float) -> None: ...
-    def respond(self, transaction: AnyServer, response: Response) -> None: ...
-    def forward(self, transaction: AnyServer, response: Response) -> None: ...
-    def trying(self, transaction: AnyServer) -> None: ...
-    def abandon(self, transaction: AnyServer) -> None: ...
-
-
-class ForwardedRequest:
-    """The user of one copy of a request: a branch at one of its destinations."""
-
-    __slots__ = ("branch", "proxy")
-
-    def __init__(self, proxy: Proxy, branch: Branch) -> None:
-        self.proxy = proxy
-        self.branch = branch
-
-    def receive_response(self, response: Response, moment: Moment) -> None:
-        """Receive a response of the branch."""
-        self.proxy.receive_response(self.branch, response, moment.now)
-
-    def receive_failure(self, cause: str, moment: Moment) -> None:
-        """Try the next destination, unless that has been done already."""
-        if self.branch.sent is self:
-            self.proxy.receive_failure(self.branch, cause, moment.now)
-
-    def never_sent(self) -> None:
-        """Do nothing: what has decided to send it was taken back."""
 
 
 class Proxy:
@@ -110,16 +67,24 @@ class Proxy:
         self._transactions = transactions
         self._journal = journal
         self._forwarding = forwarding
-        self._find = find
-        self._flow = flow
         self._is_ours = is_ours
         self._is_open = is_open
-        self._timer_c = timer_c
-        self._new_id = new_id
         self._now = now
         self._wheel = TimerWheel()
         self._contexts: dict[int, Context] = {}
         self._budgets = Budgets(max_branches)
+        self._branching = Branching(
+            transactions,
+            forwarding,
+            receiver=self,
+            failed=self._failed,
+            wheel=self._wheel,
+            find=find,
+            flow=flow,
+            timer_c=timer_c,
+            new_id=new_id,
+            now=now,
+        )
 
     def __len__(self) -> int:
         return len(self._contexts)
@@ -244,14 +209,14 @@ class Proxy:
         if status < 200:
             if status > 100:
                 if branch.timer_at is not None:
-                    self._start_timer_c(branch, now)
+                    self._branching.start_timer_c(branch, now)
                 if not context.is_over and self._passes(context, response):
                     self._transactions.forward(context.transaction, response)
             return
         if status == 503 and branch.destinations:
-            self._send_next(branch)
+            self._branching.send_next(branch)
             return
-        branch.end(response)
+        self._end(branch, response)
         if status < 300:
             self._accept(context, response, now)
             return
@@ -267,9 +232,9 @@ class Proxy:
         if branch.is_over:
             return
         if branch.destinations:
-            self._send_next(branch)
+            self._branching.send_next(branch)
             return
-        branch.end(_instead(cause))
+        self._end(branch, instead_of(cause))
         self._advance(branch.context)
 
     # The clock.
@@ -346,11 +311,11 @@ class Proxy:
         if len(group) > context.budget.left:
             context.groups.clear()
             for branch in branches:
-                branch.end(Response(440, "Max-Breadth Exceeded"))
+                self._end(branch, Response(440, "Max-Breadth Exceeded"))
             return
         context.budget.left -= len(group)
         for branch in branches:
-            self._begin(branch)
+            self._branching.begin(branch)
 
     def _fail(self, context: Context) -> bool:
         """
@@ -365,84 +330,6 @@ class Proxy:
             return bool(context.groups)
         self._pass_back(context, best)
         return False
-
-    def _begin(self, branch: Branch) -> None:
-        target = branch.target
-        if target.flow is not None:
-            branch.destinations = [target.flow]
-            self._send_next(branch)
-            return
-        context = branch.context
-
-        def found(destinations: list[Destination] | RemoteProtocolError) -> None:
-            if branch.is_over:
-                return  # cancelled meanwhile
-            if isinstance(destinations, RemoteProtocolError):
-                logger.info("! %s: %s", target, destinations)
-                status = destinations.status
-                branch.end(Response(status, REASONS.get(status, "")))
-                self._advance(context)
-                return
-            branch.destinations = list(destinations)
-            self._send_next(branch)
-
-        try:
-            written = outgoing(request_uri_of(target.uri), branch.route)
-        except RemoteProtocolError as exc:
-            found(exc)
-        else:
-            self._find(written.first, found)
-
-    def _send_next(self, branch: Branch) -> None:
-        """Send to the next destination of a target (RFC 3263 §4.3)."""
-        flow: Flow | None = None
-        while branch.destinations and flow is None:
-            destination = branch.destinations.pop(0)
-            if isinstance(destination, Flow):
-                flow = destination
-            else:
-                flow = self._flow(destination, branch.target.local)
-        if flow is None:
-            branch.end(_instead("transport"))
-            self._advance(branch.context)
-            return
-        branch.sent = ForwardedRequest(self, branch)
-        transaction = branch.context.transaction
-        branch.transaction = self._transactions.send_request(
-            self._draft(branch, flow),
-            flow,
-            branch.sent,
-            branch=f"{MAGIC_COOKIE}{self._new_id()}.{loop_mark(transaction.request)}",
-        )
-        if branch.context.request.method == "INVITE":
-            self._start_timer_c(branch, self._now())
-
-    def _draft(self, branch: Branch, flow: Flow) -> Draft:
-        """Write the copy of a request for one branch (§16.6)."""
-        context, forwarding = branch.context, self._forwarding
-        request, transaction = context.request, context.transaction
-        vias = transaction.request.headers["Via"]
-        if transaction.via:
-            vias = [transaction.via, *vias[1:]]
-        written = outgoing(request_uri_of(branch.target.uri), branch.route)
-        headers = forwarding.headers(request, vias, written.route)
-        count = len(context.branches)
-        if count > 1 or "Max-Breadth" in headers:
-            headers["Max-Breadth"] = [str(max(1, context.breadth // count))]
-        came = transaction.request
-        if forwarding.records(request, context.decision):
-            ours = forwarding.record(
-                came, context.came_by, flow.local, branch.target.flow
-            )
-            headers["Record-Route"] = [*ours, *headers.get("Record-Route", ())]
-        elif request.method == "REGISTER":
-            ours = [forwarding.path(came, context.came_by, flow.local)]
-            headers["Path"] = [*ours, *headers.get("Path", ())]
-        return draft_of(request, uri=written.uri, headers=headers)
-
-    def _start_timer_c(self, branch: Branch, now: float) -> None:
-        branch.timer_at = now + self._timer_c
-        self._wheel.schedule(branch)
 
     # Endings.
 
@@ -470,7 +357,9 @@ class Proxy:
             if isinstance(transaction, InviteClientTransaction):
                 self._transactions.cancel(transaction, now)
             elif transaction is None:
-                branch.end(Response(487, "Request Terminated"))  # it was never sent
+                self._end(
+                    branch, Response(487, "Request Terminated")
+                )  # it was never sent
 
     def _pass_back(self, context: Context, response: Response) -> None:
         response = context.last(response)
@@ -491,16 +380,20 @@ class Proxy:
         hook = context.on_reply
         return hook is None or "CSeq" not in response.headers or hook(response)
 
+    def _failed(self, branch: Branch, response: Response) -> None:
+        """Take the response that stands for a branch that cannot be sent."""
+        self._end(branch, response)
+        self._advance(branch.context)
+
+    def _end(self, branch: Branch, response: Response) -> None:
+        """Give a branch its final response, and stop its timer."""
+        branch.end(response)
+        self._wheel.schedule(branch)
+
     def _over(self, context: Context) -> None:
         context.is_over, context.timer_at = True, None
+        self._wheel.schedule(context)
         self._contexts.pop(id(context.transaction), None)
         if context.budget is not None:
             self._budgets.release(context.budget)
             context.budget = None
-
-
-def _instead(cause: str) -> Response:
-    """Return the response that stands for one that has not come (§16.8, §16.9)."""
-    if cause == "timeout":
-        return Response(408, "Request Timeout")
-    return Response(503, "Service Unavailable")

@@ -22,7 +22,7 @@ MOST_ACKS = 16
 """Targets that one ACK is sent to: no answer to it ever stops the others."""
 
 
-class Sender(Protocol):
+class DatagramSender(Protocol):
     """Sends single datagrams; see :class:`reginfo.sip.endpoint.Endpoint`."""
 
     def send_stateless(self, data: bytes, flow: Flow) -> None: ...
@@ -38,7 +38,7 @@ class StatelessProxy:
 
     def __init__(
         self,
-        sender: Sender,
+        sender: DatagramSender,
         forwarding: Forwarding,
         *,
         find: Callable[[Uri, Found], None],

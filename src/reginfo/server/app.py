@@ -44,6 +44,7 @@ from ..roles.notifier import Notifier
 from ..roles.publisher import Publisher
 from ..roles.subscriber import Mirror, Subscriber
 from ..roles.watch import Watch
+from ..routing.connections import Connections
 from ..routing.domains import Domains
 from ..routing.nat import Nat
 from ..routing.pinger import Pinger
@@ -53,24 +54,24 @@ from ..routing.service_routes import ServiceRoutes
 from ..routing.target import Target
 from ..routing.targets import Names, Targets
 from ..sip.destination import Destination
-from ..sip.endpoint import (
+from ..sip.endpoint import Endpoint
+from ..sip.errors import ReginfoError
+from ..sip.event import (
     AckReceived,
     Cancelled,
-    Endpoint,
     EndpointEvent,
     RequestFailed,
     RequestReceived,
     ResponseLost,
     ResponseReceived,
 )
-from ..sip.errors import ReginfoError
 from ..sip.flow import Flow, Local
 from ..sip.message import Response
 from ..sip.uri import Uri
 from ..sip.user import User
 from ..version import PRODUCT, __version__
 from .entrance import Entrance
-from .passage import Server
+from .passage import ServerParts
 from .peers import Peers, profile_of
 from .router import Router
 from .scripting import Scripting
@@ -112,12 +113,15 @@ class App:
             use_domain=config.usrloc.use_domain,
             default_domain=config.pua_reginfo.default_domain,
         )
-        self._peers = Peers(config.peers, config.notifier.min_interval)
+        self._peers = Peers(
+            config.peers, config.notifier.min_interval, config.registrar.max_expires
+        )
         self._policy = registrar.RegistrarPolicy(
             min_expires=config.registrar.min_expires,
             default_expires=config.registrar.default_expires,
             max_expires=config.registrar.max_expires,
             max_contacts=config.registrar.max_contacts,
+            replaces=config.registrar.max_contacts_reached == "replace",
         )
         self._table = config.pua_reginfo.ul_domain
         self.store = LocationStore(
@@ -138,6 +142,7 @@ class App:
             send=self._send,
             policy=policy,
             recognise=self._peers.recognise,
+            jitter=jitter,
             is_ours=self._domains.serve,
             admission=Admission(
                 allow=config.notifier.allow,
@@ -154,6 +159,7 @@ class App:
             new_id=self._ids,
             jitter=jitter,
             max_expires=config.registrar.max_expires,
+            longest=self._peers.longest,
             locate=self._locate,
             location=self._table,
             name=self._domains.aor,
@@ -176,6 +182,7 @@ class App:
             new_id=self._ids,
             policy=policy,
             max_expires=config.registrar.max_expires,
+            longest=self._peers.longest,
             location=self._table,
             name=self._domains.aor,
         )
@@ -187,6 +194,7 @@ class App:
             aor=self._domains.aor,
             owner=self._owner,
             server_address=config.pua_reginfo.server_address,
+            rearm=config.pua_reginfo.rearm,
         )
         self._uas = Uas(
             self.store,
@@ -266,6 +274,16 @@ class App:
         ]  # fmt: skip
         if self._pinger is not None:
             self._parts.append(self._pinger)
+        self._connections: Connections | None = None
+        if config.registrar.connection_lost == "expire":
+            self._connections = Connections(
+                self.store,
+                self.journal,
+                server_id=config.server.id,
+                origin=self._nat.origin,
+                is_open=lambda flow: self.is_open(flow),
+            )
+            self._parts.append(self._connections)
         self.wake: Callable[[], None] = _nothing
         "Has what was decided outside a turn committed and sent, soon."
 
@@ -388,6 +406,7 @@ class App:
                     contact=f"{me};transport=tcp" if flow.local.is_reliable else None,
                     event=notifier.PACKAGE,
                     accept=xml.MEDIA_TYPE,
+                    rearm=self._config.pua_reginfo.rearm,
                 )
                 name = self._domains.aor(Uri.parse(aor))
                 try:
@@ -495,7 +514,7 @@ class App:
         path = self._config.server.script
         if path is None:
             return
-        server = Server(
+        server = ServerParts(
             clock=self._clock,
             domains=self._domains,
             endpoint=self.endpoint,
@@ -590,6 +609,11 @@ class App:
                 self._take_in(event, moment)
         except Exception:
             logger.exception("! %s", type(event).__name__)
+
+    def flow_lost(self, flow: Flow, moment: Moment) -> None:
+        """Take note that a connection was closed."""
+        if self._connections is not None:
+            self._connections.lost(flow, moment)
 
     @property
     def timer_at(self) -> float | None:
