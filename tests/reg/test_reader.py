@@ -16,7 +16,8 @@ from reginfo.reg.document import (
     RegistrationState,
     TempGruu,
 )
-from reginfo.reg.reader import MAX_BODY, MAX_DEPTH, MAX_ELEMENTS, MAX_WARNINGS, parse
+from reginfo.reg.reader import MAX_BODY, MAX_DEPTH, MAX_ELEMENTS, MAX_WARNINGS
+from reginfo.reg.xml import parse
 from reginfo.sip.errors import RemoteProtocolError
 
 NS = "urn:ietf:params:xml:ns:reginfo"

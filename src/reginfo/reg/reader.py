@@ -1,23 +1,25 @@
 """
 The reader of ``application/reginfo+xml`` (RFC 3680 §5.4).
 
-It is lenient, and says what it put up with.
+It is lenient, and reports what it tolerated.
 """
 
 from __future__ import annotations
 
 import re
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 from xml.parsers import expat
 
 from ..sip.errors import RemoteProtocolError
-from .document import (
+from .contact import (
+    MAX_STAMP,
+    MAX_UNSIGNED_LONG,
+    MAX_VERSION,
     Claim,
     Contact,
     ContactEvent,
     ContactState,
     RecordKey,
-    Reginfo,
     Registration,
     RegistrationState,
     TempGruu,
@@ -34,26 +36,31 @@ MAX_ELEMENTS = 20_000  # seven for each contact of such a body
 MAX_DEPTH = 32  # RFC 3680 needs 4, extensions in use 8
 MAX_WARNINGS = 100  # a log has no use for more; the document may have thousands
 
-MAX_VERSION = 2**32 - 1  # §5.1: "MUST be representable using a 32 bit integer"
-MAX_UNSIGNED_LONG = 2**64 - 1  # the schema's type for the other numbers
-MAX_STAMP = 2**62 - 1  # what every store and language holds as an integer
+
+class Content(NamedTuple):
+    """What a body says: the fields of a :class:`~reginfo.reg.document.Reginfo`."""
+
+    version: int
+    full: bool
+    registrations: tuple[Registration, ...]
+    warnings: tuple[str, ...]
 
 
-def parse(body: bytes, *, strict: bool = False) -> Reginfo:
+def read(body: bytes, *, strict: bool = False) -> Content:
     """
     Read the body of a NOTIFY or of a PUBLISH.
 
-    Elements and attributes of unknown namespaces are skipped, as §5.1 asks.
-    What peers are known to get wrong is put up with, and named in the
-    document's ``warnings``; a contact that cannot be understood is left out. A
-    document of which no contact at all can be understood is refused: it would
-    look as if nobody were registered.
+    Elements and attributes of unknown namespaces are skipped, as §5.1 requires. Errors
+    that peers are known to make are tolerated, and listed as warnings; a contact that
+    cannot be understood is left out. A document of which no contact can be understood
+    is refused: it would look as if nobody were registered.
 
-    With ``strict``, all that would be a warning is an error.
+    Args:
+        strict: refuse a document that would have warnings.
 
     Raises:
-        RemoteProtocolError: the body is not a document of RFC 3680; says which
-            element, and on which line.
+        RemoteProtocolError: the body is not a document of RFC 3680; the message names
+            the element and the line.
     """
     if len(body) > MAX_BODY:
         raise RemoteProtocolError(f"reginfo of {len(body)} bytes, {MAX_BODY} allowed")
@@ -71,7 +78,7 @@ def parse(body: bytes, *, strict: bool = False) -> Reginfo:
         raise RemoteProtocolError(f"malformed reginfo: {exc}") from exc
     finally:
         del reader.parser  # it refers to the reader: no work for the collector
-    return reader.document()
+    return reader.content()
 
 
 _CHILDREN: dict[str, dict[str, str]] = {
@@ -148,10 +155,10 @@ class _Reader:
         parser.StartDoctypeDeclHandler = self._refuse_doctype
         self.parser = parser
 
-    def document(self) -> Reginfo:
+    def content(self) -> Content:
         if self._first_fault is not None and not self._any_contact:
             raise RemoteProtocolError(self._first_fault)
-        return Reginfo(
+        return Content(
             version=self._version,
             full=self._full,
             registrations=tuple(self._registrations.values()),

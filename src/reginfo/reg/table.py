@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from .contact import MAX_VERSION
 from .document import (
     Contact,
     ContactEvent,
@@ -16,7 +17,6 @@ from .document import (
     RegistrationState,
     unquoted,
 )
-from .reader import MAX_VERSION
 
 SLACK = 1.0
 "Seconds by which two reports of one end differ: documents carry whole seconds."

@@ -1,0 +1,140 @@
+"""A claim: what one server says of one contact of an address-of-record."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from ..reg.document import ContactEvent, ContactState
+
+ACTIVE = ContactState.ACTIVE
+
+MAX_STAMP = 2**53
+"""The first stamp that is refused: from here on not every JSON reader is exact."""
+
+Life = tuple[int, str]
+"""The stamp with which a binding began, and its Call-ID; see :attr:`Claim.life`."""
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
+    """
+    What one server says of one contact.
+
+    Claims are never edited. All servers that know the same claims of a contact agree
+    on its state, in whatever order the claims arrived (`lives.py`, `state.py`). The
+    table and the address-of-record stand outside, where the claim is kept.
+
+    Three fields are local and never sent as they are: :attr:`expires_at` and
+    :attr:`registered_at` are moments on this server's clock, and :attr:`source` and
+    :attr:`number` say how the claim came here.
+    """
+
+    contact: str
+    "Where to reach the user: the URI as the user agent wrote it."
+
+    key: str
+    """
+    Names the contact, whatever its spelling. Made once, by the server that accepts the
+    REGISTER; it travels with the claim and is not computed anew.
+    """
+
+    call_id: str
+    cseq: int
+    "Call-ID and CSeq of the REGISTER that this is about (RFC 3261 §10.3 step 7)."
+
+    begin: int
+    "Stamp of the REGISTER or act with which the binding began."
+
+    stamp: int
+    "When the user agent's or administrator's wish was accepted, in µs (:func:`lives`)."
+
+    edition: int
+    """
+    Orders statements about one REGISTER: equal to :attr:`stamp` at first, and later
+    when a peer of another kind lists it again, drops it, or changes its end.
+    """
+
+    gone: bool
+    "Whether it says that the contact is no longer bound; :attr:`event` says why."
+
+    event: ContactEvent
+    "What happened to the contact."
+
+    owner: str
+    "Id of the server at which the contact was registered, or removed."
+
+    until: int
+    "Stamp plus granted time, in µs: a label, which never changes."
+
+    expires_at: float
+    "When the granted time is over, in seconds on this server's clock."
+
+    registered_at: float
+    "When the contact came to be bound, on the same clock."
+
+    source: str | None = None
+    "What told us, `PEER/…`; None if it was accepted here."
+
+    q: str | None = None
+    "Preference, as in the Contact header, in its shortest form."
+
+    params: tuple[tuple[str, str | None], ...] = ()
+    "Contact header parameters but `q` and `expires`; values as written."
+
+    display_name: str = ""
+
+    path: tuple[str, ...] = ()
+    "Route set to the user agent, topmost first (RFC 3327)."
+
+    received: str = ""
+    "Where the REGISTER came from, as a URI, if not from where its Contact says."
+
+    user_agent: str = ""
+
+    retry_after: int | None = None
+    "Seconds until the user agent may register again; with `probation` only."
+
+    branch: int = 0
+    "Hash of the topmost Via branch of the REGISTER, to recognise a retransmission."
+
+    number: int = 0
+    "Position in the index of changes of this server (`changes.py`)."
+
+    @property
+    def life(self) -> Life:
+        """The binding that this is about, from its first REGISTER to its end."""
+        return self.begin, self.call_id
+
+    @property
+    def order(self) -> tuple[int, str, int, int, int, bool, str, int]:
+        """Identifies the statement: equal on every server that has this claim."""
+        return (
+            self.begin, self.call_id, self.stamp, self.cseq, self.edition, self.gone,
+            self.owner, self.until,
+        )  # fmt: skip
+
+    @property
+    def active(self) -> bool:
+        """Whether the event is one of a contact that is bound."""
+        return self.event.state is ACTIVE
+
+    def is_over(self, now: float) -> bool:
+        """Whether the contact is not bound by this, or no longer."""
+        return self.gone or self.expires_at <= now
+
+    def expires(self, now: float) -> int:
+        """Seconds left, rounded up: never 0 while the binding lives."""
+        # The sum of two floats must not become a second more than was granted.
+        return max(0, math.ceil(self.expires_at - now - 1e-3))
+
+
+def stripped(claim: Claim) -> Claim:
+    """
+    ``claim`` with what orders it alone, for a contact that is no longer bound.
+
+    A tombstone takes a few hundred octets on disk, however large the contact was.
+    """
+    return msgspec.structs.replace(
+        claim, q=None, params=(), display_name="", path=(), received="", user_agent=""
+    )

@@ -1,0 +1,143 @@
+"""A record: what is said of an address-of-record as a whole, and not of a contact."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+
+import msgspec
+
+from .claim import Claim
+
+
+class RecordKind(enum.StrEnum):
+    """What a record is about."""
+
+    KEY = "key"
+    "A value that a script keeps under a name; the identities of a user, too."
+
+    CLEARED = "cleared"
+    "`Contact: *`: claims with an older stamp do not hold."
+
+    REJECTED = "rejected"
+    "The user is barred: nothing is bound, and a REGISTER gets 403."
+
+    PROBATION = "probation"
+    "The same for a while; a REGISTER gets 500 with Retry-After."
+
+    SHORTEN = "shorten"
+    "Bindings with an older stamp end at :attr:`Record.expires_at` at the latest."
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
+    """
+    One statement about an address-of-record.
+
+    Of each (address-of-record, kind, name) the greatest by (stamp, owner) holds.
+    """
+
+    kind: RecordKind
+
+    name: str = ""
+    "Which key; empty for all other kinds."
+
+    value: str | None = None
+    "None: it was removed, or lifted; that is kept, so that an older value stays away."
+
+    stamp: int
+    "When it was said, in µs; later than what it is about (:func:`next_stamp`)."
+
+    owner: str
+    "Id of the server at which it was said."
+
+    until: int = 0
+    "With PROBATION and SHORTEN: the end in µs, a label."
+
+    expires_at: float = 0.0
+    "The same as a moment on this server's clock, in seconds."
+
+    source: str | None = None
+    "What told us; None if it was said here."
+
+    number: int = 0
+    "Position in the index of changes of this server."
+
+    @property
+    def id(self) -> tuple[RecordKind, str]:
+        """What it is of: one record is kept for each."""
+        return self.kind, self.name
+
+    def outlives(self, other: Record) -> bool:
+        """Whether this replaces ``other``, which has the same :attr:`id`."""
+        return (self.stamp, self.owner) > (other.stamp, other.owner)
+
+
+class Standing(msgspec.Struct, frozen=True, gc=False):
+    """What the records of an address-of-record mean for its contacts."""
+
+    cleared: int = 0
+    "Claims whose stamp is below this do not hold."
+
+    rejected: bool = False
+
+    probation_ends: float = 0.0
+    "Moment until which nothing is bound; 0 for none."
+
+    retry_after: int = 0
+    "Seconds, as it was said with the probation."
+
+    shortened: int = 0
+    "Claims whose stamp is below this end at :attr:`shortened_to` at the latest."
+
+    shortened_to: float = 0.0
+
+    latest: int = 0
+    "The latest stamp of all of them: a new claim needs a later one."
+
+    def bars(self, now: float) -> bool:
+        """Whether the user is kept from registering at this moment."""
+        return self.rejected or now < self.probation_ends
+
+
+def standing(records: Iterable[Record]) -> Standing | None:
+    """What the records of one address-of-record mean for its contacts, if anything."""
+    found: dict[str, Record] = {
+        record.kind: record for record in records if record.kind is not RecordKind.KEY
+    }
+    if not found:
+        return None
+    cleared = found.get(RecordKind.CLEARED)
+    rejected = found.get(RecordKind.REJECTED)
+    probation = found.get(RecordKind.PROBATION)
+    shorten = found.get(RecordKind.SHORTEN)
+    lasts = probation is not None and probation.value is not None
+    ends = shorten is not None and shorten.value is not None
+    return Standing(
+        cleared=0 if cleared is None or cleared.value is None else cleared.stamp,
+        rejected=rejected is not None and rejected.value is not None,
+        probation_ends=probation.expires_at if probation and lasts else 0.0,
+        retry_after=int(probation.value or 0) if probation and lasts else 0,
+        shortened=shorten.stamp if shorten and ends else 0,
+        shortened_to=shorten.expires_at if shorten and ends else 0.0,
+        latest=max(record.stamp for record in found.values()),
+    )
+
+
+def next_stamp(
+    known: Record | None, claims: Iterable[Claim], wall: float, floor: int = 0
+) -> int:
+    """
+    A stamp for a new record: the time, and later than all that it is about.
+
+    Args:
+        known: the record that it replaces.
+        claims: of the contacts that it is about; none for a key.
+        wall: seconds since the epoch.
+        floor: as of `lives.next_stamp`.
+    """
+    stamp = max(int(wall * 1e6), floor + 1)
+    if known is not None:
+        stamp = max(stamp, known.stamp + 1)
+    for claim in claims:
+        stamp = max(stamp, claim.stamp + 1, claim.edition + 1)
+    return stamp

@@ -1,0 +1,386 @@
+"""
+Registrations and their contacts, as RFC 3680 §5 describes them: plain values.
+
+A value whose fields have the wrong types cannot be made: its constructor raises
+:exc:`TypeError`, or :exc:`ValueError` for a number out of range.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import re
+from typing import NamedTuple, NoReturn
+
+import msgspec
+
+MAX_VERSION = 2**32 - 1  # §5.1: "MUST be representable using a 32 bit integer"
+MAX_UNSIGNED_LONG = 2**64 - 1  # the schema's type for the other numbers
+MAX_STAMP = 2**62 - 1  # what every store and language holds as an integer
+
+
+class RegistrationState(enum.StrEnum):
+    """Whether an address-of-record has contacts (§4.7.1, figure 1)."""
+
+    INIT = "init"
+    ACTIVE = "active"
+    TERMINATED = "terminated"
+
+
+class ContactState(enum.StrEnum):
+    """Whether a contact is bound (§4.7.1, figure 2)."""
+
+    ACTIVE = "active"
+    TERMINATED = "terminated"
+
+
+_ACTIVE = frozenset({"registered", "refreshed", "created", "shortened"})
+
+
+class ContactEvent(enum.StrEnum):
+    """What last happened to a contact (§4.7.1, figure 2)."""
+
+    # The user agent did it, with a REGISTER or by not sending one.
+    REGISTERED = "registered"
+    REFRESHED = "refreshed"
+    UNREGISTERED = "unregistered"
+    EXPIRED = "expired"
+
+    # The administrator did it, and wants the user agent ...
+    CREATED = "created"
+    SHORTENED = "shortened"  # ... to refresh soon
+    DEACTIVATED = "deactivated"  # ... to register again at once
+    PROBATION = "probation"  # ... to register again after `retry-after`
+    REJECTED = "rejected"  # ... to stay away
+
+    state: ContactState
+    "The state of a contact after this event."
+
+    def __init__(self, value: str) -> None:
+        # Set once: it is read for each contact of each document, and a property
+        # would cost a call.
+        self.state = (
+            ContactState.ACTIVE if value in _ACTIVE else ContactState.TERMINATED
+        )
+
+
+class TempGruu(NamedTuple):
+    """The latest temporary GRUU of a contact (RFC 5628 §5)."""
+
+    uri: str
+
+    first_cseq: int
+    "CSeq of the REGISTER that made the oldest temporary GRUU that is still valid."
+
+
+class Claim(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, repr_omit_defaults=True
+):
+    """
+    What one server reports to another about a contact, beyond RFC 3680.
+
+    An extension of this project: with it, servers that learn from each other agree on
+    the owner of a contact, and on which of two reports is newer.
+    """
+
+    owner: str
+    "Id of the server at which the contact was registered."
+
+    stamp: int
+    "Position of the report in the order of all reports; 0 <= stamp < 2**62."
+
+    path: tuple[str, ...] = ()
+    "Route set to the contact, topmost first, as in a Path header (RFC 3327)."
+
+    received: str = ""
+    "Source of the REGISTER, if it is not the address in its Contact."
+
+    user_agent: str = ""
+
+    omitted_by: str = ""
+    """
+    Id of the server whose list no longer has the contact, if nothing else is known
+    of its end.
+    """
+
+    def __post_init__(self) -> None:
+        _check_text(self, "owner", "received", "user_agent", "omitted_by")
+        _check_number(self, "stamp", self.stamp, MAX_STAMP)
+        if self.path:
+            _check_texts(self, "path", self.path)
+
+
+class Contact(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, repr_omit_defaults=True
+):
+    """One ``<contact>`` element."""
+
+    id: str
+    "Identifies the contact in all documents of a subscription."
+
+    uri: str
+
+    event: ContactEvent
+
+    expires: int | None = None
+    "Seconds until the contact expires, from when the document was made."
+
+    retry_after: int | None = None
+    "Seconds until the user agent may register again, after a probation."
+
+    duration_registered: int | None = None
+    "Seconds since the contact was bound."
+
+    q: str | None = None
+    "Preference from 0 to 1 in its shortest form: ``0.5`` (:func:`shortest_q`)."
+
+    callid: str | None = None
+    cseq: int | None = None
+    "Call-ID and CSeq of the REGISTER that last touched the contact."
+
+    display_name: str | None = None
+    lang: str | None = None
+    "Language of the display name (RFC 5646)."
+
+    params: tuple[tuple[str, str | None], ...] = ()
+    """
+    Contact header parameters that RFC 3261 does not define: names in lower case,
+    values as in a Contact header, with their quotes; None for one without a value.
+    Compare values with :func:`unquoted`.
+    """
+
+    pub_gruu: str | None = None
+    temp_gruu: TempGruu | None = None
+
+    path: tuple[str, ...] = ()
+    received: str = ""
+    user_agent: str = ""
+    """
+    Taken from the claim if there is one, else from the attributes that Kamailio and
+    OpenSIPS add. Those attributes violate the schema, and are written only for them.
+    """
+
+    claim: Claim | None = None
+
+    def __post_init__(self) -> None:
+        # Contacts are made on the hot path: one look at each field. Only if a type
+        # is another one is it looked at closely: it may be a subclass.
+        if (
+            type(self.id) is not str
+            or type(self.uri) is not str
+            or type(self.event) is not ContactEvent
+            or type(self.expires) not in _OPTIONAL_INT
+            or type(self.retry_after) not in _OPTIONAL_INT
+            or type(self.duration_registered) not in _OPTIONAL_INT
+            or type(self.q) not in _OPTIONAL_STR
+            or type(self.callid) not in _OPTIONAL_STR
+            or type(self.cseq) not in _OPTIONAL_INT
+            or type(self.display_name) not in _OPTIONAL_STR
+            or type(self.lang) not in _OPTIONAL_STR
+            or type(self.pub_gruu) not in _OPTIONAL_STR
+            or type(self.received) is not str
+            or type(self.user_agent) is not str
+            or type(self.claim) not in _OPTIONAL_CLAIM
+        ):
+            _check_contact(self)
+        if self.params != ():
+            _check_params(self)
+        if self.path != ():
+            _check_texts(self, "path", self.path)
+        if self.temp_gruu is not None:
+            _check_type(self, "temp_gruu", self.temp_gruu, TempGruu)
+            _check_type(self, "temp_gruu", self.temp_gruu.uri, str)
+            _check_number(self, "temp_gruu", self.temp_gruu.first_cseq, None)
+
+    @property
+    def state(self) -> ContactState:
+        """Whether the contact is bound: this follows from its event."""
+        return self.event.state
+
+
+class RecordKey(NamedTuple):
+    """
+    A key of a user's record, as servers report it to each other.
+
+    An extension of this project. Of two keys with one name, the one with the higher
+    (stamp, owner) is valid.
+    """
+
+    name: str
+
+    value: str | None
+    "None if the key was removed."
+
+    owner: str
+    "Id of the server at which the key was set or removed."
+
+    stamp: int
+    "Position in the order of all reports; 0 <= stamp < 2**62."
+
+
+class Registration(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, repr_omit_defaults=True
+):
+    """One ``<registration>`` element: an address-of-record and its contacts."""
+
+    aor: str
+    id: str
+    state: RegistrationState
+    contacts: tuple[Contact, ...] = ()
+    keys: tuple[RecordKey, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_text(self, "aor", "id")
+        _check_type(self, "state", self.state, RegistrationState)
+        _check_items(self, "contacts", self.contacts, Contact)
+        _check_items(self, "keys", self.keys, RecordKey)
+        for key in self.keys:
+            _check_type(self, "keys", key.name, str)
+            _check_type(self, "keys", key.value, str, optional=True)
+            _check_type(self, "keys", key.owner, str)
+            _check_number(self, "keys", key.stamp, MAX_STAMP)
+
+
+def registration_id(aor: str) -> str:
+    """
+    The id of the registration of ``aor``, which is in canonical form.
+
+    A hash: nothing to store, the same on every server and after a restart, and
+    different for two addresses-of-record, as RFC 3680 §5.1 asks.
+    """
+    return _hash(aor)
+
+
+def contact_id(aor: str, key: str) -> str:
+    """
+    The id of the contact ``key`` in the registration of ``aor``.
+
+    Of both, because the id of a contact "MUST be unique amongst all other id
+    attributes present in other contact elements conveyed to the subscriber"
+    (ibid.), and a user's identities have the same contacts.
+    """
+    return _hash(f"{aor}\0{key}")
+
+
+def _hash(text: str) -> str:
+    # Any text will do, even one that was not UTF-8 when it came.
+    data = text.encode("utf-8", "surrogatepass")
+    return hashlib.blake2s(data, digest_size=8).hexdigest()
+
+
+_Q = re.compile(r"0?\.[0-9]+|0\.?|1(?:\.0*)?")
+
+
+def shortest_q(text: str) -> str:
+    """
+    A qvalue in its shortest form: ``0.500`` is ``0.5``.
+
+    Raises:
+        ValueError: it is not a number from 0 to 1.
+    """
+    if not _Q.fullmatch(text):
+        raise ValueError(f"not a qvalue: {text!r}")
+    # RFC 3261 §25.1 has three digits at most.
+    fraction = text.partition(".")[2][:3].rstrip("0")
+    return f"0.{fraction}" if fraction else text[0].replace(".", "0")
+
+
+# token and host of RFC 3261 §25.1, which need no quotes.
+_UNQUOTED = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+|\[[0-9A-Fa-f:.]+\]")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+def quoted(value: str) -> str:
+    """The value of a parameter as a header has it: in quotes if it needs them."""
+    if _UNQUOTED.fullmatch(value) or _QUOTED.fullmatch(value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def unquoted(value: str) -> str:
+    """What a parameter's value means, quotes and escapes taken off."""
+    if not _QUOTED.fullmatch(value):
+        return value
+    return re.sub(r"\\(.)", r"\1", value[1:-1], flags=re.DOTALL)
+
+
+# Checks of what a value is made of. Each raises TypeError, or ValueError for a number
+# that is out of range.
+
+_OPTIONAL_INT = frozenset({int, type(None)})
+_OPTIONAL_STR = frozenset({str, type(None)})
+_OPTIONAL_CLAIM = frozenset({Claim, type(None)})
+
+
+def _check_contact(contact: Contact) -> None:
+    _check_text(contact, "id", "uri", "received", "user_agent")
+    _check_type(contact, "event", contact.event, ContactEvent)
+    for name in ("expires", "retry_after", "duration_registered", "cseq"):
+        value = getattr(contact, name)
+        if value is not None:
+            _check_number(contact, name, value, None)
+    for name in ("q", "callid", "display_name", "lang", "pub_gruu"):
+        _check_type(contact, name, getattr(contact, name), str, optional=True)
+    _check_type(contact, "claim", contact.claim, Claim, optional=True)
+
+
+def _check_params(contact: Contact) -> None:
+    if type(contact.params) is not tuple:
+        _refuse(contact, "params", "a tuple", contact.params)
+    for item in contact.params:
+        if (
+            not isinstance(item, tuple)
+            or len(item) != 2
+            or not isinstance(item[0], str)
+            or not (item[1] is None or isinstance(item[1], str))
+        ):
+            _refuse(contact, "params", "a tuple of a name and a value", item)
+
+
+def _check_text(owner: msgspec.Struct, *names: str) -> None:
+    for name in names:
+        _check_type(owner, name, getattr(owner, name), str)
+
+
+def _check_texts(owner: msgspec.Struct, name: str, values: object) -> None:
+    if type(values) is not tuple:
+        _refuse(owner, name, "a tuple", values)
+    for value in values:
+        if not isinstance(value, str):
+            _refuse(owner, name, "a tuple of str", value)
+
+
+def _check_items(
+    owner: msgspec.Struct, name: str, values: object, kind: type[object]
+) -> None:
+    if type(values) is not tuple:
+        _refuse(owner, name, "a tuple", values)
+    for value in values:
+        _check_type(owner, name, value, kind)
+
+
+def _check_type(
+    owner: msgspec.Struct,
+    name: str,
+    value: object,
+    kind: type[object],
+    optional: bool = False,
+) -> None:
+    if not isinstance(value, kind) and not (optional and value is None):
+        wanted = f"{kind.__name__} or None" if optional else kind.__name__
+        _refuse(owner, name, wanted, value)
+
+
+def _check_number(
+    owner: msgspec.Struct, name: str, value: object, maximum: int | None
+) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        _refuse(owner, name, "int", value)
+    if maximum is not None and not 0 <= value <= maximum:
+        raise ValueError(f"{type(owner).__name__}.{name}: {value} is out of range")
+
+
+def _refuse(owner: msgspec.Struct, name: str, wanted: str, value: object) -> NoReturn:
+    where = f"{type(owner).__name__}.{name}"
+    raise TypeError(f"{where}: {wanted} is needed, not {value!r:.80}")

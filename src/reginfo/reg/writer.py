@@ -1,0 +1,209 @@
+"""
+The writer of ``application/reginfo+xml`` (RFC 3680 §5.4).
+
+Writing is strict, where reading (reader.py) is lenient. A document is joined from
+pieces, so that the XML of a contact can be cached and sent to all its watchers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from .contact import Claim, Contact, RecordKey, Registration, RegistrationState
+from .reader import CLAIM_NAMESPACE, GRUU_NAMESPACE, NAMESPACE
+
+# What must not stand as it is in text or in an attribute: markup; white space
+# that a reader would turn into a blank; and what XML 1.0 §2.2 does not allow at
+# all, which is U+FFFD when it is written. (A byte of a header that is not UTF-8
+# gets here as a surrogate.)
+_SPECIAL = re.compile(
+    r"[&<>\"\t\n\r]|[^\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)
+_ESCAPES = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    '"': "&quot;",
+    "\t": "&#9;",
+    "\n": "&#10;",
+    "\r": "&#13;",
+}
+
+# The same question for all texts of an element at once, in half the time of an
+# expression: is any byte of them mapped to 0?
+_PLAIN = bytes(c if 0x20 <= c < 0x7F and c not in b'&<>"' else 0 for c in range(256))
+
+_TAIL = "</uri></contact>"
+
+
+def escape(text: str) -> str:
+    """``text`` as it stands in an attribute in double quotes, or in an element."""
+    return _SPECIAL.sub(lambda found: _ESCAPES.get(found[0], "\ufffd"), text)
+
+
+def contact_parts(contact: Contact) -> tuple[bytes, bytes]:
+    """
+    A contact's XML, to be kept, around the attributes that change with time.
+
+    Between the two comes what :func:`contact_element` puts there.
+    """
+    id, uri, event = contact.id, contact.uri, contact.event
+    callid, cseq, q = contact.callid, contact.cseq, contact.q
+    probe = f"{id}{uri}{callid}{q}".encode("utf-8", "surrogatepass")
+    if 0 in probe.translate(_PLAIN):
+        id, uri = escape(id), escape(uri)
+        callid = None if callid is None else escape(callid)
+        q = None if q is None else escape(q)
+
+    head = f'<contact id="{id}" state="{event.state}" event="{event}"'
+    if callid is not None:
+        head += f' callid="{callid}"'
+    if cseq is not None:
+        head += f' cseq="{cseq}"'
+    if q is not None:
+        head += f' q="{q}"'
+    if contact.retry_after is not None:
+        head += f' retry-after="{contact.retry_after}"'
+    claim = contact.claim
+    if claim is None:
+        if contact.path or contact.received or contact.user_agent:
+            head += _legacy_attributes(contact)
+        if (
+            contact.display_name is None
+            and not contact.params
+            and contact.pub_gruu is None
+            and contact.temp_gruu is None
+        ):
+            return head.encode(), f"><uri>{uri}{_TAIL}".encode()
+    return head.encode(), f"><uri>{uri}</uri>{_children(contact)}</contact>".encode()
+
+
+def contact_element(
+    parts: tuple[bytes, bytes], expires: int | None, duration_registered: int | None
+) -> bytes:
+    """A contact's XML at this moment, of what :func:`contact_parts` gave."""
+    head, tail = parts
+    if expires is None:
+        if duration_registered is None:
+            return head + tail
+        return b'%b duration-registered="%d"%b' % (head, duration_registered, tail)
+    if duration_registered is None:
+        return b'%b expires="%d"%b' % (head, expires, tail)
+    return b'%b expires="%d" duration-registered="%d"%b' % (
+        head,
+        expires,
+        duration_registered,
+        tail,
+    )
+
+
+def key_element(key: RecordKey) -> bytes:
+    """The XML of a key, which is the last in that of its registration."""
+    value = "" if key.value is None else f' value="{escape(key.value)}"'
+    return (
+        f'<key xmlns="{CLAIM_NAMESPACE}" name="{escape(key.name)}"'
+        f' owner="{escape(key.owner)}" stamp="{key.stamp}"{value}/>'
+    ).encode()
+
+
+def registration_element(
+    aor: str, id: str, state: RegistrationState, contacts: Iterable[bytes]
+) -> bytes:
+    """A registration's XML around that of its contacts, and of its keys."""
+    if 0 in f"{aor}{id}".encode("utf-8", "surrogatepass").translate(_PLAIN):
+        aor, id = escape(aor), escape(id)
+    return b"%b%b</registration>" % (
+        f'<registration aor="{aor}" id="{id}" state="{state}">'.encode(),
+        b"".join(contacts),
+    )
+
+
+def reginfo_body(version: int, full: bool, registrations: Iterable[bytes]) -> bytes:
+    """A document around the XML of its registrations."""
+    return (_FULL if full else _PARTIAL) % (version, b"".join(registrations))
+
+
+# `version` before `state` and not at the end: there are servers that write
+# their own version over ours, padded with blanks.
+_FULL, _PARTIAL = (
+    b'<?xml version="1.0" encoding="UTF-8"?>\n'
+    b'<reginfo xmlns="%b" version="%%d" state="%b">%%b</reginfo>'
+    % (NAMESPACE.encode(), state)
+    for state in (b"full", b"partial")
+)
+
+
+def registration(registration: Registration) -> bytes:
+    """The XML of a registration, with its contacts and its keys."""
+    return registration_element(
+        registration.aor,
+        registration.id,
+        registration.state,
+        [
+            contact_element(
+                contact_parts(contact), contact.expires, contact.duration_registered
+            )
+            for contact in registration.contacts
+        ]
+        + [key_element(key) for key in registration.keys],
+    )
+
+
+def _legacy_attributes(contact: Contact) -> str:
+    return "".join(
+        f' {name}="{escape(value)}"'
+        for name, value in (
+            ("received", contact.received),
+            ("path", ",".join(contact.path)),
+            ("user_agent", contact.user_agent),
+        )
+        if value
+    )
+
+
+def _children(contact: Contact) -> str:
+    """What follows the URI, in the order of the schema: foreign elements last."""
+    children = []
+    if contact.display_name is not None:
+        lang = "" if contact.lang is None else f' xml:lang="{escape(contact.lang)}"'
+        name = escape(contact.display_name)
+        children.append(f"<display-name{lang}>{name}</display-name>")
+    for name, value in contact.params:
+        text = "" if value is None else escape(value)
+        children.append(f'<unknown-param name="{escape(name)}">{text}</unknown-param>')
+    # Each foreign element declares its namespace: a contact's XML is put into
+    # documents that know nothing of it. The prefix is that of RFC 5628 §7, for
+    # readers that look at it.
+    if contact.pub_gruu is not None:
+        children.append(
+            f'<gr:pub-gruu xmlns:gr="{GRUU_NAMESPACE}"'
+            f' uri="{escape(contact.pub_gruu)}"/>'
+        )
+    if contact.temp_gruu is not None:
+        uri, first_cseq = contact.temp_gruu
+        children.append(
+            f'<gr:temp-gruu xmlns:gr="{GRUU_NAMESPACE}"'
+            f' uri="{escape(uri)}" first-cseq="{first_cseq}"/>'
+        )
+    if contact.claim is not None:
+        children.append(_claim_element(contact.claim))
+    return "".join(children)
+
+
+def _claim_element(claim: Claim) -> str:
+    # An element and not attributes: the schema allows only foreign elements.
+    head = (
+        f'<claim xmlns="{CLAIM_NAMESPACE}" owner="{escape(claim.owner)}"'
+        f' stamp="{claim.stamp}"'
+    )
+    if claim.received:
+        head += f' received="{escape(claim.received)}"'
+    if claim.user_agent:
+        head += f' user-agent="{escape(claim.user_agent)}"'
+    if claim.omitted_by:
+        head += f' omitted-by="{escape(claim.omitted_by)}"'
+    if not claim.path:
+        return head + "/>"
+    path = "".join([f"<path>{escape(uri)}</path>" for uri in claim.path])
+    return f"{head}>{path}</claim>"
