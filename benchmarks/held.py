@@ -6,7 +6,7 @@ What one contact costs that changes in a large table: ratios in one run.
 A server holds a subscription with a table of so many contacts, or serves a user whose
 state many publishers publish. A NOTIFY that changes one contact, or a PUBLISH that
 does, should cost the same whatever there is beside it. The server's parts are driven as
-its rim does, without sockets, and the entries of each batch are encoded as for the disk.
+its rim does, without sockets, and the entries of each batch are encoded.
 
 Given for each size: microseconds for each message, and octets of journal.
 """
@@ -30,7 +30,7 @@ from reginfo.sip.flow import Flow, Local
 
 
 def _class(name: str, *modules: str) -> Any:
-    """A class that has been in one of ``modules``: this is run on older commits, too."""
+    """Find a class in the first of ``modules`` that has it, for older commits."""
     for module in modules:
         try:
             return getattr(importlib.import_module(module), name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -157,8 +157,10 @@ class Table:
     @property
     def state(self) -> TableState:
         """What is to be stored beside the rows; see :meth:`restore`."""
-        gone = tuple([(aor, contact) for (aor, _, _), contact in self._gone.items()])
-        return TableState(self._version, self._cseq, gone)
+        gone = self._gone and tuple(
+            [(aor, contact) for (aor, _, _), contact in self._gone.items()]
+        )
+        return TableState(self._version, self._cseq, gone or ())
 
     def take(self, document: Reginfo, cseq: int, now: float) -> Taken:
         """
@@ -210,15 +212,18 @@ class Table:
         """Set a row that was stored."""
         self._set(row.aor, row.contact.id, row)
 
-    def restore(self, state: TableState, changes: Iterable[RowChange] = ()) -> None:
-        """
-        Go back to ``state``, and undo ``changes``, which were made since, in order.
+    def undo(self, changes: Sequence[RowChange]) -> None:
+        """Undo the changes of one call of :meth:`take`; see :meth:`restore`."""
+        for aor, id, before, _ in reversed(changes):
+            self._set(aor, id, before)
 
-        With a state that was stored, and :meth:`put` for each row, a table goes on
+    def restore(self, state: TableState) -> None:
+        """
+        Set what a table knows beside its rows.
+
+        With a state that was stored, and :meth:`put` for each row, a table continues
         after a restart.
         """
-        for aor, id, before, _ in reversed(list(changes)):
-            self._set(aor, id, before)
         self._version, self._cseq = state.version, state.cseq
         self._gone = {_key(aor, contact): contact for aor, contact in state.gone}
 
