@@ -119,10 +119,11 @@ class Bench:
         for one in data:
             endpoint.receive_datagram(one, Flow(LOCAL, FLOW.remote), self.clock.now())
         received = clock()
-        now = self.clock.now()
+        moment = self.clock.moment()
+        now = moment.now
         events: list[EndpointEvent] = endpoint.events()
         for event in events:
-            app.handle(event, now)
+            app.handle(event, moment)
         decided = clock()
         outbox: list[Datagram] = endpoint.datagrams_to_send()
         batch = app.journal.close()

@@ -12,7 +12,7 @@ from reginfo.events.subscribe import SubscriberState, Wanted
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding, BindingChange
 from reginfo.location.key import Key
-from reginfo.location.keyring import REMEMBERED
+from reginfo.location.keyring import REMEMBERED, KeyChange
 from reginfo.location.store import LEARNED_GRACE, MAX_AHEAD, TABLE, LocationStore
 from reginfo.reg import xml
 from reginfo.reg.document import (
@@ -42,7 +42,9 @@ from ..make import (
     WALL,
     binding,
     flow,
+    here,
     load,
+    moment,
     numbers,
     received,
     request,
@@ -123,9 +125,10 @@ class Server:
         assert isinstance(user, Mirror)
         self.sent.append((draft, flow, user))
 
-    def listen(self, change: BindingChange, now: float) -> None:
-        assert now == self.now
-        self.changes.append(change)
+    def listen(self, change: BindingChange | KeyChange) -> None:
+        assert change.at == self.now
+        if isinstance(change, BindingChange):
+            self.changes.append(change)
 
     def watch(self, peer: str = "a", aor: str = ALICE, wanted: Wanted = WANTED) -> None:
         self.subscriber.watch(peer, aor, wanted, flow(PEER), self.now)
@@ -141,8 +144,8 @@ class Server:
             if not due or min(due) > end:
                 break
             self.now = max(self.now, min(due))
-            self.store.timer_due(self.now, WALL + self.now)
-            self.subscriber.timer_due(self.now)
+            self.store.timer_due(moment(self.now))
+            self.subscriber.timer_due(moment(self.now))
         self.now = end
 
     def subscribes(self) -> list[Request]:
@@ -233,7 +236,7 @@ class Server:
         shelves = [*after.subscriber.shelves, *after.store.shelves]
         entries = [(*key, value) for key, value in self.rows.items()]
         load(shelves, [entry for entry in entries if entry[2] is not None], shift)
-        after.store.loaded(after.now, WALL + after.now)
+        after.store.begin(here(), moment(after.now))
         after.cseq = self.cseq
         return after
 
@@ -1142,7 +1145,7 @@ def test_after_a_restart_not_all_are_refreshed_at_once() -> None:
     after = server.restart()
     for aor in aors:
         after.subscriber.watch("a", aor, WANTED, flow(PEER), after.now)
-    after.subscriber.timer_due(after.now)
+    after.subscriber.timer_due(moment(after.now))
     assert len(after.sent) == 1
     after.pass_time(1)
     assert len(after.sent) == 5

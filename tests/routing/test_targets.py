@@ -56,7 +56,6 @@ class Finder:
         domains = Domains(["example.com"], use_domain=True, default_domain=None)
         domains.begin([UDP])
         nat = Nat(fix=True)
-        nat.begin(locals or [UDP])
         self.names = Names()
         self.targets = Targets(
             self.store,

@@ -58,6 +58,10 @@ def dialog(call_id: str, **others: Any) -> Dialog:
     return Dialog(**(fields | others))
 
 
+NO_KEEPER: Any = None
+"""Nobody sends anything for what is only shown."""
+
+
 def watch(
     aor: str,
     call_id: str,
@@ -80,7 +84,8 @@ def watch(
             aor=aor,
             subscription=subscription,
             **(fields | others),
-        )
+        ),
+        NO_KEEPER,
     )
 
 
@@ -95,7 +100,7 @@ def mirror(peer: str, aor: str, *contacts: str, **others: Any) -> Mirror:
         "expires_at": NOW + 600,
         "timer_at": NOW + 300,
     }
-    one = Mirror(peer, aor, HeldSubscription(**(fields | others)))
+    one = Mirror(peer, aor, HeldSubscription(**(fields | others)), NO_KEEPER)
     listed = tuple(
         Contact(id=uri, uri=uri, event=ContactEvent.REGISTERED) for uri in contacts
     )

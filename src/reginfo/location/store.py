@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
+from ..ledger.due import work_off
 from ..ledger.journal import Journal
+from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows
 from ..reg.document import ContactEvent
 from ..sip.timer import TimerWheel
@@ -17,6 +20,8 @@ from .binding import KIND, Binding, BindingChange
 from .key import Key
 from .keyring import KeyChange, Keyring
 from .merge import Survivors, forget, forgotten_at, join
+
+logger = logging.getLogger("reginfo.location")
 
 TABLE = "location"
 """The table that is meant where none is named."""
@@ -36,8 +41,7 @@ Seconds by which a stamp may be ahead of our calendar. One that is later by far 
 take our clock with it, for good: until nobody can read our stamps any more.
 """
 
-Listener = Callable[[BindingChange, float], None]
-KeyListener = Callable[[KeyChange, float], None]
+Listener = Callable[[BindingChange | KeyChange], None]
 
 
 def is_ahead(stamp: int, wall: float) -> bool:
@@ -97,7 +101,6 @@ class LocationStore:
         self._keyring = Keyring(journal, identities_key, canonical)
         self._identified = identities_key is not None
         self.listener: Listener | None = None
-        self.key_listener: KeyListener | None = None
 
         self.sequence = 0
         "Of the last change."
@@ -232,7 +235,7 @@ class LocationStore:
         if self.listener is not None:
             # Only now: a listener that looks must see all of them or none.
             for change in changes:
-                self.listener(change, now)
+                self.listener(change)
         return changes
 
     def set_key(
@@ -266,8 +269,8 @@ class LocationStore:
         """Take in a key of the record of ``aor``, if nothing later is known."""
         self._stamp = max(self._stamp, key.stamp)
         changed = self._keyring.put(table, aor, name, key)
-        if changed is not None and self.key_listener is not None:
-            self.key_listener(changed._replace(at=now), now)
+        if changed is not None and self.listener is not None:
+            self.listener(changed._replace(at=now))
 
     @property
     def shelves(self) -> Sequence[Rows[Any]]:
@@ -279,18 +282,34 @@ class LocationStore:
         """When to call :meth:`timer_due`."""
         return self._wheel.timer_at
 
-    def timer_due(self, now: float, wall: float) -> None:
+    def timer_due(self, moment: Moment) -> None:
         """Expire what is due, and forget what nothing can contradict any more."""
-        for row in self._wheel.timer_due(now):
-            assert isinstance(row, ContactRow)
+        now, wall = moment.now, moment.wall
+
+        def act(row: ContactRow) -> None:
             self._row_due(row, now, wall)
 
-    def loaded(self, now: float, wall: float) -> None:
+        work_off(self._wheel, self._journal, now, act)
+
+    def hears(self, change: object) -> None:
+        """Ignore it: the store itself announces what changes."""
+
+    def undone(self, moment: Moment) -> None:
+        """Do nothing: what is taken back is due again by its own undo."""
+
+    def describe(self) -> Description:
+        """Describe how many users are known, and how much has changed."""
+        users = sum(map(len, self._records.values()))
+        figures = {"users": users, "changes_total": self.sequence}
+        return Description("store", f"{users} users", figures)
+
+    def begin(self, here: Here, moment: Moment) -> None:
         """
-        Set the timers of all that was loaded.
+        Schedule all that was loaded.
 
         What expired while we were down does so now, and is told as expired.
         """
+        wall = moment.wall
         for stamp in self._keyring.loaded(wall):
             self._saw(stamp, wall)
         rows = [
@@ -306,8 +325,14 @@ class LocationStore:
             self._schedule(row)
             # Not when the wheel comes round to it: until then a watcher could be shown
             # a state without the contact, before it is told that the contact has gone.
-            if row.timer_at is not None and row.timer_at <= now:
-                self._row_due(row, now, wall)
+            if row.timer_at is not None and row.timer_at <= moment.now:
+                try:
+                    with self._journal.attempt():
+                        self._row_due(row, moment.now, moment.wall)
+                except Exception:
+                    # One row that cannot expire must not keep the server from starting.
+                    logger.exception("! %s of %s cannot expire", row.key, row.aor)
+                    self._postpone(row, moment.now + RETRY_AFTER)
 
     # How.
 

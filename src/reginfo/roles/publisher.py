@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from ..events.publish import Operation, Outcome, Publication
+from ..ledger.due import work_off
 from ..ledger.journal import Journal
+from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, nothing
 from ..location.binding import Binding, BindingChange
 from ..location.keyring import KeyChange
@@ -20,6 +22,7 @@ from ..reg.legacy import Profile, profile_of
 from ..sip.flow import Flow
 from ..sip.message import Draft, Response
 from ..sip.timer import TimerWheel
+from ..sip.user import User
 from .document import contact_of
 
 logger = logging.getLogger("reginfo.publisher")
@@ -35,7 +38,7 @@ RESTART_RATE = 100.0
 RETRY_AFTER = 5.0
 """Seconds until what was due, and could not be committed, is due again."""
 
-Send = Callable[[Draft, Flow, object], object]
+Send = Callable[[Draft, Flow, User], object]
 
 
 class PresenceServer(msgspec.Struct, kw_only=True):
@@ -64,6 +67,20 @@ class PublishedRow(msgspec.Struct, kw_only=True, gc=False):
     told: dict[str, Binding]
 
 
+class PublicationKeeper(Protocol):
+    """Keeps publications alive; see :class:`Publisher`."""
+
+    def receive_response(
+        self, published: PublishedState, response: Response, now: float
+    ) -> None:
+        """Receive the response to the PUBLISH under way."""
+
+    def receive_failure(
+        self, published: PublishedState, cause: str, now: float
+    ) -> None:
+        """Receive the news that the PUBLISH under way got no response."""
+
+
 class PublishedState:
     """One address-of-record, or identity, at one presence server."""
 
@@ -71,6 +88,7 @@ class PublishedState:
         "aor",
         "asked",
         "heard",
+        "keeper",
         "owed",
         "publication",
         "scheduled_at",
@@ -80,8 +98,15 @@ class PublishedState:
     )
 
     def __init__(
-        self, aor: str, target: PresenceServer, publication: Publication
+        self,
+        aor: str,
+        target: PresenceServer,
+        publication: Publication,
+        keeper: PublicationKeeper,
     ) -> None:
+        self.keeper = keeper
+        "Receives what becomes of its PUBLISHes."
+
         self.aor = aor
         self.target = target
         self.publication = publication
@@ -112,6 +137,19 @@ class PublishedState:
 
     def timer_due(self, now: float) -> None:
         self.publication.timer_due(now)
+
+    # The user of each PUBLISH (:class:`reginfo.sip.user.User`).
+
+    def receive_response(self, response: Response, moment: Moment) -> None:
+        """Receive the response to the PUBLISH under way."""
+        self.keeper.receive_response(self, response, moment.now)
+
+    def receive_failure(self, cause: str, moment: Moment) -> None:
+        """Receive the news that the PUBLISH under way got no response."""
+        self.keeper.receive_failure(self, cause, moment.now)
+
+    def never_sent(self) -> None:
+        """Do nothing: the journal's undo list restores the publication."""
 
 
 class Publisher:
@@ -173,23 +211,36 @@ class Publisher:
         mine = [key for key in self._on_disk if key.partition("\0")[0] == target.uri]
         for number, key in enumerate(mine):
             row = self._on_disk.pop(key)
-            mark = self._journal.mark()
+            at = now + number / RESTART_RATE
             try:
-                self._resume(key, row, target, now, now + number / RESTART_RATE)
+                with self._journal.attempt():
+                    self._resume(key, row, target, now, at)
             except Exception:
-                # One that cannot be gone on with is none of the others' business.
+                # One row that cannot be used must not stop the others.
                 logger.exception("! publication of %s", key.replace("\0", " "))
-                self._journal.roll_back(mark)
                 self._forget(key)
 
-    def tell(self, change: BindingChange, now: float) -> None:
-        """Publish a change, if it is ours to publish."""
-        if change.table != self._table or not self._targets:
+    def begin(self, here: Here, moment: Moment) -> None:
+        """Do nothing: :meth:`publish_to` continues what was loaded."""
+
+    def hears(self, change: BindingChange | KeyChange) -> None:
+        """Publish a change, if it is ours to publish and is to be published."""
+        if not self._targets or not change.is_published:
+            return
+        if type(change) is BindingChange:
+            self._tell_binding(change, change.at)
+        else:
+            assert isinstance(change, KeyChange)
+            self._tell_keys(change, change.at)
+
+    def _tell_binding(self, change: BindingChange, now: float) -> None:
+        """Publish what has happened to a contact."""
+        if change.table != self._table:
             return
         for aor in self._store.identities(change.aor, self._table):
             self._tell(aor, now, only_if_ours=change.binding, more=change.more)
 
-    def tell_keys(self, change: KeyChange, now: float) -> None:
+    def _tell_keys(self, change: KeyChange, now: float) -> None:
         """Publish a user by the identities that it has now, and by no others."""
         if change.table == self._table and (
             change.before != change.after or change.moved
@@ -253,12 +304,24 @@ class Publisher:
     def timer_at(self) -> float | None:
         return self._wheel.timer_at
 
-    def timer_due(self, now: float) -> None:
+    def timer_due(self, moment: Moment) -> None:
         """Refresh what ends, try again what failed."""
-        for published in self._wheel.timer_due(now):
-            assert isinstance(published, PublishedState)
+        now = moment.now
+
+        def act(published: PublishedState) -> None:
             self._remember(published, now)
             self._advance(published, now)
+
+        work_off(self._wheel, self._journal, now, act)
+
+    def undone(self, moment: Moment) -> None:
+        """Do nothing: what is taken back is due again by its own undo."""
+
+    def describe(self) -> Description:
+        """Describe how many publications are kept alive at presence servers."""
+        count = len(self)
+        line = f"{count} publications at {len(self._targets)} presence servers"
+        return Description("publisher", line, {"publications": count})
 
     @property
     def shelves(self) -> Sequence[Rows[Any]]:
@@ -282,7 +345,7 @@ class Publisher:
         # 412 will say so.
         publication.give_up(now)
         publication.not_before = at
-        published = PublishedState(aor, target, publication)
+        published = PublishedState(aor, target, publication, self)
         published.told = row.told
         self._published[key] = published
         published.publication.change(bool(self._own(published.aor, now)))
@@ -322,7 +385,7 @@ class Publisher:
                 publication = Publication(
                     uri=aor, call_id=self._new_id(), tag=self._new_id()
                 )
-                published = PublishedState(aor, target, publication)
+                published = PublishedState(aor, target, publication, self)
                 self._published[key] = published
                 self._journal.remember(self._forget, key)
             else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from ..location.binding import Binding
 from ..reg.document import ContactEvent
+from ..sip.message import Response
+from ..sip.moment import Moment
 from .row import WatchRow
 
 REFRESHED = ContactEvent.REFRESHED
@@ -33,6 +35,16 @@ class Owed(NamedTuple):
     "With `full` only."
 
 
+class WatchKeeper(Protocol):
+    """Sends the NOTIFYs of watches; see :class:`reginfo.roles.notifier.Notifier`."""
+
+    def receive_response(self, watch: Watch, response: Response, now: float) -> None:
+        """Receive the response to the NOTIFY under way."""
+
+    def receive_failure(self, watch: Watch, cause: str) -> None:
+        """Receive the news that the NOTIFY under way got no response."""
+
+
 class Watch:
     """
     When a watcher is told, and of what.
@@ -47,11 +59,15 @@ class Watch:
 
     __slots__ = (
         "_answered", "_anew", "_full_due", "_held_until", "_lost", "_parted",
-        "_pending", "_quiet_until", "_sent", "row", "scheduled_at", "timer_at",
+        "_pending", "_quiet_until", "_sent", "keeper", "row", "scheduled_at",
+        "timer_at",
     )  # fmt: skip
 
-    def __init__(self, row: WatchRow) -> None:
+    def __init__(self, row: WatchRow, keeper: WatchKeeper) -> None:
         self.row = row
+        self.keeper = keeper
+        "Receives what becomes of its NOTIFYs."
+
         self.timer_at: float | None = row.subscription.expires_at
         self.scheduled_at: float | None = None
         self._pending: dict[str, Binding] = {}
@@ -172,6 +188,19 @@ class Watch:
     def timer_due(self, now: float) -> None:
         # What is due, :meth:`take` says.
         self.timer_at = None
+
+    # The user of each NOTIFY (:class:`reginfo.sip.user.User`).
+
+    def receive_response(self, response: Response, moment: Moment) -> None:
+        """Receive the response to the NOTIFY under way."""
+        self.keeper.receive_response(self, response, moment.now)
+
+    def receive_failure(self, cause: str, moment: Moment) -> None:
+        """Receive the news that the NOTIFY under way got no response."""
+        self.keeper.receive_failure(self, cause)
+
+    def never_sent(self) -> None:
+        """Do nothing: the journal's undo list restores what was owed."""
 
     def snapshot(self) -> tuple[Any, ...]:
         """All that :meth:`take` changes, for :meth:`restore`."""

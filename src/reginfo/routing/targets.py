@@ -80,6 +80,7 @@ class Targets:
 
     def begin(self, locals: Sequence[Local], names: Names) -> None:
         """Set the addresses that we listen at, and what resolves names."""
+        self._nat.begin(locals)
         self._locals = locals
         self._names = names
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from ..reg.document import ContactEvent
 from ..sip import grammar
 from ..sip.message import Response
-
-if TYPE_CHECKING:
-    from .event import Event
-    from .message import Message
+from .event import Event
+from .message import Message
 
 Answer = Response | None
 """What a handler may return: a response is sent as it is."""
 
-Handler = Callable[["Message"], Answer | Awaitable[Answer]]
-EventHandler = Callable[["Event"], object]
+Handler = Callable[[Message], Answer | Awaitable[Answer]]
+EventHandler = Callable[[Event], object]
 
 H = TypeVar("H", bound=Callable[..., Any])
 

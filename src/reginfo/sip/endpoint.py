@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from hashlib import blake2s
+from typing import Any
 
 from .errors import LocalProtocolError, RemoteProtocolError
 from .flow import Address, Flow, Local, is_numeric
@@ -15,6 +16,7 @@ from .invite import InviteState as InviteState
 from .message import Draft, Malformed, Request, Response, lines, parse, request_uri
 from .timer import TimerWheel
 from .transaction import TERMINATED, ClientTransaction, Datagram, ServerTransaction
+from .user import Nobody
 from .value import Value
 
 MAGIC_COOKIE = "z9hG4bK"
@@ -102,8 +104,8 @@ EndpointEvent = (
 CLIENTS = (ClientTransaction, InviteClientTransaction)
 SERVERS = (ServerTransaction, InviteServerTransaction)
 
-CANCELLING = "cancelling"
-"""The user of a CANCEL: nobody wants to know its answer."""
+CANCELLING = Nobody()
+"""The user of a CANCEL: nobody waits for its response."""
 
 
 class Endpoint:
@@ -217,13 +219,13 @@ class Endpoint:
         self._outbox.append(Datagram(data, flow))
 
     def send_request(
-        self, draft: Draft, flow: Flow, user: object, *, branch: str | None = None
+        self, draft: Draft, flow: Flow, user: Any, *, branch: str | None = None
     ) -> AnyClient:
         """
         Send ``draft`` by ``flow``, again and again until it is answered.
 
         Args:
-            user: who is told the response.
+            user: a :class:`~reginfo.sip.user.User`, who receives the response.
             branch: of our Via; a random one if left out.
 
         Raises:
