@@ -353,7 +353,7 @@ class Table:
             had = old[contact.id]
             if had is None or had.contact.uri != contact.uri:
                 known = self._gone.get(key)
-                if known is not None and _timeless(known) == _timeless(contact):
+                if known is not None and _is_same(known, contact):
                     continue
             reported.add(contact.uri)
             news.append(News(aor, contact))
@@ -398,7 +398,7 @@ def _follow(
         and abs(expires_at - ends_before) <= SLACK
     ):
         expires_at = ends_before
-    if expires_at == ends_before and _timeless(before) == _timeless(contact):
+    if expires_at == ends_before and _is_same(before, contact):
         return known
     return ReportedContact(aor, contact, expires_at)
 
@@ -417,6 +417,14 @@ def _same_register(before: Contact, contact: Contact) -> bool:
         # The owner's word counts for more: it may prolong what was shortened.
         and contact.claim == before.claim
     )
+
+
+def _is_same(one: Contact, other: Contact) -> bool:
+    """Whether two reports say the same, whenever made and however written."""
+    # The first line is for speed: one of these differs in most reports.
+    if one.cseq != other.cseq or one.event is not other.event:
+        return False
+    return _timeless(one) == _timeless(other)
 
 
 def _timeless(contact: Contact) -> Contact:

@@ -59,7 +59,9 @@ def named(document: Reginfo, name: Name, source: str) -> Reginfo:
     return msgspec.structs.replace(document, registrations=tuple(users.values()))
 
 
-def named_table(rows: Iterable[ReportedContact], name: Name) -> Iterator[ReportedContact]:
+def named_table(
+    rows: Iterable[ReportedContact], name: Name
+) -> Iterator[ReportedContact]:
     """Return the rows of a table with canonical addresses-of-record."""
     for row in rows:
         try:
