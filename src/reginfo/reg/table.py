@@ -142,6 +142,9 @@ class Table:
         self.changes: list[RowChange] = []
         "The rows that the last call of :meth:`take` has changed."
 
+    def __repr__(self) -> str:
+        return f"<Table: {len(self)} contacts, version {self._version}>"
+
     def __len__(self) -> int:
         return sum(len(one.rows) for one in self._registrations.values())
 

@@ -57,8 +57,8 @@ class Compositor:
     Args:
         new_id: makes a random token: no entity-tag is ever given twice.
         policy: how long a publication may last.
-        max_expires: how long a contact is believed at the most whose publisher does
-            not say, in seconds.
+        max_expires: the longest time that a contact is believed to last, in seconds.
+        longest: the same for a publisher, by its name, where that differs.
         name: the address-of-record that a URI names.
     """
 
@@ -71,6 +71,7 @@ class Compositor:
         new_id: Callable[[], str],
         policy: SubscriptionPolicy,
         max_expires: int,
+        longest: Callable[[str], int] | None = None,
         location: str = TABLE,
         name: Name = as_written,
     ) -> None:
@@ -94,7 +95,9 @@ class Compositor:
         self._contacts: Rows[ReportedContact] = Rows(
             journal, CONTACT_KIND, ReportedContact, self._take_contact, shifted
         )
-        self._learner = Learner(store, server_id=server_id, max_expires=max_expires)
+        self._learner = Learner(
+            store, server_id=server_id, max_expires=max_expires, longest=longest
+        )
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -353,6 +356,7 @@ class Compositor:
     def _take_out(self, contribution: Contribution) -> None:
         row = contribution.row
         contribution.timer_at = None
+        self._wheel.schedule(contribution)
         self._by_id.pop(row.id, None)
         self._by_etag.pop((row.aor, row.peer, row.etag), None)
         self._by_request.pop((row.aor, row.peer, *row.request), None)

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ..events.subscribe import HeldSubscription, SubscriberState, Wanted
+from ..events.states import SubscriberState
+from ..events.subscribe import HeldSubscription, Wanted
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.shelf import Rows, nothing
@@ -301,8 +302,7 @@ class Held:
         state, dialog = subscription.state, subscription.dialog
         over = state is SubscriberState.ACTIVE and now >= subscription.expires_at
         if mirror.requested and (over or state is SubscriberState.WAITING):
-            subscription.state = SubscriberState.WAITING
-            subscription.dialog = None
+            subscription.lapse()
             self.settle(mirror)
             # Located anew each time: names may resolve to another address by now.
             assert self._locate is not None
@@ -338,6 +338,7 @@ class Held:
             self._rows.erase(mirror.source, self._put_in, mirror)
             self._package.drop(mirror)
             subscription.timer_at = None
+            self._wheel.schedule(mirror)
             return
         # A copy, for the row is encoded when the batch closes.
         row = HeldRow(
@@ -391,6 +392,7 @@ class Held:
     def _forget(self, mirror: Mirror) -> None:
         self._mirrors.pop(mirror.source, None)
         mirror.timer_at = None
+        self._wheel.schedule(mirror)
 
     def _put_in(self, mirror: Mirror) -> None:
         self._mirrors[mirror.source] = mirror

@@ -58,8 +58,8 @@ class Learner:
 
     Args:
         server_id: ours: nobody can tell us about what we own.
-        max_expires: how long a contact is believed at the most whose peer does not
-            say, in seconds.
+        max_expires: the longest time that a contact is believed to last, in seconds.
+        longest: the same for a peer, by its name, where that differs.
         listed: whether a subscription lists a contact, other than that of a source. It
             is given the source, the address-of-record, the contact, the time, and
             whether only subscriptions at the same peer count.
@@ -71,12 +71,13 @@ class Learner:
         *,
         server_id: str,
         max_expires: int,
+        longest: Callable[[str], int] | None = None,
         listed: Listed | None = None,
     ) -> None:
         self._store = store
         self._listed = listed
         self._server_id = server_id
-        self._max_expires = max_expires
+        self._longest = longest or (lambda peer: max_expires)
 
     def learn(
         self,
@@ -289,12 +290,13 @@ class Learner:
     def _expires_at(
         self, origin: DocumentOrigin, contact: Contact, now: float
     ) -> float:
+        longest = self._longest(origin.peer)
         if contact.expires is not None:
-            return now + contact.expires
+            return now + min(contact.expires, longest)
         if contact.event.state != "active":
             return now
         # 3680-103: it lives as long as the subscription that reported it.
-        return min(origin.until, now + self._max_expires)
+        return min(origin.until, now + longest)
 
     def _omitted_here(
         self, origin: DocumentOrigin, call_id: str, holds: Binding

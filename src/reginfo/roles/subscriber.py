@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ..events.subscribe import SubscriberState, Wanted
+from ..events.states import SubscriberState
+from ..events.subscribe import Wanted
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, nothing
@@ -43,7 +44,8 @@ class Subscriber:
         send: sends a request by a flow; its last argument comes back with the response.
         new_id: makes a random token.
         jitter: a random number from 0 to 1, to spread what would come together.
-        max_expires: how long a contact is believed whose peer does not say, in seconds.
+        max_expires: the longest time that a contact is believed to last, in seconds.
+        longest: the same for a peer, by its name, where that differs.
         locate: is called when a requested subscription needs a flow; :meth:`located`
             is the answer.
         location: the location table that is learned into.
@@ -62,6 +64,7 @@ class Subscriber:
         new_id: Callable[[], str],
         jitter: Callable[[], float],
         max_expires: int,
+        longest: Callable[[str], int] | None = None,
         locate: Callable[[Mirror], None] | None = None,
         location: str = TABLE,
         name: Name = as_written,
@@ -79,6 +82,7 @@ class Subscriber:
             store,
             server_id=server_id,
             max_expires=max_expires,
+            longest=longest,
             listed=self._is_listed,
         )
         self.held = Held(
@@ -93,7 +97,7 @@ class Subscriber:
             journal,
             self._learner,
             package=PACKAGE,
-            max_expires=max_expires,
+            longest=longest or (lambda peer: max_expires),
             location=location,
             name=name,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..events.headers import EventHeader, SubscriptionState
 from ..ledger.journal import Journal
 from ..location.source import UNSOLICITED, Source
@@ -24,7 +26,8 @@ class Unsolicited:
     who have configured them to.
 
     Args:
-        max_expires: how long a contact is believed whose peer does not say, in seconds.
+        longest: the longest time that a contact is believed to last, in seconds, by
+            the name of the peer.
         name: the address-of-record that a URI names.
         location: the location table that they are learned into.
     """
@@ -35,14 +38,14 @@ class Unsolicited:
         learner: Learner,
         *,
         package: str,
-        max_expires: int,
+        longest: Callable[[str], int],
         location: str,
         name: Name,
     ) -> None:
         self._journal = journal
         self._learner = learner
         self._package = package
-        self._max_expires = max_expires
+        self._longest = longest
         self._location = location
         self._name = name
         self._tables: dict[tuple[str, str], Table] = {}
@@ -83,7 +86,9 @@ class Unsolicited:
         before = table.state
         taken = table.take(document, request.cseq.number, now)
         self._journal.remember(self._restore, key, known, before, table.changes)
-        lasts = self._max_expires if state.expires is None else state.expires
+        lasts = self._longest(peer)
+        if state.expires is not None:
+            lasts = min(state.expires, lasts)
         origin = DocumentOrigin(
             peer,
             str(Source(peer, UNSOLICITED)),
