@@ -12,18 +12,19 @@ from reginfo.routing.nat import Nat
 from reginfo.routing.proxy import Found, Proxy
 from reginfo.routing.target import Target
 from reginfo.sip.destination import Destination
-from reginfo.sip.endpoint import (
+from reginfo.sip.endpoint import Endpoint
+from reginfo.sip.errors import Refusal, RemoteProtocolError
+from reginfo.sip.event import (
     AckReceived,
     Cancelled,
-    Endpoint,
     RequestFailed,
     RequestReceived,
     ResponseLost,
     ResponseReceived,
 )
-from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.flow import Address, Flow, Local
-from reginfo.sip.message import Request, Response, SipMessage, parse
+from reginfo.sip.message import Request, Response, SipMessage
+from reginfo.sip.parser import parse
 from reginfo.sip.token import Tokens
 from reginfo.sip.uri import Uri
 

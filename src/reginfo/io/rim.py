@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..ledger.journal import Batch, Entry, Journal
-from ..sip.endpoint import Endpoint, EndpointEvent
+from ..sip.endpoint import Endpoint
+from ..sip.event import EndpointEvent
 from ..sip.flow import Flow, Local
 from ..sip.message import Response
 from ..sip.moment import Moment

@@ -478,6 +478,7 @@ class LocationStore:
 
     def _drop(self, row: ContactRow) -> None:
         row.timer_at = None
+        self._wheel.schedule(row)
         if self._indices:
             self._unindex(row)
         records = self._records[row.table]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..sip.destination import Destination
-from ..sip.endpoint import AnyClient, AnyServer
+from ..sip.event import AnyClient, AnyServer
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
 from ..sip.user import User

@@ -8,15 +8,9 @@ from collections.abc import Callable, Sequence
 from ..config.sections import ProxySection
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
-from ..sip.endpoint import (
-    AckReceived,
-    AnyServer,
-    Cancelled,
-    Endpoint,
-    RequestReceived,
-    ResponseLost,
-)
+from ..sip.endpoint import Endpoint
 from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.event import AckReceived, AnyServer, Cancelled, RequestReceived, ResponseLost
 from ..sip.flow import Address, Flow
 from ..sip.message import Request, Response
 from ..sip.token import Tokens

@@ -85,6 +85,11 @@ class Message(Functions):
         """Why the last :meth:`reginfo_handle_notify` returned -1."""
         return self._call.reason
 
+    def __repr__(self) -> str:
+        host, port = self.source
+        reply = "" if self.reply is None else f"{self.reply.status} to "
+        return f"<Message {reply}{self.method} {self.request.uri} from {host}:{port}>"
+
     # What it is.
 
     @property

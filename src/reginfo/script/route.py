@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 from ..reg.document import ContactEvent
@@ -51,6 +51,20 @@ class Route:
         self.replies: dict[str, Handler] = {}
         self.failures: dict[str, Handler] = {}
         self.events: dict[str, EventHandler] = {}
+
+    def __repr__(self) -> str:
+        kinds: dict[str, Iterable[str]] = {
+            "request": self.requests,
+            "reply": self.replies,
+            "failure": self.failures,
+            "event": self.events,
+        }
+        shown = [
+            f"{kind} {name or 'of any method'}"
+            for kind, names in kinds.items()
+            for name in sorted(names)
+        ]
+        return f"<Route: {', '.join(shown) or 'empty'}>"
 
     def request(self, *methods: str) -> Callable[[H], H]:
         """

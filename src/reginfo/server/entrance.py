@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from ..routing.decision import Decision
 from ..routing.relaying import Relaying
-from ..sip.endpoint import Endpoint, RequestReceived
+from ..sip.endpoint import Endpoint
+from ..sip.event import RequestReceived
 from ..sip.flow import Flow
+from ..sip.responding import refused
 from .router import Router
 from .scripting import Scripting
-from .uas import refused
 
 
 class Entrance:

@@ -17,12 +17,14 @@ from ..routing.target import Target
 from ..routing.targets import Targets
 from ..script.message import PROTECTED
 from ..script.route import Route
-from ..sip.endpoint import AnyServer, Endpoint, RequestReceived
+from ..sip.endpoint import Endpoint
 from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.event import AnyServer, RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
+from ..sip.responding import refused
 from .router import Router
-from .uas import Uas, refused
+from .uas import Uas
 
 logger = logging.getLogger("reginfo.script")
 

@@ -8,11 +8,13 @@ from ..ledger.journal import Journal
 from ..routing.decision import Decision, Onward, Ours, UserOf
 from ..routing.domains import Domains
 from ..routing.relaying import Relaying
-from ..sip.endpoint import Endpoint, RequestReceived
+from ..sip.endpoint import Endpoint
 from ..sip.errors import Refusal
+from ..sip.event import RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
-from .uas import METHODS, Uas, refused
+from ..sip.responding import refused
+from .uas import METHODS, Uas
 
 ALLOW = [("Allow", ", ".join(METHODS))]
 

@@ -21,13 +21,13 @@ from ..script.event import ContactChanged, Event, SubscriptionChanged
 from ..script.load import line_of, load
 from ..script.message import FAILURE, REPLY, Message
 from ..script.route import SUBSCRIPTION, Route
-from ..sip.endpoint import RequestReceived
 from ..sip.errors import Refusal, ReginfoError, RemoteProtocolError
+from ..sip.event import RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
+from ..sip.responding import refused
 from .passage import Passage, Server
 from .sending import Sender
-from .uas import refused
 
 logger = logging.getLogger("reginfo.script")
 
