@@ -14,11 +14,10 @@ from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows
 from ..reg.document import ContactEvent
-from ..sip.errors import RemoteProtocolError
 from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
-from .binding import KIND, Binding, BindingChange
-from .contacts import is_same
+from .binding import KIND, Binding, BindingChange, shifted
+from .contact_row import ContactIndex, ContactRow
 from .key import Key
 from .keyring import KeyChange, Keyring
 from .merge import Survivors, forget, forgotten_at, join
@@ -43,36 +42,12 @@ Seconds by which a stamp may be ahead of our calendar. One that is later by far 
 take our clock with it, for good: until nobody can read our stamps any more.
 """
 
-INDEXED = 16
-"""Contacts of one address-of-record that are searched without an index."""
-
 Listener = Callable[[BindingChange | KeyChange], None]
 
 
 def is_ahead(stamp: int, wall: float) -> bool:
     """Whether a stamp is too far ahead to be believed; ``wall`` is our calendar."""
     return stamp > (wall + MAX_AHEAD) * 1e6
-
-
-class ContactRow:
-    """One contact of an address-of-record: the claim that holds, and the losers."""
-
-    __slots__ = ("aor", "base", "claims", "key", "scheduled_at", "table", "timer_at")
-
-    def __init__(self, table: str, aor: str, key: str, claims: Survivors) -> None:
-        self.table = table
-        self.aor = aor
-        self.key = key
-        self.claims = claims
-        self.base = ""
-        "`Uri.base` of the contact, once it stands in an index."
-
-        self.timer_at: float | None = None
-        self.scheduled_at: float | None = None
-
-    def timer_due(self, now: float) -> None:
-        # What has become of the row, its store finds out.
-        self.timer_at = None
 
 
 class LocationStore:
@@ -101,9 +76,7 @@ class LocationStore:
         self._server_id = server_id
         self._journal = journal
         self._records: dict[str, dict[str, dict[str, ContactRow]]] = {}
-        # By table and address-of-record, if it has many contacts: its contacts by the
-        # part of the URI in which equal ones do not differ.
-        self._indices: dict[tuple[str, str], dict[str, dict[str, ContactRow]]] = {}
+        self._index = ContactIndex()
         self._wheel = TimerWheel()
         self._stamp = 0
         self._claims: Rows[Binding] = Rows(
@@ -157,10 +130,8 @@ class LocationStore:
         row = record.get(uri.key)
         if row is not None:
             return uri.key, row.claims
-        for row in self._like(table, aor, record, uri.base):
-            if is_same(row.claims[0].contact, uri):
-                return row.key, row.claims
-        return uri.key, ()
+        row = self._index.find(table, aor, record, uri)
+        return (uri.key, ()) if row is None else (row.key, row.claims)
 
     def rows(self, aor: str, table: str = TABLE) -> dict[str, Survivors]:
         """The claims for each contact of ``aor``, those that are gone included."""
@@ -255,8 +226,8 @@ class LocationStore:
             row.claims = join(before, claim)
             if row.claims is before:
                 continue
-            if not before and self._indices:
-                self._index(row)
+            if not before:
+                self._index.add(row)
             self.sequence += 1
             self._claims.write(
                 _entry_key(table, aor, claim), claim, self._restore, row, before
@@ -377,35 +348,6 @@ class LocationStore:
 
     # How.
 
-    def _like(
-        self, table: str, aor: str, record: dict[str, ContactRow], base: str
-    ) -> Iterable[ContactRow]:
-        """Return the contacts of a record that may equal a URI with this base."""
-        if len(record) <= INDEXED:
-            return record.values()
-        index = self._indices.get((table, aor))
-        if index is None:
-            index = self._indices[table, aor] = {}
-            for row in record.values():
-                self._index(row)
-        return index.get(base, {}).values()
-
-    def _index(self, row: ContactRow) -> None:
-        """Keep the index of a record, if there is one."""
-        index = self._indices.get((row.table, row.aor))
-        if index is not None:
-            if not row.base:
-                row.base = _base(row)
-            index.setdefault(row.base, {})[row.key] = row
-
-    def _unindex(self, row: ContactRow) -> None:
-        index = self._indices.get((row.table, row.aor))
-        rows = None if index is None else index.get(row.base)
-        if index is not None and rows is not None:
-            rows.pop(row.key, None)
-            if not rows:
-                del index[row.base]
-
     def _take_loaded(self, key: str, claim: Binding) -> None:
         table, aor = key.split("\0", 2)[:2]
         record = self._records.setdefault(table, {}).setdefault(aor, {})
@@ -479,14 +421,13 @@ class LocationStore:
     def _drop(self, row: ContactRow) -> None:
         row.timer_at = None
         self._wheel.schedule(row)
-        if self._indices:
-            self._unindex(row)
+        self._index.remove(row)
         records = self._records[row.table]
         record = records.get(row.aor, {})
         record.pop(row.key, None)
         if not record:
             records.pop(row.aor, None)
-            self._indices.pop((row.table, row.aor), None)
+            self._index.forget(row.table, row.aor)
 
     def _restore(self, row: ContactRow, before: Survivors) -> None:
         row.claims = before
@@ -495,26 +436,8 @@ class LocationStore:
             return
         record = self._records[row.table].setdefault(row.aor, {})
         record[row.key] = row
-        if self._indices:
-            self._index(row)
+        self._index.add(row)
         self._schedule(row)
-
-
-def shifted(claim: Binding, by: float) -> Binding:
-    """Return ``claim`` with ``by`` seconds added to its moments."""
-    return msgspec.structs.replace(
-        claim,
-        expires_at=claim.expires_at + by,
-        registered_at=claim.registered_at + by,
-    )
-
-
-def _base(row: ContactRow) -> str:
-    """Return what the URI of a contact has in common with all that equal it."""
-    try:
-        return Uri.parse(row.claims[0].contact).base
-    except RemoteProtocolError:
-        return ""
 
 
 def _entry_key(table: str, aor: str, claim: Binding) -> str:
