@@ -141,7 +141,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped: Counter[str] = Counter()
     for report in terminalreporter.getreports("skipped"):
         _, _, reason = report.longrepr
-        if MISSING in reason:
-            skipped[reason.removeprefix("Skipped: ")] += 1
+        skipped[reason.removeprefix("Skipped: ")] += 1
     for reason, number in skipped.items():
         terminalreporter.write_line(f"{number} skipped: {reason}", yellow=True)
