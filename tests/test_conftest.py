@@ -1,4 +1,4 @@
-"""The tests are the same in any terminal, shell and locale, and count what they skip."""
+"""Tests are the same in any terminal, shell and locale, and count what they skip."""
 
 from __future__ import annotations
 
