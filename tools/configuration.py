@@ -27,10 +27,10 @@ HEAD = """\
 
 This page is made by `make configuration` from the code that reads the file.
 
-A server reads one file, `reginfo.toml`, in the format of [TOML](https://toml.io). Only
-`id` and `domains` of `[server]` are required. Paths are relative to the directory of
-the file. `reginfo check -c reginfo.toml` reports every error in it, with line and key, and
-warns of what is valid but probably not meant.
+A server reads one file, `reginfo.toml`, in the format of [TOML](https://toml.io).
+Only `id` and `domains` of `[server]` are required. Paths are relative to the directory
+of the file. `reginfo check -c reginfo.toml` reports every error in it, with line and
+key, and warns of what is valid but probably not meant.
 
 The routing script is read again on SIGHUP; everything else takes a restart.
 """
