@@ -51,7 +51,7 @@ class Moved(NamedTuple):
     """What a configuration has come to."""
 
     toml: str
-    "Equivalent, with a comment on where each key is from. It can be loaded as it is."
+    "The `reginfo.toml`, with a comment on the origin of each key; it can be loaded."
 
     left: list[Left]
 
