@@ -137,46 +137,31 @@ class LossyWire(Wire):
         "Probabilities, for each datagram between two servers."
 
         self._cut: set[tuple[Address, Address]] = set()
-        self._delayed: list[tuple[float, Packet]] = []
+        self.disturb(self._fate_of)
 
-    def cut(self, source: Address, destination: Address) -> None:
+    def cut_one_way(self, source: Address, destination: Address) -> None:
         """Lose all datagrams from one server to another, until :meth:`mend`."""
         self._cut.add((source, destination))
 
     def cut_both(self, one: Address, other: Address) -> None:
         """Lose all datagrams between two servers, until :meth:`mend`."""
-        self.cut(one, other)
-        self.cut(other, one)
+        self.cut_one_way(one, other)
+        self.cut_one_way(other, one)
 
     def mend(self) -> None:
         """Undo every cut."""
         self._cut.clear()
 
-    def pass_time(self, seconds: float) -> None:
-        end = self.now + seconds
-        while (due := min((at for at, _ in self._delayed), default=end + 1)) <= end:
-            super().pass_time(max(0.0, due - self.now))
-            arrived = [packet for at, packet in self._delayed if at <= self.now]
-            self._delayed = [one for one in self._delayed if one[0] > self.now]
-            self._queue.extend(arrived)
-            self._deliver()
-        super().pass_time(end - self.now)
-
-    def _carry(self, packet: Packet) -> None:
+    def _fate_of(self, packet: Packet) -> list[float]:
         between = (packet.source, packet.destination)
         chance = self.chance
-        if all(end[0] in HOSTS.values() for end in between):
-            if between in self._cut or chance.random() < self.loss:
-                self.packets.append(packet)
-                return
-            if chance.random() < self.doubling:
-                self._delay(packet, 2.0)
-            if chance.random() < self.delaying:
-                self.packets.append(packet)
-                self._delay(packet, 3.0)
-                return
-        super()._carry(packet)
-
-    def _delay(self, packet: Packet, most: float) -> None:
-        at = self.now + self.chance.uniform(0.01, most)
-        self._delayed.append((at, packet))
+        if not all(end[0] in HOSTS.values() for end in between):
+            return [0.0]
+        if between in self._cut or chance.random() < self.loss:
+            return []
+        copies = []
+        if chance.random() < self.doubling:
+            copies.append(chance.uniform(0.01, 2.0))
+        if chance.random() < self.delaying:
+            return [*copies, chance.uniform(0.01, 3.0)]
+        return [*copies, 0.0]

@@ -13,7 +13,8 @@ from ..sip.endpoint import Endpoint, RequestReceived
 from ..sip.errors import Refusal
 from ..sip.flow import Flow, Local
 from ..sip.message import Request, Response, request_uri
-from .uas import METHODS, Uas, refused
+from ..sip.responding import refused
+from .uas import METHODS, Uas
 
 if TYPE_CHECKING:
     from .scripting import Scripting

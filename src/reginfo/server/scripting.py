@@ -28,9 +28,10 @@ from ..sip.endpoint import Endpoint, RequestReceived
 from ..sip.errors import Refusal, ReginfoError, RemoteProtocolError
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
+from ..sip.responding import refused
 from .router import Router
 from .sending import Sender
-from .uas import Uas, refused
+from .uas import Uas
 
 logger = logging.getLogger("reginfo.script")
 
