@@ -37,7 +37,7 @@ from reginfo.io.clock import Clock
 from reginfo.ledger.journal import Entry
 from reginfo.ledger.turn import Done
 from reginfo.server.app import App
-from reginfo.sip import message
+from reginfo.sip import parser as sip_parser
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.transaction import Datagram
 
@@ -171,11 +171,11 @@ def main() -> None:
     given = parser.parse_args()
     say = sys.stdout.write
     say(f"{sys.executable}, {sys.version}\n")
-    say(f"{message.__file__}\n")
+    say(f"{sip_parser.__file__}\n")
     one = messages.register(1, 1, 1, PORT, "x")
     begin = time.perf_counter()
     for _ in range(20_000):
-        message.parse(one)
+        sip_parser.parse(one)
     say(f"parse  {(time.perf_counter() - begin) / 20_000 * 1e6:6.2f} µs\n")
     directory = tempfile.TemporaryDirectory()
     script = Path(directory.name, "routes.py")

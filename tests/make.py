@@ -14,8 +14,9 @@ from reginfo.ledger.storage import StoredRow
 from reginfo.location.binding import Binding
 from reginfo.reg.document import ContactEvent
 from reginfo.sip.flow import Flow, Local
-from reginfo.sip.message import Draft, Request, Response, parse
+from reginfo.sip.message import Draft, Request, Response
 from reginfo.sip.moment import Moment
+from reginfo.sip.parser import parse
 from reginfo.sip.uri import Uri
 
 ALICE, BOB = "sip:alice@example.com", "sip:bob@example.com"

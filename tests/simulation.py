@@ -15,7 +15,8 @@ from collections.abc import Iterable
 from reginfo.config.config import Config
 from reginfo.location.binding import Binding
 from reginfo.sip.flow import Address
-from reginfo.sip.message import Response, parse
+from reginfo.sip.message import Response
+from reginfo.sip.parser import parse
 from reginfo.testing import Wire
 from reginfo.testing.wire import Packet, WireServer
 

@@ -8,7 +8,8 @@ from reginfo.agent.errors import NoAnswer
 from reginfo.agent.user_agent import UserAgent
 from reginfo.agent.watching import Notification, Trouble, Unreadable, Watching
 from reginfo.events.subscribe import TIMER_N, Wanted
-from reginfo.sip.message import Draft, Request, Response, parse
+from reginfo.sip.message import Draft, Request, Response
+from reginfo.sip.parser import parse
 
 from ..make import ALICE, NOW, PEER, flow, moment, numbers
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reginfo.sip.message import Request, Response, parse
+from reginfo.sip.message import Request, Response
+from reginfo.sip.parser import parse
 from reginfo.testing import Wire
 from reginfo.testing.wire import WireServer
 

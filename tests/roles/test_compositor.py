@@ -26,7 +26,8 @@ from reginfo.reg.document import (
 )
 from reginfo.roles.compositor import RETRY_AFTER, Compositor, Contribution
 from reginfo.sip.errors import Refusal, RemoteProtocolError
-from reginfo.sip.message import Request, Response, parse
+from reginfo.sip.message import Request, Response
+from reginfo.sip.parser import parse
 
 from ..make import ALICE, BOB, NOW, WALL, binding, here, load, moment, numbers, request
 
@@ -298,6 +299,15 @@ def test_a_refresh_without_a_body_lets_it_stand_longer() -> None:
     assert (server.events(), server.contacts()) == ([], [PHONE])
     server.pass_time(11)
     assert (server.events(), server.contacts()) == ([(PHONE, "expired")], [])
+
+
+@pytest.mark.parametrize("expires", [86_401, 10**6, 2**32 - 1])
+def test_a_contact_that_is_published_is_not_believed_for_years(expires: int) -> None:
+    # 3680-110
+    server = Server()
+    server.publish(contact(expires=expires))
+    (bound,) = server.store.bindings(ALICE, NOW)
+    assert bound.expires_at == NOW + 86_400
 
 
 def test_a_contact_without_an_end_lives_as_long_as_its_publication() -> None:

@@ -14,7 +14,8 @@ from reginfo.routing.targets import Found
 from reginfo.server.app import App
 from reginfo.sip.destination import Destination
 from reginfo.sip.flow import Local
-from reginfo.sip.message import Response, parse
+from reginfo.sip.message import Response
+from reginfo.sip.parser import parse
 from reginfo.sip.uri import Uri
 from reginfo.testing import Wire, WireServer
 

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..sip.endpoint import (
-    Endpoint,
-    EndpointEvent,
-    RequestFailed,
-    RequestReceived,
-    ResponseReceived,
-)
+from ..sip.endpoint import Endpoint
 from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.event import EndpointEvent, RequestFailed, RequestReceived, ResponseReceived
 from ..sip.flow import Flow
 from ..sip.message import Draft, Request, Response
 from ..sip.moment import Moment

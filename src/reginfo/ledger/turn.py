@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from ..sip.endpoint import Endpoint, EndpointEvent, RequestReceived
+from ..sip.endpoint import Endpoint
+from ..sip.event import EndpointEvent, RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
 from ..sip.moment import Moment

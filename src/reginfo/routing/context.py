@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..sip.destination import Destination
-from ..sip.endpoint import AnyClient, AnyServer
+from ..sip.event import AnyClient, AnyServer
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
-from ..sip.route import Routed
 from ..sip.user import User
 from .target import Target, by_preference
 
@@ -71,7 +70,7 @@ class Context:
 
     __slots__ = (
         "branches", "breadth", "came_by", "cancelled", "earlier", "groups", "is_over",
-        "on_failure", "on_reply", "request", "routed", "scheduled_at", "timer_at",
+        "on_failure", "on_reply", "request", "route", "scheduled_at", "timer_at",
         "transaction", "withheld",
     )  # fmt: skip
 
@@ -79,7 +78,7 @@ class Context:
         self,
         transaction: AnyServer,
         request: Request,
-        routed: Routed,
+        route: tuple[str, ...],
         *,
         came_by: Flow,
         breadth: int,
@@ -90,7 +89,9 @@ class Context:
         self.request = request
         "As it is to be sent on; the transaction has it as it came."
 
-        self.routed = routed
+        self.route = route
+        "The Route that is left of the request's own."
+
         self.came_by = came_by
         "Responses may go elsewhere, where Via says so."
 

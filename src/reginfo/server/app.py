@@ -54,24 +54,26 @@ from ..routing.service_routes import ServiceRoutes
 from ..routing.target import Target
 from ..routing.targets import Names, Targets
 from ..sip.destination import Destination
-from ..sip.endpoint import (
+from ..sip.endpoint import Endpoint
+from ..sip.errors import ReginfoError
+from ..sip.event import (
     AckReceived,
     Cancelled,
-    Endpoint,
     EndpointEvent,
     RequestFailed,
     RequestReceived,
     ResponseLost,
     ResponseReceived,
 )
-from ..sip.errors import ReginfoError
 from ..sip.flow import Flow, Local
 from ..sip.message import Response
 from ..sip.uri import Uri
 from ..sip.user import User
 from ..version import PRODUCT, __version__
+from .entrance import Entrance
+from .passage import Server
 from .peers import Peers, profile_of
-from .router import Router, addresses_of
+from .router import Router
 from .scripting import Scripting
 from .sending import Sender
 from .uas import Uas
@@ -112,7 +114,9 @@ class App:
             use_domain=config.usrloc.use_domain,
             default_domain=config.pua_reginfo.default_domain,
         )
-        self._peers = Peers(config.peers, config.notifier.min_interval)
+        self._peers = Peers(
+            config.peers, config.notifier.min_interval, config.registrar.max_expires
+        )
         self._policy = registrar.RegistrarPolicy(
             min_expires=config.registrar.min_expires,
             default_expires=config.registrar.default_expires,
@@ -138,6 +142,7 @@ class App:
             send=self._send,
             policy=policy,
             recognise=self._peers.recognise,
+            jitter=jitter,
             is_ours=self._domains.serve,
             admission=Admission(
                 allow=config.notifier.allow,
@@ -154,6 +159,7 @@ class App:
             new_id=self._ids,
             jitter=jitter,
             max_expires=config.registrar.max_expires,
+            longest=self._peers.longest,
             locate=self._locate,
             location=self._table,
             name=self._domains.aor,
@@ -176,6 +182,7 @@ class App:
             new_id=self._ids,
             policy=policy,
             max_expires=config.registrar.max_expires,
+            longest=self._peers.longest,
             location=self._table,
             name=self._domains.aor,
         )
@@ -187,6 +194,7 @@ class App:
             aor=self._domains.aor,
             owner=self._owner,
             server_address=config.pua_reginfo.server_address,
+            rearm=config.pua_reginfo.rearm,
         )
         self._uas = Uas(
             self.store,
@@ -220,7 +228,7 @@ class App:
             ),
             proxy=config.proxy,
             is_open=lambda flow: self.is_open(flow),
-            hides=self._nat.needs_flow,
+            needs_flow=self._nat.needs_flow,
             secret=(self._ids() + self._ids()).encode()[:32],
             new_id=self._ids,
             now=self._clock.now,
@@ -233,6 +241,9 @@ class App:
             domains=self._domains,
             relaying=self._relaying,
             relay=config.proxy.relay,
+        )
+        self._entrance = Entrance(
+            self.endpoint, relaying=self._relaying, router=self._router
         )
         self._pinger: Pinger | None = None
         if config.nat.ping != "none":
@@ -354,8 +365,6 @@ class App:
         """
         moment = self._clock.moment()
         now = moment.now
-        self._nat.begin(locals)
-        self._router.begin(addresses_of(locals))
         ours = {(local.host, local.port) for local in locals}
         self._peers.find({uri: place.address for uri, place in places.items()})
         here = Here(tuple(locals), names)
@@ -381,6 +390,7 @@ class App:
                     contact=f"{me};transport=tcp" if flow.local.is_reliable else None,
                     event=notifier.PACKAGE,
                     accept=xml.MEDIA_TYPE,
+                    rearm=self._config.pua_reginfo.rearm,
                 )
                 name = self._domains.aor(Uri.parse(aor))
                 try:
@@ -494,22 +504,25 @@ class App:
         path = self._config.server.script
         if path is None:
             return
-        self._script = self._router.script = Scripting(
-            path,
-            store=self.store,
-            journal=self.journal,
-            endpoint=self.endpoint,
+        server = Server(
             clock=self._clock,
             domains=self._domains,
-            router=self._router,
+            endpoint=self.endpoint,
+            journal=self.journal,
             relaying=self._relaying,
+            router=self._router,
             targets=self._targets,
-            sender=self._sender,
             uas=self._uas,
+            wake=self.turns.wake,
+        )
+        self._script = self._entrance.script = Scripting(
+            path,
+            server,
+            store=self.store,
+            sender=self._sender,
             pua_reginfo=self.pua_reginfo,
             server_id=self._config.server.id,
             remove=self._remove,
-            wake=self.turns.wake,
         )
         self.subscriber.listener = self._script.subscription
 
@@ -572,7 +585,7 @@ class App:
         now = moment.now
         if isinstance(event, RequestReceived):
             try:
-                self._router.receive(event, now)
+                self._entrance.receive(event, now)
             except Exception:
                 # A bug of ours must not stop the others' service.
                 logger.exception("! %s", event.request.method)

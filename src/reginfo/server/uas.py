@@ -17,8 +17,8 @@ from ..roles.compositor import Compositor
 from ..roles.notifier import Notifier
 from ..roles.subscriber import Subscriber
 from ..routing.domains import Domains
-from ..sip.endpoint import RequestReceived
 from ..sip.errors import Refusal
+from ..sip.event import RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Request, Response, request_uri
 from .peers import Peers
