@@ -44,6 +44,9 @@ class Application(Protocol):
     def handle(self, event: EndpointEvent, moment: Moment) -> None:
         """Answer a request, or hand what became of one of ours to its user."""
 
+    def flow_lost(self, flow: Flow, moment: Moment) -> None:
+        """Take note that a stream was closed."""
+
     @property
     def timer_at(self) -> float | None:
         """When to call :meth:`timer_due`, on the boot-time clock; None for never."""
@@ -226,7 +229,14 @@ class Turns:
 
     def flow_lost(self, flow: Flow) -> None:
         """Receive the news that a stream is closed; :meth:`settle` follows."""
-        self._endpoint.flow_lost(flow, self._clock.now())
+        moment = self._clock.moment()
+        self._endpoint.flow_lost(flow, moment.now)
+        if self._application is not None:
+            try:
+                with self.attempt():
+                    self._application.flow_lost(flow, moment)
+            except Exception:
+                logger.exception("! the end of the stream to %s:%d", *flow.remote)
 
     def wake(self) -> None:
         """Have :meth:`settle` called soon: something was decided outside of it."""

@@ -45,6 +45,7 @@ from ..roles.notifier import Notifier
 from ..roles.publisher import Publisher
 from ..roles.subscriber import Mirror, Subscriber
 from ..roles.watch import Watch
+from ..routing.connections import Connections
 from ..routing.domains import Domains
 from ..routing.nat import Nat
 from ..routing.pinger import Pinger
@@ -122,6 +123,7 @@ class App:
             default_expires=config.registrar.default_expires,
             max_expires=config.registrar.max_expires,
             max_contacts=config.registrar.max_contacts,
+            replaces=config.registrar.max_contacts_reached == "replace",
         )
         self._table = config.pua_reginfo.ul_domain
         self.store = LocationStore(
@@ -274,6 +276,16 @@ class App:
         ]  # fmt: skip
         if self._pinger is not None:
             self._parts.append(self._pinger)
+        self._connections: Connections | None = None
+        if config.registrar.connection_lost == "expire":
+            self._connections = Connections(
+                self.store,
+                self.journal,
+                server_id=config.server.id,
+                origin=self._nat.origin,
+                is_open=lambda flow: self.is_open(flow),
+            )
+            self._parts.append(self._connections)
         self.is_open: Callable[[Flow], bool] = _is_datagram
         "Whether a flow can be sent by still: of TCP, whether its stream is there."
 
@@ -599,6 +611,11 @@ class App:
                 self._take_in(event, moment)
         except Exception:
             logger.exception("! %s", type(event).__name__)
+
+    def flow_lost(self, flow: Flow, moment: Moment) -> None:
+        """Take note that a connection was closed."""
+        if self._connections is not None:
+            self._connections.lost(flow, moment)
 
     @property
     def timer_at(self) -> float | None:
