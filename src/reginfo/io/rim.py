@@ -36,7 +36,7 @@ class Transport(Protocol):
         """Close all sockets."""
 
 
-class Writer(Committer, Protocol):
+class StoppableCommitter(Committer, Protocol):
     """A committer that can be stopped; see :class:`reginfo.io.commit.Writer`."""
 
     def stop(self) -> None:
@@ -58,7 +58,7 @@ class Rim:
         application: Application,
         clock: Callable[[], float],
         *,
-        writer: Writer | None,
+        writer: StoppableCommitter | None,
     ) -> None:
         self._turns = turns
         self._clock = clock

@@ -58,7 +58,7 @@ class Application(Protocol):
         """A commit has failed, and what was decided with it was taken back."""
 
 
-class Clocks(Protocol):
+class TurnClock(Protocol):
     """Tells the time; see :class:`reginfo.io.clock.Clock`."""
 
     def now(self) -> float:
@@ -108,7 +108,7 @@ class Turns:
     this object.
     """
 
-    def __init__(self, endpoint: Endpoint, journal: Journal, clock: Clocks) -> None:
+    def __init__(self, endpoint: Endpoint, journal: Journal, clock: TurnClock) -> None:
         self._endpoint = endpoint
         self._journal = journal
         self._clock = clock
