@@ -13,6 +13,7 @@ from ..location.binding import Binding
 from ..location.merge import Survivors
 from ..reg.document import ContactEvent, shortest_q
 from ..sip.address import numeric
+from ..sip.demands import check_extensions, understands_body
 from ..sip.dialog import route_uri
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow, Local, uri_host
@@ -93,7 +94,8 @@ def decide(
             out of order, 503 for too many contacts.
         RemoteProtocolError: a Contact or Path that cannot be used.
     """
-    _check_extensions(request)
+    check_extensions(request, EXTENSIONS)
+    understands_body(request, None)
     values = request.values("Contact")
     branch = _branch(request)
     if values and not _came_before(request, rows, branch):
@@ -139,16 +141,6 @@ def expires_of(contact: NameAddr, request: Request, policy: RegistrarPolicy) -> 
         minimum = str(policy.min_expires)
         raise Refusal(423, "Interval Too Brief", headers=[("Min-Expires", minimum)])
     return min(expires, policy.max_expires)
-
-
-def _check_extensions(request: Request) -> None:
-    required = request.headers.get("Require")
-    if required is None:
-        return
-    unknown = [o for o in request.values("Require") if o.lower() not in EXTENSIONS]
-    if unknown:
-        unsupported = [("Unsupported", ", ".join(unknown))]
-        raise Refusal(420, "Bad Extension", headers=unsupported)
 
 
 def _options(request: Request) -> set[str]:
