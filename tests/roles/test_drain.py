@@ -226,7 +226,7 @@ def test_who_has_gone_already_is_not_told() -> None:
     server.pass_time(0)
     assert len(ends(server)) == 1
     second = list(server.notifier.watches())[1]
-    server.notifier.receive_failure(second, "timeout")
+    server.notifier.receive_failure(second, "timeout", server.now)
     server.pass_time(10)
     assert ends(server) == []
 

@@ -58,14 +58,17 @@ class ServedSubscription(Record, kw_only=True):
         # The rounding error of a sum must not cost a whole second.
         return max(0, math.floor(self.expires_at - now + 1e-3))
 
-    def notify(self, content_type: str, body: bytes, now: float) -> Draft:
+    def notify(
+        self, content_type: str, body: bytes, now: float, *, more: bool = False
+    ) -> Draft:
         """
         Write the next NOTIFY.
 
         Args:
             content_type: type of the body; ignored if the body is empty.
+            more: whether others follow that belong to it: then it is not the final one.
         """
-        if self.reason is None:
+        if self.reason is None or more:
             state = f"active;expires={self.expires(now)}"
         else:
             state = f"terminated;reason={self.reason}"

@@ -32,9 +32,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for name in ("uri", "local", "event", "accept"):
-            if type(value := getattr(self, name)) is not str:
+            if not isinstance(value := getattr(self, name), str):
                 raise TypeError(f"Wanted.{name}: str is needed, not {value!r:.80}")
-        if self.contact is not None and type(self.contact) is not str:
+        if not isinstance(self.contact, str | None):
             raise TypeError(f"Wanted.contact: str is needed, not {self.contact!r:.80}")
         if type(self.expires) is not int:
             raise TypeError(f"Wanted.expires: int is needed, not {self.expires!r:.80}")

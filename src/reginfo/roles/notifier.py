@@ -29,7 +29,13 @@ from ..location.binding import Binding, BindingChange
 from ..location.keyring import KeyChange
 from ..location.store import TABLE, LocationStore
 from ..reg import legacy, xml
-from ..reg.document import ContactEvent, RecordKey, RegistrationState, registration_id
+from ..reg.document import (
+    ContactEvent,
+    Piece,
+    RecordKey,
+    RegistrationState,
+    registration_id,
+)
 from ..reg.legacy import MAX_DOCUMENT, Profile, profile_of
 from ..sip.dialog import Dialog
 from ..sip.errors import Refusal, RemoteProtocolError
@@ -45,8 +51,9 @@ from .admission import Admission
 from .document import contact_of
 from .drain import Drain
 from .pace import Pace
+from .pieces import AROUND, AROUND_LEGACY, AROUND_REGISTRATION, fitting, is_long
 from .row import WatchRow
-from .watch import Owed, Watch
+from .watch import SHORTEST_DOCUMENT, Owed, Parted, Watch
 
 logger = logging.getLogger("reginfo.notifier")
 
@@ -94,6 +101,7 @@ class Notifier:
         send: sends a request by a flow; what it is for comes back with the answer.
         recognise: says who a SUBSCRIBE comes from.
         jitter: a random number from 0 to 1.
+        datagram_only: whether a flow is known to take datagrams alone.
         is_ours: whether an address-of-record is in one of our domains.
         admission: who may watch whom; anybody may watch everybody if left out.
         table: the location table that is watched.
@@ -109,6 +117,7 @@ class Notifier:
         recognise: Callable[[Request, Flow], Watcher],
         is_ours: Callable[[str], bool],
         jitter: Callable[[], float] = random.random,
+        datagram_only: Callable[[Flow], bool] = lambda flow: False,
         admission: Admission | None = None,
         table: str = TABLE,
     ) -> None:
@@ -118,6 +127,7 @@ class Notifier:
         self._policy = policy
         self._recognise = recognise
         self._jitter = jitter
+        self._datagram_only = datagram_only
         self._is_ours = is_ours
         self._admission = admission or Admission()
         self._table = table
@@ -231,6 +241,8 @@ class Notifier:
                 pass  # the target that we have has just served
             watch.answered()
             self._progress(watch, urgent=False)
+        elif status == 513 and watch.shorten():  # Message Too Large (§21.5.14)
+            self._progress(watch)
         elif status in ENDS_SUBSCRIPTION or (watch.ended and not watch.waits):
             # §4.2.2; and a final NOTIFY is not worth a second attempt.
             self._lose(watch, f"NOTIFY was answered {status}")
@@ -254,8 +266,16 @@ class Notifier:
             return
         self._advance(watch, now)
 
-    def receive_failure(self, watch: Watch, cause: str) -> None:
+    def receive_failure(self, watch: Watch, cause: str, now: float) -> None:
         """The NOTIFY under way got no answer at all (§4.2.2: the end)."""
+        if watch.is_long and watch.shorten():
+            # The watcher may have no TCP, or not take so much of it.
+            logger.info(
+                "= NOTIFY of %s to %s failed (%s): the state is sent in pieces",
+                watch.row.aor, watch.row.subscription.dialog.remote, cause,
+            )  # fmt: skip
+            self._advance(watch, now)
+            return
         self._lose(watch, f"NOTIFY failed: {cause}")
 
     # From the store, and the clock.
@@ -605,16 +625,33 @@ class Notifier:
     def _notify(self, watch: Watch, owed: Owed, now: float) -> None:
         row = watch.row
         subscription = row.subscription
-        body = self._body(watch, owed, now)
-        draft = subscription.notify(xml.MEDIA_TYPE, body, now)
         dialog = subscription.dialog
-        self._send(draft, way_to(dialog.next_hop, dialog.flow), watch)
+        flow = way_to(dialog.next_hop, dialog.flow)
+        by_stream = flow.local.is_reliable or not (
+            watch.longest <= SHORTEST_DOCUMENT or self._datagram_only(flow)
+        )
+        room = watch.longest if by_stream else SHORTEST_DOCUMENT
+        body, more = self._body(watch, owed, room, now)
+        draft = subscription.notify(xml.MEDIA_TYPE, body, now, more=more)
+        watch.is_long = by_stream and is_long(draft)
+        self._send(draft, flow, watch)
         self._notifies += 1
         if body:
             row.version += 1
         self._progress(watch)
 
-    def _body(self, watch: Watch, owed: Owed, now: float) -> bytes:
+    def _body(
+        self, watch: Watch, owed: Owed, room: int, now: float
+    ) -> tuple[bytes, bool]:
+        """
+        Write what is owed, or as much of it as fits; put the rest back.
+
+        Args:
+            room: octets that the document should not exceed.
+
+        Returns:
+            The document, and whether there is a rest.
+        """
         row, store = watch.row, self._store
         record = store.record_of(row.aor, self._table)
         bound = [
@@ -631,6 +668,8 @@ class Notifier:
             return self._legacy_body(
                 watch, record, bindings, bool(bound), owed.full, now
             )
+        if owed.full:
+            watch.in_pieces = False
         keys: list[bytes] = []
         if _is_of_our_kind(row):
             aors: tuple[str, ...] = (record,)
@@ -638,40 +677,74 @@ class Notifier:
                 keys = self._keys(record)
         else:
             aors = store.identities(record, self._table)
+        shown = [aor for aor in aors if bound or aor not in owed.parted]
+        ended = {
+            aor: parted
+            for aor, parted in owed.parted.items()
+            if not (bound and aor in aors)
+        }
+        elements = [
+            [self._element(row, aor, record, one, now) for aor in shown]
+            for one in bindings
+        ]
+        room -= AROUND + sum(map(len, keys))
+        room -= sum(AROUND_REGISTRATION + len(aor) for aor in shown)
+        sizes = [sum(map(len, of_one)) for of_one in elements]
+        number = fitting(sizes, room) if shown else len(bindings)
+        room -= sum(sizes[:number])
+        registrations: list[bytes] = []
+        parted_rest: Parted = {}
+        for aor, parted in ended.items():
+            of_all = [self._element(row, aor, record, one, now) for one in parted]
+            sizes = [len(one) for one in of_all]
+            room -= AROUND_REGISTRATION + len(aor)
+            some = not (number or registrations)
+            fit = 0
+            if number == len(bindings) and not parted_rest:
+                fit = fitting(sizes, room, at_least=int(some))
+            room -= sum(sizes[:fit])
+            if fit < len(of_all):
+                parted_rest[aor] = parted[fit:]
+            if fit or not of_all:
+                state = (
+                    RegistrationState.ACTIVE
+                    if aor in parted_rest
+                    else RegistrationState.TERMINATED
+                )
+                registrations.append(
+                    xml.registration_element(
+                        aor, registration_id(aor), state, of_all[:fit]
+                    )
+                )
+        rest = bindings[number:]
+        # While contacts are still to come, the registration has not ended: that would
+        # end those contacts too.
         state = (
             RegistrationState.ACTIVE
-            if bound
+            if bound or rest
             else RegistrationState.TERMINATED
             if bindings
             else RegistrationState.INIT
         )
-        registrations = [
-            self._registration(row, aor, record, state, bindings, now, keys)
-            for aor in aors
-            if bound or aor not in owed.parted
-        ]
-        registrations += [
-            self._registration(
-                row, aor, record, RegistrationState.TERMINATED, parted, now
-            )
-            for aor, parted in owed.parted.items()
-            if not (bound and aor in aors)
-        ]
-        return xml.reginfo_body(row.version, owed.full, registrations)
-
-    def _registration(
-        self,
-        row: WatchRow,
-        aor: str,
-        record: str,
-        state: RegistrationState,
-        bindings: Sequence[Binding],
-        now: float,
-        keys: Sequence[bytes] = (),
-    ) -> bytes:
-        elements = [self._element(row, aor, record, one, now) for one in bindings]
-        elements += keys
-        return xml.registration_element(aor, registration_id(aor), state, elements)
+        if owed.full or bindings:
+            registrations = [
+                xml.registration_element(
+                    aor,
+                    registration_id(aor),
+                    state,
+                    [of_one[at] for of_one in elements[:number]] + keys,
+                )
+                for at, aor in enumerate(shown)
+            ] + registrations
+        more = bool(rest or parted_rest)
+        if more:
+            watch.put_back(rest, parted_rest)
+            watch.in_pieces = watch.in_pieces or owed.full
+        piece = Piece.WHOLE
+        if watch.in_pieces and row.profile is Profile.STANDARD:
+            piece = Piece.MORE if more else Piece.LAST
+        watch.in_pieces = watch.in_pieces and more
+        return xml.reginfo_body(row.version, owed.full, registrations, piece), more
 
     def _keys(self, record: str) -> list[bytes]:
         return [
@@ -687,7 +760,7 @@ class Notifier:
         bound: bool,
         full: bool,
         now: float,
-    ) -> bytes:
+    ) -> tuple[bytes, bool]:
         """
         A document that Kamailio and OpenSIPS read right (see reg/legacy.py).
 
@@ -696,24 +769,22 @@ class Notifier:
         """
         row = watch.row
         if not bindings:
-            return b""  # "init" is an error to them
+            return b"", False  # "init" is an error to them
         if not (row.aor.startswith("tel:") or "@" in row.aor):
-            return b""  # an address-of-record without a user ends OpenSIPS
+            return b"", False  # an address-of-record without a user ends OpenSIPS
         state = RegistrationState.ACTIVE if bound else RegistrationState.TERMINATED
-        elements: list[bytes] = []
-        size = 0
-        for at, binding in enumerate(bindings):
-            element = self._element(row, row.aor, record, binding, now)
-            size += len(element)
-            if elements and size > MAX_DOCUMENT - _AROUND:
-                watch.put_back(bindings[at:])
-                full = False  # nothing is gone for having to wait
-                break
-            elements.append(element)
+        elements = [
+            self._element(row, row.aor, record, binding, now) for binding in bindings
+        ]
+        number = fitting([len(one) for one in elements], MAX_DOCUMENT - AROUND_LEGACY)
+        rest = bindings[number:]
+        if rest:
+            watch.put_back(rest, {})
+            full = False  # nothing is gone for having to wait
         registration = xml.registration_element(
-            row.aor, registration_id(row.aor), state, elements
+            row.aor, registration_id(row.aor), state, elements[:number]
         )
-        return xml.reginfo_body(row.version, full, [registration])
+        return xml.reginfo_body(row.version, full, [registration]), bool(rest)
 
     def _element(
         self, row: WatchRow, aor: str, record: str, binding: Binding, now: float
@@ -790,10 +861,6 @@ class Notifier:
 class _Rendered(Record):
     binding: Binding
     parts: tuple[bytes, bytes]
-
-
-_AROUND = 300
-"""Octets of a document around its contacts, generously."""
 
 
 def _hidden(binding: Binding, peer: str | None) -> bool:
