@@ -10,7 +10,7 @@ ifeq ($(PEERS),no)
 export REGINFO_PEERS := no
 endif
 
-.PHONY: help demo test style types tests compiled bench conformance mutants
+.PHONY: help demo test style types tests compiled bench conformance measured mutants
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -38,7 +38,9 @@ types: .venv  ## check the types
 
 tests: .venv  ## run the tests
 	@echo "make: running the tests (pytest)"
+	@rm -f .conformance.json
 	@$(BIN)/coverage run -m pytest && $(BIN)/coverage report --skip-covered
+	@$(BIN)/python tools/conformance.py --ran
 
 compiled: .compiled/reginfo  ## run them on the compiled hot path, but those with peers
 	@echo "make: running the tests on compiled code (pytest)"
@@ -55,6 +57,9 @@ conformance: .venv  ## docs/conformance.md: which test shows which line of the R
 mutants: .venv  ## docs/mutants.md: whether the tests fail when the code is wrong
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[mutants]'
 	@$(BIN)/python tools/mutants.py run && $(BIN)/python tools/mutants.py page
+
+measured: .venv  ## let the pages with figures say how much has changed since
+	@$(BIN)/python tools/measured.py
 
 .compiled/reginfo: pyproject.toml setup.py $(shell find src -name '*.py') | .venv
 	@tools/setup.sh compiled

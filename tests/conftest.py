@@ -5,6 +5,10 @@ A test that needs one is marked ``@pytest.mark.peers("kamailio")``. If the progr
 missing, the test is skipped, and counted in the closing lines. With
 ``REGINFO_PEERS=required`` in the environment it fails instead; with
 ``REGINFO_PEERS=no`` it is skipped even if the program is there.
+
+A test names the lines of `docs/checklist.md` that it shows in its docstring or by
+``@pytest.mark.shows("3680-94")``. `tools/conformance.py` counts only a test that ran
+and passed, by the outcomes that are recorded here.
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ from typing import Never
 
 import pytest
 from hypothesis import settings
+
+from .outcomes import FILE, Outcomes
 
 # For `make mutants`: the same few examples each time, for each of many mutants.
 MUTANTS = "mutants"
@@ -92,6 +98,10 @@ def clear_caches() -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "peers(*names): talks to programs of others")
+    config.addinivalue_line("markers", "shows(*ids): shows lines of the checklist")
+    if config.getoption("--hypothesis-profile") != MUTANTS:
+        outcomes = Outcomes(config.rootpath / FILE, MISSING)
+        config.pluginmanager.register(outcomes, "outcomes")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
