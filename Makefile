@@ -57,6 +57,7 @@ conformance: .venv  ## docs/conformance.md: which test shows which line of the R
 mutants: .venv  ## docs/mutants.md: whether the tests fail when the code is wrong
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[mutants]'
 	@$(BIN)/python tools/mutants.py run && $(BIN)/python tools/mutants.py page
+	@$(BIN)/python tools/measured.py
 
 measured: .venv  ## let the pages with figures say how much has changed since
 	@$(BIN)/python tools/measured.py
