@@ -142,7 +142,11 @@ def too_little(text: str) -> list[str]:
 
 
 def pages() -> list[Path]:
-    return [path for path in sorted(DOCS.glob("*.md")) if MARK.search(path.read_text())]
+    return [
+        path
+        for path in sorted(DOCS.glob("*.md"))
+        if MARK.search(path.read_text("utf-8"))
+    ]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -151,12 +155,12 @@ def main(arguments: Sequence[str]) -> int:
     is_check = parser.parse_args(arguments).check
     wrong = 0
     for path in pages():
-        text = path.read_text()
+        text = path.read_text("utf-8")
         for problem in too_little(text) if is_check else []:
             wrong += 1
             sys.stderr.write(f"measured: {path.relative_to(ROOT)}: {problem}\n")
         if not is_check:
-            path.write_text(update(text))
+            path.write_text(update(text), "utf-8")
     return 1 if wrong else 0
 
 

@@ -8,7 +8,8 @@ from ..location.binding import Binding
 from ..location.omission import split
 from ..reg import xml
 from ..reg.document import Claim, Contact, ContactEvent, Reginfo, contact_id
-from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.demands import check_extensions, understands_body
+from ..sip.errors import RemoteProtocolError
 from ..sip.message import Request
 
 logger = logging.getLogger("reginfo.document")
@@ -55,21 +56,19 @@ def contact_of(
 
 def read_body(request: Request, source: str) -> Reginfo | None:
     """
-    The document in a NOTIFY or PUBLISH; None if it has no body.
+    Read the document in a NOTIFY or PUBLISH; None if there is none.
 
     Args:
         source: who sends it, for the log.
 
     Raises:
-        Refusal: 415 for a body of another type.
+        Refusal: 415 for a body that is not understood and not optional, 420 for
+            an extension that is required.
         RemoteProtocolError: it cannot be read.
     """
-    if not request.body:
+    check_extensions(request)
+    if not understands_body(request, xml.MEDIA_TYPE):
         return None
-    content_type = (request.header("Content-Type") or "").partition(";")[0]
-    if content_type.strip().lower() != xml.MEDIA_TYPE:
-        accept = [("Accept", xml.MEDIA_TYPE)]
-        raise Refusal(415, "Unsupported Media Type", headers=accept)
     try:
         document = xml.parse(request.body)
     except RemoteProtocolError as exc:
