@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ..sip.endpoint import LONGEST_DATAGRAM
 from ..sip.message import Draft
@@ -18,6 +19,13 @@ AROUND_LEGACY = 300
 
 VIA = 120
 """Octets that the Via of a request takes, about."""
+
+
+class Written(NamedTuple):
+    """A document, and whether others must follow: it did not have room for all."""
+
+    body: bytes
+    more: bool
 
 
 def fitting(sizes: Sequence[int], room: int, *, at_least: int = 1) -> int:

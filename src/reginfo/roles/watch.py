@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from ..events.notify import RETRY_FIRST, RETRY_LONGEST
+from ..events.waiting import back_off, wait_asked
 from ..location.binding import Binding
-from ..reg.document import ContactEvent
+from ..reg.document import ContactEvent, Piece
 from ..sip.message import Response
 from ..sip.moment import Moment
 from .row import WatchRow
@@ -195,18 +197,50 @@ class Watch:
         self._parted = parted
         self._quiet_until = 0.0
 
+    def divide(self, full: bool, rest: Sequence[Binding], parted: Parted) -> Piece:
+        """
+        Put back what did not fit; return which piece of a full state this one is.
+
+        Args:
+            full: whether this is the first piece of it.
+        """
+        more = bool(rest or parted)
+        if more:
+            self.put_back(rest, parted)
+        if full:
+            self.in_pieces = more
+        elif not self.in_pieces:
+            return Piece.WHOLE
+        elif not more:
+            self.in_pieces = False
+            return Piece.LAST
+        return Piece.MORE if more else Piece.WHOLE
+
     def answered(self) -> None:
         """The NOTIFY under way has got a good answer."""
         self._answered = self._sent
         self._lost = False
         self.failures = 0
 
-    def refused(self, retry_at: float) -> None:
-        """It has got a bad one: owe the full state, but not before ``retry_at``."""
+    def refused(
+        self, response: Response, now: float, jitter: Callable[[], float]
+    ) -> float:
+        """
+        Owe the full state to a watcher that has refused a NOTIFY for the moment.
+
+        Returns:
+            After how many seconds it is sent (6665-86).
+        """
+        delay = wait_asked(response)
+        if delay is None:
+            delay = back_off(
+                self.failures, jitter, first=RETRY_FIRST, longest=RETRY_LONGEST
+            )
         self._answered = self._sent
         self._lost = True
         self.failures += 1
-        self._held_until = retry_at
+        self._held_until = now + delay
+        return delay
 
     def shorten(self) -> bool:
         """
