@@ -20,7 +20,6 @@ from ..ledger.shelf import Rows
 from ..sip.dialog import Dialog
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow, Local
-from ..sip.headers import cached_name_addr
 from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
 from ..sip.user import User
@@ -193,7 +192,6 @@ class Served:
     def receive_failure(self, watch: Watch, cause: str, now: float) -> None:
         """The NOTIFY under way got no response: the subscription ends (§4.2.2)."""
         if watch.is_long and watch.shorten():
-            # Not for its length: there may be no TCP, or a limit.
             logger.info("= NOTIFY to %s failed (%s): in pieces", _who(watch), cause)
             self._advance(watch, now)
             return
@@ -206,9 +204,8 @@ class Served:
         if not self.watches.loading:  # else `begin` does it
             self._send_due(watch, now)
         if watch.row.settled and watch.waits:
-            self.watches.save_progress(
-                watch
-            )  # so that a restart knows that something waits
+            # So that a restart knows that something waits.
+            self.watches.save_progress(watch)
 
     # From the administrator.
 
@@ -298,8 +295,7 @@ class Served:
         """Retry later what was taken back before it was sent."""
         at = now + RETRY_AFTER
         for watch in self.watches:
-            expires_at = watch.row.subscription.expires_at
-            if not watch.stalled and now < expires_at:
+            if not watch.stalled and now < watch.row.subscription.expires_at:
                 continue
             watch.timer_at = at
             self._wheel.schedule(watch)
@@ -344,14 +340,11 @@ class Served:
         if not instance:
             return
         for watch in self.watches.of(resource):
-            dialog = watch.row.subscription.dialog
             if (
                 watch.row.instance == instance
                 and not watch.ended
                 and watch.unanswered
-                and dialog.call_id != request.call_id
-                and cached_name_addr(dialog.remote).uri == request.from_.uri
-                and EventHeader.parse(watch.row.subscription.event).id == event.id
+                and watch.is_of_same(request, event)
             ):
                 self._time_out(watch)
                 self._advance(watch, now)

@@ -7,11 +7,13 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from ..events.headers import EventHeader
 from ..events.notify import RETRY_FIRST, RETRY_LONGEST
 from ..events.waiting import back_off, wait_asked
 from ..location.binding import Binding
 from ..reg.document import ContactEvent, Piece
-from ..sip.message import Response
+from ..sip.headers import cached_name_addr
+from ..sip.message import Request, Response
 from ..sip.moment import Moment
 from .row import WatchRow
 
@@ -130,6 +132,16 @@ class Watch:
             or self._anew
             or bool(self._pending)
             or bool(self._parted)
+        )
+
+    def is_of_same(self, request: Request, event: EventHeader) -> bool:
+        """Whether a SUBSCRIBE of another dialog is of this watcher, for the same."""
+        subscription = self.row.subscription
+        dialog = subscription.dialog
+        return (
+            dialog.call_id != request.call_id
+            and cached_name_addr(dialog.remote).uri == request.from_.uri
+            and EventHeader.parse(subscription.event).id == event.id
         )
 
     def tell(self, binding: Binding) -> None:
