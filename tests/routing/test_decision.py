@@ -140,7 +140,7 @@ def test_a_route_of_ours_may_name_a_flow() -> None:
 
 
 def test_it_says_whether_our_route_is_that_of_a_subscribe() -> None:
-    """6665-90"""
+    """6665-95"""
     route = "<sip:192.0.2.1:5070;lr;sub>"
     assert decide("sip:w@example.net", route, method="NOTIFY").is_subscription
     assert decide("sip:w@example.com", route, method="NOTIFY").is_subscription

@@ -116,7 +116,7 @@ def test_only_what_makes_a_dialog_is_record_routed() -> None:
 
 
 def test_notifies_are_record_routed_if_their_subscribe_was() -> None:
-    """6665-90: RFC 6665 §4.3, "MUST NOT" if the proxy has not done so before"""
+    """6665-95: RFC 6665 §4.3, "MUST NOT" if the proxy has not done so before"""
     relay = Relay()
     subscribe = message("SUBSCRIBE", "Contact: <sip:alice@192.0.2.50>")
     (sent,) = relay.receive(subscribe, CALLER)
@@ -144,7 +144,7 @@ def test_notifies_are_record_routed_if_their_subscribe_was() -> None:
 
 
 def test_without_record_route_no_notify_is_record_routed() -> None:
-    """6665-90"""
+    """6665-95"""
     relay = Relay(record_route=False)
     relay.targets = []
     notify = message(
