@@ -180,9 +180,8 @@ class Served:
             return
         else:
             delay = watch.refused(response, now, self._jitter)
-            aor, remote = watch.row.aor, watch.row.subscription.dialog.remote
             message = "! NOTIFY of %s to %s was answered %d; again in %.1f s"
-            logger.warning(message, aor, remote, status, delay)
+            logger.warning(message, watch.row.aor, _who(watch), status, delay)
         if watch.ended and watch.settled:
             self._end(watch, watch.row.subscription.reason or "")
             return
