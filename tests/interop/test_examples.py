@@ -321,7 +321,7 @@ def test_stored_messages_for_who_registers_elsewhere(
 
 
 def test_self_watch(tmp_path: Path, callers: NewPhone) -> None:
-    """Use case 3: a client hears that it was removed, and why, and obeys."""
+    """Use case 3: a client hears that it was removed, and why, and obeys (24229-10)."""
     with Example("self-watch", tmp_path) as example:
         server = example.serve()
         aor, contact = "sip:alice@example.com", "sip:alice@127.0.0.1:5090"
