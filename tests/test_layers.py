@@ -264,7 +264,6 @@ UNTESTED = {
     "demo/phone.py",
     "demo/servers.py",
     "demo/story.py",
-    "io/network.py",
     "location/key.py",
     "location/omission.py",
     "moving/parameters.py",
