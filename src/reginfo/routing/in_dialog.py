@@ -62,6 +62,11 @@ class DialogRequest:
         self.is_cancelled = False
         "Whether what has decided to send it was taken back."
 
+    def begin(self) -> None:
+        """Send by the best flow, once its URI was resolved."""
+        assert self.flows  # at worst the flow of the dialog
+        self.send(self.flows.pop(0))
+
     def send(self, flow: Flow) -> None:
         self.tried = flow
         self.sender.send_request(self.draft, flow, self, **self.options)
@@ -137,9 +142,7 @@ class InDialog:
             request.send(flow)
             return
         self._journal.remember(request.cancel)
-        self.resolve(
-            request, lambda: request.flows and request.send(request.flows.pop(0))
-        )
+        self.resolve(request, request.begin)
 
     def resolve(self, request: DialogRequest, then: Callable[[], object]) -> None:
         """Find the flows of a request, and call ``then``: now, or later."""
