@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from ..sip.flow import Address, Flow, Local, family_of
-from ..sip.message import MAX_MESSAGE
+from ..sip.message import MAX_DATAGRAM
 from ..sip.transaction import Datagram
 
 logger = logging.getLogger("reginfo.transport")
@@ -103,7 +103,7 @@ class UdpSocket:
         local, trace = self.local, self._trace
         for _ in range(DRAIN):
             try:
-                data, remote = recvfrom(MAX_MESSAGE)
+                data, remote = recvfrom(MAX_DATAGRAM)
                 if len(remote) > 2:
                     remote = remote[:2]  # IPv6 adds flow and scope
             except BlockingIOError:

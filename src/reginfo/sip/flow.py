@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .value import Value
 
@@ -67,6 +67,19 @@ def is_numeric(host: str) -> bool:
 def family_of(host: str) -> socket.AddressFamily:
     """The address family of a numeric address."""
     return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def with_scope(name: tuple[Any, ...]) -> str:
+    """
+    Return the host of a socket's address, with the scope of a link-local one.
+
+    Args:
+        name: what a socket calls an address; four items of IPv6, two of IPv4.
+    """
+    host: str = name[0]
+    if len(name) > 2 and name[3] and "%" not in host:
+        return f"{host}%{name[3]}"
+    return host
 
 
 def uri_host(host: str) -> str:
