@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from ..simulation import ALICE, LossyWire, configuration, given, register
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="step 5: the publisher forgets a contact whose PUBLISH was not answered",
-)
 def test_a_contact_that_was_published_without_an_answer_is_taken_back() -> None:
     """
     A publishes to C, whose answers are lost. A phone registers at A and unregisters;

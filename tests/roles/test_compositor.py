@@ -301,6 +301,15 @@ def test_a_refresh_without_a_body_lets_it_stand_longer() -> None:
     assert (server.events(), server.contacts()) == ([(PHONE, "expired")], [])
 
 
+@pytest.mark.parametrize("expires", [86_401, 10**6, 2**32 - 1])
+def test_a_contact_that_is_published_is_not_believed_for_years(expires: int) -> None:
+    # 3680-110
+    server = Server()
+    server.publish(contact(expires=expires))
+    (bound,) = server.store.bindings(ALICE, NOW)
+    assert bound.expires_at == NOW + 86_400
+
+
 def test_a_contact_without_an_end_lives_as_long_as_its_publication() -> None:
     """3680-103"""
     server = Server()

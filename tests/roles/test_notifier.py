@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from reginfo.events.notify import SubscriptionPolicy
+from reginfo.events.waiting import LONGEST_WAIT
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding
 from reginfo.location.store import TABLE, LocationStore
@@ -76,6 +77,7 @@ class Server:
             send=self.send,
             policy=SubscriptionPolicy(),
             recognise=self.recognise,
+            jitter=lambda: 0.5,
             is_ours=lambda aor: aor.endswith("@example.com") or aor in (NUMBER, DOMAIN),
             admission=admission,
             table=table,
@@ -733,15 +735,15 @@ def test_a_notify_without_an_answer_ends_the_subscription(cause: str) -> None:
 @pytest.mark.parametrize(
     ("status", "headers", "delay"),
     [
-        (500, [], RETRY_AFTER),
+        (500, [], 0.75),
         (503, ["Retry-After: 7"], 7),
         (503, ["Retry-After: 7 (busy); duration=60"], 7),
         (503, ["Retry-After: 0"], 1),
         (503, ["Retry-After: 7;duration=60"], 7),
-        (503, ["Retry-After: soon"], RETRY_AFTER),
-        (503, ["Retry-After: 1000000"], RETRY_AFTER),
-        (408, [], RETRY_AFTER),
-        (300, [], RETRY_AFTER),
+        (503, ["Retry-After: soon"], 0.75),
+        (503, ["Retry-After: 400"], 400),
+        (408, [], 0.75),
+        (300, [], 0.75),
     ],
 )
 def test_another_failure_is_tried_again_with_the_newest_full_state(
@@ -763,6 +765,43 @@ def test_another_failure_is_tried_again_with_the_newest_full_state(
     server.bind(binding(3))
     (document,) = server.documents()
     assert not document.full
+
+
+def test_a_watcher_cannot_postpone_its_notify_for_days() -> None:
+    # 6665-85
+    server = Server(EAGER)
+    server.subscribe(7200)
+    server.settle()
+    server.bind(binding())
+    server.answer(503, "Retry-After: 1000000")
+    server.sent.clear()
+    server.pass_time(LONGEST_WAIT - 1)
+    assert not server.sent
+    server.pass_time(2)
+    assert server.sent
+
+
+@pytest.mark.parametrize("status", [500, 503, 504, 408])
+def test_pauses_between_attempts_double_up_to_half_a_minute(status: int) -> None:
+    """6665-86: 1, 2, 4 … 30 seconds, each shortened by up to a half at random."""
+    server = watching(EAGER, binding())
+    server.bind(binding(2, "refreshed"))
+    pauses = []
+    for _ in range(8):
+        server.answer(status)
+        began = server.now
+        server.sent.clear()
+        while not server.sent:
+            server.pass_time(0.125)
+        pauses.append(server.now - began)
+    expected = [0.75, 1.5, 3.0, 6.0, 12.0, 22.5, 22.5, 22.5]
+    assert pauses == pytest.approx(expected, abs=0.126)
+    server.answer()
+    server.bind(binding(3, "refreshed"))
+    server.answer(status)
+    server.sent.clear()
+    server.pass_time(1.0)  # an answer in between begins it anew
+    assert server.sent
 
 
 def test_a_refresh_does_not_wait_for_the_next_attempt() -> None:

@@ -413,6 +413,54 @@ def test_one_that_cannot_be_gone_on_with_is_left_out_after_a_restart(
     assert f"! publication of {server.target.uri} {AOR}" in caplog.text
 
 
+@pytest.mark.parametrize("losses", [1, 2, 5])
+@pytest.mark.parametrize("how", ["no answer", "408", "500", "restart"])
+def test_what_may_have_arrived_is_taken_back_however_often_that_fails(
+    losses: int, how: str
+) -> None:
+    """3903-16: the first PUBLISH arrived, its answer was lost, and so on."""
+    server = Server()
+    server.bind()  # an initial PUBLISH, which arrives
+    now = NOW
+    for n in range(losses + 1):
+        if n == 1:
+            server.store.apply(
+                AOR, [binding(2, event=ContactEvent.UNREGISTERED)], NOW + 1
+            )
+        (published,) = server.publisher.publications()
+        if how == "no answer":
+            server.publisher.receive_failure(published, "timeout", now)
+        elif how == "restart":
+            server.publisher = server.restart()
+            server.store.listener = server.publisher.hears
+        else:
+            response = Response(int(how), "", {})
+            server.publisher.receive_response(published, response, now)
+        now = max(now, server.publisher.timer_at or now)
+        server.publisher.timer_due(moment(now))
+    draft, document = server.last()
+    (registration,) = document.registrations
+    assert [c.event for c in registration.contacts] == [
+        ContactEvent.UNREGISTERED if losses else ContactEvent.REGISTERED
+    ]
+    assert "SIP-If-Match" not in draft.head
+    server.answer(now=now, Expires="60")
+    (published,) = server.publisher.publications()
+    assert published.told == {}  # it knows now
+
+
+def test_what_was_refused_for_good_needs_no_taking_back() -> None:
+    # 3903-16
+    server = Server()
+    server.bind()
+    server.answer(403)
+    sent = len(server.sent)
+    server.store.apply(AOR, [binding(2, event=ContactEvent.UNREGISTERED)], NOW + 1)
+    server.publisher.timer_due(moment(NOW + 300))
+    assert len(server.sent) == sent
+    assert not len(server.publisher)
+
+
 def test_a_commit_that_fails_takes_the_publish_back() -> None:
     server = Server()
     server.bind()

@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from reginfo.events.subscribe import LONGEST_BACK_OFF, SubscriberState, Wanted
+from reginfo.events.states import SubscriberState
+from reginfo.events.subscribe import Wanted
+from reginfo.events.waiting import LONGEST_BACK_OFF
 from reginfo.ledger.journal import Journal
 from reginfo.location.store import LocationStore
 from reginfo.reg import xml

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
-from reginfo.events.subscribe import SubscriberState, Wanted
+from reginfo.events.states import SubscriberState
+from reginfo.events.subscribe import Wanted
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding, BindingChange
 from reginfo.location.key import Key
@@ -100,7 +102,11 @@ class Server:
     """A subscriber over a store, and a peer called ``a`` that the test plays."""
 
     def __init__(
-        self, now: float = NOW, prefix: str = "id", table: str = TABLE
+        self,
+        now: float = NOW,
+        prefix: str = "id",
+        table: str = TABLE,
+        longest: Callable[[str], int] | None = None,
     ) -> None:
         self.journal = Journal()
         self.store = LocationStore("us", self.journal)
@@ -118,6 +124,7 @@ class Server:
             new_id=numbers(prefix),
             jitter=lambda: 0.5,
             max_expires=7200,
+            longest=longest,
             location=table,
         )
 
@@ -241,10 +248,14 @@ class Server:
         return after
 
 
-def watching(*contacts: Contact) -> Server:
+def watching(
+    *contacts: Contact,
+    wanted: Wanted = WANTED,
+    longest: Callable[[str], int] | None = None,
+) -> Server:
     """A server that has been told of ``contacts``."""
-    server = Server()
-    server.watch()
+    server = Server(longest=longest)
+    server.watch(wanted=wanted)
     server.respond(200, "Expires: 3600")
     server.notify(document(0, *contacts))
     server.subscribes()
@@ -789,7 +800,7 @@ def test_an_address_that_is_none_is_left_out(aor: str) -> None:
 
 def test_a_contact_without_expires_lives_as_long_as_the_subscription() -> None:
     # 3680-103
-    server = watching()
+    server = watching(wanted=msgspec.structs.replace(WANTED, expires=9999))
     server.notify(document(1, contact(expires=None)), state="active;expires=300")
     assert server.bound()[0].expires_at == NOW + 300
     server.notify(document(2, contact(DESK, expires=None)), state="active;expires=9999")
@@ -1252,6 +1263,38 @@ def test_a_stray_notify_that_says_no_time_is_believed_as_long_as_any() -> None:
     server = Server()
     server.stray(document(0, contact(expires=None)), state="active")
     assert server.bound()[0].expires_at == NOW + 7200
+
+
+@pytest.mark.parametrize("expires", [7201, 10**6, 2**32 - 1, None])
+@pytest.mark.parametrize("state", ["active", f"active;expires={2**32 - 1}"])
+def test_a_stray_notify_is_not_believed_for_years(
+    expires: int | None, state: str
+) -> None:
+    # 3680-110, 6665-84
+    server = Server()
+    server.stray(document(0, contact(expires=expires)), state=state)
+    assert server.bound()[0].expires_at == NOW + 7200
+
+
+@pytest.mark.parametrize("expires", [7201, 10**6, 2**32 - 1])
+@pytest.mark.parametrize("extended", [True, False])
+def test_a_contact_of_a_peer_is_not_believed_for_years(
+    expires: int, extended: bool
+) -> None:
+    """3680-110; also of a server of our kind, and after a restart."""
+    server = watching()
+    said = claim() if extended else None
+    server.notify(document(1, contact(expires=expires, claim=said)))
+    assert server.bound()[0].expires_at == NOW + 7200
+    server.pass_time(7200)
+    assert server.contacts() == []
+
+
+def test_a_peer_may_have_a_limit_of_its_own() -> None:
+    # 3680-110
+    server = watching(longest={"a": 60}.__getitem__)
+    server.notify(document(1, contact(), contact(DESK, expires=30)))
+    assert [b.expires_at for b in server.bound()] == [NOW + 60, NOW + 30]
 
 
 def test_a_stray_notify_prolongs_what_it_mentions_again() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from reginfo.config.sections import PeerSection
 from reginfo.events.notify import ServedSubscription as Served
-from reginfo.events.subscribe import HeldSubscription, SubscriberState, Wanted
+from reginfo.events.states import SubscriberState
+from reginfo.events.subscribe import HeldSubscription, Wanted
 from reginfo.location.binding import Binding
 from reginfo.reg.document import (
     Contact,

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from ..events.headers import SubscriptionState
-from ..events.subscribe import HeldSubscription, SubscriberState, Wanted
+from ..events.states import SubscriberState
+from ..events.subscribe import HeldSubscription, Wanted
 from ..reg import xml
 from ..reg.document import Reginfo
 from ..reg.table import News, Table

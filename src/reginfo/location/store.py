@@ -408,6 +408,7 @@ class LocationStore:
 
     def _drop(self, row: ContactRow) -> None:
         row.timer_at = None
+        self._wheel.schedule(row)
         records = self._records[row.table]
         record = records.get(row.aor, {})
         record.pop(row.key, None)

@@ -102,8 +102,8 @@ class Compositor:
     Args:
         new_id: makes a random token: no entity-tag is ever given twice.
         policy: for how long a publication may stand.
-        max_expires: how long a contact is believed at the most whose publisher does
-            not say, in seconds.
+        max_expires: the longest time that a contact is believed to last, in seconds.
+        longest: the same for a publisher, by its name, where that differs.
         name: the address-of-record that a URI names, as records are kept by.
     """
 
@@ -116,6 +116,7 @@ class Compositor:
         new_id: Callable[[], str],
         policy: SubscriptionPolicy,
         max_expires: int,
+        longest: Callable[[str], int] | None = None,
         location: str = TABLE,
         name: Name = as_written,
     ) -> None:
@@ -130,7 +131,9 @@ class Compositor:
         )
         self._wheel = TimerWheel()
         self._by_aor: dict[str, dict[str, Contribution]] = {}
-        self._learner = Learner(store, server_id=server_id, max_expires=max_expires)
+        self._learner = Learner(
+            store, server_id=server_id, max_expires=max_expires, longest=longest
+        )
 
     def __len__(self) -> int:
         return sum(map(len, self._by_aor.values()))
@@ -359,6 +362,7 @@ class Compositor:
     def _take_out(self, contribution: Contribution) -> None:
         row = contribution.row
         contribution.timer_at = None
+        self._wheel.schedule(contribution)
         known = self._by_aor.get(row.aor, {})
         known.pop(row.id, None)
         if not known:

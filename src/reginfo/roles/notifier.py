@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -12,11 +13,14 @@ import msgspec
 from ..events.headers import EventHeader
 from ..events.notify import (
     ENDS_SUBSCRIPTION,
+    RETRY_FIRST,
+    RETRY_LONGEST,
     ServedSubscription,
     SubscriptionPolicy,
     check,
     granted,
 )
+from ..events.waiting import back_off, wait_asked
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
@@ -53,7 +57,7 @@ PROGRESS = "told"
 """Kinds of our entries in the journal: a watch, and how far it has been told."""
 
 RETRY_AFTER = 30.0
-"""Seconds until a NOTIFY that failed for the moment is tried again."""
+"""Seconds until what was due, and could not be committed, is due again."""
 
 RESTART_RATE = 100.0
 """Watchers a second that a restart has news for, and are told."""
@@ -89,6 +93,7 @@ class Notifier:
     Args:
         send: sends a request by a flow; what it is for comes back with the answer.
         recognise: says who a SUBSCRIBE comes from.
+        jitter: a random number from 0 to 1.
         is_ours: whether an address-of-record is in one of our domains.
         admission: who may watch whom; anybody may watch everybody if left out.
         table: the location table that is watched.
@@ -103,6 +108,7 @@ class Notifier:
         policy: SubscriptionPolicy,
         recognise: Callable[[Request, Flow], Watcher],
         is_ours: Callable[[str], bool],
+        jitter: Callable[[], float] = random.random,
         admission: Admission | None = None,
         table: str = TABLE,
     ) -> None:
@@ -111,6 +117,7 @@ class Notifier:
         self._send = send
         self._policy = policy
         self._recognise = recognise
+        self._jitter = jitter
         self._is_ours = is_ours
         self._admission = admission or Admission()
         self._table = table
@@ -229,9 +236,16 @@ class Notifier:
             self._lose(watch, f"NOTIFY was answered {status}")
             return
         else:
-            delay = _retry_after(response)
+            delay = wait_asked(response)
+            if delay is None:
+                delay = back_off(
+                    watch.failures,
+                    self._jitter,
+                    first=RETRY_FIRST,
+                    longest=RETRY_LONGEST,
+                )
             logger.warning(
-                "! NOTIFY of %s to %s was answered %d; again in %.0f s",
+                "! NOTIFY of %s to %s was answered %d; again in %.1f s",
                 watch.row.aor, watch.row.subscription.dialog.remote, status, delay,
             )  # fmt: skip
             watch.refused(now + delay)
@@ -761,6 +775,7 @@ class Notifier:
 
     def _remove(self, watch: Watch) -> None:
         watch.timer_at = None
+        self._wheel.schedule(watch)
         if self._by_id.pop(watch.row.id, None) is not None:
             watcher = _watcher(watch)
             self._watchers[watcher] -= 1
@@ -809,14 +824,6 @@ def _concerns(change: KeyChange, row: WatchRow) -> bool:
         row.aor in change.moved
         or (row.aor in change.before) != (row.aor in change.after)
     )
-
-
-def _retry_after(response: Response) -> float:
-    value = response.header("Retry-After")
-    digits = (value or "").partition(";")[0].partition("(")[0].strip()
-    if digits.isdecimal() and digits.isascii() and len(digits) < 7:
-        return max(1.0, float(digits))
-    return RETRY_AFTER
 
 
 def _contact(local: Local) -> str:

@@ -8,7 +8,12 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ..events.publish import Operation, Outcome, Publication
+from ..events.publish import (
+    Operation,
+    Outcome,
+    Publication,
+    may_have_arrived,
+)
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
@@ -117,7 +122,7 @@ class PublishedState:
         "Whether something has changed with more of the same REGISTER to come."
 
         self.told: dict[str, Binding] = {}
-        "Contacts in what is published, by their keys."
+        "Contacts that the server may have been told of, by their keys."
 
         self.sent: dict[str, Binding] = {}
         "Contacts in the PUBLISH under way."
@@ -126,6 +131,10 @@ class PublishedState:
         "CSeq of the last PUBLISH that is over, and when: no commit undoes that."
 
         self.scheduled_at: float | None = None
+
+    def doubt(self) -> None:
+        """Note that the PUBLISH under way may have arrived: its contacts count too."""
+        self.told, self.sent = {**self.told, **self.sent}, {}
 
     @property
     def timer_at(self) -> float | None:
@@ -285,6 +294,10 @@ class Publisher:
         elif outcome is Outcome.PUBLISHED:
             target.refused = False
             published.told = published.sent
+        if may_have_arrived(response.status):
+            published.doubt()
+        elif response.status >= 300:
+            published.sent = {}
         self._advance(published, now)
 
     def receive_failure(
@@ -298,6 +311,7 @@ class Publisher:
         self._remember(published, now)
         published.heard = published.publication.cseq, now
         published.publication.receive_failure(now, self._jitter)
+        published.doubt()
         self._advance(published, now)
 
     @property
@@ -399,7 +413,10 @@ class Publisher:
     def _advance(self, published: PublishedState, now: float) -> None:
         """Send what is due; keep how it stands; set the timer."""
         publication, target = published.publication, published.target
-        operation = publication.next(now)
+        # Kamailio that keeps publications in memory answers 200 to a refresh without a
+        # body, and has no document any more for later watchers.
+        bodiless = target.speaks is not Profile.LEGACY
+        operation = publication.next(now, bodiless=bodiless)
         key = f"{target.uri}\0{published.aor}"
         if operation is not None:
             own = self._own(published.aor, now)
@@ -407,10 +424,6 @@ class Publisher:
             lifetime = min(max(longest, self._min_expires), self._max_expires)
             published.asked = max(lifetime, publication.min_expires)
             headers, body = f"Event: {PACKAGE}\r\n", b""
-            if operation is Operation.REFRESH and target.speaks is Profile.LEGACY:
-                # Kamailio that keeps publications in memory answers 200 to a refresh
-                # without a body, and has no document any more for who comes later.
-                operation = publication.operation = Operation.MODIFY
             if operation in (Operation.INITIAL, Operation.MODIFY):
                 headers += f"Content-Type: {xml.MEDIA_TYPE}\r\n"
                 body = self._body(published, own, now)
@@ -473,8 +486,10 @@ class Publisher:
         for key, last in told.items():
             if key in own:
                 continue
-            if not is_told or not rows:
-                # The user is not known by this name any more.
+            in_doubt = now < published.publication.unheard_until
+            if not is_told or not rows or (in_doubt and key not in rows):
+                # The user is not known by this name any more; or the store has
+                # forgotten a contact that the server may still list.
                 over = last.expires_at <= now
                 event = ContactEvent.EXPIRED if over else ContactEvent.DEACTIVATED
                 gone.append(msgspec.structs.replace(last, event=event))
@@ -512,10 +527,10 @@ class Publisher:
         published.publication = publication
         published.told, published.sent = told, sent
         published.asked, published.owed = asked, owed
-        published.scheduled_at = None
         cseq, at = published.heard
         if publication.operation is not None and cseq >= publication.cseq:
             publication.give_up(at)
+            published.doubt()
             publication.not_before = max(publication.not_before, at + RETRY_AFTER)
         publication.timer_at = max(publication.not_before, due_at)
         self._wheel.schedule(published)
@@ -524,6 +539,7 @@ class Publisher:
         published = self._published.pop(key, None)
         if published is not None:
             published.timer_at = None
+            self._wheel.schedule(published)
 
     def _put_back(self, key: str, published: PublishedState) -> None:
         self._published[key] = published

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import msgspec
 
 from ..events.headers import EventHeader, SubscriptionState
-from ..events.subscribe import HeldSubscription, SubscriberState, Wanted
+from ..events.states import SubscriberState
+from ..events.subscribe import HeldSubscription, Wanted
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
@@ -192,7 +193,8 @@ class Subscriber:
         send: sends a request by a flow; what it is for comes back with the answer.
         new_id: makes a random token.
         jitter: a random number from 0 to 1, to spread what would come together.
-        max_expires: how long a contact is believed whose peer does not say, in seconds.
+        max_expires: the longest time that a contact is believed to last, in seconds.
+        longest: the same for a peer, by its name, where that differs.
         locate: is called when a subscription that was requested needs to know where to
             go; :meth:`located` is the answer.
         name: the address-of-record that a URI names, as records are kept by.
@@ -208,6 +210,7 @@ class Subscriber:
         new_id: Callable[[], str],
         jitter: Callable[[], float],
         max_expires: int,
+        longest: Callable[[str], int] | None = None,
         locate: Callable[[Mirror], None] | None = None,
         location: str = TABLE,
         name: Name = as_written,
@@ -222,7 +225,7 @@ class Subscriber:
         self._send = send
         self._new_id = new_id
         self._jitter = jitter
-        self._max_expires = max_expires
+        self._longest = longest or (lambda peer: max_expires)
         self._wheel = TimerWheel()
         self._mirrors: dict[str, Mirror] = {}
         self._by_dialog: dict[tuple[str, str], Mirror] = {}
@@ -236,6 +239,7 @@ class Subscriber:
             store,
             server_id=server_id,
             max_expires=max_expires,
+            longest=longest,
             listed=self._is_listed,
         )
 
@@ -497,7 +501,9 @@ class Subscriber:
             before = stream.dump()
             self._journal.remember(self._put_back, key, before if known else None)
             taken = stream.take(document, request.cseq.number, now)
-            lasts = self._max_expires if state.expires is None else state.expires
+            lasts = self._longest(peer)
+            if state.expires is not None:
+                lasts = min(state.expires, lasts)
             source = f"{peer}/unsolicited"
             told = DocumentOrigin(peer, source, now + lasts, location or self._location)
             self._learner.learn_keys(told, document, now, wall)
@@ -560,8 +566,7 @@ class Subscriber:
                     and now >= subscription.expires_at
                 )
             ):
-                subscription.state = SubscriberState.WAITING
-                subscription.dialog = None
+                subscription.lapse()
                 self._settle(machine)
                 # Each time anew: names may lead elsewhere by now.
                 assert self._locate is not None
@@ -653,6 +658,7 @@ class Subscriber:
     def _forget(self, mirror: Mirror) -> None:
         self._mirrors.pop(mirror.source, None)
         mirror.timer_at = None
+        self._wheel.schedule(mirror)
 
     def _put_in(self, mirror: Mirror) -> None:
         self._mirrors[mirror.source] = mirror

@@ -59,8 +59,8 @@ class Watch:
 
     __slots__ = (
         "_answered", "_anew", "_full_due", "_held_until", "_lost", "_parted",
-        "_pending", "_quiet_until", "_sent", "keeper", "row", "scheduled_at",
-        "timer_at",
+        "_pending", "_quiet_until", "_sent", "failures", "keeper", "row",
+        "scheduled_at", "timer_at",
     )  # fmt: skip
 
     def __init__(self, row: WatchRow, keeper: WatchKeeper) -> None:
@@ -80,6 +80,8 @@ class Watch:
         self._answered = 0  # of those sent
         self._lost = False  # what the last of them told has not been taken in
         self._held_until = 0.0
+        self.failures = 0
+        "NOTIFYs in a row that were refused for the moment."
 
     @property
     def ended(self) -> bool:
@@ -174,11 +176,13 @@ class Watch:
         """The NOTIFY under way has got a good answer."""
         self._answered = self._sent
         self._lost = False
+        self.failures = 0
 
     def refused(self, retry_at: float) -> None:
         """It has got a bad one: owe the full state, but not before ``retry_at``."""
         self._answered = self._sent
         self._lost = True
+        self.failures += 1
         self._held_until = retry_at
 
     def doubt(self, lost: bool) -> None:

@@ -222,6 +222,7 @@ class Pinger:
             if known is not None:
                 del self._pings[key]
                 known.timer_at = None
+                self._wheel.schedule(known)
                 self._journal.remember(self._put_back, key, known, now)
             return
         if known is not None:

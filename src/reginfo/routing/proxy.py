@@ -309,7 +309,7 @@ class Proxy:
         if status == 503 and not context.cancelled and branch.destinations:
             self._send_next(branch)
             return
-        branch.end(response)
+        self._end(branch, response)
         if status < 300:
             self._accept(context, response, now)
         else:
@@ -327,7 +327,7 @@ class Proxy:
         if branch.destinations and not branch.context.cancelled:
             self._send_next(branch)
             return
-        branch.end(_instead(cause))
+        self._end(branch, _instead(cause))
         self._settle(branch.context)
 
     def receive_lost(self, data: bytes, via: Via) -> None:
@@ -437,7 +437,9 @@ class Proxy:
                 return  # cancelled meanwhile
             if isinstance(places, RemoteProtocolError):
                 logger.info("! %s: %s", target, places)
-                branch.end(Response(places.status, REASONS.get(places.status, "")))
+                self._end(
+                    branch, Response(places.status, REASONS.get(places.status, ""))
+                )
                 self._settle(context)
                 return
             branch.destinations = list(places)
@@ -464,7 +466,7 @@ class Proxy:
                 else self._flow(place, branch.target.local)
             )
         if way is None:
-            branch.end(_instead("transport"))
+            self._end(branch, _instead("transport"))
             self._settle(branch.context)
             return
         context = branch.context
@@ -569,7 +571,9 @@ class Proxy:
             if isinstance(transaction, InviteClientTransaction):
                 self._transactions.cancel(transaction, now)
             elif transaction is None:
-                branch.end(Response(487, "Request Terminated"))  # it was never sent
+                self._end(
+                    branch, Response(487, "Request Terminated")
+                )  # it was never sent
 
     def _settle(self, context: Context) -> None:
         """Pass the best response back, if there is nothing else to wait for."""
@@ -603,8 +607,13 @@ class Proxy:
         hook = context.on_reply
         return hook is None or "CSeq" not in response.headers or hook(response)
 
+    def _end(self, branch: Branch, response: Response) -> None:
+        branch.end(response)
+        self._wheel.schedule(branch)
+
     def _over(self, context: Context) -> None:
         context.is_over, context.timer_at = True, None
+        self._wheel.schedule(context)
         self._contexts.pop(id(context.transaction), None)
 
 

@@ -112,7 +112,9 @@ class App:
             use_domain=config.usrloc.use_domain,
             default_domain=config.pua_reginfo.default_domain,
         )
-        self._peers = Peers(config.peers, config.notifier.min_interval)
+        self._peers = Peers(
+            config.peers, config.notifier.min_interval, config.registrar.max_expires
+        )
         self._policy = registrar.RegistrarPolicy(
             min_expires=config.registrar.min_expires,
             default_expires=config.registrar.default_expires,
@@ -138,6 +140,7 @@ class App:
             send=self._send,
             policy=policy,
             recognise=self._peers.recognise,
+            jitter=jitter,
             is_ours=self._domains.serve,
             admission=Admission(
                 allow=config.notifier.allow,
@@ -154,6 +157,7 @@ class App:
             new_id=self._ids,
             jitter=jitter,
             max_expires=config.registrar.max_expires,
+            longest=self._peers.longest,
             locate=self._locate,
             location=self._table,
             name=self._domains.aor,
@@ -176,6 +180,7 @@ class App:
             new_id=self._ids,
             policy=policy,
             max_expires=config.registrar.max_expires,
+            longest=self._peers.longest,
             location=self._table,
             name=self._domains.aor,
         )
@@ -187,6 +192,7 @@ class App:
             aor=self._domains.aor,
             owner=self._owner,
             server_address=config.pua_reginfo.server_address,
+            rearm=config.pua_reginfo.rearm,
         )
         self._uas = Uas(
             self.store,
@@ -388,6 +394,7 @@ class App:
                     contact=f"{me};transport=tcp" if flow.local.is_reliable else None,
                     event=notifier.PACKAGE,
                     accept=xml.MEDIA_TYPE,
+                    rearm=self._config.pua_reginfo.rearm,
                 )
                 name = self._domains.aor(Uri.parse(aor))
                 try:
