@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 from collections.abc import Callable
 
@@ -129,7 +130,9 @@ class StreamTransport:
         remote = datagram.flow.remote
         stream = self._streams.get(remote)
         if self._ending and datagram.data.startswith(RESPONSE):
-            stream = self._ending.get(remote, stream)
+            ending = self._ending.get(remote)
+            if ending is not None and ending.owes_responses:
+                stream = ending
         if stream is not None:
             stream.send(datagram.data)
         elif remote in self._opening:
@@ -198,6 +201,9 @@ RESPONSE = b"SIP/2.0 "
 """Begins every response, and no request."""
 
 
+_VIA = re.compile(rb"\n(?:via|v)[ \t]*:", re.IGNORECASE)
+
+
 class _Stream(asyncio.Protocol):
     """One connection."""
 
@@ -210,6 +216,11 @@ class _Stream(asyncio.Protocol):
 
         self._is_ending = False
         self._linger: asyncio.TimerHandle | None = None
+
+    @property
+    def owes_responses(self) -> bool:
+        """Whether its peer still waits for a response."""
+        return self._unanswered > 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -234,10 +245,10 @@ class _Stream(asyncio.Protocol):
             framer.pongs = 0
         for message in messages:
             self._take(message)
+        if messages:
+            self._owner.settle()
         if framer.error is not None:
             self._refuse()
-        elif messages:
-            self._owner.settle()
 
     def eof_received(self) -> bool:
         """
@@ -247,7 +258,7 @@ class _Stream(asyncio.Protocol):
         connection that the request came by, while it is open).
         """
         self._end()
-        return self._unanswered > 0
+        return self.owes_responses
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._linger is not None:
@@ -297,7 +308,8 @@ class _Stream(asyncio.Protocol):
         framer = self._framer
         logger.info("! stream from %s:%d is cut: %s", *self._remote, framer.error)
         self.pause()
-        if framer.broken:
+        # Without a Via there is nowhere to answer to, and nothing to wait for.
+        if _VIA.search(framer.broken):
             self._take(framer.broken)
         self._end()
         if not self._unanswered:

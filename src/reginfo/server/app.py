@@ -306,7 +306,12 @@ class App:
                 self._clock,
                 writer=writer,
             )
-            self._network = Network(self._rim, self.endpoint, self._trace)
+            self._network = Network(
+                self._rim,
+                self.endpoint,
+                self._trace,
+                max_message=config.server.max_message,
+            )
             self._network.listen(config.server.listen)
             self._names = self._network.resolver(config.dns)
             places = await self._network.find(self.uris(), self._names)
