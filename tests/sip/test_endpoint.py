@@ -20,6 +20,7 @@ from reginfo.sip.flow import Flow, Local
 from reginfo.sip.invite import InviteClientTransaction, InviteServerTransaction
 from reginfo.sip.message import Draft, Response
 from reginfo.sip.transaction import Datagram, ServerTransaction
+from reginfo.sip.user import Nobody
 
 from .messages import (
     COMMON,
@@ -313,13 +314,33 @@ def test_a_response_that_matches_no_request_of_ours_is_dropped(
     assert len(ours.events()) == 1
 
 
-def test_the_public_address_of_a_nat_may_stand_in_sent_by() -> None:
-    ours = endpoint()
-    ours.send_request(DRAFT, FLOW, "user")
-    (datagram,) = flush(ours, 0.0)
-    data = answer(datagram.data).replace(b"192.0.2.2:5060", b"198.51.100.1:1024")
-    ours.receive_datagram(data, FLOW, 0.1)
-    assert len(ours.events()) == 1
+@pytest.mark.parametrize(
+    ("ours", "theirs", "matches"),
+    [
+        ("192.0.2.2:5060", "192.0.2.2:5060", True),
+        ("192.0.2.2:5060", "192.0.2.2", True),
+        ("192.0.2.2:5060", "192.0.2.2:5061", False),
+        ("192.0.2.2:5060", "198.51.100.1:5060", False),
+        ("192.0.2.2:5070", "192.0.2.2", False),
+        ("sip.example.com:5060", "SIP.example.COM", True),
+        ("sip.example.com:5060", "192.0.2.2:5060", False),
+        ("[2001:db8::1]:5060", "[2001:DB8:0::1]", True),
+        ("[2001:db8::1]:5060", "[2001:db8::2]", False),
+    ],
+)
+@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+def test_a_response_to_another_sent_by_is_discarded(
+    ours: str, theirs: str, matches: bool, transport: str
+) -> None:
+    """3261-64 (§18.1.2): what we put into Via is ours, an advertised name included."""
+    target = endpoint()
+    flow = Flow(Local(transport, "192.0.2.2", 5060, ours), FLOW.remote)
+    target.send_request(DRAFT, flow, Nobody())
+    (datagram,) = flush(target, 0.0)
+    data = answer(datagram.data)
+    assert ours.encode() in data
+    target.receive_datagram(data.replace(ours.encode(), theirs.encode()), flow, 0.1)
+    assert len(target.events()) == matches
 
 
 # What goes out, and in which order.
@@ -371,7 +392,7 @@ def test_what_cannot_be_kept_is_not_acknowledged(status: int) -> None:
     refused = serve(ours, request("OPTIONS"))
     ours.respond(done, OK)
     ours.respond(refused, Response(status, "No"))
-    ours.send_request(DRAFT, FLOW, "user")
+    ours.send_request(DRAFT, FLOW, Nobody())
     received(ours, request())  # answered with the 200 again
     datagrams = ours.datagrams_to_send()
 
@@ -399,16 +420,16 @@ def test_of_two_responses_that_cannot_be_kept_neither_goes_out() -> None:
 
 def test_requests_of_ours_can_be_taken_back_while_they_wait() -> None:
     ours = endpoint()
-    ours.send_request(DRAFT, FLOW, "kept")
+    ours.send_request(DRAFT, FLOW, Nobody())
     transaction = serve(ours, request())
     mark = ours.mark()
     ours.respond(transaction, UNAVAILABLE)
-    taken_back = ours.send_request(DRAFT, FLOW, "taken back")
+    taken_back = ours.send_request(DRAFT, FLOW, Nobody())
     ours.roll_back(mark)
     response, kept = flush(ours, 0.0)
     assert as_response(response).status == 500
     assert kept.transaction is not taken_back
-    assert taken_back.branch not in ours._clients
+    assert taken_back.branch not in ours._clients._transactions
 
 
 # INVITE, ACK and CANCEL, as a proxy has them.
@@ -583,12 +604,24 @@ def test_a_cancel_of_what_is_not_known_is_481(headers: dict[str, str]) -> None:
     assert ours.sent() == ["481"]
 
 
-def test_a_cancel_of_a_request_that_is_no_invite_is_481() -> None:
-    """3261-48: §9.1 would have none be sent"""
+@pytest.mark.parametrize(
+    "method", ["OPTIONS", "REGISTER", "SUBSCRIBE", "PUBLISH", "MESSAGE"]
+)
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_cancel_of_a_request_that_is_no_invite_is_200_and_changes_nothing(
+    method: str, answered: bool
+) -> None:
+    """3261-65 (§9.2)"""
     ours = Caller()
-    assert len(ours.take(request("OPTIONS"))) == 1
+    assert len(received := ours.take(request(method))) == 1
+    if answered:
+        assert isinstance(received[0], RequestReceived)
+        ours.endpoint.respond(received[0].transaction, OK)
+        assert ours.sent() == ["200"]
     assert ours.take(in_wake("CANCEL")) == []
-    assert ours.sent() == ["481"]
+    assert ours.sent() == ["200"]
+    assert ours.take(in_wake("CANCEL")) == []  # a copy is answered by its transaction
+    assert ours.sent() == ["200"]
 
 
 def test_ack_and_cancel_of_a_phone_of_rfc_2543_find_their_invite() -> None:
@@ -774,4 +807,4 @@ def test_a_call_on_a_stream_that_is_lost_has_failed_unless_it_was_answered() -> 
     ours.endpoint.flow_lost(tcp, 2.0)
     (event,) = ours.endpoint.events()
     assert isinstance(event, RequestFailed)
-    assert (event.transaction, event.cause) == (lost.transaction, "transport")
+    assert (event.transaction, event.cause) == (lost.transaction, "connection lost")

@@ -10,12 +10,11 @@ from typing import Protocol
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..sip.destination import Destination
-from ..sip.endpoint import MAGIC_COOKIE
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.event import AnyClient, AnyServer
 from ..sip.flow import Address, Flow, Local
 from ..sip.forward import draft_of
-from ..sip.headers import Via, cached_name_addr, parse_via
+from ..sip.headers import MAGIC_COOKIE, Via, cached_name_addr, parse_via
 from ..sip.invite import InviteClientTransaction, InviteServerTransaction
 from ..sip.message import Draft, Headers, Request, Response, request_uri
 from ..sip.moment import Moment
@@ -264,7 +263,7 @@ class Proxy:
         headers = self._headers(request, request.headers["Via"], left)
 
         def send(flow: Flow) -> None:
-            via = _via(flow.local, MAGIC_COOKIE + self._new_id())
+            via = flow.local.via(MAGIC_COOKIE + self._new_id())
             draft = draft_of(request, uri=uri, headers=headers)
             self._transactions.send_stateless(draft.write(via), flow)
 
@@ -622,10 +621,6 @@ def _instead(cause: str) -> Response:
     if cause == "timeout":
         return Response(408, "Request Timeout")
     return Response(503, "Service Unavailable")
-
-
-def _via(local: Local, branch: str) -> str:
-    return f"SIP/2.0/{local.transport} {local.sent_by};branch={branch};rport"
 
 
 def _mark(request: Request) -> str:
