@@ -27,18 +27,23 @@ class Rim:
     def __init__(self, host: str = "127.0.0.1", **arguments: Any) -> None:
         self.received: list[tuple[bytes, Flow]] = []
         self.failed: list[Datagram] = []
+        self.causes: set[str] = set()
         self.lost: list[Flow] = []
         self._news = asyncio.Event()
         self.transport = StreamTransport.listening(
             (host, 0),
             receive=lambda data, flow: self.received.append((data, flow)),
             settle=self._news.set,
-            failed=self.failed.append,
+            failed=self._fail,
             lost=self.lost.append,
             **arguments,
         )
         self.transport.start()
         self.address: Address = (host, self.transport.local.port)
+
+    def _fail(self, datagram: Datagram, cause: str) -> None:
+        self.failed.append(datagram)
+        self.causes.add(cause)
 
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(5):
@@ -254,6 +259,7 @@ async def test_a_peer_that_refuses_is_reported_with_all_that_waited() -> None:
     for datagram in datagrams:
         rim.transport.send(datagram)
     await rim.until(lambda: rim.failed == datagrams)
+    assert rim.causes == {"connection refused"}
     rim.transport.close()
 
 
@@ -327,6 +333,7 @@ def test_a_peer_that_drops_syn_is_given_a_second(
             datagram = Datagram(b"1", Flow(rim.transport.local, full.getsockname()))
             rim.transport.send(datagram)
             await rim.until(lambda: rim.failed == [datagram])
+            assert rim.causes == {"no connection within 0.05 s"}
             for other in others:
                 other.close()
         rim.transport.close()

@@ -263,6 +263,55 @@ def test_the_network_may_refuse_a_request() -> None:
     assert ours.events() == []
 
 
+@pytest.mark.parametrize("quoted", [None, 200])
+@pytest.mark.parametrize("method", ["NOTIFY", "INVITE"])
+@pytest.mark.parametrize("rings", [False, True])
+def test_an_icmp_error_ends_the_request_that_it_quotes_at_once(
+    quoted: int | None, method: str, rings: bool
+) -> None:
+    """3261-66 (§18.4): an error may quote the beginning of a datagram only."""
+    ours = endpoint()
+    draft = Draft(method, DRAFT.uri, DRAFT.head.replace("NOTIFY", method))
+    failing = ours.send_request(draft, FLOW, Nobody())
+    other = ours.send_request(draft, FLOW, Nobody())
+    first, _ = flush(ours, 0.0)
+    if rings:
+        ours.receive_datagram(answer(first.data, 180, "Ringing"), FLOW, 0.1)
+        ours.events()
+    ours.unreachable(first.data[:quoted], FLOW, "connection refused")
+    (event,) = ours.events()
+    assert isinstance(event, RequestFailed)
+    assert (event.transaction, event.cause) == (failing, "connection refused")
+    ours.unreachable(first.data, FLOW, "connection refused")
+    assert ours.events() == []
+    assert other.timer_at is not None
+    ours.timer_due(20.0)
+    assert failing not in [d.transaction for d in ours.datagrams_to_send()]
+
+
+def test_an_icmp_error_that_anybody_could_have_made_ends_nothing() -> None:
+    """3261-66: it names no branch of ours, or another flow; or it is about an ACK."""
+    ours = endpoint()
+    ours.send_request(DRAFT, FLOW, Nobody())
+    (sent,) = flush(ours, 0.0)
+    elsewhere = Flow(FLOW.local, ("192.0.2.7", 5060))
+    for quoted, flow in (
+        (b"", FLOW),
+        (sent.data[:20], FLOW),
+        (sent.data.replace(b"branch=z9hG4bK", b"branch=z9hG4bKx"), FLOW),
+        (b"ACK" + sent.data.removeprefix(b"NOTIFY"), FLOW),
+        (b"CANCEL" + sent.data.removeprefix(b"NOTIFY"), FLOW),
+        (answer(sent.data), FLOW),
+        (sent.data, elsewhere),
+    ):
+        ours.unreachable(quoted, flow, "connection refused")
+    assert ours.events() == []
+    ours.receive_datagram(answer(sent.data), FLOW, 0.1)
+    assert len(ours.events()) == 1
+    ours.unreachable(sent.data, FLOW, "connection refused")
+    assert ours.events() == []
+
+
 def test_the_response_to_a_request_that_has_failed_is_dropped() -> None:
     ours = endpoint()
     transaction = ours.send_request(DRAFT, FLOW, "user")

@@ -15,7 +15,7 @@ from ..reg.table import News, Table
 from ..sip.errors import Refusal, ReginfoError, RemoteProtocolError
 from ..sip.flow import Flow
 from ..sip.message import Draft, Request, Response
-from .errors import NoAnswer, RequestRefused, WatchEnded
+from .errors import NoAnswer, RequestRefused, WatchEnded, no_answer
 
 PACKAGE = "reg"
 
@@ -140,7 +140,7 @@ class Watching:
         if ended:
             self.is_over = True
         elif waited:
-            self._fail(NoAnswer(f"SUBSCRIBE got no answer ({cause})"), now)
+            self._fail(no_answer("SUBSCRIBE", cause), now)
 
     def receive_notify(self, request: Request, now: float) -> Response:
         """

@@ -121,6 +121,7 @@ class Network:
             receive=rim.receive,
             settle=rim.settle,
             failed=rim.failed,
+            unreachable=rim.unreachable,
             trace=self._trace,
         )
 

@@ -139,11 +139,15 @@ class Rim:
         """Take in a datagram; :meth:`settle` follows, when no more are waiting."""
         self._endpoint.receive_datagram(data, flow, self._clock.now())
 
-    def failed(self, datagram: Datagram) -> None:
-        """A transport could not send ``datagram``."""
-        self._endpoint.transport_failed(datagram, self._clock.now())
+    def failed(self, datagram: Datagram, cause: str) -> None:
+        """Take it that a transport could not send ``datagram``, and why."""
+        self._endpoint.transport_failed(datagram, self._clock.now(), cause)
         # Not at once: this may be in the middle of sending others.
         self._loop.call_soon(self.settle)
+
+    def unreachable(self, quoted: bytes, flow: Flow, cause: str) -> None:
+        """Take in an ICMP error (RFC 3261 §18.4); :meth:`settle` follows."""
+        self._endpoint.unreachable(quoted, flow, cause)
 
     def lost(self, flow: Flow) -> None:
         """A stream is gone; :meth:`settle` follows."""

@@ -8,10 +8,10 @@ import re
 import socket
 from collections.abc import Callable
 
-from ..sip.flow import Address, Flow, Local, family_of, with_scope
+from ..sip.flow import TCP, Address, Flow, Local, family_of, with_scope
 from ..sip.framing import MAX_MESSAGE, PONG, Framer
 from ..sip.transaction import Datagram
-from .udp import Receive, Trace
+from .udp import Failed, Receive, Trace, reason
 
 logger = logging.getLogger("reginfo.transport")
 
@@ -45,7 +45,7 @@ class StreamTransport:
 
     Args:
         receive, settle: as for :class:`reginfo.io.udp.UdpSocket`.
-        failed: called with each datagram that could not be sent.
+        failed: called with each datagram that could not be sent, and why.
         lost: called with the flow of a stream that is gone.
         max_message: the longest message that is received, in octets.
     """
@@ -56,7 +56,7 @@ class StreamTransport:
         *,
         receive: Receive,
         settle: Callable[[], None],
-        failed: Callable[[Datagram], None],
+        failed: Failed,
         lost: Callable[[Flow], None],
         trace: Trace | None = None,
         max_message: int = MAX_MESSAGE,
@@ -97,7 +97,7 @@ class StreamTransport:
             listener.close()
             raise
         name = listener.getsockname()
-        local = Local("TCP", with_scope(name), name[1])
+        local = Local(TCP.name, with_scope(name), name[1])
         transport = cls(local, **arguments)  # type: ignore[arg-type]
         transport._socket = listener
         return transport
@@ -178,14 +178,19 @@ class StreamTransport:
                 await self._loop.create_connection(
                     lambda: _Stream(self), remote[0], remote[1]
                 )
-        except (OSError, TimeoutError) as exc:
-            logger.debug("! %s:%d: %s", *remote, exc or "no connection")
+            cause = "connection reset"
+        except TimeoutError:
+            cause = f"no connection within {CONNECT:g} s"
+        except OSError as exc:
+            cause = reason(exc)
         # A stream that was reset as soon as it was there has failed like one that never
         # was: a peer that does so would do it again, and again.
         stream = self._streams.get(remote)
+        if stream is None:
+            logger.debug("! %s:%d: %s", *remote, cause)
         for datagram in self._opening.pop(remote):
             if stream is None:
-                self._failed(datagram)
+                self._failed(datagram, cause)
             else:
                 stream.send(datagram.data)
         if stream is None:
