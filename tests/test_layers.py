@@ -69,7 +69,7 @@ MODULES += sorted(
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_imports_point_down(module: Path) -> None:
-    assert upward((SRC / module).read_text(), module) == []
+    assert upward((SRC / module).read_text("utf-8"), module) == []
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_an_import_that_points_down_is_fine(path: str, source: str) -> None:
 
 def test_the_page_names_every_module() -> None:
     """`docs/design.md` is true of the code as it stands."""
-    page = (SRC.parents[1] / "docs" / "design.md").read_text()
+    page = (SRC.parents[1] / "docs" / "design.md").read_text("utf-8")
     layout = page.partition("## The layout")[2].partition("\n## ")[0]
     missing = [
         str(path)

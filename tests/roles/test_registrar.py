@@ -474,6 +474,72 @@ def test_too_many_contacts_are_refused() -> None:
     assert refusal.status == 503
 
 
+def test_who_is_refused_learns_when_the_first_contact_expires() -> None:
+    """RFC 3261 §21.5.4"""
+    known = rows(
+        binding(1, owner="us", expires_at=NOW + 700),
+        binding(1, contact=DESK, owner="us", expires_at=NOW + 300),
+    )
+    refusal = refused("<sip:third@192.0.2.9>", known=known, policy=LIMITED)
+    assert refusal.headers == (("Retry-After", "300"),)
+    one = RegistrarPolicy(max_contacts=1)
+    refusal = refused("<sip:1@192.0.2.9>", "<sip:2@192.0.2.9>", policy=one)
+    assert (refusal.status, refusal.headers) == (503, (("Retry-After", "60"),))
+
+
+REPLACING = RegistrarPolicy(max_contacts=2, replaces=True)
+
+
+def test_or_the_oldest_contact_is_replaced() -> None:
+    """3261-16, -17: removed explicitly, and told as `deactivated`."""
+    known = rows(
+        binding(1, owner="us", registered_at=NOW - 5),
+        binding(1, contact=DESK, owner="us", registered_at=NOW - 9),
+        binding(1, contact="sip:else@192.0.2.8", owner="b", registered_at=NOW - 99),
+    )
+    decision = register("<sip:third@192.0.2.9>", known=known, policy=REPLACING)
+    assert [(c.contact, c.event.value, c.owner) for c in decision.claims] == [
+        (DESK, "deactivated", "us"),
+        ("sip:third@192.0.2.9", "registered", "us"),
+    ]
+    assert decision.claims[0].stamp == 99
+    listed = " ".join(contacts(decision))
+    assert DESK not in listed
+    assert "sip:third@192.0.2.9" in listed and "sip:else@192.0.2.8" in listed
+
+
+def test_a_register_never_replaces_what_it_lists_itself() -> None:
+    known = rows(
+        binding(1, owner="us", registered_at=NOW - 9),
+        binding(1, contact=DESK, owner="us", registered_at=NOW - 5),
+    )
+    decision = register(
+        f"<{CONTACT}>", "<sip:third@192.0.2.9>", known=known, policy=REPLACING
+    )
+    assert [(c.contact, c.event.value) for c in decision.claims] == [
+        (DESK, "deactivated"),
+        (CONTACT, "refreshed"),
+        ("sip:third@192.0.2.9", "registered"),
+    ]
+    refusal = refused(
+        *[f"<sip:{n}@192.0.2.9>" for n in range(3)], known=known, policy=REPLACING
+    )
+    assert refusal.status == 503
+
+
+def test_as_many_are_replaced_as_are_over_the_limit() -> None:
+    known = rows(
+        *[
+            binding(1, contact=f"sip:{n}@192.0.2.9", owner="us", registered_at=NOW - n)
+            for n in range(5)
+        ]
+    )
+    decision = register("<sip:new@192.0.2.9>", known=known, policy=REPLACING)
+    gone = [c.contact for c in decision.claims if not c.active]
+    assert gone == [f"sip:{n}@192.0.2.9" for n in (4, 3, 2, 1)]
+    assert register("<sip:1@192.0.2.9>", known=known, policy=REPLACING).claims[0].active
+
+
 def test_one_may_go_and_another_come_within_the_limit() -> None:
     known = rows(binding(1, owner="us"), binding(1, contact=DESK, owner="us"))
     decision = register(

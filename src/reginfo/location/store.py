@@ -16,7 +16,8 @@ from ..ledger.shelf import Rows
 from ..reg.document import ContactEvent
 from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
-from .binding import KIND, Binding, BindingChange
+from .binding import KIND, Binding, BindingChange, shifted
+from .contact_row import ContactIndex, ContactRow
 from .key import Key
 from .keyring import KeyChange, Keyring
 from .merge import Survivors, forget, forgotten_at, join
@@ -49,24 +50,6 @@ def is_ahead(stamp: int, wall: float) -> bool:
     return stamp > (wall + MAX_AHEAD) * 1e6
 
 
-class ContactRow:
-    """One contact of an address-of-record: the claim that holds, and the losers."""
-
-    __slots__ = ("aor", "claims", "key", "scheduled_at", "table", "timer_at")
-
-    def __init__(self, table: str, aor: str, key: str, claims: Survivors) -> None:
-        self.table = table
-        self.aor = aor
-        self.key = key
-        self.claims = claims
-        self.timer_at: float | None = None
-        self.scheduled_at: float | None = None
-
-    def timer_due(self, now: float) -> None:
-        # What has become of the row, its store finds out.
-        self.timer_at = None
-
-
 class LocationStore:
     """
     Contacts by table and address-of-record.
@@ -93,6 +76,7 @@ class LocationStore:
         self._server_id = server_id
         self._journal = journal
         self._records: dict[str, dict[str, dict[str, ContactRow]]] = {}
+        self._index = ContactIndex()
         self._wheel = TimerWheel()
         self._stamp = 0
         self._claims: Rows[Binding] = Rows(
@@ -122,6 +106,32 @@ class LocationStore:
         """All claims kept for one contact, the one that holds first; empty if none."""
         row = self._records.get(table, {}).get(aor, {}).get(key)
         return row.claims if row else ()
+
+    def is_bound(self, aor: str, now: float, table: str = TABLE) -> bool:
+        """Whether ``aor`` is bound to any contact at this moment."""
+        record = self._records.get(table, {}).get(aor)
+        if not record:
+            return False
+        for row in record.values():
+            claim = row.claims[0]
+            if claim.active and claim.expires_at > now:
+                return True
+        return False
+
+    def find(self, aor: str, uri: Uri, table: str = TABLE) -> tuple[str, Survivors]:
+        """
+        Return the key under which a contact is kept, and what is claimed of it.
+
+        Like :func:`.contacts.find`, with an index where there are many contacts.
+        """
+        record = self._records.get(table, {}).get(aor)
+        if record is None:
+            return uri.key, ()
+        row = record.get(uri.key)
+        if row is not None:
+            return uri.key, row.claims
+        row = self._index.find(table, aor, record, uri)
+        return (uri.key, ()) if row is None else (row.key, row.claims)
 
     def rows(self, aor: str, table: str = TABLE) -> dict[str, Survivors]:
         """The claims for each contact of ``aor``, those that are gone included."""
@@ -216,6 +226,8 @@ class LocationStore:
             row.claims = join(before, claim)
             if row.claims is before:
                 continue
+            if not before:
+                self._index.add(row)
             self.sequence += 1
             self._claims.write(
                 _entry_key(table, aor, claim), claim, self._restore, row, before
@@ -409,11 +421,13 @@ class LocationStore:
     def _drop(self, row: ContactRow) -> None:
         row.timer_at = None
         self._wheel.schedule(row)
+        self._index.remove(row)
         records = self._records[row.table]
         record = records.get(row.aor, {})
         record.pop(row.key, None)
         if not record:
             records.pop(row.aor, None)
+            self._index.forget(row.table, row.aor)
 
     def _restore(self, row: ContactRow, before: Survivors) -> None:
         row.claims = before
@@ -422,16 +436,8 @@ class LocationStore:
             return
         record = self._records[row.table].setdefault(row.aor, {})
         record[row.key] = row
+        self._index.add(row)
         self._schedule(row)
-
-
-def shifted(claim: Binding, by: float) -> Binding:
-    """Return ``claim`` with ``by`` seconds added to its moments."""
-    return msgspec.structs.replace(
-        claim,
-        expires_at=claim.expires_at + by,
-        registered_at=claim.registered_at + by,
-    )
 
 
 def _entry_key(table: str, aor: str, claim: Binding) -> str:

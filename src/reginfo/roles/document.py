@@ -1,4 +1,4 @@
-"""Documents in and out: what several roles do alike."""
+"""Documents in and out, as several roles need them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from ..location.binding import Binding
 from ..location.omission import split
 from ..reg import xml
 from ..reg.document import Claim, Contact, ContactEvent, Reginfo, contact_id
-from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.demands import check_extensions, understands_body
+from ..sip.errors import RemoteProtocolError
 from ..sip.message import Request
+from .naming import Name, named
 
 logger = logging.getLogger("reginfo.document")
 
@@ -18,13 +20,12 @@ def contact_of(
     binding: Binding, aor: str, with_claim: bool, implicit: bool = False
 ) -> Contact:
     """
-    A binding as a document lists it, without what changes with time.
+    Return a binding as a document lists it, without what changes with time.
 
     Args:
+        with_claim: whether to add the owner and the stamp, for a server of our kind.
         implicit: whether the REGISTER named another of the user's identities than
             ``aor``: then it is the network that has bound this one.
-        with_claim: for a server of our kind, which wants to know whose it is, and
-            since when. Nobody else is told.
     """
     event = binding.event
     if implicit and event is ContactEvent.REGISTERED:
@@ -53,23 +54,24 @@ def contact_of(
     )
 
 
-def read_body(request: Request, source: str) -> Reginfo | None:
+def read_document(request: Request, source: str, name: Name) -> Reginfo | None:
     """
-    The document in a NOTIFY or PUBLISH; None if it has no body.
+    Read the document in a NOTIFY or PUBLISH; None if there is none.
+
+    Its addresses-of-record are canonical (:func:`.naming.named`).
 
     Args:
         source: who sends it, for the log.
+        name: the address-of-record that a URI names.
 
     Raises:
-        Refusal: 415 for a body of another type.
+        Refusal: 415 for a body that is not understood and not optional, 420 for
+            an extension that is required.
         RemoteProtocolError: it cannot be read.
     """
-    if not request.body:
+    check_extensions(request)
+    if not understands_body(request, xml.MEDIA_TYPE):
         return None
-    content_type = (request.header("Content-Type") or "").partition(";")[0]
-    if content_type.strip().lower() != xml.MEDIA_TYPE:
-        accept = [("Accept", xml.MEDIA_TYPE)]
-        raise Refusal(415, "Unsupported Media Type", headers=accept)
     try:
         document = xml.parse(request.body)
     except RemoteProtocolError as exc:
@@ -78,4 +80,4 @@ def read_body(request: Request, source: str) -> Reginfo | None:
         raise
     for warning in document.warnings:
         logger.debug("! %s of %s: %s", request.method, source, warning)
-    return document
+    return named(document, name, source)

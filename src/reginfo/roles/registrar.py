@@ -1,4 +1,4 @@
-"""The registrar (RFC 3261 §10.3): what a REGISTER comes to."""
+"""The registrar: decides what a REGISTER does (RFC 3261 §10.3)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..location.binding import Binding
 from ..location.merge import Survivors
 from ..reg.document import ContactEvent, shortest_q
 from ..sip.address import numeric
+from ..sip.demands import check_extensions, understands_body
 from ..sip.dialog import route_uri
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow, Local, uri_host
@@ -24,14 +25,14 @@ from ..sip.value import Value
 SIP_PORT = 5060
 
 EXTENSIONS = frozenset({"path"})
-"""What a REGISTER may require of us (§8.2.2.3)."""
+"""Option tags that a REGISTER may have in Require (§8.2.2.3)."""
 
 REGISTERED, REFRESHED = ContactEvent.REGISTERED, ContactEvent.REFRESHED
-UNREGISTERED = ContactEvent.UNREGISTERED
+UNREGISTERED, DEACTIVATED = ContactEvent.UNREGISTERED, ContactEvent.DEACTIVATED
 
 
 class RegistrarPolicy(Value, frozen=True):
-    """The registrar's own choices."""
+    """The registrar's policy; see ``[registrar]`` of the configuration."""
 
     min_expires: int = 60
     default_expires: int = 3600
@@ -39,11 +40,14 @@ class RegistrarPolicy(Value, frozen=True):
     "Seconds."
 
     max_contacts: int = 0
-    "How many contacts an address-of-record may have; 0 for any number."
+    "The most contacts that an address-of-record may have; 0 for no limit."
+
+    replaces: bool = False
+    "Whether a contact over the limit replaces the oldest one; else it is refused."
 
 
 class Decision(NamedTuple):
-    """What a REGISTER comes to, and nothing done about it yet."""
+    """The response to a REGISTER, and the claims that make it true."""
 
     response: Response
     claims: tuple[Binding, ...]
@@ -61,12 +65,12 @@ def decide(
     date: str = "",
 ) -> Decision:
     """
-    Decide a REGISTER, and do nothing about it.
+    Decide a REGISTER; nothing is changed.
 
     Args:
         request: an authorised REGISTER for an address-of-record of ours.
-        rows: all that is claimed of its contacts, by their keys.
-        server_id: who will own what it binds.
+        rows: all claims about its contacts, by their keys.
+        server_id: the owner of what it binds: this server.
         stamp: later than that of any claim known.
         flow: the flow that the request came by.
         now: seconds on the clock that ``Binding.expires_at`` uses.
@@ -75,9 +79,10 @@ def decide(
     Raises:
         Refusal: 420 for an extension, 423 for too short an interval, 500 for a CSeq
             out of order, 503 for too many contacts.
-        RemoteProtocolError: a Contact that makes no sense.
+        RemoteProtocolError: a Contact or Path that cannot be used.
     """
-    _check_extensions(request)
+    check_extensions(request, EXTENSIONS)
+    understands_body(request, None)
     values = request.values("Contact")
     branch = _branch(request)
     if values and not _came_before(request, rows, branch):
@@ -102,7 +107,7 @@ def decide(
 
 def expires_of(contact: NameAddr, request: Request, policy: RegistrarPolicy) -> int:
     """
-    For how long ``contact`` is to be bound, in seconds; 0 to unbind it.
+    Return for how many seconds ``contact`` is to be bound; 0 to remove it.
 
     The contact's own ``expires`` comes first, then the request's Expires, then
     the policy (§10.3 step 7). A malformed one counts as 3600 (§20.10).
@@ -125,31 +130,21 @@ def expires_of(contact: NameAddr, request: Request, policy: RegistrarPolicy) -> 
     return min(expires, policy.max_expires)
 
 
-def _check_extensions(request: Request) -> None:
-    required = request.headers.get("Require")
-    if required is None:
-        return
-    unknown = [o for o in request.values("Require") if o.lower() not in EXTENSIONS]
-    if unknown:
-        unsupported = [("Unsupported", ", ".join(unknown))]
-        raise Refusal(420, "Bad Extension", headers=unsupported)
-
-
 def _options(request: Request) -> set[str]:
     return {option.lower() for option in request.values("Supported")}
 
 
 def _branch(request: Request) -> int:
-    """What a row keeps of the topmost Via branch, to know it again by; 0 for none."""
+    """Return a hash of the topmost Via branch, which rows keep; 0 for none."""
     return zlib.crc32(request.via.branch.encode())
 
 
 def _came_before(request: Request, rows: Mapping[str, Survivors], branch: int) -> bool:
     """
-    Whether this very request has been served already (3261-29).
+    Whether this request is a retransmission of one that was served (3261-29).
 
-    Its transaction would know; but that is gone after a restart, when the phone that
-    got no answer sends it again.
+    Its transaction is gone after a restart, when a phone that got no answer sends the
+    request again.
     """
     if not branch:
         return False
@@ -172,7 +167,7 @@ def _bind(
     branch: int,
     now: float,
 ) -> tuple[Binding, ...]:
-    """Claims for the contacts that a REGISTER lists (§10.3 step 7)."""
+    """Make claims of the contacts that a REGISTER lists (§10.3 step 7)."""
     call_id, number = request.call_id, request.cseq.number
     path = _path(request) if "Path" in request.headers else ()
     user_agent = request.header("User-Agent") or ""
@@ -185,13 +180,13 @@ def _bind(
         _check_order(survivors, call_id, number)
         bound = _bound(survivors, now)
         if bound is None and not expires:
-            continue  # unbinding what is not bound
+            continue  # it removes what is not bound
         if expires:
             event = REGISTERED if bound is None else REFRESHED
             expires_at = now + expires
         else:
             event = UNREGISTERED
-            # Until then copies of what it was may turn up.
+            # Until then, older reports of the contact may arrive.
             assert bound is not None
             expires_at = bound.expires_at
         claims[key] = Binding(
@@ -213,9 +208,10 @@ def _bind(
             branch=branch,
             listener="" if path else _listener(flow.local),
         )
+    replaced: tuple[Binding, ...] = ()
     if policy.max_contacts:
-        _check_number(rows, claims, policy.max_contacts, server_id, now)
-    return tuple(claims.values())
+        replaced = _over_limit(rows, claims, policy, server_id, stamp, now)
+    return (*replaced, *claims.values())
 
 
 def _remove_all(
@@ -227,7 +223,7 @@ def _remove_all(
     branch: int,
     now: float,
 ) -> tuple[Binding, ...]:
-    """Claims that nothing is bound any more: ``Contact: *`` (§10.3 step 6)."""
+    """Make claims that remove all contacts: ``Contact: *`` (§10.3 step 6)."""
     if len(values) > 1 or request.expires != 0:
         raise RemoteProtocolError("Contact: * with another contact, or not to expire")
     call_id, number = request.call_id, request.cseq.number
@@ -269,7 +265,7 @@ def _path(request: Request) -> tuple[str, ...]:
 def _find(
     uri: Uri, rows: Mapping[str, Survivors], claims: Mapping[str, Binding]
 ) -> tuple[str, Survivors]:
-    """The key under which a contact is kept, and what is claimed of it."""
+    """Return the key under which a contact is kept, and the claims about it."""
     key = uri.key
     survivors = rows.get(key)
     if survivors is not None:
@@ -304,23 +300,46 @@ def _bound(survivors: Survivors, now: float) -> Binding | None:
     return None
 
 
-def _check_number(
+def _over_limit(
     rows: Mapping[str, Survivors],
     claims: Mapping[str, Binding],
-    most: int,
+    policy: RegistrarPolicy,
     server_id: str,
+    stamp: int,
     now: float,
-) -> None:
-    after = {
-        key
+) -> tuple[Binding, ...]:
+    """
+    Make claims that remove the contacts which ``claims`` replace (3261-16, -17).
+
+    Contacts of other servers do not count, and are not replaced.
+
+    Raises:
+        Refusal: 503, if nothing may be replaced; Retry-After is the time until the
+            first contact expires.
+    """
+    bound_here = {
+        key: bound
         for key, survivors in rows.items()
         if (bound := _bound(survivors, now)) is not None and bound.owner == server_id
     }
-    new = {key for key, claim in claims.items() if claim.active} - after
-    gone = {key for key, claim in claims.items() if not claim.active}
-    # A limit that was lowered since must not keep anybody from refreshing.
-    if new and len(after - gone) + len(new) > most:
-        raise Refusal(503, "Too Many Registered Contacts")
+    new = {key for key, claim in claims.items() if claim.active} - bound_here.keys()
+    left = [bound for key, bound in bound_here.items() if key not in claims]
+    kept = sum(claims[key].active for key in bound_here.keys() & claims.keys())
+    excess = len(left) + kept + len(new) - policy.max_contacts
+    # A limit that was lowered since must not keep a contact from being refreshed.
+    if not new or excess <= 0:
+        return ()
+    if not policy.replaces or excess > len(left):
+        until = min((bound.expires(now) for bound in bound_here.values()), default=60)
+        headers = [("Retry-After", str(max(1, until)))]
+        raise Refusal(503, "Too Many Registered Contacts", headers=headers)
+    left.sort(key=lambda bound: bound.registered_at)
+    return tuple(
+        msgspec.structs.replace(
+            bound, event=DEACTIVATED, stamp=stamp, source=None, retry_after=None
+        )
+        for bound in left[:excess]
+    )
 
 
 def _q(contact: NameAddr) -> str | None:
