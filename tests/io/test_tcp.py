@@ -16,25 +16,34 @@ from reginfo.sip.flow import Address, Flow, Local
 from reginfo.sip.transaction import Datagram
 
 MESSAGE = b"OPTIONS sip:a SIP/2.0\r\nContent-Length: 5\r\n\r\nhello"
+BROKEN = b"OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/TCP h\r\nContent-Length: many\r\n\r\n"
+OK = b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"
+TRYING = b"SIP/2.0 100 Trying\r\nContent-Length: 0\r\n\r\n"
 
 
 class Rim:
     """Keeps what a transport tells."""
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
+    def __init__(self, host: str = "127.0.0.1", **arguments: Any) -> None:
         self.received: list[tuple[bytes, Flow]] = []
         self.failed: list[Datagram] = []
+        self.causes: set[str] = set()
         self.lost: list[Flow] = []
         self._news = asyncio.Event()
         self.transport = StreamTransport.listening(
             (host, 0),
             receive=lambda data, flow: self.received.append((data, flow)),
             settle=self._news.set,
-            failed=self.failed.append,
+            failed=self._fail,
             lost=self.lost.append,
+            **arguments,
         )
         self.transport.start()
         self.address: Address = (host, self.transport.local.port)
+
+    def _fail(self, datagram: Datagram, cause: str) -> None:
+        self.failed.append(datagram)
+        self.causes.add(cause)
 
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(5):
@@ -100,6 +109,117 @@ async def test_a_stream_without_sense_is_cut_and_the_others_go_on() -> None:
     rim.transport.close()
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_after_a_half_close_the_responses_still_go_out(host: str) -> None:
+    """3261-61 (§18.2.2): however long each of them takes, and then it is closed."""
+
+    @in_loop
+    async def run() -> None:
+        rim = Rim(host)
+        await asyncio.sleep(0)
+        reader, writer = await asyncio.open_connection(*rim.address)
+        writer.write(MESSAGE + MESSAGE)
+        writer.write_eof()
+        await rim.until(lambda: bool(rim.lost))  # for requests of ours, it is gone
+        _, flow = rim.received[0]
+        assert rim.lost == [flow]
+        assert not rim.transport.is_open(flow.remote)
+        for response in (TRYING, OK, TRYING):
+            rim.transport.send(Datagram(response, flow))
+            assert await reader.readexactly(len(response)) == response
+        rim.transport.send(Datagram(OK, flow))
+        assert await reader.read() == OK
+        writer.close()
+        rim.transport.close()
+
+    run()
+
+
+@in_loop
+async def test_a_stream_that_is_shut_down_with_nothing_to_answer_is_closed() -> None:
+    rim = Rim()
+    await asyncio.sleep(0)
+    reader, writer = await asyncio.open_connection(*rim.address)
+    writer.write(b"ACK sip:a SIP/2.0\r\nl: 0\r\n\r\n" + OK)
+    writer.write_eof()
+    assert await reader.read() == b""
+    assert len(rim.received) == 2
+    writer.close()
+    rim.transport.close()
+
+
+@in_loop
+async def test_a_request_of_ours_does_not_go_by_a_stream_that_is_shut_down() -> None:
+    """Its peer could not answer: another stream is opened."""
+    rim, peer = Rim(), Rim()
+    await asyncio.sleep(0)
+    flow = Flow(rim.transport.local, peer.address)
+    rim.transport.send(Datagram(MESSAGE, flow))
+    await peer.until(lambda: len(peer.received) == 1)
+    (ended,) = rim.transport._streams.values()
+    ended.data_received(MESSAGE)  # a request from there, not answered yet
+    ended.eof_received()
+    rim.transport.send(Datagram(MESSAGE, flow))
+    await peer.until(lambda: len(peer.received) == 2)
+    assert peer.received[0][1] != peer.received[1][1]
+    rim.transport.send(Datagram(OK, flow))
+    await peer.until(lambda: len(peer.received) == 3)
+    assert peer.received[0][1] == peer.received[2][1]
+    rim.transport.close()
+    peer.transport.close()
+
+
+def test_a_stream_that_is_never_answered_is_closed_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stream, "LINGER", 0.01)
+
+    @in_loop
+    async def run() -> None:
+        rim = Rim()
+        await asyncio.sleep(0)
+        reader, writer = await asyncio.open_connection(*rim.address)
+        writer.write(MESSAGE)
+        writer.write_eof()
+        assert await reader.read() == b""
+        writer.close()
+        rim.transport.close()
+
+    run()
+
+
+@in_loop
+async def test_messages_before_a_broken_one_are_served_and_it_is_answered() -> None:
+    """3261-62 (§18.3): then the stream is closed, for nobody knows what follows."""
+    rim = Rim()
+    await asyncio.sleep(0)
+    reader, writer = await asyncio.open_connection(*rim.address)
+    writer.write(MESSAGE + BROKEN + MESSAGE)
+    await rim.until(lambda: bool(rim.received))
+    assert [data for data, _ in rim.received] == [MESSAGE, BROKEN]
+    _, flow = rim.received[0]
+    rim.transport.send(Datagram(OK, flow))
+    rim.transport.send(Datagram(OK, flow))
+    assert await reader.read() == OK + OK
+    writer.close()
+    rim.transport.close()
+
+
+@in_loop
+async def test_a_message_over_the_limit_ends_its_stream() -> None:
+    """sec-04"""
+    rim = Rim(max_message=len(MESSAGE))
+    await asyncio.sleep(0)
+    reader, writer = await asyncio.open_connection(*rim.address)
+    writer.write(MESSAGE)
+    await rim.until(lambda: bool(rim.received))
+    rim.transport.send(Datagram(OK, rim.received[0][1]))
+    writer.write(MESSAGE.replace(b"5", b"6"))
+    assert await reader.read() == OK
+    writer.close()
+    rim.transport.close()
+
+
 @in_loop
 async def test_a_stream_that_we_need_is_opened_once() -> None:
     rim, peer = Rim(), Rim()
@@ -139,6 +259,7 @@ async def test_a_peer_that_refuses_is_reported_with_all_that_waited() -> None:
     for datagram in datagrams:
         rim.transport.send(datagram)
     await rim.until(lambda: rim.failed == datagrams)
+    assert rim.causes == {"connection refused"}
     rim.transport.close()
 
 
@@ -212,6 +333,7 @@ def test_a_peer_that_drops_syn_is_given_a_second(
             datagram = Datagram(b"1", Flow(rim.transport.local, full.getsockname()))
             rim.transport.send(datagram)
             await rim.until(lambda: rim.failed == [datagram])
+            assert rim.causes == {"no connection within 0.05 s"}
             for other in others:
                 other.close()
         rim.transport.close()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 
-from reginfo.io.udp import DRAIN, UdpSocket
+import pytest
+
+from reginfo.io.udp import DRAIN, UdpSocket, is_unreachable
 from reginfo.sip.flow import Flow
 from reginfo.sip.transaction import Datagram
 
@@ -16,16 +19,20 @@ class Received:
     def __init__(self) -> None:
         self.datagrams: list[tuple[bytes, Flow]] = []
         self.settled: list[int] = []
-        self.failed: list[Datagram] = []
+        self.failed: list[tuple[Datagram, str]] = []
+        self.unreachable: list[tuple[bytes, Flow, str]] = []
         self.traced: list[tuple[str, bytes]] = []
         self._news = asyncio.Event()
 
-    def open(self) -> UdpSocket:
+    def open(self, host: str = LOOPBACK) -> UdpSocket:
         return UdpSocket(
-            (LOOPBACK, 0),
+            (host, 0),
             receive=lambda data, flow: self.datagrams.append((data, flow)),
             settle=self._settle,
-            failed=self.failed.append,
+            failed=lambda datagram, cause: self.failed.append((datagram, cause)),
+            unreachable=lambda quoted, flow, cause: self.unreachable.append(
+                (quoted, flow, cause)
+            ),
             trace=lambda mark, data, local, remote: self.traced.append((mark, data)),
         )
 
@@ -34,8 +41,11 @@ class Received:
         self._news.set()
 
     async def wait_for(self, count: int) -> None:
+        await self.until(lambda: len(self.datagrams) >= count)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(5):
-            while len(self.datagrams) < count:
+            while not holds():
                 self._news.clear()
                 await self._news.wait()
 
@@ -88,7 +98,8 @@ def test_an_address_that_cannot_be_sent_to_is_reported_and_nothing_raises() -> N
         nowhere = Datagram(b"x", Flow(transport.local, (LOOPBACK, 70_000)))
         transport.send(too_much)
         transport.send(nowhere)
-        assert received.failed == [too_much, nowhere]
+        assert [datagram for datagram, _ in received.failed] == [too_much, nowhere]
+        assert received.failed[0][1] == "message too long"
         transport.close()
 
     asyncio.run(main())
@@ -109,3 +120,93 @@ def test_after_stop_nothing_is_received_and_all_can_be_sent() -> None:
         transport.close()
 
     asyncio.run(main())
+
+
+def closed_port(host: str) -> int:
+    """A port at which nobody listens."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as udp:
+        udp.bind((host, 0))
+        port: int = udp.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_port_unreachable_is_reported_with_the_datagram_that_it_quotes(
+    host: str,
+) -> None:
+    """3261-66 (§18.4)"""
+
+    async def main() -> None:
+        received = Received()
+        transport = received.open(host)
+        transport.start()
+        flow = Flow(transport.local, (host, closed_port(host)))
+        data = b"OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n\r\n"
+        transport.send(Datagram(data, flow))
+        await received.until(lambda: bool(received.unreachable))
+        assert received.unreachable == [(data, flow, "connection refused")]
+        assert received.failed == []
+        settled = len(received.settled)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        # The queue of errors is empty: nothing wakes us without end.
+        assert len(received.settled) <= settled + 2
+        transport.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_an_icmp_error_of_one_peer_does_not_fail_what_is_sent_to_another(
+    host: str,
+) -> None:
+    """3261-66: the kernel reports it at the next datagram, whoever that is for."""
+
+    async def main() -> None:
+        received = Received()
+        transport = received.open(host)
+        dead = Flow(transport.local, (host, closed_port(host)))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as phone:
+            phone.bind((host, 0))
+            phone.settimeout(5)
+            alive = Flow(transport.local, phone.getsockname()[:2])
+            for number in range(3):
+                transport.send(Datagram(b"dead %d" % number, dead))
+                transport.send(Datagram(b"alive %d" % number, alive))
+            assert [phone.recv(100) for _ in range(3)] == [
+                b"alive 0", b"alive 1", b"alive 2",
+            ]  # fmt: skip
+        assert received.failed == []
+        assert {flow for _, flow, _ in received.unreachable} == {dead}
+        transport.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ((2, 3, 3), True),  # port unreachable
+        ((2, 3, 1), True),  # host unreachable
+        ((2, 3, 0), True),  # network unreachable
+        ((2, 3, 2), True),  # protocol unreachable
+        ((2, 3, 13), True),  # prohibited
+        ((2, 3, 4), False),  # fragmentation needed
+        ((2, 12, 0), True),  # parameter problem
+        ((2, 11, 0), False),  # TTL exceeded
+        ((2, 4, 0), False),  # source quench
+        ((3, 1, 4), True),  # IPv6: port unreachable
+        ((3, 1, 0), True),  # IPv6: no route
+        ((3, 4, 0), True),  # IPv6: parameter problem
+        ((3, 2, 0), False),  # IPv6: packet too big
+        ((3, 3, 0), False),  # IPv6: hop limit exceeded
+        ((1, 3, 3), False),  # an error of this host
+    ],
+)
+def test_only_unreachables_and_parameter_problems_count(
+    error: tuple[int, int, int], expected: bool
+) -> None:
+    """3261-66: "Source quench and TTL exceeded [...] SHOULD be ignored"."""
+    assert is_unreachable(*error) == expected

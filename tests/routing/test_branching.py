@@ -64,7 +64,7 @@ def test_what_is_cancelled_is_sent_to_no_other_destination(how: str) -> None:
         sent = relay.pass_time(64.1)
     else:
         (client,) = [
-            one for one in relay.endpoint._clients.values()
+            one for one in relay.endpoint._clients._transactions.values()
             if isinstance(one, InviteClientTransaction)
         ]  # fmt: skip
         client.user.receive_failure("transport", moment(0.0))
@@ -90,7 +90,7 @@ def test_a_transport_error_is_as_a_503_which_the_caller_hears_as_500() -> None:
     relay.reply(two, 486)
     client = next(
         client
-        for client in relay.endpoint._clients.values()
+        for client in relay.endpoint._clients._transactions.values()
         if client.flow.remote == BOB and not client.answered
     )
     client.user.receive_failure("transport", moment(0.0))

@@ -20,6 +20,7 @@ from reginfo.sip.flow import Flow, Local
 from reginfo.sip.invite import InviteClientTransaction, InviteServerTransaction
 from reginfo.sip.message import Draft, Response
 from reginfo.sip.transaction import Datagram, ServerTransaction
+from reginfo.sip.user import Nobody
 
 from .messages import (
     COMMON,
@@ -262,6 +263,55 @@ def test_the_network_may_refuse_a_request() -> None:
     assert ours.events() == []
 
 
+@pytest.mark.parametrize("quoted", [None, 200])
+@pytest.mark.parametrize("method", ["NOTIFY", "INVITE"])
+@pytest.mark.parametrize("rings", [False, True])
+def test_an_icmp_error_ends_the_request_that_it_quotes_at_once(
+    quoted: int | None, method: str, rings: bool
+) -> None:
+    """3261-66 (§18.4): an error may quote the beginning of a datagram only."""
+    ours = endpoint()
+    draft = Draft(method, DRAFT.uri, DRAFT.head.replace("NOTIFY", method))
+    failing = ours.send_request(draft, FLOW, Nobody())
+    other = ours.send_request(draft, FLOW, Nobody())
+    first, _ = flush(ours, 0.0)
+    if rings:
+        ours.receive_datagram(answer(first.data, 180, "Ringing"), FLOW, 0.1)
+        ours.events()
+    ours.unreachable(first.data[:quoted], FLOW, "connection refused")
+    (event,) = ours.events()
+    assert isinstance(event, RequestFailed)
+    assert (event.transaction, event.cause) == (failing, "connection refused")
+    ours.unreachable(first.data, FLOW, "connection refused")
+    assert ours.events() == []
+    assert other.timer_at is not None
+    ours.timer_due(20.0)
+    assert failing not in [d.transaction for d in ours.datagrams_to_send()]
+
+
+def test_an_icmp_error_that_anybody_could_have_made_ends_nothing() -> None:
+    """3261-66: it names no branch of ours, or another flow; or it is about an ACK."""
+    ours = endpoint()
+    ours.send_request(DRAFT, FLOW, Nobody())
+    (sent,) = flush(ours, 0.0)
+    elsewhere = Flow(FLOW.local, ("192.0.2.7", 5060))
+    for quoted, flow in (
+        (b"", FLOW),
+        (sent.data[:20], FLOW),
+        (sent.data.replace(b"branch=z9hG4bK", b"branch=z9hG4bKx"), FLOW),
+        (b"ACK" + sent.data.removeprefix(b"NOTIFY"), FLOW),
+        (b"CANCEL" + sent.data.removeprefix(b"NOTIFY"), FLOW),
+        (answer(sent.data), FLOW),
+        (sent.data, elsewhere),
+    ):
+        ours.unreachable(quoted, flow, "connection refused")
+    assert ours.events() == []
+    ours.receive_datagram(answer(sent.data), FLOW, 0.1)
+    assert len(ours.events()) == 1
+    ours.unreachable(sent.data, FLOW, "connection refused")
+    assert ours.events() == []
+
+
 def test_the_response_to_a_request_that_has_failed_is_dropped() -> None:
     ours = endpoint()
     transaction = ours.send_request(DRAFT, FLOW, "user")
@@ -313,13 +363,33 @@ def test_a_response_that_matches_no_request_of_ours_is_dropped(
     assert len(ours.events()) == 1
 
 
-def test_the_public_address_of_a_nat_may_stand_in_sent_by() -> None:
-    ours = endpoint()
-    ours.send_request(DRAFT, FLOW, "user")
-    (datagram,) = flush(ours, 0.0)
-    data = answer(datagram.data).replace(b"192.0.2.2:5060", b"198.51.100.1:1024")
-    ours.receive_datagram(data, FLOW, 0.1)
-    assert len(ours.events()) == 1
+@pytest.mark.parametrize(
+    ("ours", "theirs", "matches"),
+    [
+        ("192.0.2.2:5060", "192.0.2.2:5060", True),
+        ("192.0.2.2:5060", "192.0.2.2", True),
+        ("192.0.2.2:5060", "192.0.2.2:5061", False),
+        ("192.0.2.2:5060", "198.51.100.1:5060", False),
+        ("192.0.2.2:5070", "192.0.2.2", False),
+        ("sip.example.com:5060", "SIP.example.COM", True),
+        ("sip.example.com:5060", "192.0.2.2:5060", False),
+        ("[2001:db8::1]:5060", "[2001:DB8:0::1]", True),
+        ("[2001:db8::1]:5060", "[2001:db8::2]", False),
+    ],
+)
+@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+def test_a_response_to_another_sent_by_is_discarded(
+    ours: str, theirs: str, matches: bool, transport: str
+) -> None:
+    """3261-64 (§18.1.2): what we put into Via is ours, an advertised name included."""
+    target = endpoint()
+    flow = Flow(Local(transport, "192.0.2.2", 5060, ours), FLOW.remote)
+    target.send_request(DRAFT, flow, Nobody())
+    (datagram,) = flush(target, 0.0)
+    data = answer(datagram.data)
+    assert ours.encode() in data
+    target.receive_datagram(data.replace(ours.encode(), theirs.encode()), flow, 0.1)
+    assert len(target.events()) == matches
 
 
 # What goes out, and in which order.
@@ -371,7 +441,7 @@ def test_what_cannot_be_kept_is_not_acknowledged(status: int) -> None:
     refused = serve(ours, request("OPTIONS"))
     ours.respond(done, OK)
     ours.respond(refused, Response(status, "No"))
-    ours.send_request(DRAFT, FLOW, "user")
+    ours.send_request(DRAFT, FLOW, Nobody())
     received(ours, request())  # answered with the 200 again
     datagrams = ours.datagrams_to_send()
 
@@ -399,16 +469,16 @@ def test_of_two_responses_that_cannot_be_kept_neither_goes_out() -> None:
 
 def test_requests_of_ours_can_be_taken_back_while_they_wait() -> None:
     ours = endpoint()
-    ours.send_request(DRAFT, FLOW, "kept")
+    ours.send_request(DRAFT, FLOW, Nobody())
     transaction = serve(ours, request())
     mark = ours.mark()
     ours.respond(transaction, UNAVAILABLE)
-    taken_back = ours.send_request(DRAFT, FLOW, "taken back")
+    taken_back = ours.send_request(DRAFT, FLOW, Nobody())
     ours.roll_back(mark)
     response, kept = flush(ours, 0.0)
     assert as_response(response).status == 500
     assert kept.transaction is not taken_back
-    assert taken_back.branch not in ours._clients
+    assert taken_back.branch not in ours._clients._transactions
 
 
 # INVITE, ACK and CANCEL, as a proxy has them.
@@ -583,12 +653,24 @@ def test_a_cancel_of_what_is_not_known_is_481(headers: dict[str, str]) -> None:
     assert ours.sent() == ["481"]
 
 
-def test_a_cancel_of_a_request_that_is_no_invite_is_481() -> None:
-    """3261-48: §9.1 would have none be sent"""
+@pytest.mark.parametrize(
+    "method", ["OPTIONS", "REGISTER", "SUBSCRIBE", "PUBLISH", "MESSAGE"]
+)
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_cancel_of_a_request_that_is_no_invite_is_200_and_changes_nothing(
+    method: str, answered: bool
+) -> None:
+    """3261-65 (§9.2)"""
     ours = Caller()
-    assert len(ours.take(request("OPTIONS"))) == 1
+    assert len(received := ours.take(request(method))) == 1
+    if answered:
+        assert isinstance(received[0], RequestReceived)
+        ours.endpoint.respond(received[0].transaction, OK)
+        assert ours.sent() == ["200"]
     assert ours.take(in_wake("CANCEL")) == []
-    assert ours.sent() == ["481"]
+    assert ours.sent() == ["200"]
+    assert ours.take(in_wake("CANCEL")) == []  # a copy is answered by its transaction
+    assert ours.sent() == ["200"]
 
 
 def test_ack_and_cancel_of_a_phone_of_rfc_2543_find_their_invite() -> None:
@@ -774,4 +856,4 @@ def test_a_call_on_a_stream_that_is_lost_has_failed_unless_it_was_answered() -> 
     ours.endpoint.flow_lost(tcp, 2.0)
     (event,) = ours.endpoint.events()
     assert isinstance(event, RequestFailed)
-    assert (event.transaction, event.cause) == (lost.transaction, "transport")
+    assert (event.transaction, event.cause) == (lost.transaction, "connection lost")

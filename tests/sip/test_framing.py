@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reginfo.sip.errors import RemoteProtocolError
-from reginfo.sip.framing import Framer
-from reginfo.sip.message import MAX_MESSAGE
+from reginfo.sip.framing import MAX_MESSAGE, Framer
+from reginfo.sip.parser import Malformed, parse
 
 
 def message(body: bytes = b"", name: bytes = b"Content-Length") -> bytes:
@@ -73,18 +72,40 @@ def test_a_stray_end_of_line_before_a_message_is_skipped() -> None:
     assert framer.pongs == 0
 
 
+def broken(wire: bytes, **arguments: int) -> tuple[Framer, int]:
+    """A framer that cannot go on after ``wire``, and the status of its error."""
+    framer = Framer(**arguments)
+    assert framer.receive(wire) == []
+    assert framer.error is not None
+    return framer, framer.error.status
+
+
 @pytest.mark.parametrize("length", [b"x", b"-1", b"", b"1 2", b"\xb2"])
 def test_a_length_that_is_none_ends_the_stream(length: bytes) -> None:
-    with pytest.raises(RemoteProtocolError) as caught:
-        Framer().receive(b"OPTIONS sip:a SIP/2.0\r\nl: " + length + b"\r\n\r\n")
-    assert caught.value.status == 400
+    head = b"OPTIONS sip:a SIP/2.0\r\nl: " + length + b"\r\n\r\n"
+    framer, status = broken(head)
+    assert status == 400
+    assert framer.broken == head
+    assert framer.receive(message()) == []
 
 
 def test_two_different_lengths_end_the_stream() -> None:
-    with pytest.raises(RemoteProtocolError):
-        Framer().receive(b"X sip:a SIP/2.0\r\nl: 1\r\nl: 2\r\n\r\n")
+    assert broken(b"X sip:a SIP/2.0\r\nl: 1\r\nl: 2\r\n\r\n")[1] == 400
     same = b"X sip:a SIP/2.0\r\nl: 0\r\nl: 0\r\n\r\n"
     assert Framer().receive(same) == [same]
+
+
+def test_messages_before_a_broken_one_come_out() -> None:
+    """3261-62: each message of a stream is judged alone, wherever its segments end."""
+    bad = b"OPTIONS sip:a SIP/2.0\r\nl: x\r\n\r\n"
+    wire = message(b"one") + message() + bad + message()
+    whole = Framer()
+    assert whole.receive(wire) == [message(b"one"), message()]
+    assert whole.error is not None
+    pieces = Framer()
+    found = [m for i in range(len(wire)) for m in pieces.receive(wire[i : i + 1])]
+    assert found == [message(b"one"), message()]
+    assert pieces.error is not None
 
 
 @pytest.mark.parametrize(
@@ -93,25 +114,74 @@ def test_two_different_lengths_end_the_stream() -> None:
         b"OPTIONS sip:a SIP/2.0\r\nl: %d\r\n\r\n" % MAX_MESSAGE,
         b"OPTIONS sip:a SIP/2.0\r\nl: 99999999999999999999\r\n\r\n",
         b"OPTIONS sip:a SIP/2.0\r\nl: 0000000000\r\n\r\n",
-        b"OPTIONS sip:a SIP/2.0\r\nl: %d\r\n\r\n" % (MAX_MESSAGE - 34),  # one too many
+        b"OPTIONS sip:a SIP/2.0\r\nl: %d\r\n\r\n" % (MAX_MESSAGE - 35),  # one too many
         b"OPTIONS sip:a SIP/2.0\r\nl: " + b"9" * 5000 + b"\r\n\r\n",
         b"OPTIONS " + bytes(MAX_MESSAGE),
     ],
 )
 def test_a_message_that_is_too_long_is_513(wire: bytes) -> None:
     """sec-04"""
-    with pytest.raises(RemoteProtocolError) as caught:
-        Framer().receive(wire)
-    assert caught.value.status == 513
+    assert broken(wire)[1] == 513
 
 
-def test_a_message_may_be_as_long_as_a_datagram() -> None:
-    longest = message(bytes(MAX_MESSAGE - len(message(bytes(10_000))) + 10_000))
+def test_a_message_may_be_as_long_as_the_limit() -> None:
+    longest = message(bytes(MAX_MESSAGE - len(message(bytes(10**6))) + 10**6))
     assert len(longest) == MAX_MESSAGE
     assert Framer().receive(longest) == [longest]
     assert Framer().receive(b"OPTIONS " + bytes(MAX_MESSAGE - 8)) == []
     padded = b"OPTIONS sip:a SIP/2.0\r\nl: 000000002\r\n\r\nab"
     assert Framer().receive(padded) == [padded]
+
+
+def test_the_limit_is_the_configured_one() -> None:
+    wire = message(b"x" * 100)
+    assert Framer(len(wire)).receive(wire) == [wire]
+    framer, status = broken(wire, max_message=len(wire) - 1)
+    assert status == 513
+    assert framer.broken == wire.removesuffix(b"x" * 100)
+
+
+HEADS = [
+    b"OPTIONS sip:a SIP/2.0\r\nContent-Length:\r\n 3\r\n\r\n",
+    b"OPTIONS sip:a SIP/2.0\r\nContent-Length \t:\r\n\t 3 \t\r\n\r\n",
+    b"OPTIONS sip:a SIP/2.0\r\nX: y\r\n l: 9\r\nL: 3\r\n\r\n",
+    b'OPTIONS sip:a SIP/2.0\r\nX: "\r\n Content-Length: 9"\r\nl:3\r\n\r\n',
+    b"OPTIONS sip:a SIP/2.0\nContent-Length: 3\n\n",
+    b"OPTIONS sip:a SIP/2.0\nX: y\n l: 9\nl:\n 3\n\n",
+]
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_framer_reads_header_fields_as_the_parser_does(head: bytes) -> None:
+    """4475-01 (wsinv): folding, compact names, blanks, and what ends a line."""
+    wire = head + b"abc"
+    assert Framer().receive(wire + message()) == [wire, message()]
+    assert parse(wire + b"more").body == b"abc"
+
+
+FIELDS = st.sampled_from(
+    [b"l: 3", b"L :3", b"Content-length\t:\t3 ", b"X: 1", b" l: 7", b"\tfolded",
+     b"Content-Length:", b" 3", b"l: x", b"X: a\rb", b"X: a\nl: 5", b"X", b""]
+)  # fmt: skip
+
+
+@given(st.lists(FIELDS, max_size=5), st.sampled_from([b"\r\n", b"\n"]))
+def test_framer_and_parser_never_differ_about_a_length(
+    fields: list[bytes], end: bytes
+) -> None:
+    """Else the end of one message would be taken for the beginning of another."""
+    head = end.join([b"OPTIONS sip:a SIP/2.0", *fields]) + end + end
+    wire = head + b"abcdefgh"
+    framer = Framer()
+    found = framer.receive(wire)
+    try:
+        read = parse(wire)
+    except Malformed:
+        return  # answered 400, whatever the framer makes of it
+    if "Content-Length" in read.headers:
+        again = parse(found[0])
+        assert again.headers == read.headers
+        assert again.body == read.body
 
 
 @given(

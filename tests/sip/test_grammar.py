@@ -8,10 +8,10 @@ import pytest
 
 from reginfo.sip.errors import RemoteProtocolError
 from reginfo.sip.headers import parse_name_addr, parse_params, parse_via, split
-from reginfo.sip.message import MAX_MESSAGE
+from reginfo.sip.message import MAX_DATAGRAM
 from reginfo.sip.uri import Uri
 
-N = MAX_MESSAGE // 2
+N = MAX_DATAGRAM // 2
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ import itertools
 
 import pytest
 
-from reginfo.sip.endpoint import LONGEST_DATAGRAM, UDP_ONLY, Endpoint
+from reginfo.sip.clients import LONGEST_DATAGRAM, UDP_ONLY
+from reginfo.sip.endpoint import Endpoint
 from reginfo.sip.event import RequestFailed, RequestReceived, ResponseReceived
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
 from reginfo.sip.transaction import TIMER_F, Datagram
+from reginfo.sip.user import Nobody
 
 UDP = Local("UDP", "127.0.0.1", 5060)
 TCP = Local("TCP", "127.0.0.1", 5060)
@@ -95,15 +97,11 @@ def test_nothing_is_sent_twice_on_a_reliable_transport() -> None:
     assert isinstance(event, RequestFailed)
 
 
-@pytest.mark.parametrize("how", ["not sent", "reset"])
-def test_the_same_request_goes_by_udp_if_tcp_fails(how: str) -> None:
+def test_the_same_request_goes_by_udp_if_tcp_is_refused() -> None:
     server = endpoint()
-    transaction = server.send_request(LONG, BY_UDP, "user")
+    transaction = server.send_request(LONG, BY_UDP, Nobody())
     (first,) = sent(server)
-    if how == "reset":
-        server.flow_lost(BY_TCP, 1.0)
-    else:
-        server.transport_failed(first, 1.0)
+    server.transport_failed(first, 1.0)
     (second,) = sent(server, 1.0)
     assert second.flow == BY_UDP
     assert b"Via: SIP/2.0/UDP 127.0.0.1:5060;" in second.data
@@ -119,13 +117,33 @@ def test_the_same_request_goes_by_udp_if_tcp_fails(how: str) -> None:
     assert event.transaction is transaction
 
 
-def test_what_has_taken_the_other_way_fails_no_more_by_the_first() -> None:
-    """Its stream is lost, and what was not yet written to it cannot be sent, either."""
+@pytest.mark.parametrize("method", ["NOTIFY", "INVITE"])
+def test_a_stream_that_is_lost_in_a_request_is_replaced_once(method: str) -> None:
+    """3261-63 (§18.1.1): only a refused connection means that there is no TCP."""
     server = endpoint()
-    server.send_request(LONG, BY_UDP, "user")
+    long = Draft(method, LONG.uri, HEAD.replace("NOTIFY", method), LONG.body)
+    server.send_request(long, BY_UDP, Nobody())
     (first,) = sent(server)
     server.flow_lost(BY_TCP, 1.0)
     (second,) = sent(server, 1.0)
+    assert (second.flow, second.data) == (BY_TCP, first.data)
+    # Lost again: the peer cannot take it by a stream, so it is tried by UDP.
+    server.flow_lost(BY_TCP, 2.0)
+    (third,) = sent(server, 2.0)
+    assert third.flow == BY_UDP
+    # It does have TCP: the next long request goes there.
+    server.send_request(LONG, BY_UDP, Nobody())
+    assert [d.flow for d in sent(server, 3.0)] == [BY_TCP]
+
+
+def test_a_request_that_fell_back_does_not_fail_by_its_first_flow() -> None:
+    """Its stream is lost, and datagrams that still waited for it cannot be sent."""
+    server = endpoint()
+    server.send_request(LONG, BY_UDP, Nobody())
+    (first,) = sent(server)
+    server.flow_lost(BY_TCP, 1.0)
+    server.flow_lost(BY_TCP, 1.0)
+    *_, second = sent(server, 1.0)
     server.transport_failed(first, 1.0)
     assert server.events() == []
     server.receive_datagram(ok(second.data), BY_UDP, 2.0)
@@ -167,7 +185,7 @@ def test_a_request_that_was_meant_for_tcp_fails_with_its_stream() -> None:
     server.flow_lost(BY_TCP, 1.0)
     (event,) = server.events()
     assert isinstance(event, RequestFailed)
-    assert event.cause == "transport"
+    assert event.cause == "connection lost"
 
 
 def test_a_request_fails_by_the_loss_of_no_other_stream_than_its_own() -> None:

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reginfo.sip.errors import RemoteProtocolError
+from reginfo.sip.framing import Framer
 from reginfo.sip.message import (
     COMPACT,
     Request,
@@ -171,11 +172,50 @@ def test_bare_line_feeds_are_read() -> None:
     assert parsed(data).body == b"body"
 
 
-def test_a_bare_line_feed_ends_a_line_and_stays_in_no_value() -> None:
-    data = request(call_id="c\nX-Evil: 1")
-    assert parsed(data).call_id == "c"
-    assert parsed(data).header("X-Evil") == "1"
-    assert b"X-Evil" not in parsed(data).write_response(OK, to_tag="t")
+@pytest.mark.parametrize("octet", ["\r", "\n", "\0", "\n ", "\r ", "\n\r", "\r\r"])
+@pytest.mark.parametrize("name", ["call_id", "from_", "to", "via", "contact"])
+def test_a_stray_end_of_line_or_a_nul_is_refused_and_stays_in_no_value(
+    octet: str, name: str
+) -> None:
+    """3261-60 (§25.1): CR and LF are of line ends and folding alone."""
+    headers: dict[str, Any] = {name: f'<sip:a@b>;x="c{octet}X-Evil: 1"'}
+    data = request(**headers)
+    error = refused(data)
+    assert error.status == 400
+    assert isinstance(error.message, Request)
+    values = [v for values in error.message.headers.values() for v in values]
+    assert not any(c in value for value in values for c in "\r\n\0")
+
+
+@pytest.mark.parametrize("octet", ["\r", "\n", "\0"])
+def test_a_response_with_a_stray_end_of_line_is_no_message(octet: str) -> None:
+    """3261-60"""
+    with pytest.raises(Malformed):
+        parse(message(f"SIP/2.0 200 O{octet}K", ["Call-ID: c"]))
+    with pytest.raises(Malformed):
+        parse(message("SIP/2.0 200 OK", [f"Call-ID: c{octet}d"]))
+
+
+def test_an_escaped_control_character_is_taken() -> None:
+    """3261-60: NUL and its like may stand in a quoted-pair (RFC 4475 intmeth)."""
+    text = '"BEL:\\\x07 NUL:\\\x00 DEL:\\\x7f" <sip:a@b>;tag=1'
+    assert parsed(request(from_=text)).headers["From"] == [text]
+    assert refused(request(from_=text.replace("\\\x00", "\x00"))).status == 400
+    assert refused(request(from_=text.replace('"', ""))).status == 400
+
+
+def test_many_quotes_cost_no_more_time_than_their_number() -> None:
+    """sec-04: an expression that began anew at each of them would take an hour."""
+    assert refused(request(more=("Subject: " + '"\\' * 30_000 + '"\0',))).status == 400
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\n\r\n"])
+def test_a_message_of_bare_line_feeds_ends_where_the_framer_says(end: bytes) -> None:
+    head = request(body=b"").replace(b"\r\n", b"\n").removesuffix(b"\n\n")
+    data = head.replace(b"Content-Length: 0", b"Content-Length: 3") + end + b"a\r\n\r\n"
+    if end == b"\n\n":
+        assert parsed(data).body == b"a\r\n"
+    assert Framer().receive(data)[0] == data[:-2]
 
 
 @pytest.mark.parametrize("before", [b"\r\n", b"\r\n\r\n", b"\r\n\r\n\r\n", b"\n"])

@@ -66,11 +66,10 @@ def test_an_unknown_method_is_answered_405_with_allow() -> None:
     assert response.to.tag
 
 
-def test_a_cancel_matches_nothing() -> None:
-    ours = endpoint()
-    serve(ours, request())
-    (response,) = answers(ours, request("CANCEL", cseq="1 CANCEL"))
-    assert response.status == 481  # §9.2
+def test_a_cancel_that_matches_nothing_is_481() -> None:
+    """3261-65 (§9.2)"""
+    (response,) = answers(endpoint(), request("CANCEL", cseq="1 CANCEL"))
+    assert response.status == 481
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from ..sip.flow import Address, Flow, Local, uri_host
 from ..sip.message import Draft, Response
 from ..sip.transaction import TIMER_F
 from ..sip.uri import Uri
-from .errors import NoAnswer, RequestRefused
+from .errors import NoAnswer, RequestRefused, Unreachable
 from .publish import PublishResult, publish_draft, published
 from .register import Exchange, RegisteredContact, register_draft, registered
 from .target import ServerAddress, own_host
@@ -218,6 +218,8 @@ class Agent:
 
     def _named(self, error: ReginfoError) -> ReginfoError:
         """An error that names the server, if it is one of not finding that."""
+        if isinstance(error, Unreachable):
+            return Unreachable(f"{self._place()}: {error}")
         return (
             NoAnswer(f"{self._target}: {error}") if type(error) is NoAnswer else error
         )

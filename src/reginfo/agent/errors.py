@@ -16,6 +16,22 @@ class NoAnswer(ReginfoError):
     """There is no server, or it did not answer."""
 
 
+class Unreachable(NoAnswer):
+    """The server could not be reached; the message is what the transport said."""
+
+
+def no_answer(method: str, cause: str) -> NoAnswer:
+    """
+    Make the error of a request that has failed.
+
+    Args:
+        cause: as for :meth:`reginfo.sip.user.User.receive_failure`.
+    """
+    if cause == "timeout":
+        return NoAnswer(f"{method} got no answer (timeout)")
+    return Unreachable(cause)
+
+
 class RequestRefused(ReginfoError):
     """The server answered, and declined; the message is what it said."""
 

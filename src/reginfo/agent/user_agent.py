@@ -13,7 +13,7 @@ from ..sip.moment import Moment
 from ..sip.user import User
 from ..version import __version__
 from . import watching
-from .errors import NoAnswer
+from .errors import NoAnswer, no_answer
 from .watching import PACKAGE, Watching
 
 METHODS = ("NOTIFY", "OPTIONS")
@@ -42,7 +42,7 @@ class AskedRequest:
 
     def receive_failure(self, cause: str, moment: Moment) -> None:
         """Receive the news that there is no final response."""
-        self._done(NoAnswer(f"{self._method} got no answer ({cause})"))
+        self._done(no_answer(self._method, cause))
 
     def never_sent(self) -> None:
         """Do nothing: a user agent keeps nothing on disk, and takes nothing back."""

@@ -16,7 +16,7 @@ from ..sip.demands import check_extensions, understands_body
 from ..sip.errors import Refusal, ReginfoError, RemoteProtocolError
 from ..sip.flow import Flow
 from ..sip.message import Draft, Request, Response
-from .errors import NoAnswer, RequestRefused, WatchEnded
+from .errors import NoAnswer, RequestRefused, WatchEnded, no_answer
 
 PACKAGE = "reg"
 
@@ -141,7 +141,7 @@ class Watching:
         if ended:
             self.is_over = True
         elif waited:
-            self._fail(NoAnswer(f"SUBSCRIBE got no answer ({cause})"), now)
+            self._fail(no_answer("SUBSCRIBE", cause), now)
 
     def receive_notify(self, request: Request, now: float) -> Response:
         """

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from ..web.client import Client, Draining, Unreachable
+from ..web.client import ApiUnreachable, Client, Draining
 from .ending import NOT_THERE, UNREACHABLE, fail, say
 from .options import Admin, ServersConfig, client_of
 
@@ -45,7 +45,7 @@ def drain(
     try:
         with client_of(config, admin) as client:
             end = _watched(client, client.drain(rate))
-    except Unreachable as exc:
+    except ApiUnreachable as exc:
         fail(str(exc), UNREACHABLE)
     except KeyboardInterrupt:
         fail(
@@ -71,7 +71,9 @@ def _watched(client: Client, draining: Draining) -> Draining:
             time.sleep(LOOK)
             now = client.health().draining
             if now is None:
-                raise Unreachable("the server was started again, and serves as before")
+                raise ApiUnreachable(
+                    "the server was started again, and serves as before"
+                )
             draining = now
         bar.update(task, completed=draining.watchers)
     return draining

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from ..web import bindings, peers, watchers
-from ..web.client import Client, NotFound, Unreachable
+from ..web.client import ApiUnreachable, Client, NotFound
 from ..web.table import table
 from .ending import NOT_THERE, UNREACHABLE, WRONG, fail
 from .options import Admin, Json, ServersConfig, client_of
@@ -55,7 +55,7 @@ def show(
             page, rows, nothing = _asked(client, aor, of_watchers, of_peers)
     except NotFound as exc:
         fail(str(exc), NOT_THERE)
-    except Unreachable as exc:
+    except ApiUnreachable as exc:
         fail(str(exc), UNREACHABLE)
     if aor is not None and not rows:
         fail(nothing, NOT_THERE)

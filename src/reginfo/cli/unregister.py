@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..web.client import ApiRefusal, NotFound, Unreachable
+from ..web.client import ApiRefusal, ApiUnreachable, NotFound
 from .ending import NOT_THERE, UNREACHABLE, WRONG, fail
 from .options import Admin, ServersConfig, client_of
 
@@ -64,6 +64,6 @@ def unregister(
         fail(str(exc), NOT_THERE)
     except ApiRefusal as exc:
         fail(str(exc), WRONG)
-    except Unreachable as exc:
+    except ApiUnreachable as exc:
         fail(str(exc), UNREACHABLE)
     typer.echo(f"{removed} {'contact' if removed == 1 else 'contacts'} removed")

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from msgspec import Struct, field
 
+from ..sip.framing import MAX_MESSAGE
 from .address import AdminAddress, AdvertisedAddress, ListenAddress, SocketAddress
 from .values import (
     admin_address,
@@ -66,6 +67,9 @@ class ServerSection(Struct, frozen=True, kw_only=True):
 
     script: Annotated[Path | None, file_path] = None
     "The routing script, a Python file. Without one, each method is handled by default."
+
+    max_message: Annotated[int, whole(65_535)] = MAX_MESSAGE
+    "The longest message that a stream may bring, in octets; a longer one: 513."
 
     def advertised(self, number: int, port: int) -> str:
         """

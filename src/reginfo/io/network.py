@@ -13,6 +13,7 @@ from ..sip.destination import Destination
 from ..sip.endpoint import Endpoint
 from ..sip.errors import ReginfoError, RemoteProtocolError
 from ..sip.flow import Address, Flow, Local, family_of, uri_host
+from ..sip.framing import MAX_MESSAGE
 from ..sip.uri import Uri
 from .interfaces import expand, source_of
 from .nameservers import NameServers, at, hosts
@@ -30,12 +31,25 @@ class StartError(ReginfoError):
 
 
 class Network:
-    """Binds transports and joins them to a rim."""
+    """
+    Binds transports and joins them to a rim.
 
-    def __init__(self, rim: Rim, endpoint: Endpoint, trace: Trace | None) -> None:
+    Args:
+        max_message: the longest message that a stream may bring, in octets.
+    """
+
+    def __init__(
+        self,
+        rim: Rim,
+        endpoint: Endpoint,
+        trace: Trace | None,
+        *,
+        max_message: int = MAX_MESSAGE,
+    ) -> None:
         self._rim = rim
         self._endpoint = endpoint
         self._trace = trace
+        self._max_message = max_message
         self.listening: list[str] = []
         "Where we really listen, as the configuration writes it."
 
@@ -137,6 +151,7 @@ class Network:
             receive=rim.receive,
             settle=rim.settle,
             failed=rim.failed,
+            unreachable=rim.unreachable,
             trace=self._trace,
         )
 
@@ -169,6 +184,7 @@ class Network:
             "failed": rim.failed,
             "lost": rim.lost,
             "trace": self._trace,
+            "max_message": self._max_message,
         }
 
 

@@ -18,7 +18,7 @@ that time.
 """
 
 
-class Transport(Protocol):
+class SocketTransport(Protocol):
     """Carries datagrams; see :class:`reginfo.io.udp.UdpSocket`."""
 
     local: Local
@@ -64,7 +64,7 @@ class Rim:
         self._clock = clock
         self._writer = writer
         self._loop = asyncio.get_running_loop()
-        self._transports: dict[Local, Transport] = {}
+        self._transports: dict[Local, SocketTransport] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_for = _NEVER
         self.receive = turns.receive
@@ -89,7 +89,7 @@ class Rim:
         """The addresses that we listen at, in the order of the configuration."""
         return list(self._transports)
 
-    def add(self, transport: Transport) -> None:
+    def add(self, transport: SocketTransport) -> None:
         """Send by ``transport`` what is to go out from its address."""
         self._transports[transport.local] = transport
 
@@ -99,11 +99,15 @@ class Rim:
             transport.start()
         self.settle()
 
-    def failed(self, datagram: Datagram) -> None:
-        """Receive the news that a transport could not send ``datagram``."""
-        self._turns.transport_failed(datagram)
+    def failed(self, datagram: Datagram, cause: str) -> None:
+        """Receive the news that a transport could not send ``datagram``, and why."""
+        self._turns.transport_failed(datagram, cause)
         # Not at once: this may be in the middle of sending others.
         self._settle_soon()
+
+    def unreachable(self, quoted: bytes, flow: Flow, cause: str) -> None:
+        """Receive an ICMP error (RFC 3261 §18.4); :attr:`settle` follows."""
+        self._turns.unreachable(quoted, flow, cause)
 
     def lost(self, flow: Flow) -> None:
         """Receive the news that a stream is closed; :attr:`settle` follows."""

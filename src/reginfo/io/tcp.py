@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from ..sip.errors import RemoteProtocolError
-from ..sip.flow import Address, Flow, Local, family_of
-from ..sip.framing import PONG, Framer
+from ..sip.flow import TCP, Address, Flow, Local, family_of, with_scope
+from ..sip.framing import MAX_MESSAGE, PONG, Framer
 from ..sip.transaction import Datagram
-from .udp import Receive, Trace
+from .udp import Failed, Receive, Trace, reason
 
 logger = logging.getLogger("reginfo.transport")
 
@@ -29,17 +29,27 @@ Octets read at once. asyncio's own 256 KiB cost a mapping of memory at each read
 BACKLOG = 1 << 20
 """Octets that a peer may leave unread before its stream is cut."""
 
+LINGER = 180.0
+"""
+Seconds for which a stream that the peer has shut down is kept open for the responses
+that it still waits for: Timer C, the longest that an INVITE may take (§16.6 step 11).
+"""
+
 
 class StreamTransport:
     """
     All streams between one address of ours and its peers.
 
-    A stream that a peer has opened is used both ways; one that we need is opened.
+    A stream that a peer has opened is used in both directions; if there is none to a
+    peer, one is opened. A stream that takes no more requests, because the peer has shut
+    down its side or has sent what cannot be read, is closed when all responses that the
+    peer waits for have been sent.
 
     Args:
-        receive, settle: as of :class:`reginfo.io.udp.UdpSocket`.
-        failed: is told what could not be sent.
-        lost: is told which flow is gone.
+        receive, settle: as for :class:`reginfo.io.udp.UdpSocket`.
+        failed: called with each datagram that could not be sent, and why.
+        lost: called with the flow of a stream that is gone.
+        max_message: the longest message that is received, in octets.
     """
 
     def __init__(
@@ -48,20 +58,25 @@ class StreamTransport:
         *,
         receive: Receive,
         settle: Callable[[], None],
-        failed: Callable[[Datagram], None],
+        failed: Failed,
         lost: Callable[[Flow], None],
         trace: Trace | None = None,
+        max_message: int = MAX_MESSAGE,
     ) -> None:
         self.local = local
         self.receive = receive
         self.settle = settle
         self.lost = lost
         self.trace = trace
+        self.max_message = max_message
         self._failed = failed
         self._loop = asyncio.get_running_loop()
         self._server: asyncio.Server | None = None
         self._socket: socket.socket | None = None
         self._streams: dict[Address, _Stream] = {}
+        self._ending: dict[Address, _Stream] = {}
+        "Streams that take no more requests, until their last response is sent."
+
         self._opening: dict[Address, list[Datagram]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
@@ -83,8 +98,9 @@ class StreamTransport:
         except OSError:
             listener.close()
             raise
-        host, port = listener.getsockname()[:2]
-        transport = cls(Local("TCP", host, port), **arguments)  # type: ignore[arg-type]
+        name = listener.getsockname()
+        local = Local(TCP.name, with_scope(name), name[1])
+        transport = cls(local, **arguments)  # type: ignore[arg-type]
         transport._socket = listener
         return transport
 
@@ -112,13 +128,17 @@ class StreamTransport:
             self._server.close()
         elif self._socket is not None:
             self._socket.close()
-        for stream in list(self._streams.values()):
+        for stream in [*self._streams.values(), *self._ending.values()]:
             stream.close()
 
     def send(self, datagram: Datagram) -> None:
         """Send by the stream of the datagram's flow, or open one."""
         remote = datagram.flow.remote
         stream = self._streams.get(remote)
+        if self._ending and datagram.data.startswith(RESPONSE):
+            ending = self._ending.get(remote)
+            if ending is not None and ending.owes_responses:
+                stream = ending
         if stream is not None:
             stream.send(datagram.data)
         elif remote in self._opening:
@@ -132,13 +152,22 @@ class StreamTransport:
         return remote in self._streams
 
     def add(self, remote: Address, stream: _Stream) -> None:
-        """A stream is there."""
+        """Use a stream that has been opened."""
         self._streams[remote] = stream
         if self._stopped:
             stream.pause()
 
+    def end(self, remote: Address, stream: _Stream) -> None:
+        """Use a stream only for the responses that its peer still waits for."""
+        if self._streams.get(remote) is stream:
+            del self._streams[remote]
+            self._ending[remote] = stream
+            self.lost(Flow(self.local, remote))
+
     def remove(self, remote: Address, stream: _Stream) -> None:
-        """A stream is gone."""
+        """Forget a stream that is closed."""
+        if self._ending.get(remote) is stream:
+            del self._ending[remote]
         if self._streams.get(remote) is stream:
             del self._streams[remote]
             self.lost(Flow(self.local, remote))
@@ -155,14 +184,19 @@ class StreamTransport:
                 await self._loop.create_connection(
                     lambda: _Stream(self), remote[0], remote[1]
                 )
-        except (OSError, TimeoutError) as exc:
-            logger.debug("! %s:%d: %s", *remote, exc or "no connection")
+            cause = "connection reset"
+        except TimeoutError:
+            cause = f"no connection within {CONNECT:g} s"
+        except OSError as exc:
+            cause = reason(exc)
         # A stream that was reset as soon as it was there has failed like one that never
         # was: a peer that does so would do it again, and again.
         stream = self._streams.get(remote)
+        if stream is None:
+            logger.debug("! %s:%d: %s", *remote, cause)
         for datagram in self._opening.pop(remote):
             if stream is None:
-                self._failed(datagram)
+                self._failed(datagram, cause)
             else:
                 stream.send(datagram.data)
         if stream is None:
@@ -174,13 +208,30 @@ class StreamTransport:
         task.add_done_callback(self._tasks.discard)
 
 
+RESPONSE = b"SIP/2.0 "
+"""Begins every response, and no request."""
+
+
+_VIA = re.compile(rb"\n(?:via|v)[ \t]*:", re.IGNORECASE)
+
+
 class _Stream(asyncio.Protocol):
     """One connection."""
 
     def __init__(self, owner: StreamTransport) -> None:
         self._owner = owner
-        self._framer = Framer()
+        self._framer = Framer(owner.max_message)
         self._remote: Address = ("", 0)
+        self._unanswered = 0
+        "Requests received that have no final response yet."
+
+        self._is_ending = False
+        self._linger: asyncio.TimerHandle | None = None
+
+    @property
+    def owes_responses(self) -> bool:
+        """Whether its peer still waits for a response."""
+        return self._unanswered > 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -193,35 +244,40 @@ class _Stream(asyncio.Protocol):
         connection: socket.socket = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._remote = peer[:2]
+        self._remote = (with_scope(peer), peer[1])
         self._flow = Flow(self._owner.local, self._remote)
         self._owner.add(self._remote, self)
 
     def data_received(self, data: bytes) -> None:
-        owner = self._owner
-        try:
-            messages = self._framer.receive(data)
-        except RemoteProtocolError as exc:
-            # Where the next message begins, nobody can tell (§18.3).
-            logger.info("! stream from %s:%d is cut: %s", *self._remote, exc)
-            self._transport.close()
-            return
-        if self._framer.pongs:
-            self._transport.write(PONG * self._framer.pongs)
-            self._framer.pongs = 0
+        framer = self._framer
+        messages = framer.receive(data)
+        if framer.pongs:
+            self._transport.write(PONG * framer.pongs)
+            framer.pongs = 0
         for message in messages:
-            if owner.trace is not None:
-                owner.trace(
-                    "<", message, (owner.local.host, owner.local.port), self._remote
-                )
-            owner.receive(message, self._flow)
+            self._take(message)
         if messages:
-            owner.settle()
+            self._owner.settle()
+        if framer.error is not None:
+            self._refuse()
+
+    def eof_received(self) -> bool:
+        """
+        Keep the connection for the responses that are still to be sent.
+
+        The peer has shut down its side only (§18.2.2: responses go back by the
+        connection that the request came by, while it is open).
+        """
+        self._end()
+        return self.owes_responses
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._linger is not None:
+            self._linger.cancel()
         self._owner.remove(self._remote, self)
 
     def send(self, data: bytes) -> None:
+        """Write a message, or cut the stream of a peer that reads nothing."""
         if self._transport.get_write_buffer_size() > BACKLOG:
             logger.warning("! %s:%d reads nothing: its stream is cut", *self._remote)
             self._transport.abort()
@@ -230,10 +286,51 @@ class _Stream(asyncio.Protocol):
         owner = self._owner
         if owner.trace is not None:
             owner.trace(">", data, (owner.local.host, owner.local.port), self._remote)
+        if self._unanswered and data.startswith(RESPONSE) and data[8:9] != b"1":
+            self._unanswered -= 1
+            if self._is_ending and not self._unanswered:
+                self._transport.close()
 
     def pause(self) -> None:
+        """Receive no more."""
         if self._transport.is_reading():
             self._transport.pause_reading()
 
     def close(self) -> None:
+        """Close the stream once all that was written is sent."""
         self._transport.close()
+
+    def _take(self, message: bytes) -> None:
+        owner = self._owner
+        if owner.trace is not None:
+            owner.trace(
+                "<", message, (owner.local.host, owner.local.port), self._remote
+            )
+        if not message.startswith((RESPONSE, b"ACK ")):
+            self._unanswered += 1
+        owner.receive(message, self._flow)
+
+    def _refuse(self) -> None:
+        """
+        End the stream after a message whose end cannot be told (§18.3).
+
+        The message itself is answered if its head can be read.
+        """
+        framer = self._framer
+        logger.info("! stream from %s:%d is cut: %s", *self._remote, framer.error)
+        self.pause()
+        # Without a Via there is nowhere to answer to, and nothing to wait for.
+        if _VIA.search(framer.broken):
+            self._take(framer.broken)
+        self._end()
+        if not self._unanswered:
+            self._transport.close()
+
+    def _end(self) -> None:
+        if self._is_ending:
+            return
+        self._is_ending = True
+        self._owner.end(self._remote, self)
+        loop = asyncio.get_running_loop()
+        self._linger = loop.call_later(LINGER, self._transport.close)
+        self._owner.settle()

@@ -1,31 +1,45 @@
-"""UDP for an endpoint: sockets that are drained, not awaited."""
+"""UDP for an endpoint: sockets that are drained, and the ICMP errors that they get."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from ..sip.flow import Address, Flow, Local, family_of
-from ..sip.message import MAX_MESSAGE
+from ..sip.flow import UDP, Address, Flow, Local, family_of, with_scope
+from ..sip.message import MAX_DATAGRAM
 from ..sip.transaction import Datagram
 
 logger = logging.getLogger("reginfo.transport")
 
 DRAIN = 64
-"""Datagrams taken at one wake-up; with more, timers would have to wait too long."""
+"""Datagrams received at one wake-up; with more, timers would be late."""
 
 BUFFER = 4 << 20
-"""Octets that the kernel is asked to keep for us while we are busy."""
+"""Octets that the kernel is asked to buffer while we are busy."""
 
 WAITING = 10_000
 """Datagrams kept while the kernel takes none; more are dropped, as UDP may."""
 
+QUOTED = 2048
+"""Octets read of a datagram that an ICMP error quotes: its Via stands in them."""
+
+# Of Linux (ip(7), ipv6(7)); the socket module does not name them.
+_RECVERR = {
+    socket.AF_INET: (socket.IPPROTO_IP, 11),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, 25),
+}
+_ERROR = struct.Struct("=IBBBxII")
+"""struct sock_extended_err: errno, origin, type, code, info, data."""
+
 Receive = Callable[[bytes, Flow], None]
+Failed = Callable[[Datagram, str], None]
 Trace = Callable[[str, bytes, Address, Address], None]
 
 
@@ -33,9 +47,16 @@ class UdpSocket:
     """
     One address at which SIP over UDP is spoken.
 
-    A wake-up takes all that is waiting and only then settles, so that one commit
+    A wake-up receives all that is waiting and only then settles, so that one commit
     serves all of it. asyncio's own datagram transport wakes up once for each datagram,
     and costs four times as much.
+
+    Args:
+        receive: called with each datagram and the flow that it came by.
+        settle: called after a wake-up.
+        failed: called with a datagram that could not be sent, and why.
+        unreachable: called for an ICMP error with the datagram that it quotes, the
+            flow by which that was sent, and the error as text.
     """
 
     def __init__(
@@ -44,14 +65,16 @@ class UdpSocket:
         *,
         receive: Receive,
         settle: Callable[[], None],
-        failed: Callable[[Datagram], None],
+        failed: Failed,
+        unreachable: Callable[[bytes, Flow, str], None],
         trace: Trace | None = None,
     ) -> None:
         self._socket = socket.socket(family_of(address[0]), socket.SOCK_DGRAM)
         try:
             if self._socket.family == socket.AF_INET6:
-                # IPv4 has sockets of its own: "::" is not to take its datagrams.
+                # IPv4 has sockets of its own: "::" must not take its datagrams.
                 self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            self._socket.setsockopt(*_RECVERR[self._socket.family], 1)
             self._socket.setblocking(False)
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 self._socket.setsockopt(socket.SOL_SOCKET, option, BUFFER)
@@ -59,11 +82,12 @@ class UdpSocket:
         except OSError:
             self._socket.close()
             raise
-        host, port = self._socket.getsockname()[:2]
-        self.local = Local("UDP", host, port)
+        name = self._socket.getsockname()
+        self.local = Local(UDP.name, with_scope(name), name[1])
         self._receive = receive
         self._settle = settle
         self._failed = failed
+        self._unreachable = unreachable
         self._trace = trace
         self._waiting: deque[Datagram] = deque()
         self._loop = asyncio.get_running_loop()
@@ -73,55 +97,93 @@ class UdpSocket:
         self.local = replace(self.local, advertised=address)
 
     def start(self) -> None:
-        """Begin to receive."""
+        """Start receiving."""
         self._loop.add_reader(self._socket, self._drain)
 
     def stop(self) -> None:
-        """Receive no more; what is to be sent still can be."""
+        """Stop receiving; sending still works."""
         self._loop.remove_reader(self._socket)
 
     def close(self) -> None:
+        """Close the socket; datagrams that still wait are dropped."""
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._socket.close()
 
     def send(self, datagram: Datagram) -> None:
-        """Send, or keep until the kernel takes it."""
+        """Send, or keep the datagram until the kernel takes it."""
         if self._waiting:
             self._wait(datagram)
             return
+        flow = datagram.flow
         try:
-            self._socket.sendto(datagram.data, datagram.flow.remote)
+            self._socket.sendto(datagram.data, flow.remote)
         except BlockingIOError:
             self._wait(datagram)
             return
         except (OSError, OverflowError) as exc:
-            logger.debug("! %s:%d: %s", *datagram.flow.remote, exc)
-            self._failed(datagram)
-            return
+            # The kernel reports the ICMP error of an earlier datagram here, too.
+            if not (self._read_errors() and self._sends(datagram)):
+                logger.debug("! %s:%d: %s", *flow.remote, exc)
+                self._failed(datagram, reason(exc))
+                return
         if self._trace is not None:
-            flow = datagram.flow
             local = (self.local.host, self.local.port)
             self._trace(">", datagram.data, local, flow.remote)
+
+    def _sends(self, datagram: Datagram) -> bool:
+        try:
+            self._socket.sendto(datagram.data, datagram.flow.remote)
+        except OSError:
+            return False
+        return True
 
     def _drain(self) -> None:
         recvfrom, receive = self._socket.recvfrom, self._receive
         local, trace = self.local, self._trace
-        for _ in range(DRAIN):
+        for count in range(DRAIN):
             try:
-                data, remote = recvfrom(MAX_MESSAGE)
-                if len(remote) > 2:
-                    remote = remote[:2]  # IPv6 adds flow and scope
+                data, remote = recvfrom(MAX_DATAGRAM)
             except BlockingIOError:
+                if count == 0:
+                    # Nothing to receive: it is the queue of errors that woke us.
+                    self._read_errors()
                 break
-            except OSError as exc:
-                # An ICMP error of an earlier sendto: Timer F decides about that.
-                logger.debug("! %s: %s", local.sent_by, exc)
+            except OSError:
+                self._read_errors()
                 continue
+            if len(remote) > 2:
+                remote = (with_scope(remote), remote[1])  # IPv6 adds flow and scope
             if trace is not None:
                 trace("<", data, (local.host, local.port), remote)
             receive(data, Flow(local, remote))
         self._settle()
+
+    def _read_errors(self) -> bool:
+        """
+        Report the ICMP errors that have come (§18.4); whether there were any.
+
+        An error that says "try again otherwise" is left to the kernel: it fragments the
+        next datagrams to that host when one was too big.
+        """
+        found = False
+        while True:
+            try:
+                quoted, ancillary, _, remote = self._socket.recvmsg(
+                    QUOTED, 512, socket.MSG_ERRQUEUE
+                )
+            except OSError:
+                return found
+            if not found:
+                found = True
+                self._loop.call_soon(self._settle)
+            for _, _, error in ancillary:
+                errno, origin, kind, code, _, _ = _ERROR.unpack_from(error)
+                if is_unreachable(origin, kind, code):
+                    text = os.strerror(errno).lower()
+                    logger.debug("! %s:%d: ICMP: %s", remote[0], remote[1], text)
+                    flow = Flow(self.local, (with_scope(remote), remote[1]))
+                    self._unreachable(quoted, flow, text)
 
     def _wait(self, datagram: Datagram) -> None:
         if not self._waiting:
@@ -134,3 +196,26 @@ class UdpSocket:
         self._loop.remove_writer(self._socket)
         for datagram in waiting:
             self.send(datagram)
+
+
+def is_unreachable(origin: int, kind: int, code: int) -> bool:
+    """
+    Whether an extended error says that a datagram did not arrive (RFC 3261 §18.4).
+
+    Those are the unreachables and the parameter problem of ICMP and ICMPv6. "Source
+    quench and TTL exceeded [...] SHOULD be ignored"; a packet that was too big is sent
+    again in fragments.
+
+    Args:
+        origin: 2 for ICMP, 3 for ICMPv6; others are errors of this host.
+        kind, code: the type and code of the ICMP message.
+    """
+    if origin == 2:
+        return kind == 12 or (kind == 3 and code != 4)
+    return origin == 3 and kind in (1, 4)
+
+
+def reason(exc: Exception) -> str:
+    """Why something could not be sent, for people: `connection refused`."""
+    errno = exc.errno if isinstance(exc, OSError) else None
+    return os.strerror(errno).lower() if errno else str(exc) or "no connection"

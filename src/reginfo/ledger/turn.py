@@ -223,9 +223,18 @@ class Turns:
         """Receive a datagram; :meth:`settle` follows when no more are waiting."""
         self._endpoint.receive_datagram(data, flow, self._clock.now())
 
-    def transport_failed(self, datagram: Datagram) -> None:
+    def transport_failed(self, datagram: Datagram, cause: str = "transport") -> None:
         """Receive the news that ``datagram`` could not be sent (RFC 3261 §18.4)."""
-        self._endpoint.transport_failed(datagram, self._clock.now())
+        self._endpoint.transport_failed(datagram, self._clock.now(), cause)
+
+    def unreachable(self, quoted: bytes, flow: Flow, cause: str) -> None:
+        """
+        Receive an ICMP error (RFC 3261 §18.4); :meth:`settle` follows.
+
+        Args:
+            quoted: the datagram that it is about, or the beginning of it.
+        """
+        self._endpoint.unreachable(quoted, flow, cause)
 
     def flow_lost(self, flow: Flow) -> None:
         """Receive the news that a stream is closed; :meth:`settle` follows."""

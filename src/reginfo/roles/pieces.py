@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..sip.endpoint import LONGEST_DATAGRAM
+from ..sip.clients import LONGEST_DATAGRAM
 from ..sip.message import Draft
 
 AROUND = 190

@@ -8,11 +8,11 @@ from typing import Protocol
 
 from ..ledger.part import Found
 from ..sip.destination import Destination
-from ..sip.endpoint import MAGIC_COOKIE
 from ..sip.errors import RemoteProtocolError
 from ..sip.event import AnyClient, AnyServer
 from ..sip.flow import Flow, Local
 from ..sip.forward import draft_of
+from ..sip.headers import MAGIC_COOKIE
 from ..sip.invite import InviteClientTransaction
 from ..sip.message import Draft, Response
 from ..sip.moment import Moment

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import blake2s
 
-from ..sip.endpoint import MAGIC_COOKIE
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow, Local
-from ..sip.headers import cached_name_addr, parse_via
+from ..sip.headers import MAGIC_COOKIE, cached_name_addr, parse_via
 from ..sip.message import Headers, Request, request_uri
 from ..sip.route import SUBSCRIPTION
 from ..sip.token import Tokens

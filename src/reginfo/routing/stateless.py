@@ -7,11 +7,10 @@ from typing import Protocol
 
 from ..ledger.part import Found
 from ..sip.destination import Destination
-from ..sip.endpoint import MAGIC_COOKIE
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Flow, Local
 from ..sip.forward import draft_of
-from ..sip.headers import Via
+from ..sip.headers import MAGIC_COOKIE, Via
 from ..sip.message import Request
 from ..sip.route import outgoing, request_uri_of
 from ..sip.uri import Uri

@@ -327,7 +327,12 @@ class App:
                 writer = Writer(self._database)
             self.load_script()
             self._rim = Rim(self.turns, self, self._clock.now, writer=writer)
-            self._network = Network(self._rim, self.endpoint, self._trace)
+            self._network = Network(
+                self._rim,
+                self.endpoint,
+                self._trace,
+                max_message=config.server.max_message,
+            )
             self._network.listen(config.server.listen, config.server.advertised)
             self.source_of = self._network.source_of
             self._names = self._network.resolver(config.dns)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .errors import LocalProtocolError, RemoteProtocolError
+from .clients import CANCELLING, Clients
+from .errors import RemoteProtocolError
 from .event import (
     AckReceived,
     AnyClient,
     AnyServer,
     Cancelled,
     EndpointEvent,
-    RequestFailed,
     RequestReceived,
     ResponseLost,
-    ResponseReceived,
 )
-from .flow import SIP_PORT, Address, Flow, Local, is_numeric
+from .flow import Flow, Local, is_numeric
+from .headers import MAGIC_COOKIE
 from .invite import TERMINATED as INVITE_TERMINATED
 from .invite import InviteClientTransaction, InviteServerTransaction, InviteState
 from .message import Draft, Request, Response, lines
@@ -25,26 +25,15 @@ from .parser import Malformed, parse
 from .responding import Responder, check, way_back
 from .timer import TimerWheel
 from .transaction import TERMINATED, ClientTransaction, Datagram, ServerTransaction
-from .user import Nobody
-
-MAGIC_COOKIE = "z9hG4bK"
-"""Begins a branch that is unique to its transaction (§8.1.1.7)."""
-
-LONGEST_DATAGRAM = 1300
-"""
-Octets of a request beyond which it goes by TCP, where there is TCP: a datagram in
-fragments may never arrive (§18.1.1, the path's MTU being unknown).
-"""
-
-UDP_ONLY = 600.0
-"""Seconds for which a peer that takes no TCP connection is not asked for one again."""
-
 
 CLIENTS = (ClientTransaction, InviteClientTransaction)
 SERVERS = (ServerTransaction, InviteServerTransaction)
 
-CANCELLING = Nobody()
-"""The user of a CANCEL: nobody waits for its response."""
+CANCELLABLE = (
+    "INVITE", "REGISTER", "SUBSCRIBE", "PUBLISH", "NOTIFY", "OPTIONS", "MESSAGE",
+    "INFO", "UPDATE", "PRACK", "REFER", "BYE",
+)  # fmt: skip
+"""Methods whose transaction a CANCEL may match (§9.2): all that there are."""
 
 
 class Endpoint:
@@ -75,12 +64,15 @@ class Endpoint:
         self._common = lines(headers)
         self._servers: dict[tuple[str, ...], AnyServer] = {}
         self._merged: dict[tuple[str, ...], AnyServer] = {}
-        self._clients: dict[str, AnyClient] = {}
         self._outbox: list[Datagram] = []
         self._events: list[EndpointEvent] = []
         self._wheel = TimerWheel()
-        self._streams: dict[Local, Local] = {}
-        self._udp_only: dict[Address, float] = {}
+        self._clients = Clients(
+            new_id=new_id,
+            outbox=self._outbox,
+            events=self._events,
+            wheel=self._wheel,
+        )
         self._responder = Responder(
             self._outbox,
             secret=new_id().encode(),
@@ -102,7 +94,7 @@ class Endpoint:
                 self._receive_request(message, flow, now)
             else:
                 assert isinstance(message, Response)
-                self._receive_response(message, flow, now)
+                self._clients.receive_response(message, now)
         except RemoteProtocolError as exc:
             if not data.strip(b"\r\n\0"):
                 return  # a keep-alive: it holds a NAT open, and wants no answer
@@ -114,8 +106,12 @@ class Endpoint:
     def events(self) -> list[EndpointEvent]:
         """What has come in since; to be handled in this order."""
         events = self._events
-        self._events = []
-        return events
+        if not events:
+            return events
+        # The clients hold this very list: it is emptied, not exchanged.
+        result = events[:]
+        events.clear()
+        return result
 
     def respond(self, transaction: AnyServer, response: Response) -> None:
         """Answer a request."""
@@ -152,9 +148,7 @@ class Endpoint:
         The CANCEL is sent once there is a provisional response. The final response, or
         that there is none, is reported as ever.
         """
-        if transaction.cancel(now):
-            self._send_cancel(transaction)
-            self._wheel.schedule(transaction)
+        self._clients.cancel(transaction, now)
 
     def send_stateless(self, data: bytes, flow: Flow) -> None:
         """Send one datagram that has no transaction: the ACK of a 2xx."""
@@ -182,43 +176,15 @@ class Endpoint:
         Raises:
             LocalProtocolError: the branch does not begin as it must.
         """
-        if branch is None:
-            branch = MAGIC_COOKIE + self._new_id()
-        elif not branch.startswith(MAGIC_COOKIE) or branch in self._clients:
-            raise LocalProtocolError(f"no branch for a new transaction: {branch}")
-        via = _via(flow.local, branch)
-        data = draft.write(via)
-        fallback = None
-        if len(data) > LONGEST_DATAGRAM:
-            stream = self._streams.get(flow.local)
-            if stream is not None and flow.remote not in self._udp_only:
-                fallback = (flow, b"" if is_divisible else data)
-                flow = Flow(stream, flow.remote)
-                via = _via(stream, branch)
-                data = draft.write(via)
-        transaction: AnyClient
-        if draft.method == "INVITE":
-            transaction = InviteClientTransaction(
-                branch, draft, via, data, flow, self._outbox, user
-            )
-        else:
-            transaction = ClientTransaction(
-                draft.method, branch, data, flow, self._outbox, user
-            )
-        transaction.forwarded = draft.head.startswith("Via: ")
-        transaction.fallback = fallback
-        self._clients[branch] = transaction
-        return transaction
+        return self._clients.send(draft, flow, user, branch, is_divisible=is_divisible)
 
     def is_datagram_only(self, flow: Flow) -> bool:
         """Whether requests by ``flow`` go by datagrams, however long they are."""
-        return not flow.local.is_reliable and (
-            flow.local not in self._streams or flow.remote in self._udp_only
-        )
+        return self._clients.is_datagram_only(flow)
 
     def use_streams(self, datagram: Local, stream: Local) -> None:
         """Send what is too long for ``datagram`` by ``stream`` instead."""
-        self._streams[datagram] = stream
+        self._clients.use_streams(datagram, stream)
 
     def mark(self) -> int:
         """A point to :meth:`roll_back` to."""
@@ -229,11 +195,8 @@ class Endpoint:
         kept = []
         for datagram in self._outbox[mark:]:
             transaction = datagram.transaction
-            if type(transaction) is ClientTransaction:
-                self._never_sent(transaction)
-            elif type(transaction) is InviteClientTransaction:
-                self._clients.pop(transaction.branch, None)
-                transaction.state = INVITE_TERMINATED
+            if isinstance(transaction, CLIENTS):
+                self._clients.forget(transaction)
             else:
                 kept.append(datagram)
         self._outbox[mark:] = kept
@@ -278,7 +241,7 @@ class Endpoint:
                 if transaction.forwarded or transaction.user is CANCELLING:
                     self._outbox.append(datagram)  # of which nothing is on disk
                 elif type(transaction) is ClientTransaction:
-                    self._never_sent(transaction)
+                    self._clients.forget(transaction)
             elif isinstance(transaction, SERVERS):
                 assert transaction.response is not None
                 status = transaction.response.status
@@ -289,41 +252,36 @@ class Endpoint:
             elif datagram.data.startswith(b"ACK "):
                 self._outbox.append(datagram)
 
-    def _never_sent(self, transaction: ClientTransaction) -> None:
-        self._clients.pop(transaction.branch, None)
-        transaction.state = TERMINATED
-        # Most users are put back with the journal; who waits outside it is told.
-        told = getattr(transaction.user, "never_sent", None)
-        if told is not None:
-            told()
+    def transport_failed(
+        self, datagram: Datagram, now: float, cause: str = "transport"
+    ) -> None:
+        """
+        Take it that the network did not take ``datagram`` (§18.4).
 
-    def transport_failed(self, datagram: Datagram, now: float) -> None:
-        """The network did not take ``datagram`` (§18.4)."""
+        Args:
+            cause: why, such as `connection refused`.
+        """
         transaction = datagram.transaction
-        if isinstance(transaction, CLIENTS):
-            # It may have taken the other way already, with its stream.
-            if transaction.flow == datagram.flow:
-                self._client_failed(transaction, now)
-        elif isinstance(transaction, SERVERS):
+        if isinstance(transaction, SERVERS):
             self._server_failed(transaction, datagram)
+        else:
+            self._clients.not_sent(datagram, cause, now)
 
     def flow_lost(self, flow: Flow, now: float) -> None:
-        """A stream is gone; requests that nobody has answered on it never will be."""
-        for transaction in list(self._clients.values()):
-            if transaction.flow == flow and not transaction.answered:
-                self._client_failed(transaction, now)
+        """Take it that a stream is closed: no response comes by it any more."""
+        self._clients.flow_lost(flow)
 
-    def _client_failed(self, transaction: AnyClient, now: float) -> None:
-        remote = transaction.flow.remote
-        if transaction.fallback is not None and not transaction.fallback[1]:
-            transaction.fallback = None
-            self._udp_only[remote] = now + UDP_ONLY
-        if transaction.fall_back():
-            self._udp_only[remote] = now + UDP_ONLY
-        elif transaction.transport_failed():
-            self._clients.pop(transaction.branch, None)
-            if transaction.user is not CANCELLING:
-                self._events.append(RequestFailed(transaction, "transport"))
+    def unreachable(self, quoted: bytes, flow: Flow, cause: str) -> None:
+        """
+        Take in an ICMP error for a datagram sent by ``flow`` (§18.4).
+
+        The request that it carried has failed at once, whatever its timers.
+
+        Args:
+            quoted: the datagram, or the beginning of it that the error quotes.
+            cause: what the error says, such as `connection refused`.
+        """
+        self._clients.unreachable(quoted, flow, cause)
 
     def _server_failed(self, transaction: AnyServer, datagram: Datagram) -> None:
         """
@@ -335,7 +293,7 @@ class Endpoint:
         if not local.is_reliable:
             return
         via = transaction.request.via
-        address = (datagram.flow.remote[0], via.port or SIP_PORT)
+        address = (datagram.flow.remote[0], via.port or local.default_port)
         if datagram.flow.remote != address:
             flow = Flow(local, address)
             self._outbox.append(Datagram(datagram.data, flow, transaction))
@@ -345,25 +303,19 @@ class Endpoint:
 
     def timer_due(self, now: float) -> None:
         """Let time pass: send again, give up, forget."""
-        if self._udp_only:
-            self._udp_only = {a: t for a, t in self._udp_only.items() if t > now}
+        self._clients.timer_due(now)
         for machine in self._wheel.timer_due(now):
             if type(machine) is ServerTransaction:
                 self._forget(machine)
             elif type(machine) is ClientTransaction:
                 if machine.state is TERMINATED:
-                    self._gone(machine)
+                    self._clients.ended(machine)
             elif type(machine) is InviteServerTransaction:
                 if machine.state is INVITE_TERMINATED:
                     self._forget(machine)
             elif type(machine) is InviteClientTransaction:
                 if machine.state is INVITE_TERMINATED:
-                    self._gone(machine)
-
-    def _gone(self, transaction: AnyClient) -> None:
-        del self._clients[transaction.branch]
-        if not transaction.answered and transaction.user is not CANCELLING:
-            self._events.append(RequestFailed(transaction, "timeout"))
+                    self._clients.ended(machine)
 
     def _forget(self, transaction: AnyServer) -> None:
         self._servers.pop(transaction.key, None)
@@ -393,12 +345,12 @@ class Endpoint:
             self._receive_ack(request, key, flow, now)
             return
         check(request)
+        if method == "CANCEL":
+            self._receive_cancel(request, key, flow)
+            return
         methods = self._methods
         if methods is not None and method not in methods:
             self._responder.refuse_method(request, flow)
-            return
-        if method == "CANCEL":
-            self._receive_cancel(request, key, flow)
             return
         back, via_line = way_back(request, flow)
         to_tag = "" if request.to.tag else self._new_id()
@@ -444,12 +396,20 @@ class Endpoint:
     def _receive_cancel(
         self, request: Request, key: tuple[str, ...], flow: Flow
     ) -> None:
-        """§9.2: a CANCEL is answered by itself, whatever becomes of the INVITE."""
-        invite = self._servers.get((*key[:-1], "INVITE"))
-        if invite is None:
-            self._responder.answer(
-                request, flow, 481, "Call/Transaction Does Not Exist"
-            )
+        """
+        Answer a CANCEL (§9.2), and report it if its INVITE has no final response yet.
+
+        A request of another method cannot be cancelled any more, once it is known here;
+        its CANCEL is answered 200 all the same.
+        """
+        servers, rest = self._servers, key[:-1]
+        matching = None
+        for method in CANCELLABLE:
+            matching = servers.get((*rest, method))
+            if matching is not None:
+                break
+        else:
+            self._responder.refuse_cancel(request, flow)
             return
         back, via_line = way_back(request, flow)
         transaction = ServerTransaction(
@@ -460,59 +420,16 @@ class Endpoint:
             via=via_line,
             # "The To tag of the response to the CANCEL and the To tag in the response
             # to the original request SHOULD be the same" (ibid.).
-            to_tag="" if request.to.tag else invite.to_tag,
+            to_tag="" if request.to.tag else matching.to_tag,
             common=self._common,
         )
         self._servers[key] = transaction
         transaction.respond(Response(200, "OK"))
         if (
-            type(invite) is InviteServerTransaction
-            and invite.state is InviteState.PROCEEDING
+            type(matching) is InviteServerTransaction
+            and matching.state is InviteState.PROCEEDING
         ):
-            self._events.append(Cancelled(invite))
-
-    def _receive_response(self, response: Response, flow: Flow, now: float) -> None:
-        via = response.via
-        method = response.cseq.method
-        branch = f"{via.branch} CANCEL" if method == "CANCEL" else via.branch
-        transaction = self._clients.get(branch)
-        vias = response.headers["Via"]
-        several = len(vias) > 1 or "," in vias[0]
-        if transaction is None:
-            return  # RFC 6026 §6: nor is it forwarded, as RFC 3261 wanted
-        # §17.1.3: branch and method; anything else answers nothing of ours. Sent-by is
-        # not compared (§18.1.2): gateways of NATs put the public address there, and a
-        # random branch is of one host alone.
-        if method != transaction.method:
-            return
-        # §8.1.3.3: what was not passed on has one Via, and what was has more.
-        if several != transaction.forwarded:
-            return
-        if type(transaction) is InviteClientTransaction:
-            ringing = transaction.state is InviteState.CALLING
-            news = transaction.receive_response(response, now)
-            self._wheel.schedule(transaction)
-            if ringing and transaction.cancels and response.status < 200:
-                self._send_cancel(transaction)
-        else:
-            news = transaction.receive_response(response, now)
-        if news and transaction.user is not CANCELLING:
-            self._events.append(ResponseReceived(transaction, response))
-
-    def _send_cancel(self, invite: InviteClientTransaction) -> None:
-        branch = f"{invite.branch} CANCEL"
-        self._clients[branch] = ClientTransaction(
-            "CANCEL",
-            branch,
-            invite.write_cancel(),
-            invite.flow,
-            self._outbox,
-            CANCELLING,
-        )
-
-
-def _via(local: Local, branch: str) -> str:
-    return f"SIP/2.0/{local.transport} {local.sent_by};branch={branch};rport"
+            self._events.append(Cancelled(matching))
 
 
 def _merged_key(request: Request) -> tuple[str, ...]:

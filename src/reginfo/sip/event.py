@@ -70,7 +70,7 @@ class RequestFailed(Value, frozen=True):
     transaction: AnyClient
 
     cause: str
-    "`timeout` or `transport`."
+    "`timeout`, or why it could not be delivered, such as `connection refused`."
 
 
 EndpointEvent = (

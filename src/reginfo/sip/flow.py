@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from .address import numeric
 from .value import Value
 
 Address = tuple[str, int]
@@ -15,14 +16,36 @@ SIP_PORT = 5060
 """The default port of UDP and TCP (RFC 3261 §19.1.2)."""
 
 
+class Transport(Value, frozen=True):
+    """A transport protocol of SIP (RFC 3261 §18, RFC 7118)."""
+
+    name: str
+    "As it stands in Via."
+
+    default_port: int
+    is_secure: bool
+    is_reliable: bool
+    "Whether it retransmits by itself, and keeps octets in order."
+
+
+UDP = Transport("UDP", SIP_PORT, is_secure=False, is_reliable=False)
+TCP = Transport("TCP", SIP_PORT, is_secure=False, is_reliable=True)
+TLS = Transport("TLS", 5061, is_secure=True, is_reliable=True)
+WS = Transport("WS", 80, is_secure=False, is_reliable=True)
+WSS = Transport("WSS", 443, is_secure=True, is_reliable=True)
+
+TRANSPORTS = {transport.name: transport for transport in (UDP, TCP, TLS, WS, WSS)}
+"""The transports that are known, by name."""
+
+
 class Local(Value, frozen=True):
     """One address that we listen at."""
 
     transport: str
-    "UDP or TCP, as it stands in Via."
+    "The name of one of :data:`TRANSPORTS`."
 
     host: str
-    "An IPv6 address without its brackets."
+    "An IPv6 address without its brackets, a link-local one with its scope."
 
     port: int
 
@@ -36,7 +59,12 @@ class Local(Value, frozen=True):
     @property
     def is_reliable(self) -> bool:
         """Whether the transport retransmits by itself."""
-        return self.transport != "UDP"
+        return TRANSPORTS[self.transport].is_reliable
+
+    @property
+    def default_port(self) -> int:
+        """The port that is meant where a sent-by names none."""
+        return TRANSPORTS[self.transport].default_port
 
     @property
     def bound(self) -> str:
@@ -49,10 +77,27 @@ class Local(Value, frozen=True):
         return self.advertised or f"{uri_host(self.host)}:{self.port}"
 
     @property
+    def via_start(self) -> str:
+        """Our Via up to the value of its branch (RFC 3261 §18.1.1)."""
+        return f"SIP/2.0/{self.transport} {self.sent_by};branch="
+
+    def via(self, branch: str) -> str:
+        """Our Via of a request that leaves from here; asks for `rport` (RFC 3581)."""
+        return f"{self.via_start}{branch};rport"
+
+    @property
     def uri(self) -> str:
         """Where we are reached there: without a transport it would be by UDP."""
         transport = f";transport={self.transport.lower()}" if self.is_reliable else ""
         return f"sip:{self.sent_by}{transport}"
+
+
+def place_of(sent_by: str) -> tuple[str, int]:
+    """Return host and port of a sent-by, in a spelling that can be compared."""
+    host, colon, port = sent_by.rpartition(":")
+    if not colon or not port.isdecimal():
+        host, port = sent_by, str(SIP_PORT)
+    return numeric(host).address or host.lower(), int(port)
 
 
 def is_numeric(host: str) -> bool:
@@ -67,6 +112,19 @@ def is_numeric(host: str) -> bool:
 def family_of(host: str) -> socket.AddressFamily:
     """The address family of a numeric address."""
     return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def with_scope(name: tuple[Any, ...]) -> str:
+    """
+    Return the host of a socket's address, with the scope of a link-local one.
+
+    Args:
+        name: what a socket calls an address; four items of IPv6, two of IPv4.
+    """
+    host: str = name[0]
+    if len(name) > 2 and name[3] and "%" not in host:
+        return f"{host}%{name[3]}"
+    return host
 
 
 def uri_host(host: str) -> str:

@@ -5,45 +5,70 @@ from __future__ import annotations
 import re
 
 from .errors import RemoteProtocolError
-from .message import MAX_MESSAGE
+
+MAX_MESSAGE = 1 << 20
+"""Octets of a message on a stream, unless the configuration names another limit."""
 
 PING = b"\r\n\r\n"
 PONG = b"\r\n"
 
-_LENGTH = re.compile(rb"\r\n(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
+# The same reading of lines as in `parser`: a head whose first line ends with CRLF has
+# CRLF throughout; one whose first line ends with a bare LF is read as lines of LF.
+_BARE_END = re.compile(rb"\n\r?\n")
+_FOLD = re.compile(rb"\r?\n[ \t]+")
+_LENGTH = re.compile(
+    rb"^(?:content-length|l)[ \t]*:([^\n]*)", re.IGNORECASE | re.MULTILINE
+)
 
 
 class Framer:
     """
     The receiving end of one stream.
 
-    Octets go in by :meth:`receive` in whatever pieces they come, and whole messages
-    come out. After an error the stream cannot be made sense of, and must be closed.
+    Octets go in by :meth:`receive` in pieces of any size, and whole messages come out.
+    Once :attr:`error` is set, the end of a message cannot be determined: the framer
+    returns nothing more, and the stream must be closed.
+
+    Args:
+        max_message: the longest message that is taken, in octets.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_message: int = MAX_MESSAGE) -> None:
+        self._max_message = max_message
         self._buffer = bytearray()
         self._searched = 0
         self._wanted: int | None = None
         "Length of the message at the start of the buffer, once its head is there."
 
         self.pongs = 0
-        "How many pings have come that are to be answered by a :data:`PONG` each."
+        "How many pings have come, each to be answered by a :data:`PONG`."
+
+        self.error: RemoteProtocolError | None = None
+        "513 for a message that is too long, 400 for one without a readable length."
+
+        self.broken = b""
+        "The head of the message that `error` is about, or as much of it as came."
 
     def receive(self, data: bytes) -> list[bytes]:
         """
         Take in the next octets; return the messages that they complete.
 
-        Raises:
-            RemoteProtocolError: 513 for a message that is too long, 400 for one whose
-                end cannot be told.
+        The messages before a broken one are returned: each is judged alone.
         """
+        if self.error is not None:
+            return []
         buffer = self._buffer
         buffer += data
         messages = []
         while buffer:
-            if self._wanted is None and not self._find_head():
-                break
+            if self._wanted is None:
+                try:
+                    if not self._find_head():
+                        break
+                except RemoteProtocolError as exc:
+                    self.error = exc
+                    buffer.clear()
+                    break
             assert self._wanted is not None
             if len(buffer) < self._wanted:
                 break
@@ -56,34 +81,69 @@ class Framer:
         """Find how long the next message is; False if its head is not there yet."""
         buffer = self._buffer
         self._skip_blank_lines()
-        end = buffer.find(b"\r\n\r\n", self._searched)
+        end = self._end_of_head()
         if end < 0:
-            if len(buffer) > MAX_MESSAGE:
+            if len(buffer) > self._max_message:
+                self.broken = bytes(buffer)
                 raise RemoteProtocolError("Message Too Large", status=513)
             # The end of the head may itself come in pieces.
             self._searched = max(0, len(buffer) - 3)
             return False
-        lengths = _LENGTH.findall(buffer, 0, end)
-        # §18.3: on a stream it "MUST be used"; absent, there is no body.
-        if len(set(lengths)) > 1:
-            raise RemoteProtocolError("two values of Content-Length")
-        length = bytes(lengths[0]).strip() if lengths else b"0"
-        if not length.isdigit():
-            raise RemoteProtocolError("malformed Content-Length")
-        # First its own length: int refuses thousands of digits.
-        if len(length) > 9 or end + 4 + int(length) > MAX_MESSAGE:
-            raise RemoteProtocolError("Message Too Large", status=513)
-        self._wanted = end + 4 + int(length)
+        head = bytes(buffer[:end])
+        try:
+            length = content_length(head)
+            if length < 0 or end + length > self._max_message:
+                raise RemoteProtocolError("Message Too Large", status=513)
+        except RemoteProtocolError:
+            self.broken = head
+            raise
+        self._wanted = end + length
         return True
 
+    def _end_of_head(self) -> int:
+        """Where the body begins; -1 if the head is not complete."""
+        buffer = self._buffer
+        first = buffer.find(b"\n")
+        if first > 0 and buffer[first - 1] == 13:
+            end = buffer.find(b"\r\n\r\n", self._searched)
+            return end if end < 0 else end + 4
+        found = _BARE_END.search(buffer, self._searched)
+        return -1 if found is None else found.end()
+
     def _skip_blank_lines(self) -> None:
-        """Before a message there may be keep-alives, and stray ends of lines."""
+        """Skip keep-alives and stray line ends before a message (§7.5)."""
         buffer = self._buffer
         while buffer.startswith(PING):
             self.pongs += 1
             del buffer[: len(PING)]
             self._searched = 0
-        # One CRLF alone is a pong, or half of a ping: what follows will tell.
+        # One CRLF alone is a pong, or half of a ping: the next octets decide.
         while buffer.startswith(b"\r\n") and len(buffer) > 3:
             del buffer[:2]
             self._searched = 0
+        while buffer.startswith(b"\n"):
+            del buffer[:1]
+            self._searched = 0
+
+
+def content_length(head: bytes) -> int:
+    """
+    Return the Content-Length of a message's head; -1 for one beyond any limit.
+
+    §18.3: on a stream the header "MUST be used"; without it, there is no body.
+
+    Raises:
+        RemoteProtocolError: it is no number, or there are two different ones.
+    """
+    if b"\n " in head or b"\n\t" in head:
+        head = _FOLD.sub(b" ", head)
+    lengths = {value.strip(b" \t\r") for value in _LENGTH.findall(head)}
+    if not lengths:
+        return 0
+    if len(lengths) > 1:
+        raise RemoteProtocolError("two values of Content-Length")
+    length = lengths.pop()
+    if not length.isdigit():
+        raise RemoteProtocolError("malformed Content-Length")
+    # int() refuses a number of thousands of digits.
+    return int(length) if len(length) < 10 else -1

@@ -12,6 +12,9 @@ from .errors import RemoteProtocolError
 from .uri import CACHE, LONGEST_CACHED, Uri
 from .value import Value
 
+MAGIC_COOKIE = "z9hG4bK"
+"""Begins a branch that is unique to its transaction (§8.1.1.7)."""
+
 HeaderParams = Mapping[str, str | None]
 
 

@@ -175,9 +175,9 @@ class InviteClientTransaction:
     """
 
     __slots__ = (
-        "_data", "_deadline", "_interval", "_to", "answered", "branch", "cancels",
-        "draft", "fallback", "flow", "forwarded", "method", "outbox", "scheduled_at",
-        "state", "timer_at", "user", "via",
+        "_data", "_deadline", "_interval", "_is_resent", "_to", "answered", "branch",
+        "cancels", "draft", "fallback", "flow", "forwarded", "method", "outbox",
+        "scheduled_at", "state", "timer_at", "user", "via",
     )  # fmt: skip
 
     def __init__(
@@ -213,6 +213,7 @@ class InviteClientTransaction:
         self.timer_at: float | None = None
         self.scheduled_at: float | None = None
         self._data = data
+        self._is_resent = False
         self._to = ""
         self._interval = T1
         self._deadline = 0.0
@@ -270,6 +271,20 @@ class InviteClientTransaction:
     def write_cancel(self) -> bytes:
         """The CANCEL of this INVITE (§9.1)."""
         return self._in_its_wake("CANCEL", self._line("To"))
+
+    def send_again(self) -> bool:
+        """
+        Send the request once more by the same flow, whose stream was lost.
+
+        Returns:
+            False if a response has come, or if it was sent again before.
+        """
+        if self._is_resent or self.state is not CALLING:
+            return False
+        self._is_resent = True
+        self.timer_at = None
+        self.outbox.append(Datagram(self._data, self.flow, self))
+        return True
 
     def fall_back(self) -> bool:
         """Send the same INVITE the other way, if there is one (§18.1.1)."""

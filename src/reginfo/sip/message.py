@@ -23,8 +23,8 @@ from .value import Value
 Headers = dict[str, list[str]]
 """Values as written, by the name that :func:`canonical` gives; one item a line."""
 
-MAX_MESSAGE = 65_535
-"""Octets: what a UDP datagram can hold; Kamailio and sipgo stop there too."""
+MAX_DATAGRAM = 65_535
+"""Octets of a UDP datagram, at most."""
 
 COMPACT = {
     "a": "Accept-Contact",

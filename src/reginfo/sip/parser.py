@@ -6,12 +6,25 @@ import re
 
 from . import grammar
 from .errors import RemoteProtocolError
-from .message import CRLF, NAMES, Request, Response, SipMessage, canonical
+from .message import (
+    CRLF,
+    MAX_DATAGRAM,
+    NAMES,
+    Request,
+    Response,
+    SipMessage,
+    canonical,
+)
 
 _SINGLE = frozenset(
     {"Call-ID", "CSeq", "From", "To", "Content-Length", "Max-Forwards", "Content-Type"}
 )
-_FOLD = re.compile(r"\r?\n[ \t]+")
+_FOLD = re.compile(r"\r\n[ \t]+")
+_BARE_FOLD = re.compile(r"\n[ \t]+")
+_STRAY = re.compile(r"[\r\n\0]")
+# A quoted-string; one that is not closed ends where it goes wrong, so that no octet is
+# looked at twice.
+_QUOTED = re.compile(grammar.QUOTED_STRING + "?")
 
 
 class Malformed(RemoteProtocolError):
@@ -26,10 +39,11 @@ def parse(data: bytes) -> Request | Response:
     """
     Read one message that fills a datagram.
 
-    Header values stay text until somebody asks for them.
+    Header values stay text until somebody asks for them. Lines end with CRLF; with a
+    bare LF only if the first line does so.
 
     Raises:
-        Malformed: it is no message; ``message`` holds what a 400 can be written from.
+        Malformed: it is no message; its ``message`` holds what a 400 is written from.
     """
     error: RemoteProtocolError | None = None
     head, blank, body = data.partition(b"\r\n\r\n")
@@ -38,12 +52,8 @@ def parse(data: bytes) -> Request | Response:
         data = data.lstrip(b"\r\n")
         head, blank, body = data.partition(b"\r\n\r\n")
     if not blank:
-        # Bare line feeds: wrong, and readable all the same.
-        head, blank, body = data.partition(b"\n\n")
-        if not blank:
-            # Cut off somewhere; what is left may be enough to answer 400.
-            error = RemoteProtocolError("headers without an end")
-            head = head.rstrip(b"\r\n")
+        error = _without_end(data)
+        head = head.rstrip(b"\r\n")
     try:
         text = head.decode().lstrip(CRLF)
         mangled = False
@@ -52,10 +62,16 @@ def parse(data: bytes) -> Request | Response:
         mangled = True
     if "\n " in text or "\n\t" in text:
         text = _FOLD.sub(" ", text)
-    # A line feed alone ends a line, too: kept in a value, it would do so for the next
-    # who reads that.
-    lines = text.split("\n")
-    message = _start(lines[0].rstrip("\r"))
+    lines = text.split(CRLF)
+    ends = len(lines) - 1
+    stray = text.count("\n") != ends or text.count("\r") != ends or "\0" in text
+    if stray and "\n" in lines[0]:
+        # Lines of bare LF: wrong, and readable all the same.
+        text, body, error = _bare_lines(data)
+        mangled = _NOT_UTF8.search(text) is not None
+        lines = text.split("\n")
+        stray = "\r" in text or "\0" in text
+    message = _start(lines[0])
     headers = message.headers
     names = NAMES
     del lines[0]
@@ -72,11 +88,13 @@ def parse(data: bytes) -> Request | Response:
         if not colon:
             error = error or RemoteProtocolError(f"no header: {line[:40]!r}")
         elif key in headers:
-            headers[key].append(value.strip(" \t\r"))
+            headers[key].append(value.strip(" \t"))
             if key in _SINGLE:
                 error = error or RemoteProtocolError(f"{key} stands twice")
         else:
-            headers[key] = [value.strip(" \t\r")]
+            headers[key] = [value.strip(" \t")]
+    if stray:
+        error = error or _blank_out(message)
     if mangled:
         error = error or _mend(message)
     length = headers.get("Content-Length")
@@ -89,6 +107,51 @@ def parse(data: bytes) -> Request | Response:
     if error is not None:
         raise Malformed(error, message)
     return message
+
+
+def _without_end(data: bytes) -> RemoteProtocolError:
+    """The error of a message whose head has no end: it was cut off somewhere."""
+    if len(data) > MAX_DATAGRAM:
+        return RemoteProtocolError("Message Too Large", status=513)
+    return RemoteProtocolError("headers without an end")
+
+
+def _bare_lines(data: bytes) -> tuple[str, bytes, RemoteProtocolError | None]:
+    """Divide a message whose lines end with a bare LF: head, body and its error."""
+    data = data.lstrip(b"\r\n")
+    end = _BARE_END.search(data)
+    if end is None:
+        head, body, error = data.rstrip(b"\r\n"), b"", _without_end(data)
+        return _text(head), body, error
+    return _text(data[: end.start()]), data[end.end() :], None
+
+
+_BARE_END = re.compile(rb"\n\r?\n")
+
+
+def _text(head: bytes) -> str:
+    text = head.decode("utf-8", "surrogateescape")
+    return _BARE_FOLD.sub(" ", text) if "\n " in text or "\n\t" in text else text
+
+
+def _blank_out(message: SipMessage) -> RemoteProtocolError | None:
+    """
+    Refuse CR, LF and NUL where they may not be, and put blanks in their place.
+
+    §25.1: CR and LF are parts of line ends alone; NUL stands in a quoted-pair alone.
+    What is answered copies header values: no octet that ends a line may stay in one.
+    """
+    error = None
+    if isinstance(message, Request) and _STRAY.search(message.uri):
+        message.uri = _STRAY.sub(" ", message.uri)
+        error = RemoteProtocolError("control character in the Request-URI")
+    if isinstance(message, Response) and _STRAY.search(message.reason):
+        error = RemoteProtocolError("control character in the reason phrase")
+    for name, values in message.headers.items():
+        if any(_STRAY.search(_QUOTED.sub("", value)) for value in values):
+            message.headers[name] = [_STRAY.sub(" ", value) for value in values]
+            error = error or RemoteProtocolError(f"control character in {name}")
+    return error
 
 
 def _start(line: str) -> Request | Response:
@@ -159,5 +222,7 @@ def _cut(body: bytes, length: str) -> bytes:
         raise RemoteProtocolError(f"malformed Content-Length: {length[:40]!r}")
     wanted = int(length)
     if wanted > len(body):
+        if wanted > MAX_DATAGRAM:
+            raise RemoteProtocolError("Message Too Large", status=513)
         raise RemoteProtocolError("body shorter than Content-Length")
     return body if wanted == len(body) else body[:wanted]

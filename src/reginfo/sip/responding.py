@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from hashlib import blake2s
 
 from .errors import Refusal, RemoteProtocolError
-from .flow import SIP_PORT, Flow
+from .flow import Flow
 from .headers import split
 from .message import Request, Response, request_uri
 from .parser import Malformed
@@ -87,13 +87,13 @@ class Responder:
             return  # its Via cannot be read
 
     def refuse_method(self, request: Request, flow: Flow) -> None:
-        """Answer a method that nobody here serves: 405, or 481 to a CANCEL."""
-        if request.method == "CANCEL":
-            # §9.2: no transaction here can match it.
-            self.answer(request, flow, 481, "Call/Transaction Does Not Exist")
-            return
+        """Answer a method that nobody here serves with 405 (§8.2.1)."""
         allow = [("Allow", ", ".join(self._methods or ()))]
         self.answer(request, flow, 405, "Method Not Allowed", allow)
+
+    def refuse_cancel(self, request: Request, flow: Flow) -> None:
+        """Answer a CANCEL that matches no transaction with 481 (§9.2)."""
+        self.answer(request, flow, 481, "Call/Transaction Does Not Exist")
 
     def answer(
         self,
@@ -164,7 +164,7 @@ def way_back(request: Request, flow: Flow) -> tuple[Flow, str]:
             return flow, ""
         return flow, _received(request, f";received={host}", rport=port)
     if "rport" not in params:
-        port = via.port or SIP_PORT
+        port = via.port or flow.local.default_port
         maddr = params.get("maddr")
         if maddr and _IPV4.fullmatch(maddr):
             return Flow(flow.local, (maddr, port)), ""

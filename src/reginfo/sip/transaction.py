@@ -172,8 +172,9 @@ class ClientTransaction:
     """
 
     __slots__ = (
-        "_data", "_deadline", "_interval", "answered", "branch", "fallback", "flow",
-        "forwarded", "method", "outbox", "scheduled_at", "state", "timer_at", "user",
+        "_data", "_deadline", "_interval", "_is_resent", "answered", "branch",
+        "fallback", "flow", "forwarded", "method", "outbox", "scheduled_at", "state",
+        "timer_at", "user",
     )  # fmt: skip
 
     def __init__(
@@ -205,6 +206,7 @@ class ClientTransaction:
         self.timer_at: float | None = None
         self.scheduled_at: float | None = None
         self._data = data
+        self._is_resent = False
         self._interval = T1
         self._deadline = 0.0
         outbox.append(Datagram(data, flow, self))
@@ -227,6 +229,20 @@ class ClientTransaction:
         self._data = b""
         self.state = COMPLETED
         self.timer_at = now if self.flow.local.is_reliable else now + TIMER_K
+        return True
+
+    def send_again(self) -> bool:
+        """
+        Send the request once more by the same flow, whose stream was lost.
+
+        Returns:
+            False if a response has come, or if it was sent again before.
+        """
+        if self._is_resent or self.state is not TRYING:
+            return False
+        self._is_resent = True
+        self.timer_at = None
+        self.outbox.append(Datagram(self._data, self.flow, self))
         return True
 
     def fall_back(self) -> bool:

@@ -25,7 +25,8 @@ class User(Protocol):
         Receive the news that there is no final response.
 
         Args:
-            cause: `timeout`, or `transport` if the request could not be delivered.
+            cause: `timeout`, or why the request could not be delivered, as text:
+                `connection refused`, for example.
         """
 
     def never_sent(self) -> None:

@@ -21,7 +21,7 @@ class NotFound(ReginfoError):
     """Nobody is registered under the address-of-record that was asked for."""
 
 
-class Unreachable(ReginfoError):
+class ApiUnreachable(ReginfoError):
     """The server does not answer, or not as we expect."""
 
 
@@ -71,7 +71,7 @@ class Client:
     """
     A client of the API at ``address``: ``HOST:PORT`` or ``unix:PATH``.
 
-    Every method raises :exc:`Unreachable` if the server does not answer.
+    Every method raises :exc:`ApiUnreachable` if the server does not answer.
 
     Raises:
         ValueError: ``address`` is neither.
@@ -180,6 +180,6 @@ class Client:
                 response.raise_for_status()
             return msgspec.json.decode(response.content, type=kind)
         except httpx2.TransportError as exc:
-            raise Unreachable(f"no server answers at {self.address}: {exc}") from exc
+            raise ApiUnreachable(f"no server answers at {self.address}: {exc}") from exc
         except (httpx2.HTTPError, msgspec.MsgspecError) as exc:
-            raise Unreachable(f"{self.address} is no reginfo server: {exc}") from exc
+            raise ApiUnreachable(f"{self.address} is no reginfo server: {exc}") from exc

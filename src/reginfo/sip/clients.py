@@ -1,0 +1,258 @@
+"""Requests of ours, from sending to the end of their transactions (RFC 3261 §17.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from .errors import LocalProtocolError
+from .event import AnyClient, EndpointEvent, RequestFailed, ResponseReceived
+from .flow import Address, Flow, Local, place_of
+from .headers import MAGIC_COOKIE, Via
+from .invite import TERMINATED as INVITE_TERMINATED
+from .invite import InviteClientTransaction, InviteState
+from .message import Draft, Response
+from .timer import TimerWheel
+from .transaction import TERMINATED, ClientTransaction, Datagram
+from .user import Nobody, User
+
+LONGEST_DATAGRAM = 1300
+"""
+Octets of a request beyond which it goes by TCP, where there is TCP: a datagram in
+fragments may never arrive (§18.1.1, the path's MTU being unknown).
+"""
+
+UDP_ONLY = 600.0
+"""Seconds for which a peer that takes no TCP connection is not asked for one again."""
+
+CANCELLING = Nobody()
+"""The user of a CANCEL: nobody waits for its response."""
+
+# The topmost Via of a request that we have written.
+_BRANCH = re.compile(rb"\r\nVia: [^\r\n;]*;branch=([^;,\r\n]+)")
+
+
+class Clients:
+    """
+    All client transactions of an endpoint, by their branch.
+
+    Args:
+        new_id: makes a random token for branches, 64 bits or more.
+        outbox, events, wheel: shared with the endpoint.
+    """
+
+    def __init__(
+        self,
+        *,
+        new_id: Callable[[], str],
+        outbox: list[Datagram],
+        events: list[EndpointEvent],
+        wheel: TimerWheel,
+    ) -> None:
+        self._new_id = new_id
+        self._outbox = outbox
+        self._events = events
+        self._wheel = wheel
+        self._transactions: dict[str, AnyClient] = {}
+        self._streams: dict[Local, Local] = {}
+        self._udp_only: dict[Address, float] = {}
+        self._vias: dict[Local, str] = {}
+        "The part of our Via before the branch, for each address that we send from."
+
+        self._sent_by: set[str] = set()
+        "Every sent-by that we have put into a Via."
+
+    def __len__(self) -> int:
+        return len(self._transactions)
+
+    def send(
+        self,
+        draft: Draft,
+        flow: Flow,
+        user: User,
+        branch: str | None = None,
+        *,
+        is_divisible: bool = False,
+    ) -> AnyClient:
+        """
+        Begin a transaction; see :meth:`Endpoint.send_request`.
+
+        Raises:
+            LocalProtocolError: the branch is in use, or does not begin as it must.
+        """
+        if branch is None:
+            branch = MAGIC_COOKIE + self._new_id()
+        elif not branch.startswith(MAGIC_COOKIE) or branch in self._transactions:
+            raise LocalProtocolError(f"no branch for a new transaction: {branch}")
+        via = self._via(flow.local, branch)
+        data = draft.write(via)
+        fallback = None
+        if len(data) > LONGEST_DATAGRAM:
+            stream = self._streams.get(flow.local)
+            if stream is not None and flow.remote not in self._udp_only:
+                fallback = (flow, b"" if is_divisible else data)
+                flow = Flow(stream, flow.remote)
+                via = self._via(stream, branch)
+                data = draft.write(via)
+        transaction: AnyClient
+        if draft.method == "INVITE":
+            transaction = InviteClientTransaction(
+                branch, draft, via, data, flow, self._outbox, user
+            )
+        else:
+            transaction = ClientTransaction(
+                draft.method, branch, data, flow, self._outbox, user
+            )
+        transaction.forwarded = draft.head.startswith("Via: ")
+        transaction.fallback = fallback
+        self._transactions[branch] = transaction
+        return transaction
+
+    def is_datagram_only(self, flow: Flow) -> bool:
+        """Whether requests by ``flow`` go by datagrams, however long they are."""
+        return not flow.local.is_reliable and (
+            flow.local not in self._streams or flow.remote in self._udp_only
+        )
+
+    def use_streams(self, datagram: Local, stream: Local) -> None:
+        """Send what is too long for ``datagram`` by ``stream`` instead."""
+        self._streams[datagram] = stream
+
+    def receive_response(self, response: Response, now: float) -> None:
+        """
+        Hand a response to its transaction, or discard it.
+
+        Raises:
+            RemoteProtocolError: its Via or CSeq cannot be read.
+        """
+        via = response.via
+        method = response.cseq.method
+        branch = f"{via.branch} CANCEL" if method == "CANCEL" else via.branch
+        transaction = self._transactions.get(branch)
+        vias = response.headers["Via"]
+        several = len(vias) > 1 or "," in vias[0]
+        if transaction is None:
+            return  # RFC 6026 §6: nor is it forwarded, as RFC 3261 wanted
+        # §17.1.3: branch and method match, or it answers nothing of ours.
+        if method != transaction.method:
+            return
+        # §18.1.2: sent-by must be one of ours, else the response "MUST be discarded".
+        if via.sent_by not in self._sent_by and not self._is_ours(via):
+            return
+        # §8.1.3.3: a request that was not forwarded has one Via, a forwarded one more.
+        if several != transaction.forwarded:
+            return
+        if type(transaction) is InviteClientTransaction:
+            ringing = transaction.state is InviteState.CALLING
+            news = transaction.receive_response(response, now)
+            self._wheel.schedule(transaction)
+            if ringing and transaction.cancels and response.status < 200:
+                self._send_cancel(transaction)
+        else:
+            news = transaction.receive_response(response, now)
+        if news and transaction.user is not CANCELLING:
+            self._events.append(ResponseReceived(transaction, response))
+
+    def cancel(self, transaction: InviteClientTransaction, now: float) -> None:
+        """Cancel an INVITE of ours; see :meth:`Endpoint.cancel`."""
+        if transaction.cancel(now):
+            self._send_cancel(transaction)
+            self._wheel.schedule(transaction)
+
+    def forget(self, transaction: AnyClient) -> None:
+        """Forget a request that was taken back before it was sent."""
+        self._transactions.pop(transaction.branch, None)
+        if type(transaction) is ClientTransaction:
+            transaction.state = TERMINATED
+            # Most users are restored by the journal; the others wait outside it.
+            transaction.user.never_sent()
+        elif type(transaction) is InviteClientTransaction:
+            transaction.state = INVITE_TERMINATED
+
+    def not_sent(self, datagram: Datagram, cause: str, now: float) -> None:
+        """Take it that the transport could not send ``datagram`` (§18.4)."""
+        transaction = datagram.transaction
+        if type(transaction) is ClientTransaction or (
+            type(transaction) is InviteClientTransaction
+        ):
+            # The transaction may have fallen back already, with its stream.
+            if transaction.flow == datagram.flow:
+                if transaction.fallback is not None:
+                    self._udp_only[transaction.flow.remote] = now + UDP_ONLY
+                self._fail(transaction, cause)
+
+    def flow_lost(self, flow: Flow) -> None:
+        """
+        Take it that a stream is closed: no response comes by it any more.
+
+        A request that went by TCP for its length is sent once more by a new stream: the
+        peer does have TCP (§18.1.1 falls back to UDP if it refuses a connection).
+        """
+        for transaction in list(self._transactions.values()):
+            if transaction.flow == flow and not transaction.answered:
+                if transaction.fallback is None or not transaction.send_again():
+                    self._fail(transaction, "connection lost")
+
+    def unreachable(self, quoted: bytes, flow: Flow, cause: str) -> None:
+        """
+        Take in an ICMP error for a datagram that we have sent (§18.4).
+
+        Args:
+            quoted: the datagram, or the beginning of it that the error quotes. Without
+                our branch in it the error is ignored: anybody could have made it.
+        """
+        found = _BRANCH.search(quoted)
+        if found is None or quoted.startswith((b"ACK ", b"SIP/2.0 ")):
+            return
+        branch = found[1].decode("ascii", "replace")
+        if quoted.startswith(b"CANCEL "):
+            branch = f"{branch} CANCEL"
+        transaction = self._transactions.get(branch)
+        if transaction is not None and transaction.flow == flow:
+            self._fail(transaction, cause)
+
+    def timer_due(self, now: float) -> None:
+        """Forget which peers have no TCP, when it is time to try them again."""
+        if self._udp_only:
+            self._udp_only = {a: t for a, t in self._udp_only.items() if t > now}
+
+    def ended(self, transaction: AnyClient) -> None:
+        """Forget a transaction whose last timer has fired."""
+        del self._transactions[transaction.branch]
+        if not transaction.answered and transaction.user is not CANCELLING:
+            self._events.append(RequestFailed(transaction, "timeout"))
+
+    def _fail(self, transaction: AnyClient, cause: str) -> None:
+        if transaction.answered:
+            return
+        if transaction.fallback is not None and not transaction.fallback[1]:
+            transaction.fallback = None  # its user sends shorter requests instead
+        if transaction.fall_back():
+            return
+        if transaction.transport_failed():
+            self._transactions.pop(transaction.branch, None)
+            if transaction.user is not CANCELLING:
+                self._events.append(RequestFailed(transaction, cause))
+
+    def _send_cancel(self, invite: InviteClientTransaction) -> None:
+        branch = f"{invite.branch} CANCEL"
+        self._transactions[branch] = ClientTransaction(
+            "CANCEL",
+            branch,
+            invite.write_cancel(),
+            invite.flow,
+            self._outbox,
+            CANCELLING,
+        )
+
+    def _via(self, local: Local, branch: str) -> str:
+        start = self._vias.get(local)
+        if start is None:
+            start = self._vias[local] = local.via_start
+            self._sent_by.add(local.sent_by)
+        return f"{start}{branch};rport"
+
+    def _is_ours(self, via: Via) -> bool:
+        """Whether sent-by is one of ours, spelled otherwise than we spell it."""
+        place = place_of(via.sent_by)
+        return any(place == place_of(ours) for ours in self._sent_by)
