@@ -32,8 +32,8 @@ NOTHING = 10_800.0
 
 MOST = 16
 """
-Records of one answer, and destinations of one URI, that are used: a caller gives up long
-before as many have not answered.
+Records of one answer, and destinations of one URI, that are used: a caller gives up
+long before as many have not answered.
 """
 
 PATIENCE = 8.0

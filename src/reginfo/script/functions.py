@@ -111,8 +111,8 @@ class Functions:
         Remove a contact of ``aor``, or all, as the administrator does.
 
         Args:
-            event: the reason that watchers are notified of (RFC 3680 §4.7.1): deactivated,
-                probation, rejected or unregistered.
+            event: the reason that watchers are notified of (RFC 3680 §4.7.1):
+                deactivated, probation, rejected or unregistered.
             retry_after: seconds; with probation, and only with that.
 
         Returns:
@@ -203,7 +203,7 @@ class Functions:
             raise self._blame(str(exc), value) from exc
 
     def _blame(self, what: str, *texts: str) -> ValueError:
-        """Return the error for texts that cannot be used, by whoever has written them."""
+        """Return the error for texts that cannot be used, by who has written them."""
         if any(self._came_in(text) for text in texts):
             return UnusableText(what)
         return ValueError(what)
