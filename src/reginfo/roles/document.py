@@ -7,7 +7,7 @@ import logging
 from ..location.binding import Binding
 from ..location.omission import split
 from ..reg import xml
-from ..reg.document import Claim, Contact, ContactEvent, Reginfo, contact_id
+from ..reg.document import ClaimElement, Contact, ContactEvent, Reginfo, contact_id
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.message import Request
 
@@ -40,7 +40,7 @@ def contact_of(
         display_name=binding.display_name or None,
         params=binding.params,
         retry_after=binding.retry_after,
-        claim=Claim(
+        claim=ClaimElement(
             owner=binding.owner,
             stamp=binding.stamp,
             path=binding.path,
