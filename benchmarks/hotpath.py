@@ -35,8 +35,8 @@ from nowhere import Nowhere
 from reginfo.config.config import Config
 from reginfo.io.clock import Clock
 from reginfo.server.app import App
-from reginfo.sip import message
-from reginfo.sip.endpoint import EndpointEvent
+from reginfo.sip import parser as sip_parser
+from reginfo.sip.event import EndpointEvent
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.transaction import Datagram
 
@@ -119,10 +119,11 @@ class Bench:
         for one in data:
             endpoint.receive_datagram(one, Flow(LOCAL, FLOW.remote), self.clock.now())
         received = clock()
-        now = self.clock.now()
+        moment = self.clock.moment()
+        now = moment.now
         events: list[EndpointEvent] = endpoint.events()
         for event in events:
-            app.handle(event, now)
+            app.handle(event, moment)
         decided = clock()
         outbox: list[Datagram] = endpoint.datagrams_to_send()
         batch = app.journal.close()
@@ -147,11 +148,11 @@ def main() -> None:
     given = parser.parse_args()
     say = sys.stdout.write
     say(f"{sys.executable}, {sys.version}\n")
-    say(f"{message.__file__}\n")
+    say(f"{sip_parser.__file__}\n")
     one = messages.register(1, 1, 1, PORT, "x")
     begin = time.perf_counter()
     for _ in range(20_000):
-        message.parse(one)
+        sip_parser.parse(one)
     say(f"parse  {(time.perf_counter() - begin) / 20_000 * 1e6:6.2f} µs\n")
     directory = tempfile.TemporaryDirectory()
     script = Path(directory.name, "routes.py")

@@ -32,6 +32,7 @@ from rich.table import Table
 
 from reginfo.config.config import Config
 from reginfo.io.clock import Clock
+from reginfo.ledger.part import Here
 from reginfo.ledger.sqlite import SqliteStorage
 from reginfo.location.schema import SCHEMA
 from reginfo.server.app import App
@@ -159,7 +160,7 @@ def start(path: Path) -> dict[str, Any]:
     begin = time.perf_counter()
     journal = SqliteStorage(path, SCHEMA)
     app.load(journal)
-    app.store.loaded(clock.now(), clock.wall())
+    app.store.begin(Here((LOCAL,), Nowhere()), clock.moment())
     seconds = time.perf_counter() - begin
     journal.close()
     now = clock.now()
@@ -180,7 +181,7 @@ def register_all(path: Path, count: int, *, cseq: int = 1) -> None:
         for user in range(first, min(first + BATCH, count)):
             app.endpoint.receive_datagram(message(user, cseq), EDGE, now)
         for event in app.endpoint.events():
-            app.handle(event, now)
+            app.handle(event, clock.moment())
         outbox = app.endpoint.datagrams_to_send()
         assert all(one.data.startswith(b"SIP/2.0 200 ") for one in outbox)
         batch = app.journal.close()

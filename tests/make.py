@@ -8,12 +8,15 @@ from typing import Any
 import msgspec
 
 from reginfo.ledger.journal import Entry
+from reginfo.ledger.part import Found, Here
 from reginfo.ledger.shelf import Rows
 from reginfo.ledger.storage import StoredRow
 from reginfo.location.binding import Binding
 from reginfo.reg.document import ContactEvent
 from reginfo.sip.flow import Flow, Local
-from reginfo.sip.message import Draft, Request, Response, parse
+from reginfo.sip.message import Draft, Request, Response
+from reginfo.sip.moment import Moment
+from reginfo.sip.parser import parse
 from reginfo.sip.uri import Uri
 
 ALICE, BOB = "sip:alice@example.com", "sip:bob@example.com"
@@ -23,6 +26,23 @@ PEER = ("192.0.2.2", 5060)
 NOW = 1000.0
 WALL = 1_700_000_000.0
 EXPIRED = ContactEvent.EXPIRED
+
+
+def moment(now: float = NOW, wall: float | None = None) -> Moment:
+    """A moment on both clocks, which run alike if nothing else is said."""
+    return Moment(now, WALL + now if wall is None else wall)
+
+
+class Nowhere:
+    """Resolves nothing, for a part that has nothing to ask."""
+
+    def find(self, uri: Uri, found: Found) -> None:
+        raise AssertionError(f"{uri.text} is looked up")
+
+
+def here(*locals: Local) -> Here:
+    """A server that listens at ``locals``."""
+    return Here(locals or (LOCAL,), Nowhere())
 
 
 def binding(

@@ -10,7 +10,8 @@ from reginfo.config.config import Config
 from reginfo.ledger.sqlite import SqliteStorage
 from reginfo.location.schema import SCHEMA
 from reginfo.reg import xml
-from reginfo.sip.message import Request, Response, parse
+from reginfo.sip.message import Request, Response
+from reginfo.sip.parser import parse
 from reginfo.testing import Script, Wire
 
 ALICE, AL, TEL = "sip:alice@example.com", "sip:al@example.com", "tel:+15550100"

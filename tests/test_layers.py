@@ -42,10 +42,6 @@ def imports(source: str, package: list[str]) -> Iterator[list[str]]:
             yield from ([*module, alias.name] for alias in node.names)
 
 
-# Imports that still point up, until this file is divided.
-UNTIL_DIVIDED = {Path("routing/relaying.py")}
-
-
 def upward(source: str, path: Path) -> list[str]:
     """The imports in the module at ``path`` that do not point down."""
     parts = list(path.with_suffix("").parts)
@@ -69,8 +65,7 @@ MODULES += sorted(
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_imports_point_down(module: Path) -> None:
-    found = upward((SRC / module).read_text(), module)
-    assert bool(found) is (module in UNTIL_DIVIDED), found
+    assert upward((SRC / module).read_text(), module) == []
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,8 @@ class PuaReginfo:
     Args:
         aor: the address-of-record that a URI names, as records are kept by.
         owner: who owns what is told of a URI that is subscribed to.
-        server_address: who we are when we subscribe; None if that is not set.
+        server_address: From of our SUBSCRIBEs; None if it is not configured.
+        rearm: whether a subscription that was rejected is tried again.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class PuaReginfo:
         aor: Callable[[Uri], str],
         owner: Callable[[Uri], str],
         server_address: str | None,
+        rearm: bool = True,
     ) -> None:
         self._store = store
         self._notifier = notifier
@@ -55,6 +57,7 @@ class PuaReginfo:
         self._aor = aor
         self._owner = owner
         self._server_address = server_address
+        self._rearm = rearm
 
     def handle_notify(
         self,
@@ -117,6 +120,7 @@ class PuaReginfo:
             event=PACKAGE,
             accept=xml.MEDIA_TYPE,
             expires=expires,
+            rearm=self._rearm,
         )
         if not self._subscriber.request(owner, aor, wanted, now):
             logger.warning("! reginfo_subscribe: there are too many subscriptions")

@@ -6,7 +6,7 @@ import pytest
 
 from reginfo.agent.register import (
     Exchange,
-    Registered,
+    RegisteredContact,
     contact_value,
     register_draft,
     registered,
@@ -88,8 +88,8 @@ def test_the_answer_lists_what_is_registered() -> None:
         "Contact: sip:al@192.0.2.8",
     )
     assert registered(answer) == [
-        Registered("sip:al@192.0.2.9", 7, "0.5", {"+x": '"a, b"', "ob": None}),
-        Registered("sip:al@192.0.2.8", None, None, {}),
+        RegisteredContact("sip:al@192.0.2.9", 7, "0.5", {"+x": '"a, b"', "ob": None}),
+        RegisteredContact("sip:al@192.0.2.8", None, None, {}),
     ]
     assert registered(response(200)) == []
 

@@ -8,9 +8,10 @@ from reginfo.agent.errors import NoAnswer
 from reginfo.agent.user_agent import UserAgent
 from reginfo.agent.watching import Notification, Trouble, Unreadable, Watching
 from reginfo.events.subscribe import TIMER_N, Wanted
-from reginfo.sip.message import Draft, Request, Response, parse
+from reginfo.sip.message import Draft, Request, Response
+from reginfo.sip.parser import parse
 
-from ..make import ALICE, NOW, PEER, flow, numbers
+from ..make import ALICE, NOW, PEER, flow, moment, numbers
 
 ASK = Draft(
     "REGISTER",
@@ -32,7 +33,7 @@ class Desk:
     def settle(self) -> list[Request | Response]:
         endpoint = self.agent.endpoint
         for event in endpoint.events():
-            self.agent.handle(event, self.now)
+            self.agent.handle(event, moment(self.now))
         sent = endpoint.datagrams_to_send()
         endpoint.sent(sent, self.now)
         return [parse(datagram.data) for datagram in sent]
@@ -84,7 +85,7 @@ class Desk:
     def pass_time(self, seconds: float) -> list[Request | Response]:
         self.now += seconds
         self.agent.endpoint.timer_due(self.now)
-        self.agent.timer_due(self.now)
+        self.agent.timer_due(moment(self.now))
         return self.settle()
 
 

@@ -62,7 +62,7 @@ def test_what_has_no_contact_has_a_line_too() -> None:
 
 def test_what_is_left_out_has_a_line() -> None:
     news = News(ALICE, contact("sip:gone@h"), omitted=True)
-    assert shown(told(document=None, omitted=(news,)))[1:] == [
+    assert shown(told(document=None, news=(news,)))[1:] == [
         f"{ALICE}  sip:gone@h  omitted  terminated  -"
     ]
 
@@ -80,7 +80,7 @@ def test_programs_are_told_all_that_the_document_says_and_no_more() -> None:
     news = News(ALICE, contact("sip:gone@h"), omitted=True)
     terminated = SubscriptionState("terminated", None, "probation", 30)
     found = builtins(
-        told(whole, omitted=(news,), missed=True, state=terminated), BOB, WALL
+        told(whole, news=(news,), missed=True, state=terminated), BOB, WALL
     )
     assert found == {
         "time": moment(WALL),

@@ -7,11 +7,13 @@ import pytest
 
 from reginfo.events.publish import (
     LAST_WORDS,
-    LONGEST_BACK_OFF,
+    LONGEST_ASKED,
     Operation,
     Outcome,
     Publication,
 )
+from reginfo.events.states import PublicationState
+from reginfo.events.waiting import LONGEST_BACK_OFF
 from reginfo.sip.message import Response
 
 AOR = "sip:alice@example.com"
@@ -157,6 +159,104 @@ def test_who_grants_no_time_at_all_is_asked_less_and_less_often() -> None:
     head(publication)
     publication.receive_response(ok("e", 600), 600, now, middle)
     assert publication.failures == 0
+
+
+@pytest.mark.parametrize("granted", [601, 86_400, 2**32 - 1])
+def test_no_more_is_granted_than_was_asked(granted: int) -> None:
+    """3903-15: RFC 3903 §6, "MUST NOT" be longer than was asked."""
+    publication = new()
+    publication.next(NOW)
+    publication.receive_response(ok("e", granted), 600, NOW, middle)
+    publication.next(NOW)
+    assert publication.expires_at == NOW + 600
+    assert publication.timer_at == NOW + 360
+
+
+@pytest.mark.parametrize("granted", [0, 1])
+def test_a_grant_that_cannot_be_refreshed_is_none(granted: int) -> None:
+    publication = new()
+    publication.next(NOW)
+    publication.receive_response(ok("e", granted), 600, NOW, middle)
+    publication.next(NOW)
+    assert publication.timer_at == NOW + 1.5
+
+
+def test_refreshes_are_a_second_apart_at_least() -> None:
+    publication = new()
+    publication.next(NOW)
+    publication.receive_response(ok("e", 1), 600, NOW, lambda: 0.0)
+    assert publication.not_before == NOW + 1.0
+    publication = new()
+    publication.next(NOW)
+    publication.receive_response(ok("e", 2), 600, NOW, lambda: 0.0)
+    assert publication.refresh_at == NOW + 1.0
+
+
+def test_refreshes_are_spread_over_a_fifth_of_the_time() -> None:
+    """3903-05: from half of it on, so that not all of them come at once."""
+    at = []
+    for chance in (0.0, 0.5, 1.0):
+        publication = new()
+        publication.next(NOW)
+
+        def jitter(chance: float = chance) -> float:
+            return chance
+
+        publication.receive_response(ok("e", 1000), 1000, NOW, jitter)
+        at.append(publication.refresh_at - NOW)
+    assert at == [500.0, 600.0, 700.0]
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"), [(0, 1), (3600, 3600), (3601, 3600), (2**32 - 1, 3600)]
+)
+def test_a_server_cannot_keep_us_away_for_years(retry_after: int, seconds: int) -> None:
+    """6665-85, for PUBLISH"""
+    publication = new()
+    publication.next(NOW)
+    busy = answer(503, Retry_After=str(retry_after))
+    publication.receive_response(busy, 600, NOW, middle)
+    assert publication.not_before == NOW + seconds
+
+
+def test_a_423_cannot_make_us_ask_for_years() -> None:
+    publication = new()
+    publication.next(NOW)
+    refused = answer(423, Min_Expires=str(2**32 - 1))
+    publication.receive_response(refused, 60, NOW, middle)
+    publication.next(NOW)
+    assert f"Expires: {LONGEST_ASKED}" in head(publication, expires=60)
+
+
+@pytest.mark.parametrize("status", [408, 500, 504])
+def test_a_failure_that_says_nothing_of_the_server_leaves_us_in_doubt(
+    status: int,
+) -> None:
+    """3903-16: a proxy says 408 of a server that may well have got the PUBLISH."""
+    publication = new()
+    publication.next(NOW)
+    publication.draft("", 600, b"x")
+    publication.receive_response(answer(status), 600, NOW, middle)
+    publication.change(False)
+    assert publication.next(NOW + 5) is Operation.INITIAL
+    publication = new()
+    publication.next(NOW)
+    publication.draft("", 600, b"x")
+    publication.receive_response(answer(403), 600, NOW, middle)
+    publication.change(False)
+    assert publication.next(NOW + 5) is None
+    assert publication.is_over
+
+
+def test_a_refresh_may_carry_the_state() -> None:
+    """For a server that forgets the body at a refresh."""
+    publication = published()
+    assert publication.next(NOW + 3000, bodiless=False) is Operation.MODIFY
+
+
+def test_one_with_a_tag_counts_as_published() -> None:
+    publication = Publication(uri=AOR, call_id="c", tag="t", etag="e", expires_at=NOW)
+    assert publication.state is PublicationState.PUBLISHED
 
 
 def test_a_dead_tag_is_forgotten_and_one_fresh_publish_follows() -> None:

@@ -8,16 +8,19 @@ import msgspec
 import pytest
 
 from reginfo.events.headers import SubscriptionState
+from reginfo.events.states import SubscriberState
 from reginfo.events.subscribe import (
-    BACK_OFF,
-    LONGEST_BACK_OFF,
-    LONGEST_WAIT,
-    SHORTEST,
+    LONGEST_ASKED,
     SOON,
     TIMER_N,
     HeldSubscription,
-    SubscriberState,
     Wanted,
+)
+from reginfo.events.waiting import (
+    BACK_OFF,
+    LONGEST_BACK_OFF,
+    LONGEST_WAIT,
+    SHORTEST_WAIT,
 )
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.flow import Flow, Local
@@ -272,7 +275,7 @@ def test_a_notify_when_there_is_no_dialog_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expires", "before"), [(3600, 540.0), (7200, 540.0), (600, 270.0), (60, 27.0)]
+    ("expires", "before"), [(3600, 540.0), (3000, 540.0), (600, 270.0), (60, 27.0)]
 )
 def test_it_is_refreshed_in_time(expires: int, before: float) -> None:
     # 6665-67: ten minutes before the end, or half way, spread by a fifth.
@@ -282,15 +285,161 @@ def test_it_is_refreshed_in_time(expires: int, before: float) -> None:
 
 
 @pytest.mark.parametrize("expires", [0, 1])
-def test_a_notifier_that_grants_nothing_is_not_asked_all_the_time(expires: int) -> None:
+@pytest.mark.parametrize("said_by", ["200", "NOTIFY", "both", "NOTIFY first"])
+def test_a_notifier_that_grants_nothing_is_asked_less_and_less_often(
+    expires: int, said_by: str
+) -> None:
+    """6665-83: each time in a new dialog, for the old one is over."""
+    held, pauses = Held(), []
+    for _ in range(10):
+        held.drafts()
+        ok = f"Expires: {expires}" if said_by != "NOTIFY" else "Expires: 3600"
+        state = f"active;expires={expires}" if said_by != "200" else "active"
+        if said_by == "NOTIFY first":
+            held.notify(state)
+            held.respond(200, ok)
+        else:
+            held.respond(200, ok)
+            held.notify(state)
+        assert held.one.timer_at is not None
+        pauses.append(held.one.timer_at - held.now)
+        for _ in range(5):
+            held.notify(state)  # more of them neither postpone nor hasten it
+        assert held.one.timer_at == pytest.approx(held.now + pauses[-1])
+        held.now = held.one.timer_at
+        held.due()
+        (subscribe,) = held.subscribes()
+        assert subscribe.to.tag == ""
+        held.cseq = 0
+    assert pauses[:4] == pytest.approx([1.5, 3.0, 6.0, 12.0])
+    assert pauses[-1] == pytest.approx(0.75 * LONGEST_BACK_OFF)
+
+
+@pytest.mark.parametrize("first", ["200", "NOTIFY"])
+def test_a_notifier_that_states_no_time_is_asked_less_and_less_often(
+    first: str,
+) -> None:
+    """6665-83: in the dialog; it is taken to last as long as was asked."""
+    held, pauses = Held(), []
+    for _ in range(10):
+        held.drafts()
+        for message in ("200", "NOTIFY") if first == "200" else ("NOTIFY", "200"):
+            if message == "200":
+                held.respond(200)
+            else:
+                held.notify("active")
+        assert held.one.expires_at == held.now + 3600
+        assert held.one.timer_at is not None
+        pauses.append(held.one.timer_at - held.now)
+        held.now += pauses[-1] / 2
+        held.notify("active")
+        held.now = held.one.timer_at
+        held.due()
+        assert [s.to.tag for s in held.subscribes()] == ["theirs"]
+    assert pauses[:4] == pytest.approx([1.5, 3.0, 6.0, 12.0])
+    assert pauses[-1] == pytest.approx(0.75 * LONGEST_BACK_OFF)
+    held.respond(200, "Expires: 3600")
+    held.notify("active")
+    assert held.one.failures == 0
+    assert held.one.timer_at == held.now + 3060
+
+
+@pytest.mark.parametrize("every", [0.3, 0.9, 3.0, 30.0])
+@pytest.mark.parametrize("granted", [8, 60, 3600])
+@pytest.mark.parametrize("states_time", [True, False])
+def test_notifies_do_not_postpone_a_refresh(
+    every: float, granted: int, states_time: bool
+) -> None:
+    """6665-81: else it would never be refreshed, and end (RFC 6665 §4.1.2.2)."""
     held = Held()
-    held.notify(f"active;expires={expires}")
-    assert held.one.timer_at == NOW + SHORTEST
+    held.respond(200, f"Expires: {granted}")
+    held.notify(f"active;expires={granted}")
     held.drafts()
-    held.now += SHORTEST
+    planned = held.one.timer_at
+    assert planned is not None
+    while held.now + every < planned:
+        held.now += every
+        left = int(NOW + granted - held.now)
+        held.notify(f"active;expires={left}" if states_time else "active")
+        assert held.one.timer_at == planned
+    held.now = planned
     held.due()
-    (subscribe,) = held.subscribes()
-    assert subscribe.to.tag == ""  # it is over: a new one
+    assert [s.to.tag for s in held.subscribes()] == ["theirs"]
+    assert planned < NOW + granted
+
+
+def test_a_notify_that_shortens_it_hastens_the_refresh() -> None:
+    # 6665-60
+    held = established()
+    held.now += 10
+    held.notify("active;expires=100")
+    assert held.one.expires_at == held.now + 100
+    assert held.one.timer_at == held.now + 55
+    held.notify("active;expires=3000")  # a notifier may not prolong it by itself
+    assert held.one.timer_at == held.now + 55
+
+
+@pytest.mark.parametrize("crossed", ["active;expires=600", "active"])
+@pytest.mark.parametrize("order", ["200 first", "NOTIFY first"])
+def test_what_a_refresh_was_granted_counts_in_any_order(
+    crossed: str, order: str
+) -> None:
+    """6665-82: a NOTIFY that was under way says nothing of what the 200 grants."""
+    held = established()
+    held.now += 3000
+    held.due()
+    held.drafts()
+    if order == "200 first":
+        held.respond(200, "Expires: 3600")
+        held.notify("active;expires=3600")
+    else:
+        held.notify(crossed)
+        held.respond(200, "Expires: 3600")
+    assert held.one.expires_at == held.now + 3600
+    assert held.one.timer_at == held.now + 3060
+    held.notify("active;expires=3599")
+    assert held.one.timer_at == held.now + 3060
+
+
+def test_a_notify_of_the_refresh_counts_though_the_200_is_lost() -> None:
+    # 6665-82
+    held = established()
+    held.now += 3000
+    held.due()
+    held.drafts()
+    held.notify("active;expires=600")  # it crossed the SUBSCRIBE
+    held.notify("active;expires=3600")
+    assert held.one.timer_at == held.now + 3060
+    for _ in range(100):
+        held.now += 1
+        held.notify(f"active;expires={int(held.one.expires_at - held.now)}")
+    assert held.one.timer_at == held.now + 3060 - 100
+
+
+@pytest.mark.parametrize("granted", [3601, 86_400, 2**32 - 1])
+@pytest.mark.parametrize("said_by", ["200", "NOTIFY", "NOTIFY first"])
+def test_no_more_is_granted_than_was_asked(granted: int, said_by: str) -> None:
+    """6665-04, 6665-84: RFC 6665 §4.2.1.1, "MUST NOT increase"."""
+    held = Held()
+    if said_by == "NOTIFY first":
+        held.notify(f"active;expires={granted}")
+        held.respond(200, f"Expires: {granted}")
+    else:
+        ok = ("Expires: 3600",) if said_by == "NOTIFY" else (f"Expires: {granted}",)
+        held.respond(200, *ok)
+        held.notify("active" if said_by == "200" else f"active;expires={granted}")
+    assert held.one.expires_at == NOW + 3600
+    assert held.one.timer_at == NOW + 3060
+
+
+def test_a_423_cannot_make_us_ask_for_years() -> None:
+    # 6665-84
+    held = Held()
+    held.drafts()
+    held.respond(423, f"Min-Expires: {2**32 - 1}")
+    assert [s.expires for s in held.subscribes()] == [LONGEST_ASKED]
+    held.respond(423, f"Min-Expires: {2**32 - 1}")
+    assert held.one.state is SubscriberState.WAITING
 
 
 def test_a_refresh_is_sent_in_the_dialog() -> None:
@@ -499,12 +648,46 @@ def test_a_notifier_may_say_when_to_come_back(reason: str) -> None:
     assert held.one.timer_at == held.now + pause
 
 
+@pytest.mark.parametrize(
+    ("asked", "pause"),
+    [(0, SHORTEST_WAIT), (1, 1), (3600, 3600), (3601, LONGEST_WAIT), (2**32 - 1, 3600)],
+)
+def test_a_notifier_cannot_keep_us_away_for_years(asked: int, pause: float) -> None:
+    """6665-85: `retry-after` is bounded both ways (RFC 6665 §4.1.3)."""
+    held = established()
+    held.notify(f"terminated;reason=probation;retry-after={asked}")
+    assert held.one.timer_at == held.now + pause
+
+
 @pytest.mark.parametrize("reason", ["rejected", "noresource", "invariant"])
 def test_a_notifier_that_does_not_want_us_is_seldom_asked(reason: str) -> None:
     # 6665-64
     held = established()
     held.notify(f"terminated;reason={reason}")
     assert held.one.timer_at == held.now + 0.75 * LONGEST_BACK_OFF
+
+
+@pytest.mark.parametrize("reason", ["rejected", "noresource", "invariant"])
+@pytest.mark.parametrize("first", [True, False])
+def test_or_not_at_all_without_rearm(reason: str, first: bool) -> None:
+    # 6665-64
+    held = Held(msgspec.structs.replace(WANTED, rearm=False))
+    if not first:
+        held.notify()
+    held.notify(f"terminated;reason={reason};retry-after=5")
+    assert held.one.state is SubscriberState.REFUSED
+    assert (held.one.timer_at, held.has_dialog()) == (None, False)
+    held.one.resume(flow(PEER), shift=0.0, at=held.now)  # but after a restart
+    assert (held.one.state, held.one.timer_at) == (SubscriberState.WAITING, held.now)
+
+
+def test_one_that_was_refused_needs_no_unsubscribing() -> None:
+    held = Held(msgspec.structs.replace(WANTED, rearm=False))
+    held.drafts()
+    held.notify("terminated;reason=rejected")
+    held.one.end(held.now)
+    assert (held.drafts(), held.one.timer_at) == ([], None)
+    assert held.one.state is SubscriberState.ENDED
 
 
 def test_an_end_of_ours_waits_for_the_final_notify() -> None:

@@ -26,7 +26,7 @@ from reginfo.location.binding import KIND, Binding
 from reginfo.location.schema import SCHEMA
 from reginfo.location.store import LocationStore
 
-from ..make import ALICE, NOW, WALL, binding, value_of
+from ..make import ALICE, NOW, WALL, binding, here, moment, value_of
 
 
 @pytest.fixture
@@ -464,7 +464,7 @@ def test_one_row_that_cannot_be_used_is_left_out_and_logged(
     journal._database.execute(damage)
     store = LocationStore("a", Journal())
     shelf.load(journal, store.shelves, boot=NOW, wall=WALL, boot_id="")
-    store.loaded(NOW, WALL)
+    store.begin(here(), moment(NOW, WALL))
     assert [claim.call_id for claim in store.bindings(ALICE, NOW)] == ["good"]
     (record,) = caplog.records
     assert "stored row location" in record.getMessage()

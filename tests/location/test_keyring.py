@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from reginfo.ledger.journal import Journal
 from reginfo.location import keyring
+from reginfo.location.binding import BindingChange
 from reginfo.location.key import Key
 from reginfo.location.keyring import KIND, REMEMBERED, KeyChange
 from reginfo.location.store import TABLE, LocationStore
 
-from ..make import ALICE, BOB, NOW, WALL, binding, load
+from ..make import ALICE, BOB, NOW, WALL, binding, here, load, moment
 
 AL, TEL = "sip:al@example.com", "tel:+15550100"
 BOTH = f"<{ALICE}>, <{AL}>"
@@ -27,8 +28,12 @@ class Keys:
     def __init__(self, server_id: str = "a", key: str | None = "identities") -> None:
         self.journal = Journal()
         self.store = LocationStore(server_id, self.journal, identities_key=key)
-        self.store.key_listener = lambda change, now: self.changes.append(change)
         self.changes: list[KeyChange] = []
+        self.store.listener = self.listen
+
+    def listen(self, change: BindingChange | KeyChange) -> None:
+        if isinstance(change, KeyChange):
+            self.changes.append(change)
 
     def set(
         self, value: str | None, name: str = "identities", aor: str = ALICE
@@ -39,7 +44,7 @@ class Keys:
         """What a start makes of what was written."""
         after = Keys()
         load(after.store.shelves, self.journal.close().entries)
-        after.store.loaded(NOW, wall)
+        after.store.begin(here(), moment(NOW, wall))
         return after
 
 
@@ -76,7 +81,7 @@ def test_a_restart_forgets_what_was_removed_long_ago() -> None:
     for wall, kept in ((WALL + 60, True), (WALL + REMEMBERED + 1, False)):
         after = Keys()
         load(after.store.shelves, batch)
-        after.store.loaded(NOW, wall)
+        after.store.begin(here(), moment(NOW, wall))
         assert ("barred" in after.store.all_keys(ALICE)) is kept
         written = after.journal.close().entries
         assert written == ([] if kept else [(KIND, batch[0][1], None)])

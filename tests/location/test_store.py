@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import KIND, Binding, BindingChange
+from reginfo.location.keyring import KeyChange
 from reginfo.location.store import (
     LEARNED_GRACE,
     RETRY_AFTER,
@@ -19,7 +20,7 @@ from reginfo.location.store import (
     LocationStore,
 )
 
-from ..make import ALICE, BOB, EXPIRED, NOW, WALL, binding, load
+from ..make import ALICE, BOB, EXPIRED, NOW, WALL, binding, here, load, moment
 from .test_merge import CYCLE, claims
 
 DESK = "sip:alice@192.0.2.51"
@@ -34,8 +35,9 @@ class Watched:
         self.store.listener = self.listen
         self.changes: list[BindingChange] = []
 
-    def listen(self, change: BindingChange, now: float) -> None:
-        self.changes.append(change)
+    def listen(self, change: BindingChange | KeyChange) -> None:
+        if isinstance(change, BindingChange):
+            self.changes.append(change)
 
     def apply(self, *claims: Binding, now: float = NOW, aor: str = ALICE) -> None:
         self.store.apply(aor, claims, now)
@@ -47,7 +49,7 @@ class Watched:
 
     def pass_time(self, until: float) -> None:
         while (at := self.store.timer_at) is not None and at <= until:
-            self.store.timer_due(at, WALL + at)
+            self.store.timer_due(moment(at))
 
     def view(self) -> Any:
         """All that anybody can ask."""
@@ -67,8 +69,8 @@ def test_all_claims_are_in_before_any_is_announced() -> None:
     # 3261-13
     watched = Watched()
     seen: list[int] = []
-    watched.store.listener = lambda change, now: seen.append(
-        len(watched.store.bindings(ALICE, now))
+    watched.store.listener = lambda change: seen.append(
+        len(watched.store.bindings(ALICE, change.at))
     )
     watched.apply(binding(), binding(contact=DESK))
     assert seen == [2, 2]
@@ -416,7 +418,7 @@ def test_an_expiry_that_could_not_be_committed_is_tried_again_but_not_at_once() 
     watched = Watched()
     watched.apply(binding(expires_at=NOW + 60))
     watched.journal.close()
-    watched.store.timer_due(NOW + 60, WALL)
+    watched.store.timer_due(moment(NOW + 60, WALL))
     assert watched.events() == ["registered", "expired"]
     watched.journal.close().take_back()
     assert watched.store.claims(ALICE, binding().key)[0].active
@@ -442,7 +444,7 @@ def restart(watched: Watched, now: float, shift: float = 0.0) -> Watched:
     after = Watched()
     entries = [(KIND, key, value) for key, value in disk(watched).items()]
     load(after.store.shelves, entries, shift)
-    after.store.loaded(now, WALL + now)
+    after.store.begin(here(), moment(now))
     return after
 
 
@@ -474,7 +476,7 @@ def test_a_stamp_that_cannot_be_true_does_not_move_the_clock_at_a_start() -> Non
     load(after.store.shelves, [(KIND, k, v) for k, v in disk(watched).items()])
     key = ["v", 2**62 - 1, "b", "b/x"]
     load(after.store.shelves, [("key", f"{TABLE}\0{ALICE}\0k", key)])
-    after.store.loaded(NOW, WALL)
+    after.store.begin(here(), moment(NOW, WALL))
     assert after.store.next_stamp(WALL) == (WALL + 5) * 1e6 + 1
 
 
@@ -485,7 +487,7 @@ def test_what_expired_while_we_were_down_is_told_as_expired() -> None:
     for late in (60, 90):
         after = Watched()
         load(after.store.shelves, [(KIND, k, v) for k, v in rows.items()])
-        after.store.loaded(NOW + late, WALL + late)
+        after.store.begin(here(), moment(NOW + late, WALL + late))
         assert after.store.bindings(ALICE, NOW + late) == []
         assert after.events() == ["expired"]
 

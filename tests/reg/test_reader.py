@@ -336,14 +336,9 @@ BAD = {
     "in state 'active'": contact_of().replace("created", "expired"),
     "in state 'terminated'": contact_of().replace("active", "terminated"),
     "two <uri>": contact_of("", "<uri>sip:b</uri>"),
-    "<unknown-param> with name ''": contact_of("", "<unknown-param/>"),
-    "<unknown-param> with name 'a b'": contact_of("", '<unknown-param name="a b"/>'),
     "<uri> with control": contact_of().replace("192", "192\n"),
     "<contact> with control": contact_of('callid="a&#13;&#10;b"'),
     "<contact> with control characters": contact_of('path="a&#10;b"'),
-    "<pub-gruu> with control": contact_of(
-        "", f'<pub-gruu xmlns="{reader.GRUU_NAMESPACE}" uri="a&#10;"/>'
-    ),
     "> with control": contact_of("", CLAIM.replace("sip:192", "&#10;")),
 }
 
@@ -365,6 +360,48 @@ def test_contact_that_cannot_be_understood_is_left_out(
 def test_document_without_a_contact_that_is_understood_is_refused(fault: str) -> None:
     # It would be taken as the news that nobody is registered.
     refuse(document_of(BAD[fault], BAD["without id"]), fault + r".*line 3")
+
+
+GRUU = f'-gruu xmlns="{reader.GRUU_NAMESPACE}" first-cseq="1" uri="a&#10;"/>'
+DECORATION = {
+    "<unknown-param> with name ''": "<unknown-param/>",
+    "<unknown-param> with name 'a b'": '<unknown-param name="a b"/>',
+    "<pub-gruu> with control": f"<pub{GRUU}",
+    "<temp-gruu> with control": f"<temp{GRUU}",
+    "<claim> without owner": f'<claim xmlns="{reader.CLAIM_NAMESPACE}"/>',
+}
+
+
+@pytest.mark.parametrize("fault", DECORATION)
+def test_wrong_decoration_is_left_out_and_the_contact_stays(
+    fault: str,
+) -> None:  # 3680-104
+    body = document_of(contact_of("", DECORATION[fault]))
+    document = parse(body)
+    (contact,) = document.registrations[0].contacts
+    assert contact.uri == "sip:a@192.0.2.1"
+    assert (contact.params, contact.pub_gruu, contact.temp_gruu) == ((), None, None)
+    (warning,) = document.warnings
+    assert fault in warning
+    refuse(body, fault, strict=True)
+
+
+def test_a_parameter_listed_twice_counts_once() -> None:  # 3680-104
+    # RFC 3261 §7.3.1: a header field must not have one parameter-name twice.
+    twice = '<unknown-param name="X">1</unknown-param><unknown-param name="x"/>'
+    contact = read_with_warning(contact_of("", twice), "two <unknown-param>")
+    assert contact.params == (("x", "1"),)
+
+
+@pytest.mark.parametrize("state", ["terminated", "init"])
+def test_a_registration_that_is_over_counts_without_its_contacts(
+    state: str,
+) -> None:  # 3680-104
+    # RFC 3680 §5.1: it has no contacts, so nothing depends on reading them.
+    body = document_of(BAD["without id"], state=state)
+    (registration,) = parse(body).registrations
+    assert registration.state == state
+    assert registration.contacts == ()
 
 
 def test_empty_uri_of_opensips_is_no_contact() -> None:  # an & in the Contact

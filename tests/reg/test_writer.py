@@ -122,7 +122,9 @@ def contacts(draw: st.DrawFn) -> Contact:
         display_name=display_name,
         lang=None if display_name is None else draw(st.none() | tokens),
         params=tuple(
-            draw(st.lists(st.tuples(tokens, st.none() | texts.map(quoted)), max_size=3))
+            draw(
+                st.dictionaries(tokens, st.none() | texts.map(quoted), max_size=3)
+            ).items()
         ),
         pub_gruu=draw(st.none() | texts),
         temp_gruu=draw(st.none() | temp_gruu),

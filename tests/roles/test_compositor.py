@@ -12,6 +12,7 @@ import pytest
 from reginfo.events.notify import SubscriptionPolicy
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import BindingChange
+from reginfo.location.keyring import KeyChange
 from reginfo.location.store import TABLE, LocationStore
 from reginfo.reg import xml
 from reginfo.reg.document import (
@@ -25,9 +26,10 @@ from reginfo.reg.document import (
 )
 from reginfo.roles.compositor import RETRY_AFTER, Compositor, Contribution
 from reginfo.sip.errors import Refusal, RemoteProtocolError
-from reginfo.sip.message import Request, Response, parse
+from reginfo.sip.message import Request, Response
+from reginfo.sip.parser import parse
 
-from ..make import ALICE, BOB, NOW, WALL, binding, load, numbers, request
+from ..make import ALICE, BOB, NOW, WALL, binding, here, load, moment, numbers, request
 
 PHONE = "sip:alice@192.0.2.50"
 DESK = "sip:alice@192.0.2.51"
@@ -86,9 +88,10 @@ class Server:
             location=location,
         )
 
-    def listen(self, change: BindingChange, now: float) -> None:
-        assert now == self.now
-        self.changes.append(change)
+    def listen(self, change: BindingChange | KeyChange) -> None:
+        assert change.at == self.now
+        if isinstance(change, BindingChange):
+            self.changes.append(change)
 
     def receive(self, message: Request, peer: str = "a", aor: str = ALICE) -> Response:
         return self.compositor.receive_publish(
@@ -123,8 +126,8 @@ class Server:
             if not due or min(due) > end:
                 break
             self.now = max(self.now, min(due))
-            self.store.timer_due(self.now, WALL + self.now)
-            self.compositor.timer_due(self.now, WALL + self.now)
+            self.store.timer_due(moment(self.now))
+            self.compositor.timer_due(moment(self.now))
         self.now = end
 
     def commit(self) -> None:
@@ -143,8 +146,8 @@ class Server:
         after.cseq = self.cseq
         shelves = [*after.compositor.shelves, *after.store.shelves]
         load(shelves, [(*key, value) for key, value in self.rows.items()], shift)
-        after.store.loaded(after.now, WALL + after.now)
-        after.compositor.loaded(after.now, WALL + after.now)
+        after.store.begin(here(), moment(after.now))
+        after.compositor.begin(here(), moment(after.now))
         return after
 
 
@@ -296,6 +299,15 @@ def test_a_refresh_without_a_body_lets_it_stand_longer() -> None:
     assert (server.events(), server.contacts()) == ([], [PHONE])
     server.pass_time(11)
     assert (server.events(), server.contacts()) == ([(PHONE, "expired")], [])
+
+
+@pytest.mark.parametrize("expires", [86_401, 10**6, 2**32 - 1])
+def test_a_contact_that_is_published_is_not_believed_for_years(expires: int) -> None:
+    # 3680-110
+    server = Server()
+    server.publish(contact(expires=expires))
+    (bound,) = server.store.bindings(ALICE, NOW)
+    assert bound.expires_at == NOW + 86_400
 
 
 def test_a_contact_without_an_end_lives_as_long_as_its_publication() -> None:
@@ -636,9 +648,9 @@ def test_one_that_cannot_end_does_not_keep_us_from_starting(
     monkeypatch.setattr(Compositor, "_remove", picky)
     after = server.restart(away=101)
     assert [one.row.peer for one in after.compositor.contributions()] == ["a"]
-    assert "! what a publishes of" in caplog.text
+    assert f"! publication of {ALICE} by a" in caplog.text
     monkeypatch.undo()
-    after.compositor.timer_due(after.now, WALL + after.now)
+    after.compositor.timer_due(moment(after.now))
     assert len(after.compositor) == 1  # not at once
     after.pass_time(RETRY_AFTER + 1)
     assert len(after.compositor) == 0
@@ -675,7 +687,7 @@ def test_times_are_on_the_clock_of_the_new_start() -> None:
     shelves = [*after.compositor.shelves, *after.store.shelves]
     load(shelves, [(*key, value) for key, value in server.rows.items()], 500.0)
     after.now = NOW + 500
-    after.compositor.loaded(after.now, WALL)
+    after.compositor.begin(here(), moment(after.now, WALL))
     after.pass_time(99)
     assert after.contacts() == [PHONE]
     after.pass_time(2)

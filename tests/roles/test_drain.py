@@ -13,7 +13,7 @@ from reginfo.roles.notifier import KIND, PROGRESS, RETRY_AFTER
 from reginfo.roles.pace import TICK
 from reginfo.sip.errors import Refusal
 
-from ..make import ALICE, NOW, binding
+from ..make import ALICE, NOW, binding, moment
 from .test_notifier import EAGER, OLD, POLITE, Server, contacts
 
 
@@ -205,13 +205,13 @@ def test_what_the_disk_does_not_take_is_tried_again_but_not_at_once() -> None:
     server = Server(EAGER)
     full(server, 2)
     server.notifier.drain(100.0, server.now)
-    server.notifier.timer_due(server.now)
+    server.notifier.timer_due(moment(server.now))
     assert len(ends(server)) == 2
     batch = server.journal.close()
     assert {kind for kind, _, _ in batch.entries} == {KIND, PROGRESS}
     batch.take_back()
     server.unanswered.clear()
-    server.notifier.undone(server.now)
+    server.notifier.undone(moment(server.now))
     assert all(not watch.ended for watch in server.notifier.watches())
     server.pass_time(RETRY_AFTER - 1)
     assert ends(server) == []

@@ -20,7 +20,7 @@ from reginfo.sip.errors import Refusal
 from reginfo.sip.flow import Flow
 from reginfo.sip.message import Draft, Response
 
-from ..make import ALICE, BOB, NOW, WALL, binding, flow, numbers
+from ..make import ALICE, BOB, NOW, WALL, binding, flow, moment, numbers
 from .test_notifier import EAGER, OLD, PEER_B, POLITE, Server, golden
 
 AL, TEL = "sip:al@example.com", "tel:+15550100"
@@ -39,7 +39,7 @@ class Home(Server):
         self, peer: Watcher = EAGER, admission: Admission | None = None
     ) -> None:
         super().__init__(peer, admission=admission, identities_key=KEY)
-        self.store.key_listener = self.notifier.tell_keys
+        self.store.listener = self.notifier.hears
 
     def identify(self, *aors: str, of: str = ALICE) -> None:
         value = ", ".join(f"<{aor}>" for aor in aors) or None
@@ -453,8 +453,7 @@ class Presence:
             min_expires=min_expires,
             max_expires=3600,
         )
-        self.store.listener = self.publisher.tell
-        self.store.key_listener = self.publisher.tell_keys
+        self.store.listener = self.publisher.hears
         self.target = PresenceServer(
             uri="sip:presence@192.0.2.9", flow=flow(), profile=Profile.STANDARD
         )
@@ -533,10 +532,10 @@ def test_what_expired_long_ago_is_published_as_expired() -> None:
     presence.sent.clear()
     later = NOW + 200
     while (at := presence.store.timer_at) is not None and at < later:
-        presence.store.timer_due(at, WALL + at)
+        presence.store.timer_due(moment(at))
     assert presence.store.rows(ALICE) == {}
     presence.publisher.receive_failure(published, "timeout", later)
-    presence.publisher.timer_due(later + 300)
+    presence.publisher.timer_due(moment(later + 300))
     ((draft, _),) = presence.sent
     assert events(xml.parse(draft.body)) == {ALICE: ("terminated", ["expired"])}
 
@@ -552,7 +551,7 @@ def test_a_removed_identity_is_published_as_gone_and_then_removed() -> None:
         (ALICE, {ALICE: ("active", ["registered"])}),
         (AL, {AL: ("terminated", ["deactivated"])}),
     ]
-    presence.publisher.timer_due(NOW + 2)
+    presence.publisher.timer_due(moment(NOW + 2))
     assert presence.told() == [(AL, {})]
     assert [one.aor for one in presence.publisher.publications()] == [ALICE]
 
@@ -564,7 +563,7 @@ def test_an_address_of_record_that_is_no_identity_is_published_no_more() -> None
     presence.identify(AL)
     told = presence.told()
     assert (ALICE, {ALICE: ("terminated", ["deactivated"])}) in told
-    presence.publisher.timer_due(NOW + 2)
+    presence.publisher.timer_due(moment(NOW + 2))
     assert presence.told() == [(ALICE, {})]
     assert [one.aor for one in presence.publisher.publications()] == [AL]
 

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from reginfo.events.notify import SubscriptionPolicy
+from reginfo.events.waiting import LONGEST_WAIT
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding
 from reginfo.location.store import TABLE, LocationStore
@@ -30,10 +31,11 @@ from ..make import (
     LOCAL,
     NOW,
     PEER,
-    WALL,
     binding,
     flow,
+    here,
     load,
+    moment,
     received,
     request,
     response,
@@ -75,11 +77,12 @@ class Server:
             send=self.send,
             policy=SubscriptionPolicy(),
             recognise=self.recognise,
+            jitter=lambda: 0.5,
             is_ours=lambda aor: aor.endswith("@example.com") or aor in (NUMBER, DOMAIN),
             admission=admission,
             table=table,
         )
-        self.store.listener = self.notifier.tell
+        self.store.listener = self.notifier.hears
 
     def recognise(self, request: Request, flow: Flow) -> Watcher:
         assert (request.method, flow.local.host) == ("SUBSCRIBE", LOCAL.host)
@@ -137,8 +140,8 @@ class Server:
             self.now = min([*due, end])
             if not due or min(due) > end:
                 break
-            self.store.timer_due(self.now, WALL + self.now)
-            self.notifier.timer_due(self.now)
+            self.store.timer_due(moment(self.now))
+            self.notifier.timer_due(moment(self.now))
         self.now = end
 
     def notifies(self) -> list[Request]:
@@ -168,9 +171,8 @@ class Server:
         after.rows = self.rows
         shelves = [*after.store.shelves, *after.notifier.shelves]
         load(shelves, [(*key, value) for key, value in self.rows.items()], shift)
-        after.notifier.moved([local])
-        after.store.loaded(after.now, WALL + after.now)
-        after.notifier.loaded(after.now)
+        after.store.begin(here(local), moment(after.now))
+        after.notifier.begin(here(local), moment(after.now))
         after.pass_time(0)
         return after
 
@@ -733,15 +735,15 @@ def test_a_notify_without_an_answer_ends_the_subscription(cause: str) -> None:
 @pytest.mark.parametrize(
     ("status", "headers", "delay"),
     [
-        (500, [], RETRY_AFTER),
+        (500, [], 0.75),
         (503, ["Retry-After: 7"], 7),
         (503, ["Retry-After: 7 (busy); duration=60"], 7),
         (503, ["Retry-After: 0"], 1),
         (503, ["Retry-After: 7;duration=60"], 7),
-        (503, ["Retry-After: soon"], RETRY_AFTER),
-        (503, ["Retry-After: 1000000"], RETRY_AFTER),
-        (408, [], RETRY_AFTER),
-        (300, [], RETRY_AFTER),
+        (503, ["Retry-After: soon"], 0.75),
+        (503, ["Retry-After: 400"], 400),
+        (408, [], 0.75),
+        (300, [], 0.75),
     ],
 )
 def test_another_failure_is_tried_again_with_the_newest_full_state(
@@ -763,6 +765,43 @@ def test_another_failure_is_tried_again_with_the_newest_full_state(
     server.bind(binding(3))
     (document,) = server.documents()
     assert not document.full
+
+
+def test_a_watcher_cannot_postpone_its_notify_for_days() -> None:
+    # 6665-85
+    server = Server(EAGER)
+    server.subscribe(7200)
+    server.settle()
+    server.bind(binding())
+    server.answer(503, "Retry-After: 1000000")
+    server.sent.clear()
+    server.pass_time(LONGEST_WAIT - 1)
+    assert not server.sent
+    server.pass_time(2)
+    assert server.sent
+
+
+@pytest.mark.parametrize("status", [500, 503, 504, 408])
+def test_pauses_between_attempts_double_up_to_half_a_minute(status: int) -> None:
+    """6665-86: 1, 2, 4 … 30 seconds, each shortened by up to a half at random."""
+    server = watching(EAGER, binding())
+    server.bind(binding(2, "refreshed"))
+    pauses = []
+    for _ in range(8):
+        server.answer(status)
+        began = server.now
+        server.sent.clear()
+        while not server.sent:
+            server.pass_time(0.125)
+        pauses.append(server.now - began)
+    expected = [0.75, 1.5, 3.0, 6.0, 12.0, 22.5, 22.5, 22.5]
+    assert pauses == pytest.approx(expected, abs=0.126)
+    server.answer()
+    server.bind(binding(3, "refreshed"))
+    server.answer(status)
+    server.sent.clear()
+    server.pass_time(1.0)  # an answer in between begins it anew
+    assert server.sent
 
 
 def test_a_refresh_does_not_wait_for_the_next_attempt() -> None:
@@ -862,7 +901,7 @@ def test_what_a_peer_need_not_be_told_is_owed_again_if_that_is_taken_back() -> N
     server.journal.close()
     server.bind(binding(2, owner="b", source="b/x"))
     server.journal.close().take_back()
-    server.notifier.undone(server.now)
+    server.notifier.undone(moment(server.now))
     server.pass_time(RETRY_AFTER + 1)
     assert server.told() == [("sip:alice@192.0.2.50", "registered")]
 
@@ -1188,7 +1227,7 @@ def test_what_a_restart_tells_is_tried_again_if_the_disk_does_not_take_it() -> N
     assert len(after.notifies()) == 1
     after.unanswered.clear()
     after.journal.close().take_back()
-    after.notifier.undone(after.now)
+    after.notifier.undone(moment(after.now))
     after.pass_time(RETRY_AFTER - 1)
     assert not after.sent
     after.pass_time(2)
@@ -1206,7 +1245,7 @@ def test_a_change_that_the_disk_takes_takes_along_what_it_did_not_take() -> None
     after.sent.clear()
     after.unanswered.clear()
     after.journal.close().take_back()
-    after.notifier.undone(after.now)
+    after.notifier.undone(moment(after.now))
     after.bind(binding(2))
     (document,) = after.documents()
     assert (document.version, document.full) == (2, True)
@@ -1219,7 +1258,7 @@ def test_a_failed_commit_does_not_shorten_the_five_seconds() -> None:
     server.journal.close()
     server.bind(binding(contact=DESK))
     server.journal.close().take_back()
-    server.notifier.undone(server.now)
+    server.notifier.undone(moment(server.now))
     server.bind(binding(contact=DESK))
     assert not server.sent
     server.pass_time(5)
@@ -1362,7 +1401,7 @@ def test_after_a_restart_at_another_address_notifies_come_from_there() -> None:
 def test_progress_of_a_watch_that_is_gone_is_ignored() -> None:
     server = Server()
     load(server.notifier.shelves, [(notifier.PROGRESS, "nobody", (1, 1, True))])
-    server.notifier.loaded(server.now)
+    server.notifier.begin(here(), moment(server.now))
     assert not len(server.notifier)
 
 
@@ -1398,7 +1437,7 @@ def test_a_notify_that_is_taken_back_is_sent_later_with_the_full_state() -> None
     server.unanswered.clear()
     server.notifies()
     server.journal.close().take_back()
-    server.notifier.undone(server.now)
+    server.notifier.undone(moment(server.now))
     server.bind(binding())
     (document,) = server.documents()
     assert (document.version, document.full) == (1, False)
@@ -1412,7 +1451,7 @@ def test_what_was_told_by_a_notify_that_waits_comes_after_a_failed_commit() -> N
     assert len(server.notifies()) == 1
     server.unanswered.clear()
     server.journal.close().take_back()
-    server.notifier.undone(server.now)
+    server.notifier.undone(moment(server.now))
     server.pass_time(RETRY_AFTER - 1)
     assert not server.sent
     server.pass_time(2)
@@ -1431,7 +1470,7 @@ def test_an_answer_is_not_undone_with_what_was_decided_then(status: int) -> None
     server.unanswered.clear()
     server.sent.clear()
     server.journal.close().take_back()
-    server.notifier.undone(server.now)
+    server.notifier.undone(moment(server.now))
     server.bind(binding(2))
     server.pass_time(2 * RETRY_AFTER)
     documents = server.documents()
@@ -1445,7 +1484,7 @@ def test_a_refresh_that_is_taken_back_never_was(expires: int) -> None:
     server.unanswered.clear()
     server.sent.clear()
     server.journal.close().take_back()
-    server.notifier.undone(server.now)
+    server.notifier.undone(moment(server.now))
     server.bind(binding(expires_at=NOW + 5000))
     (notify,) = server.notifies()
     assert notify.uri == WATCHER
@@ -1466,7 +1505,7 @@ def test_after_a_commit_that_failed_all_ends_are_tried_again() -> None:
     assert len(server.notifies()) == 1
     server.unanswered.clear()
     server.journal.close().take_back()
-    server.notifier.undone(server.now)
+    server.notifier.undone(moment(server.now))
     server.pass_time(RETRY_AFTER - 1)
     assert not server.sent
     server.pass_time(2)
@@ -1490,7 +1529,7 @@ def test_an_end_that_is_taken_back_is_tried_again_but_not_at_once() -> None:
     assert len(server.notifies()) == 1
     server.unanswered.clear()
     server.journal.close().take_back()
-    server.notifier.undone(server.now)
+    server.notifier.undone(moment(server.now))
     server.pass_time(RETRY_AFTER - 1)
     assert not server.sent
     server.pass_time(2)

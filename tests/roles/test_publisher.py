@@ -29,7 +29,7 @@ from reginfo.roles.publisher import (
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
 
-from ..make import load
+from ..make import load, moment
 
 AOR = "sip:alice@example.com"
 BOB = "sip:bob@example.com"
@@ -45,7 +45,7 @@ class Server:
         self.store = LocationStore("a", self.journal)
         self.sent: list[tuple[Draft, PublishedState]] = []
         self.publisher = self.new_publisher()
-        self.store.listener = self.publisher.tell
+        self.store.listener = self.publisher.hears
         self.target = PresenceServer(
             uri="sip:presence@127.0.0.1", flow=FLOW, profile=profile
         )
@@ -184,7 +184,7 @@ def test_a_change_that_is_not_ours_publishes_nothing() -> None:
     assert len(server.sent) == 1
     # Not after a restart, either.
     publisher = server.restart()
-    server.store.listener = publisher.tell
+    server.store.listener = publisher.hears
     assert len(server.sent) == 1
     server.publisher = publisher
     server.answer()
@@ -203,7 +203,7 @@ def test_a_server_that_knows_nothing_of_it_keeps_it_from_no_other(
     server.answer()
     new = PresenceServer(uri="sip:new@127.0.0.1", flow=FLOW)
     server.publisher = server.restart(0.0, new, server.target)
-    server.store.listener = server.publisher.tell
+    server.store.listener = server.publisher.hears
     server.answer()
     server.sent.clear()
     server.bind(2, **change)
@@ -247,14 +247,14 @@ def test_the_last_contact_is_told_as_terminated_and_then_removed() -> None:
     assert "Expires: 60\r\n" in draft.head
     server.answer()
     assert len(server.sent) == 2
-    server.publisher.timer_due(NOW + 2)
+    server.publisher.timer_due(moment(NOW + 2))
     removal, _ = server.sent[-1]
     assert removal.body == b""
     assert "Expires: 0\r\n" in removal.head
     assert "SIP-If-Match: e2\r\n" in removal.head
     server.answer(now=NOW + 2)
     assert len(server.publisher) == 0
-    server.publisher.timer_due(NOW + 5000)
+    server.publisher.timer_due(moment(NOW + 5000))
     assert len(server.sent) == 3
 
 
@@ -268,7 +268,7 @@ def test_a_terminated_contact_is_told_again_if_the_publish_that_told_it_failed()
     server.answer()
     server.bind(2, event=ContactEvent.UNREGISTERED)
     server.answer(503, Retry_After="3")
-    server.publisher.timer_due(NOW + 4)
+    server.publisher.timer_due(moment(NOW + 4))
     contacts = server.last()[1].registrations[0].contacts
     assert [c.event.value for c in contacts] == ["unregistered", "registered"]
     server.answer(now=NOW + 4)
@@ -293,7 +293,7 @@ def test_a_refresh_has_no_body() -> None:
     server = Server()
     server.bind()
     server.answer(Expires="600")
-    server.publisher.timer_due(NOW + 361)
+    server.publisher.timer_due(moment(NOW + 361))
     draft, _ = server.sent[-1]
     assert draft.body == b""
     assert "Content-Type" not in draft.head
@@ -306,7 +306,7 @@ def test_a_refresh_for_a_legacy_server_has_the_state_in_it() -> None:
     server = Server(Profile.LEGACY)
     server.bind()
     server.answer(Expires="600")
-    server.publisher.timer_due(NOW + 361)
+    server.publisher.timer_due(moment(NOW + 361))
     draft, document = server.last()
     assert len(server.sent) == 2
     assert "Content-Type: application/reginfo+xml\r\n" in draft.head
@@ -314,7 +314,7 @@ def test_a_refresh_for_a_legacy_server_has_the_state_in_it() -> None:
     assert len(document.registrations[0].contacts) == 1
     # Unanswered, it is owed still.
     server.publisher.receive_failure(server.sent[-1][1], "timeout", NOW + 361)
-    server.publisher.timer_due(NOW + 370)
+    server.publisher.timer_due(moment(NOW + 370))
     assert server.last()[0].body
 
 
@@ -338,7 +338,7 @@ def test_publications_are_gone_on_with_after_a_restart() -> None:
     # And it stays.
     server.publisher = restarted
     server.answer()
-    restarted.timer_due(NOW + 10)
+    restarted.timer_due(moment(NOW + 10))
     assert len(server.sent) == 1
 
 
@@ -373,7 +373,7 @@ def test_what_went_while_its_first_publish_was_unanswered_is_told() -> None:
     contacts = document.registrations[0].contacts
     assert [c.event for c in contacts] == [ContactEvent.UNREGISTERED]
     server.answer(Expires="60")
-    server.publisher.timer_due(NOW + 2)
+    server.publisher.timer_due(moment(NOW + 2))
     draft, _ = server.sent[-1]
     assert "Expires: 0\r\nSIP-If-Match: e1\r\n" in draft.head
     server.answer(now=NOW + 2)
@@ -413,6 +413,54 @@ def test_one_that_cannot_be_gone_on_with_is_left_out_after_a_restart(
     assert f"! publication of {server.target.uri} {AOR}" in caplog.text
 
 
+@pytest.mark.parametrize("losses", [1, 2, 5])
+@pytest.mark.parametrize("how", ["no answer", "408", "500", "restart"])
+def test_what_may_have_arrived_is_taken_back_however_often_that_fails(
+    losses: int, how: str
+) -> None:
+    """3903-16: the first PUBLISH arrived, its answer was lost, and so on."""
+    server = Server()
+    server.bind()  # an initial PUBLISH, which arrives
+    now = NOW
+    for n in range(losses + 1):
+        if n == 1:
+            server.store.apply(
+                AOR, [binding(2, event=ContactEvent.UNREGISTERED)], NOW + 1
+            )
+        (published,) = server.publisher.publications()
+        if how == "no answer":
+            server.publisher.receive_failure(published, "timeout", now)
+        elif how == "restart":
+            server.publisher = server.restart()
+            server.store.listener = server.publisher.hears
+        else:
+            response = Response(int(how), "", {})
+            server.publisher.receive_response(published, response, now)
+        now = max(now, server.publisher.timer_at or now)
+        server.publisher.timer_due(moment(now))
+    draft, document = server.last()
+    (registration,) = document.registrations
+    assert [c.event for c in registration.contacts] == [
+        ContactEvent.UNREGISTERED if losses else ContactEvent.REGISTERED
+    ]
+    assert "SIP-If-Match" not in draft.head
+    server.answer(now=now, Expires="60")
+    (published,) = server.publisher.publications()
+    assert published.told == {}  # it knows now
+
+
+def test_what_was_refused_for_good_needs_no_taking_back() -> None:
+    # 3903-16
+    server = Server()
+    server.bind()
+    server.answer(403)
+    sent = len(server.sent)
+    server.store.apply(AOR, [binding(2, event=ContactEvent.UNREGISTERED)], NOW + 1)
+    server.publisher.timer_due(moment(NOW + 300))
+    assert len(server.sent) == sent
+    assert not len(server.publisher)
+
+
 def test_a_commit_that_fails_takes_the_publish_back() -> None:
     server = Server()
     server.bind()
@@ -435,13 +483,13 @@ def test_what_is_due_is_sent_again_after_a_commit_that_failed() -> None:
     server.bind()
     server.answer(Expires="600")
     server.journal.close()
-    server.publisher.timer_due(NOW + 361)
+    server.publisher.timer_due(moment(NOW + 361))
     assert len(server.sent) == 2
     server.journal.close().take_back()
-    server.publisher.timer_due(NOW + 362)
+    server.publisher.timer_due(moment(NOW + 362))
     assert len(server.sent) == 2
     assert server.publisher.timer_at == NOW + 361 + RETRY_AFTER
-    server.publisher.timer_due(NOW + 361 + RETRY_AFTER)
+    server.publisher.timer_due(moment(NOW + 361 + RETRY_AFTER))
     assert len(server.sent) == 3
 
 
@@ -454,7 +502,7 @@ def test_while_the_disk_takes_nothing_it_is_not_asked_again_and_again() -> None:
     for after in (0, RETRY_AFTER, 2 * RETRY_AFTER):
         server.journal.close().take_back()
         assert server.publisher.timer_at == NOW + after + RETRY_AFTER
-        server.publisher.timer_due(NOW + after + RETRY_AFTER)
+        server.publisher.timer_due(moment(NOW + after + RETRY_AFTER))
 
 
 def test_that_more_was_to_come_is_taken_back_with_the_rest() -> None:
@@ -463,8 +511,8 @@ def test_that_more_was_to_come_is_taken_back_with_the_rest() -> None:
     server.answer()
     server.journal.close()
     (published,) = server.publisher.publications()
-    change = BindingChange(TABLE, AOR, binding(2), 9, more=True)
-    server.publisher.tell(change, NOW)
+    change = BindingChange(TABLE, AOR, binding(2), 9, more=True, at=NOW)
+    server.publisher.hears(change)
     assert published.owed
     server.journal.close().take_back()
     assert not published.owed
@@ -506,9 +554,9 @@ def test_a_publication_goes_on_after_its_answer_could_not_be_committed(
         server.publisher.receive_failure(published, "timeout", NOW)
     server.journal.close().take_back()
     server.bind(2)
-    server.publisher.timer_due(NOW + RETRY_AFTER - 1)
+    server.publisher.timer_due(moment(NOW + RETRY_AFTER - 1))
     assert len(server.sent) == 1
-    server.publisher.timer_due(NOW + RETRY_AFTER + 1)
+    server.publisher.timer_due(moment(NOW + RETRY_AFTER + 1))
     assert len(server.sent) == 2
     (contact,) = server.last()[1].registrations[0].contacts
     assert contact.cseq == 2
@@ -529,7 +577,7 @@ def test_what_a_server_keeps_for_no_time_is_not_published_over_and_over() -> Non
         due = server.publisher.timer_at
         assert due is not None and due >= at + 1
         at = due
-        server.publisher.timer_due(at)
+        server.publisher.timer_due(moment(at))
         server.answer(Expires="0", now=at)
 
 
@@ -541,7 +589,7 @@ def test_a_server_that_has_lost_it_need_not_hear_how_it_ended() -> None:
     server.bind(2, event=ContactEvent.UNREGISTERED)
     server.answer(412)
     assert len(server.publisher) == 0
-    server.publisher.timer_due(NOW + 5000)
+    server.publisher.timer_due(moment(NOW + 5000))
     assert len(server.sent) == 2
 
 
@@ -552,7 +600,7 @@ def test_a_first_publication_whose_commit_fails_never_was(times: int) -> None:
         server.bind(cseq)
     server.journal.close().take_back()
     assert len(server.publisher) == 0
-    server.publisher.timer_due(NOW + 5000)
+    server.publisher.timer_due(moment(NOW + 5000))
     assert len(server.sent) == 1
     assert server.journal.close().entries == []
 
@@ -608,7 +656,7 @@ def test_without_an_answer_it_is_published_again() -> None:
     server.journal.close()
     server.publisher.receive_failure(published, "timeout", NOW)
     assert len(server.sent) == 2
-    server.publisher.timer_due(NOW + 2)
+    server.publisher.timer_due(moment(NOW + 2))
     assert len(server.sent) == 3
     draft, document = server.last()
     assert "SIP-If-Match: e1\r\n" in draft.head
@@ -625,15 +673,15 @@ def test_that_a_server_takes_no_publications_is_said_once(
     assert "! PUBLISH of sip:alice@example.com at sip:presence@127.0.0.1: 300" in (
         caplog.messages
     )
-    server.publisher.timer_due(NOW + 5)
+    server.publisher.timer_due(moment(NOW + 5))
     server.answer(489)
     assert server.target.refused
     for later in (301, 602):
-        server.publisher.timer_due(NOW + later)
+        server.publisher.timer_due(moment(NOW + later))
         server.answer(489, now=NOW + later)
     said = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
     assert said == ["! sip:presence@127.0.0.1 takes no publications of ours"]
-    server.publisher.timer_due(NOW + 903)
+    server.publisher.timer_due(moment(NOW + 903))
     server.answer(now=NOW + 903)
     assert not server.target.refused
 
@@ -644,7 +692,7 @@ def test_a_publication_that_is_over_leaves_the_disk() -> None:
     server.answer()
     server.bind(2, event=ContactEvent.UNREGISTERED)
     server.answer()
-    server.publisher.timer_due(NOW + 2)
+    server.publisher.timer_due(moment(NOW + 2))
     (published,) = server.publisher.publications()
     written = {k for kind, k, _ in server.journal.close().entries if kind == KIND}
     server.answer(now=NOW + 2)
@@ -676,7 +724,7 @@ def test_after_a_restart_publications_are_gone_on_with_one_after_another() -> No
     assert [draft.uri for draft, _ in server.sent] == ["sip:0@example.com"]
     due = [p.publication.not_before for p in restarted.publications()]
     assert due == [NOW, NOW + 0.01, NOW + 0.02]
-    restarted.timer_due(NOW + 1)
+    restarted.timer_due(moment(NOW + 1))
     assert len(server.sent) == 3
 
 
@@ -685,7 +733,7 @@ def test_one_table_is_published_and_no_other() -> None:
     server.store.apply(AOR, [binding()], NOW, "other")
     assert server.sent == []
     server.publisher = server.new_publisher(table="other")
-    server.store.listener = server.publisher.tell
+    server.store.listener = server.publisher.hears
     server.publisher.publish_to(server.target, NOW)
     server.store.apply(AOR, [binding(2)], NOW, "other")
     server.answer()

@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from reginfo.events.subscribe import LONGEST_BACK_OFF, SubscriberState, Wanted
+from reginfo.events.states import SubscriberState
+from reginfo.events.subscribe import Wanted
+from reginfo.events.waiting import LONGEST_BACK_OFF
 from reginfo.ledger.journal import Journal
 from reginfo.location.store import LocationStore
 from reginfo.reg import xml
@@ -19,12 +21,13 @@ from reginfo.sip.message import Draft, Request
 from ..make import (
     ALICE,
     BOB,
-    LOCAL,
     NOW,
     PEER,
     WALL,
     flow,
+    here,
     load,
+    moment,
     numbers,
     received,
     request,
@@ -74,7 +77,7 @@ class Asked:
         end = self.now + seconds
         while (at := self.subscriber.timer_at) is not None and at <= end:
             self.now = max(self.now, at)
-            self.subscriber.timer_due(self.now)
+            self.subscriber.timer_due(moment(self.now))
         self.now = end
 
     def found(self, at: Flow | None = THERE, cause: str = "") -> None:
@@ -119,7 +122,7 @@ class Asked:
         later = Asked(self.now + 100)
         entries = [(KIND, key, value) for key, value in self.rows.items()]
         load(later.subscriber.shelves, entries)
-        later.subscriber.resume(locals or (LOCAL,), later.now)
+        later.subscriber.begin(here(*locals), moment(later.now))
         return later
 
 
@@ -151,7 +154,7 @@ def test_one_that_cannot_be_gone_on_with_is_left_out_after_a_restart(
     monkeypatch.setattr(Subscriber, "_index", picky)
     later = asked.restarted()
     assert [mirror.aor for mirror in later.subscriber.mirrors()] == [ALICE]
-    assert f"! {PLACE}/{BOB} cannot be gone on with" in caplog.text
+    assert f"! {PLACE}/{BOB} cannot be continued" in caplog.text
 
 
 def test_it_is_sought_and_then_asked_for() -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
-from reginfo.events.subscribe import SubscriberState, Wanted
+from reginfo.events.states import SubscriberState
+from reginfo.events.subscribe import Wanted
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding, BindingChange
 from reginfo.location.key import Key
-from reginfo.location.keyring import REMEMBERED
+from reginfo.location.keyring import REMEMBERED, KeyChange
 from reginfo.location.store import LEARNED_GRACE, MAX_AHEAD, TABLE, LocationStore
 from reginfo.reg import xml
 from reginfo.reg.document import (
@@ -42,7 +44,9 @@ from ..make import (
     WALL,
     binding,
     flow,
+    here,
     load,
+    moment,
     numbers,
     received,
     request,
@@ -98,7 +102,11 @@ class Server:
     """A subscriber over a store, and a peer called ``a`` that the test plays."""
 
     def __init__(
-        self, now: float = NOW, prefix: str = "id", table: str = TABLE
+        self,
+        now: float = NOW,
+        prefix: str = "id",
+        table: str = TABLE,
+        longest: Callable[[str], int] | None = None,
     ) -> None:
         self.journal = Journal()
         self.store = LocationStore("us", self.journal)
@@ -116,6 +124,7 @@ class Server:
             new_id=numbers(prefix),
             jitter=lambda: 0.5,
             max_expires=7200,
+            longest=longest,
             location=table,
         )
 
@@ -123,9 +132,10 @@ class Server:
         assert isinstance(user, Mirror)
         self.sent.append((draft, flow, user))
 
-    def listen(self, change: BindingChange, now: float) -> None:
-        assert now == self.now
-        self.changes.append(change)
+    def listen(self, change: BindingChange | KeyChange) -> None:
+        assert change.at == self.now
+        if isinstance(change, BindingChange):
+            self.changes.append(change)
 
     def watch(self, peer: str = "a", aor: str = ALICE, wanted: Wanted = WANTED) -> None:
         self.subscriber.watch(peer, aor, wanted, flow(PEER), self.now)
@@ -141,8 +151,8 @@ class Server:
             if not due or min(due) > end:
                 break
             self.now = max(self.now, min(due))
-            self.store.timer_due(self.now, WALL + self.now)
-            self.subscriber.timer_due(self.now)
+            self.store.timer_due(moment(self.now))
+            self.subscriber.timer_due(moment(self.now))
         self.now = end
 
     def subscribes(self) -> list[Request]:
@@ -233,15 +243,19 @@ class Server:
         shelves = [*after.subscriber.shelves, *after.store.shelves]
         entries = [(*key, value) for key, value in self.rows.items()]
         load(shelves, [entry for entry in entries if entry[2] is not None], shift)
-        after.store.loaded(after.now, WALL + after.now)
+        after.store.begin(here(), moment(after.now))
         after.cseq = self.cseq
         return after
 
 
-def watching(*contacts: Contact) -> Server:
+def watching(
+    *contacts: Contact,
+    wanted: Wanted = WANTED,
+    longest: Callable[[str], int] | None = None,
+) -> Server:
     """A server that has been told of ``contacts``."""
-    server = Server()
-    server.watch()
+    server = Server(longest=longest)
+    server.watch(wanted=wanted)
     server.respond(200, "Expires: 3600")
     server.notify(document(0, *contacts))
     server.subscribes()
@@ -786,7 +800,7 @@ def test_an_address_that_is_none_is_left_out(aor: str) -> None:
 
 def test_a_contact_without_expires_lives_as_long_as_the_subscription() -> None:
     # 3680-103
-    server = watching()
+    server = watching(wanted=msgspec.structs.replace(WANTED, expires=9999))
     server.notify(document(1, contact(expires=None)), state="active;expires=300")
     assert server.bound()[0].expires_at == NOW + 300
     server.notify(document(2, contact(DESK, expires=None)), state="active;expires=9999")
@@ -1142,7 +1156,7 @@ def test_after_a_restart_not_all_are_refreshed_at_once() -> None:
     after = server.restart()
     for aor in aors:
         after.subscriber.watch("a", aor, WANTED, flow(PEER), after.now)
-    after.subscriber.timer_due(after.now)
+    after.subscriber.timer_due(moment(after.now))
     assert len(after.sent) == 1
     after.pass_time(1)
     assert len(after.sent) == 5
@@ -1249,6 +1263,38 @@ def test_a_stray_notify_that_says_no_time_is_believed_as_long_as_any() -> None:
     server = Server()
     server.stray(document(0, contact(expires=None)), state="active")
     assert server.bound()[0].expires_at == NOW + 7200
+
+
+@pytest.mark.parametrize("expires", [7201, 10**6, 2**32 - 1, None])
+@pytest.mark.parametrize("state", ["active", f"active;expires={2**32 - 1}"])
+def test_a_stray_notify_is_not_believed_for_years(
+    expires: int | None, state: str
+) -> None:
+    # 3680-110, 6665-84
+    server = Server()
+    server.stray(document(0, contact(expires=expires)), state=state)
+    assert server.bound()[0].expires_at == NOW + 7200
+
+
+@pytest.mark.parametrize("expires", [7201, 10**6, 2**32 - 1])
+@pytest.mark.parametrize("extended", [True, False])
+def test_a_contact_of_a_peer_is_not_believed_for_years(
+    expires: int, extended: bool
+) -> None:
+    """3680-110; also of a server of our kind, and after a restart."""
+    server = watching()
+    said = claim() if extended else None
+    server.notify(document(1, contact(expires=expires, claim=said)))
+    assert server.bound()[0].expires_at == NOW + 7200
+    server.pass_time(7200)
+    assert server.contacts() == []
+
+
+def test_a_peer_may_have_a_limit_of_its_own() -> None:
+    # 3680-110
+    server = watching(longest={"a": 60}.__getitem__)
+    server.notify(document(1, contact(), contact(DESK, expires=30)))
+    assert [b.expires_at for b in server.bound()] == [NOW + 60, NOW + 30]
 
 
 def test_a_stray_notify_prolongs_what_it_mentions_again() -> None:

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reginfo.routing.context import Branch, Context, OnFailure, OnReply
+from reginfo.ledger.journal import Journal
+from reginfo.routing.context import Context, OnFailure, OnReply
+from reginfo.routing.decision import Decider, Onward
 from reginfo.routing.domains import Domains
 from reginfo.routing.nat import Nat
 from reginfo.routing.proxy import Found, Proxy
 from reginfo.routing.target import Target
 from reginfo.sip.destination import Destination
-from reginfo.sip.endpoint import (
+from reginfo.sip.endpoint import Endpoint
+from reginfo.sip.errors import Refusal, RemoteProtocolError
+from reginfo.sip.event import (
     AckReceived,
     Cancelled,
-    Endpoint,
     RequestFailed,
     RequestReceived,
     ResponseLost,
     ResponseReceived,
 )
-from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.flow import Address, Flow, Local
-from reginfo.sip.message import Request, Response, SipMessage, parse
+from reginfo.sip.message import Request, Response, SipMessage
+from reginfo.sip.parser import parse
 from reginfo.sip.token import Tokens
 from reginfo.sip.uri import Uri
 
-from ..make import numbers
+from ..make import moment, numbers
 
 UDP = Local("UDP", "192.0.2.1", 5060)
 TCP = Local("TCP", "192.0.2.1", 5060)
@@ -93,16 +96,25 @@ class Relay:
         self.contexts: list[Context] = []
         domains = Domains([], use_domain=True, default_domain=None)
         domains.begin([UDP, TCP])
+        nat, tokens = Nat(fix=fix), Tokens(secret)
+        self.decide = Decider(
+            domains,
+            tokens,
+            served=lambda uri: None,
+            is_open=lambda flow: flow not in self.closed,
+            needs_flow=nat.needs_flow,
+        ).decide
         self.proxy = Proxy(
             self.endpoint,
+            Journal(self.endpoint),
             find=self._find,
-            flow=lambda place: Flow(
+            flow=lambda place, local: Flow(
                 TCP if place.transport == "TCP" else UDP, place.address
             ),
             is_ours=domains.is_ours,
             is_open=lambda flow: flow not in self.closed,
-            hides=Nat(fix=fix).needs_flow,
-            tokens=Tokens(secret),
+            needs_flow=nat.needs_flow,
+            tokens=tokens,
             record_route=record_route,
             timer_c=181.0,
             new_id=numbers(""),
@@ -172,6 +184,7 @@ class Relay:
                     event.transaction,
                     event.request,
                     self.targets,
+                    decision=self.decide(event.request),
                     source=event.source,
                     on_reply=self.on_reply,
                     on_failure=self.on_failure,
@@ -184,20 +197,24 @@ class Relay:
                 bad = Response(exc.status, "Bad Request")
                 self.endpoint.respond(event.transaction, bad)
         elif isinstance(event, ResponseReceived):
-            branch = event.transaction.user
-            assert isinstance(branch, Branch)
-            self.proxy.receive_response(branch, event.response, self.now)
+            event.transaction.user.receive_response(event.response, moment(self.now))
         elif isinstance(event, RequestFailed):
-            branch = event.transaction.user
-            if isinstance(branch, Branch) and branch.transaction is event.transaction:
-                self.proxy.receive_failure(branch, event.cause, self.now)
+            event.transaction.user.receive_failure(event.cause, moment(self.now))
         elif isinstance(event, AckReceived):
-            self.proxy.receive_ack(event.request, event.flow)
+            self._ack(event.request)
         elif isinstance(event, ResponseLost):
             self.proxy.receive_lost(event.data, event.via)
         else:
             assert isinstance(event, Cancelled)
             assert self.proxy.receive_cancel(event.transaction)
+
+    def _ack(self, request: Request) -> None:
+        try:
+            decision = self.decide(request)
+            flow = decision.flow if isinstance(decision, Onward) else None
+            self.proxy.relay_ack(request, [Target(decision.uri, flow=flow)], decision)
+        except (Refusal, RemoteProtocolError):
+            pass
 
 
 def message(

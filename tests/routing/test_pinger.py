@@ -14,9 +14,9 @@ from reginfo.location.store import LocationStore
 from reginfo.reg.document import ContactEvent
 from reginfo.routing.pinger import EMPTY, Ping, Pinger, PingPolicy
 from reginfo.sip.flow import Flow
-from reginfo.sip.message import Draft
+from reginfo.sip.message import Draft, Response
 
-from ..make import ALICE, LOCAL, NOW, WALL, binding
+from ..make import ALICE, LOCAL, NOW, binding, here, moment
 
 NAT = Flow(LOCAL, ("198.51.100.7", 41000))
 ELSEWHERE = Flow(LOCAL, ("192.0.2.50", 5060))
@@ -40,7 +40,7 @@ class World:
         self.journal = Journal()
         self.store = LocationStore("a", self.journal)
         self.pinger = self.new_pinger()
-        self.store.listener = self.pinger.tell
+        self.store.listener = self.pinger.hears
         self.sent: list[tuple[Draft, Flow, Ping]] = []
         self.empty: list[tuple[bytes, Flow]] = []
 
@@ -63,7 +63,6 @@ class World:
             send_empty=lambda data, flow: self.empty.append((data, flow)),
             new_id=lambda: "id",
             jitter=lambda: self.jitter,
-            wall=lambda: WALL,
         )
 
     def bind(self, *claims: Binding, now: float = NOW) -> None:
@@ -72,7 +71,7 @@ class World:
     def pings(self, now: float) -> list[Ping]:
         """Those that are sent up to ``now``."""
         before = len(self.sent)
-        self.pinger.timer_due(now)
+        self.pinger.timer_due(moment(now))
         return [ping for _, _, ping in self.sent[before:]]
 
     def events(self, now: float = NOW) -> list[str]:
@@ -87,7 +86,7 @@ def test_a_contact_behind_a_nat_is_asked_by_the_way_that_it_came() -> None:
     world = World()
     world.bind(natted())
     assert world.pings(NOW + 14.9) == []
-    world.pinger.timer_due(NOW + 15.0)
+    world.pinger.timer_due(moment(NOW + 15.0))
     ((draft, flow, _),) = world.sent
     assert flow == NAT
     assert draft.write("SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1") == (
@@ -142,7 +141,7 @@ def test_who_is_behind_an_edge_proxy_is_pinged_by_that() -> None:
 def test_an_empty_line_will_do() -> None:
     world = World(options=False)
     world.bind(natted())
-    world.pinger.timer_due(NOW + 15)
+    world.pinger.timer_due(moment(NOW + 15))
     assert world.empty == [(EMPTY, NAT)]
     assert world.sent == []
 
@@ -158,7 +157,7 @@ def fail(world: World, times: int, now: float = NOW) -> None:
     (claims,) = world.store.rows(ALICE).values()
     ping = world.pinger._pings["location", ALICE, claims[0].key]
     for _ in range(times):
-        world.pinger.receive_failure(ping, now)
+        world.pinger.receive_failure(ping, moment(now))
 
 
 @pytest.mark.parametrize("event", [ContactEvent.DEACTIVATED, ContactEvent.EXPIRED])
@@ -187,7 +186,7 @@ def test_an_answer_or_a_refresh_begins_the_count_again() -> None:
     world.bind(natted())
     (ping,) = world.pings(NOW + 15)
     fail(world, 1)
-    world.pinger.receive_response(ping)
+    ping.receive_response(Response(503, "Busy"), moment())
     fail(world, 1)
     world.bind(natted(cseq=2, event="refreshed"))
     fail(world, 1)
@@ -200,7 +199,7 @@ def test_an_answer_to_the_ping_of_a_contact_that_has_gone_changes_nothing() -> N
     (ping,) = world.pings(NOW + 15)
     world.bind(natted(cseq=2, event="unregistered"))
     for _ in range(3):
-        world.pinger.receive_failure(ping, NOW + 47)
+        ping.receive_failure("timeout", moment(NOW + 47))
     assert world.events() == ["unregistered"]
 
 
@@ -208,7 +207,7 @@ def test_what_was_loaded_is_pinged() -> None:
     world = World()
     world.bind(natted())
     again = world.new_pinger()
-    again.loaded(NOW)
+    again.begin(here(), moment(NOW))
     assert len(again) == 1
 
 
@@ -248,5 +247,5 @@ def test_a_contact_that_cannot_be_pinged_keeps_no_other_from_it(
     after = world.new_pinger()
     after._policy = msgspec.structs.replace(world.policy, all=False)
     after._flow = flow
-    after.loaded(NOW)
+    after.begin(here(), moment())
     assert len(after) == 1

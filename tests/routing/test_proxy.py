@@ -435,6 +435,18 @@ def test_who_answers_nothing_is_408() -> None:
     assert len(relay.proxy) == 0
 
 
+@pytest.mark.parametrize("status", [200, 486, 603])
+def test_an_answered_call_leaves_no_timer(status: int) -> None:
+    """3261-47: Timer C ends with its branch, not minutes later"""
+    relay = Relay()
+    (trying, invite) = relay.receive(message(), CALLER)
+    relay.reply(invite, 180)
+    assert relay.proxy.timer_at is not None
+    relay.reply(invite, status)
+    assert relay.proxy.timer_at is None
+    assert len(relay.proxy) == 0
+
+
 def test_no_408_is_sent_to_a_request_that_is_no_invite() -> None:
     """3261-52: RFC 4320 §4.2, its sender has given up by then, too"""
     relay = Relay()

@@ -8,7 +8,8 @@ import pytest
 
 from reginfo.config.config import Config
 from reginfo.sip.flow import Address
-from reginfo.sip.message import Request, Response, SipMessage, parse
+from reginfo.sip.message import Request, Response, SipMessage
+from reginfo.sip.parser import parse
 from reginfo.testing import Script, Wire
 
 from ..server.scripted import written

@@ -13,8 +13,9 @@ from reginfo.routing.nat import Nat
 from reginfo.routing.target import Target
 from reginfo.routing.targets import Found, Targets
 from reginfo.sip.destination import Destination
-from reginfo.sip.endpoint import AnyClient, Endpoint
+from reginfo.sip.endpoint import Endpoint
 from reginfo.sip.errors import RemoteProtocolError
+from reginfo.sip.event import AnyClient
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.invite import InviteClientTransaction
 from reginfo.sip.message import Draft, Response
@@ -56,7 +57,6 @@ class Finder:
         domains = Domains(["example.com"], use_domain=True, default_domain=None)
         domains.begin([UDP])
         nat = Nat(fix=True)
-        nat.begin(locals or [UDP])
         self.names = Names()
         self.targets = Targets(
             self.store,

@@ -7,11 +7,11 @@ from typing import Any
 
 from reginfo.location.binding import Binding
 from reginfo.reg.document import ContactEvent
+from reginfo.routing.target import Target
 from reginfo.script.message import MAIN, Message
 from reginfo.sip.errors import RemoteProtocolError
 from reginfo.sip.flow import Flow
 from reginfo.sip.message import Request, Response
-from reginfo.sip.transaction import ServerTransaction
 
 from ..make import LOCAL, PHONE, request
 
@@ -23,6 +23,7 @@ class Core:
         self.asked: list[tuple[Any, ...]] = []
         self.answers = answers
         self.keys: dict[tuple[str, str, str], str] = {}
+        self.response = Response(0, "")
 
     def _ask(self, name: str, *arguments: Any) -> Any:
         self.asked.append((name, *arguments))
@@ -30,32 +31,6 @@ class Core:
         if isinstance(answer, Exception):
             raise answer
         return answer
-
-    def reply(self, msg: Message, response: Response) -> None:
-        self.asked.append(("reply", response.status, response.reason))
-        self.response = response
-        msg.answered = response.status >= 200
-
-    def relay(self, msg: Message) -> bool:
-        return bool(self._ask("relay", [b.uri.text for b in msg.targets]))
-
-    def save(self, msg: Message, table: str) -> int:
-        return int(self._ask("save", table))
-
-    def lookup(self, msg: Message, table: str) -> int:
-        return int(self._ask("lookup", table))
-
-    def handle_subscribe(self, msg: Message) -> bool:
-        return bool(self._ask("handle_subscribe"))
-
-    def handle_publish(self, msg: Message) -> bool:
-        return bool(self._ask("handle_publish"))
-
-    def handle_notify(self, msg: Message, table: str) -> int:
-        return int(self._ask("handle_notify", table))
-
-    def default(self, msg: Message) -> None:
-        self._ask("default")
 
     def subscribe(self, uri: str, expires: int) -> bool:
         return bool(self._ask("subscribe", uri, expires))
@@ -103,6 +78,51 @@ class Core:
         return _answered()
 
 
+class Call:
+    """One request, which notes what is asked of it with its :class:`Core`."""
+
+    def __init__(self, core: Core, received: Request, flow: Flow) -> None:
+        self._core = core
+        self.request = Request(received.method, received.uri)
+        self.request.headers = dict(received.headers)
+        self.request.body = received.body
+        self.flow = flow
+        self.targets: list[Target] = []
+        self.on_reply: str | None = None
+        self.on_failure: str | None = None
+        self.reply_headers: list[tuple[str, str]] = []
+        self.answered = self.relayed = False
+        self.publishes = True
+        self.refusal: Response | None = None
+        self.reason = ""
+
+    def respond(self, response: Response) -> None:
+        self._core.asked.append(("reply", response.status, response.reason))
+        self._core.response = response
+        self.answered = response.status >= 200
+
+    def relay(self) -> bool:
+        return bool(self._core._ask("relay", [b.uri.text for b in self.targets]))
+
+    def save(self, table: str) -> int:
+        return int(self._core._ask("save", table))
+
+    def lookup(self, table: str) -> int:
+        return int(self._core._ask("lookup", table))
+
+    def handle_subscribe(self) -> bool:
+        return bool(self._core._ask("handle_subscribe"))
+
+    def handle_publish(self) -> bool:
+        return bool(self._core._ask("handle_publish"))
+
+    def handle_notify(self, table: str) -> int:
+        return int(self._core._ask("handle_notify", table))
+
+    def default(self) -> None:
+        self._core._ask("default")
+
+
 async def _answered() -> Response:
     return Response(200, "OK")
 
@@ -117,5 +137,5 @@ def message(
     """A request as its handler gets it."""
     if received is None:
         received = request("REGISTER")
-    transaction = ServerTransaction(received, Flow(LOCAL, PHONE), [])
-    return Message(core, transaction, Flow(LOCAL, PHONE), kind=kind, reply=reply)
+    call = Call(core, received, Flow(LOCAL, PHONE))
+    return Message(core, call, kind=kind, reply=reply)

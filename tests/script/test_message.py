@@ -206,7 +206,7 @@ def test_functions_of_pua_reginfo_return_as_the_module_does() -> None:
     assert msg.reginfo_subscribe("$ru") == 1
     assert msg.reginfo_subscribe("sip:x@y", 0) == 1
     assert msg.reginfo_update("$tU@$td") == 1
-    assert msg.reginfo_disable_publish() == 1 and not msg.publishes
+    assert msg.reginfo_disable_publish() == 1 and not msg._call.publishes
     assert msg.lookup("t") == -2
     register = request("REGISTER", to="<sip:bob@example.com>")
     assert message(core, register).save() == 4
@@ -338,7 +338,7 @@ def test_a_reply_cannot_be_answered_and_a_failure_can() -> None:
 def test_a_notify_is_answered_as_fits() -> None:
     core = Core()
     msg = message(core, INVITE)
-    msg.refusal = Response(415, "Unsupported Media Type")
+    msg._call.refusal = Response(415, "Unsupported Media Type")
     msg.reply_for_notify()
     assert core.asked == [("reply", 415, "Unsupported Media Type")]
     core = Core()

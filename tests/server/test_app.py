@@ -14,9 +14,12 @@ from reginfo.routing.targets import Found
 from reginfo.server.app import App
 from reginfo.sip.destination import Destination
 from reginfo.sip.flow import Local
-from reginfo.sip.message import Response, parse
+from reginfo.sip.message import Response
+from reginfo.sip.parser import parse
 from reginfo.sip.uri import Uri
 from reginfo.testing import Wire, WireServer
+
+from ..make import moment
 
 ALICE = "sip:alice@example.com"
 PHONE = ("192.0.2.50", 5060)
@@ -117,7 +120,7 @@ def test_a_peer_that_is_asked_by_tcp_is_told_to_notify_by_tcp(
     transport = "TCP" if "tcp" in uri else "UDP"
     place = Destination(transport, ("192.0.2.9", 5060))
     app.begin(locals, {uri: place}, Nowhere())
-    app.timer_due(app.now() + 1.0)
+    app.timer_due(moment(app.now() + 1.0))
     (subscribe,) = app.endpoint.datagrams_to_send()
     assert b"\r\nContact: " + contact + b"\r\n" in subscribe.data
     assert subscribe.flow.local.is_reliable == (b"tcp" in contact)
@@ -261,7 +264,7 @@ def test_a_subscription_that_cannot_be_held_does_not_keep_us_from_starting(
     )
     assert phone.register() == 200
     phone.wire.pass_time(1)
-    assert f"! b/{ALICE} cannot be gone on with" in caplog.text
+    assert f"! b/{ALICE} cannot be continued" in caplog.text
     asked = [p.first_line for p in phone.wire.packets if b"SUBSCRIBE" in p.data[:9]]
     assert f"SUBSCRIBE {BOB} SIP/2.0" in asked
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reginfo.routing.decision import Decision
 from reginfo.script.load import NAME
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Request
@@ -330,11 +331,11 @@ def test_a_bug_of_ours_does_not_stop_what_came_with_it(
     assert running is not None
     takes = running.takes
 
-    def broken(request: Request, flow: Flow) -> bool:
+    def broken(request: Request, flow: Flow, decision: Decision) -> bool:
         if request.method == "OPTIONS":
             raise ZeroDivisionError
-        return takes(request, flow)
+        return takes(request, flow, decision)
 
     monkeypatch.setattr(running, "takes", broken)
     assert served_after(script, "OPTIONS") == [500, 200]
-    assert "! OPTIONS" in caplog.messages
+    assert any(line.startswith("! OPTIONS") for line in caplog.messages)

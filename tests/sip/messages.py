@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from itertools import count
 from typing import Any
 
-from reginfo.sip.endpoint import Endpoint, RequestReceived
+from reginfo.sip.endpoint import Endpoint
+from reginfo.sip.event import RequestReceived
 from reginfo.sip.flow import Flow, Local
-from reginfo.sip.message import Request, Response, parse
+from reginfo.sip.message import Request, Response
+from reginfo.sip.parser import parse
 from reginfo.sip.transaction import Datagram
 
 SERVER = Local("UDP", "192.0.2.2", 5060)

@@ -16,7 +16,8 @@ from reginfo.sip.invite import (
     InviteServerTransaction,
     InviteState,
 )
-from reginfo.sip.message import Draft, Response, parse
+from reginfo.sip.message import Draft, Response
+from reginfo.sip.parser import parse
 from reginfo.sip.transaction import Datagram
 
 from .messages import FLOW, OK, TRYING, as_response, parsed, request

@@ -6,14 +6,8 @@ import itertools
 
 import pytest
 
-from reginfo.sip.endpoint import (
-    LONGEST_DATAGRAM,
-    UDP_ONLY,
-    Endpoint,
-    RequestFailed,
-    RequestReceived,
-    ResponseReceived,
-)
+from reginfo.sip.endpoint import LONGEST_DATAGRAM, UDP_ONLY, Endpoint
+from reginfo.sip.event import RequestFailed, RequestReceived, ResponseReceived
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
 from reginfo.sip.transaction import TIMER_F, Datagram

@@ -5,22 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from reginfo.sip.errors import RemoteProtocolError
 from reginfo.sip.message import (
-    COMPACT,
     Draft,
-    Malformed,
     Request,
     Response,
     SipMessage,
     canonical,
     lines,
-    parse,
     request_uri,
 )
+from reginfo.sip.parser import Malformed, parse
 
 from .messages import OK, message, parsed, request
 
@@ -42,51 +38,6 @@ def check(data: bytes) -> RemoteProtocolError:
 def with_header(name: str, value: str) -> bytes:
     headers: dict[str, Any] = {name: value}
     return request(**headers)
-
-
-# Reading.
-
-
-def test_a_request_is_read() -> None:
-    data = request(more=("Expires: 60", "User-Agent: phone/1"), body=b"hello")
-    message = parsed(data)
-    message.check()
-    assert (message.method, message.uri) == ("REGISTER", "sip:example.com")
-    assert message.via.branch == "z9hG4bK1"
-    assert (message.call_id, message.cseq) == ("c@192.0.2.1", (1, "REGISTER"))
-    assert (message.from_.tag, message.to.tag) == ("a", "")
-    assert (message.expires, message.user_agent) == (60, "phone/1")
-    assert message.body == b"hello"
-
-
-def test_a_response_is_read() -> None:
-    response = parse(message("SIP/2.0 404 Not Found", ["Server: x", "Expires: x"]))
-    assert isinstance(response, Response)
-    assert (response.status, response.reason) == (404, "Not Found")
-    assert (response.user_agent, response.expires) == ("x", None)
-    assert response.is_final
-    assert not Response(180, "Ringing").is_final
-    assert SipMessage().user_agent == ""
-
-
-@pytest.mark.parametrize("line", ["SIP/2.0 200", "SIP/2.0 200 "])
-def test_a_reason_may_be_empty(line: str) -> None:
-    response = parse(message(line, []))
-    assert isinstance(response, Response)
-    assert (response.status, response.reason) == (200, "")
-
-
-def test_compact_forms_are_spelled_out() -> None:  # 3261-25
-    for short, name in COMPACT.items():
-        assert canonical(short) == canonical(short.upper()) == name
-    assert {"o", "u", *"mftilcvske"} <= set(COMPACT)
-    fields = parsed(
-        message("A sip:b SIP/2.0", ["v: 1", "f: 2", "T: 3", "i:4", "m : 5", "o: reg"])
-    ).headers
-    assert fields == {
-        "Via": ["1"], "From": ["2"], "To": ["3"],
-        "Call-ID": ["4"], "Contact": ["5"], "Event": ["reg"],
-    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -112,21 +63,6 @@ def test_a_name_is_a_token_and_blanks_behind_it(name: str) -> None:
         canonical(name)
 
 
-def test_lines_that_are_folded_are_one_line() -> None:  # 3261-25
-    folded = parsed(
-        b"A sip:b SIP/2.0\r\nSubject: I know\r\n  you\r\n\tare\r\n \r\n there\r\n\r\n"
-    )
-    assert folded.header("Subject") == "I know you are  there"
-    tab = parsed(b"A sip:b SIP/2.0\r\nSubject: I know\r\n\tyou\r\n\r\n")
-    assert tab.header("Subject") == "I know you"
-
-
-def test_of_a_value_only_blanks_are_taken_off() -> None:
-    for value in ("\u00a0x\u00a0", "X"):
-        data = message("A sip:b SIP/2.0", [f"m: \t{value} \t", f"m:{value}\t"])
-        assert parsed(data).headers["Contact"] == [value, value]
-
-
 def test_values_of_a_list_stand_on_one_line_or_on_several() -> None:
     fields = parsed(
         message("A sip:b SIP/2.0", ['m: <sip:a,b@c>, "d, e" <sip:f>', "Contact: g"])
@@ -138,157 +74,6 @@ def test_values_of_a_list_stand_on_one_line_or_on_several() -> None:
     assert parsed(message("A sip:b SIP/2.0", ["m: a, b"])).values("Contact") == [
         *("a", "b")
     ]
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        *["Call-ID: y", "i: y", "CSeq: 2 REGISTER", "From: <sip:b>;tag=b", "to: <b>"],
-        *["Content-Length: 0", "l: 0", "Max-Forwards: 1", "c: x"],
-    ],
-)
-def test_a_header_of_one_value_may_not_stand_twice(line: str) -> None:
-    error = refused(request(more=("Content-Type: text/plain", line)))
-    assert "stands twice" in str(error)
-    assert isinstance(error.message, Request)
-    assert error.message.headers["Via"]
-
-
-@pytest.mark.parametrize(
-    "line", [": x", "no colon", "Via", "a b: c", "(x): y", "\u00e4: x", "\x00: y"]
-)
-def test_a_line_that_is_no_header_is_refused_and_the_others_are_read(
-    line: str,
-) -> None:
-    error = refused(request(more=(line, "User-Agent: x", "another one")))
-    assert error.status == 400
-    assert isinstance(error.message, Request)
-    assert error.message.user_agent == "x"
-    error.message.check()
-
-
-@pytest.mark.parametrize("line", ["Via", "Event", "X-Unknown"])
-def test_a_line_without_a_colon_is_refused(line: str) -> None:
-    assert "no header" in str(refused(request(more=(line,))))
-
-
-# Where a message ends, 3261-24.
-
-
-def test_what_is_behind_the_content_length_is_cut_off() -> None:
-    data = request(content_length="4", body=b"bodyINVITE sip:a SIP/2.0")
-    assert parsed(data).body == b"body"
-
-
-def test_of_a_message_that_was_cut_off_all_is_read_that_came() -> None:
-    data = b"A sip:b SIP/2.0\r\nCall-ID: X"
-    for end in (b"", b"\r\n"):
-        cut = refused(data + end).message
-        assert isinstance(cut, Request)
-        assert cut.call_id == "X"
-
-
-def test_without_a_content_length_the_body_ends_with_the_datagram() -> None:
-    data = request(without=("Content-Length",), body=b"all of\r\n\r\nit")
-    assert parsed(data).body == b"all of\r\n\r\nit"
-
-
-@pytest.mark.parametrize(
-    "length", ["5", "-1", "", "x", "+4", "4.0", "4 4", "\u0664", "9999999999", "4;x"]
-)
-def test_a_content_length_that_cannot_be_is_refused(length: str) -> None:
-    error = refused(request(content_length=length, body=b"body"))
-    assert error.status == 400
-    assert isinstance(error.message, Request)
-    error.message.check()
-
-
-def test_bare_line_feeds_are_read() -> None:
-    data = request(body=b"body").replace(b"\r\n", b"\n")
-    parsed(data).check()
-    assert parsed(data).headers == parsed(request(body=b"body")).headers
-    assert parsed(data).body == b"body"
-
-
-def test_a_bare_line_feed_ends_a_line_and_stays_in_no_value() -> None:
-    data = request(call_id="c\nX-Evil: 1")
-    assert parsed(data).call_id == "c"
-    assert parsed(data).header("X-Evil") == "1"
-    assert b"X-Evil" not in parsed(data).write_response(OK, to_tag="t")
-
-
-@pytest.mark.parametrize("before", [b"\r\n", b"\r\n\r\n", b"\r\n\r\n\r\n", b"\n"])
-def test_keep_alives_in_front_of_a_message_are_ignored(before: bytes) -> None:
-    assert parsed(before + request(body=b"b\r\n\r\nc")).body == b"b\r\n\r\nc"
-    assert parsed(before + request("XY")).method == "XY"
-
-
-@pytest.mark.parametrize("before", [b" ", b"\r\n ", b"\r\n\r\n "])
-@pytest.mark.parametrize("name", [b"", b"\xff"])
-def test_blanks_in_front_of_a_message_are_not(before: bytes, name: bytes) -> None:
-    data = request().replace(b"<sip:alice", name + b"<sip:alice", 1)
-    assert refused(before + data).message is None
-
-
-@pytest.mark.parametrize(
-    "data", [b"", b"\r\n", b"\r\n\r\n", b"\0", b"\0\0\0\0", b"\n", b"jaK", b"\r\n\0"]
-)
-def test_keep_alives_alone_are_no_message(data: bytes) -> None:
-    assert refused(data).message is None
-
-
-@pytest.mark.parametrize("cut", [2, 4, 30, 100])
-def test_a_message_without_an_end_is_refused_with_what_is_there(cut: int) -> None:
-    error = refused(request()[:-cut])
-    assert str(error) == "headers without an end"
-    assert isinstance(error.message, Request)
-    assert error.message.via.branch == "z9hG4bK1"
-
-
-@given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "replace")))
-@example(b"")
-@example(b"\xff SIP/2.0\r\n\r\n")
-def test_any_octets_are_a_message_or_malformed(data: bytes) -> None:
-    for octets in (data, request() + data, data + request(), request(more=("X: 1",))):
-        try:
-            parse(octets)
-        except Malformed:
-            pass
-
-
-@given(st.integers(0, 400), st.binary(max_size=6))
-def test_a_message_with_other_octets_in_it_is_a_message_or_malformed(
-    at: int, octets: bytes
-) -> None:
-    data = request(body=b"body")
-    try:
-        got = parse(data[:at] + octets + data[at + len(octets) :])
-        if isinstance(got, Request):
-            got.check()
-            got.write_response(OK, to_tag="t")
-    except RemoteProtocolError:
-        pass
-
-
-# The first line.
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        *["", "x", "REGISTER", "REGISTER sip:a", "REGISTER sip:a HTTP/1.1", " a b"],
-        *["SIP/2.0 ", "SIP/2.0 20 OK", "SIP/2.0 2000 OK", "SIP/2.0 700 OK"],
-        *[
-            "SIP/2.0 099 OK",
-            "SIP/2.0 abc OK",
-            "SIP/2.0 4294967301 OK",
-            "(A) b SIP/2.0 ",
-        ],
-        *["sip/2.0 200 OK", "SIP/3.0 200 OK", "SIP/2.0 \u0661\u0660\u0660 OK"],
-    ],
-)
-def test_what_begins_otherwise_is_no_message(line: str) -> None:
-    assert refused(message(line, ["Via: SIP/2.0/UDP a"])).message is None
 
 
 @pytest.mark.parametrize(
@@ -313,14 +98,6 @@ def test_a_bad_request_uri_earns_its_status(line: str, status: int) -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         request_uri(parsed(message(line, [])))
     assert caught.value.status == status  # 4475-02, 4475-03
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["R sip:a SIP/2.0", "R sip:a sip/2.0", "R sip:a SIP/2.0  ", "R tel:1 SIP/2.0"],
-)
-def test_what_can_be_understood_is_read(line: str) -> None:
-    assert request_uri(parsed(message(line, []))).scheme in ("sip", "tel")
 
 
 # What a request must have, 3261-21.
@@ -449,20 +226,3 @@ def test_equal_responses_are_equal() -> None:
     assert Response(202, "OK") != OK
     assert OK != object()
     assert repr(OK) == "Response(200, 'OK', {})"
-
-
-def test_octets_that_are_not_utf8_are_refused_where_they_would_be_kept() -> None:
-    """Bad input: they cannot be stored, nor written into a document."""
-    wire = (
-        b"REGISTER sip:example.com SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n"
-        b"From: <sip:a@example.com>;tag=1\r\nTo: <sip:a@example.com>\r\nCall-ID: c\r\n"
-        b'CSeq: 1 REGISTER\r\nContact: <sip:a@h>;x="%b"\r\nUser-Agent: %b\r\n\r\n'
-    )
-    message = parse(wire % ("ü".encode(), b"Ger\xe4t"))
-    assert message.header("Contact") == '<sip:a@h>;x="ü"'
-    assert message.header("User-Agent") == "Ger\ufffdt"
-    assert parse(b"\r\n" + wire % (b"x", b"\xe4")).header("User-Agent") == "\ufffd"
-    with pytest.raises(Malformed) as caught:
-        parse(wire % (b"\xfe", b"x"))
-    assert caught.value.status == 400
-    assert caught.value.message is not None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import weakref
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reginfo.sip.timer import SLOT, TimerWheel
+from reginfo.sip.timer import SLOT, STALE, TimerWheel
 
 
 class Machine:
@@ -104,7 +105,47 @@ def test_an_old_slot_leaves_nothing_behind() -> None:
     machine.next = [9.0]
     wheel.timer_due(1.0)
     wheel.timer_due(5.0)
-    assert list(wheel._slots.values()) == [[machine]]
+    assert len(wheel) == 1
+    assert wheel.timer_due(9.0) == [machine]
+
+
+@pytest.mark.parametrize("ends", [1.0, 32.0, 86_400.0])
+def test_a_cancelled_timer_holds_nothing(ends: float) -> None:
+    wheel = TimerWheel()
+    machine = Machine(wheel, ends)
+    alive = weakref.ref(machine)
+    machine.set(None)
+    assert (len(wheel), wheel.timer_at) == (0, None)
+    del machine
+    assert alive() is None
+
+
+def test_a_timer_that_is_put_forward_leaves_its_old_slot() -> None:
+    wheel = TimerWheel()
+    machine = Machine(wheel, 86_400.0)
+    machine.set(1.0)
+    assert len(wheel) == 1
+    assert wheel.timer_due(1.0) == [machine]
+    assert (len(wheel), wheel.timer_at) == (0, None)
+
+
+def test_cancelling_again_and_again_leaves_no_work_behind() -> None:
+    wheel = TimerWheel()
+    Machine(wheel, 1.0)
+    for n in range(10_000):
+        Machine(wheel, 86_400.0 + n % 7).set(None)
+    assert len(wheel) == 1
+    assert len(wheel._order) <= 2 * (len(wheel._slots) + STALE)
+
+
+def test_a_machine_cancelled_while_its_slot_is_worked_off_is_not_called() -> None:
+    wheel = TimerWheel()
+    first, second = Machine(wheel, 1.0), Machine(wheel, 1.0)
+    assert wheel.take(1.0) is first
+    second.set(None)
+    assert wheel.take(1.0) is None
+    second.set(1.0)
+    assert wheel.take(1.0) is second
 
 
 def test_a_machine_that_needs_no_timer_any_more_is_not_called() -> None:
@@ -174,6 +215,7 @@ def test_the_wheel_calls_whoever_is_due_once_and_nobody_early(
                     assert m in called
                 assert at <= now or m not in called
         waiting = [m.timer_at for m in machines if m.timer_at is not None]
+        assert len(wheel) == len(waiting)
         if waiting:
             # Nobody is forgotten, and nobody is late by more than a slot.
             assert wheel.timer_at is not None

@@ -9,7 +9,8 @@ import pytest
 from reginfo.sip.endpoint import Endpoint
 from reginfo.sip.errors import RemoteProtocolError
 from reginfo.sip.headers import parse_name_addr, parse_via
-from reginfo.sip.message import Malformed, Request, Response, parse, request_uri
+from reginfo.sip.message import Request, Response, request_uri
+from reginfo.sip.parser import Malformed, parse
 from reginfo.sip.uri import Uri
 
 from .messages import METHODS, answers, endpoint, parsed, received, request

@@ -6,7 +6,8 @@ from typing import Any
 
 from reginfo.config.sections import PeerSection
 from reginfo.events.notify import ServedSubscription as Served
-from reginfo.events.subscribe import HeldSubscription, SubscriberState, Wanted
+from reginfo.events.states import SubscriberState
+from reginfo.events.subscribe import HeldSubscription, Wanted
 from reginfo.location.binding import Binding
 from reginfo.reg.document import (
     Contact,
@@ -58,6 +59,10 @@ def dialog(call_id: str, **others: Any) -> Dialog:
     return Dialog(**(fields | others))
 
 
+NO_KEEPER: Any = None
+"""Nobody sends anything for what is only shown."""
+
+
 def watch(
     aor: str,
     call_id: str,
@@ -80,7 +85,8 @@ def watch(
             aor=aor,
             subscription=subscription,
             **(fields | others),
-        )
+        ),
+        NO_KEEPER,
     )
 
 
@@ -95,7 +101,7 @@ def mirror(peer: str, aor: str, *contacts: str, **others: Any) -> Mirror:
         "expires_at": NOW + 600,
         "timer_at": NOW + 300,
     }
-    one = Mirror(peer, aor, HeldSubscription(**(fields | others)))
+    one = Mirror(peer, aor, HeldSubscription(**(fields | others)), NO_KEEPER)
     listed = tuple(
         Contact(id=uri, uri=uri, event=ContactEvent.REGISTERED) for uri in contacts
     )

@@ -10,7 +10,7 @@ import pytest
 
 from reginfo.config.sections import PeerSection
 from reginfo.events.headers import SubscriptionState
-from reginfo.events.subscribe import SubscriberState
+from reginfo.events.states import SubscriberState
 from reginfo.location.binding import Binding
 from reginfo.reg.document import ContactEvent
 from reginfo.web.api import api

@@ -25,7 +25,7 @@ from ..sip.transaction import TIMER_F
 from ..sip.uri import Uri
 from .errors import NoAnswer, RequestRefused
 from .publish import PublishResult, publish_draft, published
-from .register import Exchange, Registered, register_draft, registered
+from .register import Exchange, RegisteredContact, register_draft, registered
 from .target import ServerAddress, own_host
 from .user_agent import UserAgent
 from .watching import PACKAGE, Notification, Trouble, WatchEvent, Watching
@@ -94,7 +94,7 @@ class Agent:
 
     async def register(
         self, aor: Uri, contact: str | None, expires: int | None
-    ) -> list[Registered]:
+    ) -> list[RegisteredContact]:
         """
         Register ``contact`` (of :func:`~reginfo.agent.register.contact_value`).
 

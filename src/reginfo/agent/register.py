@@ -22,7 +22,7 @@ class Exchange(NamedTuple):
     call_id: str
 
 
-class Registered(Struct, frozen=True):
+class RegisteredContact(Struct, frozen=True):
     """One contact, as the registrar lists it."""
 
     uri: str
@@ -85,7 +85,7 @@ def register_draft(
     return Draft("REGISTER", f"{scheme}:{place or registrar}", head)
 
 
-def registered(response: Response) -> list[Registered]:
+def registered(response: Response) -> list[RegisteredContact]:
     """
     What the 200 to a REGISTER lists.
 
@@ -98,5 +98,7 @@ def registered(response: Response) -> list[Registered]:
         params = dict(contact.params)
         own = delta_seconds(params.pop("expires", None))
         expires = response.expires if own is None else own
-        contacts.append(Registered(contact.uri, expires, params.pop("q", None), params))
+        contacts.append(
+            RegisteredContact(contact.uri, expires, params.pop("q", None), params)
+        )
     return contacts

@@ -7,15 +7,30 @@ import socket
 
 from msgspec import Struct
 
-from ..io.udp import family_of
 from ..sip.errors import RemoteProtocolError
-from ..sip.flow import Address, uri_host
+from ..sip.flow import Address, family_of, uri_host
 from ..sip.uri import Uri
 from .errors import NoAnswer
 
 SIP_PORT = 5060
 
 TRANSPORTS = ("udp", "tcp")
+
+
+def aor_uri(text: str) -> Uri:
+    """
+    Read an address-of-record as people write it: ``sip:`` may be left out.
+
+    Raises:
+        ValueError: it is no sip:, sips: or tel: URI.
+    """
+    try:
+        uri = Uri.parse(text if ":" in text.partition("@")[0] else f"sip:{text}")
+    except RemoteProtocolError as exc:
+        raise ValueError(str(exc)) from exc
+    if not uri.aor:
+        raise ValueError(f"{text} is no sip:, sips: or tel: URI")
+    return uri
 
 
 class ServerAddress(Struct, frozen=True):
@@ -48,6 +63,8 @@ class ServerAddress(Struct, frozen=True):
             raise ValueError(
                 f"{text!r} is not HOST:PORT, [IPV6]:PORT or a SIP URI"
             ) from exc
+        if transport is not None and transport not in TRANSPORTS:
+            raise ValueError(f"transport {transport!r} is neither udp nor tcp")
         named = uri.param("transport")
         named = None if named is None else named.lower()
         if uri.scheme == "sips" or named in ("tls", "ws", "wss"):

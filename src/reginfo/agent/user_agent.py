@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..sip.endpoint import (
-    Endpoint,
-    EndpointEvent,
-    RequestFailed,
-    RequestReceived,
-    ResponseReceived,
-)
+from ..sip.endpoint import Endpoint
 from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.event import EndpointEvent, RequestFailed, RequestReceived, ResponseReceived
 from ..sip.flow import Flow
 from ..sip.message import Draft, Request, Response
+from ..sip.moment import Moment
+from ..sip.user import User
 from ..version import __version__
 from . import watching
 from .errors import NoAnswer
@@ -26,6 +23,50 @@ Done = Callable[[Response | NoAnswer], None]
 
 Tell = Callable[[watching.WatchEvent], None]
 """Is told what happens to a subscription."""
+
+
+class AskedRequest:
+    """The user of one request: its final response, or that there is none, is ``done``.
+
+    See :class:`reginfo.sip.user.User`.
+    """
+
+    def __init__(self, method: str, done: Done) -> None:
+        self._method = method
+        self._done = done
+
+    def receive_response(self, response: Response, moment: Moment) -> None:
+        """Receive a response; a provisional one is not what is waited for."""
+        if response.is_final:
+            self._done(response)
+
+    def receive_failure(self, cause: str, moment: Moment) -> None:
+        """Receive the news that there is no final response."""
+        self._done(NoAnswer(f"{self._method} got no answer ({cause})"))
+
+    def never_sent(self) -> None:
+        """Do nothing: a user agent keeps nothing on disk, and takes nothing back."""
+
+
+class SentSubscribe:
+    """The user of the SUBSCRIBEs of a subscription (:class:`reginfo.sip.user.User`)."""
+
+    def __init__(self, agent: UserAgent, watching: Watching) -> None:
+        self._agent = agent
+        self._watching = watching
+
+    def receive_response(self, response: Response, moment: Moment) -> None:
+        """Hand the response to the subscription."""
+        self._watching.receive_response(response, moment.now)
+        self._agent.settle(self._watching)
+
+    def receive_failure(self, cause: str, moment: Moment) -> None:
+        """Hand the failure to the subscription."""
+        self._watching.receive_failure(cause, moment.now)
+        self._agent.settle(self._watching)
+
+    def never_sent(self) -> None:
+        """Do nothing: a user agent keeps nothing on disk, and takes nothing back."""
 
 
 class UserAgent:
@@ -47,54 +88,46 @@ class UserAgent:
 
     def ask(self, draft: Draft, flow: Flow, done: Done) -> None:
         """Send a request; ``done`` is called once, with what becomes of it."""
-        self._send(draft, flow, done)
+        self._send(draft, flow, AskedRequest(draft.method, done))
 
     def watch(self, watching: Watching, tell: Tell, now: float) -> None:
         """Begin to watch, in the place of what was watched before."""
         self._watching, self._tell = watching, tell
         watching.begin(now)
-        self._settle(watching)
+        self.settle(watching)
 
     def stop_watching(self, now: float) -> None:
         """End the subscription; what is notified until then is told still."""
         if self._watching is not None:
             self._watching.end(now)
-            self._settle(self._watching)
+            self.settle(self._watching)
 
     # What the rim drives.
 
-    def handle(self, event: EndpointEvent, now: float) -> None:
-        """Answer a request, or take in what became of ours."""
+    def handle(self, event: EndpointEvent, moment: Moment) -> None:
+        """Answer a request, or hand what became of ours to who sent it."""
         if isinstance(event, RequestReceived):
-            self.endpoint.respond(event.transaction, self._answer(event.request, now))
+            response = self._answer(event.request, moment.now)
+            self.endpoint.respond(event.transaction, response)
             if self._watching is not None:
-                self._settle(self._watching)
-            return
-        if not isinstance(event, ResponseReceived | RequestFailed):
-            return  # of calls, and of what is passed on: there is neither here
-        user = event.transaction.user
-        if isinstance(user, Watching):
-            if isinstance(event, RequestFailed):
-                user.receive_failure(event.cause, now)
-            else:
-                user.receive_response(event.response, now)
-            self._settle(user)
+                self.settle(self._watching)
+        elif isinstance(event, ResponseReceived):
+            event.transaction.user.receive_response(event.response, moment)
         elif isinstance(event, RequestFailed):
-            method = event.transaction.method
-            _done(user)(NoAnswer(f"{method} got no answer ({event.cause})"))
-        elif event.response.is_final:
-            _done(user)(event.response)
+            event.transaction.user.receive_failure(event.cause, moment)
+        # Other events are of calls, and of what is forwarded: there is neither here.
 
     @property
     def timer_at(self) -> float | None:
         return None if self._watching is None else self._watching.timer_at
 
-    def timer_due(self, now: float) -> None:
+    def timer_due(self, moment: Moment) -> None:
+        """Refresh the subscription, or give it up."""
         if self._watching is not None:
-            self._watching.timer_due(now)
-            self._settle(self._watching)
+            self._watching.timer_due(moment.now)
+            self.settle(self._watching)
 
-    def undone(self, now: float) -> None:
+    def undone(self, moment: Moment) -> None:
         """Nothing is kept on disk, so nothing is taken back."""
 
     def _answer(self, request: Request, now: float) -> Response:
@@ -112,21 +145,16 @@ class UserAgent:
         except RemoteProtocolError as exc:
             return Response(exc.status, "Bad Request")
 
-    def _settle(self, watching: Watching) -> None:
+    def settle(self, watching: Watching) -> None:
         """Send what the subscription wants sent, and tell what has happened."""
         for draft, flow in watching.drafts_to_send():
-            self._send(draft, flow, watching)
+            self._send(draft, flow, SentSubscribe(self, watching))
         for event in watching.events():
             self._tell(event)
 
-    def _send(self, draft: Draft, flow: Flow, user: object) -> None:
+    def _send(self, draft: Draft, flow: Flow, user: User) -> None:
         named = Draft(draft.method, draft.uri, draft.head + self._product, draft.body)
         self.endpoint.send_request(named, flow, user)
-
-
-def _done(user: object) -> Done:
-    assert callable(user)
-    return user
 
 
 def _nobody(event: watching.WatchEvent) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from ..events.headers import SubscriptionState
-from ..events.subscribe import HeldSubscription, SubscriberState, Wanted
+from ..events.states import SubscriberState
+from ..events.subscribe import HeldSubscription, Wanted
 from ..reg import xml
 from ..reg.document import Reginfo
 from ..reg.table import News, Table
@@ -30,11 +31,16 @@ class Notification(Struct, frozen=True, kw_only=True):
     document: Reginfo | None
     "None if the NOTIFY has no body."
 
-    omitted: tuple[News, ...] = ()
-    "Contacts that were there, and are gone without a word in a full document."
+    news: tuple[News, ...] = ()
+    "What the document changes in what is known."
 
     missed: bool = False
-    "Whether a NOTIFY before this one never came; the full state is asked for."
+    "Whether an earlier NOTIFY never came; the full state has been requested."
+
+    @property
+    def omitted(self) -> tuple[News, ...]:
+        """Contacts that a full document no longer lists, and does not terminate."""
+        return tuple(one for one in self.news if one.omitted)
 
 
 class Trouble(Struct, frozen=True):
@@ -153,19 +159,17 @@ class Watching:
         except (Refusal, RemoteProtocolError) as exc:
             self._events.append(Unreadable(exc))
             raise
-        omitted: tuple[News, ...] = ()
+        news: tuple[News, ...] = ()
         missed = False
         if document is not None:
-            taken = self._table.take(document, request.cseq.number, now)
-            omitted = tuple(news for news in taken.news if news.omitted)
-            missed = taken.missed
+            news, missed = self._table.take(document, request.cseq.number, now)
         self._was_told = True
         self._events.append(
             Notification(
                 cseq=request.cseq.number,
                 state=state,
                 document=document,
-                omitted=omitted,
+                news=news,
                 missed=missed,
             )
         )

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from ..agent.target import aor_uri
 from ..config.address import SocketAddress
 from ..config.config import Config, ConfigError
 from ..io.trace import TraceFile
-from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
 from ..web.client import Client
 from .ending import WRONG, fail
@@ -89,9 +89,6 @@ def trace_to(path: Path | None) -> TraceFile | None:
 def uri_of(text: str, what: str) -> Uri:
     """A URI that stands on the command line; ``sip:`` may be left out."""
     try:
-        uri = Uri.parse(text if ":" in text.partition("@")[0] else f"sip:{text}")
-    except RemoteProtocolError as exc:
+        return aor_uri(text)
+    except ValueError as exc:
         fail(f"{what}: {exc}", WRONG)
-    if not uri.aor:
-        fail(f"{what}: {text} is no sip:, sips: or tel: URI", WRONG)
-    return uri

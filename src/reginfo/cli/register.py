@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from ..agent.agent import Agent
-from ..agent.register import ALL, Registered, contact_value
+from ..agent.register import ALL, RegisteredContact, contact_value
 from ..sip.transaction import TIMER_F
 from .ending import NOT_THERE, WRONG, fail, printable
 from .options import Json, Trace, uri_of
@@ -63,7 +63,7 @@ def register(
     except ValueError as exc:
         fail(f"CONTACT: {exc}", WRONG)
 
-    async def conversation(agent: Agent) -> list[Registered]:
+    async def conversation(agent: Agent) -> list[RegisteredContact]:
         return await agent.register(name, value, expires)
 
     contacts = talk(
@@ -86,7 +86,7 @@ def register(
         typer.echo("nobody is registered")
 
 
-def _line(contact: Registered) -> str:
+def _line(contact: RegisteredContact) -> str:
     """A contact for people: what it is, and what is said of it."""
     cells = [contact.uri]
     if contact.expires is not None:

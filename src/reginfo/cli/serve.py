@@ -18,7 +18,7 @@ from .ending import NOT_THERE, fail
 from .options import DEFAULT_CONFIG, ConfigFile, Trace, read_config, trace_to
 
 if TYPE_CHECKING:
-    from ..server.app import App
+    from ..library.server import Server
 
 logger = logging.getLogger("reginfo.script")
 
@@ -67,43 +67,29 @@ def serve(
 
 
 async def run(config: Config, trace: TraceFile | None) -> None:
-    """Serve until a signal says that it is enough."""
-    # Loaded only here, so that the other commands start quickly.
-    from ..server.app import App
-    from ..web.api import api
-    from ..web.server import WebServer
+    """Serve until SIGTERM or SIGINT."""
+    # Imported here, so that the other commands start quickly.
+    from ..library.server import Server
 
-    enough = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, enough.set)
-    app = App(config, trace=trace)
-    # Before it starts: a signal that nobody handles would end it.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload, app)
-    await app.start()
-    try:
-        addresses = f"sip={','.join(app.sip_addresses)}"
-        if config.server.admin is None:
-            await _ready_until(enough, addresses)
-            return
-        web = WebServer(api(app), config.server.admin)
-        await web.start()
-        try:
-            await _ready_until(enough, f"{addresses} admin={web.address}")
-        finally:
-            await web.stop()
-    finally:
-        await app.stop()
+        loop.add_signal_handler(number, stopped.set)
+    server = Server(config, trace=trace)
+    # Before the start, because an unhandled SIGHUP would end the process.
+    loop.add_signal_handler(signal.SIGHUP, reload, server)
+    async with server:
+        addresses = f"sip={','.join(server.addresses)}"
+        if server.admin is not None:
+            addresses += f" admin={server.admin}"
+        typer.echo(f"ready {addresses}", err=True)
+        await stopped.wait()
 
 
-def reload(app: App) -> None:
-    """Read the routing script again; the one before it stays if that is wrong."""
+def reload(server: Server) -> None:
+    """Read the routing script again; if it is wrong, the previous one stays active."""
     try:
-        app.reload()
+        server.reload()
     except ReginfoError as exc:
         for line in str(exc).splitlines():
             logger.error("! %s", line)
-
-
-async def _ready_until(enough: asyncio.Event, addresses: str) -> None:
-    typer.echo(f"ready {addresses}", err=True)
-    await enough.wait()

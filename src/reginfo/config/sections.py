@@ -128,8 +128,11 @@ class PuaSection(Struct, frozen=True, kw_only=True):
     min_expires: Annotated[int, whole(1)] = 60
     "The shortest Expires of a PUBLISH that this server sends."
 
-    max_expires: Annotated[int, whole(1)] = 86_400
-    "The longest Expires of a PUBLISH that this server sends."
+    max_expires: Annotated[int, whole(1)] = 3_600
+    """
+    The longest Expires of a PUBLISH that this server sends. A presence server that has
+    lost the publication gets it again after half of that, at the refresh.
+    """
 
 
 class PuaReginfoSection(Struct, frozen=True, kw_only=True):
@@ -154,6 +157,12 @@ class PuaReginfoSection(Struct, frozen=True, kw_only=True):
     """
     The next hop of SUBSCRIBE, and of PUBLISH if `publish_to` is not set. The `uri` of
     a [[peer]] has precedence.
+    """
+
+    rearm: Annotated[bool, flag] = True
+    """
+    Whether a subscription that a notifier ends with `rejected`, `noresource` or
+    `invariant` is tried again, every few minutes. If not, a restart tries it again.
     """
 
     ul_identities_key: Annotated[str | None, token] = None
@@ -247,6 +256,12 @@ class PeerSection(Struct, frozen=True, kw_only=True):
 
     min_interval: Annotated[float, seconds] = 0.0
     "The least time between two NOTIFYs to it, instead of `notifier.min_interval`."
+
+    max_expires: Annotated[int | None, whole(1)] = None
+    """
+    The longest time that a contact in its documents is believed to last, in seconds; by
+    default `registrar.max_expires`, or 604800 with the profile `ims`.
+    """
 
     unsolicited: Annotated[bool, flag] = False
     "Whether a NOTIFY from it without a subscription is accepted."

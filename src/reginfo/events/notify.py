@@ -16,6 +16,10 @@ ENDS_SUBSCRIPTION = frozenset(
 )
 """Answers to a NOTIFY or a refresh after which there is no subscription (§4.2.2)."""
 
+RETRY_FIRST = 1.0
+RETRY_LONGEST = 30.0
+"""Seconds: the pause after a NOTIFY is refused for the moment, doubled each time."""
+
 
 class SubscriptionPolicy(Value, frozen=True):
     """How long a subscription may last, in seconds."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 
 import msgspec
@@ -17,39 +16,36 @@ from ..sip.uri import Uri
 from ..sip.way import way_to
 from .headers import EventHeader, SubscriptionState
 from .notify import ENDS_SUBSCRIPTION
+from .states import SUBSCRIBER_TRANSITIONS, SubscriberCause, SubscriberState
+from .waiting import (
+    LONGEST_BACK_OFF,
+    SHORTEST_WAIT,
+    back_off,
+    bounded_wait,
+    wait_asked,
+)
 
 TIMER_N = TIMER_F
 """Seconds from a SUBSCRIBE within which a NOTIFY must come (§4.1.2.4)."""
 
-SHORTEST = 1.0
-"""Seconds between two refreshes, whatever a notifier grants."""
+SLACK = 2.0
+"""Seconds by which two statements of the same end differ: they are whole seconds."""
 
 SOON = 30.0
-"""A subscription that ends twice within these seconds is not asked for at once."""
+"""A subscription that ends twice within these seconds is not renewed at once."""
 
-BACK_OFF = 2.0
-LONGEST_BACK_OFF = 300.0
-"""Seconds: the first pause after a failure, doubled each time up to the longest."""
-
-LONGEST_WAIT = 3600.0
-"""Seconds for which a Retry-After is obeyed: a peer that is wanted is not given up."""
-
+LONGEST_ASKED = 604_800
+"""Seconds: the longest time that a 423 can make us ask for."""
 
 REDIRECTS = frozenset({300, 301, 302})
-"""What is followed; 305 and 380 ask for something else (RFC 3261 §21.3)."""
+"""Redirections that are followed; 305 and 380 are not (RFC 3261 §21.3)."""
 
-
-class SubscriberState(enum.StrEnum):
-    """Of a subscription, at its subscriber (§4.1.2, figure 1, shortened)."""
-
-    WAITING = "waiting"  # to be asked for at `timer_at`
-    NOTIFY_WAIT = "notify-wait"  # asked for, or refreshed; no NOTIFY since
-    ACTIVE = "active"
-    ENDED = "ended"  # we no longer want it
+ACTIVE, ENDED = SubscriberState.ACTIVE, SubscriberState.ENDED
+Cause = SubscriberCause
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is subscribed to, and by whom."""
+    """What is subscribed to, and as whom."""
 
     uri: str
     "Request-URI and To."
@@ -58,17 +54,25 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     "From and Contact: a URI."
 
     contact: str | None = None
-    "Contact, where it is not :attr:`local`: the transport stands in it, for one."
+    "Contact, where it differs from :attr:`local`, by its transport for example."
 
     event: str
     accept: str
     expires: int = 3600
     "Seconds asked for each time."
 
+    rearm: bool = True
+    """
+    Whether to ask again, seldom, after `rejected`, `noresource` or `invariant`.
+
+    RFC 6665 §4.1.3 advises against it; but a peer that was configured is wanted until
+    it is configured no more.
+    """
+
 
 class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
     """
-    One subscription, kept alive until told otherwise.
+    One subscription, kept alive until :meth:`end`.
 
     Drive it by :meth:`begin`, :meth:`receive_response`, :meth:`receive_failure`,
     :meth:`receive_notify`, :meth:`end` and :meth:`timer_due`; after any of them, send
@@ -78,7 +82,7 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
     wanted: Wanted
 
     flow: Flow | None = None
-    "By which the first SUBSCRIBE goes; None until it is known."
+    "The flow that the first SUBSCRIBE takes; None until it is known."
 
     state: SubscriberState = SubscriberState.WAITING
     dialog: Dialog | None = None
@@ -87,11 +91,27 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
     expires_at: float = 0.0
     "When it ends unless it is refreshed, in seconds on the server's clock."
 
+    refresh_at: float = 0.0
+    "When it is to be refreshed, while it is active; a NOTIFY does not postpone this."
+
+    asked: int = 0
+    "Seconds that the last SUBSCRIBE asked for; no grant is longer."
+
+    end_before: float | None = None
+    """
+    What :attr:`expires_at` was before the last SUBSCRIBE, until its 2xx has come.
+
+    A NOTIFY that states this end was sent before the notifier got the SUBSCRIBE.
+    """
+
+    is_granted: bool = False
+    "Whether the notifier has stated a time since the last SUBSCRIBE."
+
     min_expires: int = 0
-    "What a 423 has taught us."
+    "The minimum that a 423 has stated."
 
     redirected: bool = False
-    "Whether a 3xx has been followed since it was begun: a second one is not."
+    "Whether a 3xx has been followed since :meth:`begin`; a second one is not."
 
     failures: int = 0
     began_at: float = float("-inf")
@@ -105,7 +125,7 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
         return self.dialog is not None and bool(self.dialog.remote_tag)
 
     def begin(self, now: float, new_id: Callable[[], str]) -> None:
-        """Ask for it by :attr:`flow`, in a dialog of its own (§4.1.2.1)."""
+        """Send the first SUBSCRIBE of a new dialog by :attr:`flow` (§4.1.2.1)."""
         assert self.flow is not None
         tag, wanted = new_id(), self.wanted
         self.dialog = Dialog(
@@ -120,80 +140,78 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
         )
         self.began_at = now
         self.redirected = False
-        # Until the notifier says for how long, in its 200 or its NOTIFY.
-        self.expires_at = now + self._expires()
         self._subscribe(now, self._expires())
+        # Until the notifier states a time, in its 200 or its NOTIFY.
+        self.expires_at = now + self.asked
+        self.end_before = 0.0
 
     def refresh(self, now: float) -> None:
-        """Ask for it again, in its dialog: the full state follows (§4.1.2.2)."""
-        if self.state is SubscriberState.ACTIVE:
+        """Send a SUBSCRIBE in the dialog; the full state follows (§4.1.2.2)."""
+        if self.state is ACTIVE:
             self._subscribe(now, self._expires())
 
     def end(self, now: float) -> None:
-        """Stop wanting it; the final NOTIFY is still taken (§4.1.2.3)."""
-        self.state = SubscriberState.ENDED
+        """Unsubscribe; the final NOTIFY is still accepted (§4.1.2.3)."""
+        self._enter(Cause.UNWANTED)
         if self.is_established:
             self._subscribe(now, 0)
         elif self.dialog is None:
             self.timer_at = None
 
+    def lapse(self) -> None:
+        """Give up the dialog, so that a new one is begun."""
+        if self.state is not ENDED:
+            self._enter(Cause.LOST)
+            self.dialog = None
+
     def resume(self, flow: Flow, *, shift: float, at: float) -> None:
         """
-        Go on after a restart.
+        Continue after a restart.
 
         Args:
-            flow: by which a new SUBSCRIBE goes.
-            shift: to be added to its times.
-            at: when to ask what was missed meanwhile.
+            flow: the flow of a new SUBSCRIBE.
+            shift: to be added to all times.
+            at: when to refresh it, to learn what was missed.
         """
         self.flow = flow
         if self.dialog is not None:
             self.dialog.flow = Flow(flow.local, self.dialog.flow.remote)
         self.expires_at += shift
         self.began_at += shift
+        self.end_before = None
         if self.state is SubscriberState.NOTIFY_WAIT:
-            self.state = (
-                SubscriberState.ACTIVE
-                if self.is_established
-                else SubscriberState.WAITING
-            )
+            self._enter(Cause.KEPT if self.is_established else Cause.LOST)
+        elif self.state is SubscriberState.REFUSED:
+            # The operator may have restarted us because the peer was mended.
+            self._enter(Cause.LOST)
+        self.refresh_at = at
         self.timer_at, self.scheduled_at, self.drafts = at, None, []
 
     def receive_response(
         self, response: Response, now: float, jitter: Callable[[], float]
     ) -> None:
-        """Take in the answer to a SUBSCRIBE."""
+        """Process the response to a SUBSCRIBE."""
         status, dialog = response.status, self.dialog
-        if status < 200 or dialog is None or self.state is SubscriberState.ENDED:
+        if status < 200 or dialog is None or self.state is ENDED:
             return
         if response.header("Call-ID") != dialog.call_id:
             return  # to a SUBSCRIBE of a dialog that is over
         if status < 300:
-            expires = response.expires
-            if self.state is SubscriberState.ACTIVE:
-                # The NOTIFY came first, and its `expires` counts (§4.1.3).
-                if expires is not None and now + expires < self.expires_at:
-                    self.expires_at = now + expires
-                    self._rest(now, jitter)
-                return
-            if expires is not None:
-                self.expires_at = now + expires
-            if status == 204:  # RFC 5839 §6.3: no NOTIFY follows
-                self._rest(now, jitter)
+            self._accepted(response, now, jitter)
         elif status == 423 and (least := _min_expires(response)) > self._expires():
             self.min_expires = least
             self._subscribe(now, self._expires())
         elif status in REDIRECTS and self._follow(response):
             self._subscribe(now, self._expires())
         elif self.is_established and status not in ENDS_SUBSCRIPTION:
-            self._keep(now, jitter, _retry_after(response))
+            self._keep(now, jitter, wait_asked(response) or 0.0)
         else:
-            pause = max(self._pause(jitter), _retry_after(response))
+            pause = max(self._pause(jitter), wait_asked(response) or 0.0)
             self._retry(now, now + pause)
 
     def receive_failure(self, now: float, jitter: Callable[[], float]) -> None:
-        """A SUBSCRIBE got no answer."""
-        if self.state is SubscriberState.ENDED:
+        """Process that a SUBSCRIBE got no answer."""
+        if self.state is ENDED:
             self.timer_at, self.dialog = None, None
         elif self.state is not SubscriberState.NOTIFY_WAIT:
             return  # its NOTIFY has come; or Timer N was first
@@ -203,15 +221,15 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
             self._retry(now, now + self._pause(jitter))
 
     def unreachable(self, now: float, jitter: Callable[[], float]) -> None:
-        """Nobody knows where to ask for it: try again, later."""
+        """Process that no address was found for the SUBSCRIBE: try again later."""
         self._retry(now, now + self._pause(jitter))
 
     def check_notify(self, request: Request, package: str) -> SubscriptionState:
         """
-        Look whether a NOTIFY of our dialog is in order, before its body is read.
+        Check a NOTIFY of our dialog, before its body is read.
 
         Raises:
-            Refusal, RemoteProtocolError: it is not, and changes nothing.
+            Refusal, RemoteProtocolError: it is refused, and changes nothing.
         """
         dialog = self.dialog
         event = EventHeader.of(request)
@@ -220,7 +238,7 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
         if dialog is None or event.id != EventHeader.parse(self.wanted.event).id:
             raise Refusal(481, "Subscription Does Not Exist")
         tag = request.from_.tag
-        # RFC 3680 §4.9: of a forked SUBSCRIBE, the first to notify is the one.
+        # RFC 3680 §4.9: of a forked SUBSCRIBE, the first notifier is the one.
         if dialog.remote_tag and dialog.remote_tag != tag:
             raise Refusal(481, "Subscription Does Not Exist")
         if dialog.remote_cseq is not None and request.cseq.number < dialog.remote_cseq:
@@ -235,7 +253,7 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
         now: float,
         jitter: Callable[[], float],
     ) -> None:
-        """Take in a NOTIFY that :meth:`check_notify` has let pass."""
+        """Process a NOTIFY that :meth:`check_notify` has accepted."""
         dialog = self.dialog
         assert dialog is not None
         first = not dialog.remote_tag
@@ -250,22 +268,19 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
         if state.state == "terminated":
             self._terminated(state, now, jitter)
             return
-        if state.expires is not None:
-            self.expires_at = now + state.expires
-        if self.state is not SubscriberState.ENDED:
-            self.failures = 0
-            self._rest(now, jitter)
+        if self.state is not ENDED:
+            self._notified(state.expires, now, jitter)
         elif first:
             self._subscribe(now, 0)
 
     def timer_due(self, now: float) -> None:
-        """The moment has come for what :meth:`due` then does."""
+        """Note that the timer has fired; :meth:`due` then acts on it."""
         self.timer_at = None
 
     def due(
         self, now: float, new_id: Callable[[], str], jitter: Callable[[], float]
     ) -> None:
-        """Ask for it, refresh it, or give up waiting for a NOTIFY."""
+        """Subscribe, refresh, or give up waiting for a NOTIFY."""
         match self.state:
             case SubscriberState.WAITING:
                 self.begin(now, new_id)
@@ -281,6 +296,9 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
     def drafts_to_send(self) -> list[tuple[Draft, Flow]]:
         drafts, self.drafts = self.drafts, []
         return drafts
+
+    def _enter(self, cause: SubscriberCause) -> None:
+        self.state = SUBSCRIBER_TRANSITIONS[self.state, cause]
 
     def _expires(self) -> int:
         return max(self.wanted.expires, self.min_expires)
@@ -298,21 +316,80 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
         established = bool(dialog.remote_tag)
         flow = way_to(dialog.next_hop, dialog.flow) if established else dialog.flow
         self.drafts = [*self.drafts, (draft, flow)]
-        if self.state is not SubscriberState.ENDED:
-            self.state = SubscriberState.NOTIFY_WAIT
+        self._enter(Cause.SUBSCRIBE)
+        self.asked, self.is_granted = expires, False
+        self.end_before = self.expires_at if established else 0.0
         self.timer_at = now + TIMER_N
 
-    def _rest(self, now: float, jitter: Callable[[], float]) -> None:
-        """Be content, until it is time to refresh."""
-        self.state = SubscriberState.ACTIVE
-        left = max(0.0, self.expires_at - now)
-        # Ten minutes before the end, or half way there if that is later; spread out,
-        # for those that were begun together.
-        margin = min(600.0, left / 2) * (1.0 - 0.2 * jitter())
-        self.timer_at = max(now + SHORTEST, self.expires_at - margin)
+    def _accepted(
+        self, response: Response, now: float, jitter: Callable[[], float]
+    ) -> None:
+        """Process a 2xx: it states the time, unless a NOTIFY did so before (§4.1.3)."""
+        if self.end_before is None:
+            return  # a second one, to the same SUBSCRIBE
+        self.end_before = None
+        expires = response.expires
+        if expires is None:
+            # A 2xx must state it; we go by what we asked, but ask again soon.
+            if not self.is_granted:
+                self.expires_at = max(self.expires_at, now + self.asked)
+        else:
+            until = now + min(expires, self.asked)
+            if not self.is_granted:
+                self.expires_at = until
+            elif until > self.expires_at - SLACK:
+                return  # the NOTIFY that came first has stated it
+            else:
+                self.expires_at = until
+            self.is_granted = True
+        if response.status == 204:  # RFC 5839 §6.3: no NOTIFY follows
+            self._enter(Cause.KEPT)
+            self._plan(now, jitter)
+        elif self.state is ACTIVE and self.is_granted:
+            self._plan(now, jitter)
+
+    def _notified(
+        self, expires: int | None, now: float, jitter: Callable[[], float]
+    ) -> None:
+        """Process a NOTIFY of a subscription that goes on (§4.1.3)."""
+        was_active, was_granted = self.state is ACTIVE, self.is_granted
+        before, is_open = self.expires_at, self.end_before is not None
+        self._enter(Cause.NOTIFY)
+        if expires is not None:
+            until = now + min(expires, self.asked or self._expires())
+            # One that crossed the SUBSCRIBE says nothing of what that was granted.
+            if self.end_before is None or abs(until - self.end_before) > SLACK:
+                self.is_granted = True
+            self.expires_at = until
+        if (
+            not was_active
+            or self.is_granted is not was_granted
+            or (is_open and self.expires_at > before + SLACK)
+        ):
+            self._plan(now, jitter)
+            return
+        # A planned refresh is not postponed: else frequent NOTIFYs would do so until
+        # the subscription ends.
+        planned = self.refresh_at
+        if self.expires_at < before - SLACK:
+            self._plan(now, jitter)
+        self.timer_at = self.refresh_at = min(self.refresh_at, planned)
+
+    def _plan(self, now: float, jitter: Callable[[], float]) -> None:
+        """Plan the next refresh, by the time that was granted."""
+        left = self.expires_at - now
+        if self.is_granted and left > SHORTEST_WAIT:
+            self.failures = 0
+            # Ten minutes before the end, or half way there if that is later; spread
+            # out, for those that were begun together.
+            margin = min(600.0, left / 2) * (1.0 - 0.2 * jitter())
+            at = max(now + SHORTEST_WAIT, self.expires_at - margin)
+        else:
+            at = now + self._pause(jitter)
+        self.timer_at = self.refresh_at = at
 
     def _follow(self, response: Response) -> bool:
-        """Go where a 3xx says (RFC 3261 §8.1.3.4), once; False if that is nowhere."""
+        """Follow a 3xx (RFC 3261 §8.1.3.4), once; False if it leads nowhere."""
         dialog = self.dialog
         contacts = response.values("Contact")
         if dialog is None or self.is_established or self.redirected or not contacts:
@@ -332,14 +409,16 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
         self, now: float, jitter: Callable[[], float], least: float = 0.0
     ) -> None:
         """A refresh has failed: it goes on until the end that is known (§4.1.2.2)."""
-        self.state = SubscriberState.ACTIVE
-        self.timer_at = min(self.expires_at, now + max(self._pause(jitter), least))
+        self._enter(Cause.KEPT)
+        self.end_before = None
+        self.refresh_at = min(self.expires_at, now + max(self._pause(jitter), least))
+        self.timer_at = self.refresh_at
 
     def _terminated(
         self, state: SubscriptionState, now: float, jitter: Callable[[], float]
     ) -> None:
-        """What to do about each reason (§4.1.3)."""
-        if self.state is SubscriberState.ENDED:
+        """Act on the reason of the end (§4.1.3)."""
+        if self.state is ENDED:
             self.timer_at, self.dialog = None, None
             return
         at_once = now - self.began_at > SOON
@@ -347,32 +426,29 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
             case "deactivated" | "timeout" if at_once:
                 self._retry(now, now)
             case "rejected" | "noresource" | "invariant":
-                # "SHOULD NOT" be asked for again; but a peer that is configured is
-                # wanted until it is configured no more: seldom, then.
-                self._retry(now, now + LONGEST_BACK_OFF * (0.5 + 0.5 * jitter()))
+                if self.wanted.rearm:
+                    pause = back_off(0, jitter, first=LONGEST_BACK_OFF)
+                    self._retry(now, now + pause)
+                else:
+                    self._enter(Cause.REFUSED)
+                    self.timer_at, self.dialog = None, None
             case _:
                 pause = self._pause(jitter)
                 if state.retry_after is not None:
-                    pause = float(state.retry_after)
+                    pause = bounded_wait(state.retry_after)
                 self._retry(now, now + pause)
 
     def _retry(self, now: float, at: float) -> None:
-        """Forget the dialog; ask again at ``at``."""
-        self.state, self.dialog = SubscriberState.WAITING, None
+        """Forget the dialog; subscribe again at ``at``."""
+        self._enter(Cause.LOST)
+        self.dialog = None
         self.timer_at = max(now, at)
 
     def _pause(self, jitter: Callable[[], float]) -> float:
-        pause = min(BACK_OFF * 2.0 ** min(self.failures, 10), LONGEST_BACK_OFF)
+        pause = back_off(self.failures, jitter)
         self.failures += 1
-        return pause * (0.5 + 0.5 * jitter())
+        return pause
 
 
 def _min_expires(response: Response) -> int:
-    return delta_seconds(response.header("Min-Expires")) or 3600
-
-
-def _retry_after(response: Response) -> float:
-    """For how long not to ask again (RFC 3261 §20.33), in seconds; 0 if not said."""
-    value = response.header("Retry-After") or ""
-    seconds = delta_seconds(value.partition(";")[0].partition("(")[0])
-    return min(float(seconds or 0), LONGEST_WAIT)
+    return min(delta_seconds(response.header("Min-Expires")) or 3600, LONGEST_ASKED)

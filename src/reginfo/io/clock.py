@@ -7,6 +7,8 @@ import math
 import time
 from pathlib import Path
 
+from ..sip.moment import Moment
+
 logger = logging.getLogger("reginfo.clock")
 
 STEP = 1.0
@@ -44,6 +46,10 @@ class Clock:
             self.stepped += epoch - self._epoch
             self._epoch = epoch
         return max(epoch, self._least_epoch) + now
+
+    def moment(self) -> Moment:
+        """What both clocks show now."""
+        return Moment(self.now(), self.wall())
 
     def not_before(self, wall: float) -> None:
         """Take it that this much of the calendar has passed already."""

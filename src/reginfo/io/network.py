@@ -12,13 +12,13 @@ from ..config.sections import DnsSection
 from ..sip.destination import Destination
 from ..sip.endpoint import Endpoint
 from ..sip.errors import ReginfoError, RemoteProtocolError
-from ..sip.flow import Flow, Local
+from ..sip.flow import Flow, Local, family_of
 from ..sip.uri import Uri
 from .nameservers import NameServers, at, hosts
 from .resolver import Resolver
 from .rim import Rim
 from .tcp import StreamTransport
-from .udp import Trace, UdpSocket, family_of
+from .udp import Trace, UdpSocket
 
 
 class StartError(ReginfoError):

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..ledger.journal import Batch, Entry, Journal
-from ..sip.endpoint import Endpoint, EndpointEvent
+from ..sip.endpoint import Endpoint
+from ..sip.event import EndpointEvent
 from ..sip.flow import Flow, Local
 from ..sip.message import Response
+from ..sip.moment import Moment
 from ..sip.transaction import Datagram
 from .clock import Clock
 
@@ -32,13 +34,13 @@ RETRY_AFTER = 5
 class Application(Protocol):
     """What decides; see :class:`reginfo.server.app.App`."""
 
-    def handle(self, event: EndpointEvent, now: float) -> None:
+    def handle(self, event: EndpointEvent, moment: Moment) -> None:
         """Answer a request, or take in a response."""
 
-    def timer_due(self, now: float) -> None:
+    def timer_due(self, moment: Moment) -> None:
         """Let time pass."""
 
-    def undone(self, now: float) -> None:
+    def undone(self, moment: Moment) -> None:
         """What was decided last has been taken back."""
 
     @property
@@ -189,18 +191,18 @@ class Rim:
 
     def settle(self) -> None:
         """Handle events, close the batch, commit, send, set the timer."""
-        now = self._clock.now()
+        moment = self._clock.moment()
         endpoint, handle = self._endpoint, self._application.handle
         self._settling = True
         while events := endpoint.events():
             for event in events:
-                handle(event, now)
+                handle(event, moment)
         self._settling = self._woken = False
         open_ = self._open
         open_.outbox += endpoint.datagrams_to_send()
         open_.batch.add(self._journal.close())
         self._advance()
-        self._set_timer(now)
+        self._set_timer(moment.now)
 
     def _advance(self) -> None:
         """Give the open batch to the disk if that is idle; send what need not wait."""
@@ -264,7 +266,7 @@ class Rim:
         response = Response(500, "Server Internal Error")
         response.headers["Retry-After"] = [str(RETRY_AFTER)]
         self._endpoint.discard(failed.outbox + later.outbox, response)
-        self._application.undone(self._clock.now())
+        self._application.undone(self._clock.moment())
         for waiter in failed.waiters + later.waiters:
             if not waiter.done():
                 waiter.set_result(False)
@@ -293,9 +295,10 @@ class Rim:
     def _timer_due(self) -> None:
         self._timer, self._timer_for = None, _NEVER
         # The loop's clock is another one, and coarser: it may be early by a little.
-        now = self._clock.now()
+        moment = self._clock.moment()
+        now = moment.now
         self._endpoint.timer_due(now)
-        self._application.timer_due(now)
+        self._application.timer_due(moment)
         if self._lazy_at is not None and now >= self._lazy_at:
             self._lazy_at = None
             self._open.batch.urgent = True

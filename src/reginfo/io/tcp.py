@@ -8,10 +8,10 @@ import socket
 from collections.abc import Callable
 
 from ..sip.errors import RemoteProtocolError
-from ..sip.flow import Address, Flow, Local
+from ..sip.flow import Address, Flow, Local, family_of
 from ..sip.framing import PONG, Framer
 from ..sip.transaction import Datagram
-from .udp import Receive, Trace, family_of
+from .udp import Receive, Trace
 
 logger = logging.getLogger("reginfo.transport")
 

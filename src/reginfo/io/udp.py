@@ -8,7 +8,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
-from ..sip.flow import Address, Flow, Local
+from ..sip.flow import Address, Flow, Local, family_of
 from ..sip.message import MAX_MESSAGE
 from ..sip.transaction import Datagram
 
@@ -25,11 +25,6 @@ WAITING = 10_000
 
 Receive = Callable[[bytes, Flow], None]
 Trace = Callable[[str, bytes, Address, Address], None]
-
-
-def family_of(host: str) -> socket.AddressFamily:
-    """The family of a numeric address."""
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 class UdpSocket:

@@ -8,13 +8,16 @@ differs from before is announced.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
+from ..ledger.due import work_off
 from ..ledger.journal import Journal
+from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, nothing
 from ..reg.document import ContactEvent
 from ..sip.timer import TimerWheel
@@ -27,6 +30,8 @@ from .keyring import KeyChange, Keyring, UserRecords
 from .lives import SLACK, Claims, forgotten_at, join
 from .record import Record, RecordKind, Standing, next_stamp
 from .state import bound_by, change
+
+logger = logging.getLogger("reginfo.location")
 
 TABLE = "location"
 """The table that is meant where none is named."""
@@ -48,8 +53,7 @@ TOMBSTONES = 1_000_000
 
 _ALWAYS = -math.inf
 
-Listener = Callable[[BindingChange, float], None]
-KeyListener = Callable[[KeyChange, float], None]
+Listener = Callable[[BindingChange | KeyChange], None]
 ClaimListener = Callable[[str, str, Claim, float], None]
 """Is called with table, address-of-record, claim and time, for a claim that is news."""
 
@@ -97,7 +101,6 @@ class LocationStore:
         self._tombstones = tombstones
         self.longest_life = longest_life
         self.listener: Listener | None = None
-        self.key_listener: KeyListener | None = None
         self.claim_listener: ClaimListener | None = None
         self.prolong: Prolong | None = None
 
@@ -271,9 +274,9 @@ class LocationStore:
             for claim in told:
                 self.claim_listener(table, aor, claim, now)
         changes = self._announce(table, aor, news, now)
-        if self.key_listener is not None:
+        if self.listener is not None:
             for key_change in keys:
-                self.key_listener(key_change._replace(at=now), now)
+                self.listener(key_change._replace(at=now))
         while len(self._over) > self._tombstones:
             self.forgotten_early += 1
             self._drop(next(iter(self._over)))
@@ -320,21 +323,42 @@ class LocationStore:
         """When to call :meth:`timer_due`."""
         return self._wheel.timer_at
 
-    def timer_due(self, now: float, wall: float) -> None:
+    def timer_due(self, moment: Moment) -> None:
         """Report what has expired, and forget what nothing can contradict any more."""
-        for row in self._wheel.timer_due(now):
-            if isinstance(row, ContactRow):
-                self._row_due(row, now, wall)
-            elif isinstance(row, UserRecords):
-                self._probation_over(row, now)
 
-    def loaded(self, now: float, wall: float) -> None:
+        def act(machine: ContactRow | UserRecords) -> None:
+            if isinstance(machine, ContactRow):
+                self._row_due(machine, moment.now, moment.wall)
+            else:
+                self._probation_over(machine, moment.now)
+
+        work_off(self._wheel, self._journal, moment.now, act)
+
+    def hears(self, change: object) -> None:
+        """Ignore it: the store itself announces what changes."""
+
+    def undone(self, moment: Moment) -> None:
+        """Do nothing: what is taken back is due again by its own undo."""
+
+    def describe(self) -> Description:
+        """Describe how many users are known, and how much has changed."""
+        users = sum(map(len, self._records.values()))
+        figures = {
+            "users": users,
+            "changes_total": self.sequence,
+            "contacts_not_bound": len(self._over),
+            "forgotten_early_total": self.forgotten_early,
+        }
+        return Description("store", f"{users} users", figures)
+
+    def begin(self, here: Here, moment: Moment) -> None:
         """
         Set the timers of all that was loaded, and number it.
 
         What expired while the server was down is reported as expired now.
         """
-        self._keyring.loaded(wall)
+        now = moment.now
+        self._keyring.loaded(moment.wall)
         rows = [
             row
             for records in self._records.values()
@@ -353,16 +377,26 @@ class LocationStore:
                 self._over[row] = None
             self._schedule(row, now)
         for row in rows:
-            # Not when the wheel reaches it: until then a watcher could be shown a
-            # state without the contact, before it is told that the contact has gone.
-            if row.timer_at is not None and row.timer_at <= now:
-                self._row_due(row, now, wall)
-            elif row.shown is None:
-                news: list[Binding] = []
-                self._evaluate(row, row.claims, now, news)
-                self._announce(row.table, row.aor, news, now)
+            try:
+                with self._journal.attempt():
+                    self._begin_row(row, moment)
+            except Exception:
+                # One row that cannot expire must not keep the server from starting.
+                logger.exception("! %s of %s cannot expire", row.key, row.aor)
+                self._postpone(row, now + RETRY_AFTER)
 
     # How.
+
+    def _begin_row(self, row: ContactRow, moment: Moment) -> None:
+        # Not when the wheel reaches it: until then a watcher could be shown a state
+        # without the contact, before it is told that the contact has gone.
+        now = moment.now
+        if row.timer_at is not None and row.timer_at <= now:
+            self._row_due(row, now, moment.wall)
+        elif row.shown is None:
+            news: list[Binding] = []
+            self._evaluate(row, row.claims, now, news)
+            self._announce(row.table, row.aor, news, now)
 
     def _announce(
         self, table: str, aor: str, news: list[Binding], now: float
@@ -379,7 +413,7 @@ class LocationStore:
         if self.listener is not None:
             # Only now: a listener that looks must see all of them or none.
             for one in changes:
-                self.listener(one, now)
+                self.listener(one)
         return changes
 
     def _evaluate(
@@ -585,6 +619,7 @@ class LocationStore:
 
     def _remove(self, row: ContactRow) -> None:
         row.timer_at = None
+        self._wheel.schedule(row)
         self._over.pop(row, None)
         records = self._records.get(row.table, {})
         record = records.get(row.aor, {})

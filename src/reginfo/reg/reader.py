@@ -287,6 +287,8 @@ class _Reader:
         self._keys.clear()
         self._since = self._registration_since
         if self._state is not RegistrationState.ACTIVE:
+            # It ends all of its contacts, also those that cannot be read.
+            self._any_contact = True
             for contact in contacts:
                 if contact.state is ContactState.ACTIVE:
                     self._complain(f"<contact> active, <registration> {self._state}")
@@ -418,18 +420,28 @@ class _Reader:
             self._complain(f"<contact> with q {text[:40]!r}")
             return None
 
+    # Parameters, GRUUs and foreign elements only decorate a contact: one that is
+    # wrong is left out, and the contact stays.
+
     def _end_param(self) -> None:
         name = self._attributes.get("name", "")
         if not _TOKEN.fullmatch(name):
-            self._fault = f"<unknown-param> with name {name[:40]!r}"
+            self._complain(f"<unknown-param> with name {name[:40]!r}")
+            return
+        name = name.lower()
+        # RFC 3261 §7.3.1: "any given parameter-name MUST NOT appear more than
+        # once". The first counts, and it is the one that is sent on.
+        if any(name == known for known, _ in self._params):
+            self._complain(f"two <unknown-param> with name {name[:40]!r}")
             return
         text = self._text()
-        self._params.append((name.lower(), quoted(text) if text else None))
+        self._params.append((name, quoted(text) if text else None))
 
     def _start_gruu(self, known: str, attributes: dict[str, str]) -> None:
         uri = attributes.get("uri")
         if uri and _CONTROLS.search(uri):
-            self._fault = f"<{known}> with control characters"
+            self._complain(f"<{known}> with control characters")
+            return
         if known == "pub-gruu":
             if uri and self._pub_gruu is None:
                 self._pub_gruu = uri
@@ -454,7 +466,9 @@ class _Reader:
         elif any(map(_CONTROLS.search, (name, owner, kind))):
             self._complain("<key> with control characters in its name or owner")
         else:
-            self._keys.append(RecordKey(name, value, owner, stamp, kind, until or 0, left))
+            self._keys.append(
+                RecordKey(name, value, owner, stamp, kind, until or 0, left)
+            )
 
     def _read_claim(self, attributes: dict[str, str]) -> ClaimElement | None:
         get = attributes.get

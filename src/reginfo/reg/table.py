@@ -87,6 +87,10 @@ class Table:
         # notifiers repeat it in each document, and it is news only once.
         self._gone: _Gone = {}
 
+    def __repr__(self) -> str:
+        count = sum(len(rows) for rows in self._rows.values())
+        return f"<Table: {count} contacts, version {self._version}>"
+
     def __iter__(self) -> Iterator[ReportedContact]:
         """The contacts that are active, in no particular order."""
         for rows in self._rows.values():

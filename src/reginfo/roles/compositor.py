@@ -16,7 +16,9 @@ import msgspec
 
 from ..events import compose
 from ..events.notify import SubscriptionPolicy
+from ..ledger.due import work_off
 from ..ledger.journal import Journal
+from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows
 from ..location.binding import Binding
 from ..location.store import TABLE, LocationStore
@@ -100,8 +102,8 @@ class Compositor:
     Args:
         new_id: makes a random token: no entity-tag is ever given twice.
         policy: for how long a publication may stand.
-        max_expires: how long a contact is believed at the most whose publisher does
-            not say, in seconds.
+        max_expires: the longest time that a contact is believed to last, in seconds.
+        longest: the same for a publisher, by its name, where that differs.
         name: the address-of-record that a URI names, as records are kept by.
     """
 
@@ -114,6 +116,7 @@ class Compositor:
         new_id: Callable[[], str],
         policy: SubscriptionPolicy,
         max_expires: int,
+        longest: Callable[[str], int] | None = None,
         location: str = TABLE,
         name: Name = as_written,
     ) -> None:
@@ -128,7 +131,9 @@ class Compositor:
         )
         self._wheel = TimerWheel()
         self._by_aor: dict[str, dict[str, Contribution]] = {}
-        self._learner = Learner(store, server_id=server_id, max_expires=max_expires)
+        self._learner = Learner(
+            store, server_id=server_id, max_expires=max_expires, longest=longest
+        )
 
     def __len__(self) -> int:
         return sum(map(len, self._by_aor.values()))
@@ -186,15 +191,30 @@ class Compositor:
     def timer_at(self) -> float | None:
         return self._wheel.timer_at
 
-    def timer_due(self, now: float, wall: float) -> None:
+    def timer_due(self, moment: Moment) -> None:
         """Remove what was not refreshed."""
-        for machine in self._wheel.timer_due(now):
-            assert isinstance(machine, Contribution)
+        now = moment.now
+
+        def act(machine: Contribution) -> None:
             if machine.row.expires_at > now or not self._has(machine):
-                continue
-            # If the disk does not take it, nobody is served by haste.
+                return
+            # If the commit fails, retry only after RETRY_AFTER.
             self._journal.remember(self._postpone, machine, now + RETRY_AFTER)
-            self._remove(machine, now, wall)
+            self._remove(machine, now, moment.wall)
+
+        work_off(self._wheel, self._journal, now, act)
+
+    def hears(self, change: object) -> None:
+        """Ignore it: publications of others do not depend on what happens here."""
+
+    def undone(self, moment: Moment) -> None:
+        """Do nothing: what is taken back is due again by its own undo."""
+
+    def describe(self) -> Description:
+        """Describe how many publications of others stand."""
+        count = len(self)
+        line = f"{count} publications of others"
+        return Description("compositor", line, {"contributions": count})
 
     # From the disk.
 
@@ -206,20 +226,20 @@ class Compositor:
     def _take_loaded(self, key: str, row: ContributionRow) -> None:
         self._put(Contribution(row, Table.load(row.table)))
 
-    def loaded(self, now: float, wall: float) -> None:
-        """Set the timers of all that was loaded; what ended meanwhile does so now."""
+    def begin(self, here: Here, moment: Moment) -> None:
+        """Schedule what was loaded; remove what has ended meanwhile."""
+        now = moment.now
         for contribution in list(self.contributions()):
             if contribution.row.expires_at > now:
                 self._wheel.schedule(contribution)
                 continue
-            mark = self._journal.mark()
             try:
-                self._remove(contribution, now, wall)
+                with self._journal.attempt():
+                    self._remove(contribution, now, moment.wall)
             except Exception:
                 # One that cannot end must not keep the server from starting.
                 row = contribution.row
-                logger.exception("! what %s publishes of %s", row.peer, row.aor)
-                self._journal.roll_back(mark)
+                logger.exception("! publication of %s by %s", row.aor, row.peer)
                 self._postpone(contribution, now + RETRY_AFTER)
 
     # How.
@@ -342,6 +362,7 @@ class Compositor:
     def _take_out(self, contribution: Contribution) -> None:
         row = contribution.row
         contribution.timer_at = None
+        self._wheel.schedule(contribution)
         known = self._by_aor.get(row.aor, {})
         known.pop(row.id, None)
         if not known:

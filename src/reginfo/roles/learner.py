@@ -53,8 +53,8 @@ class Learner:
 
     Args:
         server_id: ours: what we own, nobody can tell us.
-        max_expires: how long a contact is believed at the most whose peer does not
-            say, in seconds.
+        max_expires: the longest time that a contact is believed to last, in seconds.
+        longest: the same for a peer, by its name, where that differs.
         listed: whether a subscription lists a contact, other than that by which we
             were told: its source, an address-of-record, a contact, the time, and
             whether only those at the same peer count.
@@ -66,12 +66,13 @@ class Learner:
         *,
         server_id: str,
         max_expires: int,
+        longest: Callable[[str], int] | None = None,
         listed: Listed | None = None,
     ) -> None:
         self._store = store
         self._listed = listed
         self._server_id = server_id
-        self._max_expires = max_expires
+        self._longest = longest or (lambda peer: max_expires)
 
     def learn(
         self, told: DocumentOrigin, news: tuple[News, ...], now: float, wall: float
@@ -207,12 +208,13 @@ class Learner:
         return uri.key, ()
 
     def _expires_at(self, told: DocumentOrigin, contact: Contact, now: float) -> float:
+        longest = self._longest(told.peer)
         if contact.expires is not None:
-            return now + contact.expires
+            return now + min(contact.expires, longest)
         if contact.event.state != "active":
             return now
         # 3680-103: it lives as long as the subscription that told us.
-        return min(told.until, now + self._max_expires)
+        return min(told.until, now + longest)
 
     def _omitted_here(self, told: DocumentOrigin, call_id: str, holds: Binding) -> bool:
         """Whether what holds is only that this peer did not list a contact before."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -12,12 +13,17 @@ import msgspec
 from ..events.headers import EventHeader
 from ..events.notify import (
     ENDS_SUBSCRIPTION,
+    RETRY_FIRST,
+    RETRY_LONGEST,
     ServedSubscription,
     SubscriptionPolicy,
     check,
     granted,
 )
+from ..events.waiting import back_off, wait_asked
+from ..ledger.due import work_off
 from ..ledger.journal import Journal
+from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, nothing
 from ..location.binding import Binding, BindingChange
 from ..location.keyring import KeyChange
@@ -31,6 +37,7 @@ from ..sip.flow import Flow, Local
 from ..sip.headers import cached_name_addr
 from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
+from ..sip.user import User
 from ..sip.value import Record, Value
 from ..sip.way import way_to
 from .admission import RETRY_AFTER as FULL_RETRY_AFTER
@@ -50,7 +57,7 @@ PROGRESS = "told"
 """Kinds of our entries in the journal: a watch, and how far it has been told."""
 
 RETRY_AFTER = 30.0
-"""Seconds until a NOTIFY that failed for the moment is tried again."""
+"""Seconds until what was due, and could not be committed, is due again."""
 
 RESTART_RATE = 100.0
 """Watchers a second that a restart has news for, and are told."""
@@ -61,7 +68,7 @@ LEGACY_HOSTS = 1_000
 CACHED_CONTACTS = 10_000
 """Contacts whose XML is kept for the other watchers of the same change."""
 
-Send = Callable[[Draft, Flow, object], object]
+Send = Callable[[Draft, Flow, User], object]
 
 Progress = tuple[int, int, bool]
 """Version of the next document, CSeq of the last NOTIFY, whether all is confirmed."""
@@ -86,6 +93,7 @@ class Notifier:
     Args:
         send: sends a request by a flow; what it is for comes back with the answer.
         recognise: says who a SUBSCRIBE comes from.
+        jitter: a random number from 0 to 1.
         is_ours: whether an address-of-record is in one of our domains.
         admission: who may watch whom; anybody may watch everybody if left out.
         table: the location table that is watched.
@@ -100,6 +108,7 @@ class Notifier:
         policy: SubscriptionPolicy,
         recognise: Callable[[Request, Flow], Watcher],
         is_ours: Callable[[str], bool],
+        jitter: Callable[[], float] = random.random,
         admission: Admission | None = None,
         table: str = TABLE,
     ) -> None:
@@ -108,6 +117,7 @@ class Notifier:
         self._send = send
         self._policy = policy
         self._recognise = recognise
+        self._jitter = jitter
         self._is_ours = is_ours
         self._admission = admission or Admission()
         self._table = table
@@ -127,6 +137,7 @@ class Notifier:
         self._legacy: set[str] = set()
         self._loading = False
         self._resuming: Pace | None = None
+        self._notifies = 0
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -196,7 +207,7 @@ class Notifier:
             peer=peer.name,
             instance=_instance(request),
         )
-        watch = Watch(row)
+        watch = Watch(row, self)
         self._add(watch)
         self._save(watch, self._remove, watch)
         watch.owe_full()
@@ -225,9 +236,16 @@ class Notifier:
             self._lose(watch, f"NOTIFY was answered {status}")
             return
         else:
-            delay = _retry_after(response)
+            delay = wait_asked(response)
+            if delay is None:
+                delay = back_off(
+                    watch.failures,
+                    self._jitter,
+                    first=RETRY_FIRST,
+                    longest=RETRY_LONGEST,
+                )
             logger.warning(
-                "! NOTIFY of %s to %s was answered %d; again in %.0f s",
+                "! NOTIFY of %s to %s was answered %d; again in %.1f s",
                 watch.row.aor, watch.row.subscription.dialog.remote, status, delay,
             )  # fmt: skip
             watch.refused(now + delay)
@@ -242,8 +260,16 @@ class Notifier:
 
     # From the store, and the clock.
 
-    def tell(self, change: BindingChange, now: float) -> None:
-        """Tell whoever watches, now or as soon as is polite."""
+    def hears(self, change: BindingChange | KeyChange) -> None:
+        """Notify the watchers of what has changed, now or as soon as is polite."""
+        if type(change) is BindingChange:
+            self._tell(change, change.at)
+        else:
+            assert isinstance(change, KeyChange)
+            self._tell_keys(change, change.at)
+
+    def _tell(self, change: BindingChange, now: float) -> None:
+        """Notify the watchers of a contact."""
         if change.table != self._table:
             return
         watches = self._watches_of(change.aor)
@@ -272,7 +298,7 @@ class Notifier:
             if not change.more:
                 self._settle(watch, now)
 
-    def tell_keys(self, change: KeyChange, now: float) -> None:
+    def _tell_keys(self, change: KeyChange, now: float) -> None:
         """Tell who watches the identities that a user has now, and peers the key."""
         if change.table != self._table:
             return
@@ -341,8 +367,9 @@ class Notifier:
                 at = paced.timer_at if at is None else min(at, paced.timer_at)
         return at
 
-    def timer_due(self, now: float) -> None:
+    def timer_due(self, moment: Moment) -> None:
         """Send what has waited long enough; end what was not refreshed."""
+        now = moment.now
         if self._resuming is not None:
             for due in self._resuming.due(now):
                 if self.serves(due):
@@ -351,12 +378,21 @@ class Notifier:
             for due in self._drain.due(now):
                 if self.serves(due) and not due.ended:
                     self._deactivate(due, self._drain, now)
-        for watch in self._wheel.timer_due(now):
-            assert isinstance(watch, Watch)
-            subscription = watch.row.subscription
-            if not watch.ended and now >= subscription.expires_at:
+
+        def act(watch: Watch) -> None:
+            if not watch.ended and now >= watch.row.subscription.expires_at:
                 self._time_out(watch)
             self._advance(watch, now)
+
+        work_off(self._wheel, self._journal, now, act)
+
+    def describe(self) -> Description:
+        """Describe how many watch, and how many NOTIFYs they were sent."""
+        line = f"{len(self)} watches"
+        if self._drain is not None:
+            line += f", {self._drain.total} are being ended"
+        figures = {"watches": len(self), "notifies_total": self._notifies}
+        return Description("notifier", line, figures)
 
     # From the disk.
 
@@ -367,7 +403,7 @@ class Notifier:
 
     def _take_watch(self, key: str, row: WatchRow) -> None:
         self._loading = True
-        self._add(Watch(row))
+        self._add(Watch(row, self))
         known = self._loaded.pop(key, None)
         if known is not None:
             self._take_progress(key, known)
@@ -385,21 +421,19 @@ class Notifier:
             dialog.local_cseq = cseq
             watch.doubt(not settled)
 
-    def moved(self, locals: Sequence[Local]) -> None:
-        """Take it that we listen at ``locals`` now, before anybody is told anything."""
+    def begin(self, here: Here, moment: Moment) -> None:
+        """
+        Continue with the watches that were loaded.
+
+        A restart is no news to a watcher that has confirmed everything. The others are
+        notified again, at most :data:`RESTART_RATE` a second.
+        """
+        now = moment.now
         for watch in self.watches():
             dialog = watch.row.subscription.dialog
-            if dialog.flow.local not in locals:
-                dialog.flow = Flow(locals[0], dialog.flow.remote)
-                dialog.contact = _contact(locals[0])
-
-    def loaded(self, now: float) -> None:
-        """
-        Go on where we were: what was under way at the end is told again.
-
-        That is all: a restart is no news to a watcher that has confirmed everything.
-        Those that it is news to have their turn one after the other.
-        """
+            if dialog.flow.local not in here.locals:
+                dialog.flow = Flow(here.locals[0], dialog.flow.remote)
+                dialog.contact = _contact(here.locals[0])
         self._loading = False
         self._loaded.clear()
         news = []
@@ -416,11 +450,12 @@ class Notifier:
                 self._wheel.schedule(watch)
         self._resuming = Pace(news, rate=RESTART_RATE, now=now) if news else None
 
-    def undone(self, now: float) -> None:
-        """What was sent last never went out: see that it is tried again, later."""
-        at = now + RETRY_AFTER
+    def undone(self, moment: Moment) -> None:
+        """Retry later what was taken back before it was sent."""
+        at = moment.now + RETRY_AFTER
         for watch in self.watches():
-            if not watch.stalled and now < watch.row.subscription.expires_at:
+            expires_at = watch.row.subscription.expires_at
+            if not watch.stalled and moment.now < expires_at:
                 continue
             watch.timer_at = at
             self._wheel.schedule(watch)
@@ -574,6 +609,7 @@ class Notifier:
         draft = subscription.notify(xml.MEDIA_TYPE, body, now)
         dialog = subscription.dialog
         self._send(draft, way_to(dialog.next_hop, dialog.flow), watch)
+        self._notifies += 1
         if body:
             row.version += 1
         self._progress(watch)
@@ -739,6 +775,7 @@ class Notifier:
 
     def _remove(self, watch: Watch) -> None:
         watch.timer_at = None
+        self._wheel.schedule(watch)
         if self._by_id.pop(watch.row.id, None) is not None:
             watcher = _watcher(watch)
             self._watchers[watcher] -= 1
@@ -787,14 +824,6 @@ def _concerns(change: KeyChange, row: WatchRow) -> bool:
         row.aor in change.moved
         or (row.aor in change.before) != (row.aor in change.after)
     )
-
-
-def _retry_after(response: Response) -> float:
-    value = response.header("Retry-After")
-    digits = (value or "").partition(";")[0].partition("(")[0].strip()
-    if digits.isdecimal() and digits.isascii() and len(digits) < 7:
-        return max(1.0, float(digits))
-    return RETRY_AFTER
 
 
 def _contact(local: Local) -> str:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from ..events.publish import Operation, Outcome, Publication
+from ..events.publish import (
+    Operation,
+    Outcome,
+    Publication,
+    may_have_arrived,
+)
+from ..ledger.due import work_off
 from ..ledger.journal import Journal
+from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, nothing
 from ..location.binding import Binding, BindingChange
 from ..location.keyring import KeyChange
@@ -20,6 +27,7 @@ from ..reg.legacy import Profile, profile_of
 from ..sip.flow import Flow
 from ..sip.message import Draft, Response
 from ..sip.timer import TimerWheel
+from ..sip.user import User
 from .document import contact_of
 
 logger = logging.getLogger("reginfo.publisher")
@@ -35,7 +43,7 @@ RESTART_RATE = 100.0
 RETRY_AFTER = 5.0
 """Seconds until what was due, and could not be committed, is due again."""
 
-Send = Callable[[Draft, Flow, object], object]
+Send = Callable[[Draft, Flow, User], object]
 
 
 class PresenceServer(msgspec.Struct, kw_only=True):
@@ -64,6 +72,20 @@ class PublishedRow(msgspec.Struct, kw_only=True, gc=False):
     told: dict[str, Binding]
 
 
+class PublicationKeeper(Protocol):
+    """Keeps publications alive; see :class:`Publisher`."""
+
+    def receive_response(
+        self, published: PublishedState, response: Response, now: float
+    ) -> None:
+        """Receive the response to the PUBLISH under way."""
+
+    def receive_failure(
+        self, published: PublishedState, cause: str, now: float
+    ) -> None:
+        """Receive the news that the PUBLISH under way got no response."""
+
+
 class PublishedState:
     """One address-of-record, or identity, at one presence server."""
 
@@ -71,6 +93,7 @@ class PublishedState:
         "aor",
         "asked",
         "heard",
+        "keeper",
         "owed",
         "publication",
         "scheduled_at",
@@ -80,8 +103,15 @@ class PublishedState:
     )
 
     def __init__(
-        self, aor: str, target: PresenceServer, publication: Publication
+        self,
+        aor: str,
+        target: PresenceServer,
+        publication: Publication,
+        keeper: PublicationKeeper,
     ) -> None:
+        self.keeper = keeper
+        "Receives what becomes of its PUBLISHes."
+
         self.aor = aor
         self.target = target
         self.publication = publication
@@ -92,7 +122,7 @@ class PublishedState:
         "Whether something has changed with more of the same REGISTER to come."
 
         self.told: dict[str, Binding] = {}
-        "Contacts in what is published, by their keys."
+        "Contacts that the server may have been told of, by their keys."
 
         self.sent: dict[str, Binding] = {}
         "Contacts in the PUBLISH under way."
@@ -101,6 +131,10 @@ class PublishedState:
         "CSeq of the last PUBLISH that is over, and when: no commit undoes that."
 
         self.scheduled_at: float | None = None
+
+    def doubt(self) -> None:
+        """Note that the PUBLISH under way may have arrived: its contacts count too."""
+        self.told, self.sent = {**self.told, **self.sent}, {}
 
     @property
     def timer_at(self) -> float | None:
@@ -112,6 +146,19 @@ class PublishedState:
 
     def timer_due(self, now: float) -> None:
         self.publication.timer_due(now)
+
+    # The user of each PUBLISH (:class:`reginfo.sip.user.User`).
+
+    def receive_response(self, response: Response, moment: Moment) -> None:
+        """Receive the response to the PUBLISH under way."""
+        self.keeper.receive_response(self, response, moment.now)
+
+    def receive_failure(self, cause: str, moment: Moment) -> None:
+        """Receive the news that the PUBLISH under way got no response."""
+        self.keeper.receive_failure(self, cause, moment.now)
+
+    def never_sent(self) -> None:
+        """Do nothing: the journal's undo list restores the publication."""
 
 
 class Publisher:
@@ -173,23 +220,36 @@ class Publisher:
         mine = [key for key in self._on_disk if key.partition("\0")[0] == target.uri]
         for number, key in enumerate(mine):
             row = self._on_disk.pop(key)
-            mark = self._journal.mark()
+            at = now + number / RESTART_RATE
             try:
-                self._resume(key, row, target, now, now + number / RESTART_RATE)
+                with self._journal.attempt():
+                    self._resume(key, row, target, now, at)
             except Exception:
-                # One that cannot be gone on with is none of the others' business.
+                # One row that cannot be used must not stop the others.
                 logger.exception("! publication of %s", key.replace("\0", " "))
-                self._journal.roll_back(mark)
                 self._forget(key)
 
-    def tell(self, change: BindingChange, now: float) -> None:
-        """Publish a change, if it is ours to publish."""
-        if change.table != self._table or not self._targets:
+    def begin(self, here: Here, moment: Moment) -> None:
+        """Do nothing: :meth:`publish_to` continues what was loaded."""
+
+    def hears(self, change: BindingChange | KeyChange) -> None:
+        """Publish a change, if it is ours to publish and is to be published."""
+        if not self._targets or not change.is_published:
+            return
+        if type(change) is BindingChange:
+            self._tell_binding(change, change.at)
+        else:
+            assert isinstance(change, KeyChange)
+            self._tell_keys(change, change.at)
+
+    def _tell_binding(self, change: BindingChange, now: float) -> None:
+        """Publish what has happened to a contact."""
+        if change.table != self._table:
             return
         for aor in self._store.identities(change.aor, self._table):
             self._tell(aor, now, only_if_ours=change.binding, more=change.more)
 
-    def tell_keys(self, change: KeyChange, now: float) -> None:
+    def _tell_keys(self, change: KeyChange, now: float) -> None:
         """Publish a user by the identities that it has now, and by no others."""
         if change.table == self._table and (
             change.before != change.after or change.moved
@@ -234,6 +294,10 @@ class Publisher:
         elif outcome is Outcome.PUBLISHED:
             target.refused = False
             published.told = published.sent
+        if may_have_arrived(response.status):
+            published.doubt()
+        elif response.status >= 300:
+            published.sent = {}
         self._advance(published, now)
 
     def receive_failure(
@@ -247,18 +311,31 @@ class Publisher:
         self._remember(published, now)
         published.heard = published.publication.cseq, now
         published.publication.receive_failure(now, self._jitter)
+        published.doubt()
         self._advance(published, now)
 
     @property
     def timer_at(self) -> float | None:
         return self._wheel.timer_at
 
-    def timer_due(self, now: float) -> None:
+    def timer_due(self, moment: Moment) -> None:
         """Refresh what ends, try again what failed."""
-        for published in self._wheel.timer_due(now):
-            assert isinstance(published, PublishedState)
+        now = moment.now
+
+        def act(published: PublishedState) -> None:
             self._remember(published, now)
             self._advance(published, now)
+
+        work_off(self._wheel, self._journal, now, act)
+
+    def undone(self, moment: Moment) -> None:
+        """Do nothing: what is taken back is due again by its own undo."""
+
+    def describe(self) -> Description:
+        """Describe how many publications are kept alive at presence servers."""
+        count = len(self)
+        line = f"{count} publications at {len(self._targets)} presence servers"
+        return Description("publisher", line, {"publications": count})
 
     @property
     def shelves(self) -> Sequence[Rows[Any]]:
@@ -282,7 +359,7 @@ class Publisher:
         # 412 will say so.
         publication.give_up(now)
         publication.not_before = at
-        published = PublishedState(aor, target, publication)
+        published = PublishedState(aor, target, publication, self)
         published.told = row.told
         self._published[key] = published
         published.publication.change(bool(self._own(published.aor, now)))
@@ -322,7 +399,7 @@ class Publisher:
                 publication = Publication(
                     uri=aor, call_id=self._new_id(), tag=self._new_id()
                 )
-                published = PublishedState(aor, target, publication)
+                published = PublishedState(aor, target, publication, self)
                 self._published[key] = published
                 self._journal.remember(self._forget, key)
             else:
@@ -336,7 +413,10 @@ class Publisher:
     def _advance(self, published: PublishedState, now: float) -> None:
         """Send what is due; keep how it stands; set the timer."""
         publication, target = published.publication, published.target
-        operation = publication.next(now)
+        # Kamailio that keeps publications in memory answers 200 to a refresh without a
+        # body, and has no document any more for later watchers.
+        bodiless = target.speaks is not Profile.LEGACY
+        operation = publication.next(now, bodiless=bodiless)
         key = f"{target.uri}\0{published.aor}"
         if operation is not None:
             own = self._own(published.aor, now)
@@ -344,10 +424,6 @@ class Publisher:
             lifetime = min(max(longest, self._min_expires), self._max_expires)
             published.asked = max(lifetime, publication.min_expires)
             headers, body = f"Event: {PACKAGE}\r\n", b""
-            if operation is Operation.REFRESH and target.speaks is Profile.LEGACY:
-                # Kamailio that keeps publications in memory answers 200 to a refresh
-                # without a body, and has no document any more for who comes later.
-                operation = publication.operation = Operation.MODIFY
             if operation in (Operation.INITIAL, Operation.MODIFY):
                 headers += f"Content-Type: {xml.MEDIA_TYPE}\r\n"
                 body = self._body(published, own, now)
@@ -410,8 +486,10 @@ class Publisher:
         for key, last in told.items():
             if key in own:
                 continue
-            if not is_told or not rows:
-                # The user is not known by this name any more.
+            in_doubt = now < published.publication.unheard_until
+            if not is_told or not rows or (in_doubt and key not in rows):
+                # The user is not known by this name any more; or the store has
+                # forgotten a contact that the server may still list.
                 over = last.expires_at <= now
                 event = ContactEvent.EXPIRED if over else ContactEvent.DEACTIVATED
                 gone.append(msgspec.structs.replace(last, event=event))
@@ -449,10 +527,10 @@ class Publisher:
         published.publication = publication
         published.told, published.sent = told, sent
         published.asked, published.owed = asked, owed
-        published.scheduled_at = None
         cseq, at = published.heard
         if publication.operation is not None and cseq >= publication.cseq:
             publication.give_up(at)
+            published.doubt()
             publication.not_before = max(publication.not_before, at + RETRY_AFTER)
         publication.timer_at = max(publication.not_before, due_at)
         self._wheel.schedule(published)
@@ -461,6 +539,7 @@ class Publisher:
         published = self._published.pop(key, None)
         if published is not None:
             published.timer_at = None
+            self._wheel.schedule(published)
 
     def _put_back(self, key: str, published: PublishedState) -> None:
         self._published[key] = published

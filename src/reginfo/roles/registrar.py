@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping
 from functools import lru_cache
@@ -10,7 +11,11 @@ from typing import NamedTuple
 import msgspec
 
 from ..location.binding import Binding
-from ..location.merge import Survivors
+from ..location.claim import Claim
+from ..location.lives import Claims, next_stamp
+from ..location.record import Record, RecordKind, Standing
+from ..location.record import next_stamp as next_record_stamp
+from ..location.state import bound_by
 from ..reg.document import ContactEvent, shortest_q
 from ..sip.address import numeric
 from ..sip.dialog import route_uri
@@ -27,7 +32,7 @@ EXTENSIONS = frozenset({"path"})
 """What a REGISTER may require of us (§8.2.2.3)."""
 
 REGISTERED, REFRESHED = ContactEvent.REGISTERED, ContactEvent.REFRESHED
-UNREGISTERED = ContactEvent.UNREGISTERED
+GONE = ContactEvent.UNREGISTERED
 
 
 class RegistrarPolicy(Value, frozen=True):
@@ -41,23 +46,54 @@ class RegistrarPolicy(Value, frozen=True):
     max_contacts: int = 0
     "How many contacts an address-of-record may have; 0 for any number."
 
+    has_links: bool = False
+    "Whether other servers may know of contacts that are not known here."
+
+
+class Contacts(Value, frozen=True, kw_only=True):
+    """What is known of the contacts of one address-of-record."""
+
+    rows: Mapping[str, Claims]
+    "All that is claimed of each, by key."
+
+    standing: Standing | None = None
+    "What the records of the user mean for them."
+
+    cleared: Record | None = None
+    "The record of its last ``Contact: *``."
+
+    now: float
+    "Seconds on the clock that `Claim.expires_at` uses."
+
+    wall: float
+    "Seconds since the epoch."
+
+    def bound(self, key: str) -> Claim | None:
+        """What a contact is bound by at this moment; None if it is not bound."""
+        claims = self.rows.get(key)
+        return bound_by(claims, self.standing, self.now) if claims else None
+
+    def stamp(self, key: str) -> int:
+        """A stamp for a new claim, later than all that is kept of that contact."""
+        floor = 0 if self.standing is None else self.standing.latest
+        return next_stamp(self.rows.get(key, ()), self.wall, floor)
+
 
 class Decision(NamedTuple):
-    """What a REGISTER comes to, and nothing done about it yet."""
+    """The outcome of a REGISTER; nothing has been done about it yet."""
 
     response: Response
-    claims: tuple[Binding, ...]
+    claims: tuple[Claim, ...]
+    records: tuple[Record, ...] = ()
 
 
 def decide(
     request: Request,
-    rows: Mapping[str, Survivors],
+    contacts: Contacts,
     *,
     policy: RegistrarPolicy,
     server_id: str,
-    stamp: int,
     flow: Flow,
-    now: float,
     date: str = "",
 ) -> Decision:
     """
@@ -65,31 +101,32 @@ def decide(
 
     Args:
         request: an authorised REGISTER for an address-of-record of ours.
-        rows: all that is claimed of its contacts, by their keys.
+        contacts: what is known of its contacts.
         server_id: who will own what it binds.
-        stamp: later than that of any claim known.
         flow: the flow that the request came by.
-        now: seconds on the clock that ``Binding.expires_at`` uses.
         date: for the response's Date header (§10.3 step 8).
 
     Raises:
-        Refusal: 420 for an extension, 423 for too short an interval, 500 for a CSeq
-            out of order, 503 for too many contacts.
+        Refusal: 403 for a user that is barred, 420 for an extension, 423 for too short
+            an interval, 500 for a CSeq out of order or a user on probation, 503 for
+            too many contacts.
         RemoteProtocolError: a Contact that makes no sense.
     """
     _check_extensions(request)
     values = request.values("Contact")
+    if contacts.standing is not None:
+        _check_standing(contacts.standing, contacts.now)
     branch = _branch(request)
-    if values and not _came_before(request, rows, branch):
+    claims: tuple[Claim, ...] = ()
+    records: tuple[Record, ...] = ()
+    if values and not _came_before(request, contacts.rows, branch):
         if "*" in values:
-            claims = _remove_all(request, values, rows, server_id, stamp, branch, now)
-        else:
-            claims = _bind(
-                request, values, rows, policy, server_id, stamp, flow, branch, now
+            claims, records = _remove_all(
+                request, values, contacts, policy, server_id, branch
             )
-    else:
-        claims = ()
-    headers: Headers = {"Contact": _listed(rows, claims, now)}
+        else:
+            claims = _bind(request, values, contacts, policy, server_id, flow, branch)
+    headers: Headers = {"Contact": _listed(contacts, claims)}
     if not headers["Contact"]:
         del headers["Contact"]
     path = request.headers.get("Path")
@@ -97,7 +134,7 @@ def decide(
         headers["Path"] = path  # RFC 3327 §5.3
     if date:
         headers["Date"] = [date]
-    return Decision(Response(200, "OK", headers), claims)
+    return Decision(Response(200, "OK", headers), claims, records)
 
 
 def expires_of(contact: NameAddr, request: Request, policy: RegistrarPolicy) -> int:
@@ -144,7 +181,7 @@ def _branch(request: Request) -> int:
     return zlib.crc32(request.via.branch.encode())
 
 
-def _came_before(request: Request, rows: Mapping[str, Survivors], branch: int) -> bool:
+def _came_before(request: Request, rows: Mapping[str, Claims], branch: int) -> bool:
     """
     Whether this very request has been served already (3261-29).
 
@@ -161,95 +198,124 @@ def _came_before(request: Request, rows: Mapping[str, Survivors], branch: int) -
     )
 
 
+def _check_standing(standing: Standing, now: float) -> None:
+    """Refuse a user that the administrator keeps from registering."""
+    if standing.rejected:
+        raise Refusal(403, "Forbidden")
+    if now < standing.probation_ends:
+        left = max(1, math.ceil(standing.probation_ends - now))
+        again = [("Retry-After", str(left))]
+        raise Refusal(500, "On Probation", headers=again)
+
+
 def _bind(
     request: Request,
     values: list[str],
-    rows: Mapping[str, Survivors],
+    contacts: Contacts,
     policy: RegistrarPolicy,
     server_id: str,
-    stamp: int,
     flow: Flow,
     branch: int,
-    now: float,
-) -> tuple[Binding, ...]:
+) -> tuple[Claim, ...]:
     """Claims for the contacts that a REGISTER lists (§10.3 step 7)."""
     call_id, number = request.call_id, request.cseq.number
+    now = contacts.now
     path = _path(request) if "Path" in request.headers else ()
     user_agent = request.header("User-Agent") or ""
-    claims: dict[str, Binding] = {}
+    claims: dict[str, Claim] = {}
     for value in values:
         contact = cached_name_addr(value)
         uri = contact.parsed
         expires = expires_of(contact, request, policy)
-        key, survivors = _find(uri, rows, claims)
-        _check_order(survivors, call_id, number)
-        bound = _bound(survivors, now)
-        if bound is None and not expires:
-            continue  # unbinding what is not bound
-        if expires:
-            event = REGISTERED if bound is None else REFRESHED
-            expires_at = now + expires
-        else:
-            event = UNREGISTERED
-            # Until then copies of what it was may turn up.
-            assert bound is not None
-            expires_at = bound.expires_at
-        claims[key] = Binding(
-            contact=contact.uri,
-            key=key,
-            call_id=call_id,
-            cseq=number,
-            event=event,
-            expires_at=expires_at,
-            registered_at=now if bound is None else bound.registered_at,
-            owner=server_id,
-            stamp=stamp,
-            q=_q(contact),
-            params=_params(contact),
-            display_name=contact.display_name,
-            path=path,
-            received="" if path else _received(uri, flow),
-            user_agent=user_agent,
-            branch=branch,
-            listener="" if path else _listener(flow.local),
-        )
+        keys = _keys(uri, contacts.rows, claims)
+        for key in keys:
+            bound = contacts.bound(key)
+            _check_order(bound, call_id, number)
+            if bound is None and (not expires or key is not keys[0]):
+                if expires or not policy.has_links:
+                    continue  # unbinding what is not bound
+                # Somewhere else it may be bound: say that it is to be no more.
+            # Of several contacts that are equal to the one that is registered, the
+            # others go: the user agent has one.
+            seconds = expires if key is keys[0] else 0
+            stamp = contacts.stamp(key)
+            event = (REGISTERED if bound is None else REFRESHED) if seconds else GONE
+            claims[key] = Claim(
+                contact=contact.uri,
+                key=key,
+                call_id=call_id,
+                cseq=number,
+                # Without a binding of this Call-ID there is none to go on with.
+                begin=bound.begin if _is_of(bound, call_id) else stamp,
+                stamp=stamp,
+                edition=stamp,
+                gone=not seconds,
+                event=event,
+                owner=server_id,
+                until=stamp + seconds * 1_000_000,
+                expires_at=now + seconds,
+                registered_at=now if bound is None else bound.registered_at,
+                q=_q(contact),
+                params=_params(contact),
+                display_name=contact.display_name,
+                path=path,
+                received="" if path else _received(uri, flow),
+                user_agent=user_agent,
+                branch=branch,
+                listener="" if path else _listener(flow.local),
+            )
     if policy.max_contacts:
-        _check_number(rows, claims, policy.max_contacts, server_id, now)
+        _check_number(contacts, claims, policy.max_contacts)
     return tuple(claims.values())
 
 
 def _remove_all(
     request: Request,
     values: list[str],
-    rows: Mapping[str, Survivors],
+    contacts: Contacts,
+    policy: RegistrarPolicy,
     server_id: str,
-    stamp: int,
     branch: int,
-    now: float,
-) -> tuple[Binding, ...]:
+) -> tuple[tuple[Claim, ...], tuple[Record, ...]]:
     """Claims that nothing is bound any more: ``Contact: *`` (§10.3 step 6)."""
     if len(values) > 1 or request.expires != 0:
         raise RemoteProtocolError("Contact: * with another contact, or not to expire")
     call_id, number = request.call_id, request.cseq.number
+    known = [claim for claims in contacts.rows.values() for claim in claims]
+    floor = 0 if contacts.standing is None else contacts.standing.latest
+    stamp = next_record_stamp(contacts.cleared, known, contacts.wall, floor)
     claims = []
-    for survivors in rows.values():
-        bound = _bound(survivors, now)
+    for key in contacts.rows:
+        bound = contacts.bound(key)
         if bound is None:
             continue
-        _check_order(survivors, call_id, number)
+        _check_order(bound, call_id, number)
         claims.append(
             msgspec.structs.replace(
                 bound,
                 call_id=call_id,
                 cseq=number,
-                event=UNREGISTERED,
-                owner=server_id,
+                begin=bound.begin if _is_of(bound, call_id) else stamp,
                 stamp=stamp,
+                edition=stamp,
+                gone=True,
+                event=GONE,
+                owner=server_id,
+                until=stamp,
                 source=None,
                 branch=branch,
+                number=0,
             )
         )
-    return tuple(claims)
+    if not policy.has_links:
+        return tuple(claims), ()
+    # Contacts that other servers know of, and this one does not, go as well.
+    cleared = Record(kind=RecordKind.CLEARED, value="", stamp=stamp, owner=server_id)
+    return tuple(claims), (cleared,)
+
+
+def _is_of(bound: Claim | None, call_id: str) -> bool:
+    return bound is not None and bound.call_id == call_id
 
 
 def _path(request: Request) -> tuple[str, ...]:
@@ -266,58 +332,44 @@ def _path(request: Request) -> tuple[str, ...]:
     return path
 
 
-def _find(
-    uri: Uri, rows: Mapping[str, Survivors], claims: Mapping[str, Binding]
-) -> tuple[str, Survivors]:
-    """The key under which a contact is kept, and what is claimed of it."""
+def _keys(
+    uri: Uri, rows: Mapping[str, Claims], claims: Mapping[str, Claim]
+) -> list[str]:
+    """
+    The keys under which a contact is kept, the one to bind it by first.
+
+    Several, where two servers have made keys of their own for two spellings of it.
+    """
     key = uri.key
-    survivors = rows.get(key)
-    if survivors is not None:
-        return key, survivors
+    if len(rows) == 1 and key in rows and not claims:
+        return [key]
     # §19.1.4 calls URIs equal that are spelled differently, and no key can tell.
+    found = [key] if key in rows or key in claims else []
     for other, known in rows.items():
-        if uri.matches(Uri.parse(known[0].contact)):
-            return other, known
+        if other != key and uri.matches(Uri.parse(known[0].contact)):
+            found.append(other)
     for other, claim in claims.items():
-        if uri.matches(Uri.parse(claim.contact)):
-            return other, ()
-    return key, ()
+        if other != key and other not in rows:
+            if uri.matches(Uri.parse(claim.contact)):
+                found.append(other)
+    return found or [key]
 
 
-def _check_order(survivors: Survivors, call_id: str, number: int) -> None:
+def _check_order(bound: Claim | None, call_id: str, number: int) -> None:
     """
-    Within one Call-ID the CSeq must have grown, or the request fails whole.
+    Refuse a CSeq that has not grown within the Call-ID that the contact is bound by.
 
-    Also where the contact is gone: the copy of a REGISTER that the network held back
-    must not bring back what its successor has removed.
+    Then the request fails whole (§10.3 step 7). Where the contact is not bound, or
+    bound by another Call-ID, there is no CSeq to compare with.
     """
-    for claim in survivors:
-        if claim.call_id == call_id and number <= claim.cseq:
-            raise Refusal(500, "CSeq Out Of Order")
+    if bound is not None and bound.call_id == call_id and number <= bound.cseq:
+        raise Refusal(500, "CSeq Out Of Order")
 
 
-def _bound(survivors: Survivors, now: float) -> Binding | None:
-    if survivors:
-        holds = survivors[0]
-        if holds.active and holds.expires_at > now:
-            return holds
-    return None
-
-
-def _check_number(
-    rows: Mapping[str, Survivors],
-    claims: Mapping[str, Binding],
-    most: int,
-    server_id: str,
-    now: float,
-) -> None:
-    after = {
-        key
-        for key, survivors in rows.items()
-        if (bound := _bound(survivors, now)) is not None and bound.owner == server_id
-    }
-    new = {key for key, claim in claims.items() if claim.active} - after
-    gone = {key for key, claim in claims.items() if not claim.active}
+def _check_number(contacts: Contacts, claims: Mapping[str, Claim], most: int) -> None:
+    after = {key for key in contacts.rows if contacts.bound(key) is not None}
+    new = {key for key, claim in claims.items() if not claim.gone} - after
+    gone = {key for key, claim in claims.items() if claim.gone}
     # A limit that was lowered since must not keep anybody from refreshing.
     if new and len(after - gone) + len(new) > most:
         raise Refusal(503, "Too Many Registered Contacts")
@@ -358,18 +410,16 @@ def _listener(local: Local) -> str:
     return str(local)
 
 
-def _listed(
-    rows: Mapping[str, Survivors], claims: tuple[Binding, ...], now: float
-) -> list[str]:
+def _listed(contacts: Contacts, claims: tuple[Claim, ...]) -> list[str]:
     """Contact values for all that is bound, once ``claims`` hold (§10.3 step 8)."""
+    now = contacts.now
     new = {claim.key: claim for claim in claims}
-    bound = [
-        holds
-        for key, survivors in rows.items()
-        if (holds := new.pop(key, None) or survivors[0]).active
-        and holds.expires_at > now
-    ]
-    bound += [claim for claim in new.values() if claim.active]
+    bound = []
+    for key in contacts.rows:
+        holds = new.pop(key, None) or contacts.bound(key)
+        if holds is not None and not holds.gone:
+            bound.append(holds)
+    bound += [claim for claim in new.values() if not claim.gone]
     return [contact_value(binding, now) for binding in bound]
 
 

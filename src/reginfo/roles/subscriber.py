@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from ..events.headers import EventHeader, SubscriptionState
-from ..events.subscribe import HeldSubscription, SubscriberState, Wanted
+from ..events.states import SubscriberState
+from ..events.subscribe import HeldSubscription, Wanted
+from ..ledger.due import work_off
 from ..ledger.journal import Journal
+from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, nothing
 from ..location.store import TABLE, LocationStore
 from ..reg.document import Contact, Reginfo
@@ -20,6 +23,7 @@ from ..sip.flow import Flow, Local
 from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
+from ..sip.user import User
 from .document import read_body
 from .learner import DocumentOrigin, Learner
 from .naming import Name, as_written, named
@@ -46,7 +50,7 @@ Subscriptions that a script can ask for, at the most: each is a dialog that is k
 alive, and one more for every URI that somebody sends would fill the memory.
 """
 
-Send = Callable[[Draft, Flow, object], object]
+Send = Callable[[Draft, Flow, User], object]
 
 
 class HeldRow(msgspec.Struct, kw_only=True, gc=False):
@@ -61,12 +65,23 @@ class HeldRow(msgspec.Struct, kw_only=True, gc=False):
     peer: str = ""
 
 
+class MirrorKeeper(Protocol):
+    """Holds subscriptions; see :class:`Subscriber`."""
+
+    def receive_response(self, mirror: Mirror, response: Response, now: float) -> None:
+        """Receive the response to the SUBSCRIBE under way."""
+
+    def receive_failure(self, mirror: Mirror, cause: str, now: float) -> None:
+        """Receive the news that the SUBSCRIBE under way got no response."""
+
+
 class Mirror:
     """One address-of-record of a peer, and what it has told us of it."""
 
     __slots__ = (
         "aor",
         "held",
+        "keeper",
         "listed",
         "missed",
         "notified_at",
@@ -79,7 +94,16 @@ class Mirror:
         "table",
     )
 
-    def __init__(self, peer: str, aor: str, subscription: HeldSubscription) -> None:
+    def __init__(
+        self,
+        peer: str,
+        aor: str,
+        subscription: HeldSubscription,
+        keeper: MirrorKeeper,
+    ) -> None:
+        self.keeper = keeper
+        "Receives what becomes of its SUBSCRIBEs."
+
         self.peer = peer
         self.aor = aor
         self.source = f"{peer}/{aor}"
@@ -143,6 +167,19 @@ class Mirror:
     def timer_due(self, now: float) -> None:
         self.subscription.timer_due(now)
 
+    # The user of each SUBSCRIBE (:class:`reginfo.sip.user.User`).
+
+    def receive_response(self, response: Response, moment: Moment) -> None:
+        """Receive the response to the SUBSCRIBE under way."""
+        self.keeper.receive_response(self, response, moment.now)
+
+    def receive_failure(self, cause: str, moment: Moment) -> None:
+        """Receive the news that the SUBSCRIBE under way got no response."""
+        self.keeper.receive_failure(self, cause, moment.now)
+
+    def never_sent(self) -> None:
+        """Do nothing: the journal's undo list restores the subscription."""
+
 
 Listener = Callable[[Mirror, str, str], None]
 """Is told of a subscription what state it is in now, and why."""
@@ -156,7 +193,8 @@ class Subscriber:
         send: sends a request by a flow; what it is for comes back with the answer.
         new_id: makes a random token.
         jitter: a random number from 0 to 1, to spread what would come together.
-        max_expires: how long a contact is believed whose peer does not say, in seconds.
+        max_expires: the longest time that a contact is believed to last, in seconds.
+        longest: the same for a peer, by its name, where that differs.
         locate: is called when a subscription that was requested needs to know where to
             go; :meth:`located` is the answer.
         name: the address-of-record that a URI names, as records are kept by.
@@ -172,6 +210,7 @@ class Subscriber:
         new_id: Callable[[], str],
         jitter: Callable[[], float],
         max_expires: int,
+        longest: Callable[[str], int] | None = None,
         locate: Callable[[Mirror], None] | None = None,
         location: str = TABLE,
         name: Name = as_written,
@@ -186,7 +225,7 @@ class Subscriber:
         self._send = send
         self._new_id = new_id
         self._jitter = jitter
-        self._max_expires = max_expires
+        self._longest = longest or (lambda peer: max_expires)
         self._wheel = TimerWheel()
         self._mirrors: dict[str, Mirror] = {}
         self._by_dialog: dict[tuple[str, str], Mirror] = {}
@@ -200,6 +239,7 @@ class Subscriber:
             store,
             server_id=server_id,
             max_expires=max_expires,
+            longest=longest,
             listed=self._is_listed,
         )
 
@@ -220,7 +260,7 @@ class Subscriber:
         if source in self._mirrors:
             return
         subscription = HeldSubscription(wanted=wanted, flow=flow, timer_at=now)
-        mirror = Mirror(peer, aor, subscription)
+        mirror = Mirror(peer, aor, subscription, self)
         on_disk = self._on_disk.pop(source, None)
         if on_disk is not None:
             mirror.table = Table.load(on_disk.table)
@@ -256,7 +296,7 @@ class Subscriber:
             if len(self._mirrors) >= SUBSCRIPTIONS:
                 return False
             subscription = HeldSubscription(wanted=wanted, timer_at=now)
-            mirror = Mirror(peer, aor, subscription)
+            mirror = Mirror(peer, aor, subscription, self)
             mirror.requested = True
             self._mirrors[source] = mirror
             self._journal.remember(self._forget, mirror)
@@ -315,21 +355,32 @@ class Subscriber:
             mirror.table.restart()
         self._settle(mirror)
 
-    def resume(self, locals: Sequence[Local], now: float) -> None:
-        """Go on with what was requested before a restart, a hundred a second."""
+    def begin(self, here: Here, moment: Moment) -> None:
+        """Continue what a script had requested before a restart, 100 a second."""
+        now = moment.now
         for source, row in list(self._on_disk.items()):
             if not row.requested:
                 continue
             del self._on_disk[source]
             at = now + len(self._mirrors) / RESTART_RATE
-            mark = self._journal.mark()
             try:
-                self._resume(source, row, locals, at)
+                with self._journal.attempt():
+                    self._resume(source, row, here.locals, at)
             except Exception:
-                # One that cannot be gone on with is none of the others' business.
-                logger.exception("! %s cannot be gone on with", source)
-                self._journal.roll_back(mark)
+                # One row that cannot be used must not stop the others.
+                logger.exception("! %s cannot be continued", source)
                 self._mirrors.pop(source, None)
+
+    def hears(self, change: object) -> None:
+        """Ignore it: what peers notify does not depend on what happens here."""
+
+    def undone(self, moment: Moment) -> None:
+        """Do nothing: what is taken back is due again by its own undo."""
+
+    def describe(self) -> Description:
+        """Describe how many subscriptions are held at others."""
+        held = len(self._mirrors)
+        return Description("subscriber", f"{held} subscriptions", {"held": held})
 
     # From the network.
 
@@ -450,7 +501,9 @@ class Subscriber:
             before = stream.dump()
             self._journal.remember(self._put_back, key, before if known else None)
             taken = stream.take(document, request.cseq.number, now)
-            lasts = self._max_expires if state.expires is None else state.expires
+            lasts = self._longest(peer)
+            if state.expires is not None:
+                lasts = min(state.expires, lasts)
             source = f"{peer}/unsolicited"
             told = DocumentOrigin(peer, source, now + lasts, location or self._location)
             self._learner.learn_keys(told, document, now, wall)
@@ -497,10 +550,11 @@ class Subscriber:
     def timer_at(self) -> float | None:
         return self._wheel.timer_at
 
-    def timer_due(self, now: float) -> None:
+    def timer_due(self, moment: Moment) -> None:
         """Ask for what is wanted, refresh what ends."""
-        for machine in self._wheel.timer_due(now):
-            assert isinstance(machine, Mirror)
+        now = moment.now
+
+        def act(machine: Mirror) -> None:
             # If the disk does not take it, nobody is served by haste.
             self._remember(machine, at=now + RETRY_AFTER)
             subscription = machine.subscription
@@ -512,17 +566,18 @@ class Subscriber:
                     and now >= subscription.expires_at
                 )
             ):
-                subscription.state = SubscriberState.WAITING
-                subscription.dialog = None
+                subscription.lapse()
                 self._settle(machine)
                 # Each time anew: names may lead elsewhere by now.
                 assert self._locate is not None
                 self._locate(machine)
-                continue
+                return
             subscription.due(now, self._new_id, self._jitter)
             if subscription.dialog is not dialog:
                 machine.table.restart()
             self._settle(machine)
+
+        work_off(self._wheel, self._journal, now, act)
 
     # From the disk.
 
@@ -546,7 +601,7 @@ class Subscriber:
     ) -> None:
         """Go on with one subscription that was requested; it is refreshed ``at``."""
         subscription = row.subscription
-        mirror = Mirror(row.peer, row.aor, subscription)
+        mirror = Mirror(row.peer, row.aor, subscription, self)
         mirror.requested = True
         mirror.table = Table.load(row.table)
         dialog = subscription.dialog
@@ -603,6 +658,7 @@ class Subscriber:
     def _forget(self, mirror: Mirror) -> None:
         self._mirrors.pop(mirror.source, None)
         mirror.timer_at = None
+        self._wheel.schedule(mirror)
 
     def _put_in(self, mirror: Mirror) -> None:
         self._mirrors[mirror.source] = mirror

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from ..location.binding import Binding
 from ..reg.document import ContactEvent
+from ..sip.message import Response
+from ..sip.moment import Moment
 from .row import WatchRow
 
 REFRESHED = ContactEvent.REFRESHED
@@ -33,6 +35,16 @@ class Owed(NamedTuple):
     "With `full` only."
 
 
+class WatchKeeper(Protocol):
+    """Sends the NOTIFYs of watches; see :class:`reginfo.roles.notifier.Notifier`."""
+
+    def receive_response(self, watch: Watch, response: Response, now: float) -> None:
+        """Receive the response to the NOTIFY under way."""
+
+    def receive_failure(self, watch: Watch, cause: str) -> None:
+        """Receive the news that the NOTIFY under way got no response."""
+
+
 class Watch:
     """
     When a watcher is told, and of what.
@@ -47,11 +59,15 @@ class Watch:
 
     __slots__ = (
         "_answered", "_anew", "_full_due", "_held_until", "_lost", "_parted",
-        "_pending", "_quiet_until", "_sent", "row", "scheduled_at", "timer_at",
+        "_pending", "_quiet_until", "_sent", "failures", "keeper", "row",
+        "scheduled_at", "timer_at",
     )  # fmt: skip
 
-    def __init__(self, row: WatchRow) -> None:
+    def __init__(self, row: WatchRow, keeper: WatchKeeper) -> None:
         self.row = row
+        self.keeper = keeper
+        "Receives what becomes of its NOTIFYs."
+
         self.timer_at: float | None = row.subscription.expires_at
         self.scheduled_at: float | None = None
         self._pending: dict[str, Binding] = {}
@@ -64,6 +80,8 @@ class Watch:
         self._answered = 0  # of those sent
         self._lost = False  # what the last of them told has not been taken in
         self._held_until = 0.0
+        self.failures = 0
+        "NOTIFYs in a row that were refused for the moment."
 
     @property
     def ended(self) -> bool:
@@ -158,11 +176,13 @@ class Watch:
         """The NOTIFY under way has got a good answer."""
         self._answered = self._sent
         self._lost = False
+        self.failures = 0
 
     def refused(self, retry_at: float) -> None:
         """It has got a bad one: owe the full state, but not before ``retry_at``."""
         self._answered = self._sent
         self._lost = True
+        self.failures += 1
         self._held_until = retry_at
 
     def doubt(self, lost: bool) -> None:
@@ -172,6 +192,19 @@ class Watch:
     def timer_due(self, now: float) -> None:
         # What is due, :meth:`take` says.
         self.timer_at = None
+
+    # The user of each NOTIFY (:class:`reginfo.sip.user.User`).
+
+    def receive_response(self, response: Response, moment: Moment) -> None:
+        """Receive the response to the NOTIFY under way."""
+        self.keeper.receive_response(self, response, moment.now)
+
+    def receive_failure(self, cause: str, moment: Moment) -> None:
+        """Receive the news that the NOTIFY under way got no response."""
+        self.keeper.receive_failure(self, cause)
+
+    def never_sent(self) -> None:
+        """Do nothing: the journal's undo list restores what was owed."""
 
     def snapshot(self) -> tuple[Any, ...]:
         """All that :meth:`take` changes, for :meth:`restore`."""

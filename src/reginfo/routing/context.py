@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..sip.destination import Destination
-from ..sip.endpoint import AnyClient, AnyServer
+from ..sip.event import AnyClient, AnyServer
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
-from ..sip.route import Routed
+from ..sip.user import User
 from .target import Target, by_preference
 
 OnReply = Callable[[Response], bool]
@@ -31,8 +31,8 @@ class Branch:
     """One copy of the request, to one target."""
 
     __slots__ = (
-        "context", "destinations", "is_over", "response", "scheduled_at", "target",
-        "timer_at", "transaction",
+        "context", "destinations", "is_over", "response", "scheduled_at", "sent",
+        "target", "timer_at", "transaction",
     )  # fmt: skip
 
     def __init__(self, context: Context, target: Target) -> None:
@@ -42,6 +42,9 @@ class Branch:
         "Where else it can be sent, if where it was sent last fails (RFC 3263 §4.3)."
 
         self.transaction: AnyClient | None = None
+        self.sent: User | None = None
+        "The user of :attr:`transaction`."
+
         self.response: Response | None = None
         self.is_over = False
         self.timer_at: float | None = None
@@ -67,7 +70,7 @@ class Context:
 
     __slots__ = (
         "branches", "breadth", "came_by", "cancelled", "earlier", "groups", "is_over",
-        "on_failure", "on_reply", "request", "routed", "scheduled_at", "timer_at",
+        "on_failure", "on_reply", "request", "route", "scheduled_at", "timer_at",
         "transaction", "withheld",
     )  # fmt: skip
 
@@ -75,7 +78,7 @@ class Context:
         self,
         transaction: AnyServer,
         request: Request,
-        routed: Routed,
+        route: tuple[str, ...],
         *,
         came_by: Flow,
         breadth: int,
@@ -86,7 +89,9 @@ class Context:
         self.request = request
         "As it is to be sent on; the transaction has it as it came."
 
-        self.routed = routed
+        self.route = route
+        "The Route that is left of the request's own."
+
         self.came_by = came_by
         "Responses may go elsewhere, where Via says so."
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ..sip.errors import RemoteProtocolError
-from ..sip.flow import Local
+from ..sip.flow import Local, uri_host
 from ..sip.uri import Uri
 
 
@@ -24,10 +24,11 @@ class Domains:
     ) -> None:
         self._names = frozenset(names)
         self._addresses: dict[str, set[int]] = {}
+        self._bound: frozenset[str] = frozenset()
         self._use_domain = use_domain
         self._default_domain = default_domain
 
-    def begin(self, locals: Iterable[Local]) -> None:
+    def begin(self, locals: Sequence[Local]) -> None:
         """Set the addresses that we listen at, and are reached at by others."""
         addresses: dict[str, set[int]] = {}
         for local in locals:
@@ -35,6 +36,7 @@ class Domains:
                 parsed = Uri.parse(uri)
                 addresses.setdefault(parsed.host, set()).add(parsed.port or 5060)
         self._addresses = addresses
+        self._bound = frozenset(uri_host(local.host) for local in locals)
 
     def __contains__(self, host: object) -> bool:
         """Whether a host, as it stands in a URI, is a domain or an address of ours."""
@@ -64,9 +66,9 @@ class Domains:
         ports = self._addresses.get(host)
         return ports is not None and (uri.port is None or uri.port in ports)
 
-    def has_address(self, host: str, port: int) -> bool:
-        """Whether we listen at ``port`` of ``host``, as it stands in a URI."""
-        return port in self._addresses.get(host, ())
+    def is_address(self, host: str) -> bool:
+        """Whether a host, as it stands in a URI, is an address that we listen at."""
+        return host in self._bound
 
     def aor(self, uri: Uri) -> str:
         """

@@ -7,13 +7,16 @@ from collections.abc import Callable
 
 import msgspec
 
+from ..ledger.due import work_off
 from ..ledger.journal import Journal
+from ..ledger.part import Description, Here, Moment
 from ..location.binding import Binding, BindingChange
 from ..location.store import LocationStore
 from ..reg.document import ContactEvent
 from ..sip.flow import Flow
-from ..sip.message import Draft
+from ..sip.message import Draft, Response
 from ..sip.timer import TimerWheel
+from ..sip.user import User
 from ..sip.value import Value
 
 logger = logging.getLogger("reginfo.pinger")
@@ -21,7 +24,7 @@ logger = logging.getLogger("reginfo.pinger")
 EMPTY = b"\r\n\r\n"
 """A keep-alive that wants no answer (RFC 5626 §3.5.1)."""
 
-Send = Callable[[Draft, Flow, object], object]
+Send = Callable[[Draft, Flow, User], object]
 Found = Callable[[Flow | str], None]
 
 
@@ -50,9 +53,14 @@ class PingPolicy(Value, frozen=True, kw_only=True):
 class Ping:
     """One contact that is pinged."""
 
-    __slots__ = ("aor", "failures", "key", "scheduled_at", "table", "timer_at")
+    __slots__ = (
+        "aor", "failures", "key", "pinger", "scheduled_at", "table", "timer_at",
+    )  # fmt: skip
 
-    def __init__(self, table: str, aor: str, key: str, at: float) -> None:
+    def __init__(
+        self, pinger: Pinger, table: str, aor: str, key: str, at: float
+    ) -> None:
+        self.pinger = pinger
         self.table = table
         self.aor = aor
         self.key = key
@@ -63,6 +71,19 @@ class Ping:
     def timer_due(self, now: float) -> None:
         # The pinger does the work.
         self.timer_at = None
+
+    # The user of each OPTIONS (:class:`reginfo.sip.user.User`).
+
+    def receive_response(self, response: Response, moment: Moment) -> None:
+        """Whatever the response says, somebody is there."""
+        self.failures = 0
+
+    def receive_failure(self, cause: str, moment: Moment) -> None:
+        """Count an OPTIONS that nobody has answered."""
+        self.pinger.receive_failure(self, moment)
+
+    def never_sent(self) -> None:
+        """Do nothing: the next ping is scheduled anyway."""
 
 
 class Pinger:
@@ -77,7 +98,6 @@ class Pinger:
         send: sends a request for a user, which receives the answer.
         send_empty: sends a datagram without a transaction.
         jitter: a random number from 0 to 1, which spreads pings over the interval.
-        wall: seconds since the epoch.
     """
 
     def __init__(
@@ -93,7 +113,6 @@ class Pinger:
         send_empty: Callable[[bytes, Flow], None],
         new_id: Callable[[], str],
         jitter: Callable[[], float],
-        wall: Callable[[], float],
     ) -> None:
         self._store = store
         self._journal = journal
@@ -105,19 +124,25 @@ class Pinger:
         self._send_empty = send_empty
         self._new_id = new_id
         self._jitter = jitter
-        self._wall = wall
         self._pings: dict[tuple[str, str, str], Ping] = {}
         self._wheel = TimerWheel()
+
+    @property
+    def shelves(self) -> tuple[()]:
+        """Nothing: pings begin anew with each start."""
+        return ()
 
     def __len__(self) -> int:
         return len(self._pings)
 
-    def tell(self, change: BindingChange, now: float) -> None:
+    def hears(self, change: object) -> None:
         """Follow a contact that was added, refreshed or removed."""
-        self._follow(change.table, change.aor, change.binding, now)
+        if isinstance(change, BindingChange):
+            self._follow(change.table, change.aor, change.binding, change.at)
 
-    def loaded(self, now: float) -> None:
+    def begin(self, here: Here, moment: Moment) -> None:
         """Ping what was loaded from the disk; a row that cannot be used is skipped."""
+        now = moment.now
         for table in self._store.tables():
             for aor in self._store.aors(table):
                 for binding in self._store.bindings(aor, now, table):
@@ -129,12 +154,9 @@ class Pinger:
                             binding.contact, aor, exc,
                         )  # fmt: skip
 
-    def receive_response(self, ping: Ping) -> None:
-        """Note that a contact has answered, whatever the answer is."""
-        ping.failures = 0
-
-    def receive_failure(self, ping: Ping, now: float) -> None:
+    def receive_failure(self, ping: Ping, moment: Moment) -> None:
         """Count a ping without an answer; after enough of them, remove the contact."""
+        now = moment.now
         ping.failures += 1
         policy = self._policy
         binding = self._bound(ping, now)
@@ -149,7 +171,7 @@ class Pinger:
             gone = msgspec.structs.replace(
                 binding,
                 event=policy.removal,
-                stamp=self._store.next_stamp(self._wall()),
+                stamp=self._store.next_stamp(moment.wall),
                 retry_after=None,
             )
             self._store.apply(ping.aor, [gone], now, ping.table)
@@ -158,17 +180,29 @@ class Pinger:
     def timer_at(self) -> float | None:
         return self._wheel.timer_at
 
-    def timer_due(self, now: float) -> None:
+    def timer_due(self, moment: Moment) -> None:
         """Send the pings that are due; one that fails is tried at the next interval."""
-        for ping in self._wheel.timer_due(now):
-            assert isinstance(ping, Ping)
+        now = moment.now
+
+        def act(ping: Ping) -> None:
             try:
-                self._due(ping, now)
+                with self._journal.attempt():
+                    self._due(ping, now)
             except Exception as exc:
                 logger.warning("! %s of %s is not pinged: %s", ping.key, ping.aor, exc)
                 if ping.timer_at is None:
                     ping.timer_at = now + self._policy.interval
                     self._wheel.schedule(ping)
+
+        work_off(self._wheel, self._journal, now, act)
+
+    def undone(self, moment: Moment) -> None:
+        """Do nothing: pings go on at their interval."""
+
+    def describe(self) -> Description:
+        """Describe how many contacts are pinged."""
+        count = len(self)
+        return Description("pinger", f"{count} contacts pinged", {"pinged": count})
 
     # How.
 
@@ -188,13 +222,14 @@ class Pinger:
             if known is not None:
                 del self._pings[key]
                 known.timer_at = None
+                self._wheel.schedule(known)
                 self._journal.remember(self._put_back, key, known, now)
             return
         if known is not None:
             known.failures = 0
             return
         at = now + self._policy.interval * self._jitter()
-        ping = self._pings[key] = Ping(*key, at)
+        ping = self._pings[key] = Ping(self, *key, at)
         self._wheel.schedule(ping)
 
     def _put_back(self, key: tuple[str, str, str], ping: Ping, now: float) -> None:

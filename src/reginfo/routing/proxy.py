@@ -7,20 +7,26 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2s
 from typing import Protocol
 
+from ..ledger.due import work_off
+from ..ledger.journal import Journal
 from ..sip.destination import Destination
-from ..sip.endpoint import MAGIC_COOKIE, AnyClient, AnyServer
+from ..sip.endpoint import MAGIC_COOKIE
 from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.event import AnyClient, AnyServer
 from ..sip.flow import Address, Flow, Local
 from ..sip.forward import draft_of
 from ..sip.headers import Via, cached_name_addr, parse_via
 from ..sip.invite import InviteClientTransaction, InviteServerTransaction
 from ..sip.message import Draft, Headers, Request, Response, request_uri
-from ..sip.route import Routed, next_hop, preprocess, request_uri_of
+from ..sip.moment import Moment
+from ..sip.route import next_hop, request_uri_of
 from ..sip.timer import TimerWheel
 from ..sip.token import Tokens
 from ..sip.transaction import T1
 from ..sip.uri import Uri
+from ..sip.user import User
 from .context import Branch, Context, OnFailure, OnReply
+from .decision import Decision, Onward
 from .target import Target
 
 logger = logging.getLogger("reginfo.proxy")
@@ -50,7 +56,7 @@ class Transactions(Protocol):
     """What a proxy asks of an endpoint; see :class:`reginfo.sip.endpoint.Endpoint`."""
 
     def send_request(
-        self, draft: Draft, flow: Flow, user: object, *, branch: str | None = None
+        self, draft: Draft, flow: Flow, user: User, *, branch: str | None = None
     ) -> AnyClient: ...
 
     def send_stateless(self, data: bytes, flow: Flow) -> None: ...
@@ -61,6 +67,28 @@ class Transactions(Protocol):
     def abandon(self, transaction: AnyServer) -> None: ...
 
 
+class ForwardedRequest:
+    """The user of one copy of a request: a branch, and one place that it is sent to."""
+
+    __slots__ = ("branch", "proxy")
+
+    def __init__(self, proxy: Proxy, branch: Branch) -> None:
+        self.proxy = proxy
+        self.branch = branch
+
+    def receive_response(self, response: Response, moment: Moment) -> None:
+        """Receive a response of the branch."""
+        self.proxy.receive_response(self.branch, response, moment.now)
+
+    def receive_failure(self, cause: str, moment: Moment) -> None:
+        """Try the next place, unless that has been done already."""
+        if self.branch.sent is self:
+            self.proxy.receive_failure(self.branch, cause, moment.now)
+
+    def never_sent(self) -> None:
+        """Try nothing else: what has decided to send it was taken back."""
+
+
 class Proxy:
     """
     Sends requests on, and passes their responses back.
@@ -68,10 +96,11 @@ class Proxy:
     Args:
         find: where a URI is, in the order in which it is to be tried; it calls back at
             once, or later.
-        flow: by which we send to a destination; None if we cannot.
+        flow: returns the flow to a destination, preferably from an address of ours;
+            None if there is none.
         is_ours: whether a URI leads to this server, whatever its user part is.
-        is_open: whether the stream of a flow is there still.
-        hides: whether who came from a host is not reached by the URI of its contact.
+        is_open: whether the stream of a flow is open.
+        needs_flow: whether a URI is reached only by the flow it was heard on.
         tokens: name the flows by which later requests go to who is hidden.
         record_route: whether later requests of a dialog come this way, too.
         timer_c: seconds that an INVITE may ring without another word.
@@ -81,12 +110,13 @@ class Proxy:
     def __init__(
         self,
         transactions: Transactions,
+        journal: Journal,
         *,
         find: Callable[[Uri, Found], None],
-        flow: Callable[[Destination], Flow | None],
+        flow: Callable[[Destination, Local | None], Flow | None],
         is_ours: Callable[[Uri], bool],
         is_open: Callable[[Flow], bool],
-        hides: Callable[[Uri, str], bool],
+        needs_flow: Callable[[Uri, str], bool],
         tokens: Tokens,
         record_route: bool,
         timer_c: float,
@@ -94,11 +124,12 @@ class Proxy:
         now: Callable[[], float],
     ) -> None:
         self._transactions = transactions
+        self._journal = journal
         self._find = find
         self._flow = flow
         self._is_ours = is_ours
         self._is_open = is_open
-        self._hides = hides
+        self._needs_flow = needs_flow
         self._tokens = tokens
         self._record_route = record_route
         self._timer_c = timer_c
@@ -116,42 +147,23 @@ class Proxy:
         """What a request has come to that was sent on, until it is answered."""
         return self._contexts.get(id(transaction))
 
-    def preprocess(self, request: Request) -> Routed:
-        """
-        Take off what leads here (§16.4).
-
-        Raises:
-            RemoteProtocolError: the Route cannot be read.
-        """
-        return preprocess(request, self._is_ours)
-
-    def way(self, routed: Routed) -> Flow | None:
-        """
-        The flow that a Route of ours names (RFC 5626 §5.3.1); None to follow the URI.
-
-        It may be closed, if its URI leads nowhere.
-        """
-        flow = self._tokens.read(routed.token)
-        if flow is None or self._is_open(flow):
-            return flow
-        return flow if self._hides(Uri.parse(routed.uri), flow.remote[0]) else None
-
     def relay(
         self,
         transaction: AnyServer,
         request: Request,
         targets: Sequence[Target],
         *,
+        decision: Decision,
         source: Address,
         on_reply: OnReply | None = None,
         on_failure: OnFailure | None = None,
     ) -> Context:
         """
-        Send a request to ``targets``, or to its Request-URI if there are none.
+        Relay a request to ``targets``, or where ``decision`` leads if there are none.
 
         Args:
-            request: as it is to be sent, but for what is changed here.
-            source: where it came from.
+            request: the request to send, before the changes that a proxy makes.
+            source: the address that it came from.
 
         Raises:
             Refusal, RemoteProtocolError: it is not sent on (§16.3).
@@ -161,21 +173,15 @@ class Proxy:
             # Cancelled, or answered, while a handler waited.
             raise Refusal(487, "Request Terminated")
         breadth = self._check(transaction.request)
-        routed = self.preprocess(request)
         if not targets:
-            uri, flow = Uri.parse(routed.uri), self.way(routed)
-            if uri.scheme not in ("sip", "sips") and not routed.route:
-                raise Refusal(416, "Unsupported URI Scheme")
-            if flow is None and not routed.route and self._is_ours(uri):
-                raise Refusal(404, "Not Found")  # it would come back, and back
-            targets = [Target(uri, flow=flow)]
+            targets = [self._target(decision)]
         open_ = [t for t in targets if t.flow is None or self._is_open(t.flow)]
         if not open_:
             raise Refusal(430, "Flow Failed")  # RFC 5626 §5.3
         context = Context(
             transaction,
             request,
-            routed,
+            decision.route,
             came_by=Flow(transaction.flow.local, source),
             breadth=breadth,
             on_reply=on_reply,
@@ -192,6 +198,22 @@ class Proxy:
             self._wheel.schedule(context)
         self._try_next(context)
         return context
+
+    def _target(self, decision: Decision) -> Target:
+        """
+        Return the target that the routing decision names.
+
+        Raises:
+            Refusal: 404, the request would come back; 416, for its scheme.
+        """
+        uri = decision.uri
+        flow = decision.flow if isinstance(decision, Onward) else None
+        if not decision.route:
+            if uri.scheme not in ("sip", "sips"):
+                raise Refusal(416, "Unsupported URI Scheme")
+            if flow is None and self._is_ours(uri):
+                raise Refusal(404, "Not Found")
+        return Target(uri, flow=flow)
 
     def again(self, context: Context, targets: Sequence[Target]) -> bool:
         """Send a request that has failed to other targets; whether it can be."""
@@ -219,37 +241,42 @@ class Proxy:
         if not context.is_over:
             self._pass_back(context, response)
 
-    def receive_ack(self, request: Request, flow: Flow) -> None:
-        """Send the ACK of a 2xx on, without a transaction (§16.11)."""
-        try:
-            self._check(request)
-            routed = self.preprocess(request)
-            named = self.way(routed)
-            if named is not None and not self._is_open(named):
-                return
-            ours = self._is_ours(Uri.parse(routed.uri))
-            if named is None and not routed.route and ours:
-                return
-            uri, route, hop = next_hop(routed.uri, routed.route)
-        except (Refusal, RemoteProtocolError) as exc:
-            logger.debug("! ACK from %s:%d: %s", *flow.remote, exc)
-            return
-        headers = self._headers(request, request.headers["Via"], route)
+    def relay_ack(
+        self, request: Request, targets: Sequence[Target], decision: Decision
+    ) -> None:
+        """
+        Relay the ACK of a 2xx, without a transaction (§16.11).
 
-        def send(way: Flow) -> None:
-            via = _via(way.local, MAGIC_COOKIE + self._new_id())
+        Raises:
+            Refusal, RemoteProtocolError: it is not relayed.
+        """
+        self._check(request)
+        for target in targets:
+            if target.flow is None and not (target.route or decision.route):
+                if self._is_ours(target.uri):
+                    continue  # it would come back
+            self._send_ack(request, target, decision.route)
+
+    def _send_ack(
+        self, request: Request, target: Target, route: tuple[str, ...]
+    ) -> None:
+        uri, left, hop = next_hop(request_uri_of(target.uri), (*target.route, *route))
+        headers = self._headers(request, request.headers["Via"], left)
+
+        def send(flow: Flow) -> None:
+            via = _via(flow.local, MAGIC_COOKIE + self._new_id())
             draft = draft_of(request, uri=uri, headers=headers)
-            self._transactions.send_stateless(draft.write(via), way)
+            self._transactions.send_stateless(draft.write(via), flow)
 
         def found(places: list[Destination] | RemoteProtocolError) -> None:
-            way = self._first(places)
-            if way is not None:
-                send(way)
+            flow = self._first(places, target.local)
+            if flow is not None:
+                send(flow)
 
-        if named is not None:
-            send(named)
-        else:
+        if target.flow is None:
             self._find(hop, found)
+        elif self._is_open(target.flow):
+            send(target.flow)
 
     def receive_cancel(self, transaction: InviteServerTransaction) -> bool:
         """
@@ -282,7 +309,7 @@ class Proxy:
         if status == 503 and not context.cancelled and branch.destinations:
             self._send_next(branch)
             return
-        branch.end(response)
+        self._end(branch, response)
         if status < 300:
             self._accept(context, response, now)
         else:
@@ -300,7 +327,7 @@ class Proxy:
         if branch.destinations and not branch.context.cancelled:
             self._send_next(branch)
             return
-        branch.end(_instead(cause))
+        self._end(branch, _instead(cause))
         self._settle(branch.context)
 
     def receive_lost(self, data: bytes, via: Via) -> None:
@@ -325,18 +352,20 @@ class Proxy:
 
     def timer_due(self, now: float) -> None:
         """Timer C: it has rung for long enough (§16.8). Others are told to wait."""
-        for branch in self._wheel.timer_due(now):
+
+        def act(branch: Branch | Context) -> None:
             if isinstance(branch, Context):
                 self._transactions.respond(branch.transaction, Response(100, "Trying"))
-                continue
-            assert isinstance(branch, Branch)
+                return
             if branch.is_over:
-                continue
+                return
             transaction = branch.transaction
             if isinstance(transaction, InviteClientTransaction):
                 logger.info("%% Timer C: %s", branch.target)
                 branch.destinations.clear()
                 self._transactions.cancel(transaction, now)
+
+        work_off(self._wheel, self._journal, now, act)
 
     # How.
 
@@ -408,7 +437,9 @@ class Proxy:
                 return  # cancelled meanwhile
             if isinstance(places, RemoteProtocolError):
                 logger.info("! %s: %s", target, places)
-                branch.end(Response(places.status, REASONS.get(places.status, "")))
+                self._end(
+                    branch, Response(places.status, REASONS.get(places.status, ""))
+                )
                 self._settle(context)
                 return
             branch.destinations = list(places)
@@ -422,16 +453,20 @@ class Proxy:
             self._find(hop, found)
 
     def _route(self, branch: Branch) -> tuple[str, ...]:
-        return (*branch.target.route, *branch.context.routed.route)
+        return (*branch.target.route, *branch.context.route)
 
     def _send_next(self, branch: Branch) -> None:
         """Send to the next place at which a target is (RFC 3263 §4.3)."""
         way: Flow | None = None
         while branch.destinations and way is None:
             place = branch.destinations.pop(0)
-            way = place if isinstance(place, Flow) else self._flow(place)
+            way = (
+                place
+                if isinstance(place, Flow)
+                else self._flow(place, branch.target.local)
+            )
         if way is None:
-            branch.end(_instead("transport"))
+            self._end(branch, _instead("transport"))
             self._settle(branch.context)
             return
         context = branch.context
@@ -454,10 +489,11 @@ class Proxy:
             # RFC 3327 §5.1: so that requests to that user come this way.
             ours = [self._ours(way.local, self._hidden(context))]
             headers["Path"] = [*ours, *headers.get("Path", ())]
+        branch.sent = ForwardedRequest(self, branch)
         branch.transaction = self._transactions.send_request(
             draft_of(request, uri=uri, headers=headers),
             way,
-            branch,
+            branch.sent,
             branch=f"{MAGIC_COOKIE}{self._new_id()}.{_mark(transaction.request)}",
         )
         if request.method == "INVITE":
@@ -477,7 +513,7 @@ class Proxy:
                 uri = cached_name_addr(value).parsed
             except RemoteProtocolError:
                 continue  # `*`, or nothing that anybody could send to
-            if flow.local.is_reliable or self._hides(uri, flow.remote[0]):
+            if flow.local.is_reliable or self._needs_flow(uri, flow.remote[0]):
                 return flow
         return None
 
@@ -501,10 +537,15 @@ class Proxy:
         headers["Max-Forwards"] = [str(MAX_FORWARDS if hops is None else int(hops) - 1)]
         return headers
 
-    def _first(self, places: list[Destination] | RemoteProtocolError) -> Flow | None:
+    def _first(
+        self,
+        places: list[Destination] | RemoteProtocolError,
+        local: Local | None = None,
+    ) -> Flow | None:
         if isinstance(places, RemoteProtocolError):
             return None
-        return next((way for p in places if (way := self._flow(p)) is not None), None)
+        flows = (self._flow(place, local) for place in places)
+        return next((flow for flow in flows if flow is not None), None)
 
     def _start_timer_c(self, branch: Branch, now: float) -> None:
         branch.timer_at = now + self._timer_c
@@ -530,7 +571,9 @@ class Proxy:
             if isinstance(transaction, InviteClientTransaction):
                 self._transactions.cancel(transaction, now)
             elif transaction is None:
-                branch.end(Response(487, "Request Terminated"))  # it was never sent
+                self._end(
+                    branch, Response(487, "Request Terminated")
+                )  # it was never sent
 
     def _settle(self, context: Context) -> None:
         """Pass the best response back, if there is nothing else to wait for."""
@@ -564,8 +607,13 @@ class Proxy:
         hook = context.on_reply
         return hook is None or "CSeq" not in response.headers or hook(response)
 
+    def _end(self, branch: Branch, response: Response) -> None:
+        branch.end(response)
+        self._wheel.schedule(branch)
+
     def _over(self, context: Context) -> None:
         context.is_over, context.timer_at = True, None
+        self._wheel.schedule(context)
         self._contexts.pop(id(context.transaction), None)
 
 

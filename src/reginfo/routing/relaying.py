@@ -1,45 +1,40 @@
-"""Requests that are sent on: the proxy, the location service and the script at once."""
+"""Requests that are relayed: decided, given their targets, and handed to the proxy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import logging
+from collections.abc import Callable, Sequence
 
 from ..config.sections import ProxySection
-from ..script.message import Message
-from ..sip.endpoint import (
-    AckReceived,
-    Cancelled,
-    Endpoint,
-    RequestFailed,
-    RequestReceived,
-    ResponseLost,
-    ResponseReceived,
-)
-from ..sip.errors import Refusal
-from ..sip.flow import Flow
+from ..ledger.journal import Journal
+from ..ledger.part import Description, Here, Moment
+from ..sip.endpoint import Endpoint
+from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.event import AckReceived, AnyServer, Cancelled, RequestReceived, ResponseLost
+from ..sip.flow import Address, Flow
 from ..sip.message import Request, Response
 from ..sip.token import Tokens
 from ..sip.uri import Uri
-from .context import Branch, OnReply
+from .context import Context, OnFailure, OnReply
+from .decision import Decider, Decision, Onward, UserOf
 from .domains import Domains
 from .proxy import Proxy
 from .service_routes import ServiceRoutes
 from .target import Target
 from .targets import Targets
 
-if TYPE_CHECKING:
-    from ..server.scripting import Scripting
+logger = logging.getLogger("reginfo.proxy")
 
 
 class Relaying:
     """
-    Sends requests to users of ours, and to whom they name.
+    Relays requests to users of ours, and to other domains.
 
     Args:
-        is_open: whether the stream of a flow is there still.
-        hides: whether who came from a host is not reached by the URI of its contact.
-        secret: with which names of flows are made that nobody else can make.
+        is_open: whether the stream of a flow is open.
+        needs_flow: whether a URI is reached only by the flow it was heard on; see
+            :meth:`reginfo.routing.nat.Nat.needs_flow`.
+        secret: the key of the tokens that name flows in URIs of ours.
         now: seconds on the clock.
         table: the location table in which users are looked up without a script.
     """
@@ -47,147 +42,203 @@ class Relaying:
     def __init__(
         self,
         endpoint: Endpoint,
+        journal: Journal,
         targets: Targets,
         *,
         domains: Domains,
         service_routes: ServiceRoutes,
         proxy: ProxySection,
         is_open: Callable[[Flow], bool],
-        hides: Callable[[Uri, str], bool],
+        needs_flow: Callable[[Uri, str], bool],
         secret: bytes,
         new_id: Callable[[], str],
         now: Callable[[], float],
         table: str,
     ) -> None:
         self._endpoint = endpoint
-        self._targets = targets
         self._domains = domains
+        self._targets = targets
         self._service_routes = service_routes
         self._table = table
+        tokens = Tokens(secret)
+        decider = Decider(
+            domains,
+            tokens,
+            served=targets.served,
+            is_open=is_open,
+            needs_flow=needs_flow,
+        )
+        self.decide: Callable[[Request], Decision] = decider.decide
+        "Decides where a request goes; see :meth:`Decider.decide`."
+
         self.proxy = Proxy(
             endpoint,
+            journal,
             find=targets.find,
             flow=targets.by,
             is_ours=domains.is_ours,
             is_open=is_open,
-            hides=hides,
-            tokens=Tokens(secret),
+            needs_flow=needs_flow,
+            tokens=tokens,
             record_route=proxy.record_route,
             timer_c=proxy.timer_c,
             new_id=new_id,
             now=now,
         )
 
-    def leads_on(self, request: Request) -> bool:
+    @property
+    def shelves(self) -> tuple[()]:
+        """Nothing: a request that is being forwarded does not outlive the process."""
+        return ()
+
+    def begin(self, here: Here, moment: Moment) -> None:
+        """Set the addresses that we listen at, and how URIs are resolved."""
+        self._domains.begin(here.locals)
+        self._targets.begin(here.locals, here.names)
+
+    def knows(self, aor: str) -> bool:
+        """Whether there is a record of a user of ours."""
+        return self._targets.knows(aor, self._table)
+
+    # Requests.
+
+    def default(
+        self, event: RequestReceived, request: Request, decision: Decision
+    ) -> None:
         """
-        Whether the Route of a request leads to somebody else, or has led it here.
-
-        A Route of ours alone, and a Request-URI of ours, are what a phone sends that
-        has us for its outbound proxy.
-        """
-        routed = self.proxy.preprocess(request)
-        if routed.route or self.proxy.way(routed) is not None:
-            return True
-        return routed.loose and not self._domains.is_ours(Uri.parse(routed.uri))
-
-    def serves(self, uri: Uri) -> bool:
-        """Whether a URI is of a user of ours, in whatever domain."""
-        return self._targets.served(uri) is not None
-
-    # With a script, and without.
-
-    def default(self, event: RequestReceived, request: Request) -> None:
-        """
-        Send a request to the contacts of the user that it is for, or on its way.
+        Relay a request as it is done without a script.
 
         Raises:
-            Refusal, RemoteProtocolError: it is not sent.
+            Refusal, RemoteProtocolError: it is not relayed.
         """
-        targets = self._looked_up(request)
-        if not targets and (route := self._service_routes.of(request)):
-            if not self.proxy.preprocess(request).route:
-                targets = [Target(Uri.parse(request.uri), route=route)]
-        self.proxy.relay(
-            event.transaction,
+        targets: list[Target] = []
+        if isinstance(decision, UserOf):
+            targets = self._contacts(request, decision.aor)
+        elif not decision.route and (route := self._service_routes.of(request)):
+            targets = [Target(decision.uri, route=route)]
+        self.relay(
+            event.transaction, request, targets, decision=decision, source=event.source
+        )
+
+    def relay(
+        self,
+        transaction: AnyServer,
+        request: Request,
+        targets: Sequence[Target],
+        *,
+        decision: Decision,
+        source: Address,
+        on_reply: OnReply | None = None,
+        on_failure: OnFailure | None = None,
+    ) -> Context:
+        """
+        Relay a request to ``targets``, or where ``decision`` leads if there are none.
+
+        Raises:
+            Refusal, RemoteProtocolError: it is not relayed.
+        """
+        return self.proxy.relay(
+            transaction,
             request,
             targets,
-            source=event.source,
-            on_reply=self._learning(request, None),
+            decision=decision,
+            source=source,
+            on_reply=self._learning(request, on_reply),
+            on_failure=on_failure,
         )
 
-    def relay(self, msg: Message, script: Scripting) -> None:
+    def again(
+        self,
+        context: Context,
+        request: Request,
+        targets: Sequence[Target],
+        *,
+        on_reply: OnReply,
+        on_failure: OnFailure,
+    ) -> None:
         """
-        Send a message of a script to its targets.
+        Relay a request whose branches have all failed to other targets.
 
         Raises:
-            Refusal, RemoteProtocolError: it is not sent.
+            Refusal: it cannot be relayed.
         """
+        context.request = request
+        context.on_reply = self._learning(request, on_reply)
+        context.on_failure = on_failure
+        if not self.proxy.again(context, targets):
+            raise Refusal(430, "Flow Failed")
 
-        def replied(response: Response) -> bool:
-            return script.replied(msg, response)
+    def context_of(self, transaction: AnyServer) -> Context | None:
+        """Return the response context of a relayed request, until it is answered."""
+        return self.proxy.context_of(transaction)
 
-        on_reply = self._learning(msg.request, replied)
-        if msg.context is not None:
-            # In a failure route: the request goes on being the one that it was.
-            msg.context.request = msg.request
-            msg.context.on_reply = on_reply
-            msg.context.on_failure = self._failure(msg, script)
-            if not self.proxy.again(msg.context, msg.targets or [Target(msg.uri)]):
-                raise Refusal(430, "Flow Failed")
-            return
-        msg.context = self.proxy.relay(
-            msg.transaction,
-            msg.request,
-            msg.targets,
-            source=msg.source,
-            on_reply=on_reply,
-            on_failure=self._failure(msg, script),
-        )
+    def conclude(self, context: Context, response: Response) -> None:
+        """Pass a final response back, and try no other target."""
+        self.proxy.conclude(context, response)
 
-    def respond(self, msg: Message, response: Response) -> None:
-        """Answer a message of a script."""
-        if msg.context is not None:
-            self.proxy.respond(msg.context, response)
+    def respond(
+        self, transaction: AnyServer, context: Context | None, response: Response
+    ) -> None:
+        """Answer a request that may have been relayed."""
+        if context is not None:
+            self.proxy.respond(context, response)
         else:
-            self._endpoint.respond(msg.transaction, response)
+            self._endpoint.respond(transaction, response)
 
     # What comes in.
 
     def receive(self, event: AckReceived | Cancelled | ResponseLost) -> None:
-        """Take in what has to do with requests that were sent on."""
+        """Take in what concerns requests that were relayed."""
         if isinstance(event, AckReceived):
-            self.proxy.receive_ack(event.request, event.flow)
+            self._receive_ack(event.request, event.flow)
         elif isinstance(event, ResponseLost):
             self.proxy.receive_lost(event.data, event.via)
         elif not self.proxy.receive_cancel(event.transaction):
-            # §9.2: it is with a handler that waits, which will find it answered.
+            # §9.2: a handler still waits with it, and will find it answered.
             self._endpoint.respond(
                 event.transaction, Response(487, "Request Terminated")
             )
-
-    def receive_response(self, event: ResponseReceived, now: float) -> None:
-        """A response to what was sent on."""
-        branch = event.transaction.user
-        if isinstance(branch, Branch):
-            self.proxy.receive_response(branch, event.response, now)
-
-    def receive_failure(self, event: RequestFailed, now: float) -> None:
-        """What was sent on has got no answer."""
-        branch = event.transaction.user
-        if isinstance(branch, Branch) and branch.transaction is event.transaction:
-            self.proxy.receive_failure(branch, event.cause, now)
 
     @property
     def timer_at(self) -> float | None:
         return self.proxy.timer_at
 
-    def timer_due(self, now: float) -> None:
-        self.proxy.timer_due(now)
+    def timer_due(self, moment: Moment) -> None:
+        """Cancel what rings for too long; send 100 for what takes long (Timer C)."""
+        self.proxy.timer_due(moment.now)
+
+    def hears(self, change: object) -> None:
+        """Ignore it: targets are looked up when they are needed."""
+
+    def undone(self, moment: Moment) -> None:
+        """Do nothing: what is forwarded is not in the journal."""
+
+    def describe(self) -> Description:
+        """Describe how many requests are being forwarded."""
+        count = len(self.proxy)
+        line = f"{count} requests being forwarded"
+        return Description("proxy", line, {"forwarding": count})
 
     # How.
 
+    def _receive_ack(self, request: Request, flow: Flow) -> None:
+        """Relay the ACK of a 2xx (§16.11): it has no response, so errors are logged."""
+        try:
+            decision = self.decide(request)
+            targets: list[Target] = []
+            if isinstance(decision, UserOf):
+                # The callee has named itself by a URI of ours: all of its contacts
+                # get the ACK, and those that are not in the dialog ignore it.
+                found = self._targets.contacts(decision.aor, self._table)
+                targets = [one.target for one in found]
+            elif isinstance(decision, Onward):
+                targets = [Target(decision.uri, flow=decision.flow)]
+            self.proxy.relay_ack(request, targets, decision)
+        except (Refusal, RemoteProtocolError) as exc:
+            logger.debug("! ACK from %s:%d: %s", *flow.remote, exc)
+
     def _learning(self, request: Request, then: OnReply | None) -> OnReply | None:
-        """What is done with replies, and before that what a REGISTER's teach."""
+        """Return ``then``, with what a response to a REGISTER teaches before it."""
         if request.method != "REGISTER":
             return then
 
@@ -197,33 +248,13 @@ class Relaying:
 
         return replied
 
-    def _failure(self, msg: Message, script: Scripting) -> Callable[[Response], bool]:
-        def failed(response: Response) -> bool:
-            if msg.on_failure is None:
-                return False
-            # It may have failed at once, and :meth:`Proxy.relay` not have returned yet.
-            msg.context = self.proxy.context_of(msg.transaction)
-            script.failed(msg, response, done)
-            return True
-
-        def done(view: Message, response: Response) -> None:
-            if not view.answered and not view.relayed and view.context is not None:
-                self.proxy.conclude(view.context, response)
-
-        return failed
-
-    def _looked_up(self, request: Request) -> list[Target]:
+    def _contacts(self, request: Request, aor: str) -> list[Target]:
         """
-        The targets of a request without a script (§16.5): none to follow its URI.
+        Return the targets of a request to a user of ours, without a script (§16.5).
 
         Raises:
-            Refusal: 480 or 404, nobody is there.
+            Refusal: 404 or 480, there is none; 405, none supports the method.
         """
-        if "Route" in request.headers and self.leads_on(request):
-            return []
-        aor = self._targets.served(Uri.parse(request.uri))
-        if aor is None:
-            return []
         found = self._targets.contacts(aor, self._table)
         if not found:
             if self._targets.knows(aor, self._table):

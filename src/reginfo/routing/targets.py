@@ -6,17 +6,16 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ..io.udp import family_of
 from ..ledger.part import Found as Found
 from ..ledger.part import Names as Names
 from ..location.binding import Binding
 from ..location.store import LocationStore
 from ..sip.destination import Destination
 from ..sip.dialog import route_uri
-from ..sip.endpoint import AnyClient
 from ..sip.errors import RemoteProtocolError
-from ..sip.flow import Address, Flow, Local
-from ..sip.headers import unquote
+from ..sip.event import AnyClient
+from ..sip.flow import Address, Flow, Local, family_of
+from ..sip.headers import retry_after, unquote
 from ..sip.invite import InviteClientTransaction
 from ..sip.message import Response
 from ..sip.uri import Uri
@@ -80,6 +79,7 @@ class Targets:
 
     def begin(self, locals: Sequence[Local], names: Names) -> None:
         """Set the addresses that we listen at, and what resolves names."""
+        self._nat.begin(locals)
         self._locals = locals
         self._names = names
 
@@ -165,10 +165,9 @@ class Targets:
     def answered(self, transaction: AnyClient, response: Response) -> None:
         """Take note of an answer; who is overloaded is tried last (§21.5.4)."""
         if response.status == 503:
-            after = (response.header("Retry-After") or "").partition(";")[0]
-            seconds = after.partition("(")[0].strip()
-            if seconds.isdecimal():
-                self._blocklist.add(_destination(transaction), float(seconds[:9]))
+            seconds = retry_after(response.header("Retry-After"))
+            if seconds is not None:
+                self._blocklist.add(_destination(transaction), float(seconds))
         elif len(self._blocklist):
             self._blocklist.remove(_destination(transaction))
 

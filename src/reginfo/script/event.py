@@ -21,6 +21,9 @@ class Event(Functions):
         self.name = name
         "As :meth:`reginfo.script.route.Route.event` has it."
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
 
 class ContactChanged(Event):
     """One of the nine events of a contact (RFC 3680 §4.7.1)."""
@@ -38,6 +41,10 @@ class ContactChanged(Event):
 
         self.learned = learned
         "Whether it was registered at another server, which has told us."
+
+    def __repr__(self) -> str:
+        where = "learned" if self.learned else "registered here"
+        return f"<ContactChanged {self.name}: {self.aor} {self.contact}, {where}>"
 
     @property
     def contact(self) -> str:

@@ -6,10 +6,8 @@ import re
 from collections.abc import Callable
 
 from ..location.store import TABLE
-from ..routing.context import Context
 from ..routing.target import Target
 from ..sip import grammar
-from ..sip.endpoint import AnyServer
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Address, Flow
 from ..sip.headers import NameAddr
@@ -17,10 +15,10 @@ from ..sip.message import Request, Response, canonical
 from ..sip.message import SipMessage as SipMessage
 from ..sip.uri import Uri
 from . import pseudo
+from .call import Call
 from .core import Core
 from .functions import Functions
 from .result import ERROR, OK, Result
-from .route import Route
 
 PROTECTED = frozenset(
     {"CSeq", "Call-ID", "Content-Length", "From", "Max-Forwards", "To", "Via"}
@@ -41,65 +39,56 @@ class Message(Functions):
     `$rU` there is `msg.uri.user`, for `$hdr(Event)` `msg.hdr("Event")`.
     """
 
-    __slots__ = (
-        "answered",
-        "context",
-        "flow",
-        "kind",
-        "on_failure",
-        "on_reply",
-        "publishes",
-        "routes",
-        "refusal",
-        "reginfo_reason",
-        "relayed",
-        "reply",
-        "reply_headers",
-        "request",
-        "targets",
-        "transaction",
-    )
+    __slots__ = ("_call", "kind", "reply")
 
     def __init__(
         self,
         core: Core,
-        transaction: AnyServer,
-        flow: Flow,
+        call: Call,
         *,
         kind: str = MAIN,
         reply: Response | None = None,
         var: dict[str, str] | None = None,
     ) -> None:
         super().__init__(core, var)
-        self.transaction = transaction
-        self.flow = flow
-        "The way that the message came."
-
+        self._call = call
         self.kind = kind
         self.reply = reply
-        self.request = _copy(transaction.request)
-        self.targets: list[Target] = []
-        "Where :meth:`t_relay` sends it; if empty, to the Request-URI."
 
-        self.on_reply: str | None = None
-        self.on_failure: str | None = None
-        self.reply_headers: list[tuple[str, str]] = []
-        "What :meth:`append_to_reply` has asked for."
+    @property
+    def request(self) -> Request:
+        """The request, as it is relayed."""
+        return self._call.request
 
-        self.answered = False
-        "Whether a final response has been sent by this script."
+    @property
+    def flow(self) -> Flow:
+        """The flow that the request came by."""
+        return self._call.flow
 
-        self.context: Context | None = None
-        "Of the proxy, once it has been relayed."
+    @property
+    def targets(self) -> list[Target]:
+        """The targets that :meth:`t_relay` relays to; empty for the Request-URI."""
+        return self._call.targets
 
-        self.relayed = False
-        self.routes: Route | None = None
-        "Of the script that this message has entered: it ends by the same."
+    @property
+    def answered(self) -> bool:
+        """Whether the script has sent a final response."""
+        return self._call.answered
 
-        self.publishes = True
-        self.refusal: Response | None = None
-        self.reginfo_reason = ""
-        "Why the last :meth:`reginfo_handle_notify` returned -1."
+    @property
+    def relayed(self) -> bool:
+        """Whether the request was relayed."""
+        return self._call.relayed
+
+    @property
+    def reginfo_reason(self) -> str:
+        """Why the last :meth:`reginfo_handle_notify` returned -1."""
+        return self._call.reason
+
+    def __repr__(self) -> str:
+        host, port = self.source
+        reply = "" if self.reply is None else f"{self.reply.status} to "
+        return f"<Message {reply}{self.method} {self.request.uri} from {host}:{port}>"
 
     # What it is.
 
@@ -212,7 +201,7 @@ class Message(Functions):
             ValueError: it is no header line, or one that no script may write.
         """
         self._only("append_to_reply", MAIN, FAILURE)
-        self.reply_headers.append(self._line(name, value))
+        self._call.reply_headers.append(self._line(name, value))
         return OK
 
     def append_branch(self, uri: str | Uri, q: float = 1.0) -> Result:
@@ -253,7 +242,7 @@ class Message(Functions):
         for name, value in headers:
             key, line = self._line(name, value)
             response.headers.setdefault(key, []).append(line)
-        self._core.reply(self, response)
+        self._call.respond(response)
         return OK
 
     def t_relay(self) -> Result:
@@ -266,16 +255,16 @@ class Message(Functions):
         self._only("t_relay", MAIN, FAILURE)
         if self.answered or (self.kind == MAIN and self.relayed):
             return ERROR
-        return OK if self._core.relay(self) else ERROR
+        return OK if self._call.relay() else ERROR
 
     def t_on_reply(self, name: str | None) -> Result:
         """Have the replies pass the reply route ``name``; None for no route."""
-        self.on_reply = name
+        self._call.on_reply = name
         return OK
 
     def t_on_failure(self, name: str | None) -> Result:
         """Have the failure route ``name`` called if all branches fail."""
-        self.on_failure = name
+        self._call.on_failure = name
         return OK
 
     def loose_route(self) -> bool:
@@ -285,7 +274,7 @@ class Message(Functions):
     def default(self) -> Result:
         """Do with it what the server does without a script."""
         self._only("default", MAIN)
-        self._core.default(self)
+        self._call.default()
         return OK
 
     # registrar.
@@ -300,7 +289,7 @@ class Message(Functions):
         """
         self._only("save", MAIN)
         self._of("save", "REGISTER")
-        return Result(self._core.save(self, self._text(table)))
+        return Result(self._call.save(self._text(table)))
 
     def lookup(self, table: str = TABLE) -> Result:
         """
@@ -310,7 +299,7 @@ class Message(Functions):
             1; -1 if there is none; -2 if there are, and none of them takes the method.
         """
         self._only("lookup", MAIN, FAILURE)
-        return Result(self._core.lookup(self, self._text(table)))
+        return Result(self._call.lookup(self._text(table)))
 
     # pua_reginfo and presence.
 
@@ -324,32 +313,32 @@ class Message(Functions):
             :attr:`reginfo_reason`; nothing has changed.
         """
         self._only("reginfo_handle_notify", MAIN)
-        return Result(self._core.handle_notify(self, self._text(uldomain)))
+        return Result(self._call.handle_notify(self._text(uldomain)))
 
     def reply_for_notify(self) -> Result:
         """Answer the NOTIFY as fits: 200, or what :meth:`reginfo_handle_notify` met."""
         self._only("reply_for_notify", MAIN)
         if self.answered:
             return ERROR
-        self._core.reply(self, self.refusal or Response(200, "OK"))
+        self._call.respond(self._call.refusal or Response(200, "OK"))
         return OK
 
     def reginfo_disable_publish(self) -> Result:
         """Do not PUBLISH what this message changes; say so before it does."""
-        self.publishes = False
+        self._call.publishes = False
         return OK
 
     def handle_subscribe(self) -> Result:
         """Serve a SUBSCRIBE for the event `reg`, and answer it; -1 if refused."""
         self._only("handle_subscribe", MAIN)
         self._of("handle_subscribe", "SUBSCRIBE")
-        return OK if self._core.handle_subscribe(self) else ERROR
+        return OK if self._call.handle_subscribe() else ERROR
 
     def handle_publish(self) -> Result:
         """Take in a PUBLISH of a peer, and answer it; -1 if refused."""
         self._only("handle_publish", MAIN)
         self._of("handle_publish", "PUBLISH")
-        return OK if self._core.handle_publish(self) else ERROR
+        return OK if self._call.handle_publish() else ERROR
 
     # How.
 
@@ -385,14 +374,6 @@ class Message(Functions):
         if name == "hdr":
             return ",".join(self.hdrs(argument))
         return _VALUES[name](self)
-
-
-def _copy(request: Request) -> Request:
-    """One whose headers can be exchanged without a change to ``request``."""
-    copy = Request(request.method, request.uri)
-    copy.headers = dict(request.headers)
-    copy.body = request.body
-    return copy
 
 
 def _name(name: str) -> str:

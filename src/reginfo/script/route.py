@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
 
 from ..reg.document import ContactEvent
 from ..sip import grammar
 from ..sip.message import Response
-
-if TYPE_CHECKING:
-    from .event import Event
-    from .message import Message
+from .event import Event
+from .message import Message
 
 Answer = Response | None
 """What a handler may return: a response is sent as it is."""
 
-Handler = Callable[["Message"], Answer | Awaitable[Answer]]
-EventHandler = Callable[["Event"], object]
+Handler = Callable[[Message], Answer | Awaitable[Answer]]
+EventHandler = Callable[[Event], object]
 
 H = TypeVar("H", bound=Callable[..., Any])
 
@@ -53,6 +51,20 @@ class Route:
         self.replies: dict[str, Handler] = {}
         self.failures: dict[str, Handler] = {}
         self.events: dict[str, EventHandler] = {}
+
+    def __repr__(self) -> str:
+        kinds: dict[str, Iterable[str]] = {
+            "request": self.requests,
+            "reply": self.replies,
+            "failure": self.failures,
+            "event": self.events,
+        }
+        shown = [
+            f"{kind} {name or 'of any method'}"
+            for kind, names in kinds.items()
+            for name in sorted(names)
+        ]
+        return f"<Route: {', '.join(shown) or 'empty'}>"
 
     def request(self, *methods: str) -> Callable[[H], H]:
         """

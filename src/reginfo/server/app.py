@@ -8,6 +8,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from ..config.config import Config
 from ..config.sections import PeerSection
 from ..events.notify import SubscriptionPolicy as SubscriptionPolicy
@@ -19,7 +21,8 @@ from ..io.network import Network, StartError, flow_to
 from ..io.rim import Rim
 from ..io.udp import Trace
 from ..ledger import shelf
-from ..ledger.journal import Journal, Mark
+from ..ledger.journal import Journal
+from ..ledger.part import Here, Moment
 from ..ledger.sqlite import SqliteStorage
 from ..ledger.storage import Storage
 from ..location.binding import Binding, BindingChange
@@ -38,52 +41,43 @@ from ..roles import (
 from ..roles.admission import Admission
 from ..roles.compositor import Compositor
 from ..roles.notifier import Notifier
-from ..roles.publisher import PublishedState, Publisher
+from ..roles.publisher import Publisher
 from ..roles.subscriber import Mirror, Subscriber
 from ..roles.watch import Watch
 from ..routing.domains import Domains
 from ..routing.nat import Nat
-from ..routing.pinger import Ping, Pinger
+from ..routing.pinger import Pinger
 from ..routing.pinger import PingPolicy as Pings
 from ..routing.relaying import Relaying
 from ..routing.service_routes import ServiceRoutes
 from ..routing.target import Target
 from ..routing.targets import Names, Targets
 from ..sip.destination import Destination
-from ..sip.endpoint import (
+from ..sip.endpoint import Endpoint
+from ..sip.errors import ReginfoError
+from ..sip.event import (
     AckReceived,
     Cancelled,
-    Endpoint,
     EndpointEvent,
     RequestFailed,
     RequestReceived,
     ResponseLost,
     ResponseReceived,
 )
-from ..sip.errors import ReginfoError
 from ..sip.flow import Flow, Local
 from ..sip.message import Response
 from ..sip.uri import Uri
+from ..sip.user import User
 from ..version import PRODUCT, __version__
+from .entrance import Entrance
+from .passage import Server
 from .peers import Peers, profile_of
-from .router import Router, addresses_of
+from .router import Router
 from .scripting import Scripting
-from .sending import OwnRequest, Sender
+from .sending import Sender
 from .uas import Uas
 
 logger = logging.getLogger("reginfo.server")
-
-
-ROLES = (
-    "store",
-    "compositor",
-    "notifier",
-    "subscriber",
-    "publisher",
-    "proxy",
-    "pinger",
-)
-"""Who has timers, in the order in which they are looked at."""
 
 
 class App:
@@ -108,14 +102,19 @@ class App:
         self._trace = trace
         self._clock = clock or Clock()
         self._ids = new_id or Ids()
-        self.journal = Journal()
+        self.endpoint = Endpoint(
+            new_id=self._ids, methods=None, headers={"Server": PRODUCT}
+        )
+        self.journal = Journal(self.endpoint)
         self._database: Storage | None = None
         self._domains = Domains(
             config.server.domains,
             use_domain=config.usrloc.use_domain,
             default_domain=config.pua_reginfo.default_domain,
         )
-        self._peers = Peers(config.peers, config.notifier.min_interval)
+        self._peers = Peers(
+            config.peers, config.notifier.min_interval, config.registrar.max_expires
+        )
         self._policy = registrar.RegistrarPolicy(
             min_expires=config.registrar.min_expires,
             default_expires=config.registrar.default_expires,
@@ -130,10 +129,6 @@ class App:
             canonical=self._domains.aor,
         )
         self.store.listener = self._changed
-        self.store.key_listener = self._key_changed
-        self.endpoint = Endpoint(
-            new_id=self._ids, methods=None, headers={"Server": PRODUCT}
-        )
         policy = SubscriptionPolicy(
             min_expires=config.presence_reginfo.min_expires,
             default_expires=config.presence_reginfo.default_expires,
@@ -145,6 +140,7 @@ class App:
             send=self._send,
             policy=policy,
             recognise=self._peers.recognise,
+            jitter=jitter,
             is_ours=self._domains.serve,
             admission=Admission(
                 allow=config.notifier.allow,
@@ -161,6 +157,7 @@ class App:
             new_id=self._ids,
             jitter=jitter,
             max_expires=config.registrar.max_expires,
+            longest=self._peers.longest,
             locate=self._locate,
             location=self._table,
             name=self._domains.aor,
@@ -183,6 +180,7 @@ class App:
             new_id=self._ids,
             policy=policy,
             max_expires=config.registrar.max_expires,
+            longest=self._peers.longest,
             location=self._table,
             name=self._domains.aor,
         )
@@ -194,6 +192,7 @@ class App:
             aor=self._domains.aor,
             owner=self._owner,
             server_address=config.pua_reginfo.server_address,
+            rearm=config.pua_reginfo.rearm,
         )
         self._uas = Uas(
             self.store,
@@ -219,6 +218,7 @@ class App:
         )
         self._relaying = Relaying(
             self.endpoint,
+            self.journal,
             self._targets,
             domains=self._domains,
             service_routes=ServiceRoutes(
@@ -226,7 +226,7 @@ class App:
             ),
             proxy=config.proxy,
             is_open=lambda flow: self.is_open(flow),
-            hides=self._nat.needs_flow,
+            needs_flow=self._nat.needs_flow,
             secret=(self._ids() + self._ids()).encode()[:32],
             new_id=self._ids,
             now=self._clock.now,
@@ -239,6 +239,9 @@ class App:
             domains=self._domains,
             relaying=self._relaying,
             relay=config.proxy.relay,
+        )
+        self._entrance = Entrance(
+            self.endpoint, relaying=self._relaying, router=self._router
         )
         self._pinger: Pinger | None = None
         if config.nat.ping != "none":
@@ -253,7 +256,6 @@ class App:
                 send_empty=self.endpoint.send_stateless,
                 new_id=self._ids,
                 jitter=jitter,
-                wall=self._clock.wall,
             )
         self._sender = Sender(
             self.endpoint,
@@ -262,6 +264,14 @@ class App:
             new_id=self._ids,
             user_agent=PRODUCT,
         )
+        # The proxy is first, for it says which addresses are ours; then in the order in
+        # which timers are looked at.
+        self._parts: list[Any] = [
+            self._relaying, self.store, self.compositor, self.notifier,
+            self.subscriber, self.publisher,
+        ]  # fmt: skip
+        if self._pinger is not None:
+            self._parts.append(self._pinger)
         self.wake: Callable[[], None] = _nothing
         "Has what was decided outside a turn committed and sent, soon."
 
@@ -330,13 +340,7 @@ class App:
         try:
             shelf.load(
                 database,
-                [
-                    *self.store.shelves,
-                    *self.notifier.shelves,
-                    *self.subscriber.shelves,
-                    *self.publisher.shelves,
-                    *self.compositor.shelves,
-                ],
+                [one for part in self._parts for one in part.shelves],
                 boot=now,
                 wall=self._clock.wall(),
                 boot_id=self._clock.boot_id,
@@ -363,20 +367,13 @@ class App:
             places: where the URIs of peers and presence servers are.
             names: finds where other URIs are.
         """
-        now = self._clock.now()
-        self._domains.begin(locals)
-        self._nat.begin(locals)
-        self._targets.begin(locals, names)
-        self._router.begin(addresses_of(locals))
+        moment = self._clock.moment()
+        now = moment.now
         ours = {(local.host, local.port) for local in locals}
         self._peers.find({uri: place.address for uri, place in places.items()})
-        wall = self._clock.wall()
-        self.notifier.moved(locals)
-        self.store.loaded(now, wall)
-        self.compositor.loaded(now, wall)
-        self.notifier.loaded(now)
-        if self._pinger is not None:
-            self._pinger.loaded(now)
+        here = Here(tuple(locals), names)
+        for part in self._parts:
+            part.begin(here, moment)
         for uri in self._publish_targets():
             if places[uri].address in ours:
                 continue  # we are that presence server: our watchers are told anyway
@@ -397,16 +394,15 @@ class App:
                     contact=f"{me};transport=tcp" if flow.local.is_reliable else None,
                     event=notifier.PACKAGE,
                     accept=xml.MEDIA_TYPE,
+                    rearm=self._config.pua_reginfo.rearm,
                 )
                 name = self._domains.aor(Uri.parse(aor))
-                mark = self._mark()
                 try:
-                    self.subscriber.watch(peer.name, name, wanted, flow, now)
+                    with self.journal.attempt():
+                        self.subscriber.watch(peer.name, name, wanted, flow, now)
                 except Exception:
-                    # Without it we serve less; without us, nobody is served.
-                    logger.exception("! %s/%s cannot be gone on with", peer.name, aor)
-                    self._roll_back(mark)
-        self.subscriber.resume(locals, now)
+                    # One subscription that cannot be continued stops no other.
+                    logger.exception("! %s/%s cannot be continued", peer.name, aor)
 
     async def stop(self) -> None:
         """Commit what was decided, and close. Nobody is told: this may be a restart."""
@@ -506,22 +502,25 @@ class App:
         path = self._config.server.script
         if path is None:
             return
-        self._script = self._router.script = Scripting(
-            path,
-            store=self.store,
-            journal=self.journal,
-            endpoint=self.endpoint,
+        server = Server(
             clock=self._clock,
             domains=self._domains,
-            router=self._router,
+            endpoint=self.endpoint,
+            journal=self.journal,
             relaying=self._relaying,
+            router=self._router,
             targets=self._targets,
-            sender=self._sender,
             uas=self._uas,
+            wake=lambda: self.wake(),
+        )
+        self._script = self._entrance.script = Scripting(
+            path,
+            server,
+            store=self.store,
+            sender=self._sender,
             pua_reginfo=self.pua_reginfo,
             server_id=self._config.server.id,
             remove=self._remove,
-            wake=lambda: self.wake(),
         )
         self.subscriber.listener = self._script.subscription
 
@@ -579,11 +578,12 @@ class App:
 
     # What the rim drives.
 
-    def handle(self, event: EndpointEvent, now: float) -> None:
+    def handle(self, event: EndpointEvent, moment: Moment) -> None:
         """Answer a request, or take in a response; all of it happens, or nothing."""
+        now = moment.now
         if isinstance(event, RequestReceived):
             try:
-                self._router.receive(event, now)
+                self._entrance.receive(event, now)
             except Exception:
                 # A bug of ours must not stop the others' service.
                 logger.exception("! %s", event.request.method)
@@ -592,120 +592,62 @@ class App:
                     refusal = Response(500, "Server Internal Error")
                     self.endpoint.respond(event.transaction, refusal)
             return
-        mark = self._mark()
         try:
-            self._take_in(event, now)
+            with self.journal.attempt():
+                self._take_in(event, moment)
         except Exception:
             logger.exception("! %s", type(event).__name__)
-            self._roll_back(mark)
 
     @property
     def timer_at(self) -> float | None:
-        times = (
-            self.store.timer_at,
-            self.notifier.timer_at,
-            self.subscriber.timer_at,
-            self.publisher.timer_at,
-            self.compositor.timer_at,
-            self._relaying.timer_at,
-            None if self._pinger is None else self._pinger.timer_at,
-        )
+        times = (part.timer_at for part in self._parts)
         return min((at for at in times if at is not None), default=None)
 
-    def timer_due(self, now: float) -> None:
+    def timer_due(self, moment: Moment) -> None:
         """Expire, tell, refresh: each role apart, so that none stops the others."""
-        wall = self._clock.wall()
-        for role in ROLES:
-            mark = self._mark()
+        for part in self._parts:
             try:
-                self._role_due(role, now, wall)
+                with self.journal.attempt():
+                    part.timer_due(moment)
             except Exception:
-                logger.exception("! a timer of the %s", role)
-                self._roll_back(mark)
+                logger.exception("! a timer of the %s", part.describe().name)
 
-    def undone(self, now: float) -> None:
+    def undone(self, moment: Moment) -> None:
         """What was decided last has been taken back."""
-        self.notifier.undone(now)
+        for part in self._parts:
+            part.undone(moment)
 
-    def _take_in(self, event: _Other, now: float) -> None:
+    def _take_in(self, event: _Other, moment: Moment) -> None:
         """What became of a request of ours, or of one that was sent on."""
-        if isinstance(event, AckReceived | Cancelled | ResponseLost):
-            self._relaying.receive(event)
-            return
-        user = event.transaction.user
         if isinstance(event, ResponseReceived):
             self._targets.answered(event.transaction, event.response)
-            if isinstance(user, Watch):
-                self.notifier.receive_response(user, event.response, now)
-            elif isinstance(user, Mirror):
-                self.subscriber.receive_response(user, event.response, now)
-            elif isinstance(user, PublishedState):
-                self.publisher.receive_response(user, event.response, now)
-            elif isinstance(user, OwnRequest):
-                self._sender.receive_response(user, event.response)
-            elif isinstance(user, Ping):
-                assert self._pinger is not None
-                self._pinger.receive_response(user)
-            else:
-                self._relaying.receive_response(event, now)
-            return
-        self._targets.failed(event.transaction)
-        if isinstance(user, Watch):
-            self.notifier.receive_failure(user, event.cause)
-        elif isinstance(user, Mirror):
-            self.subscriber.receive_failure(user, event.cause, now)
-        elif isinstance(user, PublishedState):
-            self.publisher.receive_failure(user, event.cause, now)
-        elif isinstance(user, OwnRequest):
-            self._sender.receive_failure(user, event.cause)
-        elif isinstance(user, Ping):
-            assert self._pinger is not None
-            self._pinger.receive_failure(user, now)
+            event.transaction.user.receive_response(event.response, moment)
+        elif isinstance(event, RequestFailed):
+            self._targets.failed(event.transaction)
+            event.transaction.user.receive_failure(event.cause, moment)
         else:
-            self._relaying.receive_failure(event, now)
-
-    def _role_due(self, role: str, now: float, wall: float) -> None:
-        if role == "store":
-            self.store.timer_due(now, wall)
-        elif role == "compositor":
-            self.compositor.timer_due(now, wall)
-        elif role == "notifier":
-            self.notifier.timer_due(now)
-        elif role == "subscriber":
-            self.subscriber.timer_due(now)
-        elif role == "publisher":
-            self.publisher.timer_due(now)
-        elif role == "proxy":
-            self._relaying.timer_due(now)
-        elif self._pinger is not None:
-            self._pinger.timer_due(now)
-
-    def _mark(self) -> tuple[Mark, int]:
-        return self.journal.mark(), self.endpoint.mark()
-
-    def _roll_back(self, mark: tuple[Mark, int]) -> None:
-        self.journal.roll_back(mark[0])
-        self.endpoint.roll_back(mark[1])
+            self._relaying.receive(event)
 
     # How.
 
-    def _send(self, draft: Any, flow: Flow, user: object) -> object:
+    def _send(self, draft: Any, flow: Flow, user: User) -> object:
         return self.endpoint.send_request(draft, flow, user)
 
-    def _changed(self, change: BindingChange, now: float) -> None:
-        """Something has happened to a contact: whoever listens is told."""
-        self.notifier.tell(change, now)
-        if self._pinger is not None:
-            self._pinger.tell(change, now)
-        event = change.binding.event
+    def _changed(self, change: BindingChange | KeyChange) -> None:
+        """Have every part hear a change, and the script and the log once it is kept."""
         script = self._script
-        if script is None:
-            self.publisher.tell(change, now)
-        else:
-            if script.publishes():
-                self.publisher.tell(change, now)
-            if script.listens(event):
-                self.journal.after(script.happened, change)
+        if script is not None and not script.publishes():
+            if isinstance(change, KeyChange):
+                change = change._replace(is_published=False)
+            else:
+                change = msgspec.structs.replace(change, is_published=False)
+        for part in self._parts:
+            part.hears(change)
+        if isinstance(change, KeyChange):
+            return
+        event = change.binding.event
+        if script is not None and script.listens(event):
+            self.journal.after(script.happened, change)
         if event is not ContactEvent.REFRESHED:
             self.journal.after(
                 logger.info,
@@ -714,12 +656,6 @@ class App:
                 change.binding.contact,
                 event.value,
             )
-
-    def _key_changed(self, change: KeyChange, now: float) -> None:
-        """Something is kept in a record now, or no more."""
-        self.notifier.tell_keys(change, now)
-        if self._script is None or self._script.publishes():
-            self.publisher.tell_keys(change, now)
 
     def _remove(
         self,

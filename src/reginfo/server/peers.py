@@ -11,6 +11,10 @@ from ..sip.flow import Address, Flow
 from ..sip.message import Request
 from ..sip.uri import Uri
 
+IMS_MAX_EXPIRES = 604_800
+"""Seconds that a registration lasts in an IMS network, at most: 3GPP TS 24.229 asks
+for 600 000."""
+
 
 class Peers:
     """
@@ -18,11 +22,25 @@ class Peers:
 
     Args:
         peers: as configured.
-        min_interval: between two NOTIFYs to who is no peer, in seconds.
+        min_interval: least time between two NOTIFYs to a watcher that is no peer, in
+            seconds.
+        max_expires: the longest time that a contact is believed to last whose peer has
+            no limit of its own, in seconds.
     """
 
-    def __init__(self, peers: tuple[PeerSection, ...], min_interval: float) -> None:
+    def __init__(
+        self,
+        peers: tuple[PeerSection, ...],
+        min_interval: float,
+        max_expires: int = 86_400,
+    ) -> None:
         self._peers = peers
+        self._max_expires = max_expires
+        self._longest = {
+            peer.name: peer.max_expires
+            or (IMS_MAX_EXPIRES if peer.profile == "ims" else max_expires)
+            for peer in peers
+        }
         self._stranger = Watcher(min_interval=min_interval)
         self._by_address: dict[Address, PeerSection] = {}
 
@@ -31,6 +49,10 @@ class Peers:
         self._by_address = {
             addresses[peer.uri]: peer for peer in self._peers if peer.uri is not None
         }
+
+    def longest(self, name: str) -> int:
+        """The longest time that a contact of a peer is believed to last, in seconds."""
+        return self._longest.get(name, self._max_expires)
 
     def at(self, address: Address) -> PeerSection | None:
         """The peer whose URI is at ``address``."""

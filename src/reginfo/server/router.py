@@ -1,32 +1,30 @@
-"""Where a request goes that comes in: to us, to the script, or on to somebody else."""
+"""Which requests are answered here, and which are relayed (RFC 3261 §16.3 to §16.5)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from ..ledger.journal import Journal, Mark
+from ..ledger.journal import Journal
+from ..routing.decision import Decision, Onward, Ours, UserOf
 from ..routing.domains import Domains
 from ..routing.relaying import Relaying
-from ..script.message import Message
-from ..sip.endpoint import Endpoint, RequestReceived
+from ..sip.endpoint import Endpoint
 from ..sip.errors import Refusal
-from ..sip.flow import Flow, Local
-from ..sip.message import Request, Response, request_uri
-from .uas import METHODS, Uas, refused
-
-if TYPE_CHECKING:
-    from .scripting import Scripting
+from ..sip.event import RequestReceived
+from ..sip.flow import Flow
+from ..sip.message import Request, Response
+from ..sip.responding import refused
+from .uas import METHODS, Uas
 
 ALLOW = [("Allow", ", ".join(METHODS))]
 
 
 class Router:
     """
-    Has each request answered, or sent on.
+    Has each request answered here, or relayed.
 
     Args:
-        relay: whose requests to other domains are sent on; see `[proxy] relay`.
+        relay: whose requests to other domains are relayed; see `[proxy] relay`.
     """
 
     def __init__(
@@ -45,42 +43,32 @@ class Router:
         self._domains = domains
         self._relaying = relaying
         self._relay = relay
-        self._addresses: frozenset[str] = frozenset()
-        self.script: Scripting | None = None
 
-    def begin(self, addresses: frozenset[str]) -> None:
-        """Take it that ``addresses`` are hosts of ours, as they stand in URIs."""
-        self._addresses = addresses
+    def dispatch(
+        self,
+        event: RequestReceived,
+        request: Request,
+        decide: Callable[[], Decision],
+        now: float,
+    ) -> None:
+        """
+        Answer a request, or relay it, as it is done without a script.
 
-    def receive(self, event: RequestReceived, now: float) -> None:
-        """Answer a request, or send it on."""
-        request = event.request
-        script = self.script
-        if script is not None:
-            flow = Flow(event.transaction.flow.local, event.source)
-            if script.takes(request, flow):
-                script.receive(event)
-                return
-        self._dispatch(event, request, now)
-
-    def default(self, msg: Message, now: float) -> None:
-        """The same for a request that has passed the script, and may have changed."""
-        event = RequestReceived(msg.transaction, msg.source)
-        self._dispatch(event, msg.request, now)
-
-    def _dispatch(self, event: RequestReceived, request: Request, now: float) -> None:
+        Args:
+            request: the request as the script has left it.
+            decide: returns the routing decision.
+        """
         handler = self._uas.handlers.get(request.method)
         try:
-            for_us = handler is not None and self._is_for_us(request)
+            decision = decide()
+            if handler is None or not self._is_for_us(event, request, decision):
+                self._relay_on(event, request, decision)
+                return
         except Exception as exc:
             flow = Flow(event.transaction.flow.local, event.source)
             self._endpoint.respond(event.transaction, refused(request, flow, exc))
             return
-        if for_us:
-            assert handler is not None
-            self.answer(event, handler, now)
-        else:
-            self._send_on(event, request)
+        self.answer(event, handler, now)
 
     def answer(
         self,
@@ -88,60 +76,71 @@ class Router:
         handler: Callable[[RequestReceived, float], Response],
         now: float,
     ) -> None:
-        """The one place where an error becomes a response, and nothing has changed."""
+        """Answer a request; an error becomes a response, and nothing has changed."""
         transaction = event.transaction
         if self._endpoint.is_merged(transaction):
-            # §8.2.2.2: the same request by two ways is served once.
+            # §8.2.2.2: a request that comes by two paths is served once.
             self._endpoint.respond(transaction, Response(482, "Loop Detected"))
             return
-        mark: tuple[Mark, int] = (self._journal.mark(), self._endpoint.mark())
         try:
-            response = handler(event, now)
+            with self._journal.attempt():
+                response = handler(event, now)
         except Exception as exc:
-            self._journal.roll_back(mark[0])
-            self._endpoint.roll_back(mark[1])
             flow = Flow(transaction.flow.local, event.source)
             response = refused(event.request, flow, exc)
         self._endpoint.respond(transaction, response)
 
-    def _is_for_us(self, request: Request) -> bool:
+    def _is_for_us(
+        self, event: RequestReceived, request: Request, decision: Decision
+    ) -> bool:
         """Whether a request, of a method that we answer, is answered here."""
         method = request.method
-        uri = request_uri(request)
-        if "Route" in request.headers and self._relaying.leads_on(request):
+        if type(decision) is Ours:
+            return True
+        if decision.in_path:
             return False
         if method == "NOTIFY":
-            return True  # it belongs to a subscription of ours, or is refused
-        # Nearly all are for a domain by its name: then nothing more is to be asked.
-        by_name = uri.port is None and uri.host in self._domains
-        if not by_name and not self._relaying.serves(uri):
+            return not self._is_for_a_phone(event, decision)
+        if isinstance(decision, Onward):
+            # A stranger is answered what we answer to any request of this kind.
             return not self._may_pass(request)
-        # §11: who asks a user what it can do is answered by that user's phone.
-        return method != "OPTIONS" or not uri.user or uri.host in self._addresses
+        # §11: OPTIONS to a user is answered by that user's phone.
+        uri = decision.uri
+        return method != "OPTIONS" or self._domains.is_address(uri.host)
+
+    def _is_for_a_phone(self, event: RequestReceived, decision: Decision) -> bool:
+        """
+        Whether a NOTIFY is of a subscription of a user of ours, and not of ours.
+
+        Any other belongs to a subscription of this server, or is refused.
+        """
+        request = event.request
+        if not isinstance(decision, UserOf) or not request.to.tag:
+            return False
+        flow = Flow(event.transaction.flow.local, event.source)
+        return self._relaying.knows(decision.aor) and not self._uas.expects(
+            request, flow
+        )
 
     def _may_pass(self, request: Request) -> bool:
-        """Whether a request to another domain is sent on."""
+        """Whether a request to another domain is relayed."""
         if self._relay == "ours":
             return request.from_.parsed.host in self._domains
         return self._relay == "all"
 
-    def _send_on(self, event: RequestReceived, request: Request) -> None:
-        transaction = event.transaction
-        flow = Flow(transaction.flow.local, event.source)
-        try:
-            uri = request_uri(request)
-            if "Route" in request.headers and self._relaying.leads_on(request):
-                pass  # §16.4: whoever has been called by way of us goes on that way
-            elif self._relaying.serves(uri):
-                if not uri.user and uri.scheme != "tel":
-                    raise Refusal(405, "Method Not Allowed", headers=ALLOW)
-            elif not self._may_pass(request):
-                raise Refusal(403, "Relaying Denied")
-            self._relaying.default(event, request)
-        except Exception as exc:
-            self._endpoint.respond(transaction, refused(request, flow, exc))
+    def _relay_on(
+        self, event: RequestReceived, request: Request, decision: Decision
+    ) -> None:
+        """
+        Relay a request, if it may pass.
 
-
-def addresses_of(locals: Iterable[Local]) -> frozenset[str]:
-    """The hosts of our addresses, as they stand in a URI."""
-    return frozenset(local.sent_by.rpartition(":")[0] for local in locals)
+        Raises:
+            Refusal, RemoteProtocolError: it is not relayed.
+        """
+        if type(decision) is Ours:
+            raise Refusal(405, "Method Not Allowed", headers=ALLOW)
+        # §16.4: a dialog that was begun by way of us goes on that way.
+        is_onward = isinstance(decision, Onward) and not decision.in_path
+        if is_onward and not self._may_pass(request):
+            raise Refusal(403, "Relaying Denied")
+        self._relaying.default(event, request, decision)

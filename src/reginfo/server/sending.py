@@ -13,6 +13,7 @@ from ..sip.endpoint import Endpoint
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Flow
 from ..sip.message import Draft, Response, canonical
+from ..sip.moment import Moment
 from ..sip.uri import Uri
 
 logger = logging.getLogger("reginfo.script")
@@ -37,7 +38,20 @@ class OwnRequest:
     def __init__(self, answer: asyncio.Future[Response]) -> None:
         self.answer = answer
 
+    def receive_response(self, response: Response, moment: Moment) -> None:
+        """Receive a response; only a final one is what was waited for."""
+        if response.is_final:
+            self.answered(response)
+
+    def receive_failure(self, cause: str, moment: Moment) -> None:
+        """Put a response of our own in the place of one that has not come."""
+        if cause == "timeout":
+            self.answered(Response(408, "Request Timeout"))
+        else:
+            self.answered(Response(503, "Service Unavailable"))
+
     def answered(self, response: Response) -> None:
+        """Hand over the final response, if none was handed over yet."""
         if not self.answer.done():
             self.answer.set_result(response)
 
@@ -116,18 +130,6 @@ class Sender:
 
         self._flow(target, found)
         return sent.answer
-
-    def receive_response(self, sent: OwnRequest, response: Response) -> None:
-        """The answer has come, or a provisional one."""
-        if response.status >= 200:
-            sent.answered(response)
-
-    def receive_failure(self, sent: OwnRequest, cause: str) -> None:
-        """None has come."""
-        if cause == "timeout":
-            sent.answered(Response(408, "Request Timeout"))
-        else:
-            sent.answered(Response(503, "Service Unavailable"))
 
 
 def _uri(text: str) -> Uri:

@@ -17,8 +17,8 @@ from ..roles.compositor import Compositor
 from ..roles.notifier import Notifier
 from ..roles.subscriber import Subscriber
 from ..routing.domains import Domains
-from ..sip.endpoint import RequestReceived
-from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.errors import Refusal
+from ..sip.event import RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Request, Response, request_uri
 from .peers import Peers
@@ -27,8 +27,6 @@ logger = logging.getLogger("reginfo.server")
 
 METHODS = ("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "OPTIONS")
 """What is answered here; any other method is for somebody else."""
-
-REASONS = {400: "Bad Request", 416: "Unsupported URI Scheme", 500: "Server Error"}
 
 
 class Saved(NamedTuple):
@@ -185,15 +183,3 @@ class Uas:
         if self._date[0] != second:
             self._date = (second, email.utils.formatdate(second, usegmt=True))
         return self._date[1]
-
-
-def refused(request: Request, flow: Flow, exc: Exception) -> Response:
-    """What a request that met ``exc`` is answered; a bug of ours is logged."""
-    if isinstance(exc, Refusal):
-        return Response.of(exc.status, exc.reason, exc.headers)
-    if isinstance(exc, RemoteProtocolError):
-        logger.debug("! %s from %s:%d: %s", request.method, *flow.remote, exc)
-        return Response(exc.status, REASONS.get(exc.status, "Bad Request"))
-    # A bug of ours must not stop the others' service.
-    logger.error("! %s from %s:%d", request.method, *flow.remote, exc_info=exc)
-    return Response(500, "Server Internal Error")

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from hashlib import blake2s
+from typing import Any
 
 from .errors import LocalProtocolError, RemoteProtocolError
-from .flow import Address, Flow, Local, is_numeric
-from .headers import Via, split
+from .event import (
+    AckReceived,
+    AnyClient,
+    AnyServer,
+    Cancelled,
+    EndpointEvent,
+    RequestFailed,
+    RequestReceived,
+    ResponseLost,
+    ResponseReceived,
+)
+from .flow import SIP_PORT, Address, Flow, Local, is_numeric
 from .invite import TERMINATED as INVITE_TERMINATED
-from .invite import InviteClientTransaction, InviteServerTransaction
-from .invite import InviteState as InviteState
-from .message import Draft, Malformed, Request, Response, lines, parse, request_uri
+from .invite import InviteClientTransaction, InviteServerTransaction, InviteState
+from .message import Draft, Request, Response, lines
+from .parser import Malformed, parse
+from .responding import Responder, check, way_back
 from .timer import TimerWheel
 from .transaction import TERMINATED, ClientTransaction, Datagram, ServerTransaction
-from .value import Value
+from .user import Nobody
 
 MAGIC_COOKIE = "z9hG4bK"
 """Begins a branch that is unique to its transaction (§8.1.1.7)."""
-
-SIP_PORT = 5060
 
 LONGEST_DATAGRAM = 1300
 """
@@ -32,78 +40,11 @@ UDP_ONLY = 600.0
 """Seconds for which a peer that takes no TCP connection is not asked for one again."""
 
 
-AnyServer = ServerTransaction | InviteServerTransaction
-AnyClient = ClientTransaction | InviteClientTransaction
-
-
-class RequestReceived(Value, frozen=True):
-    """A request that wants an answer: :meth:`Endpoint.respond`."""
-
-    transaction: AnyServer
-
-    source: Address
-    "Where it really came from, whatever Via says."
-
-    @property
-    def request(self) -> Request:
-        return self.transaction.request
-
-
-class AckReceived(Value, frozen=True):
-    """The ACK of a 2xx: it has no transaction, and no answer."""
-
-    request: Request
-    flow: Flow
-
-
-class Cancelled(Value, frozen=True):
-    """An INVITE that came in has been cancelled, and the CANCEL been answered."""
-
-    transaction: InviteServerTransaction
-
-
-class ResponseLost(Value, frozen=True):
-    """A response that cannot be sent to where its request came from."""
-
-    data: bytes
-    via: Via
-    "That of who wants it, who may be found by its sent-by (RFC 3263 §5)."
-
-
-class ResponseReceived(Value, frozen=True):
-    """
-    A response to a request of ours.
-
-    Of an INVITE each provisional one, and each 2xx.
-    """
-
-    transaction: AnyClient
-    response: Response
-
-
-class RequestFailed(Value, frozen=True):
-    """A request of ours that got no final response."""
-
-    transaction: AnyClient
-    cause: str
-    "timeout, or transport"
-
-
-EndpointEvent = (
-    RequestReceived
-    | ResponseReceived
-    | RequestFailed
-    | AckReceived
-    | Cancelled
-    | ResponseLost
-)
-
-
 CLIENTS = (ClientTransaction, InviteClientTransaction)
 SERVERS = (ServerTransaction, InviteServerTransaction)
 
-CANCELLING = "cancelling"
-"""The user of a CANCEL: nobody wants to know its answer."""
+CANCELLING = Nobody()
+"""The user of a CANCEL: nobody waits for its response."""
 
 
 class Endpoint:
@@ -140,9 +81,12 @@ class Endpoint:
         self._wheel = TimerWheel()
         self._streams: dict[Local, Local] = {}
         self._udp_only: dict[Address, float] = {}
-        # Answers that need no transaction carry a tag all the same, the same one for
-        # each copy of a request (§8.2.7).
-        self._secret = new_id().encode()
+        self._responder = Responder(
+            self._outbox,
+            secret=new_id().encode(),
+            methods=methods,
+            common=self._common,
+        )
         self.malformed = 0
         "How many datagrams were no message, so far."
 
@@ -164,7 +108,7 @@ class Endpoint:
                 return  # a keep-alive: it holds a NAT open, and wants no answer
             self.malformed += 1
             if isinstance(exc, Malformed):
-                self._refuse_malformed(exc, flow)
+                self._responder.refuse_malformed(exc, flow)
             # A response that cannot be read is dropped (§18.1.2).
 
     def events(self) -> list[EndpointEvent]:
@@ -217,13 +161,13 @@ class Endpoint:
         self._outbox.append(Datagram(data, flow))
 
     def send_request(
-        self, draft: Draft, flow: Flow, user: object, *, branch: str | None = None
+        self, draft: Draft, flow: Flow, user: Any, *, branch: str | None = None
     ) -> AnyClient:
         """
         Send ``draft`` by ``flow``, again and again until it is answered.
 
         Args:
-            user: who is told the response.
+            user: a :class:`~reginfo.sip.user.User`, who receives the response.
             branch: of our Via; a random one if left out.
 
         Raises:
@@ -418,7 +362,7 @@ class Endpoint:
             key: tuple[str, ...] = (branch, via.sent_by, method)
         else:
             # RFC 2543: what a retransmission has in common with its request (ibid.).
-            _check(request)
+            check(request)
             key = (
                 request.uri, request.to.tag, request.from_.tag, request.call_id,
                 str(request.cseq.number), request.headers["Via"][0], method,
@@ -430,15 +374,15 @@ class Endpoint:
         if method == "ACK":
             self._receive_ack(request, key, flow, now)
             return
-        _check(request)
+        check(request)
         methods = self._methods
         if methods is not None and method not in methods:
-            self._refuse_method(request, flow)
+            self._responder.refuse_method(request, flow)
             return
         if method == "CANCEL":
             self._receive_cancel(request, key, flow)
             return
-        back, via_line = _way_back(request, flow)
+        back, via_line = way_back(request, flow)
         to_tag = "" if request.to.tag else self._new_id()
         kind = InviteServerTransaction if method == "INVITE" else ServerTransaction
         transaction = kind(
@@ -457,7 +401,7 @@ class Endpoint:
                 transaction.merged = merged
             elif methods is not None:
                 # §8.2.2.2: the same request by two ways is served once.
-                self._answer_at_once(request, flow, 482, "Loop Detected")
+                self._responder.answer(request, flow, 482, "Loop Detected")
                 return
         self._servers[key] = transaction
         self._events.append(RequestReceived(transaction, flow.remote))
@@ -474,7 +418,7 @@ class Endpoint:
             self._wheel.schedule(invite)
         elif self._methods is None:
             try:
-                _check(request)
+                check(request)
             except Malformed:
                 return  # an ACK is never answered
             self._events.append(AckReceived(request, flow))
@@ -485,9 +429,11 @@ class Endpoint:
         """§9.2: a CANCEL is answered by itself, whatever becomes of the INVITE."""
         invite = self._servers.get((*key[:-1], "INVITE"))
         if invite is None:
-            self._answer_at_once(request, flow, 481, "Call/Transaction Does Not Exist")
+            self._responder.answer(
+                request, flow, 481, "Call/Transaction Does Not Exist"
+            )
             return
-        back, via_line = _way_back(request, flow)
+        back, via_line = way_back(request, flow)
         transaction = ServerTransaction(
             request,
             back,
@@ -546,136 +492,10 @@ class Endpoint:
             CANCELLING,
         )
 
-    def _refuse_method(self, request: Request, flow: Flow) -> None:
-        if request.method == "CANCEL":
-            # §9.2: there is never a transaction here that it could match.
-            self._answer_at_once(request, flow, 481, "Call/Transaction Does Not Exist")
-            return
-        allow = [("Allow", ", ".join(self._methods or ()))]
-        self._answer_at_once(request, flow, 405, "Method Not Allowed", allow)
-
-    def _refuse_malformed(self, error: Malformed, flow: Flow) -> None:
-        """Answer what could not be read, if it says where the answer goes."""
-        message = error.message
-        if not isinstance(message, Request) or message.method == "ACK":
-            return
-        headers = message.headers
-        # A 400 needs something in each of these; what is missing is left empty.
-        for name in ("From", "To", "Call-ID", "CSeq"):
-            headers.setdefault(name, [""])
-        reason = "Bad Request" if error.status == 400 else str(error)
-        text = "".join(
-            c if c.isprintable() and c not in '\\"' else "?" for c in str(error)
-        )
-        try:
-            warning = ("Warning", f'399 reginfo "{text}"')
-            self._answer_at_once(message, flow, error.status, reason, [warning])
-        except RemoteProtocolError:
-            return  # no Via that can be read: nowhere to send to
-
-    def _answer_at_once(
-        self,
-        request: Request,
-        flow: Flow,
-        status: int,
-        reason: str,
-        headers: list[tuple[str, str]] | None = None,
-    ) -> None:
-        """Answer without a transaction (§8.2.7): a copy gets the same answer again."""
-        back, via = _way_back(request, flow)
-        response = Response.of(status, reason, headers or [])
-        digest = blake2s(key=self._secret[:32], digest_size=8)
-        digest.update(request.headers["Via"][0].encode("utf-8", "surrogateescape"))
-        digest.update(request.headers["CSeq"][0].encode("utf-8", "surrogateescape"))
-        try:
-            tagged = request.to.tag != ""
-        except RemoteProtocolError:
-            tagged = True  # nothing is added to what cannot be read
-        data = request.write_response(
-            response,
-            to_tag="" if tagged else digest.hexdigest(),
-            via=via,
-            common=self._common,
-        )
-        self._outbox.append(Datagram(data, back))
-
 
 def _via(local: Local, branch: str) -> str:
     return f"SIP/2.0/{local.transport} {local.sent_by};branch={branch};rport"
 
 
-def _is_ours(via: Via, flow: Flow) -> bool:
-    """Whether a response that came by ``flow`` was sent to where its Via says."""
-    local = flow.local
-    return (via.host.strip("[]"), via.port or SIP_PORT) == (local.host, local.port)
-
-
-def _check(request: Request) -> None:
-    """
-    Look at what a request must have before anything is made of it.
-
-    Raises:
-        Malformed: it lacks some of that, with the request to write the answer from.
-    """
-    try:
-        request.check()
-        request_uri(request)
-    except RemoteProtocolError as exc:
-        raise Malformed(exc, request) from exc
-
-
 def _merged_key(request: Request) -> tuple[str, ...]:
     return (request.from_.tag, request.call_id, request.headers["CSeq"][0])
-
-
-def _way_back(request: Request, flow: Flow) -> tuple[Flow, str]:
-    """
-    Where responses to ``request`` go, and the Via that they carry on top.
-
-    §18.2.1, §18.2.2, RFC 3581 §4. The Via is empty where it is the request's own.
-
-    Raises:
-        RemoteProtocolError: there is no Via that can be read.
-    """
-    via = request.via
-    host, port = flow.remote
-    params = via.params
-    if flow.local.is_reliable:
-        # §18.2.2: the stream by which it came.
-        if via.host.strip("[]") == host and "rport" not in params:
-            return flow, ""
-        return flow, _received(request, f";received={host}", rport=port)
-    if "rport" not in params:
-        port = via.port or SIP_PORT
-        maddr = params.get("maddr")
-        if maddr and _IPV4.fullmatch(maddr):
-            return Flow(flow.local, (maddr, port)), ""
-        if via.host.strip("[]") == host:
-            return (
-                flow if port == flow.remote[1] else Flow(flow.local, (host, port))
-            ), ""
-        return Flow(flow.local, (host, port)), _received(request, f";received={host}")
-    # RFC 3581 §4: with rport, received "MUST" be there even if it says nothing new.
-    return flow, _received(request, f";received={host}", rport=port)
-
-
-_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}", re.ASCII)
-_RPORT = re.compile(r";[ \t]*rport[ \t]*(?:=[^;]*)?(?=;|$)", re.IGNORECASE)
-_RECEIVED = re.compile(r";[ \t]*received[ \t]*=[^;]*", re.IGNORECASE)
-
-
-def _received(request: Request, received: str, rport: int | None = None) -> str:
-    """
-    The request's first Via line with what §18.2.1 adds to its topmost value.
-
-    Args:
-        rport: the value of that parameter, if the client has asked for it.
-    """
-    line = request.headers["Via"][0]
-    top = split(line)[0]
-    rest = line[len(top) :]
-    # A client that writes `received` itself would name a stranger.
-    own = _RECEIVED.sub("", top) if "received" in request.via.params else top
-    if rport is not None:
-        own = _RPORT.sub(f";rport={rport}", own)
-    return own + received + rest

@@ -39,7 +39,7 @@ class Refusal(ReginfoError):
     A well-formed request that we decline.
 
     Raised wherever the reason is found, and turned into a response in one
-    place, :func:`reginfo.server.uas.refused`.
+    place, :func:`reginfo.sip.responding.refused`.
     """
 
     def __init__(

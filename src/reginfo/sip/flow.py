@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -9,6 +10,9 @@ from .value import Value
 
 Address = tuple[str, int]
 """Host and port of a socket."""
+
+SIP_PORT = 5060
+"""The default port of UDP and TCP (RFC 3261 §19.1.2)."""
 
 
 class Local(Value, frozen=True):
@@ -58,6 +62,11 @@ def is_numeric(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    """The address family of a numeric address."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def uri_host(host: str) -> str:

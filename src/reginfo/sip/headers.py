@@ -224,6 +224,16 @@ def delta_seconds(text: str | None) -> int | None:
     return min(int(text), 2**32 - 1)
 
 
+def retry_after(value: str | None) -> int | None:
+    """Seconds of a Retry-After (§20.33), whose comment and parameters are ignored."""
+    if value is None:
+        return None
+    digits = value.partition(";")[0].partition("(")[0].strip()
+    if not digits.isdecimal() or not digits.isascii():
+        return None
+    return min(int(digits[:10]), 2**32 - 1)
+
+
 def unquote(value: str) -> str:
     """``value`` without its quotes and escapes, if it is a quoted-string."""
     if len(value) >= 2 and value[0] == '"' and value[-1] == '"':

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Any
 
 from .flow import Flow
 from .message import CRLF, Draft, Request, Response
@@ -187,7 +188,7 @@ class InviteClientTransaction:
         data: bytes,
         flow: Flow,
         outbox: list[Datagram],
-        user: object,
+        user: Any,
     ) -> None:
         self.method = "INVITE"
         self.branch = branch

@@ -1,4 +1,4 @@
-"""One wheel for all timers of a process: what is due, in slots of an eighth second."""
+"""A timer wheel: machines by when they are due, in slots of an eighth of a second."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from typing import Protocol
 SLOT = 0.125
 """
 Seconds: a quarter of the shortest timer of SIP. A power of two, so that a moment
-divided by it is exact, and nobody is looked at again in the slot that is due.
+divided by it is exact, and no machine is looked at again in the slot that is due.
 """
 
 
+STALE = 64
+"""Emptied slots that the heap may hold beyond as many as there are slots in use."""
+
+
 class Machine(Protocol):
-    """What has a timer: it says when, and is called then."""
+    """Something with a timer: it says when it is due, and is called then."""
 
     timer_at: float | None
     "When to call :meth:`timer_due`; None for never."
 
     scheduled_at: float | None
-    "For the wheel alone: the moment under which it knows this machine."
+    "For the wheel alone: the moment under which it holds this machine, or None."
 
     def timer_due(self, now: float) -> None: ...
 
@@ -29,18 +33,29 @@ class TimerWheel:
     """
     Machines by the moment at which they are due.
 
-    A timer that is put off needs nothing: its machine is looked at in its old slot
-    and moved on. So a binding that is refreshed before it expires, and a request that
-    is answered before it is sent again, cost nothing here. ``loop.call_later`` costs
-    twenty times as much, and leaves its cancelled handles behind.
+    A timer that is put off costs nothing: when its old slot is due, the machine is
+    moved to the new one. So a binding that is refreshed before it expires, and a
+    request that is answered before it is sent again, cost nothing here.
+    ``loop.call_later`` costs twenty times as much, and its cancelled handles stay.
+
+    A machine stands in one slot at the most, and in none once its timer is cancelled:
+    the wheel keeps nothing alive that has ended.
     """
 
     def __init__(self) -> None:
-        self._slots: dict[int, list[Machine]] = {}
+        # By identity: a machine need not be hashable.
+        self._slots: dict[int, dict[int, Machine]] = {}
+        # A heap of slots. One that was emptied by cancelling stays in it until it is
+        # at the top or there are many such; one that was filled again is in it twice.
         self._order: list[int] = []
+        self._stale = 0
         # The slot that is being worked off, its next machine last.
         self._due: list[Machine] = []
         self._due_slot = 0
+
+    def __len__(self) -> int:
+        """Count the machines that wait."""
+        return sum(map(len, self._slots.values())) + len(self._due)
 
     @property
     def timer_at(self) -> float | None:
@@ -50,26 +65,55 @@ class TimerWheel:
         return self._order[0] * SLOT if self._order else None
 
     def schedule(self, machine: Machine) -> None:
-        """See to it that ``machine`` is called at its ``timer_at``."""
+        """
+        Arrange for ``machine`` to be called at its ``timer_at``.
+
+        If that is None, its timer is cancelled, and the wheel lets go of it.
+        """
         at = machine.timer_at
         known = machine.scheduled_at
-        if at is None or (known is not None and known <= at):
-            return
+        if known is not None:
+            if at is not None and known <= at:
+                return
+            self._remove(machine, known)
         machine.scheduled_at = at
+        if at is None:
+            return
         slot = math.ceil(at / SLOT)
         waiting = self._slots.get(slot)
         if waiting is None:
-            self._slots[slot] = [machine]
+            self._slots[slot] = {id(machine): machine}
             heapq.heappush(self._order, slot)
         else:
-            waiting.append(machine)
+            waiting[id(machine)] = machine
+
+    def _remove(self, machine: Machine, known: float) -> None:
+        slot = math.ceil(known / SLOT)
+        waiting = self._slots.get(slot)
+        if waiting is None or waiting.pop(id(machine), None) is None:
+            # It is in the slot that is being worked off, and passed over there.
+            return
+        if not waiting:
+            del self._slots[slot]
+            self._stale += 1
+            if self._stale > len(self._slots) + STALE:
+                self._order = list(self._slots)
+                heapq.heapify(self._order)
+                self._stale = 0
+            self._skip_stale()
+
+    def _skip_stale(self) -> None:
+        """Bring to the top of the heap a slot in which something waits."""
+        order, slots = self._order, self._slots
+        while order and order[0] not in slots:
+            heapq.heappop(order)
 
     def take(self, now: float) -> Machine | None:
         """
         Take the next machine that is due out of the wheel; never early.
 
-        Whoever takes it does what is due, and schedules it again. Until all that are
-        due have been taken, :attr:`timer_at` is in the past.
+        The caller does what is due, and schedules the machine again. Until all that
+        are due have been taken, :attr:`timer_at` is in the past.
         """
         while True:
             due, slot = self._due, self._due_slot
@@ -77,16 +121,17 @@ class TimerWheel:
                 machine = due.pop()
                 known = machine.scheduled_at
                 if known is None or math.ceil(known / SLOT) != slot:
-                    continue  # put forward since: it stands in an earlier slot, too
+                    continue  # cancelled, or put forward, since its slot became due
                 machine.scheduled_at = None
                 if machine.timer_at is not None and machine.timer_at <= now:
                     return machine
                 self.schedule(machine)
+            self._skip_stale()
             order = self._order
             if not order or order[0] * SLOT > now:
                 return None
             self._due_slot = heapq.heappop(order)
-            self._due = self._slots.pop(self._due_slot)
+            self._due = list(self._slots.pop(self._due_slot).values())
             self._due.reverse()
 
     def timer_due(self, now: float) -> list[Machine]:

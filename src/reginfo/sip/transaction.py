@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Protocol
+from typing import Any, Protocol
 
 from .flow import Flow
 from .message import Request, Response
@@ -183,7 +183,7 @@ class ClientTransaction:
         data: bytes,
         flow: Flow,
         outbox: list[Datagram],
-        user: object,
+        user: Any,
     ) -> None:
         self.method = method
         self.branch = branch

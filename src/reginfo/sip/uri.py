@@ -73,6 +73,9 @@ class Uri(Value, frozen=True):
         """
         return _cached(text) if len(text) <= LONGEST_CACHED else _parse(text)
 
+    def __repr__(self) -> str:
+        return f"Uri({self.text!r})"
+
     def param(self, name: str) -> str | None:
         """The value of a parameter; None if it is not there, "" if it has none."""
         for known, value in self.params:

@@ -35,3 +35,11 @@ class User(Protocol):
         The journal's undo list restores what was decided with the request, so a user
         whose state is in the journal has nothing to do.
         """
+
+
+class Nobody:
+    """The user of a request whose response nobody waits for, such as a CANCEL."""
+
+    def receive_response(self, response: Response, moment: Moment) -> None: ...
+    def receive_failure(self, cause: str, moment: Moment) -> None: ...
+    def never_sent(self) -> None: ...

@@ -11,7 +11,8 @@ from ..config.config import Config
 from ..location.binding import Binding
 from ..location.store import TABLE
 from ..sip.flow import Address
-from ..sip.message import Draft, Request, Response, parse
+from ..sip.message import Draft, Request, Response
+from ..sip.parser import parse
 from .wire import Wire, WireServer
 
 CONFIG = """

@@ -32,6 +32,7 @@ from ..server.app import App
 from ..sip.destination import Destination
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Address, Flow, Local
+from ..sip.moment import Moment
 from ..sip.uri import Uri
 
 EPOCH = 1_700_000_000.0
@@ -198,7 +199,7 @@ class WireServer:
     def timer_due(self, now: float) -> None:
         self._settling = True
         self.app.endpoint.timer_due(now)
-        self.app.timer_due(now)
+        self.app.timer_due(Moment(now, EPOCH + now))
         self._settle(now)
 
     def _settle(self, now: float) -> None:
@@ -216,7 +217,7 @@ class WireServer:
         endpoint = self.app.endpoint
         while events := endpoint.events():
             for event in events:
-                self.app.handle(event, now)
+                self.app.handle(event, Moment(now, EPOCH + now))
         batch = self.app.journal.close()
         if batch.entries and self._database is not None:
             self._database.append(batch.entries, boot=now, wall=EPOCH + now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from ..config.sections import PeerSection
-from ..events.subscribe import SubscriberState
+from ..events.states import SubscriberState
 from ..roles.subscriber import Mirror
 from .paging import text
 

@@ -12,7 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from ..config.address import AdminAddress, SocketAddress, UnixPath
-from ..io.udp import family_of
+from ..sip.flow import family_of
 
 STOP_LIMIT = 2  # seconds that a client has to read its response when we end
 

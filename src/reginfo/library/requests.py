@@ -1,0 +1,89 @@
+"""One request to a server, from a program: REGISTER and PUBLISH."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..agent.agent import Agent
+from ..agent.publish import PublishResult, document_of
+from ..agent.register import RegisteredContact, contact_value
+from ..agent.target import ServerAddress, aor_uri
+from ..reg.document import Reginfo
+
+
+async def register(
+    aor: str,
+    contact: str | None = None,
+    *,
+    server: str,
+    expires: int | None = None,
+    transport: str | None = None,
+) -> list[RegisteredContact]:
+    """
+    Register a contact (RFC 3261 §10.2), once: nothing refreshes it.
+
+    Args:
+        aor: the address-of-record, such as ``alice@example.com``.
+        contact: a URI, or a name-addr with parameters such as ``<sip:a@b>;q=0.5``;
+            ``*`` with an ``expires`` of 0 for all; None to ask what is registered.
+        server: ``HOST:PORT`` or a SIP URI.
+        expires: in seconds, 0 to unregister; None leaves it to the registrar.
+        transport: ``udp`` or ``tcp``; by default that of the URI, or UDP.
+
+    Returns:
+        All contacts that are registered now.
+
+    Raises:
+        ValueError: an argument is wrong.
+        NoAnswer: no server answers within 32 seconds (:func:`asyncio.timeout` ends
+            the wait earlier).
+        RequestRefused: the server refuses.
+        RemoteProtocolError: the answer cannot be read.
+    """
+    name = aor_uri(aor)
+    value = None if contact is None else contact_value(contact)
+    async with Agent(ServerAddress.parse(server, transport)) as agent:
+        return await agent.register(name, value, expires)
+
+
+async def publish(
+    aor: str,
+    state: Iterable[str] | Reginfo = (),
+    *,
+    server: str,
+    expires: int = 3600,
+    etag: str | None = None,
+    transport: str | None = None,
+) -> PublishResult:
+    """
+    Publish registrations at a presence server (RFC 3903), once.
+
+    Args:
+        aor: the address-of-record, such as ``alice@example.com``.
+        state: the URIs that it is registered at, or a document; neither, with
+            ``etag``, to refresh a publication, or to remove it.
+        server, transport: as of :func:`register`.
+        expires: in seconds; 0 removes the publication of ``etag``.
+        etag: entity-tag of the publication to modify, refresh or remove; None makes
+            a new one.
+
+    Returns:
+        The entity-tag for the next request, and the seconds that were granted.
+
+    Raises:
+        ValueError: an argument is wrong, or there is nothing to publish.
+        NoAnswer: no server answers within 32 seconds (:func:`asyncio.timeout` ends
+            the wait earlier).
+        RequestRefused: the server refuses; 412 if it does not know the entity-tag.
+        RemoteProtocolError: the answer cannot be read.
+    """
+    name = aor_uri(aor)
+    if isinstance(state, str):
+        raise ValueError("state: a list of URIs is needed, not a string")
+    if isinstance(state, Reginfo):
+        body = state.serialize()
+    else:
+        uris = [aor_uri(uri).text for uri in state]
+        body = document_of(name, uris, expires) if uris else b""
+    async with Agent(ServerAddress.parse(server, transport)) as agent:
+        return await agent.publish(name, body=body, expires=expires, etag=etag)

@@ -1,0 +1,118 @@
+"""A server in the event loop of a program: of a test, or of an application."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ..agent.target import aor_uri
+from ..config.config import Config
+from ..io.udp import Trace
+from ..server.app import App
+from ..web.api import api
+from ..web.server import WebServer
+
+DEFAULT = """
+[server]
+id      = "reginfo"
+listen  = ["udp:127.0.0.1:0", "tcp:127.0.0.1:0"]
+domains = ["example.com"]
+[store]
+url = "memory:"
+[notifier]
+min_interval = 0
+"""
+"""The configuration of a server that is given none."""
+
+
+class Server:
+    """
+    A server, while its asynchronous context is entered::
+
+        async with reginfo.Server() as server:
+            await reginfo.register(
+                "alice@example.com", "sip:alice@192.0.2.5", server=server.address
+            )
+            assert server.contacts("alice@example.com") == ["sip:alice@192.0.2.5"]
+
+    Args:
+        config: the path of a ``reginfo.toml``, or a configuration that was read; None
+            for a registrar of ``example.com`` at free ports of 127.0.0.1, in memory,
+            that notifies without delay.
+        trace: is called with each message: direction, octets, local and remote
+            address.
+
+    Raises:
+        ConfigError: the configuration is wrong.
+        StartError: on entering; an address or the store is not available, or the
+            script is wrong.
+        OSError: on entering; the address of the API is not available.
+    """
+
+    def __init__(
+        self, config: Config | str | Path | None = None, *, trace: Trace | None = None
+    ) -> None:
+        if config is None:
+            config = Config.parse(DEFAULT)
+        elif not isinstance(config, Config):
+            config = Config.read(Path(config))
+        self._config = config
+        self._app = App(config, trace=trace)
+        self._web: WebServer | None = None
+
+    @property
+    def address(self) -> str:
+        """``HOST:PORT`` of the first listener, to be given to :func:`.watch`."""
+        return self.addresses[0].partition(":")[2]
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All listeners, such as ``udp:127.0.0.1:5060``."""
+        return tuple(self._app.sip_addresses)
+
+    @property
+    def admin(self) -> str | None:
+        """Where the API is, ``http://HOST:PORT`` or ``unix:PATH``; None without one."""
+        return None if self._web is None else self._web.address
+
+    def contacts(self, aor: str) -> list[str]:
+        """The URIs that an address-of-record is registered at, here or at a peer."""
+        name = aor_uri(aor).aor
+        return [binding.contact for binding in self._app.bindings(name)]
+
+    def reload(self) -> None:
+        """
+        Read the routing script again.
+
+        Raises:
+            ScriptError: it is wrong; the previous one stays active.
+        """
+        self._app.reload()
+
+    def __repr__(self) -> str:
+        return f"<reginfo server {self._config.server.id}>"
+
+    async def __aenter__(self) -> Self:
+        await self._app.start()
+        if self._config.server.admin is not None:
+            web = WebServer(api(self._app), self._config.server.admin)
+            try:
+                await web.start()
+            except BaseException:
+                await self._app.stop()
+                raise
+            self._web = web
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if self._web is not None:
+                await self._web.stop()
+        finally:
+            await self._app.stop()

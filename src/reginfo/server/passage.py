@@ -1,0 +1,322 @@
+"""One request on its way through the script, and what the server does with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from ..io.clock import Clock
+from ..ledger.journal import Journal
+from ..reg.document import ContactEvent
+from ..routing.context import Context
+from ..routing.decision import Decision
+from ..routing.domains import Domains
+from ..routing.relaying import Relaying
+from ..routing.target import Target
+from ..routing.targets import Targets
+from ..script.message import PROTECTED
+from ..script.route import Route
+from ..sip.endpoint import Endpoint
+from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.event import AnyServer, RequestReceived
+from ..sip.flow import Flow
+from ..sip.message import Request, Response
+from ..sip.responding import refused
+from .router import Router
+from .uas import Uas
+
+logger = logging.getLogger("reginfo.script")
+
+CODES = {
+    ContactEvent.REGISTERED: 1,
+    ContactEvent.REFRESHED: 2,
+    ContactEvent.UNREGISTERED: 3,
+}
+"""What `save` returns for each event, as the registrar of Kamailio does."""
+
+
+class Hooks(Protocol):
+    """The later routes of a script; see :class:`reginfo.server.scripting.Scripting`."""
+
+    def replied(self, passage: Passage, response: Response) -> bool:
+        """Run the reply route; whether the response is passed on."""
+
+    def failed(
+        self, passage: Passage, response: Response, done: Callable[[Passage], None]
+    ) -> None:
+        """Run the failure route, and call ``done`` when it has ended."""
+
+    def muted(self, act: Callable[[], Any]) -> Any:
+        """Return what ``act`` returns; what it changes is not published."""
+
+
+class Server(NamedTuple):
+    """The parts of the server that a passage uses."""
+
+    clock: Clock
+    domains: Domains
+    endpoint: Endpoint
+    journal: Journal
+    relaying: Relaying
+    router: Router
+    targets: Targets
+    uas: Uas
+    wake: Callable[[], None]
+
+
+class Passage:
+    """
+    One request in one route of the script; see :class:`reginfo.script.call.Call`.
+
+    Reply and failure routes of the same request have passages of their own, made by
+    :meth:`later`.
+    """
+
+    __slots__ = (
+        "answered", "context", "decided", "flow", "on_failure", "on_reply", "publishes",
+        "reason", "refusal", "relayed", "reply_headers", "request", "routes", "targets",
+        "transaction", "var", "_hooks", "_server",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        server: Server,
+        hooks: Hooks,
+        transaction: AnyServer,
+        flow: Flow,
+        routes: Route,
+    ) -> None:
+        self._server = server
+        self._hooks = hooks
+        self.transaction = transaction
+        self.flow = flow
+        self.routes = routes
+        "The script as it was when the request came: all of its routes are of one file."
+
+        self.request = _copy(transaction.request)
+        self.decided: tuple[str, list[str], Decision] | None = None
+        "The routing decision, with the Request-URI and the Route that it is for."
+
+        self.targets: list[Target] = []
+        self.on_reply: str | None = None
+        self.on_failure: str | None = None
+        self.reply_headers: list[tuple[str, str]] = []
+        self.answered = False
+        self.relayed = False
+        self.context: Context | None = None
+        "The response context of the proxy, once the request was relayed."
+
+        self.publishes = True
+        self.refusal: Response | None = None
+        self.reason = ""
+        self.var: dict[str, str] = {}
+        "Variables of the script; see :attr:`reginfo.script.functions.Functions.var`."
+
+    def later(self) -> Passage:
+        """Return the passage of the same request through a later route."""
+        passage = Passage(
+            self._server, self._hooks, self.transaction, self.flow, self.routes
+        )
+        passage.request = self.request
+        passage.decided = self.decided
+        passage.on_reply = self.on_reply
+        passage.reply_headers = self.reply_headers
+        passage.publishes = self.publishes
+        passage.context = self.context
+        passage.var = self.var
+        return passage
+
+    def decision(self) -> Decision:
+        """
+        Return the routing decision, made again only where the script changed it.
+
+        Raises:
+            RemoteProtocolError: the Request-URI or the Route cannot be read.
+        """
+        request = self.request
+        uri, route = request.uri, request.headers.get("Route", [])
+        if self.decided is None or self.decided[:2] != (uri, route):
+            decision = self._server.relaying.decide(request)
+            self.decided = (uri, list(route), decision)
+        return self.decided[2]
+
+    # What a handler asks for.
+
+    def respond(self, response: Response) -> None:
+        response = with_headers(response, self.reply_headers)
+        self._server.relaying.respond(self.transaction, self.context, response)
+        self.answered = self.answered or response.status >= 200
+        self._server.wake()
+
+    def relay(self) -> bool:
+        self._server.wake()
+        try:
+            if self.context is None:
+                self._relay()
+            else:
+                self._relay_again(self.context)
+        except (Refusal, RemoteProtocolError) as exc:
+            self.respond(refused(self.request, self.flow, exc))
+            return False
+        self.relayed = True
+        return True
+
+    def save(self, table: str) -> int:
+        server = self._server
+        now = server.clock.now()
+
+        def register() -> Any:
+            return self._try(
+                lambda: server.uas.register(self.request, self.flow, table, now)
+            )
+
+        saved = register() if self.publishes else self._hooks.muted(register)
+        if isinstance(saved, Response):
+            self.respond(saved)
+            return -1
+        self.respond(saved.response)
+        codes = [CODES.get(claim.event, 3) for claim in saved.claims]
+        return min(codes, default=4)
+
+    def lookup(self, table: str) -> int:
+        server = self._server
+        try:
+            aor = server.domains.aor(self.decision().uri)
+        except RemoteProtocolError:
+            return -1  # a URI that can name nobody
+        found = server.targets.contacts(aor, table)
+        fitting = [one for one in found if one.takes(self.request.method)]
+        if not fitting:
+            return -2 if found else -1
+        self.targets = [one.target for one in fitting]
+        return 1
+
+    def handle_subscribe(self) -> bool:
+        server, tag = self._server, self.transaction.to_tag
+        now = server.clock.now()
+        return self._serve(
+            lambda: server.uas.subscribe(self.request, self.flow, tag, now)
+        )
+
+    def handle_publish(self) -> bool:
+        server = self._server
+        now = server.clock.now()
+        return self._serve(lambda: server.uas.publish(self.request, self.flow, now))
+
+    def handle_notify(self, table: str) -> int:
+        server = self._server
+        server.wake()
+        if self.request.method != "NOTIFY":
+            self.reason = f"{self.request.method} is no NOTIFY"
+            return -1
+        now = server.clock.now()
+        self.refusal, self.reason = None, ""
+        try:
+            with server.journal.attempt():
+                return server.uas.notify(self.request, self.flow, table, now)
+        except (Refusal, RemoteProtocolError) as exc:
+            self.refusal = refused(self.request, self.flow, exc)
+            self.reason = str(exc)
+            if isinstance(exc, Refusal) or not exc.is_logged:
+                logger.warning(
+                    "! reginfo_handle_notify: NOTIFY from %s:%d: %s",
+                    *self.flow.remote, exc,
+                )  # fmt: skip
+            return -1
+
+    def default(self) -> None:
+        server = self._server
+        server.wake()
+        self.relayed = True  # the server answers it, or relays it
+        event = RequestReceived(self.transaction, self.flow.remote)
+        server.router.dispatch(event, self.request, self.decision, server.clock.now())
+
+    # How.
+
+    def _relay(self) -> None:
+        relaying = self._server.relaying
+        self.context = relaying.relay(
+            self.transaction,
+            self.request,
+            self.targets,
+            decision=self.decision(),
+            source=self.flow.remote,
+            on_reply=self._replied,
+            on_failure=self._failed,
+        )
+
+    def _relay_again(self, context: Context) -> None:
+        """Relay from a failure route: the request remains the one that it was."""
+        targets = self.targets or [Target(self.decision().uri)]
+        self._server.relaying.again(
+            context,
+            self.request,
+            targets,
+            on_reply=self._replied,
+            on_failure=self._failed,
+        )
+
+    def _replied(self, response: Response) -> bool:
+        return self._hooks.replied(self, response)
+
+    def _failed(self, response: Response) -> bool:
+        if self.on_failure is None:
+            return False
+        relaying = self._server.relaying
+        # It may have failed at once, before `relay` has returned.
+        self.context = relaying.context_of(self.transaction)
+
+        def done(later: Passage) -> None:
+            if not later.answered and not later.relayed and later.context is not None:
+                relaying.conclude(later.context, response)
+
+        self._hooks.failed(self, response, done)
+        return True
+
+    def _serve(self, answer: Callable[[], Response]) -> bool:
+        served: Response = self._try(answer)
+        self.respond(served)
+        return served.status < 300
+
+    def _try(self, act: Callable[[], Any]) -> Any:
+        """Return what ``act`` returns; or a response, with nothing changed."""
+        try:
+            with self._server.journal.attempt():
+                return act()
+        except (Refusal, RemoteProtocolError) as exc:
+            return refused(self.request, self.flow, exc)
+
+
+def with_headers(response: Response, headers: Sequence[tuple[str, str]]) -> Response:
+    """
+    Return a copy of a response with more headers; the script may reuse the original.
+
+    Raises:
+        TypeError, ValueError: it cannot be written.
+    """
+    if not isinstance(response.body, bytes) or not isinstance(response.status, int):
+        raise TypeError("a response needs a status that is a number, and a bytes body")
+    # One that came from elsewhere has those of its own request.
+    lines = {n: v for n, v in response.headers.items() if n not in PROTECTED}
+    for text in [
+        response.reason,
+        *lines,
+        *(v for values in lines.values() for v in values),
+    ]:
+        if any(c in text for c in "\r\n\0"):
+            raise ValueError(f"no response can be made of {text!r}")
+        text.encode("utf-8", "surrogateescape")
+    if not 100 <= response.status < 700:
+        raise ValueError(f"no status: {response.status}")
+    for name, value in headers:
+        lines[name] = [*lines.get(name, []), value]
+    return Response(response.status, response.reason, lines, response.body)
+
+
+def _copy(request: Request) -> Request:
+    """Return a copy whose headers can be changed without changing the request."""
+    copy = Request(request.method, request.uri)
+    copy.headers = dict(request.headers)
+    copy.body = request.body
+    return copy

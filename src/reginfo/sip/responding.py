@@ -1,0 +1,199 @@
+"""
+Responses that need no transaction user: where errors become responses.
+
+An :class:`Endpoint` answers malformed requests and unknown methods through a
+:class:`Responder`; whoever serves a request turns an exception into a response with
+:func:`refused`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from hashlib import blake2s
+
+from .errors import Refusal, RemoteProtocolError
+from .flow import SIP_PORT, Flow
+from .headers import split
+from .message import Request, Response, request_uri
+from .parser import Malformed
+from .transaction import Datagram
+
+logger = logging.getLogger("reginfo.sip")
+
+REASONS = {400: "Bad Request", 416: "Unsupported URI Scheme", 500: "Server Error"}
+"""Reason phrases for a `RemoteProtocolError`, whose text is for the log only."""
+
+
+def refused(request: Request, flow: Flow, exc: Exception) -> Response:
+    """
+    Make the response to a request that failed with ``exc``.
+
+    A `Refusal` or `RemoteProtocolError` names its status. Any other exception is a bug
+    of ours: it is logged with its traceback and answered 500, so that one faulty
+    request does not stop the service for the others.
+    """
+    if isinstance(exc, Refusal):
+        return Response.of(exc.status, exc.reason, exc.headers)
+    if isinstance(exc, RemoteProtocolError):
+        logger.debug("! %s from %s:%d: %s", request.method, *flow.remote, exc)
+        return Response(exc.status, REASONS.get(exc.status, "Bad Request"))
+    logger.error("! %s from %s:%d", request.method, *flow.remote, exc_info=exc)
+    return Response(500, "Server Internal Error")
+
+
+class Responder:
+    """
+    Answers requests without a transaction (§8.2.7).
+
+    Args:
+        outbox: where responses are put; shared with the endpoint.
+        secret: keys the To tags, so that they cannot be predicted.
+        methods: those that the server answers, for Allow; None for a proxy.
+        common: header lines of every response, such as Server.
+    """
+
+    def __init__(
+        self,
+        outbox: list[Datagram],
+        *,
+        secret: bytes,
+        methods: tuple[str, ...] | None,
+        common: str,
+    ) -> None:
+        self._outbox = outbox
+        self._secret = secret[:32]
+        self._methods = methods
+        self._common = common
+
+    def refuse_malformed(self, error: Malformed, flow: Flow) -> None:
+        """Answer a request that could not be parsed, if it has a Via to answer to."""
+        message = error.message
+        if not isinstance(message, Request) or message.method == "ACK":
+            return
+        headers = message.headers
+        # The response needs each of these; what is missing is left empty.
+        for name in ("From", "To", "Call-ID", "CSeq"):
+            headers.setdefault(name, [""])
+        reason = "Bad Request" if error.status == 400 else str(error)
+        text = "".join(
+            c if c.isprintable() and c not in '\\"' else "?" for c in str(error)
+        )
+        try:
+            warning = ("Warning", f'399 reginfo "{text}"')
+            self.answer(message, flow, error.status, reason, [warning])
+        except RemoteProtocolError:
+            return  # its Via cannot be read
+
+    def refuse_method(self, request: Request, flow: Flow) -> None:
+        """Answer a method that nobody here serves: 405, or 481 to a CANCEL."""
+        if request.method == "CANCEL":
+            # §9.2: no transaction here can match it.
+            self.answer(request, flow, 481, "Call/Transaction Does Not Exist")
+            return
+        allow = [("Allow", ", ".join(self._methods or ()))]
+        self.answer(request, flow, 405, "Method Not Allowed", allow)
+
+    def answer(
+        self,
+        request: Request,
+        flow: Flow,
+        status: int,
+        reason: str,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """
+        Answer without a transaction: a copy of the request gets the same answer.
+
+        Raises:
+            RemoteProtocolError: the Via cannot be read.
+        """
+        back, via = way_back(request, flow)
+        response = Response.of(status, reason, headers)
+        try:
+            tagged = request.to.tag != ""
+        except RemoteProtocolError:
+            tagged = True  # a To that cannot be read is copied as it is
+        data = request.write_response(
+            response,
+            to_tag="" if tagged else self._tag_for(request),
+            via=via,
+            common=self._common,
+        )
+        self._outbox.append(Datagram(data, back))
+
+    def _tag_for(self, request: Request) -> str:
+        digest = blake2s(key=self._secret, digest_size=8)
+        digest.update(request.headers["Via"][0].encode("utf-8", "surrogateescape"))
+        digest.update(request.headers["CSeq"][0].encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+
+def check(request: Request) -> None:
+    """
+    Validate what every request must have (§8.1.1), and its Request-URI.
+
+    Raises:
+        Malformed: something is missing or malformed; it holds the request, from which
+            the answer is written.
+    """
+    try:
+        request.check()
+        request_uri(request)
+    except RemoteProtocolError as exc:
+        raise Malformed(exc, request) from exc
+
+
+def way_back(request: Request, flow: Flow) -> tuple[Flow, str]:
+    """
+    Return the flow for responses to ``request``, and their topmost Via line.
+
+    The line is empty if the request's own first Via line is to be used unchanged
+    (§18.2.1, §18.2.2, RFC 3581 §4).
+
+    Raises:
+        RemoteProtocolError: there is no Via that can be read.
+    """
+    via = request.via
+    host, port = flow.remote
+    params = via.params
+    if flow.local.is_reliable:
+        # §18.2.2: the connection that the request came by.
+        if via.host.strip("[]") == host and "rport" not in params:
+            return flow, ""
+        return flow, _received(request, f";received={host}", rport=port)
+    if "rport" not in params:
+        port = via.port or SIP_PORT
+        maddr = params.get("maddr")
+        if maddr and _IPV4.fullmatch(maddr):
+            return Flow(flow.local, (maddr, port)), ""
+        if via.host.strip("[]") == host:
+            return (
+                flow if port == flow.remote[1] else Flow(flow.local, (host, port))
+            ), ""
+        return Flow(flow.local, (host, port)), _received(request, f";received={host}")
+    # RFC 3581 §4: with rport, received "MUST" be there even if it says nothing new.
+    return flow, _received(request, f";received={host}", rport=port)
+
+
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}", re.ASCII)
+_RPORT = re.compile(r";[ \t]*rport[ \t]*(?:=[^;]*)?(?=;|$)", re.IGNORECASE)
+_RECEIVED = re.compile(r";[ \t]*received[ \t]*=[^;]*", re.IGNORECASE)
+
+
+def _received(request: Request, received: str, rport: int | None = None) -> str:
+    """
+    Return the request's first Via line with §18.2.1's additions to its first value.
+
+    Args:
+        rport: the value for that parameter, if the client asked for it.
+    """
+    line = request.headers["Via"][0]
+    top = split(line)[0]
+    rest = line[len(top) :]
+    # A `received` that the client wrote itself could name a third party.
+    own = _RECEIVED.sub("", top) if "received" in request.via.params else top
+    if rport is not None:
+        own = _RPORT.sub(f";rport={rport}", own)
+    return own + received + rest

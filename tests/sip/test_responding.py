@@ -1,0 +1,376 @@
+"""Responses that the endpoint makes by itself, and where responses go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reginfo.sip.endpoint import Endpoint
+from reginfo.sip.event import (
+    RequestReceived,
+)
+from reginfo.sip.flow import Flow, Local
+from reginfo.sip.message import Draft
+from reginfo.sip.transaction import Datagram, ServerTransaction
+
+from .messages import (
+    FLOW,
+    OK,
+    SERVER,
+    answer,
+    answers,
+    as_response,
+    endpoint,
+    message,
+    received,
+    request,
+)
+
+DRAFT = Draft("NOTIFY", "sip:w@192.0.2.1", "CSeq: 1 NOTIFY\r\nFrom: a\r\nTo: b\r\n"
+    "Call-ID: c\r\n")  # fmt: skip
+SOURCE = "192.0.2.1"
+
+
+def serve(target: Endpoint, data: bytes, now: float = 0.0) -> ServerTransaction:
+    """The transaction of a new request."""
+    target.receive_datagram(data, FLOW, now)
+    (event,) = target.events()
+    assert isinstance(event, RequestReceived)
+    transaction = event.transaction
+    assert isinstance(transaction, ServerTransaction)
+    return transaction
+
+
+def flush(target: Endpoint, now: float) -> list[Datagram]:
+    """Let all that waits go out."""
+    datagrams = target.datagrams_to_send()
+    target.sent(datagrams, now)
+    return datagrams
+
+
+# Requests that we do not take.
+
+
+def test_an_unknown_method_is_answered_405_with_allow() -> None:
+    ours = endpoint()
+    assert received(ours, request("INVITE")) == []
+    (datagram,) = ours.datagrams_to_send()
+    assert datagram.flow == FLOW
+    response = as_response(datagram)  # 3261-28
+    assert (response.status, response.reason) == (405, "Method Not Allowed")
+    assert response.header("Allow") == "REGISTER, SUBSCRIBE, NOTIFY, OPTIONS"
+    assert response.header("Server") == "reginfo"
+    assert response.to.tag
+
+
+def test_a_cancel_matches_nothing() -> None:
+    ours = endpoint()
+    serve(ours, request())
+    (response,) = answers(ours, request("CANCEL", cseq="1 CANCEL"))
+    assert response.status == 481  # §9.2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        request("ACK"),
+        request("ACK", via="SIP/2.0/UDP h"),
+        request("ACK", call_id=""),
+        request("ACK", content_length="x"),
+    ],
+)
+def test_an_ack_is_never_answered(data: bytes) -> None:
+    assert answers(endpoint(), data) == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "status", "reason"),
+    [
+        ("http://example.com", 416, "Unsupported URI Scheme"),
+        ("sip:example.com SIP/3.0", 505, "Version Not Supported"),
+        ("sip:" + "a" * 5000, 414, "URI of more than 4096 characters"),
+        ("example.com", 400, "Bad Request"),
+    ],
+)
+def test_a_request_uri_that_is_not_ours_earns_its_status(
+    uri: str, status: int, reason: str
+) -> None:
+    data = request().replace(
+        b"sip:example.com SIP/2.0", uri.encode() + b" SIP/2.0" * ("SIP/" not in uri), 1
+    )
+    (response,) = answers(endpoint(), data)
+    assert (response.status, response.reason) == (status, reason)
+
+
+@pytest.mark.parametrize("uri", ["sip:example.com", "sips:example.com", "tel:+1"])
+def test_a_request_uri_of_ours_has_one_of_three_schemes(uri: str) -> None:
+    (request_,) = received(endpoint(), request(uri=uri))
+    assert request_.uri == uri
+
+
+@pytest.mark.parametrize("name", ["From", "To", "Call-ID", "CSeq"])
+@pytest.mark.parametrize("branch", [";branch=z9hG4bK1", ";branch=1", ""])
+def test_what_a_request_lacks_is_left_empty_in_the_400(name: str, branch: str) -> None:
+    ours = endpoint()
+    via = f"SIP/2.0/UDP 192.0.2.1:9988{branch}"
+    (response,) = answers(ours, request(via=via, without=(name,)))  # 3261-21
+    assert (response.status, response.reason) == (400, "Bad Request")
+    warning = f'399 reginfo "Missing {name} Header Field"'
+    assert response.header("Warning") == warning
+    copied = {"From": "<sip:alice@example.com>;tag=a", "Call-ID": "c@192.0.2.1",
+        "CSeq": "1 REGISTER"}  # fmt: skip
+    for other, value in copied.items():
+        assert response.header(other) == ("" if other == name else value)
+    assert ours.malformed == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cseq": "x"},
+        {"cseq": "2147483648 REGISTER"},
+        {"cseq": "1 INVITE"},
+        {"to": '"unbalanced <sip:a@b>'},
+        {"from_": "<sip:a@b"},
+        {"max_forwards": "x"},
+        {"content_length": "99"},
+        {"call_id": "a\r\nCall-ID: b"},
+        {"call_id": "a\r\nno header"},
+    ],
+)
+def test_a_malformed_request_is_answered_400_and_makes_no_transaction(
+    change: dict[str, Any],
+) -> None:
+    ours = endpoint()
+    (response,) = answers(ours, request(**change))  # 3261-18
+    assert response.status == 400
+    assert response.via.branch == "z9hG4bK1"
+    serve(ours, request())
+
+
+def test_the_warning_of_a_400_is_a_quoted_string_whatever_the_peer_wrote() -> None:
+    data = request(cseq="X").replace(b"X", b'"\\\x01')
+    (response,) = answers(endpoint(), data)
+    warning = response.header("Warning")
+    assert warning is not None
+    assert warning.count('"') == 2
+    assert "\\" not in warning
+    assert warning.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("to", "adds"),
+    [
+        ("<sip:a@b>", True),
+        ("<sip:tag=@b>", True),
+        ("<sip:a@b;tag=x>", True),
+        ("<sip:a@b>;tag=x", False),
+        ("<sip:a@b", False),
+    ],
+)
+def test_an_answer_without_a_transaction_has_a_tag_unless_it_cannot(
+    to: str, adds: bool
+) -> None:
+    data = request("INVITE", to=to)
+    (response,) = answers(endpoint(), data)
+    assert (response.header("To") != to) == adds
+
+
+def test_copies_of_a_request_get_equal_answers_and_others_another_tag() -> None:
+    ours = endpoint()
+    one, again = (answers(ours, request("INVITE"))[0] for _ in range(2))
+    other = answers(ours, request("INVITE", cseq="2 INVITE"))[0]
+    assert one.headers == again.headers  # §8.2.7
+    assert other.to.tag != one.to.tag
+
+
+@pytest.mark.parametrize("length", [1, 40])
+def test_the_tag_of_an_answer_cannot_be_told_by_those_who_know_the_request(
+    length: int,
+) -> None:
+    # RFC 3261 §19.3: it is random, though each copy of the request gets the same.
+    def tag(secret: str) -> str:
+        ours = Endpoint(new_id=lambda: secret, methods=(), headers={})
+        return answers(ours, request("INVITE"))[0].to.tag
+
+    assert tag("a" * length) == tag("a" * length) != tag("b" * length)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        request(without=("Via",)),
+        request(via="nothing"),
+        request(via=","),
+        request(via="SIP/2.0/UDP h;;"),
+        request("INVITE", without=("Via",)),
+        request(without=("Via", "CSeq")),
+        request(via="x", cseq="x"),
+        b"nonsense",
+        b"X",
+        b"REGISTER\r\n\r\n",
+        message("SIP/2.0 200 OK", ["Via: SIP/2.0/UDP h;branch=1", "l: 99"]),
+        message("SIP/2.0 200 OK", []),
+        message("SIP/2.0 200 OK", ["Via: x"]),
+        message("SIP/2.0 2000 OK", ["Via: SIP/2.0/UDP h;branch=1"]),
+    ],
+)
+def test_what_says_nowhere_to_answer_to_is_met_with_silence(data: bytes) -> None:
+    ours = endpoint()
+    for times in (1, 2):
+        assert answers(ours, data) == []
+        assert ours.malformed == times
+    serve(ours, request())
+
+
+@pytest.mark.parametrize("data", [b"", b"\r\n", b"\r\n\r\n", b"\0" * 4, b"\0"])
+def test_a_keep_alive_is_met_with_silence_and_is_not_malformed(data: bytes) -> None:
+    ours = endpoint()
+    assert answers(ours, data) == []
+    assert ours.malformed == 0
+
+
+@given(st.integers(0, 400), st.binary(max_size=8), st.sampled_from(["z9hG4bK1", "1"]))
+def test_nothing_that_a_datagram_holds_raises(
+    at: int, octets: bytes, branch: str
+) -> None:
+    ours = endpoint()
+    ours.send_request(DRAFT, FLOW, None)
+    for data in (
+        request(via=f"SIP/2.0/UDP h;rport;branch={branch}, SIP/2.0/UDP g"),
+        answer(ours.datagrams_to_send()[0].data),
+    ):
+        ours.receive_datagram(data[:at] + octets + data[at + len(octets) :], FLOW, 0.0)
+        ours.receive_datagram(data[:at] + octets + data[at:], FLOW, 0.0)
+        ours.receive_datagram(octets + data[at:], FLOW, 0.0)
+    for event in ours.events():
+        if isinstance(event, RequestReceived):
+            ours.respond(event.transaction, OK)
+
+
+# The way back, 3261-23.
+
+
+@pytest.mark.parametrize(
+    ("via", "expected", "remote"),
+    [
+        # RFC 3581 §6.
+        (
+            "SIP/2.0/UDP 10.1.1.1:4540;rport;branch=z9hG4bKkjshdyff",
+            "SIP/2.0/UDP 10.1.1.1:4540;rport=9988;branch=z9hG4bKkjshdyff"
+            ";received=192.0.2.1",
+            ("192.0.2.1", 9988),
+        ),
+        # RFC 3581 §4: "even if it is identical to the value of the sent-by component".
+        (
+            "SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK1;rport",
+            "SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK1;rport=9988;received=192.0.2.1",
+            ("192.0.2.1", 9988),
+        ),
+        # Without rport: to the source address, and the port of sent-by (§18.2.2).
+        (
+            "SIP/2.0/UDP 10.1.1.1:4540;branch=z9hG4bK1",
+            "SIP/2.0/UDP 10.1.1.1:4540;branch=z9hG4bK1;received=192.0.2.1",
+            ("192.0.2.1", 4540),
+        ),
+        (
+            "SIP/2.0/UDP bobspc.biloxi.com",
+            "SIP/2.0/UDP bobspc.biloxi.com;received=192.0.2.1",
+            ("192.0.2.1", 5060),
+        ),
+        (
+            "SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK1",
+            "SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK1",
+            ("192.0.2.1", 9988),
+        ),
+        (
+            "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1",
+            "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1",
+            ("192.0.2.1", 5060),
+        ),
+        # What the client says of itself is no more than what we see.
+        (
+            "SIP/2.0/UDP h;received=198.51.100.1;rport=7;branch=z9hG4bK1",
+            "SIP/2.0/UDP h;rport=9988;branch=z9hG4bK1;received=192.0.2.1",
+            ("192.0.2.1", 9988),
+        ),
+        (
+            "SIP/2.0/UDP h ; Received = 198.51.100.1 ; RPORT ; branch=z9hG4bK1",
+            "SIP/2.0/UDP h ;rport=9988; branch=z9hG4bK1;received=192.0.2.1",
+            ("192.0.2.1", 9988),
+        ),
+        (
+            "SIP/2.0/UDP h;rport;branch=z9hG4bK1 , SIP/2.0/UDP g;rport",
+            "SIP/2.0/UDP h;rport=9988;branch=z9hG4bK1;received=192.0.2.1"
+            " , SIP/2.0/UDP g;rport",
+            ("192.0.2.1", 9988),
+        ),
+        (
+            "SIP/2.0/UDP h:5070;maddr=198.51.100.7;branch=z9hG4bK1",
+            "SIP/2.0/UDP h:5070;maddr=198.51.100.7;branch=z9hG4bK1",
+            ("198.51.100.7", 5070),
+        ),
+        (
+            "SIP/2.0/UDP h;maddr=a.example;branch=z9hG4bK1",
+            "SIP/2.0/UDP h;maddr=a.example;branch=z9hG4bK1;received=192.0.2.1",
+            ("192.0.2.1", 5060),
+        ),
+    ],
+)
+def test_a_response_goes_back_as_via_and_source_say(
+    via: str, expected: str, remote: tuple[str, int]
+) -> None:
+    ours = endpoint()
+    transaction = serve(ours, request(via=via, more=("Via: SIP/2.0/UDP last",)))
+    ours.respond(transaction, OK)
+    (datagram,) = ours.datagrams_to_send()
+    assert as_response(datagram).headers["Via"] == [expected, "SIP/2.0/UDP last"]
+    assert datagram.flow == Flow(SERVER, remote)
+
+
+@pytest.mark.parametrize(
+    ("host", "received"),
+    [("2001:db8::9:1", ";received=2001:db8::9:255"), ("2001:db8::9:255", "")],
+)
+def test_an_ipv6_source_is_received_without_brackets(host: str, received: str) -> None:
+    ours = endpoint()  # RFC 5118 §4.5
+    flow = Flow(Local("UDP", "2001:db8::2", 5060), ("2001:db8::9:255", 5070))
+    via = f"SIP/2.0/UDP [{host}]:5070;branch=z9hG4bKas3-111"
+    ours.receive_datagram(request(via=via), flow, 0.0)
+    (event,) = ours.events()
+    assert isinstance(event, RequestReceived)
+    ours.respond(event.transaction, OK)
+    (datagram,) = ours.datagrams_to_send()
+    assert as_response(datagram).header("Via") == f"{via}{received}"
+    assert datagram.flow == flow
+
+
+@pytest.mark.parametrize(
+    ("host", "sent_by", "expected"),
+    [
+        ("192.0.2.1", "192.0.2.1:5060", "192.0.2.1:5060"),
+        ("192.0.2.1", "10.1.1.1", "10.1.1.1;received=192.0.2.1"),
+        ("192.0.2.1", "192.0.2.1;rport", "192.0.2.1;rport=9988;received=192.0.2.1"),
+        ("192.0.2.1", "h;rport", "h;rport=9988;received=192.0.2.1"),
+        ("2001:db8::9", "[2001:db8::9]", "[2001:db8::9]"),
+        ("2001:db8::9", "[2001:db8::8]", "[2001:db8::8];received=2001:db8::9"),
+    ],
+)
+def test_a_response_goes_back_by_the_stream_of_its_request(
+    host: str, sent_by: str, expected: str
+) -> None:
+    """3261-23"""
+    ours = endpoint()
+    flow = Flow(Local("TCP", "192.0.2.2", 5060), (host, 9988))
+    via = f"SIP/2.0/TCP {sent_by}"
+    ours.receive_datagram(request(via=f"{via};branch=z9hG4bK1"), flow, 0.0)
+    (event,) = ours.events()
+    assert isinstance(event, RequestReceived)
+    ours.respond(event.transaction, OK)
+    (datagram,) = ours.datagrams_to_send()
+    assert datagram.flow is flow
+    mine = as_response(datagram).header("Via") or ""
+    assert mine.replace(";branch=z9hG4bK1", "") == f"SIP/2.0/TCP {expected}"
