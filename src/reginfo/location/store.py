@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -26,9 +27,10 @@ from .binding import Binding, BindingChange
 from .changes import ChangeIndex
 from .claim import KIND, Claim, shifted, stripped
 from .contact import ContactRow
+from .contacts import Contacts
 from .keyring import KeyChange, Keyring, UserRecords
 from .lives import SLACK, Claims, forgotten_at, join
-from .record import Record, RecordKind, Standing, next_stamp
+from .record import Record, RecordKind, next_stamp
 from .state import bound_by, change
 
 logger = logging.getLogger("reginfo.location")
@@ -153,9 +155,17 @@ class LocationStore:
         record = self._records.get(table, {}).get(aor, {})
         return {key: row.claims for key, row in record.items()}
 
-    def standing(self, aor: str, table: str = TABLE) -> Standing | None:
-        """What the records of ``aor`` mean for its contacts; None for nothing."""
-        return self._keyring.standing(table, aor)
+    def contacts(
+        self, aor: str, now: float, wall: float, table: str = TABLE
+    ) -> Contacts:
+        """What is known of the contacts of ``aor``, to decide something by."""
+        return Contacts(
+            rows=self.rows(aor, table),
+            now=now,
+            wall=wall,
+            standing=self._keyring.standing(table, aor),
+            record=partial(self._keyring.record, table, aor),
+        )
 
     def aors(self, table: str = TABLE) -> Iterator[str]:
         """Every address-of-record that has a row, in the order in which they came."""

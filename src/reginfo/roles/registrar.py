@@ -12,10 +12,9 @@ import msgspec
 
 from ..location.binding import Binding
 from ..location.claim import Claim
-from ..location.lives import Claims, next_stamp
+from ..location.contacts import Contacts
+from ..location.lives import Claims
 from ..location.record import Record, RecordKind, Standing
-from ..location.record import next_stamp as next_record_stamp
-from ..location.state import bound_by
 from ..reg.document import ContactEvent, shortest_q
 from ..sip.address import numeric
 from ..sip.dialog import route_uri
@@ -48,35 +47,6 @@ class RegistrarPolicy(Value, frozen=True):
 
     has_links: bool = False
     "Whether other servers may know of contacts that are not known here."
-
-
-class Contacts(Value, frozen=True, kw_only=True):
-    """What is known of the contacts of one address-of-record."""
-
-    rows: Mapping[str, Claims]
-    "All that is claimed of each, by key."
-
-    standing: Standing | None = None
-    "What the records of the user mean for them."
-
-    cleared: Record | None = None
-    "The record of its last ``Contact: *``."
-
-    now: float
-    "Seconds on the clock that `Claim.expires_at` uses."
-
-    wall: float
-    "Seconds since the epoch."
-
-    def bound(self, key: str) -> Claim | None:
-        """What a contact is bound by at this moment; None if it is not bound."""
-        claims = self.rows.get(key)
-        return bound_by(claims, self.standing, self.now) if claims else None
-
-    def stamp(self, key: str) -> int:
-        """A stamp for a new claim, later than all that is kept of that contact."""
-        floor = 0 if self.standing is None else self.standing.latest
-        return next_stamp(self.rows.get(key, ()), self.wall, floor)
 
 
 class Decision(NamedTuple):
@@ -228,32 +198,29 @@ def _bind(
         uri = contact.parsed
         expires = expires_of(contact, request, policy)
         keys = _keys(uri, contacts.rows, claims)
-        for key in keys:
+        for key in keys[:1] if expires else keys:
             bound = contacts.bound(key)
             _check_order(bound, call_id, number)
-            if bound is None and (not expires or key is not keys[0]):
-                if expires or not policy.has_links:
-                    continue  # unbinding what is not bound
-                # Somewhere else it may be bound: say that it is to be no more.
-            # Of several contacts that are equal to the one that is registered, the
-            # others go: the user agent has one.
-            seconds = expires if key is keys[0] else 0
+            if bound is None and not expires and not policy.has_links:
+                continue  # unbinding what is not bound, here or elsewhere
             stamp = contacts.stamp(key)
-            event = (REGISTERED if bound is None else REFRESHED) if seconds else GONE
+            event = (REGISTERED if bound is None else REFRESHED) if expires else GONE
+            begin = stamp
+            if bound is not None and bound.call_id == call_id:
+                begin = bound.begin
             claims[key] = Claim(
                 contact=contact.uri,
                 key=key,
                 call_id=call_id,
                 cseq=number,
-                # Without a binding of this Call-ID there is none to go on with.
-                begin=bound.begin if _is_of(bound, call_id) else stamp,
+                begin=begin,
                 stamp=stamp,
                 edition=stamp,
-                gone=not seconds,
+                gone=not expires,
                 event=event,
                 owner=server_id,
-                until=stamp + seconds * 1_000_000,
-                expires_at=now + seconds,
+                until=stamp + expires * 1_000_000,
+                expires_at=now + expires,
                 registered_at=now if bound is None else bound.registered_at,
                 q=_q(contact),
                 params=_params(contact),
@@ -281,9 +248,7 @@ def _remove_all(
     if len(values) > 1 or request.expires != 0:
         raise RemoteProtocolError("Contact: * with another contact, or not to expire")
     call_id, number = request.call_id, request.cseq.number
-    known = [claim for claims in contacts.rows.values() for claim in claims]
-    floor = 0 if contacts.standing is None else contacts.standing.latest
-    stamp = next_record_stamp(contacts.cleared, known, contacts.wall, floor)
+    stamp = contacts.record_stamp(RecordKind.CLEARED)
     claims = []
     for key in contacts.rows:
         bound = contacts.bound(key)
@@ -295,7 +260,7 @@ def _remove_all(
                 bound,
                 call_id=call_id,
                 cseq=number,
-                begin=bound.begin if _is_of(bound, call_id) else stamp,
+                begin=bound.begin if bound.call_id == call_id else stamp,
                 stamp=stamp,
                 edition=stamp,
                 gone=True,
@@ -312,10 +277,6 @@ def _remove_all(
     # Contacts that other servers know of, and this one does not, go as well.
     cleared = Record(kind=RecordKind.CLEARED, value="", stamp=stamp, owner=server_id)
     return tuple(claims), (cleared,)
-
-
-def _is_of(bound: Claim | None, call_id: str) -> bool:
-    return bound is not None and bound.call_id == call_id
 
 
 def _path(request: Request) -> tuple[str, ...]:
@@ -338,11 +299,12 @@ def _keys(
     """
     The keys under which a contact is kept, the one to bind it by first.
 
-    Several, where two servers have made keys of their own for two spellings of it.
+    There are several if two servers have made keys of their own for two spellings.
+    All of them are unbound together; one that is not refreshed runs out.
     """
     key = uri.key
     if len(rows) == 1 and key in rows and not claims:
-        return [key]
+        return [key]  # the hot path
     # §19.1.4 calls URIs equal that are spelled differently, and no key can tell.
     found = [key] if key in rows or key in claims else []
     for other, known in rows.items():

@@ -120,6 +120,7 @@ class App:
             default_expires=config.registrar.default_expires,
             max_expires=config.registrar.max_expires,
             max_contacts=config.registrar.max_contacts,
+            has_links=any(peer.profile in (None, "standard") for peer in config.peers),
         )
         self._table = config.pua_reginfo.ul_domain
         self.store = LocationStore(
@@ -127,6 +128,7 @@ class App:
             self.journal,
             identities_key=config.pua_reginfo.ul_identities_key,
             canonical=self._domains.aor,
+            longest_life=self._peers.longest_life,
         )
         self.store.listener = self._changed
         policy = SubscriptionPolicy(
@@ -667,16 +669,17 @@ class App:
     ) -> int:
         """Unbind contacts as the administrator does; how many."""
         name, now = self._domains.named(aor), self._clock.now()
-        claims = administrator.remove(
-            self.store.rows(name, table),
+        act = administrator.remove(
+            self.store.contacts(name, now, self._clock.wall(), table),
             event=event,
             server_id=self._config.server.id,
-            stamp=self.store.next_stamp(self._clock.wall()),
-            now=now,
             contact=contact,
             retry_after=retry_after,
         )
-        return len(self.store.apply(name, claims, now, table)) if claims else 0
+        if not act.claims and not act.records:
+            return 0
+        changes = self.store.apply(name, act.claims, now, table, records=act.records)
+        return len(changes)
 
     def _hop(self, uri: Uri) -> Uri:
         """Where a SUBSCRIBE for ``uri`` goes first."""

@@ -1,0 +1,61 @@
+"""What is known of the contacts of one address-of-record, to decide something by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ..sip.uri import Uri
+from ..sip.value import Value
+from .claim import Claim
+from .lives import Claims, next_stamp
+from .record import Record, RecordKind, Standing
+from .record import next_stamp as next_record_stamp
+from .state import bound_by
+
+
+def _none(kind: RecordKind) -> Record | None:
+    return None
+
+
+class Contacts(Value, frozen=True, kw_only=True):
+    """All claims for the contacts of one address-of-record, at one moment."""
+
+    rows: Mapping[str, Claims]
+    "What is claimed of each contact, by key; the claim that holds first."
+
+    now: float
+    "Seconds on the clock that `Claim.expires_at` uses."
+
+    wall: float
+    "Seconds since the epoch."
+
+    standing: Standing | None = None
+    "What the records of the user mean for the contacts; None for nothing."
+
+    record: Callable[[RecordKind], Record | None] = _none
+    "Returns the record of a kind."
+
+    def bound(self, key: str) -> Claim | None:
+        """What a contact is bound by at this moment; None if it is not bound."""
+        claims = self.rows.get(key)
+        return bound_by(claims, self.standing, self.now) if claims else None
+
+    def find(self, uri: Uri) -> str | None:
+        """The key of the contact that ``uri`` is equal to (RFC 3261 §19.1.4)."""
+        if uri.key in self.rows:
+            return uri.key
+        for key, known in self.rows.items():
+            if uri.matches(Uri.parse(known[0].contact)):
+                return key
+        return None
+
+    def stamp(self, key: str) -> int:
+        """A stamp for a new claim, later than all that is kept of that contact."""
+        floor = 0 if self.standing is None else self.standing.latest
+        return next_stamp(self.rows.get(key, ()), self.wall, floor)
+
+    def record_stamp(self, kind: RecordKind) -> int:
+        """A stamp for a new record, later than all claims that it is about."""
+        floor = 0 if self.standing is None else self.standing.latest
+        claims = [claim for known in self.rows.values() for claim in known]
+        return next_record_stamp(self.record(kind), claims, self.wall, floor)
