@@ -88,7 +88,7 @@ class PuaReginfo:
             )
         else:
             aors = self._subscriber.receive_notify(request, flow, now, wall, location)
-        if not aors or any(self._store.bindings(aor, now, location) for aor in aors):
+        if not aors or any(self._store.is_bound(aor, now, location) for aor in aors):
             return UPDATED
         return GONE
 

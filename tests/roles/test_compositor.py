@@ -24,7 +24,8 @@ from reginfo.reg.document import (
     RegistrationState,
     contact_id,
 )
-from reginfo.roles.compositor import RETRY_AFTER, Compositor, Contribution
+from reginfo.roles.compositor import RETRY_AFTER, Compositor
+from reginfo.roles.contribution import Contribution
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.message import Request, Response
 from reginfo.sip.parser import parse
@@ -336,7 +337,7 @@ def test_what_is_removed_is_gone() -> None:
     assert len(server.compositor) == 0
     # To others that we tell, this is later than what they know.
     assert server.store.claims(ALICE, bound.key)[0].stamp > bound.stamp
-    assert not server.compositor._by_aor
+    assert not server.compositor._listing._found
     assert len(server.restart().compositor) == 0
     server.pass_time(8000)
     assert server.events() == []

@@ -14,6 +14,7 @@ from reginfo.reg.document import ContactEvent, Reginfo, contact_id
 from reginfo.reg.legacy import Profile
 from reginfo.roles.admission import Admission
 from reginfo.roles.learner import DocumentOrigin, Learner
+from reginfo.roles.naming import as_written, named
 from reginfo.roles.notifier import Watcher
 from reginfo.roles.publisher import PresenceServer, PublishedState, Publisher
 from reginfo.sip.errors import Refusal
@@ -403,20 +404,18 @@ def test_keys_are_learned_and_not_told_back() -> None:
     there.subscribe()
     there.settle()
     learner = Learner(there.store, server_id="b", max_expires=600)
-    learner.learn_keys(
-        DocumentOrigin("a", f"a/{ALICE}", NOW + 600), document, NOW, WALL
-    )
+    learner.learn(DocumentOrigin("a", f"a/{ALICE}", NOW + 600), document, (), NOW, WALL)
     assert there.store.all_keys(ALICE).keys() == {KEY, "barred"}
     assert there.store.record_of(AL) == ALICE
     assert there.notifies() == []
     home.answer()
     home.store.set_key(ALICE, "barred", None, NOW, WALL)
-    learner.learn_keys(
-        DocumentOrigin("a", f"a/{ALICE}", NOW + 600), home.documents()[0], NOW, WALL
+    learner.learn(
+        DocumentOrigin("a", f"a/{ALICE}", NOW + 600), home.documents()[0], (), NOW, WALL
     )
     assert there.store.keys(ALICE).keys() == {KEY}
-    learner.learn_keys(
-        DocumentOrigin("a", f"a/{ALICE}", NOW + 600), document, NOW, WALL
+    learner.learn(
+        DocumentOrigin("a", f"a/{ALICE}", NOW + 600), document, (), NOW, WALL
     )  # late
     assert there.store.keys(ALICE).keys() == {KEY}
 
@@ -427,8 +426,12 @@ def test_a_document_that_names_no_user_teaches_no_keys() -> None:
     body = home.notifies()[0].body.replace(ALICE.encode(), b"mailto:alice")
     there = LocationStore("b", Journal())
     learner = Learner(there, server_id="b", max_expires=600)
-    learner.learn_keys(
-        DocumentOrigin("a", "a/x", NOW + 600), xml.parse(body), NOW, WALL
+    learner.learn(
+        DocumentOrigin("a", "a/x", NOW + 600),
+        named(xml.parse(body), as_written, "a"),
+        (),
+        NOW,
+        WALL,
     )
     assert there.all_keys(ALICE) == {}
 

@@ -13,8 +13,10 @@ from reginfo.events.waiting import LONGEST_BACK_OFF
 from reginfo.ledger.journal import Journal
 from reginfo.location.store import LocationStore
 from reginfo.reg import xml
-from reginfo.roles import subscriber
-from reginfo.roles.subscriber import KIND, RETRY_AFTER, Mirror, Subscriber
+from reginfo.roles import held
+from reginfo.roles.held import KIND, RETRY_AFTER, Held
+from reginfo.roles.mirror import Mirror
+from reginfo.roles.subscriber import Subscriber
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Request
 
@@ -60,7 +62,7 @@ class Asked:
             max_expires=7200,
             locate=self.sought.append,
         )
-        self.subscriber.listener = self.listen
+        self.subscriber.held.listener = self.listen
 
     def send(self, draft: Draft, flow: Flow, user: object) -> None:
         assert isinstance(user, Mirror)
@@ -103,7 +105,7 @@ class Asked:
         dialog = mirror.subscription.dialog
         assert dialog is not None
         response = answer(status, call_id=dialog.call_id)
-        self.subscriber.receive_response(mirror, response, self.now)
+        self.subscriber.held.receive_response(mirror, response, self.now)
 
     def commit(self) -> list[tuple[str, str, str]]:
         """Have the batch on disk; what was told since."""
@@ -144,14 +146,14 @@ def test_one_that_cannot_be_gone_on_with_is_left_out_after_a_restart(
     assert asked.request(BOB)
     assert asked.request(ALICE)
     asked.commit()
-    index = Subscriber._index
+    index = Held._index
 
-    def picky(self: Subscriber, mirror: Mirror) -> None:
+    def picky(self: Held, mirror: Mirror) -> None:
         index(self, mirror)
         if mirror.aor == BOB:
             raise ZeroDivisionError
 
-    monkeypatch.setattr(Subscriber, "_index", picky)
+    monkeypatch.setattr(Held, "_index", picky)
     later = asked.restarted()
     assert [mirror.aor for mirror in later.subscriber.mirrors()] == [ALICE]
     assert f"! {PLACE}/{BOB} cannot be continued" in caplog.text
@@ -206,7 +208,7 @@ def test_others_are_others() -> None:
 
 
 def test_there_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subscriber, "SUBSCRIPTIONS", 1)
+    monkeypatch.setattr(held, "SUBSCRIPTIONS", 1)
     asked = Asked()
     assert asked.request(ALICE)
     assert not asked.request(BOB)
@@ -266,7 +268,7 @@ def test_no_answer_is_told() -> None:
     asked.pass_time(0)
     asked.found()
     (mirror,) = asked.subscriber.mirrors()
-    asked.subscriber.receive_failure(mirror, "timeout", asked.now)
+    asked.subscriber.held.receive_failure(mirror, "timeout", asked.now)
     assert asked.commit() == [(ALICE, "failed", "timeout")]
 
 
@@ -293,7 +295,7 @@ def test_ended_it_is_gone_whatever_the_other_side_says(how: str) -> None:
     if how == "481":
         asked.answer(481)
     elif how == "timeout":
-        asked.subscriber.receive_failure(mirror, "timeout", asked.now)
+        asked.subscriber.held.receive_failure(mirror, "timeout", asked.now)
     asked.pass_time(40)
     asked.commit()
     assert list(asked.subscriber.mirrors()) == [] and asked.rows == {}

@@ -28,10 +28,12 @@ from reginfo.reg.document import (
     contact_id,
     registration_id,
 )
-from reginfo.roles import subscriber
+from reginfo.roles import unsolicited
 from reginfo.roles.document import contact_of
+from reginfo.roles.held import KIND, RETRY_AFTER
 from reginfo.roles.learner import SLACK
-from reginfo.roles.subscriber import KIND, RETRY_AFTER, Mirror, Subscriber
+from reginfo.roles.mirror import Mirror
+from reginfo.roles.subscriber import CONTACT_KIND, Subscriber
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.flow import Flow
 from reginfo.sip.message import Draft, Request
@@ -219,7 +221,7 @@ class Server:
         dialog = mirror.subscription.dialog
         assert dialog is not None
         answer = response(status, *headers, call_id=dialog.call_id)
-        self.subscriber.receive_response(mirror, answer, self.now)
+        self.subscriber.held.receive_response(mirror, answer, self.now)
 
     def bound(self, aor: str = ALICE) -> list[Binding]:
         return self.store.bindings(aor, self.now)
@@ -299,7 +301,7 @@ def test_a_peer_that_does_not_answer_is_asked_again() -> None:
     # 6665-51
     server = Server()
     server.watch()
-    server.subscriber.receive_failure(server.mirror(), "timeout", server.now)
+    server.subscriber.held.receive_failure(server.mirror(), "timeout", server.now)
     server.subscribes()
     server.pass_time(3)
     (again,) = server.subscribes()
@@ -915,7 +917,7 @@ def test_an_echo_of_what_is_ours_changes_nothing(echo: Contact) -> None:
     server.notify(document(1, echo))
     assert [b.owner for b in server.bound()] == ["us"]
     assert server.events() == []
-    assert {e[0] for e in server.journal.close().entries} == {KIND}
+    assert {e[0] for e in server.journal.close().entries} <= {KIND, CONTACT_KIND}
 
 
 @pytest.mark.parametrize("expires", [600, 599])
@@ -1234,7 +1236,7 @@ def test_an_answer_that_is_taken_back_is_waited_for_until_timer_n(failed: bool) 
     server.watch()
     server.journal.close()
     if failed:
-        server.subscriber.receive_failure(server.mirror(), "timeout", server.now)
+        server.subscriber.held.receive_failure(server.mirror(), "timeout", server.now)
     else:
         server.respond(481)
     server.journal.close().take_back()
@@ -1336,7 +1338,7 @@ def test_each_stray_dialog_counts_for_itself(other: dict[str, str]) -> None:
 def test_of_stray_dialogs_the_one_that_is_silent_longest_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(subscriber, "UNSOLICITED", 2)
+    monkeypatch.setattr(unsolicited, "DIALOGS", 2)
     server = Server()
     for call_id in ("1", "2", "1", "3"):
         server.stray(document(5, contact()), call_id=call_id)
@@ -1419,7 +1421,7 @@ def test_what_is_wrong_with_a_peer_is_known_until_it_notifies() -> None:
     assert mirror.problem is None
     server.respond(300)
     assert mirror.problem == "SUBSCRIBE: 300 Some Reason"
-    server.subscriber.receive_failure(mirror, "timeout", server.now)
+    server.subscriber.held.receive_failure(mirror, "timeout", server.now)
     assert mirror.problem == "SUBSCRIBE got no answer: timeout"
     server.pass_time(3)
     server.notify(document(0))

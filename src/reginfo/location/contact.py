@@ -15,7 +15,7 @@ class ContactRow:
     """
 
     __slots__ = (
-        "aor", "claims", "key", "scheduled_at", "shown", "table", "timer_at",
+        "aor", "base", "claims", "key", "scheduled_at", "shown", "table", "timer_at",
     )  # fmt: skip
 
     def __init__(self, table: str, aor: str, key: str) -> None:
@@ -28,6 +28,9 @@ class ContactRow:
 
         self.shown: Claim | None = None
         "What it was announced to be bound by; None if it is not bound."
+
+        self.base = ""
+        "`Uri.base` of the contact, once it stands in an index."
 
         self.timer_at: float | None = None
         self.scheduled_at: float | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
 from ..sip.value import Value
 from .claim import Claim
@@ -11,6 +12,18 @@ from .lives import Claims, next_stamp
 from .record import Record, RecordKind, Standing
 from .record import next_stamp as next_record_stamp
 from .state import bound_by
+
+
+def is_same(contact: str, uri: Uri) -> bool:
+    """
+    Whether ``contact`` is a URI that equals ``uri`` (RFC 3261 §19.1.4).
+
+    URIs can be equal that are spelled differently, and no key can express that.
+    """
+    try:
+        return uri.matches(Uri.parse(contact))
+    except RemoteProtocolError:
+        return False
 
 
 def _none(kind: RecordKind) -> Record | None:
@@ -41,11 +54,11 @@ class Contacts(Value, frozen=True, kw_only=True):
         return bound_by(claims, self.standing, self.now) if claims else None
 
     def find(self, uri: Uri) -> str | None:
-        """The key of the contact that ``uri`` is equal to (RFC 3261 §19.1.4)."""
+        """The key of the contact that ``uri`` is equal to; None if there is none."""
         if uri.key in self.rows:
             return uri.key
         for key, known in self.rows.items():
-            if uri.matches(Uri.parse(known[0].contact)):
+            if is_same(known[0].contact, uri):
                 return key
         return None
 

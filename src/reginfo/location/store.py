@@ -21,13 +21,14 @@ from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, nothing
 from ..reg.document import ContactEvent
+from ..sip.errors import RemoteProtocolError
 from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
 from .binding import Binding, BindingChange
 from .changes import ChangeIndex
 from .claim import KIND, Claim, shifted, stripped
 from .contact import ContactRow
-from .contacts import Contacts
+from .contacts import Contacts, is_same
 from .keyring import KeyChange, Keyring, UserRecords
 from .lives import SLACK, Claims, forgotten_at, join
 from .record import Record, RecordKind, next_stamp
@@ -52,6 +53,9 @@ LONGEST_LIFE = 86_400.0
 
 TOMBSTONES = 1_000_000
 """Contacts that are kept although they are not bound, at the most."""
+
+INDEXED = 16
+"""Contacts of one address-of-record that are searched without an index."""
 
 _ALWAYS = -math.inf
 
@@ -94,6 +98,9 @@ class LocationStore:
         self._server_id = server_id
         self._journal = journal
         self._records: dict[str, dict[str, dict[str, ContactRow]]] = {}
+        # By table and address-of-record, if it has many contacts: its contacts by the
+        # part of the URI in which equal ones do not differ.
+        self._indices: dict[tuple[str, str], dict[str, dict[str, ContactRow]]] = {}
         self._wheel = TimerWheel()
         self._rows: Rows[Claim] = Rows(journal, KIND, Claim, self._take_loaded, shifted)
         self._keyring = Keyring(journal, self._number, identities_key, canonical)
@@ -171,17 +178,32 @@ class LocationStore:
         """Every address-of-record that has a row, in the order in which they came."""
         return iter(self._records.get(table, {}))
 
-    def matching(self, aor: str, uri: Uri, table: str = TABLE) -> tuple[str, Claims]:
-        """The key of the contact that ``uri`` is equal to, and its claims."""
-        key = uri.key
-        record = self._records.get(table, {}).get(aor, {})
-        row = record.get(key)
+    def is_bound(self, aor: str, now: float, table: str = TABLE) -> bool:
+        """Whether ``aor`` is bound to any contact at this moment."""
+        record = self._records.get(table, {}).get(aor)
+        if not record:
+            return False
+        for row in record.values():
+            if row.shown is not None and row.shown.expires_at > now:
+                return True
+        return False
+
+    def find(self, aor: str, uri: Uri, table: str = TABLE) -> tuple[str, Claims]:
+        """
+        Return the key under which a contact is kept, and what is claimed of it.
+
+        Like :meth:`.Contacts.find`, with an index where there are many contacts. Where
+        the contact is not known, ``uri.key`` and no claims.
+        """
+        record = self._records.get(table, {}).get(aor)
+        if record is None:
+            return uri.key, ()
+        row = record.get(uri.key)
         if row is not None:
-            return key, row.claims
-        # RFC 3261 §19.1.4: URIs with different keys can be equal.
-        for key, row in record.items():
-            if uri.matches(Uri.parse(row.claims[0].contact)):
-                return key, row.claims
+            return uri.key, row.claims
+        for row in self._like(table, aor, record, uri.base):
+            if is_same(row.claims[0].contact, uri):
+                return row.key, row.claims
         return uri.key, ()
 
     def identities(self, aor: str, table: str = TABLE) -> tuple[str, ...]:
@@ -274,6 +296,8 @@ class LocationStore:
             after = join(before, claim)
             if after is not before:
                 self._keep(row, after, claim)
+                if not before and self._indices:
+                    self._index(row)
                 told.append(claim)
                 self._evaluate(row, before, now, news)
             if is_told and row.claims[0].order != claim.order:
@@ -517,6 +541,35 @@ class LocationStore:
             self._evaluate(row, row.claims, now, news)
         self._announce(user.table, user.aor, news, now)
 
+    def _like(
+        self, table: str, aor: str, record: dict[str, ContactRow], base: str
+    ) -> Iterable[ContactRow]:
+        """Return the contacts of a record that may equal a URI with this base."""
+        if len(record) <= INDEXED:
+            return record.values()
+        index = self._indices.get((table, aor))
+        if index is None:
+            index = self._indices[table, aor] = {}
+            for row in record.values():
+                self._index(row)
+        return index.get(base, {}).values()
+
+    def _index(self, row: ContactRow) -> None:
+        """Keep the index of a record, if there is one."""
+        index = self._indices.get((row.table, row.aor))
+        if index is not None:
+            if not row.base:
+                row.base = _base(row)
+            index.setdefault(row.base, {})[row.key] = row
+
+    def _unindex(self, row: ContactRow) -> None:
+        index = self._indices.get((row.table, row.aor))
+        rows = None if index is None else index.get(row.base)
+        if index is not None and rows is not None:
+            rows.pop(row.key, None)
+            if not rows:
+                del index[row.base]
+
     def _take_loaded(self, key: str, claim: Claim) -> None:
         table, aor = key.split("\0", 2)[:2]
         record = self._records.setdefault(table, {}).setdefault(aor, {})
@@ -631,12 +684,15 @@ class LocationStore:
         row.timer_at = None
         self._wheel.schedule(row)
         self._over.pop(row, None)
+        if self._indices:
+            self._unindex(row)
         records = self._records.get(row.table, {})
         record = records.get(row.aor, {})
         if record.get(row.key) is row:
             del record[row.key]
         if not record:
             records.pop(row.aor, None)
+            self._indices.pop((row.table, row.aor), None)
         if not records:
             self._records.pop(row.table, None)
 
@@ -659,6 +715,8 @@ class LocationStore:
             return
         contacts = self._records.setdefault(row.table, {}).setdefault(row.aor, {})
         contacts[row.key] = row
+        if self._indices:
+            self._index(row)
         if shown is None and now is not None:
             self._postpone(row, now)
 
@@ -673,6 +731,14 @@ class LocationStore:
         else:
             self._over.pop(row, None)
             self._postpone(row, self._ends_at(shown))
+
+
+def _base(row: ContactRow) -> str:
+    """Return what the URI of a contact has in common with all that equal it."""
+    try:
+        return Uri.parse(row.claims[0].contact).base
+    except RemoteProtocolError:
+        return ""
 
 
 def _entry_key(row: ContactRow, claim: Claim) -> str:

@@ -1,9 +1,9 @@
-"""What a subscriber knows: documents folded into one view (RFC 3680 §5.2)."""
+"""What a subscriber knows: documents merged into one view (RFC 3680 §5.2)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -23,7 +23,7 @@ SLACK = 1.0
 
 
 class News(NamedTuple):
-    """A contact that has come, changed or gone."""
+    """A contact that was added, changed or removed."""
 
     aor: str
 
@@ -31,16 +31,16 @@ class News(NamedTuple):
     "As reported; ``expires`` counts from the moment the document was taken in."
 
     omitted: bool = False
-    "Whether it is gone without a word, and ``expired`` is but what we call that."
+    "Whether it was removed by not being listed. Then its event is ``expired``."
 
 
 class Taken(NamedTuple):
-    """What taking in a document has brought."""
+    """The result of taking in a document."""
 
     news: tuple[News, ...] = ()
 
     missed: bool = False
-    "Whether an earlier document never came: refresh, to be sent the full state."
+    "Whether an earlier document was lost: refresh, to be sent the full state."
 
 
 class ReportedContact(msgspec.Struct, frozen=True, gc=False):
@@ -53,61 +53,128 @@ class ReportedContact(msgspec.Struct, frozen=True, gc=False):
     "None if nobody said: it lives as long as the subscription that told us."
 
 
+class RowChange(NamedTuple):
+    """One row of a table that a document has changed."""
+
+    aor: str
+    id: str
+    before: ReportedContact | None
+    after: ReportedContact | None
+
+
+class TableState(msgspec.Struct, frozen=True, gc=False):
+    """What a table knows beside its rows: which document comes next."""
+
+    version: int | None = None
+    cseq: int = -1
+    gone: tuple[tuple[str, Contact], ...] = ()
+    "Terminated contacts of the latest document, with their address-of-record."
+
+
 class TableDump(msgspec.Struct, frozen=True, kw_only=True):
-    """A table, to be stored. Moments in it are relative to when it was made."""
+    """A whole table, to be stored. Moments in it are relative to when it was made."""
 
     version: int | None
     cseq: int
     rows: tuple[ReportedContact, ...]
     gone: tuple[tuple[str, Contact], ...]
 
+    @property
+    def state(self) -> TableState:
+        return TableState(self.version, self.cseq, self.gone)
+
 
 _Gone = dict[tuple[str, str, str], Contact]
 "Terminated rows by address-of-record, id and URI: some list two under one id."
 
 
+class _Registration:
+    """The rows of one address-of-record."""
+
+    __slots__ = ("rows", "uris")
+
+    def __init__(self) -> None:
+        self.rows: dict[str, ReportedContact] = {}
+        "By the id of the contact."
+
+        self.uris: dict[str, int] = {}
+        "How many rows have this URI."
+
+    def set(self, id: str, row: ReportedContact | None) -> None:
+        """Set a row, or remove it."""
+        known = self.rows.pop(id, None) if row is None else self.rows.get(id)
+        if known is not None:
+            left = self.uris[known.contact.uri] - 1
+            if left:
+                self.uris[known.contact.uri] = left
+            else:
+                del self.uris[known.contact.uri]
+        if row is not None:
+            self.rows[id] = row
+            self.uris[row.contact.uri] = self.uris.get(row.contact.uri, 0) + 1
+
+
 class Table:
-    """The active contacts of the registrations that one subscription watches."""
+    """
+    The active contacts of the registrations that one subscription watches.
+
+    A partial document costs what is in it, however many contacts the table has.
+    """
 
     def __init__(self) -> None:
         self._version: int | None = None
         self._cseq = -1
         # A row is found by its contact's id, in the table of its registration.
-        # That is to be found by the registration's id (§5.2), but is found by
-        # the address-of-record here. For a notifier that follows the RFC it is
-        # the same: "the id [...] for a particular address-of-record MUST be the
-        # same across all notifications". Of others, Clearwater's Sprout gives
-        # all registrations of a document one id, so that the contacts of two
-        # identities would be one row; and Kamailio's ids are memory addresses,
-        # so that a registration that is made anew would leave its old rows.
-        self._rows: dict[str, dict[str, ReportedContact]] = {}
+        # The RFC has that found by the registration's id (§5.2); here it is found by
+        # the address-of-record. For a notifier that follows the RFC it is the same:
+        # "the id [...] for a particular address-of-record MUST be the same across all
+        # notifications". Of others, Clearwater's Sprout gives all registrations of a
+        # document one id, so that the contacts of two identities would be one row; and
+        # Kamailio's ids are memory addresses, so that a registration that is made anew
+        # would leave its old rows.
+        self._registrations: dict[str, _Registration] = {}
 
         # Terminated rows of the latest document. "That entry MAY be removed
-        # from the table at any time" (§5.2); it is kept so long because many
+        # from the table at any time" (§5.2). It is kept that long because many
         # notifiers repeat it in each document, and it is news only once.
         self._gone: _Gone = {}
 
+        self.changes: list[RowChange] = []
+        "The rows that the last call of :meth:`take` has changed."
+
     def __repr__(self) -> str:
-        count = sum(len(rows) for rows in self._rows.values())
-        return f"<Table: {count} contacts, version {self._version}>"
+        return f"<Table: {len(self)} contacts, version {self._version}>"
+
+    def __len__(self) -> int:
+        return sum(len(one.rows) for one in self._registrations.values())
 
     def __iter__(self) -> Iterator[ReportedContact]:
         """The contacts that are active, in no particular order."""
-        for rows in self._rows.values():
-            yield from rows.values()
+        for registration in self._registrations.values():
+            yield from registration.rows.values()
 
     def aors(self) -> tuple[str, ...]:
         """The addresses-of-record that have such contacts, as they were written."""
-        return tuple(self._rows)
+        return tuple(self._registrations)
+
+    @property
+    def state(self) -> TableState:
+        """What is to be stored beside the rows; see :meth:`restore`."""
+        gone = self._gone and tuple(
+            [(aor, contact) for (aor, _, _), contact in self._gone.items()]
+        )
+        return TableState(self._version, self._cseq, gone or ())
 
     def take(self, document: Reginfo, cseq: int, now: float) -> Taken:
         """
         Take in the body of a NOTIFY whose CSeq is ``cseq``.
 
-        A NOTIFY without a body is none of the table's business: it changes
-        nothing. Terminated contacts come first in the news of a registration,
-        so that of two with one URI the active one is what remains.
+        A NOTIFY without a body changes nothing, and is not given to the table.
+        Terminated contacts come first in the news of a registration, so that of two
+        with one URI the active one is what remains. :attr:`changes` has the rows that
+        were changed.
         """
+        self.changes = []
         if not self._is_next(document, cseq):
             return Taken()
         # §5.2, of a version more than one higher: "the document is processed,
@@ -122,15 +189,15 @@ class Table:
         news: list[News] = []
         gone: _Gone = {}
         for registration in document.registrations:
-            # A registration that is not active has no contacts: those that it
-            # does not list are gone, even if only a part is told.
+            # A registration that is not active has no contacts: those that it does
+            # not list are gone, even in a partial document.
             flush = document.full or registration.state is not RegistrationState.ACTIVE
             news += self._update(
                 registration.aor, registration.contacts, flush, gone, now
             )
         if document.full:
             listed = {registration.aor for registration in document.registrations}
-            for aor in [aor for aor in self._rows if aor not in listed]:
+            for aor in [aor for aor in self._registrations if aor not in listed]:
                 news += self._update(aor, (), True, gone, now)
         self._gone = gone
         return Taken(tuple(news), missed)
@@ -139,30 +206,58 @@ class Table:
         """
         Prepare for a new subscription to the same resource.
 
-        What is known stays until its first full document, which replaces it;
-        what that leaves out is reported as gone.
+        What is known stays until its first full document, which replaces it. What
+        that leaves out is reported as gone.
         """
         self._version, self._cseq = None, -1
 
+    def put(self, row: ReportedContact) -> None:
+        """Set a row that was stored."""
+        self._set(row.aor, row.contact.id, row)
+
+    def undo(self, changes: Sequence[RowChange]) -> None:
+        """Undo the changes of one call of :meth:`take`; see :meth:`restore`."""
+        for aor, id, before, _ in reversed(changes):
+            self._set(aor, id, before)
+
+    def restore(self, state: TableState) -> None:
+        """
+        Set what a table knows beside its rows.
+
+        With a state that was stored, and :meth:`put` for each row, a table continues
+        after a restart.
+        """
+        self._version, self._cseq = state.version, state.cseq
+        self._gone = {_key(aor, contact): contact for aor, contact in state.gone}
+
     def dump(self, now: float = 0.0) -> TableDump:
-        """All that is known, to be stored; with ``now``, if the clock is not."""
+        """Return all that is known, with moments relative to ``now``."""
+        state = self.state
         return TableDump(
-            version=self._version,
-            cseq=self._cseq,
-            rows=tuple([_shifted(row, -now) for row in self]),
-            gone=tuple([(aor, contact) for (aor, _, _), contact in self._gone.items()]),
+            version=state.version,
+            cseq=state.cseq,
+            rows=tuple([shifted(row, -now) for row in self]),
+            gone=state.gone,
         )
 
     @classmethod
     def load(cls, dump: TableDump, now: float = 0.0) -> Table:
-        """The table that :meth:`dump` was made of."""
+        """Return the table that :meth:`dump` was made of."""
         table = cls()
-        table._version, table._cseq = dump.version, dump.cseq
+        table.restore(dump.state)
         for row in dump.rows:
-            rows = table._rows.setdefault(row.aor, {})
-            rows[row.contact.id] = _shifted(row, now)
-        table._gone = {_key(aor, contact): contact for aor, contact in dump.gone}
+            table.put(shifted(row, now))
         return table
+
+    def _set(self, aor: str, id: str, row: ReportedContact | None) -> None:
+        registration = self._registrations.get(aor)
+        if registration is None:
+            if row is None:
+                return
+            registration = self._registrations[aor] = _Registration()
+        registration.set(id, row)
+        if not registration.rows:
+            del self._registrations[aor]
 
     def _is_next(self, document: Reginfo, cseq: int) -> bool:
         """Whether a document is to be processed, and not one that was overtaken."""
@@ -187,68 +282,92 @@ class Table:
         now: float,
     ) -> list[News]:
         """
-        Update the table of one registration; ``flush`` what is not listed.
+        Update the rows of one registration; ``flush`` removes what is not listed.
 
-        Notes in ``gone`` which contacts are terminated.
+        Adds to ``gone`` which contacts are terminated.
         """
-        old = self._rows.get(aor, {})
-        rows: dict[str, ReportedContact] = {} if flush else old.copy()
+        registration = self._registrations.get(aor)
+        if registration is None:
+            registration = self._registrations[aor] = _Registration()
+        rows = registration.rows
+        old: dict[str, ReportedContact | None] = {}
+        "Rows as they were, of each contact that is listed or flushed."
+
         ended: _Gone = {}
         came: dict[str, Contact] = {}
+        active: set[str] = set()
         for contact in contacts:
+            id = contact.id
+            if id not in old:
+                old[id] = rows.get(id)
             if contact.state is ContactState.TERMINATED:
                 ended[_key(aor, contact)] = contact
-                rows.pop(contact.id, None)
+                registration.set(id, None)
         for contact in contacts:
             # One id may be listed as terminated and, later on, as active.
             if contact.state is ContactState.ACTIVE:
-                before = old.get(contact.id)
+                id = contact.id
+                before = old[id]
                 row = _follow(before, aor, contact, now)
-                rows[contact.id] = row
+                if rows.get(id) is not row:
+                    registration.set(id, row)
+                active.add(id)
                 if row is not before:
-                    came[contact.id] = row.contact
+                    came[id] = row.contact
                 else:
-                    came.pop(contact.id, None)
-        if rows:
-            self._rows[aor] = rows
-        else:
-            self._rows.pop(aor, None)
-
-        news = self._news(aor, old, rows, ended, came)
+                    came.pop(id, None)
+        if flush and len(rows) > len(active):
+            for id in [id for id in rows if id not in active]:
+                old.setdefault(id, rows[id])
+                registration.set(id, None)
+        if not rows:
+            del self._registrations[aor]
+        for id, before in old.items():
+            after = rows.get(id)
+            if after is not before:
+                self.changes.append(RowChange(aor, id, before, after))
+        news = self._news(aor, old, registration.uris, ended, came)
         gone.update(ended)
         return news
 
     def _news(
         self,
         aor: str,
-        old: dict[str, ReportedContact],
-        rows: dict[str, ReportedContact],
+        old: dict[str, ReportedContact | None],
+        active: dict[str, int],
         ended: _Gone,
         came: dict[str, Contact],
     ) -> list[News]:
-        """What there is to tell of a registration whose rows were ``old``."""
+        """
+        Return what is new in a registration.
+
+        Args:
+            old: the rows as they were, of all ids that may have changed.
+            active: the URIs that are active now.
+        """
         # Two rows may have one URI. It is not gone while one of them is active,
         # unless that one is news and comes after.
-        active = {row.contact.uri for row in rows.values()}
         follow = {contact.uri for contact in came.values()}
         news = []
-        told = set()
+        reported = set()
         for key, contact in ended.items():
             if contact.uri in active and contact.uri not in follow:
                 continue
-            had = old.get(contact.id)
+            had = old[contact.id]
             if had is None or had.contact.uri != contact.uri:
                 known = self._gone.get(key)
-                if known is not None and _timeless(known) == _timeless(contact):
+                if known is not None and _is_same(known, contact):
                     continue
-            told.add(contact.uri)
+            reported.add(contact.uri)
             news.append(News(aor, contact))
         for left in old.values():
             # By URI: a notifier that gives its id to another URI means that the
             # first one is gone.
+            if left is None:
+                continue
             uri = left.contact.uri
-            if uri not in active and uri not in told:
-                told.add(uri)
+            if uri not in active and uri not in reported:
+                reported.add(uri)
                 contact = msgspec.structs.replace(
                     left.contact, event=ContactEvent.EXPIRED, expires=0
                 )
@@ -263,7 +382,7 @@ def _key(aor: str, contact: Contact) -> tuple[str, str, str]:
 def _follow(
     known: ReportedContact | None, aor: str, contact: Contact, now: float
 ) -> ReportedContact:
-    """The row that ``contact`` makes of ``known``: the same if it is no news."""
+    """Return the row for ``contact``: ``known`` itself if that is no news."""
     expires_at = None if contact.expires is None else now + contact.expires
     if known is None or known.contact.uri != contact.uri:
         return ReportedContact(aor, contact, expires_at)
@@ -282,7 +401,7 @@ def _follow(
         and abs(expires_at - ends_before) <= SLACK
     ):
         expires_at = ends_before
-    if expires_at == ends_before and _timeless(before) == _timeless(contact):
+    if expires_at == ends_before and _is_same(before, contact):
         return known
     return ReportedContact(aor, contact, expires_at)
 
@@ -291,8 +410,8 @@ def _same_register(before: Contact, contact: Contact) -> bool:
     """
     Whether both reports are of one REGISTER, neither by a server that knows more.
 
-    Without its CSeq nobody can tell; then a later end is a refresh, for a
-    contact that is reachable must not be lost.
+    Without the CSeq that is unknown. Then a later end counts as a refresh, so that a
+    contact that is reachable is not lost.
     """
     return (
         contact.cseq is not None
@@ -303,8 +422,16 @@ def _same_register(before: Contact, contact: Contact) -> bool:
     )
 
 
+def _is_same(one: Contact, other: Contact) -> bool:
+    """Whether two reports say the same, whenever made and however written."""
+    # The first line is for speed: one of these differs in most reports.
+    if one.cseq != other.cseq or one.event is not other.event:
+        return False
+    return _timeless(one) == _timeless(other)
+
+
 def _timeless(contact: Contact) -> Contact:
-    """What a report says of a contact, whenever it is made and however written."""
+    """Return ``contact`` without what depends on the time or the way of writing."""
     params = contact.params
     if params:
         params = tuple([(name, value and unquoted(value)) for name, value in params])
@@ -313,7 +440,8 @@ def _timeless(contact: Contact) -> Contact:
     )
 
 
-def _shifted(row: ReportedContact, by: float) -> ReportedContact:
+def shifted(row: ReportedContact, by: float) -> ReportedContact:
+    """Return ``row`` with ``by`` seconds added to its end."""
     if row.expires_at is None:
         return row
     return ReportedContact(row.aor, row.contact, row.expires_at + by)

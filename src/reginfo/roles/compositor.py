@@ -2,14 +2,14 @@
 The compositor: what others PUBLISH is merged with what is known here (RFC 3903 §6).
 
 A publication is one publisher's view of an address-of-record, as a whole. Contacts in
-it become claims, judged like any others; a publication that is removed, or ends, takes
-away what no other publication lists.
+it become claims, judged like any others. A publication that is removed, or ends,
+removes the contacts that no other publication lists.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -19,92 +19,47 @@ from ..events.notify import SubscriptionPolicy
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
-from ..ledger.shelf import Rows
+from ..ledger.shelf import Rows, Shelf, nothing
 from ..location.binding import Binding
+from ..location.source import PUBLISHED, Source
 from ..location.store import TABLE, LocationStore
-from ..reg.document import Reginfo, Registration, RegistrationState, registration_id
-from ..reg.table import Table, TableDump
+from ..reg.document import Reginfo
+from ..reg.table import ReportedContact, RowChange, TableState, shifted
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.message import Request, Response
 from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
-from .document import read_body
+from .contribution import Contribution, ContributionRow, shifted_row
+from .document import read_document
 from .learner import DocumentOrigin, Learner, omission
-from .naming import Name, as_written, named
+from .listing import Listing
+from .naming import Name, as_written, named_table
 
 logger = logging.getLogger("reginfo.compositor")
 
 PACKAGE = "reg"
 
 KIND = "contribution"
-"""The kind of our entries in the journal."""
+CONTACT_KIND = "contribution-contact"
+"""Kinds of our entries in the journal: a publication, and one contact in it."""
 
 RETRY_AFTER = 5.0
-"""Seconds until what was due, and could not be committed, is due again."""
+"""Seconds until something that was due and could not be committed is due again."""
 
-_WAY = "PUBLISH"
-"""The second half of the source of what is learned here; see `Binding.source`."""
-
-
-class ContributionRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """A publication, as it is kept on disk."""
-
-    id: str
-    "Names it in the journal, for all its life."
-
-    aor: str
-    peer: str
-    "Who publishes it."
-
-    etag: str
-    "The last one given: whoever has it may change the publication."
-
-    expires_at: float
-    "When it ends unless it is refreshed, in seconds on the server's clock."
-
-    request: tuple[str, str, int]
-    "Call-ID, From tag and CSeq of the last PUBLISH, to know it when it comes again."
-
-    granted: int
-    "For how many seconds that was granted."
-
-    table: TableDump
-
-
-class Contribution:
-    """One publication, and the contacts in it."""
-
-    __slots__ = ("row", "scheduled_at", "table", "timer_at")
-
-    def __init__(self, row: ContributionRow, table: Table) -> None:
-        self.row = row
-        self.table = table
-        self.timer_at: float | None = row.expires_at
-        self.scheduled_at: float | None = None
-
-    def timer_due(self, now: float) -> None:
-        # What has become of it, its compositor finds out.
-        self.timer_at = None
-
-    def lists(self, uri: Uri, now: float) -> bool:
-        """Whether it says that a contact is bound."""
-        return any(
-            (row.expires_at is None or row.expires_at > now)
-            and _is(row.contact.uri, uri)
-            for row in self.table
-        )
+_Etag = tuple[str, str, str]
+_Identity = tuple[str, str, str, str, int]
 
 
 class Compositor:
     """
-    All publications, by address-of-record.
+    All publications of others.
 
     Args:
         new_id: makes a random token: no entity-tag is ever given twice.
-        policy: for how long a publication may stand.
+        policy: how long a publication may last.
         max_expires: the longest time that a contact is believed to last, in seconds.
         longest: the same for a publisher, by its name, where that differs.
-        name: the address-of-record that a URI names, as records are kept by.
+        name: the address-of-record that a URI names.
     """
 
     def __init__(
@@ -126,22 +81,30 @@ class Compositor:
         self._new_id = new_id
         self._policy = policy
         self._location = location
-        self._rows: Rows[ContributionRow] = Rows(
-            journal, KIND, ContributionRow, self._take_loaded, _shifted
-        )
         self._wheel = TimerWheel()
-        self._by_aor: dict[str, dict[str, Contribution]] = {}
+        self._by_id: dict[str, Contribution] = {}
+        # By address-of-record, peer and entity-tag; and by address-of-record, peer and
+        # what identifies its last PUBLISH.
+        self._by_etag: dict[_Etag, Contribution] = {}
+        self._by_request: dict[_Identity, Contribution] = {}
+        self._listing: Listing[Contribution] = Listing()
+        self._stored: dict[str, list[ReportedContact]] = {}
+        self._rows: Shelf[ContributionRow] = Shelf(
+            journal, KIND, ContributionRow, shifted_row
+        )
+        self._contacts: Rows[ReportedContact] = Rows(
+            journal, CONTACT_KIND, ReportedContact, self._take_contact, shifted
+        )
         self._learner = Learner(
             store, server_id=server_id, max_expires=max_expires, longest=longest
         )
 
     def __len__(self) -> int:
-        return sum(map(len, self._by_aor.values()))
+        return len(self._by_id)
 
     def contributions(self) -> Iterator[Contribution]:
-        """Every publication that stands."""
-        for known in self._by_aor.values():
-            yield from known.values()
+        """Every publication that has not ended."""
+        return iter(self._by_id.values())
 
     # From the network.
 
@@ -152,20 +115,29 @@ class Compositor:
         Take in a PUBLISH: all of it, or nothing.
 
         Args:
-            peer: who publishes, and is known to us.
+            peer: the publisher, which is known to us.
             aor: the address-of-record that the Request-URI names.
 
         Raises:
             Refusal, RemoteProtocolError: it cannot be. Then nothing has changed.
         """
-        again = self._served_before(request, aor, peer)
+        identity = (request.call_id, request.from_.tag, request.cseq.number)
+        again = self._by_request.get((aor, peer, *identity))
         if again is not None:
+            # Its transaction would know it. But that is gone after a restart, when a
+            # publisher that got no answer sends it again.
             return _accepted(again.row.granted, again.row.etag)
         asked = compose.read(request, PACKAGE, self._policy)
-        known = self._find(aor, asked.etag, peer)
-        document = read_body(request, peer) if asked.has_body else None
-        if document is not None:
-            document = _of(named(document, self._name), aor)
+        known = None
+        if asked.etag is not None:
+            known = self._by_etag.get((aor, peer, asked.etag))
+            if known is None:
+                raise Refusal(412, "Conditional Request Failed")
+        document = None
+        if asked.has_body:
+            document = read_document(request, peer, self._name)
+            if document is not None:
+                document = _of(document, aor)
         etag = self._new_id()
         if not asked.expires:
             if known is not None:
@@ -177,12 +149,10 @@ class Compositor:
             peer=peer,
             etag=etag,
             expires_at=now + asked.expires,
-            request=_identity(request),
+            request=identity,
             granted=asked.expires,
-            table=known.row.table if known is not None else Table().dump(),
         )
-        contribution = known or Contribution(row, Table())
-        self._update(contribution, row, document, now, wall)
+        self._update(known, row, document, now, wall)
         return _accepted(asked.expires, etag)
 
     # From the clock.
@@ -195,12 +165,12 @@ class Compositor:
         """Remove what was not refreshed."""
         now = moment.now
 
-        def act(machine: Contribution) -> None:
-            if machine.row.expires_at > now or not self._has(machine):
+        def act(contribution: Contribution) -> None:
+            if contribution.row.expires_at > now or not self._has(contribution):
                 return
             # If the commit fails, retry only after RETRY_AFTER.
-            self._journal.remember(self._postpone, machine, now + RETRY_AFTER)
-            self._remove(machine, now, moment.wall)
+            self._journal.remember(self._postpone, contribution, now + RETRY_AFTER)
+            self._remove(contribution, now, moment.wall)
 
         work_off(self._wheel, self._journal, now, act)
 
@@ -211,26 +181,26 @@ class Compositor:
         """Do nothing: what is taken back is due again by its own undo."""
 
     def describe(self) -> Description:
-        """Describe how many publications of others stand."""
+        """Describe how many publications of others there are."""
         count = len(self)
         line = f"{count} publications of others"
         return Description("compositor", line, {"contributions": count})
 
-    # From the disk.
+    # From the storage.
 
     @property
     def shelves(self) -> Sequence[Rows[Any]]:
-        """What is kept in the storage; :meth:`loaded` ends the loading."""
-        return (self._rows,)
-
-    def _take_loaded(self, key: str, row: ContributionRow) -> None:
-        self._put(Contribution(row, Table.load(row.table)))
+        """What is stored; :meth:`begin` continues it."""
+        return (self._rows, self._contacts)
 
     def begin(self, here: Here, moment: Moment) -> None:
         """Schedule what was loaded; remove what has ended meanwhile."""
         now = moment.now
-        for contribution in list(self.contributions()):
-            if contribution.row.expires_at > now:
+        for row in list(self._rows.values()):
+            contribution = Contribution(row)
+            self._load(contribution, self._stored.pop(row.id, ()))
+            self._add(contribution)
+            if row.expires_at > now:
                 self._wheel.schedule(contribution)
                 continue
             try:
@@ -238,75 +208,104 @@ class Compositor:
                     self._remove(contribution, now, moment.wall)
             except Exception:
                 # One that cannot end must not keep the server from starting.
-                row = contribution.row
                 logger.exception("! publication of %s by %s", row.aor, row.peer)
                 self._postpone(contribution, now + RETRY_AFTER)
+        for id, contacts in self._stored.items():
+            # Its publication is gone, or could not be read.
+            for contact in contacts:
+                self._contacts.erase(_key(id, contact), nothing, urgent=False)
+        self._stored.clear()
 
     # How.
 
-    def _served_before(
-        self, request: Request, aor: str, peer: str
-    ) -> Contribution | None:
-        """
-        The publication that this very PUBLISH has made or changed already.
+    def _take_contact(self, key: str, row: ReportedContact) -> None:
+        self._stored.setdefault(key.split("\0", 1)[0], []).append(row)
 
-        Its transaction would know; but that is gone after a restart, when a publisher
-        that got no answer sends it again.
-        """
-        identity = _identity(request)
-        return next(
-            (
-                contribution
-                for contribution in self._by_aor.get(aor, {}).values()
-                if contribution.row.request == identity
-                and contribution.row.peer == peer
-            ),
-            None,
-        )
-
-    def _find(self, aor: str, etag: str | None, peer: str) -> Contribution | None:
-        if etag is None:
-            return None
-        for contribution in self._by_aor.get(aor, {}).values():
-            if contribution.row.etag == etag and contribution.row.peer == peer:
-                return contribution
-        raise Refusal(412, "Conditional Request Failed")
+    def _load(
+        self, contribution: Contribution, contacts: Iterable[ReportedContact]
+    ) -> None:
+        row, table = contribution.row, contribution.table
+        if row.table is not None:
+            # Its contacts get rows of their own.
+            for old in named_table(row.table.rows, self._name):
+                table.put(old)
+                self._contacts.write(_key(row.id, old), old, nothing, urgent=False)
+            contribution.row = msgspec.structs.replace(row, table=None)
+            self._rows.put(row.id, contribution.row, urgent=False)
+        for contact in contacts:
+            table.put(contact)
+        contribution.untimed = any(one.contact.expires is None for one in table)
 
     def _update(
         self,
-        contribution: Contribution,
+        known: Contribution | None,
         row: ContributionRow,
         document: Reginfo | None,
         now: float,
         wall: float,
     ) -> None:
-        told = DocumentOrigin(
+        origin = DocumentOrigin(
             row.peer,
-            f"{row.peer}/{_WAY}",
+            str(Source(row.peer, PUBLISHED)),
             row.expires_at,
             self._location,
-            scope=_WAY,
+            scope=PUBLISHED,
         )
-        table = Table.load(row.table)
-        if document is not None:
-            # Versions count the documents of a subscription (RFC 3680 §5.1). What
-            # orders publications is the entity-tag.
-            table.restart()
-            news = table.take(document, 0, now).news
+        if known is None:
+            contribution = Contribution(row)
+            self._journal.remember(self._take_out, contribution)
+            self._add(contribution)
         else:
-            news = ()
-        row = msgspec.structs.replace(row, table=table.dump())
-        before = contribution.row if self._has(contribution) else None
-        self._set(contribution, row, table)
-        self._rows.write(row.id, row, self._restore, contribution, before)
-        self._learner.learn(told, tuple(n for n in news if not n.omitted), now, wall)
-        self._drop(row.aor, [n.contact.uri for n in news if n.omitted], now, wall)
-        self._learner.prolong(told, _document_of(table, row.aor), now, wall)
+            contribution = known
+            table = contribution.table
+            self._journal.remember(
+                self._restore, contribution, contribution.row, table.state
+            )
+            self._set_row(contribution, row)
+        self._rows.put(row.id, row)
+        self._wheel.schedule(contribution)
+        table = contribution.table
+        if document is None:
+            if contribution.untimed:
+                untimed = [
+                    (one.aor, one.contact)
+                    for one in table
+                    if one.contact.expires is None
+                ]
+                self._learner.prolong(origin, untimed, now, wall)
+            return
+        # Versions count the documents of a subscription (RFC 3680 §5.1). Publications
+        # are ordered by the entity-tag.
+        table.restart()
+        news = table.take(document, 0, now).news
+        self._note(contribution, table.changes)
+        gone = [one.contact.uri for one in news if one.omitted]
+        here = [one for one in news if not one.omitted]
+        self._learner.learn(origin, document, here, now, wall)
+        self._drop(row.aor, gone, now, wall)
+
+    def _note(self, contribution: Contribution, changes: list[RowChange]) -> None:
+        """Store what a document has changed."""
+        if not changes:
+            return
+        self._listing.update(contribution, changes)
+        self._journal.remember(self._undo, contribution, changes)
+        id = contribution.row.id
+        for _, _, before, after in changes:
+            if after is not None:
+                self._contacts.write(_key(id, after), after, nothing)
+                if after.contact.expires is None:
+                    contribution.untimed = True
+            elif before is not None:
+                self._contacts.erase(_key(id, before), nothing)
 
     def _remove(self, contribution: Contribution, now: float, wall: float) -> None:
         row = contribution.row
+        self._journal.remember(self._add, contribution)
         self._take_out(contribution)
-        self._rows.erase(row.id, self._restore, contribution, row)
+        self._rows.drop(row.id)
+        for one in contribution.table:
+            self._contacts.erase(_key(row.id, one), nothing)
         gone = [listed.contact.uri for listed in contribution.table]
         self._drop(row.aor, gone, now, wall)
 
@@ -314,88 +313,83 @@ class Compositor:
         """
         Remove contacts that a publication no longer lists.
 
-        But for what another one lists; what we have from elsewhere is not its own.
+        Those that another one lists stay, and those that we have from elsewhere.
         """
         claims: list[Binding] = []
         for contact in gone:
             try:
                 uri = Uri.parse(contact)
             except RemoteProtocolError:
-                continue  # which has been complained of
-            known = self._known(aor, uri)
+                continue  # already logged
+            _, known = self._store.find(aor, uri, self._location)
             if (
-                known is None
-                or not known.active
-                or known.source is None
-                or known.source.partition("/")[2] != _WAY
-                or any(c.lists(uri, now) for c in self._by_aor.get(aor, {}).values())
+                known
+                and known[0].active
+                and known[0].source is not None
+                and Source.parse(known[0].source).way == PUBLISHED
+                and not self._is_listed(aor, uri, now)
             ):
-                continue
-            claims.append(omission(known, _WAY, self._store, wall))
-        self._store.apply(aor, claims, now, self._location)
-
-    def _known(self, aor: str, uri: Uri) -> Binding | None:
-        claims = self._store.claims(aor, uri.key, self._location)
+                claims.append(omission(known[0], PUBLISHED, self._store, wall))
         if claims:
-            return claims[0]
-        for survivors in self._store.rows(aor, self._location).values():
-            if uri.matches(Uri.parse(survivors[0].contact)):
-                return survivors[0]
-        return None
+            self._store.apply(aor, claims, now, self._location)
+
+    def _is_listed(self, aor: str, uri: Uri, now: float) -> bool:
+        """Whether a publication lists a contact as bound."""
+        return any(
+            row.expires_at is None or row.expires_at > now
+            for _, row in self._listing.find(aor, uri)
+        )
 
     def _has(self, contribution: Contribution) -> bool:
-        known = self._by_aor.get(contribution.row.aor, {})
-        return known.get(contribution.row.id) is contribution
+        return self._by_id.get(contribution.row.id) is contribution
 
-    def _set(
-        self, contribution: Contribution, row: ContributionRow, table: Table
-    ) -> None:
-        contribution.row, contribution.table = row, table
-        contribution.timer_at = row.expires_at
-        self._put(contribution)
-        self._wheel.schedule(contribution)
-
-    def _put(self, contribution: Contribution) -> None:
+    def _add(self, contribution: Contribution) -> None:
+        """Add a publication, or put back one that was taken out."""
         row = contribution.row
-        self._by_aor.setdefault(row.aor, {})[row.id] = contribution
+        self._by_id[row.id] = contribution
+        self._by_etag[row.aor, row.peer, row.etag] = contribution
+        self._by_request[row.aor, row.peer, *row.request] = contribution
+        self._listing.add(contribution, contribution.table)
+        contribution.timer_at = row.expires_at
+        self._wheel.schedule(contribution)
 
     def _take_out(self, contribution: Contribution) -> None:
         row = contribution.row
         contribution.timer_at = None
         self._wheel.schedule(contribution)
-        known = self._by_aor.get(row.aor, {})
-        known.pop(row.id, None)
-        if not known:
-            self._by_aor.pop(row.aor, None)
+        self._by_id.pop(row.id, None)
+        self._by_etag.pop((row.aor, row.peer, row.etag), None)
+        self._by_request.pop((row.aor, row.peer, *row.request), None)
+        self._listing.remove(contribution, contribution.table)
 
-    def _restore(self, contribution: Contribution, row: ContributionRow | None) -> None:
-        if row is None:
-            self._take_out(contribution)
-        else:
-            self._set(contribution, row, Table.load(row.table))
+    def _set_row(self, contribution: Contribution, row: ContributionRow) -> None:
+        """Give a publication another entity-tag, and what goes with it."""
+        before = contribution.row
+        self._by_etag.pop((before.aor, before.peer, before.etag), None)
+        self._by_request.pop((before.aor, before.peer, *before.request), None)
+        self._by_etag[row.aor, row.peer, row.etag] = contribution
+        self._by_request[row.aor, row.peer, *row.request] = contribution
+        contribution.row = row
+        contribution.timer_at = row.expires_at
+
+    def _restore(
+        self, contribution: Contribution, row: ContributionRow, state: TableState
+    ) -> None:
+        self._set_row(contribution, row)
+        contribution.table.restore(state)
+        self._wheel.schedule(contribution)
+
+    def _undo(self, contribution: Contribution, changes: list[RowChange]) -> None:
+        self._listing.undo(contribution, changes)
+        contribution.table.undo(changes)
 
     def _postpone(self, contribution: Contribution, at: float) -> None:
         contribution.timer_at = at
         self._wheel.schedule(contribution)
 
 
-def _is(contact: str, uri: Uri) -> bool:
-    try:
-        return uri.matches(Uri.parse(contact))
-    except RemoteProtocolError:
-        return False  # which has been complained of
-
-
-def _shifted(row: ContributionRow, by: float) -> ContributionRow:
-    return msgspec.structs.replace(
-        row,
-        expires_at=row.expires_at + by,
-        table=Table.load(row.table, by).dump(),
-    )
-
-
-def _identity(request: Request) -> tuple[str, str, int]:
-    return request.call_id, request.from_.tag, request.cseq.number
+def _key(id: str, row: ReportedContact) -> str:
+    return f"{id}\0{row.contact.id}"
 
 
 def _accepted(expires: int, etag: str) -> Response:
@@ -405,31 +399,12 @@ def _accepted(expires: int, etag: str) -> Response:
 
 def _of(document: Reginfo, aor: str) -> Reginfo:
     """
-    What a document says of one address-of-record, as all that is to be known of it.
+    Return what a document says of one address-of-record, as a full document.
 
     Raises:
-        RemoteProtocolError: it speaks of others only (3903-41).
+        RemoteProtocolError: it lists others only (3903-41).
     """
-    registrations = []
-    for registration in document.registrations:
-        try:
-            if Uri.parse(registration.aor).aor == aor:
-                registrations.append(msgspec.structs.replace(registration, aor=aor))
-        except RemoteProtocolError:
-            continue
+    registrations = tuple(one for one in document.registrations if one.aor == aor)
     if document.registrations and not registrations:
         raise RemoteProtocolError("a document of another address-of-record")
-    return msgspec.structs.replace(
-        document, full=True, registrations=tuple(registrations)
-    )
-
-
-def _document_of(table: Table, aor: str) -> Reginfo:
-    """What a publication says, as a document."""
-    one = Registration(
-        aor=aor,
-        id=registration_id(aor),
-        state=RegistrationState.ACTIVE,
-        contacts=tuple(row.contact for row in table),
-    )
-    return Reginfo(version=0, full=True, registrations=(one,))
+    return msgspec.structs.replace(document, full=True, registrations=registrations)

@@ -1,4 +1,4 @@
-"""Documents in and out: what several roles do alike."""
+"""Documents in and out, as several roles need them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ..reg import xml
 from ..reg.document import ClaimElement, Contact, ContactEvent, Reginfo, contact_id
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.message import Request
+from .naming import Name, named
 
 logger = logging.getLogger("reginfo.document")
 
@@ -18,13 +19,12 @@ def contact_of(
     binding: Binding, aor: str, with_claim: bool, implicit: bool = False
 ) -> Contact:
     """
-    A binding as a document lists it, without what changes with time.
+    Return a binding as a document lists it, without what changes with time.
 
     Args:
+        with_claim: whether to add the owner and the stamp, for a server of our kind.
         implicit: whether the REGISTER named another of the user's identities than
             ``aor``: then it is the network that has bound this one.
-        with_claim: for a server of our kind, which wants to know whose it is, and
-            since when. Nobody else is told.
     """
     event = binding.event
     if implicit and event is ContactEvent.REGISTERED:
@@ -53,12 +53,15 @@ def contact_of(
     )
 
 
-def read_body(request: Request, source: str) -> Reginfo | None:
+def read_document(request: Request, source: str, name: Name) -> Reginfo | None:
     """
-    The document in a NOTIFY or PUBLISH; None if it has no body.
+    Return the document in a NOTIFY or PUBLISH; None if it has no body.
+
+    Its addresses-of-record are canonical (:func:`.naming.named`).
 
     Args:
         source: who sends it, for the log.
+        name: the address-of-record that a URI names.
 
     Raises:
         Refusal: 415 for a body of another type.
@@ -78,4 +81,4 @@ def read_body(request: Request, source: str) -> Reginfo | None:
         raise
     for warning in document.warnings:
         logger.debug("! %s of %s: %s", request.method, source, warning)
-    return document
+    return named(document, name, source)

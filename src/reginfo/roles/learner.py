@@ -1,9 +1,9 @@
-"""What others say of contacts, made into claims that the store can judge."""
+"""What others report of contacts, made into claims that the store can judge."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -11,7 +11,9 @@ import msgspec
 from ..location.binding import Binding
 from ..location.key import Key
 from ..location.keyring import REMEMBERED
+from ..location.merge import Survivors
 from ..location.omission import omitted, split
+from ..location.source import Source, peer_of
 from ..location.store import TABLE, LocationStore, is_ahead
 from ..reg.document import Contact, ContactEvent, Reginfo
 from ..reg.table import News, Table
@@ -28,10 +30,10 @@ class DocumentOrigin(NamedTuple):
     """Where a document comes from."""
 
     peer: str
-    "Who owns what it says, unless it says so itself, or we know better."
+    "The owner of what it says, unless it names another one, or we know better."
 
     source: str
-    "By which way: what a claim is marked with."
+    "The source of the claims that are made of it; see :class:`~.source.Source`."
 
     until: float
     "How long a contact is believed that comes without `expires`, on our clock."
@@ -40,7 +42,7 @@ class DocumentOrigin(NamedTuple):
     "The location table that is learned into."
 
     scope: str = ""
-    "What takes back that a contact is gone by omission: its source, if left out."
+    "Who may revoke an omission; the source itself if left out."
 
 
 Listed = Callable[[str, str, Uri, float, bool], bool]
@@ -49,15 +51,18 @@ Listed = Callable[[str, str, Uri, float, bool], bool]
 
 class Learner:
     """
-    Puts what peers tell into the store.
+    Puts what peers report into the store.
+
+    Addresses-of-record in documents and tables are in canonical form
+    (:func:`.naming.named`).
 
     Args:
-        server_id: ours: what we own, nobody can tell us.
+        server_id: ours: nobody can tell us about what we own.
         max_expires: the longest time that a contact is believed to last, in seconds.
         longest: the same for a peer, by its name, where that differs.
-        listed: whether a subscription lists a contact, other than that by which we
-            were told: its source, an address-of-record, a contact, the time, and
-            whether only those at the same peer count.
+        listed: whether a subscription lists a contact, other than that of a source. It
+            is given the source, the address-of-record, the contact, the time, and
+            whether only subscriptions at the same peer count.
     """
 
     def __init__(
@@ -75,9 +80,36 @@ class Learner:
         self._longest = longest or (lambda peer: max_expires)
 
     def learn(
-        self, told: DocumentOrigin, news: tuple[News, ...], now: float, wall: float
+        self,
+        origin: DocumentOrigin,
+        document: Reginfo,
+        news: Iterable[News],
+        now: float,
+        wall: float,
     ) -> None:
-        """Make claims of what is new, and put them into the store, by their AoR."""
+        """
+        Put a document into the store.
+
+        Args:
+            news: what of it is new (:class:`~reginfo.reg.table.Table`).
+        """
+        untimed: list[tuple[str, Contact]] = []
+        for registration in document.registrations:
+            if registration.keys:
+                self._learn_keys(origin, document, now, wall)
+                break
+        for registration in document.registrations:
+            for contact in registration.contacts:
+                if contact.expires is None and contact.event.state == "active":
+                    untimed.append((registration.aor, contact))
+        self.learn_news(origin, news, now, wall)
+        if untimed:
+            self.prolong(origin, untimed, now, wall)
+
+    def learn_news(
+        self, origin: DocumentOrigin, news: Iterable[News], now: float, wall: float
+    ) -> None:
+        """Make claims of what is new, and apply them by address-of-record."""
         claims: dict[str, list[Binding]] = {}
         refused = 0
         for item in news:
@@ -86,89 +118,149 @@ class Learner:
                 refused += 1
                 continue
             try:
-                aor = Uri.parse(item.aor).aor
-                claim = self._claim(told, aor, item, now, wall) if aor else None
+                claim = self._claim(origin, item, now, wall)
             except RemoteProtocolError as exc:
-                logger.warning("! document of %s: %s", told.source, exc)
+                logger.warning("! document of %s: %s", origin.source, exc)
                 continue
             if claim is not None:
-                claims.setdefault(aor, []).append(claim)
+                claims.setdefault(item.aor, []).append(claim)
         if refused:
-            _complain(told, refused, "contacts")
+            _warn_of_stamps(origin, refused, "contacts")
         for aor, list_ in claims.items():
-            self._store.apply(aor, list_, now, told.table)
+            self._store.apply(aor, list_, now, origin.table)
 
-    def learn_keys(
-        self, told: DocumentOrigin, document: Reginfo, now: float, wall: float
+    def prolong(
+        self,
+        origin: DocumentOrigin,
+        contacts: Iterable[tuple[str, Contact]],
+        now: float,
+        wall: float,
+    ) -> None:
+        """
+        Extend contacts without `expires` that were listed again.
+
+        To the table this is no news; and they end with the subscription, which was
+        extended.
+
+        Args:
+            contacts: such contacts, each with its address-of-record.
+        """
+        store = self._store
+        for aor, contact in contacts:
+            try:
+                _, known = store.find(aor, Uri.parse(contact.uri), origin.table)
+            except RemoteProtocolError:
+                continue  # already logged
+            expires_at = self._expires_at(origin, contact, now)
+            if (
+                known
+                and known[0].active
+                and known[0].source == origin.source
+                and expires_at > known[0].expires_at + SLACK
+            ):
+                longer = msgspec.structs.replace(
+                    known[0],
+                    event=ContactEvent.REFRESHED,
+                    expires_at=expires_at,
+                    stamp=store.next_stamp(wall),
+                )
+                store.apply(aor, [longer], now, origin.table)
+
+    def forget_others(
+        self, origin: DocumentOrigin, aor: str, table: Table, now: float, wall: float
+    ) -> None:
+        """
+        Remove what the store has from this subscription and its table does not list.
+
+        The table reports what it saw go, but it may be younger than the store.
+        """
+        store = self._store
+        listed: dict[str, set[str]] = {aor: set()}
+        for row in table:
+            try:
+                uri = Uri.parse(row.contact.uri)
+            except RemoteProtocolError:
+                continue
+            key, _ = store.find(row.aor, uri, origin.table)
+            listed.setdefault(row.aor, set()).add(key)
+        for aor, keys in listed.items():
+            gone = [
+                claim
+                for key, known in store.rows(aor, origin.table).items()
+                if key not in keys
+                and (claim := self._omitted(origin, aor, known, now, wall)) is not None
+            ]
+            if gone:
+                store.apply(aor, gone, now, origin.table)
+
+    def _learn_keys(
+        self, origin: DocumentOrigin, document: Reginfo, now: float, wall: float
     ) -> None:
         """Put the keys of records into the store."""
         refused = 0
         for registration in document.registrations:
+            aor = registration.aor
             for name, value, owner, stamp in registration.keys:
                 if is_ahead(stamp, wall):
                     refused += 1
-                    continue
-                try:
-                    aor = Uri.parse(registration.aor).aor
-                except RemoteProtocolError:
-                    break  # which is complained of
-                if aor and (
+                elif (
                     value is not None
                     or stamp / 1e6 > wall - REMEMBERED
-                    or name in self._store.all_keys(aor, told.table)
+                    or name in self._store.all_keys(aor, origin.table)
                 ):
-                    # Not what we have forgotten to be removed: that would be news,
-                    # with each of the peer's documents.
-                    key = Key(value, stamp, owner, told.source)
-                    self._store.put_key(aor, name, key, now, told.table)
+                    # But for a removal that we have forgotten: it would be news with
+                    # each document of the peer.
+                    key = Key(value, stamp, owner, origin.source)
+                    self._store.put_key(aor, name, key, now, origin.table)
         if refused:
-            _complain(told, refused, "keys")
+            _warn_of_stamps(origin, refused, "keys")
 
     def _claim(
-        self, told: DocumentOrigin, aor: str, news: News, now: float, wall: float
+        self, origin: DocumentOrigin, news: News, now: float, wall: float
     ) -> Binding | None:
         """
-        What the store is told of a contact; None if it knows.
+        Return the claim that a contact makes; None if the store knows it.
 
         Raises:
-            RemoteProtocolError: the contact's URI is none.
+            RemoteProtocolError: the contact has no usable URI.
         """
         contact, said = news.contact, news.contact.claim
-        uri = Uri.parse(contact.uri)
-        key, known = self._known(told, aor, uri)
+        key, known = self._store.find(news.aor, Uri.parse(contact.uri), origin.table)
         if news.omitted:
-            # What the owner lists no more, others know from hearsay.
-            final = said is not None and said.owner == told.peer
-            return self._omitted(told, aor, known, now, wall, had=True, final=final)
+            # What its owner no longer lists, others know from hearsay.
+            final = said is not None and said.owner == origin.peer
+            return self._omitted(
+                origin, news.aor, known, now, wall, had=True, final=final
+            )
         if said is not None and said.owner == self._server_id:
             return None  # our own, on its way back
-        call_id = contact.callid or f"{contact.id}@{told.peer}"
-        is_back = bool(known) and self._omitted_here(told, call_id, known[0])
-        if said is not None and said.omitted_by and contact.event.state != "active":
+        event = contact.event
+        is_active = event.state == "active"
+        call_id = contact.callid or f"{contact.id}@{origin.peer}"
+        is_back = bool(known) and self._omitted_here(origin, call_id, known[0])
+        if said is not None and said.omitted_by and not is_active:
             call_id = omitted(call_id, said.omitted_by)
         if said is None or (is_back and said.stamp <= known[0].stamp):
             stamp = self._store.next_stamp(wall)
         else:
             stamp = said.stamp
-        # Who sends no CSeq counts by the order in which it sends.
+        # Without a CSeq, the order in which the peer sends counts.
         cseq = contact.cseq if contact.cseq is not None else stamp
-        expires_at = self._expires_at(told, contact, now)
-        event = contact.event
-        if event.state == "active" and expires_at <= now:
+        expires_at = self._expires_at(origin, contact, now)
+        if is_active and expires_at <= now:
             event = ContactEvent.EXPIRED
-        twin = next((c for c in known if c.call_id == call_id and c.cseq == cseq), None)
-        owner = said.owner if said is not None else told.peer
+            is_active = False
+        owner = said.owner if said is not None else origin.peer
+        twin = _twin(known, call_id, cseq)
         if twin is not None and said is None:
-            # A peer without our extension owns what it sends, but for what we know
-            # already: that, it may have from us.
+            # A peer without our extension owns what it sends, except for what we know
+            # already: that it may have from us.
             owner = twin.owner
-            if owner == self._server_id:
+            if owner == self._server_id or not twin.active:
                 return None
-            if not twin.active:
-                return None
-            # Who does not say when it ends must not make that earlier.
+            # A report without an end must not make it earlier.
             later = contact.expires is None or expires_at >= twin.expires_at - SLACK
-            if event.state == "active" and later and not is_back:
+            if is_active and later and not is_back:
                 return None
         duration = contact.duration_registered
         if duration is not None:
@@ -185,7 +277,7 @@ class Learner:
             registered_at=registered_at,
             owner=owner,
             stamp=stamp,
-            source=told.source,
+            source=origin.source,
             q=contact.q,
             params=contact.params,
             display_name=contact.display_name or "",
@@ -195,40 +287,33 @@ class Learner:
             retry_after=contact.retry_after,
         )
 
-    def _known(
-        self, told: DocumentOrigin, aor: str, uri: Uri
-    ) -> tuple[str, tuple[Binding, ...]]:
-        """The key of a contact, and what is claimed of it."""
-        known = self._store.claims(aor, uri.key, told.table)
-        if known:
-            return uri.key, known
-        for key, claims in self._store.rows(aor, told.table).items():
-            if uri.matches(Uri.parse(claims[0].contact)):
-                return key, claims
-        return uri.key, ()
-
-    def _expires_at(self, told: DocumentOrigin, contact: Contact, now: float) -> float:
-        longest = self._longest(told.peer)
+    def _expires_at(
+        self, origin: DocumentOrigin, contact: Contact, now: float
+    ) -> float:
+        longest = self._longest(origin.peer)
         if contact.expires is not None:
             return now + min(contact.expires, longest)
         if contact.event.state != "active":
             return now
-        # 3680-103: it lives as long as the subscription that told us.
-        return min(told.until, now + longest)
+        # 3680-103: it lives as long as the subscription that reported it.
+        return min(origin.until, now + longest)
 
-    def _omitted_here(self, told: DocumentOrigin, call_id: str, holds: Binding) -> bool:
-        """Whether what holds is only that this peer did not list a contact before."""
+    def _omitted_here(
+        self, origin: DocumentOrigin, call_id: str, holds: Binding
+    ) -> bool:
+        """Whether ``holds`` only says that this peer did not list a contact before."""
         register, by = split(holds.call_id)
-        return register == split(call_id)[0] and (
-            by == (told.scope or told.source)
-            or (is_subscription(by) and by.partition("/")[0] == told.peer)
+        if not by or register != split(call_id)[0]:
+            return False
+        return by == (origin.scope or origin.source) or (
+            Source.parse(by).is_subscription and peer_of(by) == origin.peer
         )
 
     def _omitted(
         self,
-        told: DocumentOrigin,
+        origin: DocumentOrigin,
         aor: str,
-        known: tuple[Binding, ...],
+        known: Survivors,
         now: float,
         wall: float,
         *,
@@ -236,96 +321,46 @@ class Learner:
         final: bool = False,
     ) -> Binding | None:
         """
-        Gone by omission: only what no other subscription lists.
+        Return the claim that a contact is gone; None if another subscription lists it.
 
         Args:
-            had: whether it was listed here until now. Then it goes with this, the last
-                that did, whichever was the first to tell us.
+            had: whether this subscription has listed it until now. Then it is the last
+                one that did, whichever was the first to tell us.
             final: whether only other subscriptions at the same peer count.
         """
         if not known or not known[0].active or known[0].source is None:
             return None
         holds = known[0]
         source = known[0].source
-        if source != told.source and not (had and is_subscription(source)):
+        if source != origin.source and not (
+            had and Source.parse(source).is_subscription
+        ):
             return None
         uri = Uri.parse(holds.contact)
-        if self._listed is not None and self._listed(told.source, aor, uri, now, final):
+        if self._listed is not None and self._listed(
+            origin.source, aor, uri, now, final
+        ):
             return None
-        return omission(holds, told.scope or told.source, self._store, wall)
-
-    def forget_others(
-        self, told: DocumentOrigin, aor: str, table: Table, now: float, wall: float
-    ) -> None:
-        """
-        Remove what the store has from this subscription and no table has.
-
-        The table reports what it saw go; but it may be younger than the store.
-        """
-        listed: dict[str, set[str]] = {aor: set()}
-        for row in table:
-            try:
-                aor = Uri.parse(row.aor).aor
-                key, _ = self._known(told, aor, Uri.parse(row.contact.uri))
-            except RemoteProtocolError:
-                continue
-            listed.setdefault(aor, set()).add(key)
-        for aor, keys in listed.items():
-            gone = [
-                claim
-                for key, known in self._store.rows(aor, told.table).items()
-                if key not in keys
-                and (claim := self._omitted(told, aor, known, now, wall)) is not None
-            ]
-            self._store.apply(aor, gone, now, told.table)
-
-    def prolong(
-        self, told: DocumentOrigin, document: Reginfo, now: float, wall: float
-    ) -> None:
-        """
-        Let contacts without `expires` live on: they have been mentioned again.
-
-        To the table this is no news; and they end with the subscription, which goes on.
-        """
-        for registration in document.registrations:
-            for contact in registration.contacts:
-                if contact.expires is not None or contact.event.state != "active":
-                    continue
-                try:
-                    aor = Uri.parse(registration.aor).aor
-                    _, known = self._known(told, aor, Uri.parse(contact.uri))
-                except RemoteProtocolError:
-                    continue  # which has been complained of
-                expires_at = self._expires_at(told, contact, now)
-                if (
-                    known
-                    and known[0].active
-                    and known[0].source == told.source
-                    and expires_at > known[0].expires_at + SLACK
-                ):
-                    longer = msgspec.structs.replace(
-                        known[0],
-                        event=ContactEvent.REFRESHED,
-                        expires_at=expires_at,
-                        stamp=self._store.next_stamp(wall),
-                    )
-                    self._store.apply(aor, [longer], now, told.table)
+        return omission(holds, origin.scope or origin.source, self._store, wall)
 
 
-def _complain(told: DocumentOrigin, refused: int, what: str) -> None:
+def _twin(known: Survivors, call_id: str, cseq: int) -> Binding | None:
+    """Return the claim of the same REGISTER."""
+    for claim in known:
+        if claim.call_id == call_id and claim.cseq == cseq:
+            return claim
+    return None
+
+
+def _warn_of_stamps(origin: DocumentOrigin, refused: int, what: str) -> None:
     logger.warning(
         "! document of %s: %d %s refused, stamped more than a day ahead of us",
-        told.source, refused, what,
+        origin.source, refused, what,
     )  # fmt: skip
 
 
-def is_subscription(source: str) -> bool:
-    """Whether a source is a subscription: it is named after what it is for, a URI."""
-    return ":" in source.partition("/")[2]
-
-
 def omission(binding: Binding, by: str, store: LocationStore, wall: float) -> Binding:
-    """The claim that a contact is gone because ``by`` no longer lists it."""
+    """Return the claim that a contact is gone because ``by`` no longer lists it."""
     return msgspec.structs.replace(
         binding,
         call_id=omitted(binding.call_id, by),

@@ -1,47 +1,72 @@
-"""Users in the documents of others, named as their records are kept here."""
+"""Users in the documents of others, by the names of their records here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
 from ..reg.document import Reginfo, Registration
 from ..reg.reader import merge
+from ..reg.table import ReportedContact
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
 
+logger = logging.getLogger("reginfo.document")
+
 Name = Callable[[Uri], str]
-"""The address-of-record that a URI names, as records are kept by."""
+"""Returns the address-of-record that a URI names, in canonical form."""
 
 
 def as_written(uri: Uri) -> str:
-    """Where each domain has users of its own."""
+    """Return the address-of-record of a URI where each domain has its own users."""
     return uri.aor
 
 
-def named(document: Reginfo, name: Name) -> Reginfo:
+def named(document: Reginfo, name: Name, source: str) -> Reginfo:
     """
-    ``document``, with the names by which the records of its users are kept.
+    Return ``document`` with canonical addresses-of-record, each in one registration.
 
-    They are others where several domains share their users (`[usrloc] use_domain`).
+    They differ from what is written by spelling, and where several domains share their
+    users (`[usrloc] use_domain`). A registration whose address-of-record cannot be
+    used is left out and logged.
+
+    Args:
+        source: who sent the document, for the log.
     """
-    if name is as_written:
-        return document
     users: dict[str, Registration] = {}
+    changed = False
     for registration in document.registrations:
-        one = _named(registration, name)
-        known = users.get(one.aor)
-        users[one.aor] = one if known is None else merge(known, one)
+        try:
+            aor = name(Uri.parse(registration.aor))
+        except RemoteProtocolError as exc:
+            logger.warning("! document of %s: %s", source, exc)
+            aor = ""
+        if not aor:
+            changed = True
+            continue
+        if aor != registration.aor:
+            registration = msgspec.structs.replace(registration, aor=aor)
+            changed = True
+        known = users.get(aor)
+        if known is not None:
+            registration = merge(known, registration)
+            changed = True
+        users[aor] = registration
+    if not changed:
+        return document
     return msgspec.structs.replace(document, registrations=tuple(users.values()))
 
 
-def _named(registration: Registration, name: Name) -> Registration:
-    try:
-        uri = Uri.parse(registration.aor)
-        kept = name(uri)
-    except RemoteProtocolError:
-        return registration  # which is complained of where it is taken in
-    if kept == uri.aor:
-        return registration
-    return msgspec.structs.replace(registration, aor=kept)
+def named_table(
+    rows: Iterable[ReportedContact], name: Name
+) -> Iterator[ReportedContact]:
+    """Return the rows of a table with canonical addresses-of-record."""
+    for row in rows:
+        try:
+            aor = name(Uri.parse(row.aor))
+        except RemoteProtocolError:
+            continue
+        if aor:
+            yield ReportedContact(aor, row.contact, row.expires_at)

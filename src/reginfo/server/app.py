@@ -524,7 +524,7 @@ class App:
             server_id=self._config.server.id,
             remove=self._remove,
         )
-        self.subscriber.listener = self._script.subscription
+        self.subscriber.held.listener = self._script.subscription
 
     def reload(self) -> None:
         """

@@ -1,0 +1,407 @@
+"""All subscriptions that we hold: requested, kept alive, continued after a restart."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from ..events.states import SubscriberState
+from ..events.subscribe import HeldSubscription, Wanted
+from ..ledger.due import work_off
+from ..ledger.journal import Journal
+from ..ledger.shelf import Rows, nothing
+from ..reg.table import TableState
+from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.flow import Flow, Local
+from ..sip.message import Draft, Request, Response
+from ..sip.timer import TimerWheel
+from ..sip.user import User
+from .mirror import HeldRow, Mirror, copy_of, shifted_row
+
+logger = logging.getLogger("reginfo.subscriber")
+
+KIND = "held"
+"""The kind of our entries in the journal."""
+
+RESTART_RATE = 100.0
+"""Subscriptions refreshed each second after a restart, to spare the peers a storm."""
+
+RETRY_AFTER = 5.0
+"""Seconds until something that was due and could not be committed is due again."""
+
+SUBSCRIPTIONS = 100_000
+"""
+Subscriptions that a script can request, at the most. Each is a dialog that is kept
+alive: one more for every URI that somebody sends would fill the memory.
+"""
+
+Send = Callable[[Draft, Flow, User], object]
+
+Listener = Callable[[Mirror, str, str], None]
+"""Is called with a subscription, the state that it is in now, and why."""
+
+
+class Package(Protocol):
+    """The event package of the subscriptions: what becomes of their documents."""
+
+    name: str
+
+    def load(self, mirror: Mirror, row: HeldRow) -> None:
+        """Give ``mirror`` back what it had learned before a restart."""
+
+    def drop(self, mirror: Mirror) -> None:
+        """Forget what ``mirror`` has learned: its subscription is over."""
+
+    def put_back(self, mirror: Mirror) -> None:
+        """Undo :meth:`drop`."""
+
+
+class Held:
+    """
+    All subscriptions that we hold, whatever their event package is.
+
+    Args:
+        package: what becomes of documents.
+        send: sends a request by a flow; its last argument comes back with the response.
+        new_id: makes a random token.
+        jitter: a random number from 0 to 1, to spread what would come together.
+        locate: is called when a requested subscription needs a flow; :meth:`located`
+            is the answer.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        package: Package,
+        send: Send,
+        new_id: Callable[[], str],
+        jitter: Callable[[], float],
+        locate: Callable[[Mirror], None] | None = None,
+    ) -> None:
+        self.listener: Listener | None = None
+        "Is called with changes of requested subscriptions, once they are durable."
+
+        self._journal = journal
+        self._package = package
+        self._send = send
+        self._new_id = new_id
+        self._jitter = jitter
+        self._locate = locate
+        self._wheel = TimerWheel()
+        self._mirrors: dict[str, Mirror] = {}
+        self._by_dialog: dict[tuple[str, str], Mirror] = {}
+        self._stored: dict[str, HeldRow] = {}
+        self._rows: Rows[HeldRow] = Rows(
+            journal, KIND, HeldRow, self._stored.__setitem__, shifted_row
+        )
+
+    @property
+    def shelves(self) -> Sequence[Rows[Any]]:
+        """What is stored; :meth:`watch` and :meth:`resume` continue it."""
+        return (self._rows,)
+
+    def __len__(self) -> int:
+        return len(self._mirrors)
+
+    def mirrors(self) -> Iterator[Mirror]:
+        """Every subscription that is wanted."""
+        return iter(self._mirrors.values())
+
+    # What is wanted.
+
+    def watch(
+        self, peer: str, aor: str, wanted: Wanted, flow: Flow, now: float
+    ) -> None:
+        """
+        Subscribe to ``aor`` at ``peer`` from now on, because the configuration says so.
+
+        A stored subscription is continued. A second call changes nothing.
+        """
+        subscription = HeldSubscription(wanted=wanted, timer_at=now)
+        mirror = Mirror(peer, aor, subscription, self)
+        if mirror.source in self._mirrors:
+            return
+        subscription.flow = flow
+        row = self._stored.pop(mirror.source, None)
+        if row is not None:
+            known = row.subscription
+            self._package.load(mirror, row)
+            if known.wanted == wanted:
+                mirror.subscription = known
+                # A refresh brings what was sent while we were down. Not all of them
+                # are refreshed at once.
+                at = now + len(self._mirrors) / RESTART_RATE
+                known.resume(flow, shift=0.0, at=at)
+            else:
+                mirror.table.restart()
+        self._index(mirror)
+        self._mirrors[mirror.source] = mirror
+        self._wheel.schedule(mirror)
+
+    def request(self, peer: str, aor: str, wanted: Wanted, now: float) -> bool:
+        """
+        Subscribe to ``aor`` from now on, because a script has requested it.
+
+        A second request is for the same subscription; only the duration to ask for may
+        be another one.
+
+        Args:
+            peer: the owner of what is learned.
+
+        Returns:
+            False if there are too many subscriptions.
+        """
+        subscription = HeldSubscription(wanted=wanted, timer_at=now)
+        mirror = Mirror(peer, aor, subscription, self)
+        known = self._mirrors.get(mirror.source)
+        if known is None:
+            if len(self._mirrors) >= SUBSCRIPTIONS:
+                return False
+            mirror.requested = True
+            self._mirrors[mirror.source] = mirror
+            self._journal.remember(self._forget, mirror)
+        else:
+            before = known.subscription.wanted
+            if known.subscription.state is SubscriberState.ENDED:
+                self.remember(known)
+                known.subscription = subscription
+                known.table.restart()
+            elif before.expires != wanted.expires:
+                self.remember(known)
+                longer = msgspec.structs.replace(before, expires=wanted.expires)
+                known.subscription.wanted = longer
+            else:
+                return True
+            mirror = known
+        self.settle(mirror)
+        return True
+
+    def cancel(self, peer: str, aor: str, now: float) -> bool:
+        """End a subscription that was requested; return False if there is none."""
+        mirror = self._mirrors.get(f"{peer}/{aor}")
+        if mirror is None or mirror.subscription.state is SubscriberState.ENDED:
+            return False
+        if not mirror.requested:
+            return False  # the configuration wants it
+        self.remember(mirror)
+        mirror.subscription.end(now)
+        self.report(mirror, "ended", "")
+        self.settle(mirror)
+        return True
+
+    def located(
+        self, mirror: Mirror, flow: Flow | None, cause: str, now: float
+    ) -> None:
+        """
+        Send the SUBSCRIBE of a requested subscription by ``flow``.
+
+        Args:
+            flow: None if there is none, for ``cause``.
+        """
+        subscription = mirror.subscription
+        if subscription.state is not SubscriberState.WAITING:
+            return
+        # If the commit fails, locate it again: nothing else would.
+        self.remember(mirror, at=now + RETRY_AFTER)
+        if flow is None:
+            logger.warning("! SUBSCRIBE for %s: %s", mirror.source, cause)
+            mirror.problem = cause
+            self.report(mirror, "failed", cause)
+            subscription.unreachable(now, self._jitter)
+        else:
+            subscription.flow = flow
+            wanted = subscription.wanted
+            # A peer that receives the SUBSCRIBE by TCP should notify by TCP.
+            by = f"{wanted.local};transport=tcp" if flow.local.is_reliable else None
+            subscription.wanted = msgspec.structs.replace(wanted, contact=by)
+            subscription.begin(now, self._new_id)
+            mirror.table.restart()
+        self.settle(mirror)
+
+    def resume(self, locals: Sequence[Local], now: float) -> None:
+        """Continue what was requested before a restart, a hundred each second."""
+        for source, row in list(self._stored.items()):
+            if not row.requested:
+                continue
+            del self._stored[source]
+            at = now + len(self._mirrors) / RESTART_RATE
+            try:
+                with self._journal.attempt():
+                    self._resume(source, row, locals, at)
+            except Exception:
+                # One that cannot be continued must not stop the others.
+                logger.exception("! %s cannot be continued", source)
+                self._mirrors.pop(source, None)
+
+    def stored(self, source: str) -> bool:
+        """Whether a subscription is stored or held."""
+        return source in self._stored or source in self._mirrors
+
+    # From the network.
+
+    def find(self, request: Request) -> Mirror | None:
+        """Return the subscription that a NOTIFY belongs to."""
+        return self._by_dialog.get((request.call_id, request.to.tag))
+
+    def expects(self, request: Request) -> bool:
+        """Whether a NOTIFY is for a subscription that we hold, and of its package."""
+        mirror = self.find(request)
+        if mirror is None:
+            return False
+        try:
+            mirror.subscription.check_notify(request, self._package.name)
+        except Refusal:
+            return False
+        except RemoteProtocolError:
+            pass  # it belongs to the subscription, and is wrong
+        return True
+
+    def receive_response(self, mirror: Mirror, response: Response, now: float) -> None:
+        """Receive the response to a SUBSCRIBE."""
+        self.remember(mirror)
+        ended = mirror.subscription.state is SubscriberState.ENDED
+        mirror.subscription.receive_response(response, now, self._jitter)
+        if response.status >= 300:
+            logger.warning("! SUBSCRIBE for %s: %d", mirror.source, response.status)
+            why = f"{response.status} {response.reason}"
+            mirror.problem = f"SUBSCRIBE: {why}"
+            if mirror.subscription.state is SubscriberState.WAITING:
+                self.report(mirror, "refused", why)
+            elif ended:
+                mirror.subscription.timer_at = now  # no NOTIFY follows
+        self.settle(mirror)
+
+    def receive_failure(self, mirror: Mirror, cause: str, now: float) -> None:
+        """A SUBSCRIBE got no response."""
+        self.remember(mirror)
+        logger.warning("! SUBSCRIBE for %s got no answer: %s", mirror.source, cause)
+        mirror.problem = f"SUBSCRIBE got no answer: {cause}"
+        mirror.subscription.receive_failure(now, self._jitter)
+        if mirror.subscription.state is SubscriberState.WAITING:
+            self.report(mirror, "failed", cause)
+        self.settle(mirror)
+
+    # From the clock.
+
+    @property
+    def timer_at(self) -> float | None:
+        return self._wheel.timer_at
+
+    def timer_due(self, now: float) -> None:
+        """Send SUBSCRIBEs for what is wanted, refresh what ends."""
+        work_off(self._wheel, self._journal, now, lambda one: self._due(one, now))
+
+    def _due(self, mirror: Mirror, now: float) -> None:
+        # If the commit fails, retry only after RETRY_AFTER.
+        self.remember(mirror, at=now + RETRY_AFTER)
+        subscription = mirror.subscription
+        state, dialog = subscription.state, subscription.dialog
+        over = state is SubscriberState.ACTIVE and now >= subscription.expires_at
+        if mirror.requested and (over or state is SubscriberState.WAITING):
+            subscription.lapse()
+            self.settle(mirror)
+            # Located anew each time: names may resolve to another address by now.
+            assert self._locate is not None
+            self._locate(mirror)
+            return
+        subscription.due(now, self._new_id, self._jitter)
+        if subscription.dialog is not dialog:
+            mirror.table.restart()
+        self.settle(mirror)
+
+    # For the package.
+
+    def remember(self, mirror: Mirror, at: float | None = None) -> None:
+        """
+        Have a subscription put back as it is now, if the commit fails.
+
+        Args:
+            at: when it is due then, if not when it is now.
+        """
+        before = copy_of(mirror.subscription)
+        if at is not None:
+            before.timer_at = at
+        self._journal.remember(self._restore, mirror, before, mirror.table.state)
+
+    def settle(self, mirror: Mirror) -> None:
+        """Send what the subscription has to send, store it, and set its timer."""
+        self._index(mirror)
+        subscription = mirror.subscription
+        for draft, flow in subscription.drafts_to_send():
+            self._send(draft, flow, mirror)
+        if subscription.state is SubscriberState.ENDED and subscription.dialog is None:
+            self._mirrors.pop(mirror.source, None)
+            self._rows.erase(mirror.source, self._put_in, mirror)
+            self._package.drop(mirror)
+            subscription.timer_at = None
+            self._wheel.schedule(mirror)
+            return
+        # A copy, for the row is encoded when the batch closes.
+        row = HeldRow(
+            subscription=copy_of(subscription),
+            state=mirror.table.state,
+            requested=mirror.requested,
+            aor=mirror.aor,
+            peer=mirror.peer,
+        )
+        self._rows.write(mirror.source, row, nothing)
+        self._wheel.schedule(mirror)
+
+    def report(self, mirror: Mirror, state: str, reason: str) -> None:
+        """Report the state of a requested subscription, once it is durable."""
+        if mirror.requested and self.listener is not None:
+            self._journal.after(self.listener, mirror, state, reason)
+
+    # How.
+
+    def _resume(
+        self, source: str, row: HeldRow, locals: Sequence[Local], at: float
+    ) -> None:
+        """Continue one subscription that was requested; it is refreshed ``at``."""
+        subscription = row.subscription
+        mirror = Mirror(row.peer, row.aor, subscription, self)
+        mirror.requested = True
+        self._package.load(mirror, row)
+        dialog = subscription.dialog
+        flow = subscription.flow if dialog is None else dialog.flow
+        if flow is not None and flow.local not in locals:
+            flow = Flow(locals[0], flow.remote)
+        if subscription.state is SubscriberState.ENDED or flow is None:
+            subscription.dialog = None
+            subscription.timer_at, subscription.scheduled_at = at, None
+        else:
+            subscription.resume(flow, shift=0.0, at=at)
+        self._mirrors[source] = mirror
+        self._index(mirror)
+        self._wheel.schedule(mirror)
+
+    def _index(self, mirror: Mirror) -> None:
+        dialog = mirror.subscription.dialog
+        key = None if dialog is None else (dialog.call_id, dialog.local_tag)
+        if key != mirror.found_by:
+            if mirror.found_by is not None:
+                self._by_dialog.pop(mirror.found_by, None)
+            if key is not None:
+                self._by_dialog[key] = mirror
+            mirror.found_by = key
+
+    def _forget(self, mirror: Mirror) -> None:
+        self._mirrors.pop(mirror.source, None)
+        mirror.timer_at = None
+        self._wheel.schedule(mirror)
+
+    def _put_in(self, mirror: Mirror) -> None:
+        self._mirrors[mirror.source] = mirror
+        self._package.put_back(mirror)
+
+    def _restore(
+        self, mirror: Mirror, subscription: HeldSubscription, state: TableState
+    ) -> None:
+        mirror.subscription = subscription
+        mirror.table.restore(state)
+        self._index(mirror)
+        self._wheel.schedule(mirror)

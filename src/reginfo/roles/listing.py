@@ -1,0 +1,97 @@
+"""Which contacts the tables of several senders list, found by address-of-record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Generic, TypeVar
+
+from ..location.contacts import is_same
+from ..reg.table import ReportedContact, RowChange
+from ..sip.errors import RemoteProtocolError
+from ..sip.uri import Uri
+
+T = TypeVar("T")
+
+_id = id  # the name is also that of a contact's id
+
+_Row = tuple[T, ReportedContact]
+_Rows = dict[tuple[int, str], _Row[T]]
+"""By the identity of the owner and the id of the contact."""
+
+
+class Listing(Generic[T]):
+    """
+    An index over the rows of many tables.
+
+    To find a contact costs the same however many contacts the tables have. Contacts
+    whose URI cannot be read are in no index.
+    """
+
+    def __init__(self) -> None:
+        # Two equal URIs have the same `base`; most often nothing else has.
+        # A single row, as there is of most contacts, stands without a dictionary.
+        self._found: dict[tuple[str, str], _Row[T] | _Rows[T]] = {}
+
+    def update(self, owner: T, changes: Iterable[RowChange]) -> None:
+        """Note changes of rows in the table of ``owner``."""
+        for aor, id, before, after in changes:
+            if before is not None:
+                self._remove(owner, aor, id, before)
+            if after is not None:
+                self._add(owner, aor, id, after)
+
+    def undo(self, owner: T, changes: Iterable[RowChange]) -> None:
+        """Note that ``changes`` were undone."""
+        for aor, id, before, after in changes:
+            if after is not None:
+                self._remove(owner, aor, id, after)
+            if before is not None:
+                self._add(owner, aor, id, before)
+
+    def add(self, owner: T, rows: Iterable[ReportedContact]) -> None:
+        """Note a whole table."""
+        for row in rows:
+            self._add(owner, row.aor, row.contact.id, row)
+
+    def remove(self, owner: T, rows: Iterable[ReportedContact]) -> None:
+        """Forget a whole table."""
+        for row in rows:
+            self._remove(owner, row.aor, row.contact.id, row)
+
+    def find(self, aor: str, uri: Uri) -> Iterator[tuple[T, ReportedContact]]:
+        """Return the owners that list a contact, each with its row."""
+        found = self._found.get((aor, uri.base))
+        if found is None:
+            return
+        for owner, row in [found] if isinstance(found, tuple) else found.values():
+            if is_same(row.contact.uri, uri):
+                yield owner, row
+
+    def _add(self, owner: T, aor: str, id: str, row: ReportedContact) -> None:
+        try:
+            key = (aor, Uri.parse(row.contact.uri).base)
+        except RemoteProtocolError:
+            return
+        found = self._found.get(key)
+        if found is None:
+            self._found[key] = (owner, row)
+            return
+        if isinstance(found, tuple):
+            other, its_row = found
+            found = self._found[key] = {(_id(other), its_row.contact.id): found}
+        found[_id(owner), id] = (owner, row)
+
+    def _remove(self, owner: T, aor: str, id: str, row: ReportedContact) -> None:
+        try:
+            key = (aor, Uri.parse(row.contact.uri).base)
+        except RemoteProtocolError:
+            return
+        found = self._found.get(key)
+        if isinstance(found, tuple):
+            other, its_row = found
+            if other is owner and its_row.contact.id == id:
+                del self._found[key]
+        elif found is not None:
+            found.pop((_id(owner), id), None)
+            if not found:
+                del self._found[key]

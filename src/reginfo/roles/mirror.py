@@ -1,0 +1,150 @@
+"""One subscription that we hold at a peer, and the contacts that it has told us of."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from ..events.headers import SubscriptionState
+from ..events.subscribe import HeldSubscription
+from ..location.source import Source
+from ..reg.table import Table, TableDump, TableState, shifted
+from ..sip.message import Response
+from ..sip.moment import Moment
+
+
+class HeldRow(msgspec.Struct, kw_only=True, gc=False):
+    """What of a subscription is stored; its contacts have rows of their own."""
+
+    subscription: HeldSubscription
+
+    state: TableState = TableState()
+    "What its table knows beside the contacts."
+
+    requested: bool = False
+    "Whether it was requested while we ran, and not by the configuration."
+
+    aor: str = ""
+    peer: str = ""
+
+    table: TableDump | None = None
+    "The contacts, in rows that were written before these had rows of their own."
+
+
+class MirrorKeeper(Protocol):
+    """Holds subscriptions; see :class:`~.held.Held`."""
+
+    def receive_response(self, mirror: Mirror, response: Response, now: float) -> None:
+        """Receive the response to the SUBSCRIBE under way."""
+
+    def receive_failure(self, mirror: Mirror, cause: str, now: float) -> None:
+        """Receive the news that the SUBSCRIBE under way got no response."""
+
+
+class Mirror:
+    """
+    One address-of-record of a peer, and what the peer has told us of it.
+
+    :class:`~.held.Held` keeps its subscription alive, :class:`~.subscriber.Subscriber`
+    fills its table.
+    """
+
+    __slots__ = (
+        "aor",
+        "found_by",
+        "keeper",
+        "missed",
+        "notified_at",
+        "peer",
+        "problem",
+        "requested",
+        "scheduled_at",
+        "source",
+        "subscription",
+        "table",
+    )
+
+    def __init__(
+        self,
+        peer: str,
+        aor: str,
+        subscription: HeldSubscription,
+        keeper: MirrorKeeper,
+    ) -> None:
+        self.keeper = keeper
+        "Receives what becomes of its SUBSCRIBEs."
+
+        self.peer = peer
+        self.aor = aor
+        self.source = str(Source(peer, aor))
+        "The source of the bindings that are learned by it; the same over restarts."
+
+        self.subscription = subscription
+        self.table = Table()
+        self.found_by: tuple[str, str] | None = None
+        "Call-ID and local tag under which its NOTIFYs are found."
+
+        self.scheduled_at: float | None = None
+        self.requested = False
+        "Whether it was requested while we ran, and not by the configuration."
+
+        # Since the start, for the administrator; nothing depends on these.
+        self.notified_at: float | None = None
+        self.missed = 0
+        self.problem: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Mirror {self.source} {self.subscription.state.value}>"
+
+    def notified(self, state: SubscriptionState, missed: bool, now: float) -> None:
+        """Note that the effect of a NOTIFY is durable."""
+        self.notified_at = now
+        self.missed += missed
+        self.problem = None
+        if state.state == "terminated":
+            self.problem = f"the peer has ended it: {state.reason or 'no reason'}"
+
+    @property
+    def timer_at(self) -> float | None:
+        return self.subscription.timer_at
+
+    @timer_at.setter
+    def timer_at(self, at: float | None) -> None:
+        self.subscription.timer_at = at
+
+    def timer_due(self, now: float) -> None:
+        self.subscription.timer_due(now)
+
+    # The user of each SUBSCRIBE (:class:`reginfo.sip.user.User`).
+
+    def receive_response(self, response: Response, moment: Moment) -> None:
+        """Receive the response to the SUBSCRIBE under way."""
+        self.keeper.receive_response(self, response, moment.now)
+
+    def receive_failure(self, cause: str, moment: Moment) -> None:
+        """Receive the news that the SUBSCRIBE under way got no response."""
+        self.keeper.receive_failure(self, cause, moment.now)
+
+    def never_sent(self) -> None:
+        """Do nothing: the journal's undo list restores the subscription."""
+
+
+def shifted_row(row: HeldRow, by: float) -> HeldRow:
+    """Return ``row`` with ``by`` seconds added to its moments."""
+    row.subscription.expires_at += by
+    row.subscription.began_at += by
+    if row.table is not None:
+        rows = tuple([shifted(one, by) for one in row.table.rows])
+        row.table = msgspec.structs.replace(row.table, rows=rows)
+    return row
+
+
+def copy_of(subscription: HeldSubscription) -> HeldSubscription:
+    """Return a copy that does not change when the subscription goes on."""
+    dialog = subscription.dialog
+    return msgspec.structs.replace(
+        subscription,
+        dialog=None if dialog is None else msgspec.structs.replace(dialog),
+        drafts=[],
+    )
