@@ -60,8 +60,8 @@ INDEXED = 16
 _ALWAYS = -math.inf
 
 Listener = Callable[[BindingChange | KeyChange], None]
-ClaimListener = Callable[[str, str, Claim, float], None]
-"""Is called with table, address-of-record, claim and time, for a claim that is news."""
+ClaimListener = Callable[[str, str, list[Claim], float], None]
+"""Is called with table, address-of-record, the claims that are news, and the time."""
 
 Prolong = Callable[[ContactRow, float, float], Claim | None]
 """Returns a claim by which a contact goes on whose time is up, if there is one."""
@@ -95,7 +95,7 @@ class LocationStore:
         tombstones: int = TOMBSTONES,
         longest_life: float = LONGEST_LIFE,
     ) -> None:
-        self._server_id = server_id
+        self.server_id = server_id
         self._journal = journal
         self._records: dict[str, dict[str, dict[str, ContactRow]]] = {}
         # By table and address-of-record, if it has many contacts: its contacts by the
@@ -173,6 +173,11 @@ class LocationStore:
             standing=self._keyring.standing(table, aor),
             record=partial(self._keyring.record, table, aor),
         )
+
+    def latest_record(self, aor: str, table: str = TABLE) -> int:
+        """The latest stamp of the records that concern the contacts; 0 for none."""
+        standing = self._keyring.standing(table, aor)
+        return 0 if standing is None else standing.latest
 
     def aors(self, table: str = TABLE) -> Iterator[str]:
         """Every address-of-record that has a row, in the order in which they came."""
@@ -304,10 +309,9 @@ class LocationStore:
                 told.append(self._owe(row))
         if not by_aor:
             del self._records[table]
-        if self.claim_listener is not None:
-            for claim in told:
-                self.claim_listener(table, aor, claim, now)
         changes = self._announce(table, aor, news, now)
+        if self.claim_listener is not None and told:
+            self.claim_listener(table, aor, told, now)
         if self.listener is not None:
             for key_change in keys:
                 self.listener(key_change._replace(at=now))
@@ -342,7 +346,7 @@ class LocationStore:
             name=name,
             value=value,
             stamp=next_stamp(known, (), wall),
-            owner=self._server_id,
+            owner=self.server_id,
         )
         self.apply(aor, (), now, table, records=(record,))
         return True
@@ -652,7 +656,7 @@ class LocationStore:
                 )  # fmt: skip
 
     def _ends_at(self, shown: Claim) -> float:
-        if shown.owner == self._server_id:
+        if shown.owner == self.server_id:
             return shown.expires_at
         return shown.expires_at + LEARNED_GRACE
 

@@ -33,6 +33,9 @@ class News(NamedTuple):
     omitted: bool = False
     "Whether it was removed by not being listed. Then its event is ``expired``."
 
+    had: Contact | None = None
+    "The contact as it was listed until now; None if it was not."
+
 
 class Taken(NamedTuple):
     """The result of taking in a document."""
@@ -372,7 +375,10 @@ class Table:
                     left.contact, event=ContactEvent.EXPIRED, expires=0
                 )
                 news.append(News(aor, contact, omitted=True))
-        return news + [News(aor, contact) for contact in came.values()]
+        before = {row.contact.uri: row.contact for row in old.values() if row}
+        return news + [
+            News(aor, contact, had=before.get(contact.uri)) for contact in came.values()
+        ]
 
 
 def _key(aor: str, contact: Contact) -> tuple[str, str, str]:

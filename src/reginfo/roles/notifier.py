@@ -26,10 +26,12 @@ from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, nothing
 from ..location.binding import Binding, BindingChange
+from ..location.claim import Claim
 from ..location.keyring import KeyChange
+from ..location.source import is_known_by, peer_of
 from ..location.store import TABLE, LocationStore
 from ..reg import legacy, xml
-from ..reg.document import ContactEvent, RecordKey, RegistrationState, registration_id
+from ..reg.document import ContactEvent, RegistrationState, registration_id
 from ..reg.legacy import MAX_DOCUMENT, Profile, profile_of
 from ..sip.dialog import Dialog
 from ..sip.errors import Refusal, RemoteProtocolError
@@ -42,7 +44,12 @@ from ..sip.value import Record, Value
 from ..sip.way import way_to
 from .admission import RETRY_AFTER as FULL_RETRY_AFTER
 from .admission import Admission
-from .document import contact_of
+from .document import (
+    claim_elements,
+    contact_of,
+    record_elements,
+    speaker_element,
+)
 from .drain import Drain
 from .pace import Pace
 from .row import WatchRow
@@ -278,16 +285,20 @@ class Notifier:
         # If its own contacts come or go, those of another record stand back or return.
         anew = self._store.named_by(change.aor, self._table) not in (None, change.aor)
         for watch in watches:
-            if watch.ended:
-                continue
+            if watch.ended or _is_of_our_kind(watch.row):
+                continue  # a server of our kind is sent claims
             if anew and watch.row.aor == change.aor:
                 self._journal.remember(watch.restore, *watch.snapshot())
-                if _hidden(change.binding, watch.row.peer):
+                if is_known_by(
+                    change.binding.owner, change.binding.source, watch.row.peer
+                ):
                     watch.withdraw(change.binding.key)
                 else:
                     watch.tell(change.binding)
                 watch.owe_anew()
-            elif not _hidden(change.binding, watch.row.peer):
+            elif not is_known_by(
+                change.binding.owner, change.binding.source, watch.row.peer
+            ):
                 self._journal.remember(watch.restore, *watch.snapshot())
                 watch.tell(change.binding)
             elif watch.waits:
@@ -296,6 +307,31 @@ class Notifier:
             else:
                 continue
             if not change.more:
+                self._settle(watch, now)
+
+    def hears_claims(
+        self, table: str, aor: str, claims: Sequence[Claim], now: float
+    ) -> None:
+        """
+        Send new claims to the servers of our kind that watch.
+
+        But not to the one that they came from. See also :meth:`hears`: these servers
+        evaluate the state by themselves.
+        """
+        if table != self._table:
+            return
+        for watch in self._watches_of(aor):
+            if watch.ended or not _is_of_our_kind(watch.row):
+                continue
+            new = [
+                claim
+                for claim in claims
+                if claim.source is None or peer_of(claim.source) != watch.row.peer
+            ]
+            if new:
+                self._journal.remember(watch.restore, *watch.snapshot())
+                for claim in new:
+                    watch.tell(claim)
                 self._settle(watch, now)
 
     def _tell_keys(self, change: KeyChange, now: float) -> None:
@@ -617,10 +653,12 @@ class Notifier:
     def _body(self, watch: Watch, owed: Owed, now: float) -> bytes:
         row, store = watch.row, self._store
         record = store.record_of(row.aor, self._table)
+        if _is_of_our_kind(row):
+            return self._claims_body(row, record, owed, now)
         bound = [
             binding
             for binding in store.bindings(record, now, self._table)
-            if not _hidden(binding, row.peer)
+            if not is_known_by(binding.owner, binding.source, row.peer)
         ]
         # Also the full state says how a contact has gone; and a legacy peer does not
         # miss, in it, what is not there any more.
@@ -631,13 +669,7 @@ class Notifier:
             return self._legacy_body(
                 watch, record, bindings, bool(bound), owed.full, now
             )
-        keys: list[bytes] = []
-        if _is_of_our_kind(row):
-            aors: tuple[str, ...] = (record,)
-            if owed.full:
-                keys = self._keys(record)
-        else:
-            aors = store.identities(record, self._table)
+        aors = store.identities(record, self._table)
         state = (
             RegistrationState.ACTIVE
             if bound
@@ -646,7 +678,7 @@ class Notifier:
             else RegistrationState.INIT
         )
         registrations = [
-            self._registration(row, aor, record, state, bindings, now, keys)
+            self._registration(row, aor, record, state, bindings, now)
             for aor in aors
             if bound or aor not in owed.parted
         ]
@@ -667,17 +699,37 @@ class Notifier:
         state: RegistrationState,
         bindings: Sequence[Binding],
         now: float,
-        keys: Sequence[bytes] = (),
     ) -> bytes:
         elements = [self._element(row, aor, record, one, now) for one in bindings]
-        elements += keys
         return xml.registration_element(aor, registration_id(aor), state, elements)
 
-    def _keys(self, record: str) -> list[bytes]:
-        return [
-            xml.key_element(RecordKey(name, key.value, key.owner, key.stamp))
-            for name, key in self._store.all_keys(record, self._table).items()
-        ]
+    def _claims_body(self, row: WatchRow, record: str, owed: Owed, now: float) -> bytes:
+        """
+        A document for a server of our kind: claims and records, each whole.
+
+        The full state has all that is kept: tombstones and what lost, too, for the
+        other server may not know what beat it.
+        """
+        store, table = self._store, self._table
+        if owed.full:
+            known = list(store.rows(record, table).values())
+            elements = record_elements(store.records(record, table), now)
+        else:
+            keys = dict.fromkeys(binding.key for binding in owed.bindings)
+            known = [store.claims(record, key, table) for key in keys]
+            elements = []
+        contacts = [one for each in known for one in claim_elements(each, record, now)]
+        if store.is_bound(record, now, table):
+            state = RegistrationState.ACTIVE
+        else:
+            state = RegistrationState.TERMINATED if contacts else RegistrationState.INIT
+        registration = xml.registration_element(
+            record,
+            registration_id(record),
+            state,
+            [*contacts, *elements, speaker_element(store.server_id)],
+        )
+        return xml.reginfo_body(row.version, owed.full, [registration])
 
     def _legacy_body(
         self,
@@ -719,14 +771,16 @@ class Notifier:
         self, row: WatchRow, aor: str, record: str, binding: Binding, now: float
     ) -> bytes:
         """One contact; most of its XML is shared by all who watch."""
-        # Of the claim, a legacy peer is told what it has attributes for.
-        with_claim = row.peer is not None and row.profile is not Profile.IMS
-        key = (aor, binding.key, row.profile, with_claim)
+        # A peer is told where the REGISTER came from; a mere watcher is not.
+        with_more = row.peer is not None and row.profile is Profile.LEGACY
+        key = (aor, binding.key, row.profile, with_more)
         rendered = self._cache.get(key)
         if rendered is None or rendered.binding is not binding:
             if len(self._cache) >= CACHED_CONTACTS:
                 self._cache.clear()
-            contact = contact_of(binding, aor, with_claim, implicit=aor != record)
+            contact = contact_of(
+                binding, aor, is_legacy=with_more, implicit=aor != record
+            )
             if row.profile is Profile.LEGACY:
                 contact = legacy.adapt(contact)
             rendered = _Rendered(binding, xml.contact_parts(contact))
@@ -794,16 +848,6 @@ class _Rendered(Record):
 
 _AROUND = 300
 """Octets of a document around its contacts, generously."""
-
-
-def _hidden(binding: Binding, peer: str | None) -> bool:
-    """Whether a peer is not told: what it owns, and what we have from it."""
-    if peer is None:
-        return False
-    source = binding.source
-    return binding.owner == peer or (
-        source is not None and source.partition("/")[0] == peer
-    )
 
 
 def _is_of_our_kind(row: WatchRow) -> bool:

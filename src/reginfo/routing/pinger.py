@@ -10,8 +10,8 @@ import msgspec
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
-from ..location.lives import next_stamp
 from ..location.binding import Binding, BindingChange
+from ..location.lives import next_stamp
 from ..location.store import LocationStore
 from ..reg.document import ContactEvent
 from ..sip.flow import Flow

@@ -154,7 +154,6 @@ class App:
         self.subscriber = Subscriber(
             self.store,
             self.journal,
-            server_id=config.server.id,
             send=self._send,
             new_id=self._ids,
             jitter=jitter,
@@ -178,7 +177,6 @@ class App:
         self.compositor = Compositor(
             self.store,
             self.journal,
-            server_id=config.server.id,
             new_id=self._ids,
             policy=policy,
             max_expires=config.registrar.max_expires,
@@ -186,6 +184,12 @@ class App:
             location=self._table,
             name=self._domains.aor,
         )
+        # What one peer drops, another may list; and one of them may list it longer.
+        self.subscriber.others = self.compositor.listings
+        self.compositor.others = self.subscriber.listings
+        self.store.prolong = self.subscriber.prolonged
+        if self._policy.has_links:
+            self.store.claim_listener = self.notifier.hears_claims
         self.pua_reginfo = PuaReginfo(
             self.store,
             self.notifier,
