@@ -1,4 +1,4 @@
-"""One contact in the store: its claims, and what was announced of it."""
+"""Contacts in the store: their claims, and what was announced of them."""
 
 from __future__ import annotations
 
@@ -42,3 +42,19 @@ class ContactRow:
     def timer_due(self, now: float) -> None:
         # Its store finds out what has become of it.
         self.timer_at = None
+
+
+class UserContacts:
+    """The contacts of one address-of-record, by their keys."""
+
+    __slots__ = ("bound", "over", "rows")
+
+    def __init__(self) -> None:
+        self.rows: dict[str, ContactRow] = {}
+        "All that are kept."
+
+        self.bound: dict[str, ContactRow] = {}
+        "Those that are shown: most often few, however many were left behind."
+
+        self.over: dict[ContactRow, None] = {}
+        "The others, those that ended first at the front."

@@ -26,15 +26,23 @@ def is_same(contact: str, uri: Uri) -> bool:
         return False
 
 
-def _none(kind: RecordKind) -> Record | None:
+def _no_record(kind: RecordKind) -> Record | None:
     return None
 
 
+def _no_claims(key: str) -> Claims:
+    return ()
+
+
 class Contacts(Value, frozen=True, kw_only=True):
-    """All claims for the contacts of one address-of-record, at one moment."""
+    """The contacts of one address-of-record, at one moment."""
 
     rows: Mapping[str, Claims]
-    "What is claimed of each contact, by key; the claim that holds first."
+    """
+    What is claimed of each contact that is bound, by key; the claim that holds first.
+
+    Those that are not bound may be left out: a phone can have left many behind.
+    """
 
     now: float
     "Seconds on the clock that `Claim.expires_at` uses."
@@ -45,8 +53,16 @@ class Contacts(Value, frozen=True, kw_only=True):
     standing: Standing | None = None
     "What the records of the user mean for the contacts; None for nothing."
 
-    record: Callable[[RecordKind], Record | None] = _none
+    record: Callable[[RecordKind], Record | None] = _no_record
     "Returns the record of a kind."
+
+    past: Callable[[str], Claims] = _no_claims
+    "Returns what is claimed of a contact that is not in :attr:`rows`."
+
+    def claims(self, key: str) -> Claims:
+        """All that is kept of a contact, bound or not."""
+        known = self.rows.get(key)
+        return self.past(key) if known is None else known
 
     def bound(self, key: str) -> Claim | None:
         """What a contact is bound by at this moment; None if it is not bound."""
@@ -65,7 +81,7 @@ class Contacts(Value, frozen=True, kw_only=True):
     def stamp(self, key: str) -> int:
         """A stamp for a new claim, later than all that is kept of that contact."""
         floor = 0 if self.standing is None else self.standing.latest
-        return next_stamp(self.rows.get(key, ()), self.wall, floor)
+        return next_stamp(self.claims(key), self.wall, floor)
 
     def record_stamp(self, kind: RecordKind) -> int:
         """A stamp for a new record, later than all claims that it is about."""

@@ -27,7 +27,7 @@ from ..sip.uri import Uri
 from .binding import Binding, BindingChange
 from .changes import ChangeIndex
 from .claim import KIND, Claim, shifted, stripped
-from .contact import ContactRow
+from .contact import ContactRow, UserContacts
 from .contacts import Contacts, is_same
 from .keyring import KeyChange, Keyring, UserRecords
 from .lives import SLACK, Claims, forgotten_at, join
@@ -53,6 +53,13 @@ LONGEST_LIFE = 86_400.0
 
 TOMBSTONES = 1_000_000
 """Contacts that are kept although they are not bound, at the most."""
+
+OVER_OF_ONE = 64
+"""
+Contacts of one address-of-record that are kept at the most although they are not bound.
+
+A browser that makes a new contact for each page would leave a day's worth of them.
+"""
 
 INDEXED = 16
 """Contacts of one address-of-record that are searched without an index."""
@@ -97,7 +104,7 @@ class LocationStore:
     ) -> None:
         self.server_id = server_id
         self._journal = journal
-        self._records: dict[str, dict[str, dict[str, ContactRow]]] = {}
+        self._records: dict[str, dict[str, UserContacts]] = {}
         # By table and address-of-record, if it has many contacts: its contacts by the
         # part of the URI in which equal ones do not differ.
         self._indices: dict[tuple[str, str], dict[str, dict[str, ContactRow]]] = {}
@@ -135,12 +142,12 @@ class LocationStore:
 
     def bindings(self, aor: str, now: float, table: str = TABLE) -> list[Binding]:
         """The contacts that ``aor`` is bound to at this moment."""
-        record = self._records.get(table, {}).get(aor)
-        if not record:
+        user = self._records.get(table, {}).get(aor)
+        if user is None:
             return []
         return [
             shown
-            for row in record.values()
+            for row in user.bound.values()
             if (shown := row.shown) is not None and shown.expires_at > now
         ]
 
@@ -148,30 +155,43 @@ class LocationStore:
         self, aor: str, key: str, now: float, table: str = TABLE
     ) -> Binding | None:
         """What one contact is bound by at this moment; None if it is not bound."""
-        row = self._records.get(table, {}).get(aor, {}).get(key)
+        user = self._records.get(table, {}).get(aor)
+        row = None if user is None else user.bound.get(key)
         shown = None if row is None else row.shown
         return shown if shown is not None and shown.expires_at > now else None
 
     def claims(self, aor: str, key: str, table: str = TABLE) -> Claims:
         """All claims kept for one contact, the one that holds first; empty if none."""
-        row = self._records.get(table, {}).get(aor, {}).get(key)
+        user = self._records.get(table, {}).get(aor)
+        row = None if user is None else user.rows.get(key)
         return row.claims if row else ()
 
     def rows(self, aor: str, table: str = TABLE) -> dict[str, Claims]:
         """The claims for each contact of ``aor``, those that are gone included."""
-        record = self._records.get(table, {}).get(aor, {})
-        return {key: row.claims for key, row in record.items()}
+        user = self._records.get(table, {}).get(aor)
+        if user is None:
+            return {}
+        return {key: row.claims for key, row in user.rows.items()}
+
+    def is_known(self, aor: str, table: str = TABLE) -> bool:
+        """Whether anything is kept of ``aor``, be it that a contact has gone."""
+        return aor in self._records.get(table, {}) or bool(
+            self._keyring.user(table, aor)
+        )
 
     def contacts(
         self, aor: str, now: float, wall: float, table: str = TABLE
     ) -> Contacts:
         """What is known of the contacts of ``aor``, to decide something by."""
+        user = self._records.get(table, {}).get(aor)
+        rows = {} if user is None else user.bound
         return Contacts(
-            rows=self.rows(aor, table),
+            rows={key: row.claims for key, row in rows.items()},
             now=now,
             wall=wall,
             standing=self._keyring.standing(table, aor),
             record=partial(self._keyring.record, table, aor),
+            past=partial(self.claims, aor, table=table),
         )
 
     def latest_record(self, aor: str, table: str = TABLE) -> int:
@@ -185,10 +205,10 @@ class LocationStore:
 
     def is_bound(self, aor: str, now: float, table: str = TABLE) -> bool:
         """Whether ``aor`` is bound to any contact at this moment."""
-        record = self._records.get(table, {}).get(aor)
-        if not record:
+        user = self._records.get(table, {}).get(aor)
+        if user is None:
             return False
-        for row in record.values():
+        for row in user.bound.values():
             if row.shown is not None and row.shown.expires_at > now:
                 return True
         return False
@@ -200,13 +220,13 @@ class LocationStore:
         Like :meth:`.Contacts.find`, with an index where there are many contacts. Where
         the contact is not known, ``uri.key`` and no claims.
         """
-        record = self._records.get(table, {}).get(aor)
-        if record is None:
+        user = self._records.get(table, {}).get(aor)
+        if user is None:
             return uri.key, ()
-        row = record.get(uri.key)
+        row = user.rows.get(uri.key)
         if row is not None:
             return uri.key, row.claims
-        for row in self._like(table, aor, record, uri.base):
+        for row in self._like(table, aor, user.rows, uri.base):
             if is_same(row.claims[0].contact, uri):
                 return row.key, row.claims
         return uri.key, ()
@@ -231,8 +251,8 @@ class LocationStore:
         named_by = self.named_by(aor, table)
         if named_by is None:
             return aor
-        own = self._records.get(table, {}).get(aor, {})
-        return aor if any(row.shown is not None for row in own.values()) else named_by
+        own = self._records.get(table, {}).get(aor)
+        return aor if own is not None and own.bound else named_by
 
     def named_by(self, aor: str, table: str = TABLE) -> str | None:
         """The user that names ``aor`` as an identity; None if there is none."""
@@ -287,16 +307,17 @@ class LocationStore:
         for record in records:
             self._take_record(aor, record, now, table, news, keys, is_told)
         told: list[Claim] = []
+        said: dict[ContactRow, set[object]] = {}
         by_aor = self._records.get(table)
         if by_aor is None:
             by_aor = self._records[table] = {}
         for claim in claims:
-            contacts = by_aor.get(aor)
-            if contacts is None:
-                contacts = by_aor[aor] = {}
-            row = contacts.get(claim.key)
+            user = by_aor.get(aor)
+            if user is None:
+                user = by_aor[aor] = UserContacts()
+            row = user.rows.get(claim.key)
             if row is None:
-                row = contacts[claim.key] = ContactRow(table, aor, claim.key)
+                row = user.rows[claim.key] = ContactRow(table, aor, claim.key)
             before = row.claims
             after = join(before, claim)
             if after is not before:
@@ -305,7 +326,10 @@ class LocationStore:
                     self._index(row)
                 told.append(claim)
                 self._evaluate(row, before, now, news)
-            if is_told and row.claims[0].order != claim.order:
+            if is_told:
+                said.setdefault(row, set()).add(claim.order)
+        for row, orders in said.items():
+            if row.claims and row.claims[0].order not in orders:
                 told.append(self._owe(row))
         if not by_aor:
             del self._records[table]
@@ -315,9 +339,7 @@ class LocationStore:
         if self.listener is not None:
             for key_change in keys:
                 self.listener(key_change._replace(at=now))
-        while len(self._over) > self._tombstones:
-            self.forgotten_early += 1
-            self._drop(next(iter(self._over)))
+        self._limit(by_aor.get(aor))
         return changes
 
     def set_key(
@@ -399,20 +421,20 @@ class LocationStore:
         self._keyring.loaded(moment.wall)
         rows = [
             row
-            for records in self._records.values()
-            for record in records.values()
-            for row in record.values()
+            for users in self._records.values()
+            for user in users.values()
+            for row in user.rows.values()
         ]
         self._number_all(rows)
-        for user in self._keyring.users():
-            self._wait_for_probation(user, now)
+        for records in self._keyring.users():
+            self._wait_for_probation(records, now)
         for row in rows:
             holds = row.claims[0]
             standing = self._keyring.standing(row.table, row.aor)
+            shown = None
             if holds.event is not ContactEvent.EXPIRED:
-                row.shown = bound_by(row.claims, standing, _ALWAYS)
-            if row.shown is None:
-                self._over[row] = None
+                shown = bound_by(row.claims, standing, _ALWAYS)
+            self._set_shown(row, shown)
             self._schedule(row, now)
         for row in rows:
             try:
@@ -424,6 +446,14 @@ class LocationStore:
                 self._postpone(row, now + RETRY_AFTER)
 
     # How.
+
+    def _limit(self, user: UserContacts | None) -> None:
+        """Forget contacts that ended first, if there are too many that have ended."""
+        while user is not None and len(user.over) > OVER_OF_ONE:
+            self._drop(next(iter(user.over)))
+        while len(self._over) > self._tombstones:
+            self.forgotten_early += 1
+            self._drop(next(iter(self._over)))
 
     def _begin_row(self, row: ContactRow, moment: Moment) -> None:
         # Not when the wheel reaches it: until then a watcher could be shown a state
@@ -470,15 +500,29 @@ class LocationStore:
         new = change(shown, after, row.claims, standing, now)
         if new is not None:
             news.append(new)
-        if after is None:
-            row.shown = None
+        if after is not None:
+            after = new or shown
+        if row.shown is not None and after is not None:
+            row.shown = after  # the hot path
+        else:
+            self._set_shown(row, after)
+        self._schedule(row, now)
+
+    def _set_shown(self, row: ContactRow, shown: Claim | None) -> None:
+        """Set what a contact is shown to be bound by, and all that follows."""
+        row.shown = shown
+        user = self._records.get(row.table, {}).get(row.aor)
+        if shown is None:
             if row not in self._over:
                 self._over[row] = None
+            if user is not None:
+                user.bound.pop(row.key, None)
+                user.over.setdefault(row, None)
         else:
-            row.shown = new or shown
-            if shown is None:
-                self._over.pop(row, None)
-        self._schedule(row, now)
+            self._over.pop(row, None)
+            if user is not None:
+                user.over.pop(row, None)
+                user.bound[row.key] = row
 
     def _keep(self, row: ContactRow, claims: Claims, new: Claim) -> None:
         """Have a contact keep ``claims``, of which ``new`` is new."""
@@ -527,9 +571,13 @@ class LocationStore:
         user = self._keyring.user(table, aor)
         if user is not None:
             self._wait_for_probation(user, now)
-        for row in self._records.get(table, {}).get(aor, {}).values():
+        for row in self._rows_of(table, aor):
             self._journal.remember(self._show, row, row.shown)
             self._evaluate(row, row.claims, now, news)
+
+    def _rows_of(self, table: str, aor: str) -> list[ContactRow]:
+        user = self._records.get(table, {}).get(aor)
+        return [] if user is None else list(user.rows.values())
 
     def _wait_for_probation(self, user: UserRecords, now: float) -> None:
         standing = user.standing
@@ -540,7 +588,7 @@ class LocationStore:
     def _probation_over(self, user: UserRecords, now: float) -> None:
         """Bind what was registered elsewhere meanwhile, later than the probation."""
         news: list[Binding] = []
-        for row in self._records.get(user.table, {}).get(user.aor, {}).values():
+        for row in self._rows_of(user.table, user.aor):
             self._journal.remember(self._show, row, row.shown)
             self._evaluate(row, row.claims, now, news)
         self._announce(user.table, user.aor, news, now)
@@ -576,10 +624,10 @@ class LocationStore:
 
     def _take_loaded(self, key: str, claim: Claim) -> None:
         table, aor = key.split("\0", 2)[:2]
-        record = self._records.setdefault(table, {}).setdefault(aor, {})
-        row = record.get(claim.key)
+        user = self._records.setdefault(table, {}).setdefault(aor, UserContacts())
+        row = user.rows.get(claim.key)
         if row is None:
-            row = record[claim.key] = ContactRow(table, aor, claim.key)
+            row = user.rows[claim.key] = ContactRow(table, aor, claim.key)
         row.claims = join(row.claims, claim)
 
     def _number_all(self, rows: list[ContactRow]) -> None:
@@ -690,14 +738,16 @@ class LocationStore:
         self._over.pop(row, None)
         if self._indices:
             self._unindex(row)
-        records = self._records.get(row.table, {})
-        record = records.get(row.aor, {})
-        if record.get(row.key) is row:
-            del record[row.key]
-        if not record:
-            records.pop(row.aor, None)
-            self._indices.pop((row.table, row.aor), None)
-        if not records:
+        users = self._records.get(row.table, {})
+        user = users.get(row.aor)
+        if user is not None and user.rows.get(row.key) is row:
+            del user.rows[row.key]
+            user.bound.pop(row.key, None)
+            user.over.pop(row, None)
+            if not user.rows:
+                del users[row.aor]
+                self._indices.pop((row.table, row.aor), None)
+        if not users:
             self._records.pop(row.table, None)
 
     # What is taken back if a commit fails.
@@ -713,12 +763,14 @@ class LocationStore:
                 number = self.changes.next_number()
                 msgspec.structs.force_setattr(claim, "number", number)
                 self.changes.add(number, row)
-        self._show(row, shown)
         if not before:
+            row.shown = shown
             self._remove(row)
             return
-        contacts = self._records.setdefault(row.table, {}).setdefault(row.aor, {})
-        contacts[row.key] = row
+        users = self._records.setdefault(row.table, {})
+        user = users.setdefault(row.aor, UserContacts())
+        user.rows[row.key] = row
+        self._show(row, shown)
         if self._indices:
             self._index(row)
         if shown is None and now is not None:
@@ -728,12 +780,8 @@ class LocationStore:
         row.claims = before
 
     def _show(self, row: ContactRow, shown: Claim | None) -> None:
-        row.shown = shown
-        if shown is None:
-            if row not in self._over:
-                self._over[row] = None
-        else:
-            self._over.pop(row, None)
+        self._set_shown(row, shown)
+        if shown is not None:
             self._postpone(row, self._ends_at(shown))
 
 

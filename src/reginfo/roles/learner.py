@@ -359,7 +359,7 @@ class Learner:
     def _claim(
         self, origin: DocumentOrigin, news: News, key: str, told: Told
     ) -> Claim | None:
-        """Return the claim that a change in what a peer lists makes, if it makes one."""
+        """Return the claim that a change in what a peer lists makes, if any."""
         contact, aor = news.contact, news.aor
         uri = Uri.parse(contact.uri)
         ends_at = self._expires_at(origin, contact, told.now)

@@ -364,7 +364,7 @@ class Notifier:
         """Tell whoever watches the present state once more; False if there is none."""
         store, table = self._store, self._table
         record = store.record_of(aor, table)
-        if not (store.rows(record, table) or store.keys(record, table)):
+        if not store.is_known(record, table):
             return False
         for watch in self._watches_of(record):
             if not watch.ended:

@@ -89,7 +89,7 @@ def decide(
     branch = _branch(request)
     claims: tuple[Claim, ...] = ()
     records: tuple[Record, ...] = ()
-    if values and not _came_before(request, contacts.rows, branch):
+    if values and not _came_before(request, contacts, values, branch):
         if "*" in values:
             claims, records = _remove_all(
                 request, values, contacts, policy, server_id, branch
@@ -151,7 +151,9 @@ def _branch(request: Request) -> int:
     return zlib.crc32(request.via.branch.encode())
 
 
-def _came_before(request: Request, rows: Mapping[str, Claims], branch: int) -> bool:
+def _came_before(
+    request: Request, contacts: Contacts, values: list[str], branch: int
+) -> bool:
     """
     Whether this very request has been served already (3261-29).
 
@@ -161,10 +163,15 @@ def _came_before(request: Request, rows: Mapping[str, Claims], branch: int) -> b
     if not branch:
         return False
     call_id, number = request.call_id, request.cseq.number
+    for claims in contacts.rows.values():
+        for claim in claims:
+            if claim.branch == branch:
+                return claim.cseq == number and claim.call_id == call_id
     return any(
         claim.branch == branch and claim.cseq == number and claim.call_id == call_id
-        for claims in rows.values()
-        for claim in claims
+        for value in values
+        if value != "*"
+        for claim in contacts.past(cached_name_addr(value).parsed.key)
     )
 
 
