@@ -1,6 +1,6 @@
-# `make` lists what there is to make.
+# `make` lists the targets.
 
-# An interpreter with profile-guided optimisation, such as Debian's, if it is there.
+# Prefer an interpreter with profile-guided optimisation, such as Debian's.
 PYTHON ?= $(or $(wildcard /usr/bin/python3.11),python3)
 BIN := .venv/bin
 
@@ -10,12 +10,12 @@ ifeq ($(PEERS),no)
 export REGINFO_PEERS := no
 endif
 
-.PHONY: help demo test style types tests compiled bench conformance mutants
+.PHONY: help demo test style types tests compiled bench conformance configuration mutants
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
-demo: .venv  ## two servers, one phone: who registers here is known there
+demo: .venv  ## two servers and a phone: a registration at one is known at the other
 	@echo "make: running the demonstration (reginfo demo)"
 	@$(BIN)/reginfo demo
 
@@ -40,19 +40,22 @@ tests: .venv  ## run the tests
 	@echo "make: running the tests (pytest)"
 	@$(BIN)/coverage run -m pytest && $(BIN)/coverage report --skip-covered
 
-compiled: .compiled/reginfo  ## run them on the compiled hot path, but those with peers
+compiled: .compiled/reginfo  ## run them against the compiled hot path, without peers
 	@echo "make: running the tests on compiled code (pytest)"
 	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python -m pytest -q -rs --ignore tests/interop
 
-bench: .venv .compiled/reginfo  ## measure a registration, against Kamailio's, and a start
+bench: .venv .compiled/reginfo  ## measure a REGISTER, compared with Kamailio, and a start
 	@tools/setup.sh peers
 	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python benchmarks/bench.py
 	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python benchmarks/load.py
 
-conformance: .venv  ## docs/conformance.md: which test shows which line of the RFCs
+conformance: .venv  ## docs/conformance.md: the test for each requirement of the RFCs
 	@$(BIN)/python tools/conformance.py
 
-mutants: .venv  ## docs/mutants.md: whether the tests fail when the code is wrong
+configuration: .venv  ## docs/configuration.md: every key of reginfo.toml
+	@$(BIN)/python tools/configuration.py
+
+mutants: .venv  ## docs/mutants.md: whether the tests detect errors in the code
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[mutants]'
 	@$(BIN)/python tools/mutants.py run && $(BIN)/python tools/mutants.py page
 
@@ -61,7 +64,7 @@ mutants: .venv  ## docs/mutants.md: whether the tests fail when the code is wron
 	@touch $@
 
 .PHONY: .venv
-.venv: .venv/installed  ## what all of these need
+.venv: .venv/installed  ## the virtual environment
 .venv/installed: pyproject.toml
 	@tools/setup.sh venv $(PYTHON)
 	@touch $@

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import socket
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -18,7 +20,27 @@ from pathlib import Path
 from typing import Never
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
+
+# What the shell and the terminal of whoever runs the tests say is no part of them.
+for _name in (
+    "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "FORCE_COLOR", "GITHUB_ACTIONS", "LINES",
+    "NO_COLOR", "PY_COLORS", "REGINFO_COMPILE", "TERMINAL_WIDTH", "TTY_COMPATIBLE",
+    "TTY_INTERACTIVE", "ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy",
+    "http_proxy", "https_proxy",
+):  # fmt: skip
+    os.environ.pop(_name, None)
+
+# A shell starts `make test &` with SIGINT ignored, which the commands that tests start
+# and interrupt would inherit. A handler is not inherited: they get the default action.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No deadline: a machine with much to do is no error of the code.
+settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 # For `make mutants`: the same few examples each time, for each of many mutants.
 MUTANTS = "mutants"
@@ -68,6 +90,16 @@ def do_without(missing: str) -> Never:
     pytest.skip(reason)
 
 
+def has_ipv6() -> bool:
+    """Whether this machine has IPv6, on loopback at least."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 @pytest.fixture(name="do_without")
 def _do_without() -> Callable[[str], Never]:
     """For a test that finds out by itself what is missing."""
@@ -91,12 +123,15 @@ def clear_caches() -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "peers(*names): talks to programs of others")
+    config.addinivalue_line("markers", "peers(*names): runs other projects' programs")
+    config.addinivalue_line("markers", "ipv6: uses ::1")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.config.getoption("--hypothesis-profile") == MUTANTS:
         clear_caches()
+    if item.get_closest_marker("ipv6") is not None and not has_ipv6():
+        do_without("IPv6 on loopback")
     for marker in item.iter_markers("peers"):
         for name in marker.args:
             require_peer(name)
@@ -106,7 +141,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped: Counter[str] = Counter()
     for report in terminalreporter.getreports("skipped"):
         _, _, reason = report.longrepr
-        if MISSING in reason:
-            skipped[reason.removeprefix("Skipped: ")] += 1
+        skipped[reason.removeprefix("Skipped: ")] += 1
     for reason, number in skipped.items():
         terminalreporter.write_line(f"{number} skipped: {reason}", yellow=True)

@@ -35,10 +35,12 @@ def test_the_page_is_what_the_checklist_and_the_tests_make() -> None:
 
 
 def test_ids_of_the_checklist_are_unique() -> None:
-    sections = conformance.read_checklist(conformance.CHECKLIST.read_text())
+    sections = conformance.read_checklist(conformance.CHECKLIST.read_text("utf-8"))
     ids = [line.id for section in sections for line in section.lines]
     assert len(ids) == len(set(ids)) > 300
-    listed = conformance.CHECKLIST.read_text().count("\n- ") - 2  # the two of its head
+    listed = (
+        conformance.CHECKLIST.read_text("utf-8").count("\n- ") - 2
+    )  # the two of its head
     assert listed == len(ids)
 
 

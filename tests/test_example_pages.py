@@ -28,11 +28,11 @@ def test_every_configuration_is_right(config: Path) -> None:
 @pytest.mark.parametrize("script", SCRIPTS, ids=name)
 def test_every_script_loads(script: Path, tmp_path: Path) -> None:
     copy = tmp_path / "routes.py"  # where it may keep what it stores
-    copy.write_text(script.read_text())
+    copy.write_text(script.read_text("utf-8"), "utf-8")
     assert load(copy).requests
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_link_leads_somewhere(page: Path) -> None:
-    for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+    for link in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
         assert (page.parent / link).exists(), link

@@ -13,7 +13,7 @@ import pytest
 import reginfo
 import reginfo.testing
 
-PAGE = (Path(__file__).parents[1] / "docs" / "library.md").read_text()
+PAGE = (Path(__file__).parents[1] / "docs" / "library.md").read_text("utf-8")
 
 PUBLIC = {
     "__version__",

@@ -123,7 +123,7 @@ def test_what_other_modules_had_has_its_default() -> None:
         section("What other modules had"),
         re.MULTILINE,
     )
-    assert len(rows) == 11
+    assert len(rows) == 13
     for name, key, default in rows:
         value = getattr(type(getattr(config, name))(), key)
         assert str(value).lower() == default, (name, key)

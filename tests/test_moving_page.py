@@ -14,7 +14,7 @@ from reginfo.moving.source import read
 from reginfo.script.message import Message
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGE = (DOCS / "moving.md").read_text()
+PAGE = (DOCS / "moving.md").read_text("utf-8")
 
 
 def block(kind: str) -> str:

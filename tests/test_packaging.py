@@ -17,7 +17,7 @@ import pytest
 from reginfo import __version__
 
 ROOT = Path(__file__).parents[1]
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 COMPILED: list[str] = PYPROJECT["tool"]["reginfo"]["compiled"]
 NOT_SHIPPED = shutil.ignore_patterns(
     ".*", "__pycache__", "*.egg-info", "build", "dist", "*.db*"

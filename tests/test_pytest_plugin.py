@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_pytest_finds_the_plugin() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["entry-points"]["pytest11"] == {"reginfo": "reginfo.pytest_plugin"}
 
 

@@ -11,8 +11,8 @@ from reginfo.cli.main import command
 from reginfo.config.config import Config
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+README = (ROOT / "README.md").read_text("utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
 
 def test_the_example_is_a_valid_configuration() -> None:
@@ -25,7 +25,7 @@ def test_the_example_is_a_valid_configuration() -> None:
 
 @pytest.mark.parametrize("text", [README, CONTRIBUTING])
 def test_every_target_and_command_is_there(text: str) -> None:
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text("utf-8")
     for target in re.findall(r"\bmake ([a-z]+)$|`make ([a-z]+)`", text, re.MULTILINE):
         assert re.search(rf"^{''.join(target)}:", makefile, re.MULTILINE)
     known = {

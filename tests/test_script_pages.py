@@ -24,8 +24,8 @@ from reginfo.testing.script import CONFIG
 from .server.scripted import WATCHES_BOB, Notifier, contact, document
 
 DOCS = Path(__file__).parents[1] / "docs"
-SCRIPT = (DOCS / "script.md").read_text()
-MODULE = (DOCS / "pua_reginfo.md").read_text()
+SCRIPT = (DOCS / "script.md").read_text("utf-8")
+MODULE = (DOCS / "pua_reginfo.md").read_text("utf-8")
 
 BOB, BOBS_PHONE = "sip:bob@example.com", "sip:bob@192.0.2.60"
 HEAD = (
@@ -163,7 +163,7 @@ def test_every_link_leads_somewhere(page: str) -> None:
         file, _, anchor = link.partition("#")
         assert not file or (DOCS / file).exists(), link
         if anchor:
-            text = (DOCS / file).read_text() if file else page
+            text = (DOCS / file).read_text("utf-8") if file else page
             anchors = {
                 re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
                 for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)

@@ -22,7 +22,7 @@ from reginfo.reg.document import ContactEvent, ContactState
 
 from .make import ALICE, BOB, NOW, binding
 
-PAGE = (Path(__file__).parents[1] / "docs" / "store.md").read_text()
+PAGE = (Path(__file__).parents[1] / "docs" / "store.md").read_text("utf-8")
 
 BLOCKS = re.findall(r"^```sql\n-- (.*?)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 QUERIES: dict[str, str] = dict(BLOCKS)

@@ -177,7 +177,7 @@ def shown_by(tests: Path) -> dict[str, list[Test]]:
     shown: dict[str, list[Test]] = {}
     for path in sorted(tests.rglob("test_*.py")):
         file = path.relative_to(tests).as_posix()
-        for name, ids in read_tests(path.read_text()):
+        for name, ids in read_tests(path.read_text("utf-8")):
             for id in ids:
                 shown.setdefault(id, []).append(Test(file, name))
     return shown
@@ -273,15 +273,15 @@ def main() -> int:
     parser.add_argument("--open", action="store_true", help="list what is open")
     arguments = parser.parse_args()
 
-    sections, shown = read_checklist(CHECKLIST.read_text()), shown_by(TESTS)
-    score = score_in(MUTANTS.read_text()) if MUTANTS.exists() else score_in("")
+    sections, shown = read_checklist(CHECKLIST.read_text("utf-8")), shown_by(TESTS)
+    score = score_in(MUTANTS.read_text("utf-8")) if MUTANTS.exists() else score_in("")
     wanted = page(sections, shown, score)
     wrong = [f"no such line: {id}" for id in unknown(sections, shown)]
     if arguments.check:
-        if not PAGE.exists() or PAGE.read_text() != wanted:
+        if not PAGE.exists() or PAGE.read_text("utf-8") != wanted:
             wrong.append("docs/conformance.md is out of date: run `make conformance`")
     else:
-        PAGE.write_text(wanted)
+        PAGE.write_text(wanted, "utf-8")
     due = [line for section in sections if section.is_due for line in section.lines]
     states = {line.id: status(line, shown.get(line.id, [])) for line in due}
     if arguments.open:

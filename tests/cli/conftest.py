@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ..conftest import has_ipv6
 from ..interop.server import Server
 
 
@@ -14,7 +15,8 @@ from ..interop.server import Server
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One ``reginfo serve``, by UDP and TCP, IPv4 and IPv6; each test has its users."""
     directory = tmp_path_factory.mktemp("served")
-    with Server(directory, hosts=("127.0.0.1", "[::1]"), tcp=True) as running:
+    hosts = ("127.0.0.1", "[::1]") if has_ipv6() else ("127.0.0.1",)
+    with Server(directory, hosts=hosts, tcp=True) as running:
         yield running
 
 

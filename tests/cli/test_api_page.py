@@ -15,7 +15,7 @@ import pytest
 from ..interop.phone import DOMAIN, Phone, eventually
 from ..interop.server import Server
 
-PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
 
 EXAMPLE = re.compile(
     r"^```http\n(?P<method>[A-Z]+) (?P<path>\S+)\n(?P<body>.*?)```\n\n"

@@ -42,7 +42,7 @@ def test_a_file_that_is_there_is_replaced_only_if_asked(tmp_path: Path) -> None:
         assert done.exit_code == 1
         assert f"reginfo: {copy}: there is such a file already" in done.stderr
         assert "(--overwrite replaces it)" in done.stderr
-        assert copy.read_text() == "precious"
+        assert copy.read_text("utf-8") == "precious"
         assert run("backup", copy, "-c", config, "--overwrite").exit_code == 0
         assert copy.read_bytes().startswith(b"SQLite format 3")
 

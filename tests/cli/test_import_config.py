@@ -30,12 +30,12 @@ def test_a_file_is_written_and_what_is_left_is_said(tmp_path: Path) -> None:
     config = Config.read(out)
     assert config.server.domains == ("example.com",)
     assert [str(a) for a in config.server.listen] == ["udp:192.0.2.1:5060"]
-    text = out.read_text()
+    text = out.read_text("utf-8")
     again = run("import-config", file, "-o", str(out))
     assert again.exit_code == 2
-    assert out.read_text() == text
+    assert out.read_text("utf-8") == text
     assert run("import-config", file, "-o", str(out), "--overwrite").exit_code == 0
-    assert out.read_text() != text  # LOCAL was not defined
+    assert out.read_text("utf-8") != text  # LOCAL was not defined
 
 
 def test_without_a_file_to_write_it_is_on_standard_output(tmp_path: Path) -> None:

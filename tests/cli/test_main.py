@@ -98,7 +98,7 @@ def test_a_wrong_command_is_2(arguments: list[str], name: str) -> None:
     assert run(name, *arguments).exit_code == 2
 
 
-PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -20,7 +20,7 @@ from reginfo.sip.message import Response
 from ..interop.phone import Phone, becomes
 from ..interop.server import Server
 from .run import run, start
-from .test_register import ways
+from .test_register import WAYS, ways
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
@@ -39,7 +39,7 @@ def lines(text: str) -> list[list[str]]:
     return [row[1:] for row in rows]
 
 
-@pytest.mark.parametrize("way", range(5))
+@pytest.mark.parametrize("way", WAYS)
 def test_the_state_is_shown_and_the_watcher_leaves(server: Server, way: int) -> None:
     user = f"watched{way}"
     contact = registered(server, user)

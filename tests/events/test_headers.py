@@ -14,7 +14,7 @@ from ..make import request
     ("value", "event"),
     [
         ("reg", EventHeader("reg")),
-        ("REG", EventHeader("reg")),
+        ("REG", EventHeader("REG")),  # 6665-90: another package
         ("reg;id=7", EventHeader("reg", "7")),
         ("reg ; max-rate=0.1 ; id=A", EventHeader("reg", "A")),
         ("reg;foo=bar", EventHeader("reg")),

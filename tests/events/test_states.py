@@ -53,7 +53,7 @@ def test_every_state_is_reached_and_every_cause_has_an_effect(
 
 
 def test_the_page_draws_the_tables() -> None:
-    page = PAGE.read_text()
+    page = PAGE.read_text("utf-8")
     subscriber = diagram(
         SUBSCRIBER_TRANSITIONS, start=SubscriberState.WAITING, end=SubscriberState.ENDED
     )

@@ -39,7 +39,7 @@ class Example:
         self.ports = {port: free_port() for port in PORTS} | (at or {})
         for file in copy.rglob("*.*"):
             if file.suffix in (".toml", ".py", ".md"):
-                file.write_text(self.moved(file.read_text()))
+                file.write_text(self.moved(file.read_text("utf-8")))
         self._stack = ExitStack()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -63,7 +63,7 @@ class Example:
         return text
 
     def log(self) -> str:
-        return "\n".join(p.read_text() for p in self.directory.glob("*.log"))
+        return "\n".join(p.read_text("utf-8") for p in self.directory.glob("*.log"))
 
     def run(self, name: str, program: Sequence[str]) -> Path:
         """Start a program of it; where its output is."""
@@ -82,7 +82,7 @@ class Example:
         begin = log.stat().st_size
 
         def ready() -> re.Match[str] | None:
-            assert self._processes[config].poll() is None, log.read_text()
+            assert self._processes[config].poll() is None, log.read_text("utf-8")
             return READY.search(log.read_bytes()[begin:].decode())
 
         found = eventually(ready, within=20.0)

@@ -264,7 +264,7 @@ def _create_tables(database: Path) -> None:
     database.unlink(missing_ok=True)
     with sqlite3.connect(database) as connection:
         for part in ("standard", "presence"):
-            connection.executescript((SCHEMA / f"{part}-create.sql").read_text())
+            connection.executescript((SCHEMA / f"{part}-create.sql").read_text("utf-8"))
     connection.close()
 
 

@@ -100,8 +100,8 @@ class NameServer:
             client.connect(("127.0.0.1", self.port))
             client.settimeout(0.1)
             while True:
-                assert self._process.poll() is None, self._log.read_text()
-                assert time.monotonic() < deadline, self._log.read_text()
+                assert self._process.poll() is None, self._log.read_text("utf-8")
+                assert time.monotonic() < deadline, self._log.read_text("utf-8")
                 try:
                     client.send(QUESTION)
                     client.recv(512)
@@ -129,7 +129,7 @@ class NameServer:
     ) -> None:
         self.stop()
         if error is not None:
-            error.add_note(f"dnsmasq:\n{self._log.read_text()[-2000:]}")
+            error.add_note(f"dnsmasq:\n{self._log.read_text('utf-8')[-2000:]}")
 
 
 def host(name: str, address: str = "127.0.0.1") -> str:

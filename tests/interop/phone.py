@@ -8,6 +8,7 @@ in the same way. It waits with deadlines, never for a fixed time.
 from __future__ import annotations
 
 import itertools
+import random
 import secrets
 import socket
 import time
@@ -520,20 +521,31 @@ def becomes(
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port of loopback that nobody uses at this moment, by UDP or by TCP."""
+    """
+    A port of loopback that nobody uses, by UDP or by TCP.
+
+    Below the ports that the system gives to clients: none of these can take it before
+    the server does. Two runs of the tests at once begin at different ones.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    while True:
+    for port in _PORTS:
         with (
             socket.socket(family, socket.SOCK_DGRAM) as probe,
             socket.socket(family, socket.SOCK_STREAM) as other,
         ):
-            probe.bind((host, 0))
-            port: int = probe.getsockname()[1]
             try:
+                probe.bind((host, port))
                 other.bind((host, port))
             except OSError:
                 continue
             return port
+    raise AssertionError("no port is free")
+
+
+_FIRST, _LAST = 12_000, 32_000
+_PORTS = itertools.chain.from_iterable(
+    (range(random.randrange(_FIRST, _LAST), _LAST), range(_FIRST, _LAST))
+)
 
 
 def _parameter(value: str, name: str) -> str:

@@ -74,6 +74,7 @@ class Server:
         tcp: bool = False,
         hosts: Sequence[str] = ("127.0.0.1",),
         min_expires: int = 1,
+        registrar: Sequence[str] = (),
         min_interval: float = 0.0,
         script: str | None = None,
         sections: Sequence[str] = (),
@@ -91,6 +92,7 @@ class Server:
         self.publication = publication
         self.hosts = tuple(hosts)
         self.min_expires = min_expires
+        self.registrar = tuple(registrar)
         self.min_interval = min_interval
         self.script = script
         self.sections = tuple(sections)
@@ -160,6 +162,7 @@ class Server:
                 f'synchronous = "{self.synchronous}"',
                 "[registrar]",
                 f"min_expires = {self.min_expires}",
+                *self.registrar,
                 "[notifier]",
                 f"min_interval = {self.min_interval}",
                 "[presence_reginfo]",

@@ -128,7 +128,7 @@ class Sipp:
             self._process.send_signal(signal.SIGKILL)
         self._process.communicate()
         if error is not None and self._errors.exists():
-            error.add_note(f"SIPp's errors:\n{self._errors.read_text()[-3000:]}")
+            error.add_note(f"SIPp's errors:\n{self._errors.read_text('utf-8')[-3000:]}")
 
     def finish(self) -> Statistics:
         """Wait until all calls are over; its statistics."""

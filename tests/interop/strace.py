@@ -90,8 +90,8 @@ class Strace:
                 self._command, stdin=subprocess.DEVNULL, stderr=stream
             )
         deadline = time.monotonic() + ATTACH_LIMIT
-        while "attached" not in said.read_text():
-            assert self._process.poll() is None, said.read_text()
+        while "attached" not in said.read_text("utf-8"):
+            assert self._process.poll() is None, said.read_text("utf-8")
             assert time.monotonic() < deadline, "strace does not attach"
             time.sleep(0.01)
         return self
@@ -114,7 +114,7 @@ def read(output: Path) -> Iterator[Call]:
     """The calls in what strace has written, in the order in which they began."""
     calls: list[Call] = []
     open_: dict[str, Call] = {}
-    for at, line in enumerate(output.read_text().splitlines()):
+    for at, line in enumerate(output.read_text("utf-8").splitlines()):
         match = _LINE.match(line)
         if match is None:
             continue  # a signal, or the end of a thread

@@ -102,7 +102,7 @@ def asks(command: list[str]) -> bool:
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_shown_is_what_is_seen(name: str, tmp_path: Path) -> None:
     with Example(name, tmp_path) as example:
-        readme = (example.directory / "README.md").read_text()
+        readme = (example.directory / "README.md").read_text("utf-8")
         terminal = Terminal(example)
         found = list(steps(readme))
         assert any(step.command[1] == "serve" for step in found)
@@ -113,6 +113,6 @@ def test_what_is_shown_is_what_is_seen(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", *NAMES])
 def test_every_link_leads_somewhere(name: str) -> None:
-    text = (ROOT / name / "README.md").read_text()
+    text = (ROOT / name / "README.md").read_text("utf-8")
     for link in re.findall(r"\]\(([^)#]+)", text):
         assert (ROOT / name / link).exists(), link

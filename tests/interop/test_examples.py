@@ -59,12 +59,12 @@ def notify(peer: Phone, subscribe: Message, body: bytes, cseq: int = 1) -> Messa
 
 def test_every_example_has_its_lines_and_its_test() -> None:
     """The issue: each with ten lines of README, each tested."""
-    tests = Path(__file__).read_text()
-    index = (ROOT / "README.md").read_text()
+    tests = Path(__file__).read_text("utf-8")
+    index = (ROOT / "README.md").read_text("utf-8")
     names = sorted(path.name for path in ROOT.iterdir() if path.is_dir())
     assert len(names) >= 8
     for name in names:
-        text = (ROOT / name / "README.md").read_text()
+        text = (ROOT / name / "README.md").read_text("utf-8")
         prose = re.sub(r"^```console\n.*?^```$", "", text, flags=re.M | re.S)
         assert 4 <= len([line for line in prose.splitlines() if line]) <= 12, name
         assert f'Example("{name}"' in tests
@@ -323,7 +323,7 @@ def test_self_watch(tmp_path: Path, callers: NewPhone) -> None:
         aor, contact = "sip:alice@example.com", "sip:alice@127.0.0.1:5090"
         at = f"127.0.0.1:{server[1]}"
         log = example.run("phone", ["phone.py", at, aor, contact])
-        eventually(lambda: "registered\n" in log.read_text())
+        eventually(lambda: "registered\n" in log.read_text("utf-8"))
         watchers = f"http://127.0.0.1:{example.ports['8060']}/v1/watchers"
         eventually(lambda: httpx2.get(watchers).json()["watchers"])
         stranger = callers(server)
@@ -334,8 +334,8 @@ def test_self_watch(tmp_path: Path, callers: NewPhone) -> None:
              "removed: probation\nregistered again\n"),
             (["--event", "rejected"], "removed: rejected\n"),
         ):  # fmt: skip
-            before = len(log.read_text())
+            before = len(log.read_text("utf-8"))
             done = example.reginfo("unregister", "alice@example.com", *options)
             assert done == "1 contact removed\n"
-            becomes(lambda: log.read_text()[before:], said)  # noqa: B023
+            becomes(lambda: log.read_text("utf-8")[before:], said)  # noqa: B023
         assert example.contacts(aor) == set()

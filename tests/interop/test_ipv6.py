@@ -13,6 +13,8 @@ from .document import read
 from .phone import DOMAIN, Phone, TcpPhone, becomes
 from .server import Server
 
+pytestmark = pytest.mark.ipv6
+
 MANY = 20  # contacts: a document of some kilobytes
 
 

@@ -24,7 +24,7 @@ class Moved(Server):
             "PEER_URI": f"sip:127.0.0.1:{free_port()}",
             "PUBLISH": "0",
         }
-        source = read(KAMAILIO.read_text(), lambda name: None, defined)
+        source = read(KAMAILIO.read_text("utf-8"), lambda name: None, defined)
         moved = move(source, dialect_of(source, KAMAILIO.name), KAMAILIO.name)
         # Of what the tests need, a configuration of Kamailio says nothing.
         return moved.toml.replace("[server]", '[server]\nadmin = "127.0.0.1:0"', 1)

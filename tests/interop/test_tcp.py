@@ -274,3 +274,30 @@ def test_a_stream_and_a_datagram_reach_one_server(server: Server) -> None:
         tcp.register("mia", expires=600, device=1)
         expected = {udp.contact("mia"), tcp.contact("mia", 1)}
         assert server.contacts("mia") == expected
+
+
+def test_a_phone_whose_connection_breaks_expires_unless_it_comes_back(
+    tmp_path: Path,
+) -> None:
+    """5626-08: the watcher is told within the grace of 5 s, and of nobody else."""
+    expire = ['connection_lost = "expire"']
+    with (
+        Server(tmp_path, tcp=True, registrar=expire) as server,
+        Phone(server.address) as watcher,
+        TcpPhone(server.address) as gone,
+    ):
+        gone.register("nat", expires=600)
+        contact = gone.contact("nat")
+        back = TcpPhone(server.address)
+        back.register("olf", expires=600)
+        olfs = back.contact("olf")
+        watcher.subscribe("nat", expires=600)
+        assert read(watcher.notify().body).active == {contact}
+        gone.close()
+        back.close()
+        with TcpPhone(server.address) as again:
+            again.register("olf", expires=600, contacts=[f"Contact: <{olfs}>"])
+            document = watcher.notify(within=8.0)
+            assert b'event="expired"' in document.body
+            assert server.contacts("nat") == set()
+            assert server.contacts("olf") == {olfs}

@@ -242,6 +242,7 @@ def test_a_peer_that_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -
     run()
 
 
+@pytest.mark.ipv6
 @in_loop
 async def test_ipv6_has_streams_too() -> None:
     """4475-05"""

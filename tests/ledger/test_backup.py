@@ -171,7 +171,7 @@ def test_a_file_that_comes_meanwhile_is_not_replaced(
     monkeypatch.setattr(module, "_copy", slow)
     with pytest.raises(StoreError, match="there is such a file already"):
         backup(source, target)
-    assert target.read_text() == "precious"
+    assert target.read_text("utf-8") == "precious"
     assert list(target.parent.iterdir()) == [target]
 
 

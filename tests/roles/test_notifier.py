@@ -246,13 +246,13 @@ def test_a_notify_is_of_the_dialog_byte_for_byte() -> None:
     server = Server()
     server.subscribe(
         600, "Record-Route: <sip:p1.example.net;lr>,<sip:p2.example.net;lr>",
-        event="REG ; id=7", call_id="x@y",
+        event="reg ; id=7", call_id="x@y",
         from_='"Bob <b>" <sip:BOB@Example.com;x=1>;tag=BoBs;odd',
         contact="<sip:w@host>",
     )  # fmt: skip
     (notify,) = server.notifies()
     assert notify.uri == "sip:w@host"
-    assert notify.headers["Event"] == ["REG ; id=7"]
+    assert notify.headers["Event"] == ["reg ; id=7"]
     assert notify.headers["From"] == [f"<{ALICE}>;tag=tag1"]
     assert notify.headers["To"] == ['"Bob <b>" <sip:BOB@Example.com;x=1>;tag=BoBs;odd']
     assert notify.headers["Route"] == [

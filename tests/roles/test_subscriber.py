@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
 from reginfo.events.states import SubscriberState
-from reginfo.events.subscribe import Wanted
-from reginfo.ledger.journal import Journal
-from reginfo.location.binding import Binding, BindingChange
+from reginfo.location.binding import Binding
 from reginfo.location.key import Key
-from reginfo.location.keyring import REMEMBERED, KeyChange
-from reginfo.location.store import LEARNED_GRACE, MAX_AHEAD, TABLE, LocationStore
+from reginfo.location.keyring import REMEMBERED
+from reginfo.location.store import LEARNED_GRACE, MAX_AHEAD, TABLE
 from reginfo.reg import xml
 from reginfo.reg.document import (
     Claim,
     Contact,
-    ContactEvent,
     RecordKey,
     Reginfo,
-    Registration,
     RegistrationState,
-    contact_id,
-    registration_id,
 )
-from reginfo.roles import unsolicited
 from reginfo.roles.document import contact_of
 from reginfo.roles.held import KIND, RETRY_AFTER
 from reginfo.roles.learner import SLACK
-from reginfo.roles.mirror import Mirror
-from reginfo.roles.subscriber import CONTACT_KIND, Subscriber
+from reginfo.roles.subscriber import CONTACT_KIND
 from reginfo.sip.errors import Refusal, RemoteProtocolError
-from reginfo.sip.flow import Flow
-from reginfo.sip.message import Draft, Request
 
 from ..make import (
     ALICE,
@@ -46,225 +35,20 @@ from ..make import (
     WALL,
     binding,
     flow,
-    here,
-    load,
     moment,
-    numbers,
-    received,
-    request,
-    response,
 )
-
-PHONE_URI = "sip:alice@192.0.2.50"
-DESK = "sip:alice@192.0.2.51"
-WANTED = Wanted(uri=ALICE, local="sip:us@192.0.2.1", event="reg", accept=xml.MEDIA_TYPE)
-SOURCE = f"a/{ALICE}"
-TERMINATED = RegistrationState.TERMINATED
-
-
-def contact(
-    uri: str = PHONE_URI,
-    event: str = "registered",
-    *,
-    expires: int | None = 600,
-    callid: str | None = "phone",
-    cseq: int | None = 1,
-    **others: Any,
-) -> Contact:
-    return Contact(
-        id=others.pop("id", None) or contact_id(ALICE, uri),
-        uri=uri,
-        event=ContactEvent(event),
-        expires=expires,
-        callid=callid,
-        cseq=cseq,
-        **others,
-    )
-
-
-def claim(owner: str = "a", stamp: int = 50, **others: Any) -> Claim:
-    return Claim(owner=owner, stamp=stamp, **others)
-
-
-def document(
-    version: int,
-    *contacts: Contact,
-    full: bool = True,
-    aor: str = ALICE,
-    state: RegistrationState | None = None,
-) -> Reginfo:
-    if state is None:
-        active = any(c.event.state == "active" for c in contacts)
-        state = RegistrationState.ACTIVE if active else TERMINATED
-    one = Registration(aor=aor, id=registration_id(aor), state=state, contacts=contacts)
-    return Reginfo(version=version, full=full, registrations=(one,))
-
-
-class Server:
-    """A subscriber over a store, and a peer called ``a`` that the test plays."""
-
-    def __init__(
-        self,
-        now: float = NOW,
-        prefix: str = "id",
-        table: str = TABLE,
-        longest: Callable[[str], int] | None = None,
-    ) -> None:
-        self.journal = Journal()
-        self.store = LocationStore("us", self.journal)
-        self.store.listener = self.listen
-        self.now = now
-        self.sent: list[tuple[Draft, Flow, Mirror]] = []
-        self.changes: list[BindingChange] = []
-        self.cseq = 0
-        self.rows: dict[tuple[str, str], Any] = {}
-        self.subscriber = Subscriber(
-            self.store,
-            self.journal,
-            server_id="us",
-            send=self.send,
-            new_id=numbers(prefix),
-            jitter=lambda: 0.5,
-            max_expires=7200,
-            longest=longest,
-            location=table,
-        )
-
-    def send(self, draft: Draft, flow: Flow, user: object) -> None:
-        assert isinstance(user, Mirror)
-        self.sent.append((draft, flow, user))
-
-    def listen(self, change: BindingChange | KeyChange) -> None:
-        assert change.at == self.now
-        if isinstance(change, BindingChange):
-            self.changes.append(change)
-
-    def watch(self, peer: str = "a", aor: str = ALICE, wanted: Wanted = WANTED) -> None:
-        self.subscriber.watch(peer, aor, wanted, flow(PEER), self.now)
-        self.pass_time(0)
-
-    def mirror(self, source: str = SOURCE) -> Mirror:
-        return next(m for m in self.subscriber.mirrors() if m.source == source)
-
-    def pass_time(self, seconds: float) -> None:
-        end = self.now + seconds
-        while True:
-            due = [t for t in (self.store.timer_at, self.subscriber.timer_at) if t]
-            if not due or min(due) > end:
-                break
-            self.now = max(self.now, min(due))
-            self.store.timer_due(moment(self.now))
-            self.subscriber.timer_due(moment(self.now))
-        self.now = end
-
-    def subscribes(self) -> list[Request]:
-        sent, self.sent = self.sent, []
-        return [received(draft) for draft, _, _ in sent]
-
-    def receive(
-        self,
-        body: bytes,
-        *headers: str,
-        state: str = "active;expires=3600",
-        source: str = SOURCE,
-        cseq: int | None = None,
-        event: str = "reg",
-        from_tag: str = "theirs",
-        call_id: str = "",
-        to: str = "",
-        content_type: str = xml.MEDIA_TYPE,
-    ) -> tuple[str, ...]:
-        dialog = self.mirror(source).subscription.dialog
-        assert dialog is not None or call_id
-        self.cseq = self.cseq + 1 if cseq is None else cseq
-        lines = [f"Event: {event}", "Contact: <sip:notifier@192.0.2.2>"]
-        lines += [f"Subscription-State: {state}"] if state else []
-        lines += [f"Content-Type: {content_type}"] if body and content_type else []
-        message = request(
-            "NOTIFY", *lines, *headers, body=body, cseq=self.cseq,
-            call_id=call_id or (dialog.call_id if dialog else ""),
-            from_=f"<{ALICE}>;tag={from_tag}",
-            to=to or (dialog.local if dialog else ""),
-        )  # fmt: skip
-        return self.subscriber.receive_notify(
-            message, flow(PEER), self.now, WALL + self.now
-        )
-
-    def notify(self, told: Reginfo, **others: Any) -> None:
-        aors = {registration.aor for registration in told.registrations}
-        assert aors.issuperset(self.receive(xml.serialize(told), **others))
-
-    def stray(
-        self,
-        told: Reginfo | None,
-        *,
-        peer: str = "p",
-        state: str = "active;expires=3600",
-        event: str = "reg",
-        call_id: str = "stray",
-        cseq: int | None = None,
-    ) -> tuple[str, ...]:
-        """A NOTIFY that nobody has asked for."""
-        self.cseq = self.cseq + 1 if cseq is None else cseq
-        message = request(
-            "NOTIFY", f"Event: {event}", f"Subscription-State: {state}",
-            f"Content-Type: {xml.MEDIA_TYPE}", cseq=self.cseq, call_id=call_id,
-            to=f"<{ALICE}>;tag=ours", body=xml.serialize(told) if told else b"",
-        )  # fmt: skip
-        assert not self.subscriber.knows(message)
-        return self.subscriber.receive_unsolicited(
-            peer, message, self.now, WALL + self.now
-        )
-
-    def respond(self, status: int, *headers: str) -> None:
-        mirror = self.mirror()
-        dialog = mirror.subscription.dialog
-        assert dialog is not None
-        answer = response(status, *headers, call_id=dialog.call_id)
-        self.subscriber.held.receive_response(mirror, answer, self.now)
-
-    def bound(self, aor: str = ALICE) -> list[Binding]:
-        return self.store.bindings(aor, self.now)
-
-    def contacts(self, aor: str = ALICE) -> list[str]:
-        return [one.contact for one in self.bound(aor)]
-
-    def events(self) -> list[str]:
-        """What happened since this was last asked, and to which contact."""
-        changes, self.changes = self.changes, []
-        return [f"{c.binding.contact[-2:]} {c.binding.event.value}" for c in changes]
-
-    def commit(self) -> None:
-        for kind, key, value in self.journal.close().entries:
-            row = None if value is None else msgspec.to_builtins(value)
-            self.rows[kind, key] = row
-
-    def restart(self, seconds: float = 1.0, shift: float = 0.0) -> Server:
-        after = Server(self.now + seconds + shift, prefix="after")
-        after.rows = self.rows
-        shelves = [*after.subscriber.shelves, *after.store.shelves]
-        entries = [(*key, value) for key, value in self.rows.items()]
-        load(shelves, [entry for entry in entries if entry[2] is not None], shift)
-        after.store.begin(here(), moment(after.now))
-        after.cseq = self.cseq
-        return after
-
-
-def watching(
-    *contacts: Contact,
-    wanted: Wanted = WANTED,
-    longest: Callable[[str], int] | None = None,
-) -> Server:
-    """A server that has been told of ``contacts``."""
-    server = Server(longest=longest)
-    server.watch(wanted=wanted)
-    server.respond(200, "Expires: 3600")
-    server.notify(document(0, *contacts))
-    server.subscribes()
-    server.journal.close()
-    server.changes.clear()
-    return server
-
+from .told import (
+    DESK,
+    PHONE_URI,
+    SOURCE,
+    WANTED,
+    Server,
+    claim,
+    contact,
+    document,
+    watching,
+    with_keys,
+)
 
 # It subscribes.
 
@@ -368,12 +152,6 @@ def test_who_is_years_ahead_does_not_take_our_clock_with_it(
         assert server.store.next_stamp(WALL + NOW) == (WALL + NOW) * 1e6
     else:
         assert not caplog.records
-
-
-def with_keys(told: Reginfo, *keys: RecordKey) -> Reginfo:
-    (one,) = told.registrations
-    one = msgspec.structs.replace(one, keys=keys)
-    return msgspec.structs.replace(told, registrations=(one,))
 
 
 def test_nor_does_a_key_that_is_years_ahead(caplog: pytest.LogCaptureFixture) -> None:
@@ -1246,38 +1024,6 @@ def test_an_answer_that_is_taken_back_is_waited_for_until_timer_n(failed: bool) 
     assert len(server.subscribes()) == 1
 
 
-# What nobody has asked for, of peers that are configured to send it.
-
-
-def test_what_a_peer_notifies_without_being_asked_is_known_here() -> None:
-    server = Server()
-    told = server.stray(document(0, contact(), contact(DESK, expires=None)))
-    assert told == (ALICE,)
-    one, desk = server.bound()
-    assert (one.owner, one.source, one.expires_at) == ("p", "p/unsolicited", NOW + 600)
-    assert desk.expires_at == NOW + 3600  # as long as the subscription is said to
-    server.stray(document(1, contact(event="unregistered", cseq=2), full=False,
-                          state=RegistrationState.ACTIVE))  # fmt: skip
-    assert server.contacts() == [DESK]
-
-
-def test_a_stray_notify_that_says_no_time_is_believed_as_long_as_any() -> None:
-    server = Server()
-    server.stray(document(0, contact(expires=None)), state="active")
-    assert server.bound()[0].expires_at == NOW + 7200
-
-
-@pytest.mark.parametrize("expires", [7201, 10**6, 2**32 - 1, None])
-@pytest.mark.parametrize("state", ["active", f"active;expires={2**32 - 1}"])
-def test_a_stray_notify_is_not_believed_for_years(
-    expires: int | None, state: str
-) -> None:
-    # 3680-110, 6665-84
-    server = Server()
-    server.stray(document(0, contact(expires=expires)), state=state)
-    assert server.bound()[0].expires_at == NOW + 7200
-
-
 @pytest.mark.parametrize("expires", [7201, 10**6, 2**32 - 1])
 @pytest.mark.parametrize("extended", [True, False])
 def test_a_contact_of_a_peer_is_not_believed_for_years(
@@ -1297,100 +1043,6 @@ def test_a_peer_may_have_a_limit_of_its_own() -> None:
     server = watching(longest={"a": 60}.__getitem__)
     server.notify(document(1, contact(), contact(DESK, expires=30)))
     assert [b.expires_at for b in server.bound()] == [NOW + 60, NOW + 30]
-
-
-def test_a_stray_notify_prolongs_what_it_mentions_again() -> None:
-    # 3680-103
-    server = Server()
-    server.stray(document(0, contact(expires=None)), state="active;expires=60")
-    server.pass_time(30)
-    server.stray(document(0, contact(expires=None)), state="active;expires=60")
-    assert server.bound()[0].expires_at == NOW + 90
-
-
-def test_a_stray_notify_without_a_body_changes_nothing() -> None:
-    server = Server()
-    assert server.stray(None) == ()
-    assert server.changes == []
-    assert server.journal.close().entries == []
-
-
-def test_a_stray_notify_that_was_overtaken_changes_nothing() -> None:
-    server = Server()
-    server.stray(document(1, contact()), cseq=5)
-    server.stray(document(0, contact(DESK)), cseq=4)
-    server.stray(document(1, contact(DESK)), cseq=5)
-    assert server.contacts() == [PHONE_URI]
-    server.stray(document(1, contact(DESK)), cseq=6)
-    assert server.contacts() == [DESK]
-
-
-@pytest.mark.parametrize(
-    "other", [{"call_id": "another"}, {"peer": "q"}], ids=["dialog", "peer"]
-)
-def test_each_stray_dialog_counts_for_itself(other: dict[str, str]) -> None:
-    server = Server()
-    server.stray(document(7, contact()), cseq=5)
-    server.stray(document(0, contact(DESK)), cseq=1, **other)
-    assert server.contacts() == [PHONE_URI, DESK]
-
-
-def test_of_stray_dialogs_the_one_that_is_silent_longest_is_forgotten(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(unsolicited, "DIALOGS", 2)
-    server = Server()
-    for call_id in ("1", "2", "1", "3"):
-        server.stray(document(5, contact()), call_id=call_id)
-    server.stray(document(4, contact(DESK)), call_id="1", cseq=1)
-    assert server.contacts() == [PHONE_URI]
-    server.stray(document(4, contact(DESK)), call_id="2", cseq=1)  # as if it were new
-    assert server.contacts() == [PHONE_URI, DESK]
-
-
-@pytest.mark.parametrize(
-    ("event", "state", "status"), [("presence", "active", 489), ("reg", "", 400)]
-)
-def test_a_stray_notify_that_makes_no_sense_is_refused(
-    event: str, state: str, status: int
-) -> None:
-    # 6665-57, 6665-59
-    server = Server()
-    with pytest.raises((Refusal, RemoteProtocolError)) as caught:
-        server.stray(document(0, contact()), event=event, state=state)
-    assert isinstance(caught.value, (Refusal, RemoteProtocolError))
-    assert caught.value.status == status
-    if isinstance(caught.value, Refusal):
-        assert caught.value.headers == (("Allow-Events", "reg"),)
-    assert server.changes == []
-
-
-def test_a_stray_notify_that_cannot_be_read_is_logged(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    message = request(
-        "NOTIFY", "Event: reg", "Subscription-State: active",
-        f"Content-Type: {xml.MEDIA_TYPE}", body=b"<",
-    )  # fmt: skip
-    with pytest.raises(RemoteProtocolError):
-        Server().subscriber.receive_unsolicited("p", message, NOW, WALL)
-    assert "! NOTIFY of p: malformed reginfo" in caplog.text
-
-
-def test_a_stray_notify_that_is_taken_back_never_was() -> None:
-    server = Server()
-    server.stray(document(5, contact()))
-    server.journal.close().take_back()
-    assert server.bound() == []
-    server.stray(document(5, contact()), cseq=server.cseq)
-    server.journal.close()
-    server.stray(document(6, contact(DESK), full=False))
-    server.journal.close().take_back()
-    assert server.contacts() == [PHONE_URI]
-    server.stray(document(5, contact(DESK)), cseq=server.cseq - 1)  # known already
-    assert server.contacts() == [PHONE_URI]
-    server.stray(document(6, contact(DESK), full=False), cseq=server.cseq + 1)
-    assert server.contacts() == [PHONE_URI, DESK]
 
 
 # Who looks at us.
@@ -1441,18 +1093,3 @@ def test_that_a_key_was_removed_long_ago_is_no_news() -> None:
     server.notify(with_keys(document(1), *gone))
     assert server.store.all_keys(ALICE).keys() == {"l"}
     assert server.store.keys(ALICE) == {}
-
-
-def test_keys_are_learned_though_nobody_has_asked() -> None:
-    server = Server()
-    server.stray(with_keys(document(0, contact()), RecordKey("k", "v", "a", 70)))
-    assert server.store.keys(ALICE) == {"k": "v"}
-    (key,) = server.store.all_keys(ALICE).values()
-    assert key.source == "p/unsolicited"
-
-
-def test_whom_a_document_that_nobody_asked_for_leaves_out_it_tells_of() -> None:
-    server = Server()
-    server.stray(document(0, contact()))
-    assert server.stray(Reginfo(version=1, full=True, registrations=())) == (ALICE,)
-    assert server.contacts() == []

@@ -25,7 +25,9 @@ async def hello(request: Request) -> Response:
 HELLO = Starlette(routes=[Route("/", hello)])
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", pytest.param("::1", marks=pytest.mark.ipv6)]
+)
 def test_any_free_port_serves(host: str) -> None:
     async def ask() -> None:
         server = WebServer(HELLO, SocketAddress(host, 0))
@@ -77,7 +79,7 @@ def test_what_is_taken_is_an_error(tmp_path: Path, kind: str) -> None:
     with pytest.raises(OSError, match="in use"):
         asyncio.run(start())
     if kind == "file":
-        assert path.read_text() == "precious"
+        assert path.read_text("utf-8") == "precious"
 
 
 def test_signals_are_left_alone() -> None:

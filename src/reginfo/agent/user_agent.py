@@ -127,6 +127,9 @@ class UserAgent:
             self._watching.timer_due(moment.now)
             self.settle(self._watching)
 
+    def flow_lost(self, flow: Flow, moment: Moment) -> None:
+        """Do nothing: a new connection is opened for what is sent next."""
+
     def undone(self, moment: Moment) -> None:
         """Nothing is kept on disk, so nothing is taken back."""
 

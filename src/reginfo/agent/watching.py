@@ -12,6 +12,7 @@ from ..events.subscribe import HeldSubscription, Wanted
 from ..reg import xml
 from ..reg.document import Reginfo
 from ..reg.table import News, Table
+from ..sip.demands import check_extensions, understands_body
 from ..sip.errors import Refusal, ReginfoError, RemoteProtocolError
 from ..sip.flow import Flow
 from ..sip.message import Draft, Request, Response
@@ -235,13 +236,10 @@ def _document(request: Request) -> Reginfo | None:
     The body of a NOTIFY; None if there is none.
 
     Raises:
-        Refusal: 415 for a body of another type.
+        Refusal: 415 for a body that is not understood, 420 for an extension.
         RemoteProtocolError: it cannot be read.
     """
-    if not request.body:
+    check_extensions(request)
+    if not understands_body(request, xml.MEDIA_TYPE):
         return None
-    content_type = (request.header("Content-Type") or "").partition(";")[0].strip()
-    if content_type.lower() != xml.MEDIA_TYPE:
-        accept = [("Accept", xml.MEDIA_TYPE)]
-        raise Refusal(415, "Unsupported Media Type", headers=accept)
     return xml.parse(request.body)

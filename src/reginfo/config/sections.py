@@ -85,6 +85,18 @@ class RegistrarSection(LimitsSection, frozen=True, kw_only=True):
     max_contacts: Annotated[int, whole(0)] = 0
     "The most contacts that an address-of-record may have; 0 for no limit."
 
+    max_contacts_reached: Annotated[str, one_of("refuse", "replace")] = "refuse"
+    """
+    What a REGISTER of one contact more does: it is refused with 503 and Retry-After, or
+    it replaces the contact that was registered first, which is `deactivated`.
+    """
+
+    connection_lost: Annotated[str, one_of("keep", "expire")] = "keep"
+    """
+    What the end of a connection (TCP, TLS, WebSocket) does to the contacts that were
+    registered over it: nothing, or they expire unless they register again within 5 s.
+    """
+
 
 class UsrlocSection(Struct, frozen=True, kw_only=True):
     """``[usrloc]``: the location service."""

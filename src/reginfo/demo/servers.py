@@ -36,7 +36,7 @@ class DemoServer:
         self.trace = directory / f"{name}.trace"
         self._log = directory / f"{name}.log"
         self._config = directory / f"{name}.toml"
-        self._config.write_text(config)
+        self._config.write_text(config, "utf-8")
         self._process: subprocess.Popen[bytes] | None = None
         self.sip: tuple[str, int] = ("", 0)
         self.admin = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..sip import grammar
+from ..sip.demands import check_extensions
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.message import Request
 from .headers import EventHeader
@@ -36,11 +37,7 @@ def read(request: Request, package: str, policy: SubscriptionPolicy) -> Asked:
     event = EventHeader.of(request)
     if event is None or event.package != package:
         raise Refusal(489, "Bad Event", headers=[("Allow-Events", package)])
-    required = request.values("Require")
-    if required:
-        # RFC 3261 §8.2.2.3: none of what can be required is one of ours.
-        unsupported = [("Unsupported", ", ".join(required))]
-        raise Refusal(420, "Bad Extension", headers=unsupported)
+    check_extensions(request)
     etag = _etag(request)
     expires = granted(request, policy)
     if etag is None and not request.body:

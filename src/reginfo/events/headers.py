@@ -43,7 +43,7 @@ class EventHeader(NamedTuple):
         """
         package, semicolon, rest = value.partition(";")
         params = parse_params(semicolon + rest)
-        return cls(package.strip().lower(), params.get("id"))
+        return cls(package.strip(), params.get("id"))
 
 
 class SubscriptionState(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ..sip.demands import check_extensions, understands_body
 from ..sip.dialog import Dialog
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.headers import parse_params, split
@@ -71,7 +72,7 @@ def check(request: Request, package: str, media_type: str) -> EventHeader:
 
     Raises:
         Refusal: 489 for another package (or none), 406 if ``media_type`` is not
-            accepted, 420 for an extension that is required.
+            accepted, 420 for an extension that is required, 415 for a body.
     """
     try:
         event = EventHeader.of(request)
@@ -80,11 +81,8 @@ def check(request: Request, package: str, media_type: str) -> EventHeader:
     if event is None or event.package != package:
         # §4.2.1.1: 489 also for a SUBSCRIBE that names no package.
         raise Refusal(489, "Bad Event", headers=[("Allow-Events", package)])
-    required = request.values("Require")
-    if required:
-        # §8.2.2.3: none of the extensions that can be required is one of ours.
-        unsupported = [("Unsupported", ", ".join(required))]
-        raise Refusal(420, "Bad Extension", headers=unsupported)
+    check_extensions(request)
+    understands_body(request, None)
     if not accepts(request.headers.get("Accept"), media_type):
         raise Refusal(406, "Not Acceptable", headers=[("Accept", media_type)])
     return event

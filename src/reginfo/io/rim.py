@@ -37,6 +37,9 @@ class Application(Protocol):
     def handle(self, event: EndpointEvent, moment: Moment) -> None:
         """Answer a request, or take in a response."""
 
+    def flow_lost(self, flow: Flow, moment: Moment) -> None:
+        """Take note that a connection was closed."""
+
     def timer_due(self, moment: Moment) -> None:
         """Let time pass."""
 
@@ -147,7 +150,9 @@ class Rim:
 
     def lost(self, flow: Flow) -> None:
         """A stream is gone; :meth:`settle` follows."""
-        self._endpoint.flow_lost(flow, self._clock.now())
+        moment = self._clock.moment()
+        self._endpoint.flow_lost(flow, moment.now)
+        self._application.flow_lost(flow, moment)
 
     async def stop(self) -> None:
         """Take in no more, commit what was decided, send it, and close."""

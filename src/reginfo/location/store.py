@@ -21,14 +21,13 @@ from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, nothing
 from ..reg.document import ContactEvent
-from ..sip.errors import RemoteProtocolError
 from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
 from .binding import Binding, BindingChange
 from .changes import ChangeIndex
 from .claim import KIND, Claim, shifted, stripped
-from .contact import ContactRow, UserContacts
-from .contacts import Contacts, is_same
+from .contact_row import ContactIndex, ContactRow, UserContacts
+from .contacts import Contacts
 from .keyring import KeyChange, Keyring, UserRecords
 from .lives import SLACK, Claims, forgotten_at, join
 from .record import Record, RecordKind, next_stamp
@@ -60,9 +59,6 @@ Contacts of one address-of-record that are kept at the most although they are no
 
 A browser that makes a new contact for each page would leave a day's worth of them.
 """
-
-INDEXED = 16
-"""Contacts of one address-of-record that are searched without an index."""
 
 _ALWAYS = -math.inf
 
@@ -105,9 +101,7 @@ class LocationStore:
         self.server_id = server_id
         self._journal = journal
         self._records: dict[str, dict[str, UserContacts]] = {}
-        # By table and address-of-record, if it has many contacts: its contacts by the
-        # part of the URI in which equal ones do not differ.
-        self._indices: dict[tuple[str, str], dict[str, dict[str, ContactRow]]] = {}
+        self._index = ContactIndex()
         self._wheel = TimerWheel()
         self._rows: Rows[Claim] = Rows(journal, KIND, Claim, self._take_loaded, shifted)
         self._keyring = Keyring(journal, self._number, identities_key, canonical)
@@ -226,10 +220,8 @@ class LocationStore:
         row = user.rows.get(uri.key)
         if row is not None:
             return uri.key, row.claims
-        for row in self._like(table, aor, user.rows, uri.base):
-            if is_same(row.claims[0].contact, uri):
-                return row.key, row.claims
-        return uri.key, ()
+        row = self._index.find(table, aor, user.rows, uri)
+        return (uri.key, ()) if row is None else (row.key, row.claims)
 
     def identities(self, aor: str, table: str = TABLE) -> tuple[str, ...]:
         """
@@ -322,8 +314,8 @@ class LocationStore:
             after = join(before, claim)
             if after is not before:
                 self._keep(row, after, claim)
-                if not before and self._indices:
-                    self._index(row)
+                if not before:
+                    self._index.add(row)
                 told.append(claim)
                 self._evaluate(row, before, now, news)
             if is_told:
@@ -593,35 +585,6 @@ class LocationStore:
             self._evaluate(row, row.claims, now, news)
         self._announce(user.table, user.aor, news, now)
 
-    def _like(
-        self, table: str, aor: str, record: dict[str, ContactRow], base: str
-    ) -> Iterable[ContactRow]:
-        """Return the contacts of a record that may equal a URI with this base."""
-        if len(record) <= INDEXED:
-            return record.values()
-        index = self._indices.get((table, aor))
-        if index is None:
-            index = self._indices[table, aor] = {}
-            for row in record.values():
-                self._index(row)
-        return index.get(base, {}).values()
-
-    def _index(self, row: ContactRow) -> None:
-        """Keep the index of a record, if there is one."""
-        index = self._indices.get((row.table, row.aor))
-        if index is not None:
-            if not row.base:
-                row.base = _base(row)
-            index.setdefault(row.base, {})[row.key] = row
-
-    def _unindex(self, row: ContactRow) -> None:
-        index = self._indices.get((row.table, row.aor))
-        rows = None if index is None else index.get(row.base)
-        if index is not None and rows is not None:
-            rows.pop(row.key, None)
-            if not rows:
-                del index[row.base]
-
     def _take_loaded(self, key: str, claim: Claim) -> None:
         table, aor = key.split("\0", 2)[:2]
         user = self._records.setdefault(table, {}).setdefault(aor, UserContacts())
@@ -736,8 +699,7 @@ class LocationStore:
         row.timer_at = None
         self._wheel.schedule(row)
         self._over.pop(row, None)
-        if self._indices:
-            self._unindex(row)
+        self._index.remove(row)
         users = self._records.get(row.table, {})
         user = users.get(row.aor)
         if user is not None and user.rows.get(row.key) is row:
@@ -746,7 +708,7 @@ class LocationStore:
             user.over.pop(row, None)
             if not user.rows:
                 del users[row.aor]
-                self._indices.pop((row.table, row.aor), None)
+                self._index.forget(row.table, row.aor)
         if not users:
             self._records.pop(row.table, None)
 
@@ -771,8 +733,7 @@ class LocationStore:
         user = users.setdefault(row.aor, UserContacts())
         user.rows[row.key] = row
         self._show(row, shown)
-        if self._indices:
-            self._index(row)
+        self._index.add(row)
         if shown is None and now is not None:
             self._postpone(row, now)
 
@@ -783,14 +744,6 @@ class LocationStore:
         self._set_shown(row, shown)
         if shown is not None:
             self._postpone(row, self._ends_at(shown))
-
-
-def _base(row: ContactRow) -> str:
-    """Return what the URI of a contact has in common with all that equal it."""
-    try:
-        return Uri.parse(row.claims[0].contact).base
-    except RemoteProtocolError:
-        return ""
 
 
 def _entry_key(row: ContactRow, claim: Claim) -> str:

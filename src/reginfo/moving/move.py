@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..config.config import Config, ConfigError
 from .parameters import FUNCTIONS, PARAMETERS, Ours
-from .source import Parameter, Place, Setting, Source
+from .source import Parameter, Place, Setting, SourceConfig
 
 NO_LIMIT = 4_294_967_295
 """Seconds: the greatest Expires there is (RFC 3261 §20.19)."""
@@ -56,7 +56,7 @@ class Moved(NamedTuple):
     left: list[Left]
 
 
-def dialect_of(source: Source, name: str) -> Dialect:
+def dialect_of(source: SourceConfig, name: str) -> Dialect:
     """
     Whose configuration it seems to be.
 
@@ -71,7 +71,7 @@ def dialect_of(source: Source, name: str) -> Dialect:
     return Dialect.OPENSIPS if "opensips" in name.lower() else Dialect.KAMAILIO
 
 
-def move(source: Source, dialect: Dialect, name: str) -> Moved:
+def move(source: SourceConfig, dialect: Dialect, name: str) -> Moved:
     """
     Turn a configuration into ours.
 
@@ -90,7 +90,7 @@ class _Mover:
         self._left: list[Left] = []
         self._set(("server", "id"), '"a"', "any name, another for each server")
 
-    def move(self, source: Source) -> Moved:
+    def move(self, source: SourceConfig) -> Moved:
         self._left += [Left(place, "not read", why) for place, why in source.left]
         for parameter in source.parameters:
             self._parameter(parameter)
@@ -225,7 +225,7 @@ class _Mover:
 
     # What is not said.
 
-    def _defaults(self, source: Source) -> None:
+    def _defaults(self, source: SourceConfig) -> None:
         self._set(("store", "url"), '"sqlite:reginfo.db"', "relative to this file")
         if (
             "pua_reginfo" in source.loaded

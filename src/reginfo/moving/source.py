@@ -62,7 +62,7 @@ class Call(NamedTuple):
     place: Place
 
 
-class Source:
+class SourceConfig:
     """A configuration, as far as it concerns us, in the order of its lines."""
 
     def __init__(self) -> None:
@@ -84,21 +84,21 @@ class Source:
 
 def read(
     text: str, include: Include, defined: Mapping[str, str] | None = None
-) -> Source:
+) -> SourceConfig:
     """
-    Read a configuration; what is wrong in it is in :attr:`Source.left`.
+    Read a configuration; what is wrong in it is in :attr:`SourceConfig.left`.
 
     Args:
         defined: what Kamailio is given by `-A`.
     """
-    source = Source()
+    source = SourceConfig()
     _SourceReader(source, include, dict(defined or {})).read(text, "", 0)
     return source
 
 
 class _SourceReader:
     def __init__(
-        self, source: Source, include: Include, defined: dict[str, str]
+        self, source: SourceConfig, include: Include, defined: dict[str, str]
     ) -> None:
         self._source = source
         self._include = include

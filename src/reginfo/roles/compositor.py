@@ -242,12 +242,16 @@ class Compositor:
         self, contribution: Contribution, contacts: Iterable[ReportedContact]
     ) -> None:
         row, table = contribution.row, contribution.table
+        table.restore(row.state)
         if row.table is not None:
             # Its contacts get rows of their own.
+            table.restore(row.table.state)
             for old in named_table(row.table.rows, self._name):
                 table.put(old)
                 self._contacts.write(_key(row.id, old), old, nothing, urgent=False)
-            contribution.row = msgspec.structs.replace(row, table=None)
+            contribution.row = msgspec.structs.replace(
+                row, table=None, state=table.state
+            )
             self._rows.put(row.id, contribution.row, urgent=False)
         for contact in contacts:
             table.put(contact)
@@ -262,20 +266,26 @@ class Compositor:
         wall: float,
     ) -> None:
         origin = self._origin(row)
+        contribution = Contribution(row) if known is None else known
+        table = contribution.table
         if known is None:
-            contribution = Contribution(row)
             self._journal.remember(self._take_out, contribution)
             self._add(contribution)
         else:
-            contribution = known
-            table = contribution.table
             self._journal.remember(
                 self._restore, contribution, contribution.row, table.state
             )
-            self._set_row(contribution, row)
+        news: tuple[News, ...] = ()
+        if document is not None:
+            # Versions count the documents of a subscription (RFC 3680 §5.1).
+            # Publications are ordered by the entity-tag.
+            table.restart()
+            news = table.take(document, 0, now).news
+            self._note(contribution, table.changes)
+        row = msgspec.structs.replace(row, state=table.state)
+        self._set_row(contribution, row)
         self._rows.put(row.id, row)
         self._wheel.schedule(contribution)
-        table = contribution.table
         if document is None:
             if contribution.untimed:
                 untimed = [
@@ -285,11 +295,6 @@ class Compositor:
                 ]
                 self._learner.prolong(origin, untimed, now, wall)
             return
-        # Versions count the documents of a subscription (RFC 3680 §5.1). Publications
-        # are ordered by the entity-tag.
-        table.restart()
-        news = table.take(document, 0, now).news
-        self._note(contribution, table.changes)
         self._learner.learn(origin, document, news, now, wall)
 
     def _note(self, contribution: Contribution, changes: list[RowChange]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ..reg.table import Table, TableDump, shifted
+from ..reg.table import Table, TableDump, TableState, shifted
 
 
 class ContributionRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
@@ -28,6 +28,9 @@ class ContributionRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
     granted: int
     "For how many seconds that was granted."
+
+    state: TableState = TableState()
+    "What its table knows beside the contacts."
 
     table: TableDump | None = None
     "The contacts, in rows that were written before these had rows of their own."

@@ -17,7 +17,8 @@ from ..reg.document import (
     Reginfo,
     contact_id,
 )
-from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.demands import check_extensions, understands_body
+from ..sip.errors import RemoteProtocolError
 from ..sip.message import Request
 from .naming import Name, named
 
@@ -137,7 +138,7 @@ def speaker_element(server_id: str) -> bytes:
 
 def read_document(request: Request, source: str, name: Name) -> Reginfo | None:
     """
-    Return the document in a NOTIFY or PUBLISH; None if it has no body.
+    Read the document in a NOTIFY or PUBLISH; None if there is none.
 
     Its addresses-of-record are canonical (:func:`.naming.named`).
 
@@ -146,15 +147,13 @@ def read_document(request: Request, source: str, name: Name) -> Reginfo | None:
         name: the address-of-record that a URI names.
 
     Raises:
-        Refusal: 415 for a body of another type.
+        Refusal: 415 for a body that is not understood and not optional, 420 for
+            an extension that is required.
         RemoteProtocolError: it cannot be read.
     """
-    if not request.body:
+    check_extensions(request)
+    if not understands_body(request, xml.MEDIA_TYPE):
         return None
-    content_type = (request.header("Content-Type") or "").partition(";")[0]
-    if content_type.strip().lower() != xml.MEDIA_TYPE:
-        accept = [("Accept", xml.MEDIA_TYPE)]
-        raise Refusal(415, "Unsupported Media Type", headers=accept)
     try:
         document = xml.parse(request.body)
     except RemoteProtocolError as exc:

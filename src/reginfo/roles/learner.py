@@ -16,7 +16,7 @@ import msgspec
 
 from ..location import foreign
 from ..location.claim import Claim
-from ..location.contact import ContactRow
+from ..location.contact_row import ContactRow
 from ..location.foreign import FINAL, GRACE, Told
 from ..location.keyring import REMEMBERED
 from ..location.lives import Claims, join, newest_of

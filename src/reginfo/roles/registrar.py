@@ -1,4 +1,4 @@
-"""The registrar (RFC 3261 §10.3): what a REGISTER comes to."""
+"""The registrar: decides what a REGISTER does (RFC 3261 §10.3)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..location.lives import Claims
 from ..location.record import Record, RecordKind, Standing
 from ..reg.document import ContactEvent, shortest_q
 from ..sip.address import numeric
+from ..sip.demands import check_extensions, understands_body
 from ..sip.dialog import route_uri
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow, Local, uri_host
@@ -28,14 +29,14 @@ from ..sip.value import Value
 SIP_PORT = 5060
 
 EXTENSIONS = frozenset({"path"})
-"""What a REGISTER may require of us (§8.2.2.3)."""
+"""Option tags that a REGISTER may have in Require (§8.2.2.3)."""
 
 REGISTERED, REFRESHED = ContactEvent.REGISTERED, ContactEvent.REFRESHED
-GONE = ContactEvent.UNREGISTERED
+UNREGISTERED, DEACTIVATED = ContactEvent.UNREGISTERED, ContactEvent.DEACTIVATED
 
 
 class RegistrarPolicy(Value, frozen=True):
-    """The registrar's own choices."""
+    """The registrar's policy; see ``[registrar]`` of the configuration."""
 
     min_expires: int = 60
     default_expires: int = 3600
@@ -43,14 +44,17 @@ class RegistrarPolicy(Value, frozen=True):
     "Seconds."
 
     max_contacts: int = 0
-    "How many contacts an address-of-record may have; 0 for any number."
+    "The most contacts that an address-of-record may have; 0 for no limit."
+
+    replaces: bool = False
+    "Whether a contact over the limit replaces the oldest one; else it is refused."
 
     has_links: bool = False
     "Whether other servers may know of contacts that are not known here."
 
 
 class Decision(NamedTuple):
-    """The outcome of a REGISTER; nothing has been done about it yet."""
+    """The response to a REGISTER, and the claims and records that make it true."""
 
     response: Response
     claims: tuple[Claim, ...]
@@ -80,9 +84,10 @@ def decide(
         Refusal: 403 for a user that is barred, 420 for an extension, 423 for too short
             an interval, 500 for a CSeq out of order or a user on probation, 503 for
             too many contacts.
-        RemoteProtocolError: a Contact that makes no sense.
+        RemoteProtocolError: a Contact or Path that cannot be used.
     """
-    _check_extensions(request)
+    check_extensions(request, EXTENSIONS)
+    understands_body(request, None)
     values = request.values("Contact")
     if contacts.standing is not None:
         _check_standing(contacts.standing, contacts.now)
@@ -109,7 +114,7 @@ def decide(
 
 def expires_of(contact: NameAddr, request: Request, policy: RegistrarPolicy) -> int:
     """
-    For how long ``contact`` is to be bound, in seconds; 0 to unbind it.
+    Return for how many seconds ``contact`` is to be bound; 0 to remove it.
 
     The contact's own ``expires`` comes first, then the request's Expires, then
     the policy (§10.3 step 7). A malformed one counts as 3600 (§20.10).
@@ -132,22 +137,12 @@ def expires_of(contact: NameAddr, request: Request, policy: RegistrarPolicy) -> 
     return min(expires, policy.max_expires)
 
 
-def _check_extensions(request: Request) -> None:
-    required = request.headers.get("Require")
-    if required is None:
-        return
-    unknown = [o for o in request.values("Require") if o.lower() not in EXTENSIONS]
-    if unknown:
-        unsupported = [("Unsupported", ", ".join(unknown))]
-        raise Refusal(420, "Bad Extension", headers=unsupported)
-
-
 def _options(request: Request) -> set[str]:
     return {option.lower() for option in request.values("Supported")}
 
 
 def _branch(request: Request) -> int:
-    """What a row keeps of the topmost Via branch, to know it again by; 0 for none."""
+    """Return a hash of the topmost Via branch, which rows keep; 0 for none."""
     return zlib.crc32(request.via.branch.encode())
 
 
@@ -155,10 +150,10 @@ def _came_before(
     request: Request, contacts: Contacts, values: list[str], branch: int
 ) -> bool:
     """
-    Whether this very request has been served already (3261-29).
+    Whether this request is a retransmission of one that was served (3261-29).
 
-    Its transaction would know; but that is gone after a restart, when the phone that
-    got no answer sends it again.
+    Its transaction is gone after a restart, when a phone that got no answer sends the
+    request again.
     """
     if not branch:
         return False
@@ -211,7 +206,11 @@ def _bind(
             if bound is None and not expires and not policy.has_links:
                 continue  # unbinding what is not bound, here or elsewhere
             stamp = contacts.stamp(key)
-            event = (REGISTERED if bound is None else REFRESHED) if expires else GONE
+            event = (
+                (REGISTERED if bound is None else REFRESHED)
+                if expires
+                else UNREGISTERED
+            )
             begin = stamp
             if bound is not None and bound.call_id == call_id:
                 begin = bound.begin
@@ -238,9 +237,10 @@ def _bind(
                 branch=branch,
                 listener="" if path else _listener(flow.local),
             )
+    replaced: tuple[Claim, ...] = ()
     if policy.max_contacts:
-        _check_number(contacts, claims, policy.max_contacts)
-    return tuple(claims.values())
+        replaced = _over_limit(contacts, claims, policy, server_id)
+    return (*replaced, *claims.values())
 
 
 def _remove_all(
@@ -271,7 +271,7 @@ def _remove_all(
                 stamp=stamp,
                 edition=stamp,
                 gone=True,
-                event=GONE,
+                event=UNREGISTERED,
                 owner=server_id,
                 until=stamp,
                 source=None,
@@ -335,13 +335,59 @@ def _check_order(bound: Claim | None, call_id: str, number: int) -> None:
         raise Refusal(500, "CSeq Out Of Order")
 
 
-def _check_number(contacts: Contacts, claims: Mapping[str, Claim], most: int) -> None:
-    after = {key for key in contacts.rows if contacts.bound(key) is not None}
-    new = {key for key, claim in claims.items() if not claim.gone} - after
-    gone = {key for key, claim in claims.items() if claim.gone}
-    # A limit that was lowered since must not keep anybody from refreshing.
-    if new and len(after - gone) + len(new) > most:
-        raise Refusal(503, "Too Many Registered Contacts")
+def _over_limit(
+    contacts: Contacts,
+    claims: Mapping[str, Claim],
+    policy: RegistrarPolicy,
+    server_id: str,
+) -> tuple[Claim, ...]:
+    """
+    Make claims that remove the contacts which ``claims`` replace (3261-16, -17).
+
+    All that are bound count, whoever owns them.
+
+    Raises:
+        Refusal: 503, if nothing may be replaced; Retry-After is the time until the
+            first contact expires.
+    """
+    now = contacts.now
+    bound = {
+        key: found
+        for key in contacts.rows
+        if (found := contacts.bound(key)) is not None
+    }
+    new = {key for key, claim in claims.items() if not claim.gone} - bound.keys()
+    left = [found for key, found in bound.items() if key not in claims]
+    kept = sum(not claims[key].gone for key in bound.keys() & claims.keys())
+    excess = len(left) + kept + len(new) - policy.max_contacts
+    # A limit that was lowered since must not keep a contact from being refreshed.
+    if not new or excess <= 0:
+        return ()
+    if not policy.replaces or excess > len(left):
+        until = min((found.expires(now) for found in bound.values()), default=60)
+        headers = [("Retry-After", str(max(1, until)))]
+        raise Refusal(503, "Too Many Registered Contacts", headers=headers)
+    left.sort(key=lambda found: found.registered_at)
+    replaced = []
+    for found in left[:excess]:
+        # A life of its own, as of an administrator: no refresh undoes it.
+        stamp = contacts.stamp(found.key)
+        replaced.append(
+            msgspec.structs.replace(
+                found,
+                begin=stamp,
+                stamp=stamp,
+                edition=stamp,
+                gone=True,
+                event=DEACTIVATED,
+                owner=server_id,
+                until=stamp,
+                source=None,
+                retry_after=None,
+                number=0,
+            )
+        )
+    return tuple(replaced)
 
 
 def _q(contact: NameAddr) -> str | None:

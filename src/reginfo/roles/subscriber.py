@@ -12,7 +12,7 @@ from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, nothing
 from ..location.claim import Claim
-from ..location.contact import ContactRow
+from ..location.contact_row import ContactRow
 from ..location.foreign import GRACE
 from ..location.store import TABLE, LocationStore
 from ..reg.document import Reginfo

@@ -44,6 +44,7 @@ from ..roles.notifier import Notifier
 from ..roles.publisher import Publisher
 from ..roles.subscriber import Mirror, Subscriber
 from ..roles.watch import Watch
+from ..routing.connections import Connections
 from ..routing.domains import Domains
 from ..routing.nat import Nat
 from ..routing.pinger import Pinger
@@ -121,6 +122,7 @@ class App:
             max_expires=config.registrar.max_expires,
             max_contacts=config.registrar.max_contacts,
             has_links=any(peer.profile in (None, "standard") for peer in config.peers),
+            replaces=config.registrar.max_contacts_reached == "replace",
         )
         self._table = config.pua_reginfo.ul_domain
         self.store = LocationStore(
@@ -278,6 +280,16 @@ class App:
         ]  # fmt: skip
         if self._pinger is not None:
             self._parts.append(self._pinger)
+        self._connections: Connections | None = None
+        if config.registrar.connection_lost == "expire":
+            self._connections = Connections(
+                self.store,
+                self.journal,
+                server_id=config.server.id,
+                origin=self._nat.origin,
+                is_open=lambda flow: self.is_open(flow),
+            )
+            self._parts.append(self._connections)
         self.wake: Callable[[], None] = _nothing
         "Has what was decided outside a turn committed and sent, soon."
 
@@ -603,6 +615,11 @@ class App:
                 self._take_in(event, moment)
         except Exception:
             logger.exception("! %s", type(event).__name__)
+
+    def flow_lost(self, flow: Flow, moment: Moment) -> None:
+        """Take note that a connection was closed."""
+        if self._connections is not None:
+            self._connections.lost(flow, moment)
 
     @property
     def timer_at(self) -> float | None:

@@ -17,6 +17,7 @@ from ..roles.compositor import Compositor
 from ..roles.notifier import Notifier
 from ..roles.subscriber import Subscriber
 from ..routing.domains import Domains
+from ..sip.demands import check_extensions, understands_body
 from ..sip.errors import Refusal
 from ..sip.event import RequestReceived
 from ..sip.flow import Flow
@@ -170,6 +171,8 @@ class Uas:
         return self.publish(event.request, flow, now)
 
     def _options(self, event: RequestReceived, now: float) -> Response:
+        check_extensions(event.request, registrar.EXTENSIONS)
+        understands_body(event.request, None)
         headers = {
             "Allow": [", ".join(METHODS)],
             "Accept": [xml.MEDIA_TYPE],

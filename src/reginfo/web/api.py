@@ -140,7 +140,7 @@ class PeerQuery(Query, frozen=True, kw_only=True):
     state: str = ""
     "Only subscriptions in this state."
 
-    def wants(self, one: peers.Held) -> bool:
+    def wants(self, one: peers.HeldPeer) -> bool:
         if self.name and one.name != self.name:
             return False
         if one.mirror is None:

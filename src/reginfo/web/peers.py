@@ -59,7 +59,7 @@ class PeerPage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     "The ``after`` of the next page; not there if this is the last."
 
 
-class Held(Struct, frozen=True):
+class HeldPeer(Struct, frozen=True):
     """A subscription at a peer; or a peer at which there is none."""
 
     name: str
@@ -78,17 +78,17 @@ class Held(Struct, frozen=True):
         return text(f"{self.name} {self.aor}")
 
 
-def held(peers: list[PeerSection], mirrors: list[Mirror]) -> list[Held]:
+def held(peers: list[PeerSection], mirrors: list[Mirror]) -> list[HeldPeer]:
     """All peers, and all subscriptions at them."""
     by_name = {peer.name: peer for peer in peers}
     asked = {mirror.peer for mirror in mirrors}
     return [
-        *(Held(m.peer, by_name.get(m.peer), m) for m in mirrors),
-        *(Held(peer.name, peer) for peer in peers if peer.name not in asked),
+        *(HeldPeer(m.peer, by_name.get(m.peer), m) for m in mirrors),
+        *(HeldPeer(peer.name, peer) for peer in peers if peer.name not in asked),
     ]
 
 
-def row(one: Held, now: float) -> PeerItem:
+def row(one: HeldPeer, now: float) -> PeerItem:
     """A subscription at a peer, as it is shown."""
     uri = None if one.peer is None else one.peer.uri
     mirror = one.mirror

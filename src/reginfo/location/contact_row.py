@@ -1,0 +1,133 @@
+"""The contacts of an address-of-record as the store keeps them, and an index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..sip.errors import RemoteProtocolError
+from ..sip.uri import Uri
+from .claim import Claim
+from .contacts import is_same
+from .lives import Claims
+
+INDEXED = 16
+"""Contacts of one address-of-record that are searched without an index."""
+
+
+class ContactRow:
+    """
+    One contact of an address-of-record.
+
+    It is in the index of changes, and in the timer wheel of the store: for when its
+    time is up, and later for when it can be forgotten.
+    """
+
+    __slots__ = (
+        "aor", "base", "claims", "key", "scheduled_at", "shown", "table", "timer_at",
+    )  # fmt: skip
+
+    def __init__(self, table: str, aor: str, key: str) -> None:
+        self.table = table
+        self.aor = aor
+        self.key = key
+
+        self.claims: Claims = ()
+        "What is kept of it; the claim that holds comes first."
+
+        self.shown: Claim | None = None
+        "What it was announced to be bound by; None if it is not bound."
+
+        self.base = ""
+        "`Uri.base` of the contact, once it stands in an index."
+
+        self.timer_at: float | None = None
+        self.scheduled_at: float | None = None
+
+    def has_number(self, number: int) -> bool:
+        """Whether one of the claims has that number in the index of changes."""
+        return any(claim.number == number for claim in self.claims)
+
+    def timer_due(self, now: float) -> None:
+        # Its store finds out what has become of it.
+        self.timer_at = None
+
+
+class UserContacts:
+    """The contacts of one address-of-record, by their keys."""
+
+    __slots__ = ("bound", "over", "rows")
+
+    def __init__(self) -> None:
+        self.rows: dict[str, ContactRow] = {}
+        "All that are kept."
+
+        self.bound: dict[str, ContactRow] = {}
+        "Those that are shown: most often few, however many were left behind."
+
+        self.over: dict[ContactRow, None] = {}
+        "The others, those that ended first at the front."
+
+
+class ContactIndex:
+    """
+    Finds a contact by a URI that equals its own (RFC 3261 §19.1.4).
+
+    It has only the records that were searched and have many contacts.
+    """
+
+    def __init__(self) -> None:
+        # By table and address-of-record, then by `Uri.base`, then by key.
+        self._records: dict[tuple[str, str], dict[str, dict[str, ContactRow]]] = {}
+
+    def find(
+        self, table: str, aor: str, record: Mapping[str, ContactRow], uri: Uri
+    ) -> ContactRow | None:
+        """
+        Return the contact of a record that equals ``uri``.
+
+        Args:
+            record: all contacts of the address-of-record, by their keys.
+        """
+        found = record
+        if len(record) > INDEXED:
+            index = self._records.get((table, aor))
+            if index is None:
+                index = self._records[table, aor] = {}
+                for row in record.values():
+                    self.add(row)
+            found = index.get(uri.base, {})
+        for row in found.values():
+            if is_same(row.claims[0].contact, uri):
+                return row
+        return None
+
+    def add(self, row: ContactRow) -> None:
+        """Note a contact that is new in its record."""
+        if not self._records:
+            return
+        index = self._records.get((row.table, row.aor))
+        if index is not None:
+            if not row.base:
+                row.base = _base(row)
+            index.setdefault(row.base, {})[row.key] = row
+
+    def remove(self, row: ContactRow) -> None:
+        """Note that a contact is no longer in its record."""
+        index = self._records.get((row.table, row.aor))
+        rows = None if index is None else index.get(row.base)
+        if index is not None and rows is not None:
+            rows.pop(row.key, None)
+            if not rows:
+                del index[row.base]
+
+    def forget(self, table: str, aor: str) -> None:
+        """Forget a whole record."""
+        self._records.pop((table, aor), None)
+
+
+def _base(row: ContactRow) -> str:
+    """Return what the URI of a contact has in common with all that equal it."""
+    try:
+        return Uri.parse(row.claims[0].contact).base
+    except RemoteProtocolError:
+        return ""

@@ -1,0 +1,176 @@
+"""Connections that were closed: ends the bindings that depended on them (RFC 5626)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from ..ledger.due import work_off
+from ..ledger.journal import Journal
+from ..ledger.part import Description, Here, Moment
+from ..location.binding import Binding, BindingChange
+from ..location.lives import next_stamp
+from ..location.store import LocationStore
+from ..reg.document import ContactEvent
+from ..sip.flow import Flow
+from ..sip.timer import TimerWheel
+
+logger = logging.getLogger("reginfo.connections")
+
+GRACE = 5.0
+"""Seconds that a user agent has to register again over another connection."""
+
+RESTART_GRACE = 60.0
+"""The same after a restart of ours, which closes all connections at once."""
+
+BindingKey = tuple[str, str, str]
+"""Table, address-of-record and key of a binding."""
+
+
+class ClosedConnection:
+    """A connection that is gone, and when its bindings end."""
+
+    __slots__ = ("flow", "scheduled_at", "timer_at")
+
+    def __init__(self, flow: Flow, at: float) -> None:
+        self.flow = flow
+        self.timer_at: float | None = at
+        self.scheduled_at: float | None = None
+
+    def __repr__(self) -> str:
+        return f"ClosedConnection({self.flow.remote})"
+
+    def timer_due(self, now: float) -> None:
+        # The part does the work.
+        self.timer_at = None
+
+
+class Connections:
+    """
+    Ends bindings of this server whose connection was closed, with event `expired`.
+
+    A user agent that registers the same contact again within :data:`GRACE` keeps its
+    binding, and watchers are not notified of the interruption. A binding with a Path
+    came over a connection of another element, and is left alone.
+
+    Args:
+        origin: returns the flow that a binding was registered by; None if not known.
+        is_open: whether the connection of a flow is open.
+    """
+
+    def __init__(
+        self,
+        store: LocationStore,
+        journal: Journal,
+        *,
+        server_id: str,
+        origin: Callable[[Binding], Flow | None],
+        is_open: Callable[[Flow], bool],
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._server_id = server_id
+        self._origin = origin
+        self._is_open = is_open
+        self._flows: dict[BindingKey, Flow] = {}
+        self._bindings: dict[Flow, dict[BindingKey, None]] = {}
+        self._wheel = TimerWheel()
+        self._ended = 0
+
+    @property
+    def shelves(self) -> tuple[()]:
+        """Nothing: connections do not survive a restart."""
+        return ()
+
+    def hears(self, change: object) -> None:
+        """Follow the flow of a contact that was added, refreshed or removed."""
+        if isinstance(change, BindingChange):
+            key = (change.table, change.aor, change.binding.key)
+            self._journal.remember(self._set, key, self._flows.get(key))
+            self._set(key, self._flow(change.binding))
+
+    def begin(self, here: Here, moment: Moment) -> None:
+        """Give the user agents of stored bindings time to connect again."""
+        now = moment.now
+        for table in self._store.tables():
+            for aor in self._store.aors(table):
+                for binding in self._store.bindings(aor, now, table):
+                    self._set((table, aor, binding.key), self._flow(binding))
+        for flow in self._bindings:
+            self._wheel.schedule(ClosedConnection(flow, now + RESTART_GRACE))
+
+    def lost(self, flow: Flow, moment: Moment) -> None:
+        """Note that a connection was closed; its bindings end after the grace."""
+        if flow in self._bindings:
+            self._wheel.schedule(ClosedConnection(flow, moment.now + GRACE))
+
+    @property
+    def timer_at(self) -> float | None:
+        return self._wheel.timer_at
+
+    def timer_due(self, moment: Moment) -> None:
+        """End the bindings of connections whose grace is over."""
+
+        def act(closed: ClosedConnection) -> None:
+            if not self._is_open(closed.flow):
+                for key in list(self._bindings.get(closed.flow, ())):
+                    self._end(key, closed.flow, moment)
+
+        work_off(self._wheel, self._journal, moment.now, act)
+
+    def undone(self, moment: Moment) -> None:
+        """End later what could not be committed."""
+        for flow in self._bindings:
+            if not self._is_open(flow):
+                self._wheel.schedule(ClosedConnection(flow, moment.now + GRACE))
+
+    def describe(self) -> Description:
+        """Describe how many bindings depend on a connection."""
+        count = len(self._flows)
+        figures = {"bindings": count, "ended_total": self._ended}
+        line = f"{count} bindings by connections, {self._ended} ended with theirs"
+        return Description("connections", line, figures)
+
+    # How.
+
+    def _flow(self, binding: Binding) -> Flow | None:
+        """Return the connection that a binding depends on; None if there is none."""
+        if not binding.active or binding.owner != self._server_id or binding.path:
+            return None
+        try:
+            flow = self._origin(binding)
+        except Exception as exc:
+            logger.warning("! contact %.80r: %s", binding.contact, exc)
+            return None
+        return flow if flow is not None and flow.local.is_reliable else None
+
+    def _set(self, key: BindingKey, flow: Flow | None) -> None:
+        known = self._flows.pop(key, None)
+        if known is not None:
+            others = self._bindings[known]
+            del others[key]
+            if not others:
+                del self._bindings[known]
+        if flow is not None:
+            self._flows[key] = flow
+            self._bindings.setdefault(flow, {})[key] = None
+
+    def _end(self, key: BindingKey, flow: Flow, moment: Moment) -> None:
+        table, aor, name = key
+        bound = self._store.binding(aor, name, moment.now, table)
+        if bound is None or self._flow(bound) != flow:
+            return
+        claims = self._store.claims(aor, name, table)
+        self._ended += 1
+        # Nobody has wished this: it ends this registration and no later one.
+        gone = msgspec.structs.replace(
+            bound,
+            gone=True,
+            event=ContactEvent.EXPIRED,
+            edition=next_stamp(claims, moment.wall),
+            retry_after=None,
+            number=0,
+        )
+        self._store.apply(aor, [gone], moment.now, table)

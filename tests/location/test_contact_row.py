@@ -1,0 +1,60 @@
+"""The index finds what a search through all contacts would find."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reginfo.ledger.journal import Journal
+from reginfo.location import contact_row
+from reginfo.location.contact_row import INDEXED
+from reginfo.location.contacts import find
+from reginfo.location.store import LocationStore
+from reginfo.sip.uri import Uri
+
+from ..make import ALICE, BOB, NOW, binding
+
+uris = st.builds(
+    "sip:u{}@192.0.2.7{}".format,
+    st.integers(0, 30),
+    st.sampled_from(["", ";x=1", ";x=2", ";y=1", ";transport=tcp", ":5061"]),
+)
+
+
+@given(
+    st.lists(st.tuples(uris, st.booleans()), min_size=1, max_size=30),
+    uris,
+)
+def test_the_index_finds_what_a_search_finds(
+    contacts: list[tuple[str, bool]], asked: str
+) -> None:
+    store = LocationStore("a", journal := Journal())
+    uri = Uri.parse(asked)
+    # The first search makes the index; what follows keeps it.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contact_row, "INDEXED", 3)
+        for number, (contact, commits) in enumerate(contacts):
+            claim = binding(number + 1, contact=contact, call_id=contact)
+            store.apply(ALICE, [claim], NOW)
+            key, claims = store.find(ALICE, uri)
+            slow = find(uri, store.rows(ALICE))
+            # Equality is not transitive: of several that equal it, any is right.
+            assert bool(claims) is bool(slow[1])
+            if claims:
+                assert uri.matches(Uri.parse(claims[0].contact))
+            if commits:
+                journal.close()
+        journal.close().take_back()
+        assert bool(store.find(ALICE, uri)[1]) is bool(find(uri, store.rows(ALICE))[1])
+
+
+def test_another_user_has_another_index() -> None:
+    store = LocationStore("a", Journal())
+    for number in range(INDEXED + 1):
+        contact = f"sip:{number}@192.0.2.7"
+        store.apply(ALICE, [binding(1, contact=contact, call_id=contact)], NOW)
+    uri = Uri.parse("sip:1@192.0.2.7;x=1")
+    assert store.find(ALICE, uri)[0] == "sip:1@192.0.2.7"
+    assert store.find(BOB, uri) == (uri.key, ())
+    assert store.find(ALICE, Uri.parse("sip:99@192.0.2.7"))[1] == ()

@@ -1,0 +1,76 @@
+"""The contacts of a publication are stored one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from reginfo.roles.compositor import CONTACT_KIND, KIND
+from reginfo.roles.contribution import Contribution, ContributionRow, shifted_row
+
+from ..make import ALICE, NOW
+from .test_compositor import DESK, PHONE, Server, contact, etag
+
+
+def contacts_of(server: Server) -> list[Any]:
+    """The contacts that are written with this batch; None for one that is removed."""
+    return [
+        None if value is None else value.contact.uri
+        for kind, _, value in server.journal.close().entries
+        if kind == CONTACT_KIND
+    ]
+
+
+def test_only_a_contact_that_changes_is_written() -> None:
+    server = Server()
+    first = server.publish(contact(), contact(DESK))
+    assert sorted(contacts_of(server)) == [PHONE, DESK]
+    second = server.publish(contact(cseq=2), contact(DESK), etag=etag(first))
+    assert contacts_of(server) == [PHONE]
+    third = server.publish(etag=etag(second), body=b"")  # a refresh
+    assert contacts_of(server) == []
+    server.publish(contact(DESK), etag=etag(third))
+    assert contacts_of(server) == [None]
+
+
+def test_a_table_that_was_stored_as_a_whole_is_stored_by_rows_from_now_on() -> None:
+    """What an earlier version wrote."""
+    server = Server()
+    server.publish(contact(), contact(DESK))
+    server.commit()
+    (known,) = server.compositor.contributions()
+    dump = known.table.dump()
+    row = msgspec.structs.replace(known.row, table=dump)
+    server.rows = {key: v for key, v in server.rows.items() if key[0] != CONTACT_KIND}
+    server.rows[KIND, row.id] = msgspec.to_builtins(row)
+    after = server.restart()
+    (known,) = after.compositor.contributions()
+    assert known.table.dump() == dump
+    assert known.row.table is None
+    assert sorted(contacts_of(after)) == [PHONE, DESK]
+
+
+def test_contacts_of_a_publication_that_cannot_be_read_are_removed() -> None:
+    server = Server()
+    server.publish(contact())
+    server.commit()
+    (key,) = [key for key in server.rows if key[0] == KIND]
+    server.rows[key] = {"no": "row"}
+    after = server.restart()
+    assert contacts_of(after) == [None]
+    assert len(after.compositor) == 0
+
+
+def test_a_contribution_says_what_it_is_and_moves_with_the_clock() -> None:
+    row = ContributionRow(
+        id="1",
+        aor=ALICE,
+        peer="p",
+        etag="e",
+        expires_at=NOW,
+        request=("c", "t", 1),
+        granted=60,
+    )
+    assert repr(Contribution(row)) == f"<Contribution of p to {ALICE}>"
+    assert shifted_row(row, 5.0).expires_at == NOW + 5

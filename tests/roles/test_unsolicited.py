@@ -1,0 +1,167 @@
+"""Peers that are configured to may notify without being asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from reginfo.reg import xml
+from reginfo.reg.document import (
+    RecordKey,
+    Reginfo,
+    RegistrationState,
+)
+from reginfo.roles import unsolicited
+from reginfo.sip.errors import Refusal, RemoteProtocolError
+
+from ..make import (
+    ALICE,
+    NOW,
+    WALL,
+    request,
+)
+from .told import (
+    DESK,
+    PHONE_URI,
+    Server,
+    contact,
+    document,
+    with_keys,
+)
+
+
+def test_what_a_peer_notifies_without_being_asked_is_known_here() -> None:
+    server = Server()
+    told = server.stray(document(0, contact(), contact(DESK, expires=None)))
+    assert told == (ALICE,)
+    one, desk = server.bound()
+    assert (one.owner, one.source, one.expires_at) == ("p", "p/unsolicited", NOW + 600)
+    assert desk.expires_at == NOW + 3600  # as long as the subscription is said to
+    server.stray(document(1, contact(event="unregistered", cseq=2), full=False,
+                          state=RegistrationState.ACTIVE))  # fmt: skip
+    assert server.contacts() == [DESK]
+
+
+def test_a_stray_notify_that_says_no_time_is_believed_as_long_as_any() -> None:
+    server = Server()
+    server.stray(document(0, contact(expires=None)), state="active")
+    assert server.bound()[0].expires_at == NOW + 7200
+
+
+@pytest.mark.parametrize("expires", [7201, 10**6, 2**32 - 1, None])
+@pytest.mark.parametrize("state", ["active", f"active;expires={2**32 - 1}"])
+def test_a_stray_notify_is_not_believed_for_years(
+    expires: int | None, state: str
+) -> None:
+    # 3680-110, 6665-84
+    server = Server()
+    server.stray(document(0, contact(expires=expires)), state=state)
+    assert server.bound()[0].expires_at == NOW + 7200
+
+
+def test_a_stray_notify_prolongs_what_it_mentions_again() -> None:
+    # 3680-103
+    server = Server()
+    server.stray(document(0, contact(expires=None)), state="active;expires=60")
+    server.pass_time(30)
+    server.stray(document(0, contact(expires=None)), state="active;expires=60")
+    assert server.bound()[0].expires_at == NOW + 90
+
+
+def test_a_stray_notify_without_a_body_changes_nothing() -> None:
+    server = Server()
+    assert server.stray(None) == ()
+    assert server.changes == []
+    assert server.journal.close().entries == []
+
+
+def test_a_stray_notify_that_was_overtaken_changes_nothing() -> None:
+    server = Server()
+    server.stray(document(1, contact()), cseq=5)
+    server.stray(document(0, contact(DESK)), cseq=4)
+    server.stray(document(1, contact(DESK)), cseq=5)
+    assert server.contacts() == [PHONE_URI]
+    server.stray(document(1, contact(DESK)), cseq=6)
+    assert server.contacts() == [DESK]
+
+
+@pytest.mark.parametrize(
+    "other", [{"call_id": "another"}, {"peer": "q"}], ids=["dialog", "peer"]
+)
+def test_each_stray_dialog_counts_for_itself(other: dict[str, str]) -> None:
+    server = Server()
+    server.stray(document(7, contact()), cseq=5)
+    server.stray(document(0, contact(DESK)), cseq=1, **other)
+    assert server.contacts() == [PHONE_URI, DESK]
+
+
+def test_of_stray_dialogs_the_one_that_is_silent_longest_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unsolicited, "DIALOGS", 2)
+    server = Server()
+    for call_id in ("1", "2", "1", "3"):
+        server.stray(document(5, contact()), call_id=call_id)
+    server.stray(document(4, contact(DESK)), call_id="1", cseq=1)
+    assert server.contacts() == [PHONE_URI]
+    server.stray(document(4, contact(DESK)), call_id="2", cseq=1)  # as if it were new
+    assert server.contacts() == [PHONE_URI, DESK]
+
+
+@pytest.mark.parametrize(
+    ("event", "state", "status"), [("presence", "active", 489), ("reg", "", 400)]
+)
+def test_a_stray_notify_that_makes_no_sense_is_refused(
+    event: str, state: str, status: int
+) -> None:
+    # 6665-57, 6665-59
+    server = Server()
+    with pytest.raises((Refusal, RemoteProtocolError)) as caught:
+        server.stray(document(0, contact()), event=event, state=state)
+    assert isinstance(caught.value, (Refusal, RemoteProtocolError))
+    assert caught.value.status == status
+    if isinstance(caught.value, Refusal):
+        assert caught.value.headers == (("Allow-Events", "reg"),)
+    assert server.changes == []
+
+
+def test_a_stray_notify_that_cannot_be_read_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    message = request(
+        "NOTIFY", "Event: reg", "Subscription-State: active",
+        f"Content-Type: {xml.MEDIA_TYPE}", body=b"<",
+    )  # fmt: skip
+    with pytest.raises(RemoteProtocolError):
+        Server().subscriber.receive_unsolicited("p", message, NOW, WALL)
+    assert "! NOTIFY of p: malformed reginfo" in caplog.text
+
+
+def test_a_stray_notify_that_is_taken_back_never_was() -> None:
+    server = Server()
+    server.stray(document(5, contact()))
+    server.journal.close().take_back()
+    assert server.bound() == []
+    server.stray(document(5, contact()), cseq=server.cseq)
+    server.journal.close()
+    server.stray(document(6, contact(DESK), full=False))
+    server.journal.close().take_back()
+    assert server.contacts() == [PHONE_URI]
+    server.stray(document(5, contact(DESK)), cseq=server.cseq - 1)  # known already
+    assert server.contacts() == [PHONE_URI]
+    server.stray(document(6, contact(DESK), full=False), cseq=server.cseq + 1)
+    assert server.contacts() == [PHONE_URI, DESK]
+
+
+def test_keys_are_learned_though_nobody_has_asked() -> None:
+    server = Server()
+    server.stray(with_keys(document(0, contact()), RecordKey("k", "v", "a", 70)))
+    assert server.store.keys(ALICE) == {"k": "v"}
+    (key,) = server.store.all_keys(ALICE).values()
+    assert key.source == "p/unsolicited"
+
+
+def test_whom_a_document_that_nobody_asked_for_leaves_out_it_tells_of() -> None:
+    server = Server()
+    server.stray(document(0, contact()))
+    assert server.stray(Reginfo(version=1, full=True, registrations=())) == (ALICE,)
+    assert server.contacts() == []
