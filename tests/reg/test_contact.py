@@ -233,7 +233,9 @@ def test_a_registration_with_a_field_of_a_wrong_type_cannot_be_made(
 
 @pytest.mark.parametrize("stamp", [-1, 2**53 + 1])
 def test_a_stamp_out_of_range_cannot_be_made(stamp: int) -> None:
-    with pytest.raises(ValueError, match="ClaimElement.stamp: -?[0-9]+ is out of range"):
+    with pytest.raises(
+        ValueError, match="ClaimElement.stamp: -?[0-9]+ is out of range"
+    ):
         ClaimElement(owner="a", stamp=stamp)
     with pytest.raises(ValueError, match="Registration.keys"):
         Registration(**REGISTRATION, keys=(RecordKey("n", None, "a", stamp),))

