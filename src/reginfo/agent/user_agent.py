@@ -73,7 +73,7 @@ class UserAgent:
     """
     What an endpoint needs to be a user agent: the application of a rim.
 
-    See :class:`reginfo.io.rim.Application`. After :meth:`ask`, :meth:`watch` and
+    See :class:`reginfo.ledger.turn.Application`. After :meth:`ask`, :meth:`watch` and
     :meth:`stop_watching` the rim has to settle.
     """
 

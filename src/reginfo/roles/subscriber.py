@@ -323,7 +323,7 @@ class Subscriber:
             is_first,
         )
         self._learner.learn(origin, document, taken.news, now, wall)
-        if document.full and is_first and not is_of_our_kind(document):
+        if table.is_full and is_first and not is_of_our_kind(document):
             self._learner.forget_others(origin, mirror.aor, table, now, wall)
         return taken.missed
 

@@ -1,0 +1,252 @@
+"""The documents of NOTIFYs: what a watcher is owed, written in its profile."""
+
+from __future__ import annotations
+
+from ..location.binding import Binding
+from ..location.source import is_known_by
+from ..location.store import LocationStore
+from ..reg import legacy, xml
+from ..reg.document import Piece, RegistrationState, registration_id
+from ..reg.legacy import MAX_DOCUMENT, Profile
+from ..sip.value import Record
+from .document import (
+    claim_elements,
+    contact_of,
+    record_elements,
+    speaker_element,
+)
+from .pieces import AROUND, AROUND_LEGACY, AROUND_REGISTRATION, Written, fitting
+from .row import WatchRow, is_of_our_kind
+from .watch import Owed, Parted, Watch
+
+CACHED_CONTACTS = 10_000
+"""Contacts whose XML is kept for the other watchers of the same change."""
+
+
+NOTHING = Written(b"", False)
+
+
+class Bodies:
+    """
+    Writes documents. Most of a contact's XML is written once for all watchers.
+
+    Args:
+        table: the location table that is watched.
+    """
+
+    def __init__(self, store: LocationStore, table: str) -> None:
+        self._store = store
+        self._table = table
+        self._cache: dict[tuple[str, str, Profile, bool], _Rendered] = {}
+
+    def write(self, watch: Watch, owed: Owed, room: int, now: float) -> Written:
+        """
+        Write the document that a watcher is owed; empty for a legacy watcher that
+        understands none.
+
+        It does not change the watch, but for what does not fit: that is put back, for
+        the next document.
+
+        Args:
+            room: octets that the document has, unless it is of one contact.
+        """
+        row, store = watch.row, self._store
+        record = store.record_of(row.aor, self._table)
+        if is_of_our_kind(row):
+            return self._claims(watch, record, owed, room, now)
+        bound = [
+            binding
+            for binding in store.bindings(record, now, self._table)
+            if not is_known_by(binding.owner, binding.source, row.peer)
+        ]
+        # The full state says how a contact has gone, too. A legacy peer does not notice
+        # that one is missing.
+        bindings = owed.bindings + bound if owed.full else owed.bindings
+        if row.profile is Profile.LEGACY:
+            if not bound:
+                bindings = [*owed.parted.get(row.aor, ()), *bindings]
+            return self._legacy(watch, record, bindings, bool(bound), owed.full, now)
+        aors = store.identities(record, self._table)
+        parted = owed.parted
+        if parted:
+            parted = {
+                aor: ones for aor, ones in parted.items() if not (bound and aor in aors)
+            }
+            if not bound:
+                aors = tuple([aor for aor in aors if aor not in parted])
+        elements = [
+            [self._element(row, aor, record, one, now) for aor in aors]
+            for one in bindings
+        ]
+        number = len(elements)
+        if number > 1 or parted:
+            sizes = [sum(map(len, of_one)) for of_one in elements]
+            room -= AROUND
+            room -= sum(AROUND_REGISTRATION + len(aor) for aor in aors)
+            if aors:
+                number = fitting(sizes, room)
+            room -= sum(sizes[:number])
+        rest = bindings[number:]
+        # While contacts are still to come, the registration has not ended: that would
+        # end those contacts too.
+        state = (
+            RegistrationState.ACTIVE
+            if bound or rest
+            else RegistrationState.TERMINATED
+            if bindings
+            else RegistrationState.INIT
+        )
+        registrations = [
+            xml.registration_element(
+                aor,
+                registration_id(aor),
+                state,
+                [of_one[at] for of_one in elements[:number]],
+            )
+            for at, aor in enumerate(aors if owed.full or bindings else ())
+        ]
+        if parted:
+            if rest:
+                room = 0
+            ended, parted = self._parted(row, record, parted, room, bool(aors), now)
+            registrations += ended
+        more = bool(rest or parted)
+        piece = Piece.WHOLE
+        if more or watch.in_pieces:
+            piece = watch.divide(owed.full, rest, parted)
+            if row.profile is not Profile.STANDARD:
+                piece = Piece.WHOLE
+        body = xml.reginfo_body(row.version, owed.full, registrations, piece)
+        return Written(body, more)
+
+    def _parted(
+        self,
+        row: WatchRow,
+        record: str,
+        parted: Parted,
+        room: int,
+        may_wait: bool,
+        now: float,
+    ) -> tuple[list[bytes], Parted]:
+        """
+        Write registrations that end, as far as they fit; return them and the rest.
+
+        Args:
+            may_wait: whether all of them may; else one contact is written anyway.
+        """
+        written: list[bytes] = []
+        rest: Parted = {}
+        for aor, ones in parted.items():
+            room -= AROUND_REGISTRATION + len(aor)
+            elements = [self._element(row, aor, record, one, now) for one in ones]
+            least = 0 if written or may_wait else 1
+            number = 0
+            if not rest and (room > 0 or least):
+                number = fitting([len(one) for one in elements], room, at_least=least)
+            room -= sum(map(len, elements[:number]))
+            state = RegistrationState.TERMINATED
+            if number < len(elements):
+                rest[aor] = ones[number:]
+                state = RegistrationState.ACTIVE
+                if not number:
+                    continue
+            written.append(
+                xml.registration_element(
+                    aor, registration_id(aor), state, elements[:number]
+                )
+            )
+        return written, rest
+
+    def _claims(
+        self, watch: Watch, record: str, owed: Owed, room: int, now: float
+    ) -> Written:
+        """
+        Write a document for a server of our kind: claims and records, each whole.
+
+        The full state has all that is kept: tombstones and what lost, too, for the
+        other server may not know what beat it. What does not fit follows in partial
+        documents; nothing is gone for not being listed.
+        """
+        store, table = self._store, self._table
+        last = [speaker_element(store.server_id)]
+        if owed.full:
+            known = [claims for claims in store.rows(record, table).values() if claims]
+            last = record_elements(store.records(record, table), now) + last
+        else:
+            keys = dict.fromkeys(binding.key for binding in owed.bindings)
+            claims = [store.claims(record, key, table) for key in keys]
+            known = [one for one in claims if one]
+        contacts = [b"".join(claim_elements(each, record, now)) for each in known]
+        room -= AROUND + AROUND_REGISTRATION + len(record) + sum(map(len, last))
+        number = fitting([len(one) for one in contacts], room)
+        if number < len(contacts):
+            watch.put_back([each[0] for each in known[number:]], {})
+        if store.is_bound(record, now, table) or number < len(contacts):
+            state = RegistrationState.ACTIVE
+        else:
+            state = RegistrationState.TERMINATED if contacts else RegistrationState.INIT
+        registration = xml.registration_element(
+            record, registration_id(record), state, [*contacts[:number], *last]
+        )
+        body = xml.reginfo_body(watch.row.version, owed.full, [registration])
+        return Written(body, number < len(contacts))
+
+    def _legacy(
+        self,
+        watch: Watch,
+        record: str,
+        bindings: list[Binding],
+        bound: bool,
+        full: bool,
+        now: float,
+    ) -> Written:
+        """
+        Write a document that Kamailio and OpenSIPS read right (see reg/legacy.py).
+
+        It has one of a user's identities, the one that they watch.
+        """
+        row = watch.row
+        if not bindings:
+            return NOTHING  # "init" is an error to them
+        if not (row.aor.startswith("tel:") or "@" in row.aor):
+            return NOTHING  # an address-of-record without a user ends OpenSIPS
+        state = RegistrationState.ACTIVE if bound else RegistrationState.TERMINATED
+        elements = [self._element(row, row.aor, record, one, now) for one in bindings]
+        number = fitting([len(one) for one in elements], MAX_DOCUMENT - AROUND_LEGACY)
+        if number < len(elements):
+            watch.put_back(bindings[number:], {})
+            full = False  # what has to wait is not gone
+        registration = xml.registration_element(
+            row.aor, registration_id(row.aor), state, elements[:number]
+        )
+        body = xml.reginfo_body(row.version, full, [registration])
+        return Written(body, number < len(elements))
+
+    def _element(
+        self, row: WatchRow, aor: str, record: str, binding: Binding, now: float
+    ) -> bytes:
+        """Write one contact; most of its XML is shared by all watchers."""
+        # A peer is told where the REGISTER came from; a mere watcher is not.
+        is_legacy = row.peer is not None and row.profile is Profile.LEGACY
+        key = (aor, binding.key, row.profile, is_legacy)
+        rendered = self._cache.get(key)
+        if rendered is None or rendered.binding is not binding:
+            if len(self._cache) >= CACHED_CONTACTS:
+                self._cache.clear()
+            contact = contact_of(
+                binding, aor, is_legacy=is_legacy, implicit=aor != record
+            )
+            if row.profile is Profile.LEGACY:
+                contact = legacy.adapt(contact)
+            rendered = _Rendered(binding, xml.contact_parts(contact))
+            self._cache[key] = rendered
+        if not binding.active:
+            gone = 0 if row.profile is Profile.LEGACY else None
+            return xml.contact_element(rendered.parts, gone, None)
+        registered = max(0, int(now - binding.registered_at))
+        return xml.contact_element(rendered.parts, binding.expires(now), registered)
+
+
+class _Rendered(Record):
+    binding: Binding
+    parts: tuple[bytes, bytes]
