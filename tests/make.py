@@ -81,6 +81,14 @@ def binding(
     )
 
 
+def whole(fields: dict[str, Any]) -> Binding:
+    """A claim of which only what matters is named; see :func:`binding`."""
+    fields = dict(fields)
+    uri, event = fields.pop("contact"), fields.pop("event")
+    fields.pop("key")
+    return binding(fields.pop("cseq"), str(event), contact=uri, **fields)
+
+
 def request(
     method: str,
     *headers: str,

@@ -16,7 +16,7 @@ from reginfo.location.keyring import KeyChange
 from reginfo.location.store import TABLE, LocationStore
 from reginfo.reg import xml
 from reginfo.reg.document import (
-    Claim,
+    ClaimElement,
     Contact,
     ContactEvent,
     Reginfo,
@@ -80,7 +80,6 @@ class Server:
         self.compositor = Compositor(
             self.store,
             self.journal,
-            server_id="us",
             new_id=numbers(prefix),
             policy=SubscriptionPolicy(
                 min_expires=60, default_expires=3761, max_expires=7200
@@ -599,7 +598,7 @@ def test_what_was_learned_another_way_does_not_go_with_a_publication() -> None:
 
 def test_a_publisher_of_our_kind_says_whose_a_contact_is() -> None:
     server = Server()
-    server.publish(contact(claim=Claim(owner="x", stamp=77)))
+    server.publish(contact(claim=ClaimElement(owner="x", stamp=77)))
     (bound,) = server.store.bindings(ALICE, NOW)
     assert (bound.owner, bound.stamp, bound.source) == ("x", 77, "a/PUBLISH")
 

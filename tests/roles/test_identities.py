@@ -7,7 +7,7 @@ import pytest
 
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding
-from reginfo.location.key import Key
+from reginfo.location.record import Record, RecordKind
 from reginfo.location.store import LocationStore
 from reginfo.reg import xml
 from reginfo.reg.document import ContactEvent, Reginfo, contact_id
@@ -403,9 +403,9 @@ def test_keys_are_learned_and_not_told_back() -> None:
     there = Home(Watcher(name="a", min_interval=0.0))
     there.subscribe()
     there.settle()
-    learner = Learner(there.store, server_id="b", max_expires=600)
+    learner = Learner(there.store, longest=lambda _: 600, listings=lambda *_: ())
     learner.learn(DocumentOrigin("a", f"a/{ALICE}", NOW + 600), document, (), NOW, WALL)
-    assert there.store.all_keys(ALICE).keys() == {KEY, "barred"}
+    assert there.store.keys(ALICE).keys() == {KEY, "barred"}
     assert there.store.record_of(AL) == ALICE
     assert there.notifies() == []
     home.answer()
@@ -425,7 +425,7 @@ def test_a_document_that_names_no_user_teaches_no_keys() -> None:
     home.store.set_key(ALICE, "barred", "yes", NOW, WALL)
     body = home.notifies()[0].body.replace(ALICE.encode(), b"mailto:alice")
     there = LocationStore("b", Journal())
-    learner = Learner(there, server_id="b", max_expires=600)
+    learner = Learner(there, longest=lambda _: 600, listings=lambda *_: ())
     learner.learn(
         DocumentOrigin("a", "a/x", NOW + 600),
         named(xml.parse(body), as_written, "a"),
@@ -433,7 +433,7 @@ def test_a_document_that_names_no_user_teaches_no_keys() -> None:
         NOW,
         WALL,
     )
-    assert there.all_keys(ALICE) == {}
+    assert there.records(ALICE) == []
 
 
 # What is published.
@@ -588,8 +588,10 @@ def test_learned_identities_of_ours_are_published() -> None:
     presence = Presence()
     presence.bind(binding())
     presence.told()
-    key = Key(f"<{AL}>", 1, "b", "b/x")
-    presence.store.put_key(ALICE, KEY, key, NOW)
+    key = Record(
+        kind=RecordKind.KEY, name=KEY, value=f"<{AL}>", stamp=1, owner="b", source="b/x"
+    )
+    presence.store.apply(ALICE, (), NOW, records=[key])
     assert {uri for uri, _ in presence.told()} == {ALICE, AL}
 
 

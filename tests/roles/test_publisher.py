@@ -29,7 +29,7 @@ from reginfo.roles.publisher import (
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
 
-from ..make import load, moment
+from ..make import load, moment, whole
 
 AOR = "sip:alice@example.com"
 BOB = "sip:bob@example.com"
@@ -110,7 +110,7 @@ def binding(cseq: int = 1, **other: Any) -> Binding:
         "owner": "a",
         "stamp": cseq,
     }
-    return Binding(**(values | other))
+    return whole(values | other)
 
 
 def test_a_registration_is_published_as_full_state() -> None:

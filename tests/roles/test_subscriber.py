@@ -10,12 +10,12 @@ import pytest
 
 from reginfo.events.states import SubscriberState
 from reginfo.location.binding import Binding
-from reginfo.location.key import Key
+from reginfo.location.foreign import MOVED
 from reginfo.location.keyring import REMEMBERED
-from reginfo.location.store import LEARNED_GRACE, MAX_AHEAD, TABLE
+from reginfo.location.record import Record, RecordKind
+from reginfo.location.store import LEARNED_GRACE, TABLE
 from reginfo.reg import xml
 from reginfo.reg.document import (
-    Claim,
     Contact,
     RecordKey,
     Reginfo,
@@ -23,7 +23,6 @@ from reginfo.reg.document import (
 )
 from reginfo.roles.document import contact_of
 from reginfo.roles.held import KIND, RETRY_AFTER
-from reginfo.roles.learner import SLACK
 from reginfo.roles.subscriber import CONTACT_KIND
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 
@@ -124,34 +123,6 @@ def test_the_owner_travels_with_a_contact() -> None:
     server = watching()
     server.notify(document(1, contact(claim=claim(owner="c"))))
     assert [(b.owner, b.source) for b in server.bound()] == [("c", SOURCE)]
-
-
-LATEST = int((WALL + NOW + MAX_AHEAD) * 1e6)
-
-
-@pytest.mark.parametrize(
-    ("stamp", "known"),
-    [(LATEST, [DESK, PHONE_URI]), (LATEST + 1, [DESK]), (2**62 - 1, [DESK])],
-)
-def test_who_is_years_ahead_does_not_take_our_clock_with_it(
-    stamp: int, known: list[str], caplog: pytest.LogCaptureFixture
-) -> None:
-    server = watching()
-    server.notify(
-        document(
-            1, contact(claim=claim("a", stamp)), contact(DESK, claim=claim("a", 60))
-        )
-    )
-    assert sorted(server.contacts(), reverse=True) == known
-    if len(known) == 1:
-        (line,) = caplog.records
-        assert line.getMessage() == (
-            f"! document of {SOURCE}: 1 contacts refused, "
-            "stamped more than a day ahead of us"
-        )
-        assert server.store.next_stamp(WALL + NOW) == (WALL + NOW) * 1e6
-    else:
-        assert not caplog.records
 
 
 def test_nor_does_a_key_that_is_years_ahead(caplog: pytest.LogCaptureFixture) -> None:
@@ -448,7 +419,7 @@ def told_by(*sources: str, told: Contact) -> Server:
 @pytest.mark.parametrize("others", [(f"a/{AL}", SOURCE), (SOURCE, f"c/{ALICE}")])
 @pytest.mark.parametrize("said", [None, claim("d")])
 def test_what_is_omitted_stays_while_another_subscription_lists_it(
-    others: tuple[str, str], first: int, said: Claim | None
+    others: tuple[str, str], first: int, said: ClaimElement | None
 ) -> None:
     """It goes with the last that did, whichever was the first to tell us."""
     server = told_by(*others, told=contact(claim=said))
@@ -601,7 +572,7 @@ def test_a_contact_that_is_mentioned_again_is_refreshed_by_it() -> None:
     server = watching(contact(), contact(DESK, expires=None))
     both = (contact(), contact("sip:@@", expires=None), contact(DESK, expires=None))
     server.notify(document(1, *both))
-    server.pass_time(SLACK)
+    server.pass_time(MOVED)
     server.notify(document(2, *both))
     assert server.events() == []  # no later than documents can say
     server.pass_time(1)
@@ -1089,7 +1060,8 @@ def test_that_a_key_was_removed_long_ago_is_no_news() -> None:
     server = watching()
     stamp = int((WALL - REMEMBERED) * 1e6)
     gone = [RecordKey(name, None, "a", stamp) for name in "kl"]
-    server.store.put_key(ALICE, "l", Key("v", stamp - 1, "a"), server.now)
+    known = Record(kind=RecordKind.KEY, name="l", value="v", stamp=stamp - 1, owner="a")
+    server.store.apply(ALICE, (), server.now, records=[known])
     server.notify(with_keys(document(1), *gone))
-    assert server.store.all_keys(ALICE).keys() == {"l"}
+    assert [record.name for record in server.store.records(ALICE)] == ["l"]
     assert server.store.keys(ALICE) == {}

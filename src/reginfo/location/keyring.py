@@ -158,6 +158,19 @@ class Keyring:
         # By what travels with the key, so that it is the same on every server.
         return max(users, key=lambda aor: (self._set_by(table, aor), aor))
 
+    def floor(self, table: str, name: str, value: str | None) -> int:
+        """
+        A stamp that a new key has to be later than; 0 for any.
+
+        Of users that name one identity the one that did so last has it. So a key with
+        identities is later than those of the other users that name them.
+        """
+        if name != self._identities_key:
+            return 0
+        named, _ = identities.read(value or "", self._canonical)
+        users = {aor for one in named for aor in self._named.get((table, one), ())}
+        return max((self._set_by(table, aor)[0] for aor in users), default=0)
+
     def put(self, table: str, aor: str, record: Record) -> KeyChange | None:
         """
         Set a record, unless a later one is known; None if nothing has changed.

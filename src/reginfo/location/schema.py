@@ -65,6 +65,18 @@ def _of(kind: str) -> str:
     )
 
 
+def _end(record: str) -> str:
+    """SQL for the moment at which a record ends, in seconds since the epoch."""
+    return f"{record}.wall + {_record('expires_at', record)} - {record}.boot"
+
+
+_LAST = """(SELECT max(wall) FROM (
+    SELECT wall FROM claim UNION ALL SELECT wall FROM record
+    UNION ALL SELECT wall FROM state UNION ALL SELECT wall FROM journal
+))"""
+"""SQL for when the last commit was, which is what the view shows."""
+
+
 def _rank(claim: str) -> str:
     """SQL for what orders the claims for a contact, as in lives.py."""
     fields = ("stamp", "owner", "begin", "call_id")
@@ -82,7 +94,7 @@ CREATE VIEW location AS SELECT
     datetime(min(
         claim.wall + {_json("expires_at")} - claim.boot,
         coalesce((
-            SELECT shorten.wall + {_record("expires_at", "shorten")} - shorten.boot
+            SELECT {_end("shorten")}
             FROM record AS shorten
             WHERE {_of("shorten")} AND {_json("stamp")} < {_record("stamp", "shorten")}
         ), 1e18)
@@ -113,13 +125,11 @@ WHERE NOT {_json("gone")} AND {_json("event")} <> 'expired' AND NOT EXISTS (
     SELECT 1 FROM record AS rejected WHERE {_of("rejected")}
 ) AND NOT EXISTS (
     SELECT 1 FROM record AS probation
-    WHERE {_of("probation")}
-        AND probation.wall + {_record("expires_at", "probation")} - probation.boot > (
-            SELECT max(wall) FROM (
-                SELECT wall FROM claim UNION ALL SELECT wall FROM record
-                UNION ALL SELECT wall FROM state UNION ALL SELECT wall FROM journal
-            )
-        )
+    WHERE {_of("probation")} AND {_end("probation")} > {_LAST}
+) AND NOT EXISTS (
+    SELECT 1 FROM record AS shorten
+    WHERE {_of("shorten")} AND {_end("shorten")} <= {_LAST}
+        AND {_json("stamp")} < {_record("stamp", "shorten")}
 )"""
 
 SCHEMA = Schema(

@@ -362,7 +362,7 @@ class LocationStore:
             kind=RecordKind.KEY,
             name=name,
             value=value,
-            stamp=next_stamp(known, (), wall),
+            stamp=next_stamp(known, (), wall, self._keyring.floor(table, name, value)),
             owner=self.server_id,
         )
         self.apply(aor, (), now, table, records=(record,))
