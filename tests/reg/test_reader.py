@@ -285,7 +285,8 @@ def test_attributes_of_kamailio_and_opensips_are_read() -> None:  # 3680-81
 
 CLAIM = (
     f'<claim xmlns="{reader.CLAIM_NAMESPACE}" owner="s1" key="k" stamp="{2**53}"'
-    ' begin="3" edition="4" until="5" left="6" gone="true" received="sip:192.0.2.9" user-agent="x"><path>sip:p1;lr</path>'
+    ' begin="3" edition="4" until="5" left="6" gone="true"'
+    ' received="sip:192.0.2.9" user-agent="x"><path>sip:p1;lr</path>'
     "<later/><path>sip:p2;lr</path></claim>"
 )
 

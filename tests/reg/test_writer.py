@@ -307,7 +307,8 @@ def test_claim_is_one_foreign_element() -> None:  # 3680-82
     assert b"<claim" not in head and b"received" not in head
     assert tail.endswith(
         b'<claim xmlns="urn:x-reginfo:claim" owner="s1" key="k"'
-        b' begin="0" stamp="5" edition="0" until="0" received="sip:192.0.2.9:5060" user-agent="&quot;phone&quot; &lt;1&gt;">'
+        b' begin="0" stamp="5" edition="0" until="0"'
+        b' received="sip:192.0.2.9:5060" user-agent="&quot;phone&quot; &lt;1&gt;">'
         b"<path>&lt;sip:p1;lr&gt;</path><path>&lt;sip:p2;lr&gt;</path></claim>"
         b"</contact>"
     )

@@ -114,7 +114,8 @@ def test_a_new_contact_is_registered() -> None:
     assert claim == Binding(
         contact=CONTACT, key=claim.key, call_id="a", cseq=10, begin=99, edition=99,
         event=claim.event, expires_at=NOW + 60, registered_at=NOW, owner="us",
-        gone=False, until=60_000_099, stamp=99, q="0.5", params=(("+foo", "Bar"),), user_agent="Phone/1",
+        gone=False, until=60_000_099, stamp=99, q="0.5", params=(("+foo", "Bar"),),
+        user_agent="Phone/1",
         branch=claim.branch, listener="udp:192.0.2.1:5060",
     )  # fmt: skip
     assert claim.event == "registered"

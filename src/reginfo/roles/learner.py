@@ -26,7 +26,6 @@ from ..reg.document import Contact, ContactEvent, RecordKey, Reginfo
 from ..reg.table import News, Table
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
-from .document import SPEAKER
 
 logger = logging.getLogger("reginfo.subscriber")
 
@@ -144,6 +143,8 @@ class Learner:
                 continue
             before = known.get((item.aor, key), before)
             told = self._told(origin, item.aor, before, now, wall)
+            if item.contact.duration_registered is not None:
+                told = msgspec.structs.replace(told, is_exact=True)
             claim = self._claim(origin, item, key, told)
             if claim is not None:
                 known[item.aor, key] = join(before, claim)
@@ -177,6 +178,9 @@ class Learner:
             listing = self._listing(origin, contact, key, told, changed=False)
             if listing is None:
                 continue
+            bound = newest_of(claims, listing.call_id)
+            if bound is None or bound.gone or bound.expires_at > listing.expires_at:
+                continue  # it does not come back by this, nor does it end earlier
             had = (listing.call_id, listing.cseq)
             claim = foreign.listed(listing, told, had=had)
             if claim is not None:
@@ -447,8 +451,6 @@ class Learner:
             registered_at = now - contact.duration_registered
         elif holds is not None and not holds.is_over(now):
             registered_at = holds.registered_at
-        elif told.since is not None:
-            registered_at = now - (told.wall - told.since)
         else:
             registered_at = now
         listing = Claim(
@@ -493,9 +495,13 @@ _KINDS = frozenset(kind.value for kind in RecordKind)
 
 
 def is_of_our_kind(document: Reginfo) -> bool:
-    """Whether a document carries claims: then not being listed in it says nothing."""
+    """
+    Whether a document carries claims or records: then it says only what it lists.
+
+    At least a record of the kind `SPEAKER` is in each that a server of our kind sends.
+    """
     return any(
-        any(key.kind == SPEAKER for key in registration.keys)
+        bool(registration.keys)
         or any(contact.claim is not None for contact in registration.contacts)
         for registration in document.registrations
     )
