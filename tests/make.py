@@ -85,8 +85,9 @@ def whole(fields: dict[str, Any]) -> Binding:
     """A claim of which only what matters is named; see :func:`binding`."""
     fields = dict(fields)
     uri, event = fields.pop("contact"), fields.pop("event")
-    fields.pop("key")
-    return binding(fields.pop("cseq"), str(event), contact=uri, **fields)
+    key = fields.pop("key")
+    claim = binding(fields.pop("cseq"), str(event), contact=uri, **fields)
+    return msgspec.structs.replace(claim, key=key)
 
 
 def request(

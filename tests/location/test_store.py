@@ -19,6 +19,7 @@ from reginfo.location.record import Record, RecordKind
 from reginfo.location.store import (
     LEARNED_GRACE,
     LONGEST_LIFE,
+    OVER_AGE,
     OVER_OF_ONE,
     RETRY_AFTER,
     TABLE,
@@ -308,10 +309,14 @@ def test_contacts_that_have_ended_are_limited_in_number() -> None:
     watched.apply(binding(contact=DESK))
     for number in range(OVER_OF_ONE + 5):
         contact = f"sip:{number}@192.0.2.9"
-        watched.apply(binding(1, "unregistered", contact=contact))
+        stamp = int((WALL + NOW) * 1e6)
+        watched.apply(binding(1, "unregistered", contact=contact, stamp=stamp))
+    # For a while all are kept: somebody may still have to be told.
+    assert len(watched.store.rows(ALICE)) == OVER_OF_ONE + 6
+    watched.pass_time(NOW + OVER_AGE + 1)
     kept = list(watched.store.rows(ALICE))
-    assert len(kept) == OVER_OF_ONE + 1 and kept[0] == DESK
-    assert kept[1] == "sip:5@192.0.2.9"
+    assert len(kept) == OVER_OF_ONE
+    assert kept[:2] == [DESK, "sip:6@192.0.2.9"]
 
 
 def test_contacts_of_all_users_that_have_ended_are_limited_in_number() -> None:

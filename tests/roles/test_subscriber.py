@@ -170,7 +170,7 @@ def test_what_is_learned_is_kept_in_the_table_that_is_meant() -> None:
     # By another spelling, and mentioned again.
     server.notify(document(1, contact("sip:a@EXAMPLE.net;x=1", expires=700, cseq=2),
                            contact(DESK, expires=None)))  # fmt: skip
-    assert bound() == [("sip:a@EXAMPLE.net;x=1", 700), (DESK, 3600)]
+    assert bound() == [("sip:a@EXAMPLE.net;x=1", 700), (DESK, 3600 + GRACE)]
     server.notify(document(2))
     assert bound() == []
 

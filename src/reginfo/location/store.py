@@ -55,10 +55,13 @@ TOMBSTONES = 1_000_000
 
 OVER_OF_ONE = 64
 """
-Contacts of one address-of-record that are kept at the most although they are not bound.
+Contacts of one address-of-record that are kept although they ended long ago, at most.
 
 A browser that makes a new contact for each page would leave a day's worth of them.
 """
+
+OVER_AGE = 1800.0
+"""Seconds after which a contact counts as ended long ago: most outages are shorter."""
 
 _ALWAYS = -math.inf
 
@@ -334,7 +337,7 @@ class LocationStore:
         if self.listener is not None:
             for key_change in keys:
                 self.listener(key_change._replace(at=now))
-        self._limit(by_aor.get(aor))
+        self._limit()
         return changes
 
     def set_key(
@@ -442,10 +445,8 @@ class LocationStore:
 
     # How.
 
-    def _limit(self, user: UserContacts | None) -> None:
+    def _limit(self) -> None:
         """Forget contacts that ended first, if there are too many that have ended."""
-        while user is not None and len(user.over) > OVER_OF_ONE:
-            self._drop(next(iter(user.over)))
         while len(self._over) > self._tombstones:
             self.forgotten_early += 1
             self._drop(next(iter(self._over)))
@@ -631,6 +632,13 @@ class LocationStore:
         if not row.claims:
             return
         if shown is None:
+            user = self._records[row.table][row.aor]
+            if len(user.over) > OVER_OF_ONE:
+                # All that ended before this one are as old.
+                for old in list(user.over)[: len(user.over) - OVER_OF_ONE]:
+                    self._drop(old)
+                    if old is row:
+                        return
             at = forgotten_at(row.claims, now, wall, self.longest_life)
             if now < at:
                 self._postpone(row, at)
@@ -682,7 +690,10 @@ class LocationStore:
             row.timer_at = self._ends_at(row.shown)
         else:
             # Without the calendar this is a guess; it is looked at again when due.
-            row.timer_at = now + self.longest_life + SLACK
+            user = self._records.get(row.table, {}).get(row.aor)
+            is_one_of_many = user is not None and len(user.over) > OVER_OF_ONE
+            longest = OVER_AGE if is_one_of_many else self.longest_life + SLACK
+            row.timer_at = now + longest
         self._wheel.schedule(row)
 
     def _postpone(self, row: ContactRow, at: float) -> None:

@@ -32,9 +32,6 @@ class News(NamedTuple):
     omitted: bool = False
     "Whether it was removed by not being listed. Then its event is ``expired``."
 
-    had: Contact | None = None
-    "The contact as it was listed until now; None if it was not."
-
 
 class Taken(NamedTuple):
     """The result of taking in a document."""
@@ -390,10 +387,7 @@ class Table:
                     left.contact, event=ContactEvent.EXPIRED, expires=0
                 )
                 news.append(News(aor, contact, omitted=True))
-        before = {row.contact.uri: row.contact for row in old.values() if row}
-        return news + [
-            News(aor, contact, had=before.get(contact.uri)) for contact in came.values()
-        ]
+        return news + [News(aor, contact) for contact in came.values()]
 
 
 def _key(aor: str, contact: Contact) -> tuple[str, str, str]:

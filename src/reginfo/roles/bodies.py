@@ -179,17 +179,19 @@ class Bodies:
         contacts = [b"".join(claim_elements(each, record, now)) for each in known]
         room -= AROUND + AROUND_REGISTRATION + len(record) + sum(map(len, last))
         number = fitting([len(one) for one in contacts], room)
-        if number < len(contacts):
-            watch.put_back([each[0] for each in known[number:]], {})
-        if store.is_bound(record, now, table) or number < len(contacts):
+        rest = [each[0] for each in known[number:]]
+        piece = Piece.WHOLE
+        if rest or watch.in_pieces:
+            piece = watch.divide(owed.full, rest, {})
+        if store.is_bound(record, now, table) or rest:
             state = RegistrationState.ACTIVE
         else:
             state = RegistrationState.TERMINATED if contacts else RegistrationState.INIT
         registration = xml.registration_element(
             record, registration_id(record), state, [*contacts[:number], *last]
         )
-        body = xml.reginfo_body(watch.row.version, owed.full, [registration])
-        return Written(body, number < len(contacts))
+        body = xml.reginfo_body(watch.row.version, owed.full, [registration], piece)
+        return Written(body, bool(rest))
 
     def _legacy(
         self,

@@ -295,7 +295,7 @@ class Compositor:
                 ]
                 self._learner.prolong(origin, untimed, now, wall)
             return
-        self._learner.learn(origin, document, news, now, wall)
+        self._learner.learn(origin, document, news, now, wall, table.changes)
 
     def _note(self, contribution: Contribution, changes: list[RowChange]) -> None:
         """Store what a document has changed."""

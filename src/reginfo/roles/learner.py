@@ -23,7 +23,7 @@ from ..location.lives import Claims, join, newest_of
 from ..location.record import Record, RecordKind
 from ..location.store import TABLE, LocationStore
 from ..reg.document import Contact, ContactEvent, RecordKey, Reginfo
-from ..reg.table import News, Table
+from ..reg.table import News, RowChange, Table
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
 
@@ -104,17 +104,19 @@ class Learner:
         news: Iterable[News],
         now: float,
         wall: float,
+        changes: Iterable[RowChange] = (),
     ) -> None:
         """
         Put a document into the store.
 
         Args:
             news: what of it is new (:class:`~reginfo.reg.table.Table`).
+            changes: how that has changed the rows of the table.
         """
         if is_of_our_kind(document):
             self._take(origin, document, now, wall)
             return
-        self.learn_news(origin, news, now, wall)
+        self.learn_news(origin, news, now, wall, changes)
         untimed = [
             (registration.aor, contact)
             for registration in document.registrations
@@ -125,9 +127,19 @@ class Learner:
             self.prolong(origin, untimed, now, wall)
 
     def learn_news(
-        self, origin: DocumentOrigin, news: Iterable[News], now: float, wall: float
+        self,
+        origin: DocumentOrigin,
+        news: Iterable[News],
+        now: float,
+        wall: float,
+        changes: Iterable[RowChange] = (),
     ) -> None:
         """Make claims of what is new, and apply them by address-of-record."""
+        had = {
+            (one.aor, one.before.contact.uri): one.before.contact
+            for one in changes
+            if one.before is not None
+        }
         claims: dict[str, list[Claim]] = {}
         # What is claimed of a contact that a document mentions twice.
         known: dict[tuple[str, str], Claims] = {}
@@ -145,7 +157,9 @@ class Learner:
             told = self._told(origin, item.aor, before, now, wall)
             if item.contact.duration_registered is not None:
                 told = msgspec.structs.replace(told, is_exact=True)
-            claim = self._claim(origin, item, key, told)
+            claim = self._claim(
+                origin, item, key, told, had.get((item.aor, item.contact.uri))
+            )
             if claim is not None:
                 known[item.aor, key] = join(before, claim)
                 claims.setdefault(item.aor, []).append(claim)
@@ -361,7 +375,12 @@ class Learner:
         )
 
     def _claim(
-        self, origin: DocumentOrigin, news: News, key: str, told: Told
+        self,
+        origin: DocumentOrigin,
+        news: News,
+        key: str,
+        told: Told,
+        had: Contact | None,
     ) -> Claim | None:
         """Return the claim that a change in what a peer lists makes, if any."""
         contact, aor = news.contact, news.aor
@@ -371,7 +390,6 @@ class Learner:
             listing = self._listing(origin, contact, key, told, changed=True)
             if listing is None:
                 return None
-            had = news.had
             if had is None:
                 had = next(
                     (

@@ -322,7 +322,7 @@ class Subscriber:
             since,
             is_first,
         )
-        self._learner.learn(origin, document, taken.news, now, wall)
+        self._learner.learn(origin, document, taken.news, now, wall, changes)
         if table.is_full and is_first and not is_of_our_kind(document):
             self._learner.forget_others(origin, mirror.aor, table, now, wall)
         return taken.missed
