@@ -200,8 +200,11 @@ MOST_LONG = 3
 # Files that are still to be divided.
 TOO_LONG = {
     "events/subscribe.py",
+    "location/store.py",
     "reg/reader.py",
+    "roles/learner.py",
     "roles/publisher.py",
+    "roles/registrar.py",
     "routing/proxy.py",
     "server/app.py",
     "sip/endpoint.py",

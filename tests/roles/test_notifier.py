@@ -76,7 +76,7 @@ def test_all_who_watch_are_told_whoever_is_not() -> None:
     server = Server()
     server.subscribe(call_id="ending")
     server.subscribe(0, tag="tag1", call_id="ending", cseq=2)
-    server.peer = OLD
+    server.peer = IMS_B
     server.subscribe(call_id="peer")
     server.peer = EAGER
     server.subscribe(call_id="last")
@@ -263,7 +263,7 @@ def test_a_peer_is_told_whose_a_contact_is_and_anybody_else_is_not() -> None:
         user_agent="Phone",
     )  # fmt: skip
     server = watching(EAGER)
-    server.peer = OLD
+    server.peer = PEER_B
     server.subscribe(call_id="peer")
     server.settle()
     server.bind(claim)

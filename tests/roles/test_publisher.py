@@ -274,7 +274,7 @@ def test_a_terminated_contact_is_told_again_if_the_publish_that_told_it_failed()
     server.answer(now=NOW + 4)
     server.store.apply(AOR, [binding(2, key="sip:b@h", call_id="d")], NOW + 5)
     contacts = server.last()[1].registrations[0].contacts
-    assert [c.event.value for c in contacts] == ["registered"]
+    assert [c.event.value for c in contacts] == ["refreshed"]
 
 
 def test_a_server_that_is_one_of_the_known_ones_gets_what_it_understands() -> None:
