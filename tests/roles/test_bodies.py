@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from reginfo.reg import xml
@@ -107,7 +109,7 @@ def test_a_legacy_peer_is_recognised(agent: str) -> None:
     ],
 )
 def test_a_legacy_peer_hears_the_events_that_it_knows(event: str, written: str) -> None:
-    more = {"params": (("+x", "y"),), "path": ("<sip:p;lr>",)}
+    more: dict[str, Any] = {"params": (("+x", "y"),), "path": ("<sip:p;lr>",)}
     server = watching(OLD, binding(1, **more))
     server.bind(binding(2, event, **more))
     (notify,) = server.notifies()

@@ -116,7 +116,6 @@ class Server:
         self.journal = Journal()
         self.store = LocationStore("us", self.journal)
         self.store.listener = self.listen
-        self.store.prolong = lambda *row: self.subscriber.prolonged(*row)
         self.now = now
         self.sent: list[tuple[Draft, Flow, Mirror]] = []
         self.changes: list[BindingChange] = []
@@ -132,6 +131,7 @@ class Server:
             longest=longest,
             location=table,
         )
+        self.store.prolong = self.subscriber.prolonged
 
     def send(self, draft: Draft, flow: Flow, user: object) -> None:
         assert isinstance(user, Mirror)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reginfo.location.binding import Binding
 from reginfo.reg.document import ContactEvent
 from reginfo.roles import administrator
 from reginfo.script.load import NAME
