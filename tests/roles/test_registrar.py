@@ -312,7 +312,7 @@ def test_a_register_that_was_overtaken_is_refused(cseq: int, expires: int) -> No
 def test_cseq_is_compared_only_with_what_the_contact_is_bound_by(
     known: list[Binding],
 ) -> None:
-    # RFC 3261 §10.3 step 7: no binding, or one of another Call-ID.
+    # 3261-74: RFC 3261 §10.3 step 7: no binding, or one of another Call-ID.
     (claim,) = register(f"<{CONTACT}>", known=rows(*known), cseq=1).claims
     assert claim.begin == claim.stamp >= 99
     bound = [one for one in known if one.call_id == "b"]

@@ -72,7 +72,7 @@ from ..sip.uri import Uri
 from ..sip.user import User
 from ..version import PRODUCT, __version__
 from .entrance import Entrance
-from .passage import Server
+from .passage import ServerParts
 from .peers import Peers, profile_of
 from .router import Router
 from .scripting import Scripting
@@ -523,7 +523,7 @@ class App:
         path = self._config.server.script
         if path is None:
             return
-        server = Server(
+        server = ServerParts(
             clock=self._clock,
             domains=self._domains,
             endpoint=self.endpoint,
