@@ -678,6 +678,19 @@ def test_a_final_word_of_a_peer_ends_what_another_one_owns() -> None:
     assert server.contacts() == [PHONE_URI]
 
 
+@pytest.mark.parametrize("id", ["1", "2"])
+def test_a_contact_without_numbers_ends_by_its_uri(id: str) -> None:
+    """An S-CSCF sends neither Call-ID nor CSeq, and changes the ids."""
+    server = watching()
+    bare = {"callid": None, "cseq": None}
+    server.notify(document(1, contact(id="1", **bare)))
+    gone = contact(id=id, event="unregistered", expires=0, **bare)
+    server.notify(document(2, gone, full=False))
+    assert server.events() == ["50 registered", "50 unregistered"]
+    server.notify(document(3, contact(id="3", **bare)))
+    assert server.events() == ["50 registered"]
+
+
 def test_what_ends_here_and_lasts_longer_at_a_peer_goes_on() -> None:
     server = watching()
     mine = binding(

@@ -404,9 +404,13 @@ class Learner:
         event = EXPIRED if contact.event.state == "active" else contact.event
         call_id, cseq = contact.callid, contact.cseq
         if call_id is None or cseq is None:
-            call_id = f"{contact.id}@{origin.peer}"
+            # An S-CSCF gives a contact that ends another id than it had.
+            call_id, cseq = f"{contact.id}@{origin.peer}", 0
             known = newest_of(told.claims, call_id)
-            cseq = 0 if known is None else known.cseq
+            if known is None and told.claims and told.claims[0].owner == origin.peer:
+                known = told.claims[0]
+            if known is not None:
+                call_id, cseq = known.call_id, known.cseq
         claim = self._ended(
             origin, aor, uri, event, call_id, cseq, told, contact.retry_after
         )
