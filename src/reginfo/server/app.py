@@ -47,6 +47,7 @@ from ..roles.subscriber import Mirror, Subscriber
 from ..roles.watch import Watch
 from ..routing.connections import Connections
 from ..routing.domains import Domains
+from ..routing.in_dialog import InDialog
 from ..routing.nat import Nat
 from ..routing.pinger import Pinger
 from ..routing.pinger import PingPolicy as Pings
@@ -67,7 +68,7 @@ from ..sip.event import (
     ResponseReceived,
 )
 from ..sip.flow import Flow, Local
-from ..sip.message import Response
+from ..sip.message import Draft, Response
 from ..sip.uri import Uri
 from ..sip.user import User
 from ..version import PRODUCT, __version__
@@ -143,7 +144,7 @@ class App:
         self.notifier = Notifier(
             self.store,
             self.journal,
-            send=self._send_divisible,
+            send=self._send_notify,
             datagram_only=self.endpoint.is_datagram_only,
             policy=policy,
             recognise=self._peers.recognise,
@@ -159,7 +160,7 @@ class App:
         self.subscriber = Subscriber(
             self.store,
             self.journal,
-            send=self._send,
+            send=self._send_subscribe,
             new_id=self._ids,
             jitter=jitter,
             max_expires=config.registrar.max_expires,
@@ -226,6 +227,13 @@ class App:
             is_open=lambda flow: self.is_open(flow),
             now=self._clock.now,
             table=self._table,
+        )
+        self._in_dialog = InDialog(
+            self._targets,
+            self.journal,
+            nat=self._nat,
+            is_open=lambda flow: self.is_open(flow),
+            send_request=self.endpoint.send_request,
         )
         self._relaying = Relaying(
             self.endpoint,
@@ -659,8 +667,23 @@ class App:
     def _send(self, draft: Any, flow: Flow, user: User) -> object:
         return self.endpoint.send_request(draft, flow, user)
 
-    def _send_divisible(self, draft: Any, flow: Flow, user: User) -> object:
-        return self.endpoint.send_request(draft, flow, user, is_divisible=True)
+    def _send_notify(self, draft: Draft, flow: Flow, user: User) -> None:
+        """Send a NOTIFY to where its dialog leads; ``flow`` was an estimate."""
+        assert isinstance(user, Watch)
+        dialog = user.row.subscription.dialog
+        self._in_dialog.send(
+            draft, dialog.first_uri, dialog.flow, user, is_divisible=True
+        )
+
+    def _send_subscribe(self, draft: Draft, flow: Flow, user: User) -> None:
+        """Send a SUBSCRIBE: the first one by ``flow``, the others in the dialog."""
+        assert isinstance(user, Mirror)
+        subscription = user.subscription
+        dialog = subscription.dialog
+        if dialog is None or not (dialog.remote_tag or subscription.redirected):
+            self.endpoint.send_request(draft, flow, user)
+        else:
+            self._in_dialog.send(draft, dialog.first_uri, dialog.flow, user)
 
     def _changed(self, change: BindingChange | KeyChange) -> None:
         """Have every part hear a change, and the script and the log once it is kept."""
