@@ -682,7 +682,7 @@ def test_a_final_word_of_a_peer_ends_what_another_one_owns() -> None:
 def test_a_contact_without_numbers_ends_by_its_uri(id: str) -> None:
     """An S-CSCF sends neither Call-ID nor CSeq, and changes the ids."""
     server = watching()
-    bare = {"callid": None, "cseq": None}
+    bare: dict[str, Any] = {"callid": None, "cseq": None}
     server.notify(document(1, contact(id="1", **bare)))
     gone = contact(id=id, event="unregistered", expires=0, **bare)
     server.notify(document(2, gone, full=False))
