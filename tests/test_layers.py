@@ -267,7 +267,6 @@ UNTESTED = {
     "demo/phone.py",
     "demo/servers.py",
     "demo/story.py",
-    "io/network.py",
     "location/binding.py",
     "moving/parameters.py",
     "roles/admission.py",

@@ -16,6 +16,9 @@ from typing import Protocol
 CHUNK = 2048
 """Entries of one piece: compacting it takes less than a millisecond."""
 
+SMALL = 64
+"""Entries below which a piece is not worth compacting."""
+
 
 class Numbered(Protocol):
     """A thing that may have been changed under several numbers."""
@@ -93,7 +96,9 @@ class ChangeIndex:
         if where == len(piece.numbers) or piece.numbers[where] != number:
             return  # compacted meanwhile, when the item said so for several numbers
         piece.live -= 1
-        if piece.live * 2 < len(piece.items):
+        if piece.live * 2 < len(piece.items) and (
+            not piece.live or len(piece.items) >= SMALL
+        ):
             self._compact(at)
 
     def after(self, number: int) -> Iterator[tuple[int, Numbered]]:

@@ -45,7 +45,10 @@ class ContactRow:
 
     def has_number(self, number: int) -> bool:
         """Whether one of the claims has that number in the index of changes."""
-        return any(claim.number == number for claim in self.claims)
+        for claim in self.claims:
+            if claim.number == number:
+                return True
+        return False
 
     def timer_due(self, now: float) -> None:
         # Its store finds out what has become of it.

@@ -67,7 +67,7 @@ from ..sip.event import (
     ResponseLost,
     ResponseReceived,
 )
-from ..sip.flow import Flow, Local
+from ..sip.flow import Address, Flow, Local
 from ..sip.message import Draft, Response
 from ..sip.uri import Uri
 from ..sip.user import User
@@ -225,6 +225,7 @@ class App:
             domains=self._domains,
             nat=self._nat,
             is_open=lambda flow: self.is_open(flow),
+            source_of=lambda address: self.source_of(address),
             now=self._clock.now,
             table=self._table,
         )
@@ -301,6 +302,9 @@ class App:
                 is_open=lambda flow: self.is_open(flow),
             )
             self._parts.append(self._connections)
+        self.source_of: Callable[[Address], str | None] = lambda address: None
+        "Returns the address of ours that packets to an address leave from."
+
         self.is_open: Callable[[Flow], bool] = _is_datagram
         "Whether a flow can be sent by still: of TCP, whether its stream is there."
 
@@ -330,7 +334,8 @@ class App:
             self.load_script()
             self._rim = Rim(self.turns, self, self._clock.now, writer=writer)
             self._network = Network(self._rim, self.endpoint, self._trace)
-            self._network.listen(config.server.listen)
+            self._network.listen(config.server.listen, config.server.advertised)
+            self.source_of = self._network.source_of
             self._names = self._network.resolver(config.dns)
             places = await self._network.find(self.uris(), self._names)
             self.is_open = self._network.is_open
