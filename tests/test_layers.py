@@ -201,7 +201,6 @@ MOST_LONG = 3
 TOO_LONG = {
     "events/subscribe.py",
     "reg/reader.py",
-    "roles/publisher.py",
     "routing/proxy.py",
     "server/app.py",
     "sip/endpoint.py",

@@ -80,6 +80,11 @@ class Keyring:
         """The keys of a record, those that were removed included."""
         return dict(self._keys.get((table, aor), {}))
 
+    def has(self, table: str, aor: str) -> bool:
+        """Whether a record has a key that was not removed."""
+        keys = self._keys.get((table, aor))
+        return keys is not None and any(k.value is not None for k in keys.values())
+
     def identities(self, table: str, aor: str) -> tuple[str, ...]:
         """The identities of a record; empty if it has none."""
         return self._identities.get((table, aor), ())

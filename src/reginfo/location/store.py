@@ -107,12 +107,14 @@ class LocationStore:
         row = self._records.get(table, {}).get(aor, {}).get(key)
         return row.claims if row else ()
 
+    def has(self, aor: str, table: str = TABLE) -> bool:
+        """Whether anything is known of ``aor``: a contact, or a key."""
+        record = self._records.get(table, {}).get(aor)
+        return bool(record) or self._keyring.has(table, aor)
+
     def is_bound(self, aor: str, now: float, table: str = TABLE) -> bool:
         """Whether ``aor`` is bound to any contact at this moment."""
-        record = self._records.get(table, {}).get(aor)
-        if not record:
-            return False
-        for row in record.values():
+        for row in self._records.get(table, {}).get(aor, {}).values():
             claim = row.claims[0]
             if claim.active and claim.expires_at > now:
                 return True

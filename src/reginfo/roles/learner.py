@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..location.binding import Binding
+from ..location.binding import ACTIVE, Binding
 from ..location.key import Key
 from ..location.keyring import REMEMBERED
 from ..location.merge import Survivors
@@ -94,14 +94,15 @@ class Learner:
             news: what of it is new (:class:`~reginfo.reg.table.Table`).
         """
         untimed: list[tuple[str, Contact]] = []
+        has_keys = False
         for registration in document.registrations:
             if registration.keys:
-                self._learn_keys(origin, document, now, wall)
-                break
-        for registration in document.registrations:
+                has_keys = True
             for contact in registration.contacts:
-                if contact.expires is None and contact.event.state == "active":
+                if contact.expires is None and contact.event.state is ACTIVE:
                     untimed.append((registration.aor, contact))
+        if has_keys:
+            self._learn_keys(origin, document, now, wall)
         self.learn_news(origin, news, now, wall)
         if untimed:
             self.prolong(origin, untimed, now, wall)
@@ -235,7 +236,7 @@ class Learner:
         if said is not None and said.owner == self._server_id:
             return None  # our own, on its way back
         event = contact.event
-        is_active = event.state == "active"
+        is_active = event.state is ACTIVE
         call_id = contact.callid or f"{contact.id}@{origin.peer}"
         is_back = bool(known) and self._omitted_here(origin, call_id, known[0])
         if said is not None and said.omitted_by and not is_active:
@@ -293,7 +294,7 @@ class Learner:
         longest = self._longest(origin.peer)
         if contact.expires is not None:
             return now + min(contact.expires, longest)
-        if contact.event.state != "active":
+        if contact.event.state is not ACTIVE:
             return now
         # 3680-103: it lives as long as the subscription that reported it.
         return min(origin.until, now + longest)

@@ -119,7 +119,7 @@ class Targets:
     def knows(self, aor: str, table: str) -> bool:
         """Whether there is a record of a user, who may have no contact now."""
         record = self._store.record_of(aor, table)
-        return bool(self._store.rows(record, table) or self._store.keys(record, table))
+        return self._store.has(record, table)
 
     def of(self, uri: Uri, binding: Binding | None) -> list[Target]:
         """
