@@ -141,7 +141,8 @@ class App:
         self.notifier = Notifier(
             self.store,
             self.journal,
-            send=self._send,
+            send=self._send_divisible,
+            datagram_only=self.endpoint.is_datagram_only,
             policy=policy,
             recognise=self._peers.recognise,
             jitter=jitter,
@@ -651,6 +652,9 @@ class App:
 
     def _send(self, draft: Any, flow: Flow, user: User) -> object:
         return self.endpoint.send_request(draft, flow, user)
+
+    def _send_divisible(self, draft: Any, flow: Flow, user: User) -> object:
+        return self.endpoint.send_request(draft, flow, user, is_divisible=True)
 
     def _changed(self, change: BindingChange | KeyChange) -> None:
         """Have every part hear a change, and the script and the log once it is kept."""
