@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reginfo.reg import xml
 from reginfo.reg.document import (
     Claim,
     Contact,
@@ -618,3 +619,31 @@ def test_a_whole_document_in_the_middle_of_a_series_is_whole() -> None:
     assert {row.contact.id for row in table} == {"2"}
     table.take(piece(partial(3, of(contact("4"))), Piece.LAST), 4, 1.0)
     assert {row.contact.id for row in table} == {"2", "4"}
+
+
+GRUU = """<?xml version="1.0"?>
+<reginfo xmlns="urn:ietf:params:xml:ns:reginfo" version="{version}" state="full"
+ xmlns:gr="{namespace}">
+<registration aor="sip:a@example.com" id="r" state="active">
+<contact id="c" state="active" event="registered"><uri>sip:a@192.0.2.1</uri>
+<gr:pub-gruu uri="sip:a@example.com;gr={gruu}"/></contact>
+</registration></reginfo>"""
+
+
+@pytest.mark.shows("5628-06")
+def test_the_public_gruu_of_the_newest_document_counts() -> None:
+    table = Table()
+    for version, gruu in enumerate(("old", "new")):
+        body = GRUU.format(
+            version=version, namespace="urn:ietf:params:xml:ns:gruuinfo", gruu=gruu
+        )
+        table.take(xml.parse(body.encode()), version + 1, 0.0)
+    assert [row.contact.pub_gruu for row in table] == ["sip:a@example.com;gr=new"]
+
+
+@pytest.mark.shows("5628-05")
+def test_a_gruu_in_a_namespace_that_is_not_known_is_left_out() -> None:
+    """So does a receiver that does not know RFC 5628: the contact stays."""
+    body = GRUU.format(version=0, namespace="urn:unknown", gruu="x")
+    ((contact,),) = (one.contacts for one in xml.parse(body.encode()).registrations)
+    assert (contact.uri, contact.pub_gruu) == ("sip:a@192.0.2.1", None)

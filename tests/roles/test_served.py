@@ -347,7 +347,8 @@ def test_a_notify_without_an_answer_ends_the_subscription(cause: str) -> None:
     # 6665-18, 6665-21
     server = watching()
     server.bind(binding())
-    server.notifier.served.receive_failure(server.unanswered[0], cause, server.now)
+    served = server.notifier.served
+    served.receive_failure(server.unanswered[0], cause, server.now)
     assert not len(server.notifier)
     server.bind(binding(2))
     server.pass_time(1000)

@@ -47,6 +47,7 @@ from ..roles.subscriber import Mirror, Subscriber
 from ..roles.watch import Watch
 from ..routing.connections import Connections
 from ..routing.domains import Domains
+from ..routing.in_dialog import InDialog
 from ..routing.nat import Nat
 from ..routing.pinger import Pinger
 from ..routing.pinger import PingPolicy as Pings
@@ -66,13 +67,13 @@ from ..sip.event import (
     ResponseLost,
     ResponseReceived,
 )
-from ..sip.flow import Flow, Local
-from ..sip.message import Response
+from ..sip.flow import Address, Flow, Local
+from ..sip.message import Draft, Response
 from ..sip.uri import Uri
 from ..sip.user import User
 from ..version import PRODUCT, __version__
 from .entrance import Entrance
-from .passage import Server
+from .passage import ServerParts
 from .peers import Peers, profile_of
 from .router import Router
 from .scripting import Scripting
@@ -141,7 +142,7 @@ class App:
         self.notifier = Notifier(
             self.store,
             self.journal,
-            send=self._send_divisible,
+            send=self._send_notify,
             datagram_only=self.endpoint.is_datagram_only,
             policy=policy,
             recognise=self._peers.recognise,
@@ -158,7 +159,7 @@ class App:
             self.store,
             self.journal,
             server_id=config.server.id,
-            send=self._send,
+            send=self._send_subscribe,
             new_id=self._ids,
             jitter=jitter,
             max_expires=config.registrar.max_expires,
@@ -218,8 +219,16 @@ class App:
             domains=self._domains,
             nat=self._nat,
             is_open=lambda flow: self.is_open(flow),
+            source_of=lambda address: self.source_of(address),
             now=self._clock.now,
             table=self._table,
+        )
+        self._in_dialog = InDialog(
+            self._targets,
+            self.journal,
+            nat=self._nat,
+            is_open=lambda flow: self.is_open(flow),
+            send_request=self.endpoint.send_request,
         )
         self._relaying = Relaying(
             self.endpoint,
@@ -287,6 +296,9 @@ class App:
                 is_open=lambda flow: self.is_open(flow),
             )
             self._parts.append(self._connections)
+        self.source_of: Callable[[Address], str | None] = lambda address: None
+        "Returns the address of ours that packets to an address leave from."
+
         self.is_open: Callable[[Flow], bool] = _is_datagram
         "Whether a flow can be sent by still: of TCP, whether its stream is there."
 
@@ -316,7 +328,8 @@ class App:
             self.load_script()
             self._rim = Rim(self.turns, self, self._clock.now, writer=writer)
             self._network = Network(self._rim, self.endpoint, self._trace)
-            self._network.listen(config.server.listen)
+            self._network.listen(config.server.listen, config.server.advertised)
+            self.source_of = self._network.source_of
             self._names = self._network.resolver(config.dns)
             places = await self._network.find(self.uris(), self._names)
             self.is_open = self._network.is_open
@@ -517,7 +530,7 @@ class App:
         path = self._config.server.script
         if path is None:
             return
-        server = Server(
+        server = ServerParts(
             clock=self._clock,
             domains=self._domains,
             endpoint=self.endpoint,
@@ -653,8 +666,23 @@ class App:
     def _send(self, draft: Any, flow: Flow, user: User) -> object:
         return self.endpoint.send_request(draft, flow, user)
 
-    def _send_divisible(self, draft: Any, flow: Flow, user: User) -> object:
-        return self.endpoint.send_request(draft, flow, user, is_divisible=True)
+    def _send_notify(self, draft: Draft, flow: Flow, user: User) -> None:
+        """Send a NOTIFY to where its dialog leads; ``flow`` was an estimate."""
+        assert isinstance(user, Watch)
+        dialog = user.row.subscription.dialog
+        self._in_dialog.send(
+            draft, dialog.first_uri, dialog.flow, user, is_divisible=True
+        )
+
+    def _send_subscribe(self, draft: Draft, flow: Flow, user: User) -> None:
+        """Send a SUBSCRIBE: the first one by ``flow``, the others in the dialog."""
+        assert isinstance(user, Mirror)
+        subscription = user.subscription
+        dialog = subscription.dialog
+        if dialog is None or not (dialog.remote_tag or subscription.redirected):
+            self.endpoint.send_request(draft, flow, user)
+        else:
+            self._in_dialog.send(draft, dialog.first_uri, dialog.flow, user)
 
     def _changed(self, change: BindingChange | KeyChange) -> None:
         """Have every part hear a change, and the script and the log once it is kept."""

@@ -51,7 +51,7 @@ class Hooks(Protocol):
         """Return what ``act`` returns; what it changes is not published."""
 
 
-class Server(NamedTuple):
+class ServerParts(NamedTuple):
     """The parts of the server that a passage uses."""
 
     clock: Clock
@@ -81,7 +81,7 @@ class Passage:
 
     def __init__(
         self,
-        server: Server,
+        server: ServerParts,
         hooks: Hooks,
         transaction: AnyServer,
         flow: Flow,

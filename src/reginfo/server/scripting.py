@@ -26,7 +26,7 @@ from ..sip.event import RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
 from ..sip.responding import refused
-from .passage import Passage, Server
+from .passage import Passage, ServerParts
 from .sending import Sender
 
 logger = logging.getLogger("reginfo.script")
@@ -54,7 +54,7 @@ class Scripting:
     def __init__(
         self,
         path: Path,
-        server: Server,
+        server: ServerParts,
         *,
         store: LocationStore,
         sender: Sender,
