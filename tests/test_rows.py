@@ -20,6 +20,9 @@ from reginfo.testing.wire import Wire, WireServer
 
 SIZES = (10, 1_000)
 
+COUNTERS = 4
+"""Octets by which counters in a row, as msgpack writes them, may be longer."""
+
 US, PEER = ("192.0.2.1", 5060), ("192.0.2.2", 5060)
 ALICE = "sip:alice@example.com"
 CONFIG = """
@@ -205,7 +208,7 @@ def test_a_notify_that_changes_one_contact_costs_one_row(
     user: Callable[[int], str], change: str
 ) -> None:
     small, large = (costs(size, user, change) for size in SIZES)
-    assert large.octets == small.octets
+    assert abs(large.octets - small.octets) <= COUNTERS
     assert large.calls <= small.calls * 1.05
     assert large.lines <= small.lines * 1.05
     assert 100 < small.calls
@@ -225,6 +228,6 @@ def publishing(size: int) -> Iterator[Work]:
 
 def test_a_publish_costs_the_same_however_many_publish_a_user() -> None:
     for small, large in zip(*(publishing(size) for size in SIZES), strict=True):
-        assert large.octets == small.octets
+        assert abs(large.octets - small.octets) <= COUNTERS
         assert large.calls <= small.calls * 1.05
         assert large.lines <= small.lines * 1.05

@@ -9,7 +9,7 @@ import msgspec
 from ..events.publish import Publication
 from ..ledger.journal import Journal
 from ..ledger.shelf import Rows, nothing
-from ..location import binding
+from ..location import claim
 from ..location.binding import Binding
 from ..reg.legacy import Profile
 from ..sip.flow import Flow
@@ -163,7 +163,7 @@ class PublishedShelf:
             journal, KIND, PublishedRow, self._loaded.__setitem__, _shifted
         )
         self._contacts: Rows[Binding] = Rows(
-            journal, CONTACT_KIND, Binding, self._take_contact, binding.shifted
+            journal, CONTACT_KIND, Binding, self._take_contact, claim.shifted
         )
 
     @property
@@ -222,5 +222,5 @@ def _shifted(row: PublishedRow, by: float) -> PublishedRow:
     publication.refresh_at += by
     publication.unheard_until += by
     if row.told is not None:
-        row.told = {k: binding.shifted(v, by) for k, v in row.told.items()}
+        row.told = {k: claim.shifted(v, by) for k, v in row.told.items()}
     return row

@@ -124,6 +124,7 @@ class App:
             default_expires=config.registrar.default_expires,
             max_expires=config.registrar.max_expires,
             max_contacts=config.registrar.max_contacts,
+            has_links=any(peer.profile in (None, "standard") for peer in config.peers),
             replaces=config.registrar.max_contacts_reached == "replace",
         )
         self._table = config.pua_reginfo.ul_domain
@@ -132,6 +133,7 @@ class App:
             self.journal,
             identities_key=config.pua_reginfo.ul_identities_key,
             canonical=self._domains.aor,
+            longest_life=self._peers.longest_life,
         )
         self.store.listener = self._changed
         policy = SubscriptionPolicy(
@@ -158,7 +160,6 @@ class App:
         self.subscriber = Subscriber(
             self.store,
             self.journal,
-            server_id=config.server.id,
             send=self._send_subscribe,
             new_id=self._ids,
             jitter=jitter,
@@ -182,7 +183,6 @@ class App:
         self.compositor = Compositor(
             self.store,
             self.journal,
-            server_id=config.server.id,
             new_id=self._ids,
             policy=policy,
             max_expires=config.registrar.max_expires,
@@ -190,6 +190,12 @@ class App:
             location=self._table,
             name=self._domains.aor,
         )
+        # What one peer drops, another may list; and one of them may list it longer.
+        self.subscriber.others = self.compositor.listings
+        self.compositor.others = self.subscriber.listings
+        self.store.prolong = self.subscriber.prolonged
+        if self._policy.has_links:
+            self.store.claim_listener = self.notifier.hears_claims
         self.pua_reginfo = PuaReginfo(
             self.store,
             self.notifier,
@@ -718,16 +724,17 @@ class App:
     ) -> int:
         """Unbind contacts as the administrator does; how many."""
         name, now = self._domains.named(aor), self._clock.now()
-        claims = administrator.remove(
-            self.store.rows(name, table),
+        act = administrator.remove(
+            self.store.contacts(name, now, self._clock.wall(), table),
             event=event,
             server_id=self._config.server.id,
-            stamp=self.store.next_stamp(self._clock.wall()),
-            now=now,
             contact=contact,
             retry_after=retry_after,
         )
-        return len(self.store.apply(name, claims, now, table)) if claims else 0
+        if not act.claims and not act.records:
+            return 0
+        changes = self.store.apply(name, act.claims, now, table, records=act.records)
+        return len(changes)
 
     def _hop(self, uri: Uri) -> Uri:
         """Where a SUBSCRIBE for ``uri`` goes first."""

@@ -91,16 +91,16 @@ class Uas:
         wall = self._clock.wall()
         decision = registrar.decide(
             request,
-            self._store.rows(aor, table),
+            self._store.contacts(aor, now, wall, table),
             policy=self._policy,
             server_id=self._server_id,
-            stamp=self._store.next_stamp(wall),
             flow=flow,
-            now=now,
             date=self._date_at(wall),
         )
-        if decision.claims:
-            self._store.apply(aor, decision.claims, now, table)
+        if decision.claims or decision.records:
+            self._store.apply(
+                aor, decision.claims, now, table, records=decision.records
+            )
         return Saved(decision.response, decision.claims)
 
     def subscribe(self, request: Request, flow: Flow, tag: str, now: float) -> Response:
