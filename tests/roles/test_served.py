@@ -406,7 +406,7 @@ def test_a_watcher_cannot_postpone_its_notify_for_days() -> None:
 
 @pytest.mark.parametrize("status", [500, 503, 504, 408])
 def test_pauses_between_attempts_double_up_to_half_a_minute(status: int) -> None:
-    """6665-86: 1, 2, 4 … 30 seconds, each shortened by up to a half at random."""
+    """6665-86, 6665-96: 1, 2, 4 … 30 seconds, shortened by up to a half at random."""
     server = watching(EAGER, binding())
     server.bind(binding(2, "refreshed"))
     pauses = []

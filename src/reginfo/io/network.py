@@ -51,7 +51,7 @@ class Network:
         Bind all that the configuration asks for.
 
         Args:
-            advertised: returns what others are told, for the place of an address among
+            advertised: returns what others are told, for the number of an address among
                 these, and the port that it is bound to.
 
         Raises:
@@ -86,7 +86,7 @@ class Network:
         return self._sources[host]
 
     def resolver(self, dns: DnsSection) -> Resolver:
-        """Finds where URIs are, of those that can be reached from our addresses."""
+        """Return what resolves URIs to destinations that our addresses can send to."""
         locals = self._rim.locals
         servers = [at((server.host, server.port)) for server in dns.servers]
         return Resolver(
@@ -100,7 +100,7 @@ class Network:
         )
 
     def is_open(self, flow: Flow) -> bool:
-        """Whether a flow can be sent by: of TCP, whether its stream is there."""
+        """Whether a flow can be sent by: of TCP, whether its stream is open."""
         stream = self._streams.get(flow.local)
         return stream is None or stream.is_open(flow.remote)
 
@@ -108,32 +108,34 @@ class Network:
         self, uris: Iterable[str], names: Resolver
     ) -> dict[str, Destination]:
         """
-        Where each of ``uris`` is, by the first of its places.
+        Resolve each of ``uris`` to its first destination that we can send to.
 
         Raises:
             StartError: a host is unknown, or of a kind that we do not listen at.
         """
         families = {family_of(local.host) for local in self._rim.locals}
-        places: dict[str, Destination] = {}
+        destinations: dict[str, Destination] = {}
         for text in uris:
             try:
                 found = await names.locate(Uri.parse(text))
             except RemoteProtocolError as exc:
                 raise StartError(f"{text}: {exc}") from exc
             usable = [
-                place for place in found if family_of(place.address[0]) in families
+                destination
+                for destination in found
+                if family_of(destination.address[0]) in families
             ]
             if not usable:
                 raise StartError(f"{text}: we do not listen at an address of its kind")
-            places[text] = usable[0]
-        return places
+            destinations[text] = usable[0]
+        return destinations
 
     def _bound(self, address: ListenAddress) -> UdpSocket | StreamTransport:
-        rim, place = self._rim, (address.host, address.port)
+        rim, bound = self._rim, (address.host, address.port)
         if address.transport == "tcp":
-            return StreamTransport.listening(place, **self._stream_callbacks())
+            return StreamTransport.listening(bound, **self._stream_callbacks())
         return UdpSocket(
-            place,
+            bound,
             receive=rim.receive,
             settle=rim.settle,
             failed=rim.failed,
@@ -172,19 +174,19 @@ class Network:
         }
 
 
-def flow_to(place: Destination, locals: Sequence[Local]) -> Flow:
+def flow_to(destination: Destination, locals: Sequence[Local]) -> Flow:
     """
     Return the flow to a destination.
 
     Raises:
         StartError: we have no address of its family and transport.
     """
-    family = family_of(place.address[0])
+    family = family_of(destination.address[0])
     for local in locals:
-        if local.transport == place.transport and family_of(local.host) == family:
-            return Flow(local, place.address)
-    host, port = place.address
+        if local.transport == destination.transport and family_of(local.host) == family:
+            return Flow(local, destination.address)
+    host, port = destination.address
     raise StartError(
-        f"{place.transport.lower()}:{uri_host(host)}:{port}: "
+        f"{destination.transport.lower()}:{uri_host(host)}:{port}: "
         "we do not listen at an address of its kind"
     )

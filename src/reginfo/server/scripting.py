@@ -149,9 +149,9 @@ class Scripting:
             return
         flow = Flow(transaction.flow.local, event.source)
         passage = Passage(self._server, self, transaction, flow, self.route)
-        passage.decided = (
-            request.uri, list(request.headers.get("Route", ())), decision
-        )  # fmt: skip
+        route = request.headers.get("Route")
+        copy = None if route is None else list(route)
+        passage.decided = (request.uri, copy, decision)
         msg = Message(self, passage, var=passage.var)
         attempt = self._server.journal.attempt()
         waited = False
