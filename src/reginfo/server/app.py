@@ -36,12 +36,12 @@ from ..reg.document import ContactEvent
 from ..roles import (
     administrator,
     notifier,
-    publisher,
     registrar,
 )
 from ..roles.admission import Admission
 from ..roles.compositor import Compositor
 from ..roles.notifier import Notifier
+from ..roles.published import PresenceServer
 from ..roles.publisher import Publisher
 from ..roles.subscriber import Mirror, Subscriber
 from ..roles.watch import Watch
@@ -410,7 +410,7 @@ class App:
         for uri in self._publish_targets():
             if places[uri].address in ours:
                 continue  # we are that presence server: our watchers are told anyway
-            target = publisher.PresenceServer(
+            target = PresenceServer(
                 uri=uri,
                 flow=flow_to(places[uri], locals),
                 profile=profile_of(self._peers.at(places[uri].address)),
