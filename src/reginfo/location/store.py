@@ -200,12 +200,20 @@ class LocationStore:
     # What changes it.
 
     def apply(
-        self, aor: str, claims: Iterable[Binding], now: float, table: str = TABLE
+        self,
+        aor: str,
+        claims: Iterable[Binding],
+        now: float,
+        table: str = TABLE,
+        is_published: bool = True,
     ) -> list[BindingChange]:
         """
         Take in all of ``claims`` for contacts of ``aor``, and announce what is new.
 
         A claim that loses to one that is known, or says what is known, is no change.
+
+        Args:
+            is_published: whether presence servers are to hear of the changes.
         """
         news: list[tuple[Binding, int]] = []
         records = self._records.get(table)
@@ -241,7 +249,9 @@ class LocationStore:
                 news.append((claim, self.sequence))
         last = len(news) - 1
         changes = [
-            BindingChange(table, aor, claim, sequence, at < last, now)
+            BindingChange(
+                table, aor, claim, sequence, at < last, now, is_published
+            )
             for at, (claim, sequence) in enumerate(news)
         ]
         if self.listener is not None:
@@ -258,12 +268,14 @@ class LocationStore:
         now: float,
         wall: float,
         table: str = TABLE,
+        is_published: bool = True,
     ) -> bool:
         """
         Keep ``value`` in the record of ``aor``, or remove what is kept there.
 
         Args:
             value: None to remove it.
+            is_published: whether presence servers are to hear of the change.
 
         Returns:
             False if there is nothing to remove.
@@ -272,17 +284,24 @@ class LocationStore:
         if value == (None if known is None else known.value):
             return value is not None
         stamp = self.next_stamp(wall)
-        self.put_key(aor, name, Key(value, stamp, self._server_id), now, table)
+        key = Key(value, stamp, self._server_id)
+        self.put_key(aor, name, key, now, table, is_published)
         return True
 
     def put_key(
-        self, aor: str, name: str, key: Key, now: float, table: str = TABLE
+        self,
+        aor: str,
+        name: str,
+        key: Key,
+        now: float,
+        table: str = TABLE,
+        is_published: bool = True,
     ) -> None:
         """Take in a key of the record of ``aor``, if nothing later is known."""
         self._stamp = max(self._stamp, key.stamp)
         changed = self._keyring.put(table, aor, name, key)
         if changed is not None and self.listener is not None:
-            self.listener(changed._replace(at=now))
+            self.listener(changed._replace(at=now, is_published=is_published))
 
     @property
     def shelves(self) -> Sequence[Rows[Any]]:
