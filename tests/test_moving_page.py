@@ -9,7 +9,7 @@ import pytest
 
 from reginfo.config.config import Config
 from reginfo.moving.move import dialect_of, move
-from reginfo.moving.parameters import FUNCTIONS, PARAMETERS, Ours
+from reginfo.moving.parameters import FUNCTIONS, PARAMETERS, Equivalent
 from reginfo.moving.source import read
 from reginfo.script.message import Message
 
@@ -36,7 +36,7 @@ def test_each_parameter_is_in_the_table_of_its_module(module: str) -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", table, re.MULTILINE))
     assert rows.keys() == PARAMETERS[module].keys()
     for name, ours in PARAMETERS[module].items():
-        if isinstance(ours, Ours):
+        if isinstance(ours, Equivalent):
             assert rows[name] == f"`[{ours.section}] {ours.key}`"
         else:
             assert rows[name].lower().rstrip(".") == ours.lower()

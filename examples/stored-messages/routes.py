@@ -8,6 +8,7 @@ from reginfo import ContactChanged, Message, Route
 
 route = Route()
 delivering: set[str] = set()
+UNREACHABLE = {408, 430, 480, 503}  # the answer of a phone that got nothing
 
 store = sqlite3.connect(Path(__file__).with_name("messages.db"), isolation_level=None)
 store.execute("PRAGMA journal_mode = WAL")
@@ -36,7 +37,7 @@ def message(msg: Message) -> None:
 
 
 @route.event("registered")
-@route.event("refreshed")  # for what did not arrive before
+@route.event("refreshed")  # for messages that did not arrive before
 async def registered(event: ContactChanged) -> None:
     if event.aor in delivering:
         return  # two phones at once: each message goes to one of them
@@ -59,6 +60,9 @@ async def deliver(event: ContactChanged) -> None:
             body=body,
             from_=sender,
         )
-        if reply.status >= 300:
-            return  # the others wait, too: they are to arrive in their order
-        store.execute("DELETE FROM message WHERE id = ?", (number,))
+        if reply.status in UNREACHABLE:
+            return  # the phone is not there: the rest waits for it, in order
+        if reply.status < 300:
+            store.execute("DELETE FROM message WHERE id = ?", (number,))
+        # A message that was refused is tried again when the phone registers next; it
+        # does not hold up those behind it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reginfo.events.compose import Asked, read
+from reginfo.events.compose import PublishRequest, read
 from reginfo.events.notify import SubscriptionPolicy
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 
@@ -13,7 +13,9 @@ from ..make import request
 POLICY = SubscriptionPolicy(min_expires=60, default_expires=3761, max_expires=7200)
 
 
-def asked(*headers: str, body: bytes = b"", event: str | None = "reg") -> Asked:
+def asked(
+    *headers: str, body: bytes = b"", event: str | None = "reg"
+) -> PublishRequest:
     lines = [] if event is None else [f"Event: {event}"]
     return read(request("PUBLISH", *lines, *headers, body=body), "reg", POLICY)
 
@@ -21,16 +23,16 @@ def asked(*headers: str, body: bytes = b"", event: str | None = "reg") -> Asked:
 @pytest.mark.parametrize(
     ("headers", "body", "expected"),
     [
-        ((), b"x", Asked(None, 3761, True)),
-        (("Expires: 600",), b"x", Asked(None, 600, True)),
-        (("Expires: 9999",), b"x", Asked(None, 7200, True)),
-        (("SIP-If-Match: a", "Expires: 600"), b"x", Asked("a", 600, True)),
-        (("SIP-If-Match: a", "Expires: 600"), b"", Asked("a", 600, False)),
-        (("SIP-If-Match: a", "Expires: 0"), b"", Asked("a", 0, False)),
+        ((), b"x", PublishRequest(None, 3761, True)),
+        (("Expires: 600",), b"x", PublishRequest(None, 600, True)),
+        (("Expires: 9999",), b"x", PublishRequest(None, 7200, True)),
+        (("SIP-If-Match: a", "Expires: 600"), b"x", PublishRequest("a", 600, True)),
+        (("SIP-If-Match: a", "Expires: 600"), b"", PublishRequest("a", 600, False)),
+        (("SIP-If-Match: a", "Expires: 0"), b"", PublishRequest("a", 0, False)),
     ],
 )
 def test_a_publication_is_made_changed_refreshed_or_removed(
-    headers: tuple[str, ...], body: bytes, expected: Asked
+    headers: tuple[str, ...], body: bytes, expected: PublishRequest
 ) -> None:
     # 3903-31 to 3903-33
     assert asked(*headers, body=body) == expected

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from reginfo.events.headers import EventHeader
@@ -149,3 +151,17 @@ def test_a_final_notify_says_why() -> None:
     notify = received(one.notify(TYPE, b"", NOW))
     assert notify.headers["Subscription-State"] == ["terminated;reason=timeout"]
     assert "Content-Type" not in notify.headers
+
+
+@pytest.mark.parametrize("wrong", ["60", 60.0, None, True])
+@pytest.mark.parametrize("field", ["min_expires", "default_expires", "max_expires"])
+def test_a_policy_of_wrong_types_is_refused_where_it_is_made(
+    field: str, wrong: Any
+) -> None:
+    with pytest.raises(TypeError, match=f"SubscriptionPolicy.{field}"):
+        SubscriptionPolicy(**{field: wrong})
+
+
+def test_a_policy_has_no_negative_times() -> None:
+    with pytest.raises(ValueError, match="min_expires: -1"):
+        SubscriptionPolicy(min_expires=-1)

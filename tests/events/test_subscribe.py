@@ -466,6 +466,7 @@ def test_nothing_is_refreshed_while_a_notify_is_waited_for() -> None:
 
 def test_a_204_ends_the_wait_for_a_notify() -> None:
     # 6665-74
+    # 5839-08
     held = established()
     held.now += 3000
     held.due()
@@ -662,6 +663,7 @@ def test_a_notifier_cannot_keep_us_away_for_years(asked: int, pause: float) -> N
 @pytest.mark.parametrize("reason", ["rejected", "noresource", "invariant"])
 def test_a_notifier_that_does_not_want_us_is_seldom_asked(reason: str) -> None:
     # 6665-64
+    # 24341-02: a message server goes on watching
     held = established()
     held.notify(f"terminated;reason={reason}")
     assert held.one.timer_at == held.now + 0.75 * LONGEST_BACK_OFF

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -204,7 +205,7 @@ def test_what_a_step_has_done_is_taken_back_and_not_what_was_done_before() -> No
 
 def test_a_step_that_takes_long_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(100))
-    monkeypatch.setattr(eager.time, "perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(ticks)))
 
     def plain(_: int) -> None: ...
 
@@ -314,10 +315,11 @@ def test_a_debugger_sees_a_handler_that_waits() -> None:
         runner = Runner()
         runner.run(handler)
         (task,) = runner.handlers._tasks
-        assert task in asyncio.all_tasks()
+        everything: set[Any] = asyncio.all_tasks()
+        assert task in everything
         assert task.get_name() == "handler handler"
         assert task.get_stack()[0].f_code is handler.__code__
-        assert task.get_coro().__name__ == "handler"
+        assert task.get_coro() is task._coroutine
         assert task.get_context() is not None
         await asyncio.gather(task)
         assert task.get_stack() == []

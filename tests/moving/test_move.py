@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from reginfo.config.config import Config
 from reginfo.moving.move import NO_LIMIT, Dialect, Moved, dialect_of, move
-from reginfo.moving.parameters import PARAMETERS, Ours
+from reginfo.moving.parameters import PARAMETERS, Equivalent
 from reginfo.moving.source import MODULES, read
 
 KAMAILIO, OPENSIPS = Dialect.KAMAILIO, Dialect.OPENSIPS
@@ -208,6 +208,6 @@ def test_whatever_it_is_ours_can_be_loaded(text: str, dialect: Dialect) -> None:
 def test_every_key_of_ours_that_is_named_is_one() -> None:
     for names in PARAMETERS.values():
         for ours in names.values():
-            if isinstance(ours, Ours):
+            if isinstance(ours, Equivalent):
                 section = getattr(Config.parse(of("").toml), ours.section)
                 assert hasattr(section, ours.key)

@@ -6,7 +6,14 @@ import time
 
 import pytest
 
-from reginfo.moving.source import MAX_LENGTH, Call, Parameter, Place, Setting, read
+from reginfo.moving.source import (
+    MAX_LENGTH,
+    FunctionCall,
+    Parameter,
+    Place,
+    Setting,
+    read,
+)
 
 
 def nothing(name: str) -> str | None:
@@ -56,7 +63,7 @@ def test_calls_in_routes_and_nothing_else_of_them() -> None:
         ' modparam("pua", "x", 1);\n}\nalias="a"',
         nothing,
     )
-    assert Call("reginfo_handle_notify", Place("", 2)) in source.calls
+    assert FunctionCall("reginfo_handle_notify", Place("", 2)) in source.calls
     assert source.parameters == []
     assert [setting.name for setting in source.settings] == ["alias"]
 

@@ -186,7 +186,9 @@ def test_other_encodings_are_refused() -> None:  # 3680-52
     refuse(declared.encode("latin-1"), "not well-formed")
 
 
-def test_foreign_elements_and_attributes_are_skipped() -> None:  # 3680-54, 24229-11
+def test_foreign_elements_and_attributes_are_skipped() -> (
+    None
+):  # 3680-54, 24229-11, -12
     body = f"""<reginfo xmlns="{NS}" xmlns:x="urn:example" version="0" state="full"
         x:version="9">
       <x:a><uri>no</uri><x:b/></x:a>

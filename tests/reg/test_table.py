@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reginfo.reg import xml
 from reginfo.reg.document import (
     Claim,
     Contact,
     ContactEvent,
     ContactState,
+    Piece,
     Reginfo,
     Registration,
     RegistrationState,
@@ -530,3 +532,118 @@ def test_full_document_leaves_nothing_else(
         for contact in registration.contacts
         if contact.state is ContactState.ACTIVE
     }
+
+
+# A full state in pieces.
+
+
+def piece(document: Reginfo, kind: Piece) -> Reginfo:
+    return msgspec.structs.replace(document, piece=kind)
+
+
+def uris(table: Table) -> set[str]:
+    return {row.contact.uri for row in table}
+
+
+def test_nothing_is_gone_before_the_last_piece() -> None:
+    """3680-111: the first piece is full, and yet leaves out what comes later."""
+    old = [contact(str(n)) for n in range(4)]
+    table = known(of(*old))
+    first = piece(full(1, of(contact("1", cseq=2))), Piece.MORE)
+    assert not any(one.omitted for one in table.take(first, 2, 1.0).news)
+    assert len(table) == 4 and not table.is_full
+    second = piece(partial(2, of(contact("5"))), Piece.MORE)
+    assert not any(one.omitted for one in table.take(second, 3, 2.0).news)
+    assert len(table) == 5 and not table.is_full
+    taken = table.take(piece(partial(3, of(old[2])), Piece.LAST), 4, 3.0)
+    assert {one.contact.id for one in taken.news if one.omitted} == {"0", "3"}
+    assert uris(table) == {f"sip:a@192.0.2.{n}" for n in (1, 2, 5)}
+    assert table.is_full and not taken.missed
+
+
+def test_a_change_between_two_pieces_is_listed_too() -> None:
+    # 3680-111
+    table = known(of(contact("1"), contact("2"), contact("3")))
+    table.take(piece(full(1, of(contact("1"))), Piece.MORE), 2, 1.0)
+    table.take(partial(2, of(contact("9"), contact("2", "expired"))), 3, 1.0)
+    table.take(piece(partial(3, of(contact("3"))), Piece.LAST), 4, 1.0)
+    assert {row.contact.id for row in table} == {"1", "3", "9"}
+
+
+def test_registrations_that_no_piece_lists_are_gone() -> None:
+    # 3680-111
+    table = known(of(contact("1")), of(contact("2"), aor=BOB, id="b"))
+    table.take(piece(full(1, of(contact("1"))), Piece.MORE), 2, 1.0)
+    assert table.aors() == (ALICE, BOB)
+    taken = table.take(piece(partial(2, of(contact("3"))), Piece.LAST), 3, 1.0)
+    assert [one.aor for one in taken.news if one.omitted] == [BOB]
+    assert table.aors() == (ALICE,)
+
+
+def test_a_piece_that_was_missed_ends_nothing() -> None:
+    """3680-111: the refresh that follows brings all of them again."""
+    table = known(of(contact("1"), contact("2"), contact("3")))
+    table.take(piece(full(1, of(contact("1"))), Piece.MORE), 2, 1.0)
+    taken = table.take(piece(partial(3, of(contact("3"))), Piece.LAST), 4, 1.0)
+    assert taken.missed and not table.is_full
+    assert len(table) == 3
+    again = piece(full(4, of(contact("1"))), Piece.MORE)
+    assert not table.take(again, 5, 1.0).missed
+    table.take(piece(partial(5, of(contact("3"))), Piece.LAST), 6, 1.0)
+    assert {row.contact.id for row in table} == {"1", "3"}
+
+
+@pytest.mark.parametrize("how", ["restart", "dump", "undo"])
+def test_the_end_of_a_series_of_before_ends_nothing(how: str) -> None:
+    # 3680-111
+    table = known(of(contact("1"), contact("2"), contact("3")))
+    state = table.state
+    table.take(piece(full(1, of(contact("1"))), Piece.MORE), 2, 1.0)
+    if how == "restart":
+        table.restart()
+    elif how == "dump":
+        table = Table.load(table.dump(0.0), 0.0)
+    else:
+        table.undo(table.changes)
+        table.restore(state)
+    table.take(piece(partial(2, of(contact("3"))), Piece.LAST), 3, 1.0)
+    assert len(table) == 3 and not table.is_full
+
+
+def test_a_whole_document_in_the_middle_of_a_series_is_whole() -> None:
+    # 3680-111
+    table = known(of(contact("1"), contact("2")))
+    table.take(piece(full(1, of(contact("1"))), Piece.MORE), 2, 1.0)
+    table.take(full(2, of(contact("2"))), 3, 1.0)
+    assert table.is_full
+    assert {row.contact.id for row in table} == {"2"}
+    table.take(piece(partial(3, of(contact("4"))), Piece.LAST), 4, 1.0)
+    assert {row.contact.id for row in table} == {"2", "4"}
+
+
+GRUU = """<?xml version="1.0"?>
+<reginfo xmlns="urn:ietf:params:xml:ns:reginfo" version="{version}" state="full"
+ xmlns:gr="{namespace}">
+<registration aor="sip:a@example.com" id="r" state="active">
+<contact id="c" state="active" event="registered"><uri>sip:a@192.0.2.1</uri>
+<gr:pub-gruu uri="sip:a@example.com;gr={gruu}"/></contact>
+</registration></reginfo>"""
+
+
+@pytest.mark.shows("5628-06")
+def test_the_public_gruu_of_the_newest_document_counts() -> None:
+    table = Table()
+    for version, gruu in enumerate(("old", "new")):
+        body = GRUU.format(
+            version=version, namespace="urn:ietf:params:xml:ns:gruuinfo", gruu=gruu
+        )
+        table.take(xml.parse(body.encode()), version + 1, 0.0)
+    assert [row.contact.pub_gruu for row in table] == ["sip:a@example.com;gr=new"]
+
+
+@pytest.mark.shows("5628-05")
+def test_a_gruu_in_a_namespace_that_is_not_known_is_left_out() -> None:
+    """So does a receiver that does not know RFC 5628: the contact stays."""
+    body = GRUU.format(version=0, namespace="urn:unknown", gruu="x")
+    ((contact,),) = (one.contacts for one in xml.parse(body.encode()).registrations)
+    assert (contact.uri, contact.pub_gruu) == ("sip:a@192.0.2.1", None)

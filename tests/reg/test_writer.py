@@ -13,6 +13,7 @@ from reginfo.reg.document import (
     Claim,
     Contact,
     ContactEvent,
+    Piece,
     RecordKey,
     Reginfo,
     Registration,
@@ -391,3 +392,15 @@ def test_a_byte_that_is_not_utf8_is_replaced() -> None:
     (registration,) = xml.parse(body).registrations
     assert registration.aor == "sip:caf\ufffd\ufffd"
     assert registration.contacts[0].callid == "caf\ufffd\ufffd"
+
+
+@pytest.mark.parametrize("piece", list(Piece))
+@pytest.mark.parametrize("full", [True, False])
+def test_a_piece_is_a_valid_document_and_is_read_back(piece: Piece, full: bool) -> None:
+    """3680-111: the marks are elements of our namespace, at the end."""
+    one = msgspec.structs.replace(document(PLAIN), full=full, piece=piece)
+    body = xml.serialize(one)
+    assert is_valid(body)
+    assert xml.parse(body, strict=True) == one
+    mark = "" if piece is Piece.WHOLE else f'<{piece} xmlns="urn:x-reginfo:claim"/>'
+    assert body.decode().endswith(f"</registration>{mark}</reginfo>")

@@ -141,7 +141,9 @@ def test_who_does_not_confirm_is_counted() -> None:
     server.pass_time(0)
     server.answer(481)
     server.answer(500)
-    server.notifier.served.receive_failure(server.unanswered.pop(), "timeout")
+    server.notifier.served.receive_failure(
+        server.unanswered.pop(), "timeout", server.now
+    )
     leaving = server.notifier.leaving
     assert leaving is not None
     assert (leaving.total, len(server.notifier), leaving.gave_up) == (3, 0, 3)
@@ -227,7 +229,7 @@ def test_who_has_gone_already_is_not_told() -> None:
     server.pass_time(0)
     assert len(ends(server)) == 1
     second = list(server.notifier.watches())[1]
-    server.notifier.served.receive_failure(second, "timeout")
+    server.notifier.served.receive_failure(second, "timeout", server.now)
     server.pass_time(10)
     assert ends(server) == []
 

@@ -40,7 +40,10 @@ NOW = 1000.0
 class Server:
     """A publisher over a store, with a presence server that answers when told."""
 
-    def __init__(self, profile: Profile | None = Profile.STANDARD) -> None:
+    def __init__(
+        self, profile: Profile | None = Profile.STANDARD, jitter: float = 0.5
+    ) -> None:
+        self.jitter = jitter
         self.journal = Journal()
         self.store = LocationStore("a", self.journal)
         self.sent: list[tuple[Draft, PublishedState]] = []
@@ -59,7 +62,7 @@ class Server:
             server_id="a",
             send=self.send,
             new_id=lambda: "id",
-            jitter=lambda: 0.5,
+            jitter=lambda: self.jitter,
             min_expires=60,
             max_expires=3600,
             **others,
@@ -142,6 +145,50 @@ def test_the_life_of_a_publication_is_kept_within_bounds() -> None:
     server = Server()
     server.bind(expires_at=NOW + 100_000)
     assert "Expires: 3600\r\n" in server.last()[0].head
+
+
+@pytest.mark.parametrize("order", [(300, 900), (900, 300)])
+def test_a_publication_lives_as_long_as_the_longest_of_its_contacts(
+    order: tuple[int, int],
+) -> None:
+    """3903-11"""
+    server = Server()
+    contacts = [
+        binding(1, key=f"sip:{n}@h", contact=f"sip:{n}@h", expires_at=NOW + seconds)
+        for n, seconds in enumerate(order)
+    ]
+    server.store.apply(AOR, contacts, NOW)
+    assert "Expires: 900\r\n" in server.last()[0].head
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.25, 1.0])
+def test_refreshes_of_different_servers_are_spread(jitter: float) -> None:
+    """From the half of the time on, over a fifth of it."""
+    server = Server(jitter=jitter)
+    server.bind(expires_at=NOW + 1000)
+    server.answer(Expires="1000")
+    assert server.publisher.timer_at == pytest.approx(NOW + 500 + 200 * jitter, abs=1)
+    server.publisher.timer_due(moment(NOW + 499 + 200 * jitter))
+    assert len(server.sent) == 1
+    server.publisher.timer_due(moment(NOW + 501 + 200 * jitter))
+    assert len(server.sent) == 2
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("how", ["500", "no answer"])
+def test_retries_of_different_servers_are_spread(how: str, jitter: float) -> None:
+    """The pause after a first failure is 1 to 2 seconds."""
+    server = Server(jitter=jitter)
+    server.bind()
+    if how == "500":
+        server.answer(500)
+    else:
+        server.publisher.receive_failure(server.sent[-1][1], "timeout", NOW)
+    pause = 2.0 * (0.5 + 0.5 * jitter)
+    server.publisher.timer_due(moment(NOW + pause - 0.2))
+    assert len(server.sent) == 1
+    server.publisher.timer_due(moment(NOW + pause + 0.2))
+    assert len(server.sent) == 2
 
 
 def test_fifty_registers_make_two_publishes_the_last_with_the_last_cseq() -> None:

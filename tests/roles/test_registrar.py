@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -661,3 +662,26 @@ def test_a_contact_makes_sense_or_is_refused(text: str) -> None:
         assert exc.status in (400, 414, 416)
     else:
         assert len(decision.claims) <= 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"min_expires": "60"},
+        {"default_expires": 3600.0},
+        {"max_expires": None},
+        {"max_contacts": True},
+        {"replaces": "replace"},
+        {"replaces": 1},
+    ],
+)
+def test_a_policy_of_wrong_types_is_refused_where_it_is_made(
+    wrong: dict[str, Any],
+) -> None:
+    with pytest.raises(TypeError, match=f"RegistrarPolicy.{next(iter(wrong))}"):
+        RegistrarPolicy(**wrong)
+
+
+def test_a_policy_has_no_negative_times() -> None:
+    with pytest.raises(ValueError, match="max_contacts: -1"):
+        RegistrarPolicy(max_contacts=-1)

@@ -347,7 +347,7 @@ def test_a_notify_without_an_answer_ends_the_subscription(cause: str) -> None:
     # 6665-18, 6665-21
     server = watching()
     server.bind(binding())
-    server.notifier.served.receive_failure(server.unanswered[0], cause)
+    server.notifier.served.receive_failure(server.unanswered[0], cause, server.now)
     assert not len(server.notifier)
     server.bind(binding(2))
     server.pass_time(1000)
@@ -906,7 +906,9 @@ def test_who_comes_and_goes_is_logged_once_it_is_on_disk(
     server.subscribe(0, tag="tag2", call_id="other", cseq=2)
     server.answer()
     server.subscribe(call_id="third")
-    server.notifier.served.receive_failure(server.unanswered.pop(), "timeout")
+    server.notifier.served.receive_failure(
+        server.unanswered.pop(), "timeout", server.now
+    )
     caplog.clear()
     server.journal.close().announce()
     assert [message for message in caplog.messages if "no longer" in message] == [

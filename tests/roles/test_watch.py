@@ -22,7 +22,7 @@ class Keeper:
     def receive_response(self, watch: Watch, response: Response, now: float) -> None:
         self.received.append((watch, response, now))
 
-    def receive_failure(self, watch: Watch, cause: str) -> None:
+    def receive_failure(self, watch: Watch, cause: str, now: float) -> None:
         self.received.append((watch, cause))
 
 

@@ -60,6 +60,7 @@ class Server:
         self.journal = Journal()
         self.store = LocationStore("a", self.journal, identities_key=identities_key)
         self.peer = peer
+        self.datagram_only = False
         self.now = now
         self.sent: list[tuple[Draft, Flow, Watch]] = []
         self.unanswered: list[Watch] = []
@@ -72,6 +73,7 @@ class Server:
             policy=SubscriptionPolicy(),
             recognise=self.recognise,
             jitter=lambda: 0.5,
+            datagram_only=lambda flow: self.datagram_only,
             is_ours=lambda aor: aor.endswith("@example.com") or aor in (NUMBER, DOMAIN),
             admission=admission,
             table=table,
@@ -165,6 +167,7 @@ class Server:
         """The server that a start makes of what has been committed."""
         after = Server(self.peer, self.now + seconds + shift)
         after.rows = self.rows
+        after.datagram_only = self.datagram_only
         shelves = [*after.store.shelves, *after.notifier.shelves]
         load(shelves, [(*key, value) for key, value in self.rows.items()], shift)
         after.store.begin(here(local), moment(after.now))

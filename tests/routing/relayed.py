@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reginfo.ledger.journal import Journal
+from reginfo.ledger.part import Found
 from reginfo.routing.context import Context, OnFailure, OnReply
 from reginfo.routing.decision import Decider, Onward
 from reginfo.routing.domains import Domains
+from reginfo.routing.forwarding import Forwarding
 from reginfo.routing.nat import Nat
-from reginfo.routing.proxy import Found, Proxy
+from reginfo.routing.proxy import Proxy
+from reginfo.routing.stateless import StatelessProxy
 from reginfo.routing.target import Target
 from reginfo.sip.destination import Destination
 from reginfo.sip.endpoint import Endpoint
@@ -76,7 +79,12 @@ class Relay:
     """A proxy, its endpoint, and what an application would do with them."""
 
     def __init__(
-        self, *, record_route: bool = True, fix: bool = True, secret: bytes = b"secret"
+        self,
+        *,
+        record_route: bool = True,
+        fix: bool = True,
+        secret: bytes = b"secret",
+        max_branches: int = 64,
     ) -> None:
         self.now = 0.0
         self.endpoint = Endpoint(new_id=numbers(""), methods=None, headers={})
@@ -91,6 +99,9 @@ class Relay:
         "Whether names are found only when the test says so."
 
         self.closed: set[Flow] = set()
+        self.unreachable: set[Address] = set()
+        "Addresses that none of ours can send to."
+
         self.on_reply: OnReply | None = None
         self.on_failure: OnFailure | None = None
         self.contexts: list[Context] = []
@@ -104,21 +115,44 @@ class Relay:
             is_open=lambda flow: flow not in self.closed,
             needs_flow=nat.needs_flow,
         ).decide
-        self.proxy = Proxy(
-            self.endpoint,
-            Journal(self.endpoint),
-            find=self._find,
-            flow=lambda place, local: Flow(
-                TCP if place.transport == "TCP" else UDP, place.address
-            ),
+
+        def is_open(flow: Flow) -> bool:
+            return flow not in self.closed
+
+        def flow(destination: Destination, local: Local | None) -> Flow | None:
+            if destination.address in self.unreachable:
+                return None
+            transport = TCP if destination.transport == "TCP" else UDP
+            return Flow(transport, destination.address)
+
+        tokens.begin([UDP, TCP])
+        forwarding = Forwarding(
             is_ours=domains.is_ours,
-            is_open=lambda flow: flow not in self.closed,
             needs_flow=nat.needs_flow,
             tokens=tokens,
             record_route=record_route,
+        )
+        self.proxy = Proxy(
+            self.endpoint,
+            Journal(self.endpoint),
+            forwarding,
+            find=self._find,
+            flow=flow,
+            is_ours=domains.is_ours,
+            is_open=is_open,
             timer_c=181.0,
+            max_branches=max_branches,
             new_id=numbers(""),
             now=lambda: self.now,
+        )
+        self.stateless = StatelessProxy(
+            self.endpoint,
+            forwarding,
+            find=self._find,
+            flow=flow,
+            is_ours=domains.is_ours,
+            is_open=is_open,
+            new_id=numbers("s"),
         )
 
     def _find(self, uri: Uri, found: Found) -> None:
@@ -203,7 +237,7 @@ class Relay:
         elif isinstance(event, AckReceived):
             self._ack(event.request)
         elif isinstance(event, ResponseLost):
-            self.proxy.receive_lost(event.data, event.via)
+            self.stateless.receive_lost(event.data, event.via)
         else:
             assert isinstance(event, Cancelled)
             assert self.proxy.receive_cancel(event.transaction)
@@ -212,7 +246,8 @@ class Relay:
         try:
             decision = self.decide(request)
             flow = decision.flow if isinstance(decision, Onward) else None
-            self.proxy.relay_ack(request, [Target(decision.uri, flow=flow)], decision)
+            targets = [Target(decision.uri, flow=flow)]
+            self.stateless.relay_ack(request, targets, decision.route)
         except (Refusal, RemoteProtocolError):
             pass
 

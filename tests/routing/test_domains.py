@@ -46,7 +46,7 @@ def domains(*names: str) -> Domains:
     ],
 )
 def test_a_uri_leads_to_a_domain_or_to_where_we_listen(uri: str, ours: bool) -> None:
-    """3261-42, §16.5: what is for another element is not looked up here"""
+    """3261-42, 3261-55, §16.5: what is for another element is not looked up here"""
     assert domains("example.com").is_ours(Uri.parse(uri)) == ours
 
 
@@ -72,11 +72,12 @@ def test_an_address_that_is_a_domain_of_ours_is_so_by_whatever_port() -> None:
     ],
 )
 def test_users_of_ours_do_not_differ_by_a_port_of_ours(uri: str, aor: str) -> None:
-    """3261-44: §10.3 step 5"""
+    """3261-55: §10.3 step 5"""
     assert domains("example.com").aor(Uri.parse(uri)) == aor
 
 
 def test_what_is_advertised_is_ours_as_well() -> None:
+    """3261-55"""
     made = Domains(["example.com"], use_domain=True, default_domain=None)
     made.begin([Local("UDP", "10.0.0.1", 5060, "sip.example.org:5070")])
     for uri, ours in [

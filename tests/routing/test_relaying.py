@@ -48,6 +48,7 @@ class Office:
         *headers: str,
         to: str | None = None,
         from_: str = "sip:alice@example.com",
+        tag: str = "",
     ) -> list[str]:
         """
         Send a request as the caller.
@@ -60,7 +61,7 @@ class Office:
             f"{method} {uri} SIP/2.0",
             f"Via: SIP/2.0/UDP 192.0.2.50;branch=z9hG4bK{self.number}",
             f"From: <{from_}>;tag=a",
-            f"To: <{to or uri}>",
+            f"To: <{to or uri}>{tag and ';tag='}{tag}",
             f"Call-ID: call-{self.number}",
             f"CSeq: {self.number} {method}",
             *headers,
@@ -258,7 +259,7 @@ def test_a_target_that_fails_at_once_is_answered_by_the_failure_route(
     response = script.send(method, "sip:carol@nowhere.example")
     assert response is not None and response.status == told
     assert [one.status for one in script.sent() if one.status != 100] == [told]
-    assert len(script.server.app._relaying.proxy) == 0
+    assert len(script.server.app.relaying.proxy) == 0
 
 
 def test_a_target_that_fails_at_once_may_have_another_in_its_place(
@@ -272,7 +273,7 @@ def test_a_target_that_fails_at_once_may_have_another_in_its_place(
     assert request.uri == CONTACT
     script.answer(request, 200)
     assert [one.status for one in script.sent()] == [200]
-    assert len(script.server.app._relaying.proxy) == 0
+    assert len(script.server.app.relaying.proxy) == 0
 
 
 def test_a_number_goes_by_its_route_whoever_it_belongs_to() -> None:
@@ -301,5 +302,113 @@ def test_a_reply_that_is_kept_back_leaves_nothing_behind(tmp_path: Path) -> None
     script.answer(request, 200)
     script.pass_time(1000)
     assert script.sent() == []
-    assert len(script.server.app._relaying.proxy) == 0
+    assert len(script.server.app.relaying.proxy) == 0
     assert not script.server.app.endpoint._servers
+
+
+# Dialogs whose remote target is a URI of our domain.
+
+IN_DIALOG = ["ACK", "BYE", "INVITE", "PRACK", "UPDATE", "INFO", "MESSAGE", "NOTIFY"]
+
+
+@pytest.mark.parametrize("method", IN_DIALOG)
+@pytest.mark.parametrize(
+    "uri",
+    [BOB, f"{BOB}:5060", f"{BOB};user=phone", "SIP:bob@EXAMPLE.com", "sip:bob@x;gr"],
+)
+@pytest.mark.parametrize("route", [None, "sip:192.0.2.1:5060", "sip:example.com:5060"])
+@pytest.mark.parametrize("scripted", [False, True])
+def test_in_a_dialog_a_uri_of_our_domain_reaches_the_contact(
+    tmp_path: Path, method: str, uri: str, route: str | None, scripted: bool
+) -> None:
+    """3261-56: §13.2.2.4, §16.11; the callee's Contact may be such a URI"""
+    config = CONFIG
+    if scripted:
+        path = written(
+            tmp_path / "routes.py",
+            """
+            @route.request("REGISTER")
+            def register(msg: Message) -> None:
+                msg.save("location")
+
+            @route.request()
+            def other(msg: Message) -> None:
+                msg.lookup("location") or msg.send_reply(404, "Not Found")
+                msg.t_relay()
+            """,
+        )
+        config = CONFIG.replace("[store]", f'script = "{path}"\n[store]')
+    office = Office(config)
+    office.register()
+    uri = uri.replace("bob@x;gr", "bob@example.com;gr=1")
+    lines = [] if route is None else [f"Route: <{route};lr>"]
+    told = office.ask(method, uri, *lines, to=BOB, tag="bob")
+    assert told[-1] == f"{method} {CONTACT}", told
+
+
+def test_an_ack_to_our_domain_reaches_every_phone_of_the_user() -> None:
+    """3261-56: those that are not in the dialog ignore it"""
+    office = Office()
+    office.register(f"<{CONTACT}>, <sip:bob@192.0.2.61>;q=0.5")
+    told = office.ask("ACK", BOB, tag="bob")
+    assert told == [f"ACK {CONTACT}", "ACK sip:bob@192.0.2.61"]
+    assert office.ask("ACK", "sip:nobody@example.com") == []
+    assert office.ask("ACK", "sip:192.0.2.1") == []
+
+
+def test_an_ack_to_a_phone_behind_a_nat_goes_by_its_flow() -> None:
+    """3261-56, 5626-04"""
+    office = Office()
+    office.register("<sip:bob@10.0.0.5>")
+    office.ask("ACK", BOB, tag="bob")
+    assert office.wire.packets[-1].destination == CALLER  # it registered from there
+
+
+def test_a_cancel_follows_an_invite_to_our_domain() -> None:
+    """3261-48, 3261-56"""
+    office = Office()
+    office.register()
+    office.ask("INVITE", BOB)
+    invite = office.wire.packets[-1]
+    trying = parse(invite.data)
+    assert isinstance(trying, Request)
+    ringing = trying.write_response(Response(180, "Ringing"), to_tag="bob")
+    office.wire.send(ringing, PHONE, office.server.address)
+    office.number -= 1
+    told = office.ask("CANCEL", BOB)
+    assert told == ["200", f"CANCEL {CONTACT}"]
+
+
+def test_a_notify_of_our_own_subscription_is_not_relayed() -> None:
+    """3261-56, 6665-11: nor is one that nobody has asked for"""
+    office = Office()
+    office.register()
+    told = office.ask("NOTIFY", "sip:reginfo@192.0.2.1", "Event: reg", tag="x")
+    assert told == ["481"]
+    assert office.ask("NOTIFY", BOB, "Event: reg") == ["481"]
+
+
+# Contacts that cannot be reached.
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        "<mailto:bob@example.org>",
+        "<tel:+15551234>",
+        "<sips:bob@192.0.2.60>",
+        "<sip:bob@192.0.2.60;transport=tls>",
+        "<http://example.org/bob>",
+        "<mailto:bob@example.org>, <tel:+15551234>;q=0.5",
+    ],
+)
+@pytest.mark.parametrize("method", ["MESSAGE", "INVITE"])
+def test_a_user_with_contacts_that_we_cannot_send_to_is_480(
+    contact: str, method: str
+) -> None:
+    """3261-58: and not 416, which says that the caller's URI is wrong"""
+    office = Office()
+    office.register(contact)
+    assert office.ask(method, BOB) == ["480"]
+    office.register()
+    assert office.ask(method, BOB)[-1] == f"{method} {CONTACT}"

@@ -190,7 +190,7 @@ def test_what_a_script_sends_goes_to_contacts_or_where_its_uri_leads() -> None:
 
 
 def test_a_request_leaves_from_the_address_that_the_contact_was_registered_at() -> None:
-    """3261-42"""
+    """3261-59"""
     finder = Finder(UDP, SECOND)
     finder.names.hosts["192.0.2.50"] = [Destination("UDP", ("192.0.2.50", 5060))]
     bound = binding(listener=str(SECOND))

@@ -8,7 +8,7 @@ import pytest
 
 from reginfo.sip.errors import RemoteProtocolError
 from reginfo.sip.message import Request
-from reginfo.sip.route import next_hop, preprocess, request_uri_of
+from reginfo.sip.route import outgoing, preprocess, request_uri_of
 from reginfo.sip.uri import Uri
 
 from .messages import parsed, request
@@ -33,8 +33,8 @@ def proxy(host: str, uri: str, *route: str) -> Passed:
     routed = preprocess(
         bye(uri, *route), lambda uri: (uri.param("maddr") or uri.host) == host
     )
-    text, left, hop = next_hop(routed.uri, routed.route)
-    return Passed(text, left, hop.host)
+    text, left, first = outgoing(routed.uri, routed.route)
+    return Passed(text, left, first.host)
 
 
 def strict(uri: str, *route: str) -> Passed:

@@ -22,6 +22,7 @@ FLOW = Flow(Local("UDP", "192.0.2.1", 5060), ("198.51.100.7", 41_000))
 def test_a_token_is_read_by_who_has_written_it(flow: Flow) -> None:
     """5626-04"""
     tokens = Tokens(b"secret")
+    tokens.begin([flow.local])
     token = tokens.write(flow)
     assert tokens.read(token) == flow
     # It stands in a URI as it is: no escapes, and nothing that ends a user part.
@@ -43,3 +44,10 @@ def test_nobody_else_can_make_one() -> None:
 )
 def test_what_is_no_token_names_no_flow(text: str) -> None:
     assert Tokens(b"secret").read(text) is None
+
+
+def test_a_token_of_an_address_that_we_no_longer_listen_at_names_nothing() -> None:
+    tokens = Tokens(b"secret")
+    token = tokens.write(FLOW)
+    tokens.begin([Local("UDP", "192.0.2.77", 5060)])
+    assert tokens.read(token) is None

@@ -196,6 +196,9 @@ class ProxySection(Struct, frozen=True, kw_only=True):
     timer_c: Annotated[float, seconds] = 181.0
     "How long an INVITE may ring: more than 180 seconds (RFC 3261 §16.6)."
 
+    max_branches: Annotated[int, whole(1)] = 64
+    "The most branches that one request may have in all; more are answered 440."
+
     relay: Annotated[str, one_of("ours", "all", "none")] = "ours"
     """
     Which requests to other domains are forwarded without a script: `ours`, those from

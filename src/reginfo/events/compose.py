@@ -1,4 +1,4 @@
-"""What a PUBLISH asks of a compositor (RFC 3903 §6), for any event package."""
+"""A PUBLISH as its compositor reads it (RFC 3903 §6), for any event package."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from .headers import EventHeader
 from .notify import SubscriptionPolicy, granted
 
 
-class Asked(NamedTuple):
-    """What is asked, once it is known to make sense."""
+class PublishRequest(NamedTuple):
+    """What a PUBLISH asks for, after it has been checked."""
 
     etag: str | None
-    "Which publication is meant; None for a new one."
+    "Entity-tag of the publication; None for a new one."
 
     expires: int
-    "For how many seconds it is to stand, as granted; 0 to remove it."
+    "Seconds that are granted; 0 to remove the publication."
 
     has_body: bool
-    "Whether it brings a new state; else the one that is published stands longer."
+    "Whether it carries a new state; otherwise it refreshes the published one."
 
 
-def read(request: Request, package: str, policy: SubscriptionPolicy) -> Asked:
+def read(request: Request, package: str, policy: SubscriptionPolicy) -> PublishRequest:
     """
-    Look at a PUBLISH, in the order of §6; its body is left to the package.
+    Check a PUBLISH in the order of §6; the event package checks the body.
 
     Raises:
         Refusal: 489 for another package (or none), 420 for an extension that is
             required, 423 for too short a time.
-        RemoteProtocolError: several entity-tags, or a new publication of nothing.
+        RemoteProtocolError: several entity-tags, or a new publication without a body.
     """
     event = EventHeader.of(request)
     if event is None or event.package != package:
@@ -42,7 +42,7 @@ def read(request: Request, package: str, policy: SubscriptionPolicy) -> Asked:
     expires = granted(request, policy)
     if etag is None and not request.body:
         raise RemoteProtocolError("a new publication without a body")
-    return Asked(etag, expires, bool(request.body))
+    return PublishRequest(etag, expires, bool(request.body))
 
 
 def _etag(request: Request) -> str | None:
@@ -51,5 +51,5 @@ def _etag(request: Request) -> str | None:
     etags = request.values("SIP-If-Match")
     if len(etags) != 1:
         raise RemoteProtocolError("SIP-If-Match of several entity-tags, or of none")
-    # What is no token is nobody's entity-tag: 412, as any other that is not known.
+    # A malformed one is answered 412, like one that is not known.
     return etags[0] if grammar.token.fullmatch(etags[0]) else ""

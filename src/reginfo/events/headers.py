@@ -10,21 +10,21 @@ from ..sip.message import SipMessage
 
 
 class EventHeader(NamedTuple):
-    """Which event package, and which subscription to it (§8.2.1)."""
+    """Event: the event package, and which subscription to it (§8.2.1)."""
 
     package: str
     id: str | None = None
-    "Tells apart several subscriptions in one dialog."
+    "Distinguishes subscriptions that share a dialog."
 
     @classmethod
     def of(cls, message: SipMessage) -> EventHeader | None:
         """
-        The Event header of ``message``; None if it has none.
+        Read the Event header of ``message``; None if there is none.
 
-        Parameters but ``id`` do not count when subscriptions are matched.
+        Parameters other than ``id`` play no role in matching.
 
         Raises:
-            RemoteProtocolError: it has several, or one that cannot be read.
+            RemoteProtocolError: there are several, or it is malformed.
         """
         lines = message.headers.get("Event")
         if not lines:
@@ -39,7 +39,7 @@ class EventHeader(NamedTuple):
         Read the value of an Event header.
 
         Raises:
-            RemoteProtocolError: it cannot be read.
+            RemoteProtocolError: it is malformed.
         """
         package, semicolon, rest = value.partition(";")
         params = parse_params(semicolon + rest)
@@ -47,25 +47,25 @@ class EventHeader(NamedTuple):
 
 
 class SubscriptionState(NamedTuple):
-    """What a notifier says of a subscription (§8.2.3)."""
+    """Subscription-State: the state of a subscription at its notifier (§8.2.3)."""
 
     state: str
     "`active`, `pending`, `terminated`, or an extension."
 
     expires: int | None = None
-    "Seconds left, of one that goes on."
+    "Seconds left; None for one that has ended, or if not stated."
 
     reason: str | None = None
     retry_after: int | None = None
-    "Why it has ended, and in how many seconds to try again."
+    "Why it has ended, and after how many seconds to try again."
 
     @classmethod
     def of(cls, message: SipMessage) -> SubscriptionState:
         """
-        The Subscription-State header of a NOTIFY.
+        Read the Subscription-State header of a NOTIFY.
 
         Raises:
-            RemoteProtocolError: there is none, or it cannot be read.
+            RemoteProtocolError: it is missing or malformed.
         """
         value = message.header("Subscription-State")
         if not value:

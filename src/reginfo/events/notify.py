@@ -15,7 +15,7 @@ from .headers import EventHeader
 ENDS_SUBSCRIPTION = frozenset(
     {404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604}
 )
-"""Answers to a NOTIFY or a refresh after which there is no subscription (§4.2.2)."""
+"""Responses to a NOTIFY or a refresh that end the subscription (§4.2.2)."""
 
 RETRY_FIRST = 1.0
 RETRY_LONGEST = 30.0
@@ -23,20 +23,29 @@ RETRY_LONGEST = 30.0
 
 
 class SubscriptionPolicy(Value, frozen=True):
-    """How long a subscription may last, in seconds."""
+    """Limits of the duration of a subscription, in seconds."""
 
     min_expires: int = 60
     default_expires: int = 3761
     max_expires: int = 86_400
 
+    def __post_init__(self) -> None:
+        for name in ("min_expires", "default_expires", "max_expires"):
+            if type(value := getattr(self, name)) is not int:
+                raise TypeError(
+                    f"SubscriptionPolicy.{name}: int is needed, not {value!r:.80}"
+                )
+            if value < 0:
+                raise ValueError(f"SubscriptionPolicy.{name}: {value} is negative")
+
 
 class ServedSubscription(Record, kw_only=True):
-    """One subscription of a watcher, and the dialog in which it hears from us."""
+    """One subscription of a watcher, and the dialog of its NOTIFYs."""
 
     dialog: Dialog
 
     event: str
-    "The Event header, as the watcher wrote it: its `id` must be echoed (§8.2.1)."
+    "Event, as the watcher wrote it: its `id` must be echoed (§8.2.1)."
 
     expires_at: float
     "When it ends unless it is refreshed, in seconds on the server's clock."
@@ -45,18 +54,21 @@ class ServedSubscription(Record, kw_only=True):
     "Why it has ended; None while it goes on."
 
     def expires(self, now: float) -> int:
-        """Seconds left, rounded down: never more than was granted."""
-        # What a float loses in a sum must not become a second less than was granted.
+        """Return the seconds left, rounded down: never more than were granted."""
+        # The rounding error of a sum must not cost a whole second.
         return max(0, math.floor(self.expires_at - now + 1e-3))
 
-    def notify(self, content_type: str, body: bytes, now: float) -> Draft:
+    def notify(
+        self, content_type: str, body: bytes, now: float, *, more: bool = False
+    ) -> Draft:
         """
-        The next NOTIFY.
+        Write the next NOTIFY.
 
         Args:
-            content_type: of the body; ignored if that is empty.
+            content_type: type of the body; ignored if the body is empty.
+            more: whether others follow that belong to it: then it is not the final one.
         """
-        if self.reason is None:
+        if self.reason is None or more:
             state = f"active;expires={self.expires(now)}"
         else:
             state = f"terminated;reason={self.reason}"
@@ -68,7 +80,7 @@ class ServedSubscription(Record, kw_only=True):
 
 def check(request: Request, package: str, media_type: str) -> EventHeader:
     """
-    Look whether a SUBSCRIBE can be served at all.
+    Check whether a SUBSCRIBE can be served.
 
     Raises:
         Refusal: 489 for another package (or none), 406 if ``media_type`` is not
@@ -90,10 +102,10 @@ def check(request: Request, package: str, media_type: str) -> EventHeader:
 
 def accepts(lines: list[str] | None, media_type: str) -> bool:
     """
-    Whether ``media_type`` is among what Accept lists; absent, it is the default.
+    Whether Accept lists ``media_type``; without Accept, the default is accepted.
 
-    RFC 3261 §20.1: wildcards count, and a ``q`` of 0 takes something off the list.
-    The most specific range decides, as in HTTP.
+    RFC 3261 §20.1: wildcards count, and a ``q`` of 0 excludes a range. The most
+    specific range decides, as in HTTP.
     """
     if lines is None:
         return True
@@ -116,9 +128,9 @@ def accepts(lines: list[str] | None, media_type: str) -> bool:
 
 def granted(request: Request, policy: SubscriptionPolicy) -> int:
     """
-    For how many seconds to subscribe; 0 to end a subscription, or to fetch.
+    Return the seconds to grant; 0 to end a subscription, or to fetch the state.
 
-    Never more than asked (§4.2.1.1). What is no number is as good as absent.
+    Never more than was asked (§4.2.1.1). A malformed Expires counts as absent.
 
     Raises:
         Refusal: 423, for less than the minimum and less than an hour (ibid.).

@@ -24,6 +24,7 @@ from .waiting import (
     bounded_wait,
     wait_asked,
 )
+from .wanted import Wanted as Wanted
 
 TIMER_N = TIMER_F
 """Seconds from a SUBSCRIBE within which a NOTIFY must come (§4.1.2.4)."""
@@ -42,32 +43,6 @@ REDIRECTS = frozenset({300, 301, 302})
 
 ACTIVE, ENDED = SubscriberState.ACTIVE, SubscriberState.ENDED
 Cause = SubscriberCause
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is subscribed to, and as whom."""
-
-    uri: str
-    "Request-URI and To."
-
-    local: str
-    "From and Contact: a URI."
-
-    contact: str | None = None
-    "Contact, where it differs from :attr:`local`, by its transport for example."
-
-    event: str
-    accept: str
-    expires: int = 3600
-    "Seconds asked for each time."
-
-    rearm: bool = True
-    """
-    Whether to ask again, seldom, after `rejected`, `noresource` or `invariant`.
-
-    RFC 6665 §4.1.3 advises against it; but a peer that was configured is wanted until
-    it is configured no more.
-    """
 
 
 class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):

@@ -135,9 +135,6 @@ class Parts:
     def timer_due(self, moment: Moment) -> None:
         """Have each part do what is due, or some of it."""
         for part in self._parts:
-            due = part.timer_at
-            if due is None or due > moment.now:
-                continue
             try:
                 with self._journal.attempt():
                     part.timer_due(moment)

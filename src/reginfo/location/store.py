@@ -1,4 +1,9 @@
-"""Where every user is, and until when (usrloc): in memory, with a journal beside it."""
+"""
+Where every user is, and until when (usrloc): in memory, with a journal beside it.
+
+This file is long because the rule of what a contact is, and the timers that end it, act
+on the same rows.
+"""
 
 from __future__ import annotations
 
@@ -249,9 +254,7 @@ class LocationStore:
                 news.append((claim, self.sequence))
         last = len(news) - 1
         changes = [
-            BindingChange(
-                table, aor, claim, sequence, at < last, now, is_published
-            )
+            BindingChange(table, aor, claim, sequence, at < last, now, is_published)
             for at, (claim, sequence) in enumerate(news)
         ]
         if self.listener is not None:

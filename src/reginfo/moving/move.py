@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from ..config.config import Config, ConfigError
-from .parameters import FUNCTIONS, PARAMETERS, Ours
+from .parameters import FUNCTIONS, PARAMETERS, Equivalent
 from .source import Parameter, Place, Setting, SourceConfig
 
 NO_LIMIT = 4_294_967_295
@@ -51,7 +51,7 @@ class Moved(NamedTuple):
     """What a configuration has come to."""
 
     toml: str
-    "Ours, with a comment on where each key is from. It can be loaded as it is."
+    "The `reginfo.toml`, with a comment on the origin of each key; it can be loaded."
 
     left: list[Left]
 
@@ -122,7 +122,7 @@ class _Mover:
         if why:
             self._left.append(Left(parameter.place, what, why))
 
-    def _carry(self, parameter: Parameter, ours: Ours) -> str:
+    def _carry(self, parameter: Parameter, ours: Equivalent) -> str:
         """Take a value over; why not, if not."""
         value = parameter.value
         key = (ours.section, ours.key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Ours(NamedTuple):
+class Equivalent(NamedTuple):
     """A key of ours."""
 
     section: str
@@ -21,24 +21,24 @@ NO_NEED = "there is no need for it here"
 SCRIPT = "a routing script says that: see docs/script.md"
 AS_THE_RFC = "that is as the RFC has it"
 
-PARAMETERS: dict[str, dict[str, Ours | str]] = {
+PARAMETERS: dict[str, dict[str, Equivalent | str]] = {
     "pua_reginfo": {
-        "default_domain": Ours("pua_reginfo", "default_domain"),
-        "publish_reginfo": Ours("pua_reginfo", "publish_reginfo", "flag"),
-        "outbound_proxy": Ours("pua_reginfo", "outbound_proxy"),
-        "server_address": Ours("pua_reginfo", "server_address"),
-        "ul_domain": Ours("pua_reginfo", "ul_domain"),
-        "ul_identities_key": Ours("pua_reginfo", "ul_identities_key"),
+        "default_domain": Equivalent("pua_reginfo", "default_domain"),
+        "publish_reginfo": Equivalent("pua_reginfo", "publish_reginfo", "flag"),
+        "outbound_proxy": Equivalent("pua_reginfo", "outbound_proxy"),
+        "server_address": Equivalent("pua_reginfo", "server_address"),
+        "ul_domain": Equivalent("pua_reginfo", "ul_domain"),
+        "ul_identities_key": Equivalent("pua_reginfo", "ul_identities_key"),
     },
     "presence_reginfo": {
-        "default_expires": Ours("presence_reginfo", "default_expires", "number"),
-        "aggregate_presentities": Ours(
+        "default_expires": Equivalent("presence_reginfo", "default_expires", "number"),
+        "aggregate_presentities": Equivalent(
             "presence_reginfo", "aggregate_presentities", "flag"
         ),
     },
     "presence": {
-        "min_expires": Ours("presence_reginfo", "min_expires", "number"),
-        "max_expires": Ours("presence_reginfo", "max_expires", "number"),
+        "min_expires": Equivalent("presence_reginfo", "min_expires", "number"),
+        "max_expires": Equivalent("presence_reginfo", "max_expires", "number"),
         "server_address": "Contact is the address at which a SUBSCRIBE came in",
         "expires_offset": NO_NEED,
         "min_expires_action": "too short a time is answered 423, as RFC 6665 has it",
@@ -62,8 +62,8 @@ PARAMETERS: dict[str, dict[str, Ours | str]] = {
         "enable_sphere_check": "there are no presence rules for registrations",
     },
     "pua": {
-        "min_expires": Ours("pua", "min_expires", "number"),
-        "outbound_proxy": Ours("pua_reginfo", "outbound_proxy"),
+        "min_expires": Equivalent("pua", "min_expires", "number"),
+        "outbound_proxy": Equivalent("pua_reginfo", "outbound_proxy"),
         "default_expires": "a publication lasts as long as its longest contact",
         "db_url": STORE,
         "db_mode": STORE,
@@ -76,7 +76,7 @@ PARAMETERS: dict[str, dict[str, Ours | str]] = {
         "fetch_rows": STORE,
     },
     "usrloc": {
-        "use_domain": Ours("usrloc", "use_domain", "flag"),
+        "use_domain": Equivalent("usrloc", "use_domain", "flag"),
         "db_url": STORE,
         "db_mode": "what is answered 200 is on disk, see [store]",
         "working_mode_preset": "what is answered 200 is on disk, see [store]",
@@ -92,18 +92,18 @@ PARAMETERS: dict[str, dict[str, Ours | str]] = {
         "desc_time_order": "lookup goes by q, and by the time of the last REGISTER",
         "nat_bflag": "see [nat]: who is behind one is found out",
         "ka_mode": "see [nat] ping",
-        "ka_interval": Ours("nat", "ping_interval", "number"),
-        "ka_from": Ours("nat", "ping_from"),
+        "ka_interval": Equivalent("nat", "ping_interval", "number"),
+        "ka_from": Equivalent("nat", "ping_from"),
         "handle_lost_tcp": "a stream that is gone is answered 430 (RFC 5626 §5.3)",
         "close_expired_tcp": NO_NEED,
         "xavp_contact": SCRIPT,
         "contact_id_column": STORE,
     },
     "registrar": {
-        "default_expires": Ours("registrar", "default_expires", "number"),
-        "min_expires": Ours("registrar", "min_expires", "number"),
-        "max_expires": Ours("registrar", "max_expires", "number"),
-        "max_contacts": Ours("registrar", "max_contacts", "number"),
+        "default_expires": Equivalent("registrar", "default_expires", "number"),
+        "min_expires": Equivalent("registrar", "min_expires", "number"),
+        "max_expires": Equivalent("registrar", "max_expires", "number"),
+        "max_contacts": Equivalent("registrar", "max_contacts", "number"),
         "default_q": "a contact without q has 1, as RFC 3261 §16.6 takes it",
         "append_branches": "lookup makes all contacts targets, by q",
         "use_path": "Path is always taken (RFC 3327)",

@@ -55,7 +55,7 @@ class Setting(NamedTuple):
     place: Place
 
 
-class Call(NamedTuple):
+class FunctionCall(NamedTuple):
     """A function that is called in a route."""
 
     function: str
@@ -68,7 +68,7 @@ class SourceConfig:
     def __init__(self) -> None:
         self.parameters: list[Parameter] = []
         self.settings: list[Setting] = []
-        self.calls: list[Call] = []
+        self.calls: list[FunctionCall] = []
         self.left: list[tuple[Place, str]] = []
         "What could not be read, and why."
 
@@ -252,8 +252,8 @@ def _arguments(statement: list[Word]) -> Iterator[str]:
                 return
 
 
-def _calls(statement: list[Word], file: str) -> Iterator[Call]:
+def _calls(statement: list[Word], file: str) -> Iterator[FunctionCall]:
     for word, after in zip(statement, statement[1:], strict=False):
         if word.kind == "word" and after.kind == "mark" and after.text == "(":
             # As in `!reginfo_handle_notify(...)`.
-            yield Call(word.text.lstrip("!"), Place(file, word.line))
+            yield FunctionCall(word.text.lstrip("!"), Place(file, word.line))

@@ -27,6 +27,20 @@ class RegistrationState(enum.StrEnum):
     TERMINATED = "terminated"
 
 
+class Piece(enum.StrEnum):
+    """
+    Whether a document is one of several that report one full state.
+
+    A state that is too long for one message goes in pieces: a full document first, then
+    partial ones. Each but the last has our element ``<more/>``, and nothing is gone for
+    not being listed in it; the last has ``<complete/>``.
+    """
+
+    WHOLE = "whole"
+    MORE = "more"
+    LAST = "complete"
+
+
 class ContactState(enum.StrEnum):
     """Whether a contact is bound (§4.7.1, figure 2)."""
 

@@ -10,6 +10,7 @@ from .contact import Claim as Claim
 from .contact import Contact as Contact
 from .contact import ContactEvent as ContactEvent
 from .contact import ContactState as ContactState
+from .contact import Piece as Piece
 from .contact import RecordKey as RecordKey
 from .contact import Registration as Registration
 from .contact import RegistrationState as RegistrationState
@@ -45,7 +46,12 @@ class Reginfo(
     documents that differ in them only are equal.
     """
 
+    piece: Piece = Piece.WHOLE
+    "Whether this is one of several documents that report one full state."
+
     def __post_init__(self) -> None:
+        if type(self.piece) is not Piece:
+            raise TypeError(f"Reginfo.piece: Piece is needed, not {self.piece!r:.80}")
         if type(self.version) is not int:
             raise TypeError(f"Reginfo.version: int is needed, not {self.version!r:.80}")
         if not 0 <= self.version <= MAX_VERSION:
@@ -87,7 +93,7 @@ class Reginfo(
         :meth:`parse` is the inverse. What XML cannot hold becomes U+FFFD.
         """
         registrations = map(writer.registration, self.registrations)
-        return writer.reginfo_body(self.version, self.full, registrations)
+        return writer.reginfo_body(self.version, self.full, registrations, self.piece)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Reginfo):
@@ -96,10 +102,11 @@ class Reginfo(
             self.version == other.version
             and self.full == other.full
             and self.registrations == other.registrations
+            and self.piece is other.piece
         )
 
     def __ne__(self, other: object) -> bool:
         return not self == other  # Struct's own compares all fields
 
     def __hash__(self) -> int:
-        return hash((self.version, self.full, self.registrations))
+        return hash((self.version, self.full, self.registrations, self.piece))

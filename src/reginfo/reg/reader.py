@@ -19,6 +19,7 @@ from .contact import (
     Contact,
     ContactEvent,
     ContactState,
+    Piece,
     RecordKey,
     Registration,
     RegistrationState,
@@ -44,6 +45,7 @@ class Content(NamedTuple):
     full: bool
     registrations: tuple[Registration, ...]
     warnings: tuple[str, ...]
+    piece: Piece
 
 
 def read(body: bytes, *, strict: bool = False) -> Content:
@@ -83,7 +85,11 @@ def read(body: bytes, *, strict: bool = False) -> Content:
 
 _CHILDREN: dict[str, dict[str, str]] = {
     "": {f"{NAMESPACE} reginfo": "reginfo"},
-    "reginfo": {f"{NAMESPACE} registration": "registration"},
+    "reginfo": {
+        f"{NAMESPACE} registration": "registration",
+        f"{CLAIM_NAMESPACE} more": "more",
+        f"{CLAIM_NAMESPACE} complete": "complete",
+    },
     "registration": {
         f"{NAMESPACE} contact": "contact",
         f"{CLAIM_NAMESPACE} key": "key",
@@ -141,6 +147,7 @@ class _Reader:
         self._contacts: list[Contact] = []
         self._keys: list[RecordKey] = []
         self._any_contact = False
+        self._piece = Piece.WHOLE
         self._registrations: dict[str, Registration] = {}
 
         # UTF-8 whatever the declaration says: nothing else is allowed (§5.1).
@@ -163,6 +170,7 @@ class _Reader:
             full=self._full,
             registrations=tuple(self._registrations.values()),
             warnings=tuple(self._warnings),
+            piece=self._piece,
         )
 
     # What expat calls.
@@ -208,6 +216,8 @@ class _Reader:
             self._path: list[str] = []
         elif known == "key":
             self._start_key(attributes)
+        elif known == "more" or known == "complete":
+            self._piece = Piece(known)
         else:
             self._start_gruu(known, attributes)
 

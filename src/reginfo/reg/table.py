@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -13,13 +12,13 @@ from .document import (
     Contact,
     ContactEvent,
     ContactState,
+    Piece,
     Reginfo,
     RegistrationState,
-    unquoted,
 )
-
-SLACK = 1.0
-"Seconds by which two reports of one end differ: documents carry whole seconds."
+from .reported import ReportedContact as ReportedContact
+from .reported import follow, is_same
+from .reported import shifted as shifted
 
 
 class News(NamedTuple):
@@ -41,16 +40,6 @@ class Taken(NamedTuple):
 
     missed: bool = False
     "Whether an earlier document was lost: refresh, to be sent the full state."
-
-
-class ReportedContact(msgspec.Struct, frozen=True, gc=False):
-    """An active contact, as last reported."""
-
-    aor: str
-    contact: Contact
-
-    expires_at: float | None
-    "None if nobody said: it lives as long as the subscription that told us."
 
 
 class RowChange(NamedTuple):
@@ -139,8 +128,15 @@ class Table:
         # notifiers repeat it in each document, and it is news only once.
         self._gone: _Gone = {}
 
+        # Ids that were listed since the first piece of a full state; None if none is
+        # being received. Not stored: after a restart, a refresh brings the full state.
+        self._listed: dict[str, set[str]] | None = None
+
         self.changes: list[RowChange] = []
         "The rows that the last call of :meth:`take` has changed."
+
+        self.is_full = False
+        "Whether the last document made the state full: what is not listed is gone."
 
     def __repr__(self) -> str:
         return f"<Table: {len(self)} contacts, version {self._version}>"
@@ -175,6 +171,7 @@ class Table:
         were changed.
         """
         self.changes = []
+        self.is_full = False
         if not self._is_next(document, cseq):
             return Taken()
         # §5.2, of a version more than one higher: "the document is processed,
@@ -185,21 +182,35 @@ class Table:
         )
         self._version = document.version
         self._cseq = max(cseq, self._cseq)
+        is_full = document.full and document.piece is not Piece.MORE
+        if document.full:
+            self._listed = None if is_full else {}
+        elif missed:
+            self._listed = None
 
         news: list[News] = []
         gone: _Gone = {}
         for registration in document.registrations:
             # A registration that is not active has no contacts: those that it does
             # not list are gone, even in a partial document.
-            flush = document.full or registration.state is not RegistrationState.ACTIVE
-            news += self._update(
-                registration.aor, registration.contacts, flush, gone, now
-            )
-        if document.full:
+            flush = is_full or registration.state is not RegistrationState.ACTIVE
+            aor, contacts = registration.aor, registration.contacts
+            news += self._update(aor, contacts, flush, gone, now)
+            if self._listed is not None:
+                ids = {one.id for one in contacts if one.state is ContactState.ACTIVE}
+                self._listed.setdefault(aor, set()).update(ids)
+        if is_full:
             listed = {registration.aor for registration in document.registrations}
             for aor in [aor for aor in self._registrations if aor not in listed]:
                 news += self._update(aor, (), True, gone, now)
+        elif document.piece is Piece.LAST and self._listed is not None:
+            is_full = True
+            for aor in list(self._registrations):
+                keep = self._listed.get(aor, set())
+                news += self._update(aor, (), True, gone, now, keep)
+            self._listed = None
         self._gone = gone
+        self.is_full = is_full
         return Taken(tuple(news), missed)
 
     def restart(self) -> None:
@@ -209,7 +220,7 @@ class Table:
         What is known stays until its first full document, which replaces it. What
         that leaves out is reported as gone.
         """
-        self._version, self._cseq = None, -1
+        self._version, self._cseq, self._listed = None, -1, None
 
     def put(self, row: ReportedContact) -> None:
         """Set a row that was stored."""
@@ -228,6 +239,7 @@ class Table:
         after a restart.
         """
         self._version, self._cseq = state.version, state.cseq
+        self._listed = None
         self._gone = {_key(aor, contact): contact for aor, contact in state.gone}
 
     def dump(self, now: float = 0.0) -> TableDump:
@@ -280,9 +292,12 @@ class Table:
         flush: bool,
         gone: _Gone,
         now: float,
+        keep: Collection[str] = (),
     ) -> list[News]:
         """
         Update the rows of one registration; ``flush`` removes what is not listed.
+
+        Ids in ``keep`` are not removed.
 
         Adds to ``gone`` which contacts are terminated.
         """
@@ -308,7 +323,7 @@ class Table:
             if contact.state is ContactState.ACTIVE:
                 id = contact.id
                 before = old[id]
-                row = _follow(before, aor, contact, now)
+                row = follow(before, aor, contact, now)
                 if rows.get(id) is not row:
                     registration.set(id, row)
                 active.add(id)
@@ -317,7 +332,7 @@ class Table:
                 else:
                     came.pop(id, None)
         if flush and len(rows) > len(active):
-            for id in [id for id in rows if id not in active]:
+            for id in [id for id in rows if id not in active and id not in keep]:
                 old.setdefault(id, rows[id])
                 registration.set(id, None)
         if not rows:
@@ -356,7 +371,7 @@ class Table:
             had = old[contact.id]
             if had is None or had.contact.uri != contact.uri:
                 known = self._gone.get(key)
-                if known is not None and _is_same(known, contact):
+                if known is not None and is_same(known, contact):
                     continue
             reported.add(contact.uri)
             news.append(News(aor, contact))
@@ -377,71 +392,3 @@ class Table:
 
 def _key(aor: str, contact: Contact) -> tuple[str, str, str]:
     return aor, contact.id, contact.uri
-
-
-def _follow(
-    known: ReportedContact | None, aor: str, contact: Contact, now: float
-) -> ReportedContact:
-    """Return the row for ``contact``: ``known`` itself if that is no news."""
-    expires_at = None if contact.expires is None else now + contact.expires
-    if known is None or known.contact.uri != contact.uri:
-        return ReportedContact(aor, contact, expires_at)
-    before, ends_before = known.contact, known.expires_at
-    if _same_register(before, contact) and ends_before is not None:
-        # A document may have been stored for long, with what was left when it
-        # was made. So the same REGISTER is never told to last longer.
-        if expires_at is None or expires_at >= ends_before - SLACK:
-            expires_at = ends_before
-            contact = msgspec.structs.replace(
-                contact, expires=max(0, math.ceil(ends_before - now))
-            )
-    elif (
-        expires_at is not None
-        and ends_before is not None
-        and abs(expires_at - ends_before) <= SLACK
-    ):
-        expires_at = ends_before
-    if expires_at == ends_before and _is_same(before, contact):
-        return known
-    return ReportedContact(aor, contact, expires_at)
-
-
-def _same_register(before: Contact, contact: Contact) -> bool:
-    """
-    Whether both reports are of one REGISTER, neither by a server that knows more.
-
-    Without the CSeq that is unknown. Then a later end counts as a refresh, so that a
-    contact that is reachable is not lost.
-    """
-    return (
-        contact.cseq is not None
-        and contact.cseq == before.cseq
-        and contact.callid == before.callid
-        # The owner's word counts for more: it may prolong what was shortened.
-        and contact.claim == before.claim
-    )
-
-
-def _is_same(one: Contact, other: Contact) -> bool:
-    """Whether two reports say the same, whenever made and however written."""
-    # The first line is for speed: one of these differs in most reports.
-    if one.cseq != other.cseq or one.event is not other.event:
-        return False
-    return _timeless(one) == _timeless(other)
-
-
-def _timeless(contact: Contact) -> Contact:
-    """Return ``contact`` without what depends on the time or the way of writing."""
-    params = contact.params
-    if params:
-        params = tuple([(name, value and unquoted(value)) for name, value in params])
-    return msgspec.structs.replace(
-        contact, expires=None, duration_registered=None, params=params
-    )
-
-
-def shifted(row: ReportedContact, by: float) -> ReportedContact:
-    """Return ``row`` with ``by`` seconds added to its end."""
-    if row.expires_at is None:
-        return row
-    return ReportedContact(row.aor, row.contact, row.expires_at + by)

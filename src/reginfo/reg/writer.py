@@ -10,7 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .contact import Claim, Contact, RecordKey, Registration, RegistrationState
+from .contact import (
+    Claim,
+    Contact,
+    Piece,
+    RecordKey,
+    Registration,
+    RegistrationState,
+)
 from .reader import CLAIM_NAMESPACE, GRUU_NAMESPACE, NAMESPACE
 
 # What must not stand as it is in text or in an attribute: markup; white space
@@ -119,9 +126,17 @@ def registration_element(
     )
 
 
-def reginfo_body(version: int, full: bool, registrations: Iterable[bytes]) -> bytes:
+def reginfo_body(
+    version: int,
+    full: bool,
+    registrations: Iterable[bytes],
+    piece: Piece = Piece.WHOLE,
+) -> bytes:
     """A document around the XML of its registrations."""
-    return (_FULL if full else _PARTIAL) % (version, b"".join(registrations))
+    content = b"".join(registrations)
+    if piece is not Piece.WHOLE:
+        content += f'<{piece} xmlns="{CLAIM_NAMESPACE}"/>'.encode()
+    return (_FULL if full else _PARTIAL) % (version, content)
 
 
 # `version` before `state` and not at the end: there are servers that write

@@ -1,4 +1,4 @@
-"""The administrator: what is done to bindings without a REGISTER (RFC 3680 §4.7.1)."""
+"""The administrator: changes bindings without a REGISTER (RFC 3680 §4.7.1)."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def create(
     q: str | None = None,
 ) -> tuple[Binding, ...]:
     """
-    Bind ``contact`` although nobody has registered it: event `created`.
+    Bind ``contact`` without a REGISTER: event `created`.
 
     Args:
         expires: seconds.
-        call_id: new, of no REGISTER.
+        call_id: a new one, which no REGISTER has.
 
     Raises:
-        RemoteProtocolError: ``contact`` is no URI.
-        ValueError: ``q`` is no preference.
+        RemoteProtocolError: ``contact`` is not a URI.
+        ValueError: ``q`` is not a number from 0 to 1.
     """
     uri = Uri.parse(contact)
     key = _key(uri, rows) or uri.key
@@ -73,12 +73,12 @@ def shorten(
     contact: str | None = None,
 ) -> tuple[Binding, ...]:
     """
-    Have contacts end in ``expires`` seconds, so that their user agents refresh soon.
+    Let contacts expire in ``expires`` seconds, so that their user agents refresh soon.
 
-    One that ends before is left as it is.
+    A contact that expires before is left as it is.
 
     Args:
-        contact: which one; all if left out.
+        contact: the contact to shorten; all if None.
     """
     return tuple(
         msgspec.structs.replace(
@@ -105,18 +105,19 @@ def remove(
     retry_after: int | None = None,
 ) -> tuple[Binding, ...]:
     """
-    Unbind contacts, for the reason that ``event`` names.
+    Remove contacts with ``event`` as the reason.
 
     Args:
-        contact: which one; all if left out.
-        retry_after: seconds after which the user agent may come back; needed with
-            `probation`, and with nothing else.
+        contact: the contact to remove; all if None.
+        retry_after: seconds after which the user agent may register again; required
+            with `probation`, and not allowed with any other event.
 
     Raises:
-        LocalProtocolError: that is no reason, or ``retry_after`` does not fit it.
+        LocalProtocolError: ``event`` removes no contact, or ``retry_after`` does not
+            go with it.
     """
     if event not in REMOVALS:
-        raise LocalProtocolError(f"nobody is removed by {event}")
+        raise LocalProtocolError(f"{event} does not remove a contact")
     if (event is ContactEvent.PROBATION) != (retry_after is not None):
         raise LocalProtocolError("retry-after goes with probation, and only with that")
     return tuple(
@@ -135,7 +136,7 @@ def remove(
 def _bound(
     rows: Mapping[str, Survivors], contact: str | None, now: float
 ) -> list[Binding]:
-    """What is bound of ``contact``, or of all."""
+    """Return the binding of ``contact``, or of all contacts."""
     if contact is None:
         keys = list(rows)
     else:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ..location.binding import Binding
 from ..location.source import is_known_by
 from ..location.store import LocationStore
 from ..reg import legacy, xml
-from ..reg.document import RecordKey, RegistrationState, registration_id
+from ..reg.document import Piece, RecordKey, RegistrationState, registration_id
 from ..reg.legacy import MAX_DOCUMENT, Profile
 from ..sip.value import Record
 from .document import contact_of
+from .pieces import AROUND, AROUND_LEGACY, AROUND_REGISTRATION, Written, fitting
 from .row import WatchRow, is_of_our_kind
-from .watch import Owed, Watch
+from .watch import Owed, Parted, Watch
 
 CACHED_CONTACTS = 10_000
 """Contacts whose XML is kept for the other watchers of the same change."""
+
+
+NOTHING = Written(b"", False)
 
 
 class Bodies:
@@ -32,13 +34,16 @@ class Bodies:
         self._table = table
         self._cache: dict[tuple[str, str, Profile, bool], _Rendered] = {}
 
-    def write(self, watch: Watch, owed: Owed, now: float) -> bytes:
+    def write(self, watch: Watch, owed: Owed, room: int, now: float) -> Written:
         """
         Write the document that a watcher is owed; empty for a legacy watcher that
         understands none.
 
-        It does not change the watch, but for what does not fit into a datagram: that
-        is put back, for the next document.
+        It does not change the watch, but for what does not fit: that is put back, for
+        the next document.
+
+        Args:
+            room: octets that the document has, unless it is of one contact.
         """
         row, store = watch.row, self._store
         record = store.record_of(row.aor, self._table)
@@ -53,9 +58,7 @@ class Bodies:
         if row.profile is Profile.LEGACY:
             if not bound:
                 bindings = [*owed.parted.get(row.aor, ()), *bindings]
-            return self._legacy_body(
-                watch, record, bindings, bool(bound), owed.full, now
-            )
+            return self._legacy(watch, record, bindings, bool(bound), owed.full, now)
         keys: list[bytes] = []
         if is_of_our_kind(row):
             aors: tuple[str, ...] = (record,)
@@ -63,40 +66,95 @@ class Bodies:
                 keys = self._keys(record)
         else:
             aors = store.identities(record, self._table)
+        parted = owed.parted
+        if parted:
+            parted = {
+                aor: ones for aor, ones in parted.items() if not (bound and aor in aors)
+            }
+            if not bound:
+                aors = tuple([aor for aor in aors if aor not in parted])
+        elements = [
+            [self._element(row, aor, record, one, now) for aor in aors]
+            for one in bindings
+        ]
+        number = len(elements)
+        if number > 1 or parted:
+            sizes = [sum(map(len, of_one)) for of_one in elements]
+            room -= AROUND + sum(map(len, keys))
+            room -= sum(AROUND_REGISTRATION + len(aor) for aor in aors)
+            if aors:
+                number = fitting(sizes, room)
+            room -= sum(sizes[:number])
+        rest = bindings[number:]
+        # While contacts are still to come, the registration has not ended: that would
+        # end those contacts too.
         state = (
             RegistrationState.ACTIVE
-            if bound
+            if bound or rest
             else RegistrationState.TERMINATED
             if bindings
             else RegistrationState.INIT
         )
         registrations = [
-            self._registration(row, aor, record, state, bindings, now, keys)
-            for aor in aors
-            if bound or aor not in owed.parted
-        ]
-        registrations += [
-            self._registration(
-                row, aor, record, RegistrationState.TERMINATED, parted, now
+            xml.registration_element(
+                aor,
+                registration_id(aor),
+                state,
+                [of_one[at] for of_one in elements[:number]] + keys,
             )
-            for aor, parted in owed.parted.items()
-            if not (bound and aor in aors)
+            for at, aor in enumerate(aors if owed.full or bindings else ())
         ]
-        return xml.reginfo_body(row.version, owed.full, registrations)
+        if parted:
+            if rest:
+                room = 0
+            ended, parted = self._parted(row, record, parted, room, bool(aors), now)
+            registrations += ended
+        more = bool(rest or parted)
+        piece = Piece.WHOLE
+        if more or watch.in_pieces:
+            piece = watch.divide(owed.full, rest, parted)
+            if row.profile is not Profile.STANDARD:
+                piece = Piece.WHOLE
+        body = xml.reginfo_body(row.version, owed.full, registrations, piece)
+        return Written(body, more)
 
-    def _registration(
+    def _parted(
         self,
         row: WatchRow,
-        aor: str,
         record: str,
-        state: RegistrationState,
-        bindings: Sequence[Binding],
+        parted: Parted,
+        room: int,
+        may_wait: bool,
         now: float,
-        keys: Sequence[bytes] = (),
-    ) -> bytes:
-        elements = [self._element(row, aor, record, one, now) for one in bindings]
-        elements += keys
-        return xml.registration_element(aor, registration_id(aor), state, elements)
+    ) -> tuple[list[bytes], Parted]:
+        """
+        Write registrations that end, as far as they fit; return them and the rest.
+
+        Args:
+            may_wait: whether all of them may; else one contact is written anyway.
+        """
+        written: list[bytes] = []
+        rest: Parted = {}
+        for aor, ones in parted.items():
+            room -= AROUND_REGISTRATION + len(aor)
+            elements = [self._element(row, aor, record, one, now) for one in ones]
+            least = 0 if written or may_wait else 1
+            number = 0
+            if not rest and (room > 0 or least):
+                number = fitting([len(one) for one in elements], room, at_least=least)
+            room -= sum(map(len, elements[:number]))
+            state = RegistrationState.TERMINATED
+            if number < len(elements):
+                rest[aor] = ones[number:]
+                state = RegistrationState.ACTIVE
+                if not number:
+                    continue
+            written.append(
+                xml.registration_element(
+                    aor, registration_id(aor), state, elements[:number]
+                )
+            )
+        return written, rest
 
     def _keys(self, record: str) -> list[bytes]:
         return [
@@ -104,7 +162,7 @@ class Bodies:
             for name, key in self._store.all_keys(record, self._table).items()
         ]
 
-    def _legacy_body(
+    def _legacy(
         self,
         watch: Watch,
         record: str,
@@ -112,7 +170,7 @@ class Bodies:
         bound: bool,
         full: bool,
         now: float,
-    ) -> bytes:
+    ) -> Written:
         """
         Write a document that Kamailio and OpenSIPS read right (see reg/legacy.py).
 
@@ -120,24 +178,20 @@ class Bodies:
         """
         row = watch.row
         if not bindings:
-            return b""  # "init" is an error to them
+            return NOTHING  # "init" is an error to them
         if not (row.aor.startswith("tel:") or "@" in row.aor):
-            return b""  # an address-of-record without a user ends OpenSIPS
+            return NOTHING  # an address-of-record without a user ends OpenSIPS
         state = RegistrationState.ACTIVE if bound else RegistrationState.TERMINATED
-        elements: list[bytes] = []
-        size = 0
-        for at, binding in enumerate(bindings):
-            element = self._element(row, row.aor, record, binding, now)
-            size += len(element)
-            if elements and size > MAX_DOCUMENT - _AROUND:
-                watch.put_back(bindings[at:])
-                full = False  # what has to wait is not gone
-                break
-            elements.append(element)
+        elements = [self._element(row, row.aor, record, one, now) for one in bindings]
+        number = fitting([len(one) for one in elements], MAX_DOCUMENT - AROUND_LEGACY)
+        if number < len(elements):
+            watch.put_back(bindings[number:], {})
+            full = False  # what has to wait is not gone
         registration = xml.registration_element(
-            row.aor, registration_id(row.aor), state, elements
+            row.aor, registration_id(row.aor), state, elements[:number]
         )
-        return xml.reginfo_body(row.version, full, [registration])
+        body = xml.reginfo_body(row.version, full, [registration])
+        return Written(body, number < len(elements))
 
     def _element(
         self, row: WatchRow, aor: str, record: str, binding: Binding, now: float
@@ -165,7 +219,3 @@ class Bodies:
 class _Rendered(Record):
     binding: Binding
     parts: tuple[bytes, bytes]
-
-
-_AROUND = 300
-"""Octets of a document around its contacts, at the most."""

@@ -42,6 +42,7 @@ class Notifier:
         recognise: identifies the sender of a SUBSCRIBE.
         is_ours: whether an address-of-record is in one of our domains.
         jitter: a random number from 0 to 1.
+        datagram_only: whether a flow takes datagrams alone, as far as is known.
         admission: who may watch whom; anybody may watch everybody if left out.
         table: the location table that is watched.
     """
@@ -59,6 +60,7 @@ class Notifier:
         recognise: Callable[[Request, Flow], Watcher],
         is_ours: Callable[[str], bool],
         jitter: Callable[[], float] = random.random,
+        datagram_only: Callable[[Flow], bool] = lambda flow: False,
         admission: Admission | None = None,
         table: str = TABLE,
     ) -> None:
@@ -75,6 +77,7 @@ class Notifier:
             policy=policy,
             recognise=recognise,
             jitter=jitter,
+            datagram_only=datagram_only,
             admission=admission or Admission(),
         )
 

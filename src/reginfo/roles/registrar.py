@@ -45,6 +45,19 @@ class RegistrarPolicy(Value, frozen=True):
     replaces: bool = False
     "Whether a contact over the limit replaces the oldest one; else it is refused."
 
+    def __post_init__(self) -> None:
+        for name in ("min_expires", "default_expires", "max_expires", "max_contacts"):
+            if type(value := getattr(self, name)) is not int:
+                raise TypeError(
+                    f"RegistrarPolicy.{name}: int is needed, not {value!r:.80}"
+                )
+            if value < 0:
+                raise ValueError(f"RegistrarPolicy.{name}: {value} is negative")
+        if type(self.replaces) is not bool:
+            raise TypeError(
+                f"RegistrarPolicy.replaces: bool is needed, not {self.replaces!r:.80}"
+            )
+
 
 class Decision(NamedTuple):
     """The response to a REGISTER, and the claims that make it true."""

@@ -9,21 +9,17 @@ from typing import Any
 from ..events.headers import EventHeader
 from ..events.notify import (
     ENDS_SUBSCRIPTION,
-    RETRY_FIRST,
-    RETRY_LONGEST,
     ServedSubscription,
     SubscriptionPolicy,
     check,
     granted,
 )
-from ..events.waiting import back_off, wait_asked
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.shelf import Rows
 from ..sip.dialog import Dialog
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow, Local
-from ..sip.headers import cached_name_addr
 from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
 from ..sip.user import User
@@ -33,8 +29,9 @@ from .admission import Admission
 from .drain import Drain
 from .pace import Pace
 from .package import ServedPackage
+from .pieces import Written, is_long
 from .row import WatchRow
-from .watch import Owed, Watch
+from .watch import SHORTEST_DOCUMENT, Owed, Watch
 from .watcher import Dialects, Watcher, instance_of
 from .watches import Watches, copy_of, id_of
 
@@ -48,8 +45,8 @@ RESTART_RATE = 100.0
 
 Send = Callable[[Draft, Flow, User], object]
 
-Body = Callable[[Watch, Owed, float], bytes]
-"""Writes the body of a NOTIFY; empty for none."""
+Body = Callable[[Watch, Owed, int, float], Written]
+"""Writes the body of a NOTIFY, of about as many octets as there is room for."""
 
 
 class Served:
@@ -62,6 +59,7 @@ class Served:
         send: sends a request by a flow; its last argument receives the response.
         recognise: identifies the sender of a SUBSCRIBE.
         jitter: a random number from 0 to 1.
+        datagram_only: whether a flow takes datagrams alone, as far as is known.
         admission: who may watch whom.
     """
 
@@ -75,6 +73,7 @@ class Served:
         policy: SubscriptionPolicy,
         recognise: Callable[[Request, Flow], Watcher],
         jitter: Callable[[], float],
+        datagram_only: Callable[[Flow], bool],
         admission: Admission,
     ) -> None:
         self._journal = journal
@@ -85,6 +84,7 @@ class Served:
         self._policy = policy
         self._recognise = recognise
         self._jitter = jitter
+        self._datagram_only = datagram_only
         self._admission = admission
         self.watches = Watches(journal, self)
         self._wheel = TimerWheel()
@@ -172,31 +172,29 @@ class Served:
                 pass  # the target that we have is good
             watch.answered()
             self.watches.save_progress(watch, urgent=False)
+        elif status == 513 and watch.shorten():  # Message Too Large (§21.5.14)
+            self.watches.save_progress(watch)
         elif status in ENDS_SUBSCRIPTION or (watch.ended and not watch.waits):
             # §4.2.2; and a final NOTIFY is not worth a second attempt.
             self._lose(watch, f"NOTIFY was answered {status}")
             return
         else:
-            delay = wait_asked(response)
-            if delay is None:
-                delay = back_off(
-                    watch.failures,
-                    self._jitter,
-                    first=RETRY_FIRST,
-                    longest=RETRY_LONGEST,
-                )
+            delay = watch.refused(response, now, self._jitter)
             logger.warning(
                 "! NOTIFY of %s to %s was answered %d; again in %.1f s",
                 watch.row.aor, watch.row.subscription.dialog.remote, status, delay,
             )  # fmt: skip
-            watch.refused(now + delay)
         if watch.ended and watch.settled:
             self._end(watch, watch.row.subscription.reason or "")
             return
         self._advance(watch, now)
 
-    def receive_failure(self, watch: Watch, cause: str) -> None:
+    def receive_failure(self, watch: Watch, cause: str, now: float) -> None:
         """The NOTIFY under way got no response: the subscription ends (§4.2.2)."""
+        if watch.is_long and watch.shorten():
+            logger.info("= NOTIFY to %s failed (%s): in pieces", _who(watch), cause)
+            self._advance(watch, now)
+            return
         self._lose(watch, f"NOTIFY failed: {cause}")
 
     # From the package.
@@ -206,9 +204,8 @@ class Served:
         if not self.watches.loading:  # else `begin` does it
             self._send_due(watch, now)
         if watch.row.settled and watch.waits:
-            self.watches.save_progress(
-                watch
-            )  # so that a restart knows that something waits
+            # So that a restart knows that something waits.
+            self.watches.save_progress(watch)
 
     # From the administrator.
 
@@ -298,8 +295,7 @@ class Served:
         """Retry later what was taken back before it was sent."""
         at = now + RETRY_AFTER
         for watch in self.watches:
-            expires_at = watch.row.subscription.expires_at
-            if not watch.stalled and now < expires_at:
+            if not watch.stalled and now < watch.row.subscription.expires_at:
                 continue
             watch.timer_at = at
             self._wheel.schedule(watch)
@@ -344,14 +340,11 @@ class Served:
         if not instance:
             return
         for watch in self.watches.of(resource):
-            dialog = watch.row.subscription.dialog
             if (
                 watch.row.instance == instance
                 and not watch.ended
                 and watch.unanswered
-                and dialog.call_id != request.call_id
-                and cached_name_addr(dialog.remote).uri == request.from_.uri
-                and EventHeader.parse(watch.row.subscription.event).id == event.id
+                and watch.is_of_same(request, event)
             ):
                 self._time_out(watch)
                 self._advance(watch, now)
@@ -415,10 +408,14 @@ class Served:
     def _notify(self, watch: Watch, owed: Owed, now: float) -> None:
         row = watch.row
         subscription = row.subscription
-        body = self._body(watch, owed, now)
-        draft = subscription.notify(self._media_type, body, now)
         dialog = subscription.dialog
-        self._send(draft, way_to(dialog.next_hop, dialog.flow), watch)
+        flow = way_to(dialog.next_hop, dialog.flow)
+        by_stream = watch.longest > SHORTEST_DOCUMENT and not self._datagram_only(flow)
+        room = watch.longest if by_stream else SHORTEST_DOCUMENT
+        body, more = self._body(watch, owed, room, now)
+        draft = subscription.notify(self._media_type, body, now, more=more)
+        watch.is_long = by_stream and is_long(draft)
+        self._send(draft, flow, watch)
         self.notifies += 1
         if body:
             row.version += 1
@@ -432,9 +429,8 @@ class Served:
 
     def _end(self, watch: Watch, why: str) -> None:
         row = watch.row
-        who = row.peer or row.subscription.dialog.remote
         self._journal.after(
-            logger.info, "= %s no longer watches %s: %s", who, row.aor, why
+            logger.info, "= %s no longer watches %s: %s", _who(watch), row.aor, why
         )
         self._remove(watch)
         self.watches.erase(watch)
@@ -443,6 +439,10 @@ class Served:
         watch.timer_at = None
         self._wheel.schedule(watch)
         self.watches.remove(watch)
+
+
+def _who(watch: Watch) -> str:
+    return watch.row.peer or watch.row.subscription.dialog.remote
 
 
 def _contact(local: Local) -> str:

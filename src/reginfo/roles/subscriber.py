@@ -291,7 +291,7 @@ class Subscriber:
             location or self._location,
         )
         self._learner.learn(origin, document, taken.news, now, wall)
-        if document.full:
+        if table.is_full:
             self._learner.forget_others(origin, mirror.aor, table, now, wall)
         return taken.missed
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from ..events.headers import EventHeader
+from ..events.notify import RETRY_FIRST, RETRY_LONGEST
+from ..events.waiting import back_off, wait_asked
 from ..location.binding import Binding
-from ..reg.document import ContactEvent
-from ..sip.message import Response
+from ..reg.document import ContactEvent, Piece
+from ..sip.headers import cached_name_addr
+from ..sip.message import Request, Response
 from ..sip.moment import Moment
 from .row import WatchRow
 
@@ -23,6 +28,12 @@ ENDINGS = frozenset(
 Parted = dict[str, tuple[Binding, ...]]
 """Addresses-of-record that are no identities of the user any more, and its contacts."""
 
+LONGEST_DOCUMENT = 48 * 1024
+"""Octets of a document that is sent over a stream, at most; a longer one is divided."""
+
+SHORTEST_DOCUMENT = 1300
+"""Octets of a document for a watcher that only UDP reaches, at most."""
+
 
 class Owed(NamedTuple):
     """What a watcher is to be told now."""
@@ -32,7 +43,7 @@ class Owed(NamedTuple):
     "Those that have changed, in the order in which they did; if `full`, what has gone."
 
     parted: Parted
-    "With `full` only."
+    "Registrations that end: with `full`, or the rest of those that did not fit then."
 
 
 class WatchKeeper(Protocol):
@@ -41,7 +52,7 @@ class WatchKeeper(Protocol):
     def receive_response(self, watch: Watch, response: Response, now: float) -> None:
         """Receive the response to the NOTIFY under way."""
 
-    def receive_failure(self, watch: Watch, cause: str) -> None:
+    def receive_failure(self, watch: Watch, cause: str, now: float) -> None:
         """Receive the news that the NOTIFY under way got no response."""
 
 
@@ -59,8 +70,8 @@ class Watch:
 
     __slots__ = (
         "_answered", "_anew", "_full_due", "_held_until", "_lost", "_parted",
-        "_pending", "_quiet_until", "_sent", "failures", "keeper", "row",
-        "scheduled_at", "timer_at",
+        "_pending", "_quiet_until", "_sent", "failures", "in_pieces", "is_long",
+        "keeper", "longest", "row", "scheduled_at", "timer_at",
     )  # fmt: skip
 
     def __init__(self, row: WatchRow, keeper: WatchKeeper) -> None:
@@ -82,6 +93,15 @@ class Watch:
         self._held_until = 0.0
         self.failures = 0
         "NOTIFYs in a row that were refused for the moment."
+
+        self.in_pieces = False
+        "Whether the full state is being sent, in more than one document."
+
+        self.longest = LONGEST_DOCUMENT
+        "Octets of the longest document that it is sent over a stream."
+
+        self.is_long = False
+        "Whether the NOTIFY under way needs a stream because of its length."
 
     @property
     def ended(self) -> bool:
@@ -106,7 +126,23 @@ class Watch:
     @property
     def waits(self) -> bool:
         """Whether there is something to tell, beyond what is under way."""
-        return self._full_due or self._lost or self._anew or bool(self._pending)
+        return (
+            self._full_due
+            or self._lost
+            or self._anew
+            or bool(self._pending)
+            or bool(self._parted)
+        )
+
+    def is_of_same(self, request: Request, event: EventHeader) -> bool:
+        """Whether a SUBSCRIBE of another dialog is of this watcher, for the same."""
+        subscription = self.row.subscription
+        dialog = subscription.dialog
+        return (
+            dialog.call_id != request.call_id
+            and cached_name_addr(dialog.remote).uri == request.from_.uri
+            and EventHeader.parse(subscription.event).id == event.id
+        )
 
     def tell(self, binding: Binding) -> None:
         """Owe the watcher a change of one contact."""
@@ -159,18 +195,38 @@ class Watch:
         ordered = self._ordered()
         if full:
             ordered = [binding for binding in ordered if not binding.active]
-        owed = Owed(full, ordered, self._parted if full else {})
-        self._pending = {}
+        # Without `full`, it is what was put back.
+        owed = Owed(full, ordered, self._parted)
+        self._pending, self._parted = {}, {}
         self._full_due = self._anew = False
-        if full:
-            self._parted = {}
         self._sent += 1
         self._quiet_until = now + self.row.min_interval
         return owed
 
-    def put_back(self, bindings: list[Binding]) -> None:
-        """Owe these still: they did not fit into the document."""
+    def put_back(self, bindings: Sequence[Binding], parted: Parted) -> None:
+        """Owe these still: they did not fit into the document. They do not wait."""
         self._pending = {b.key: b for b in bindings} | self._pending
+        self._parted = parted
+        self._quiet_until = 0.0
+
+    def divide(self, full: bool, rest: Sequence[Binding], parted: Parted) -> Piece:
+        """
+        Put back what did not fit; return which piece of a full state this one is.
+
+        Args:
+            full: whether this is the first piece of it.
+        """
+        more = bool(rest or parted)
+        if more:
+            self.put_back(rest, parted)
+        if full:
+            self.in_pieces = more
+        elif not self.in_pieces:
+            return Piece.WHOLE
+        elif not more:
+            self.in_pieces = False
+            return Piece.LAST
+        return Piece.MORE if more else Piece.WHOLE
 
     def answered(self) -> None:
         """The NOTIFY under way has got a good answer."""
@@ -178,12 +234,38 @@ class Watch:
         self._lost = False
         self.failures = 0
 
-    def refused(self, retry_at: float) -> None:
-        """It has got a bad one: owe the full state, but not before ``retry_at``."""
+    def refused(
+        self, response: Response, now: float, jitter: Callable[[], float]
+    ) -> float:
+        """
+        Owe the full state to a watcher that has refused a NOTIFY for the moment.
+
+        Returns:
+            After how many seconds it is sent (6665-86).
+        """
+        delay = wait_asked(response)
+        if delay is None:
+            delay = back_off(
+                self.failures, jitter, first=RETRY_FIRST, longest=RETRY_LONGEST
+            )
         self._answered = self._sent
         self._lost = True
         self.failures += 1
-        self._held_until = retry_at
+        self._held_until = now + delay
+        return delay
+
+    def shorten(self) -> bool:
+        """
+        Send shorter documents from now on; False if they are as short as they can be.
+
+        The next one is the full state, at once.
+        """
+        if self.longest <= SHORTEST_DOCUMENT:
+            return False
+        self.longest = max(SHORTEST_DOCUMENT, self.longest // 6)
+        self._answered = self._sent
+        self._lost, self._held_until = True, 0.0
+        return True
 
     def doubt(self, lost: bool) -> None:
         """Say whether what was sent last may not have gone out: then all is told."""
@@ -201,7 +283,7 @@ class Watch:
 
     def receive_failure(self, cause: str, moment: Moment) -> None:
         """Receive the news that the NOTIFY under way got no response."""
-        self.keeper.receive_failure(self, cause)
+        self.keeper.receive_failure(self, cause, moment.now)
 
     def never_sent(self) -> None:
         """Do nothing: the journal's undo list restores what was owed."""
@@ -219,6 +301,7 @@ class Watch:
             self._sent,
             self._quiet_until,
             row.settled,
+            self.in_pieces,
         )
 
     def restore(self, *snapshot: Any) -> None:
@@ -234,6 +317,7 @@ class Watch:
             self._sent,
             self._quiet_until,
             row.settled,
+            self.in_pieces,
         ) = snapshot
 
     def _ordered(self) -> list[Binding]:

@@ -1,4 +1,4 @@
-"""The response context: what has become of a request that was sent on (§16.7)."""
+"""The response context of a request that is forwarded, and its branches (§16.7)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ..sip.event import AnyClient, AnyServer
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
 from ..sip.user import User
+from .decision import Decision
 from .target import Target, by_preference
 
 OnReply = Callable[[Response], bool]
@@ -17,14 +18,60 @@ OnReply = Callable[[Response], bool]
 
 OnFailure = Callable[[Response], bool]
 """
-Is told the best response when all branches have failed; whether it takes over, and
-says by :meth:`Proxy.conclude` or :meth:`Proxy.relay` what is to be done.
+Receives the best response when all branches have failed; whether it takes over, and
+then calls :meth:`Proxy.conclude` or :meth:`Proxy.again`.
 """
 
 CHALLENGES = ("WWW-Authenticate", "Proxy-Authenticate")
 
 PREFERRED = (401, 407, 415, 420, 484)
-"""Of its class, what tells the caller how to do better (§16.7 step 6)."""
+"""The responses of a class that help the caller to do better (§16.7 step 6)."""
+
+
+class Budget:
+    """How many branches a request may still have, in whatever context of it."""
+
+    __slots__ = ("contexts", "key", "left")
+
+    def __init__(self, key: tuple[str, str, int], left: int) -> None:
+        self.key = key
+        self.left = left
+        self.contexts = 0
+
+
+class Budgets:
+    """
+    Bounds the branches of each request in all.
+
+    Max-Breadth bounds those at a time only. A request that comes back, with another
+    Request-URI, has another context here; all of its contexts share one budget, or a
+    chain of users who are each other's contacts would multiply them (RFC 5393 §3).
+
+    Args:
+        most: branches of one request.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._budgets: dict[tuple[str, str, int], Budget] = {}
+
+    def __len__(self) -> int:
+        return len(self._budgets)
+
+    def share(self, request: Request) -> Budget:
+        """Return the budget of a request, for one more context of it."""
+        key = (request.call_id, request.from_.tag, request.cseq.number)
+        budget = self._budgets.get(key)
+        if budget is None:
+            budget = self._budgets[key] = Budget(key, self._most)
+        budget.contexts += 1
+        return budget
+
+    def release(self, budget: Budget) -> None:
+        """Note that a context is over; the last one takes the budget with it."""
+        budget.contexts -= 1
+        if not budget.contexts:
+            self._budgets.pop(budget.key, None)
 
 
 class Branch:
@@ -39,7 +86,7 @@ class Branch:
         self.context = context
         self.target = target
         self.destinations: list[Destination | Flow] = []
-        "Where else it can be sent, if where it was sent last fails (RFC 3263 §4.3)."
+        "The destinations to try if the present one fails (RFC 3263 §4.3)."
 
         self.transaction: AnyClient | None = None
         self.sent: User | None = None
@@ -52,33 +99,38 @@ class Branch:
 
         self.scheduled_at: float | None = None
 
+    @property
+    def route(self) -> tuple[str, ...]:
+        """The route set: that of the target, then what is left of the request's."""
+        return (*self.target.route, *self.context.decision.route)
+
     def end(self, response: Response) -> None:
-        """It has its final response, or what stands for it."""
+        """Take the final response, or one that stands for it."""
         self.is_over, self.response, self.timer_at = True, response, None
 
     def timer_due(self, now: float) -> None:
-        # What is done about it, the proxy decides.
+        # The proxy does what is to be done.
         self.timer_at = None
 
 
 class Context:
     """
-    A request that was sent on, its branches, and what they came to.
+    A request that is forwarded, its branches, and their responses.
 
-    Nothing of it is on disk: a call that is being set up does not outlive the process.
+    None of it is on disk: a call that is being set up does not outlive the process.
     """
 
     __slots__ = (
-        "branches", "breadth", "came_by", "cancelled", "earlier", "groups", "is_over",
-        "on_failure", "on_reply", "request", "route", "scheduled_at", "timer_at",
-        "transaction", "withheld",
+        "branches", "breadth", "budget", "came_by", "cancelled", "decision", "earlier",
+        "groups", "is_advancing", "is_over", "on_failure", "on_reply", "request",
+        "scheduled_at", "timer_at", "transaction", "withheld",
     )  # fmt: skip
 
     def __init__(
         self,
         transaction: AnyServer,
         request: Request,
-        route: tuple[str, ...],
+        decision: Decision,
         *,
         came_by: Flow,
         breadth: int,
@@ -87,33 +139,39 @@ class Context:
     ) -> None:
         self.transaction = transaction
         self.request = request
-        "As it is to be sent on; the transaction has it as it came."
+        "The request to send; the transaction has it as it came."
 
-        self.route = route
-        "The Route that is left of the request's own."
-
+        self.decision = decision
         self.came_by = came_by
-        "Responses may go elsewhere, where Via says so."
+        "The flow that it came by; responses may go elsewhere, where Via says so."
 
         self.breadth = breadth
         "How many branches there may be at a time (RFC 5393 §5.3.3)."
 
+        self.budget: Budget | None = None
+        "How many branches there may be in all."
+
         self.on_reply = on_reply
         self.on_failure = on_failure
         self.groups: list[list[Target]] = []
+        "Targets to try yet, in groups of one q."
+
         self.branches: list[Branch] = []
         self.earlier: list[Response] = []
-        "The best of each time that it failed, and was sent elsewhere."
+        "The best response of each earlier failure."
 
         self.withheld: list[Response] = []
-        "What is not to be passed back, by whoever looks at responses first."
+        "Responses that the reply route does not let pass."
 
         self.cancelled = False
         self.is_over = False
         "Whether a final response has been passed back."
 
+        self.is_advancing = False
+        "Whether :meth:`Proxy._advance` is at work on it."
+
         self.timer_at: float | None = None
-        "When 100 is said of what is no INVITE (RFC 4320 §4.1)."
+        "When to answer 100 to a request other than INVITE (RFC 4320 §4.1)."
 
         self.scheduled_at: float | None = None
 
@@ -126,12 +184,12 @@ class Context:
 
     @property
     def pending(self) -> list[Branch]:
-        """Branches without a final response."""
+        """The branches without a final response."""
         return [branch for branch in self.branches if not branch.is_over]
 
     @property
     def is_final(self) -> bool:
-        """Whether no other target is to be tried: it was taken, or refused for good."""
+        """Whether no other target is tried: it was accepted, or refused for good."""
         return self.cancelled or any(
             branch.response is not None
             and (branch.response.status < 300 or branch.response.status >= 600)
@@ -146,17 +204,19 @@ class Context:
         self.add(targets)
 
     def last(self, response: Response) -> Response:
-        """``response``, or a better one from before it was sent elsewhere."""
+        """Return ``response``, or a better one of an earlier failure."""
         return min([response, *self.earlier], key=_rank)
 
     def best(self) -> Response:
-        """The response to pass back when no branch is left (§16.7 steps 6 and 7)."""
+        """Return the response to pass back when all have failed (§16.7 steps 6, 7)."""
         responses = [
             branch.response for branch in self.branches if branch.response is not None
         ]
+        if not responses:
+            return Response(487, "Request Terminated")  # cancelled before any was sent
         best = min(responses, key=_rank)
         if best.status == 503:
-            # A 503 would keep its sender from all that is behind us.
+            # Upstream would take a 503 for all that is behind us (§16.7 step 6).
             return Response(500, "Server Internal Error")
         if best.status in (401, 407):
             _aggregate(best, responses)
@@ -169,12 +229,12 @@ def _rank(response: Response) -> tuple[Any, ...]:
         status < 600,
         status // 100,
         status not in PREFERRED,
-        status in (408, 503),  # that nobody is there says the least
+        status in (408, 503),  # no answer at all says the least
     )
 
 
 def _aggregate(best: Response, responses: list[Response]) -> None:
-    """§16.7 step 7: the challenges of all who want credentials."""
+    """Collect the challenges of all that want credentials (§16.7 step 7)."""
     for name in CHALLENGES:
         values = [
             value

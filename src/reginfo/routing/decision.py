@@ -26,6 +26,10 @@ class Ours(NamedTuple):
     def in_path(self) -> bool:
         return False
 
+    @property
+    def is_subscription(self) -> bool:
+        return False
+
 
 class UserOf(NamedTuple):
     """The request is for a user of ours, whose contacts are its targets."""
@@ -34,6 +38,9 @@ class UserOf(NamedTuple):
 
     aor: str
     "The address-of-record, as records have it."
+
+    is_subscription: bool = False
+    "Whether its Route is our Record-Route of a SUBSCRIBE."
 
     @property
     def route(self) -> tuple[str, ...]:
@@ -61,6 +68,9 @@ class Onward(NamedTuple):
     Whether a Route has led it here, or leads it on: we are in the path of its dialog,
     or are the sender's outbound proxy, and nobody needs a permission to pass.
     """
+
+    is_subscription: bool = False
+    "Whether its Route is our Record-Route of a SUBSCRIBE."
 
 
 Decision = Ours | UserOf | Onward
@@ -102,21 +112,23 @@ class Decider:
         """
         uri = request_uri(request)
         if "Route" not in request.headers and not uri.params:
-            return self._by_uri(uri, in_path=False)
+            return self._by_uri(uri)
         routed = preprocess(request, self._domains.is_ours)
         uri = Uri.parse(routed.uri)
         flow = self._named(routed.token, uri)
         if routed.route or flow is not None:
-            return Onward(uri, routed.route, flow, True)
-        return self._by_uri(uri, in_path=routed.loose)
+            return Onward(uri, routed.route, flow, True, routed.subscribed)
+        return self._by_uri(uri, routed.loose, routed.subscribed)
 
-    def _by_uri(self, uri: Uri, *, in_path: bool) -> Decision:
+    def _by_uri(
+        self, uri: Uri, in_path: bool = False, subscribed: bool = False
+    ) -> Decision:
         if not uri.user and uri.aor and self._domains.is_ours(uri):
             return Ours(uri)
         aor = self._served(uri)
         if aor is None:
-            return Onward(uri, (), None, in_path)
-        return UserOf(uri, aor)
+            return Onward(uri, (), None, in_path, subscribed)
+        return UserOf(uri, aor, subscribed)
 
     def _named(self, token: str, uri: Uri) -> Flow | None:
         """

@@ -18,8 +18,10 @@ from ..sip.uri import Uri
 from .context import Context, OnFailure, OnReply
 from .decision import Decider, Decision, Onward, UserOf
 from .domains import Domains
+from .forwarding import Forwarding
 from .proxy import Proxy
 from .service_routes import ServiceRoutes
+from .stateless import StatelessProxy
 from .target import Target
 from .targets import Targets
 
@@ -60,7 +62,7 @@ class Relaying:
         self._targets = targets
         self._service_routes = service_routes
         self._table = table
-        tokens = Tokens(secret)
+        self._tokens = tokens = Tokens(secret)
         decider = Decider(
             domains,
             tokens,
@@ -71,19 +73,33 @@ class Relaying:
         self.decide: Callable[[Request], Decision] = decider.decide
         "Decides where a request goes; see :meth:`Decider.decide`."
 
+        forwarding = Forwarding(
+            is_ours=domains.is_ours,
+            needs_flow=needs_flow,
+            tokens=tokens,
+            record_route=proxy.record_route,
+        )
         self.proxy = Proxy(
             endpoint,
             journal,
+            forwarding,
             find=targets.find,
             flow=targets.by,
             is_ours=domains.is_ours,
             is_open=is_open,
-            needs_flow=needs_flow,
-            tokens=tokens,
-            record_route=proxy.record_route,
             timer_c=proxy.timer_c,
+            max_branches=proxy.max_branches,
             new_id=new_id,
             now=now,
+        )
+        self._stateless = StatelessProxy(
+            endpoint,
+            forwarding,
+            find=targets.find,
+            flow=targets.by,
+            is_ours=domains.is_ours,
+            is_open=is_open,
+            new_id=new_id,
         )
 
     @property
@@ -94,6 +110,7 @@ class Relaying:
     def begin(self, here: Here, moment: Moment) -> None:
         """Set the addresses that we listen at, and how URIs are resolved."""
         self._domains.begin(here.locals)
+        self._tokens.begin(here.locals)
         self._targets.begin(here.locals, here.names)
 
     def knows(self, aor: str) -> bool:
@@ -165,8 +182,7 @@ class Relaying:
         context.request = request
         context.on_reply = self._learning(request, on_reply)
         context.on_failure = on_failure
-        if not self.proxy.again(context, targets):
-            raise Refusal(430, "Flow Failed")
+        self.proxy.again(context, targets)
 
     def context_of(self, transaction: AnyServer) -> Context | None:
         """Return the response context of a relayed request, until it is answered."""
@@ -192,7 +208,7 @@ class Relaying:
         if isinstance(event, AckReceived):
             self._receive_ack(event.request, event.flow)
         elif isinstance(event, ResponseLost):
-            self.proxy.receive_lost(event.data, event.via)
+            self._stateless.receive_lost(event.data, event.via)
         elif not self.proxy.receive_cancel(event.transaction):
             # §9.2: a handler still waits with it, and will find it answered.
             self._endpoint.respond(
@@ -233,7 +249,7 @@ class Relaying:
                 targets = [one.target for one in found]
             elif isinstance(decision, Onward):
                 targets = [Target(decision.uri, flow=decision.flow)]
-            self.proxy.relay_ack(request, targets, decision)
+            self._stateless.relay_ack(request, targets, decision.route)
         except (Refusal, RemoteProtocolError) as exc:
             logger.debug("! ACK from %s:%d: %s", *flow.remote, exc)
 

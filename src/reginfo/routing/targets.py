@@ -76,11 +76,13 @@ class Targets:
         self._blocklist = Blocklist(now)
         self._names: Names | None = None
         self._locals: Sequence[Local] = ()
+        self._transports: set[str] = set()
 
     def begin(self, locals: Sequence[Local], names: Names) -> None:
         """Set the addresses that we listen at, and what resolves names."""
         self._nat.begin(locals)
         self._locals = locals
+        self._transports = {local.transport for local in locals}
         self._names = names
 
     # Users of ours.
@@ -89,18 +91,22 @@ class Targets:
         """
         Return the contacts of an address-of-record, or of an identity, best first.
 
-        A contact that cannot be used, whatever it came from, is left out and logged.
+        A contact that cannot be used, whatever it came from, is left out and logged. So
+        is one of a scheme or a transport that we cannot send to.
         """
         record = self._store.record_of(aor, table)
         found: list[ContactTarget] = []
         for binding in self._store.bindings(record, self._now(), table):
             try:
-                found.append(self._target_of(binding))
+                one = self._target_of(binding)
+                self._check(one.target)
             except (RemoteProtocolError, ValueError) as exc:
                 logger.warning(
                     "! contact %.80r of %s cannot be used: %s", binding.contact, aor,
                     exc,
                 )  # fmt: skip
+            else:
+                found.append(one)
         # Of equal q, the contact that was heard from last comes first.
         order = {id(one): at for at, one in enumerate(found)}
         found.sort(key=lambda one: (-one.target.q, -order[id(one)]))
@@ -237,6 +243,22 @@ class Targets:
         source = self._source_of(address)
         by_host = (local for local in fitting if local.host == source)
         return next(by_host, fitting[0])
+
+    def _check(self, target: Target) -> None:
+        """
+        Check whether we can send to a target at all.
+
+        Raises:
+            RemoteProtocolError: not to its scheme, or by its transport.
+        """
+        if target.flow is not None:
+            return
+        uri = Uri.parse(route_uri(target.route[0])) if target.route else target.uri
+        if uri.scheme != "sip":
+            raise RemoteProtocolError(f"{uri.scheme}: URIs are not reached")
+        transport = uri.param("transport")
+        if transport and transport.upper() not in self._transports:
+            raise RemoteProtocolError(f"we have no {transport.upper()}")
 
     def _target_of(self, binding: Binding) -> ContactTarget:
         """

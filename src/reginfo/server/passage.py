@@ -47,7 +47,7 @@ class Hooks(Protocol):
         """Run the failure route, and call ``done`` when it has ended."""
 
 
-class Server(NamedTuple):
+class ServerParts(NamedTuple):
     """The parts of the server that a passage uses."""
 
     clock: Clock
@@ -76,7 +76,7 @@ class Passage:
 
     def __init__(
         self,
-        server: Server,
+        server: ServerParts,
         hooks: Hooks,
         transaction: AnyServer,
         flow: Flow,

@@ -6,17 +6,16 @@ import asyncio
 import inspect
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..io.eager import HandlerResult, Handlers, Interrupted
-from ..location.binding import Binding, BindingChange
-from ..location.store import LocationStore
-from ..pua_reginfo import PuaReginfo
+from ..io.eager import HandlerResult, Handlers
+from ..location.binding import BindingChange
 from ..reg.document import ContactEvent
 from ..roles.subscriber import Mirror
 from ..routing.decision import Decision
+from ..script.core import Core
 from ..script.event import ContactChanged, Event, SubscriptionChanged
 from ..script.load import line_of, load
 from ..script.message import FAILURE, REPLY, Message
@@ -26,8 +25,7 @@ from ..sip.event import RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
 from ..sip.transaction import TIMER_F
-from .passage import Passage, Server
-from .sending import Sender
+from .passage import Passage, ServerParts
 
 logger = logging.getLogger("reginfo.script")
 
@@ -43,8 +41,6 @@ RETRY_AFTER = "5"
 GIVEN_UP = TIMER_F
 """Seconds after which nobody waits for the response to a request (RFC 3261 §17.1.2)."""
 
-Remove = Callable[[str, str, str | None, ContactEvent, int | None, bool], int]
-
 
 class WaitingRequest(NamedTuple):
     """A request that waits for the one before it, of the same user."""
@@ -53,7 +49,6 @@ class WaitingRequest(NamedTuple):
     decision: Decision
     until: float
     "When its sender gives it up, on the boot-time clock."
-
 
 
 class Scripting:
@@ -66,30 +61,24 @@ class Scripting:
 
     Args:
         server: the parts of the server that requests use.
-        remove: removes contacts as an administrator does; returns how many.
+        core: the server, for no request in particular.
     """
 
     def __init__(
         self,
         path: Path,
-        server: Server,
+        server: ServerParts,
         *,
-        store: LocationStore,
-        sender: Sender,
-        pua_reginfo: PuaReginfo,
+        core: Core,
         server_id: str,
-        remove: Remove,
     ) -> None:
         self._path = path
         self._server = server
         self._clock = server.clock
         self._domains = server.domains
         self._wake = server.turns.wake
-        self._store = store
-        self._sender = sender
-        self._pua_reginfo = pua_reginfo
+        self._core = core
         self._server_id = server_id
-        self._remove = remove
         self.handlers = Handlers(server.turns.attempt, self._slow)
         self._busy: dict[str, deque[WaitingRequest]] = {}
         self.route: Route = load(path)
@@ -181,7 +170,7 @@ class Scripting:
         passage.decided = (
             request.uri, list(request.headers.get("Route", ())), decision
         )  # fmt: skip
-        msg = Message(self, passage, var=passage.var)
+        msg = Message(self._core, passage, var=passage.var)
         waited = False
 
         def ended(end: HandlerResult) -> None:
@@ -268,7 +257,7 @@ class Scripting:
         if handler is None:
             return True
         later = passage.later()
-        view = Message(self, later, kind=REPLY, reply=response, var=later.var)
+        view = Message(self._core, later, kind=REPLY, reply=response, var=later.var)
         kept = False
 
         def ended(end: HandlerResult) -> None:
@@ -297,7 +286,7 @@ class Scripting:
         if handler is None:
             done(later)
             return
-        view = Message(self, later, kind=FAILURE, reply=response, var=later.var)
+        view = Message(self._core, later, kind=FAILURE, reply=response, var=later.var)
 
         def ended(end: HandlerResult) -> None:
             self._reported(view, later, end)
@@ -330,7 +319,7 @@ class Scripting:
             learned = binding.owner != self._server_id
             self._tell(
                 handler,
-                ContactChanged(self, change.table, change.aor, binding, learned),
+                ContactChanged(self._core, change.table, change.aor, binding, learned),
             )
 
     def subscription(self, mirror: Mirror, state: str, reason: str) -> None:
@@ -338,7 +327,7 @@ class Scripting:
         handler = self.route.events.get(SUBSCRIPTION)
         if handler is not None:
             uri = mirror.subscription.wanted.uri
-            self._tell(handler, SubscriptionChanged(self, uri, state, reason))
+            self._tell(handler, SubscriptionChanged(self._core, uri, state, reason))
 
     def listens(self, event: ContactEvent) -> bool:
         """Whether an event of contacts has a route."""
@@ -384,61 +373,6 @@ class Scripting:
 
     def _complain(self, passage: Passage, what: str) -> None:
         logger.error("! %s: %s: %s", self._path.name, _name(passage), what)
-
-    # What a handler asks for: see reginfo.script.core.
-
-    def subscribe(self, uri: str, expires: int) -> bool:
-        self._wake()
-        return self._pua_reginfo.subscribe(uri, expires, self._clock.now())
-
-    def update(self, aor: str) -> bool:
-        self._wake()
-        return self._pua_reginfo.update(self._domains.named(aor), self._clock.now())
-
-    def remove(
-        self,
-        table: str,
-        aor: str,
-        contact: str | None,
-        event: ContactEvent,
-        retry_after: int | None,
-        publishes: bool,
-    ) -> int:
-        self._wake()
-        return self._remove(table, aor, contact, event, retry_after, publishes)
-
-    def key(self, table: str, aor: str, key: str) -> str | None:
-        return self._store.keys(self._domains.named(aor), table).get(key)
-
-    def set_key(
-        self, table: str, aor: str, key: str, value: str | None, publishes: bool
-    ) -> bool:
-        self._wake()
-        return self._store.set_key(
-            self._domains.named(aor),
-            key,
-            value,
-            self._clock.now(),
-            self._clock.wall(),
-            table,
-            is_published=publishes,
-        )
-
-    def bindings(self, aor: str, table: str) -> Sequence[Binding]:
-        return self._store.bindings(self._domains.named(aor), self._clock.now(), table)
-
-    def send_request(
-        self,
-        method: str,
-        to: str,
-        binding: Binding | None,
-        headers: Sequence[tuple[str, str]],
-        body: str | bytes,
-        from_: str | None,
-    ) -> Awaitable[Response]:
-        self._wake()
-        data = body.encode() if isinstance(body, str) else body
-        return self._sender.send(method, to, binding, headers, data, from_)
 
 
 def _name(passage: Passage) -> str:

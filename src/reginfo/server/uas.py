@@ -110,9 +110,7 @@ class Uas:
             date=self._date_at(wall),
         )
         if decision.claims:
-            self._store.apply(
-                aor, decision.claims, moment.now, table, is_published
-            )
+            self._store.apply(aor, decision.claims, moment.now, table, is_published)
         return Saved(decision.response, decision.claims)
 
     def subscribe(
@@ -159,9 +157,7 @@ class Uas:
             or self.unsolicited(request, flow) is not None
         )
 
-    def notify(
-        self, request: Request, flow: Flow, table: str, moment: Moment
-    ) -> int:
+    def notify(self, request: Request, flow: Flow, table: str, moment: Moment) -> int:
         """Take in a NOTIFY; 1 or 2, as :meth:`PuaReginfo.handle_notify` has it."""
         return self._pua_reginfo.handle_notify(
             request,

@@ -1,4 +1,4 @@
-"""Where a URI is (RFC 3263): what a name comes to."""
+"""Destinations: what DNS makes of a URI (RFC 3263)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from .flow import Address
 
 
 class Destination(NamedTuple):
-    """One of the places at which a URI is reached."""
+    """A transport and an address at which a URI is reached."""
 
     transport: str
-    "UDP or TCP, as it stands in Via."
+    "UDP or TCP, as in Via."
 
     address: Address

@@ -161,7 +161,13 @@ class Endpoint:
         self._outbox.append(Datagram(data, flow))
 
     def send_request(
-        self, draft: Draft, flow: Flow, user: Any, *, branch: str | None = None
+        self,
+        draft: Draft,
+        flow: Flow,
+        user: Any,
+        *,
+        branch: str | None = None,
+        is_divisible: bool = False,
     ) -> AnyClient:
         """
         Send ``draft`` by ``flow``, again and again until it is answered.
@@ -169,6 +175,9 @@ class Endpoint:
         Args:
             user: a :class:`~reginfo.sip.user.User`, who receives the response.
             branch: of our Via; a random one if left out.
+            is_divisible: whether ``user`` sends shorter requests instead, if the
+                request is too long for a datagram and there is no stream. It receives
+                a failure then; any other request goes by a datagram all the same.
 
         Raises:
             LocalProtocolError: the branch does not begin as it must.
@@ -183,7 +192,7 @@ class Endpoint:
         if len(data) > LONGEST_DATAGRAM:
             stream = self._streams.get(flow.local)
             if stream is not None and flow.remote not in self._udp_only:
-                fallback = (flow, data)
+                fallback = (flow, b"" if is_divisible else data)
                 flow = Flow(stream, flow.remote)
                 via = _via(stream, branch)
                 data = draft.write(via)
@@ -200,6 +209,12 @@ class Endpoint:
         transaction.fallback = fallback
         self._clients[branch] = transaction
         return transaction
+
+    def is_datagram_only(self, flow: Flow) -> bool:
+        """Whether requests by ``flow`` go by datagrams, however long they are."""
+        return not flow.local.is_reliable and (
+            flow.local not in self._streams or flow.remote in self._udp_only
+        )
 
     def use_streams(self, datagram: Local, stream: Local) -> None:
         """Send what is too long for ``datagram`` by ``stream`` instead."""
@@ -300,6 +315,9 @@ class Endpoint:
 
     def _client_failed(self, transaction: AnyClient, now: float) -> None:
         remote = transaction.flow.remote
+        if transaction.fallback is not None and not transaction.fallback[1]:
+            transaction.fallback = None
+            self._udp_only[remote] = now + UDP_ONLY
         if transaction.fall_back():
             self._udp_only[remote] = now + UDP_ONLY
         elif transaction.transport_failed():

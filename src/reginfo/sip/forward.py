@@ -1,4 +1,4 @@
-"""A request that is passed on: a draft of it (RFC 3261 §16.6)."""
+"""A request that is forwarded, as a draft (RFC 3261 §16.6)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from .message import CRLF, Draft, Headers, Request
 
 FIRST = ("Via", "Route", "Record-Route", "Max-Forwards", "Path")
 """
-Headers that stand in front: §7.3.1 recommends it of what proxies have to look at. `Via`
-comes first of all, since the endpoint writes ours above it.
+Headers that proxies look at, which therefore come first (§7.3.1 recommends it). `Via`
+is the first of all, since the endpoint writes ours above it.
 """
 
 
 def draft_of(request: Request, *, uri: str, headers: Headers) -> Draft:
     """
-    A copy of ``request``, with another Request-URI and other headers.
+    Return a copy of ``request``, with another Request-URI and other headers.
 
     Args:
-        headers: all of them, values as they were written, one item a line.
+        headers: all headers, with values as they were written, one item a line.
     """
     lines = [
         f"{name}: {value}{CRLF}" for name in FIRST for value in headers.get(name, ())

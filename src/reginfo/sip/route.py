@@ -1,4 +1,4 @@
-"""Route information of a request that comes to a proxy (RFC 3261 §16.4, §16.12)."""
+"""Route of a request: what leads here, and what leads on (RFC 3261 §16.4, §16.6)."""
 
 from __future__ import annotations
 
@@ -12,23 +12,42 @@ from .token import is_token
 from .uri import Uri
 
 IsOurs = Callable[[Uri], bool]
-"""Whether a URI leads to this very server, whatever its user part is."""
+"""Whether a URI leads to this server, whatever its user part is."""
+
+SUBSCRIPTION = "sub"
+"""
+The parameter of our Record-Route URIs in a SUBSCRIBE, by which its NOTIFYs are known:
+these are record-routed if and only if the SUBSCRIBE was (RFC 6665 §4.3).
+"""
 
 
 class Routed(NamedTuple):
-    """Where a request was going, once what leads here is taken off."""
+    """A request without what has led it here."""
 
     uri: str
     "The Request-URI."
 
     route: tuple[str, ...]
-    "Route that is left, topmost first."
+    "The Route that is left, topmost first."
 
     loose: bool
     "Whether a Route of ours has brought it here."
 
     token: str = ""
     "The user part of the last Route of ours: it may name a flow (RFC 5626 §5.3)."
+
+    subscribed: bool = False
+    "Whether a Route of ours is the Record-Route of a SUBSCRIBE."
+
+
+class Outgoing(NamedTuple):
+    """The Request-URI and the Route of a request that is sent."""
+
+    uri: str
+    route: tuple[str, ...]
+
+    first: Uri
+    "The URI that is resolved to send it."
 
 
 def preprocess(request: Request, is_ours: IsOurs) -> Routed:
@@ -40,54 +59,56 @@ def preprocess(request: Request, is_ours: IsOurs) -> Routed:
     """
     uri = request_uri(request)
     route = request.values("Route")
-    text, loose, token = request.uri, False, ""
+    text, loose, token, subscribed = request.uri, False, "", False
     unnamed = not uri.user or is_token(uri.user)
     if route and unnamed and uri.param("lr") is not None and is_ours(uri):
         # A strict router has put our Record-Route there, and the target last.
         text, loose, token = _target_of(route.pop()), True, uri.user
+        subscribed = uri.param(SUBSCRIPTION) is not None
     elif uri.param("maddr") is not None and is_ours(uri):
         text = _without_maddr(uri)
-    # Two of ours, where the transport or the address changes here (RFC 5658 §3).
+    # There are two of ours where transport or address change here (RFC 5658 §3).
     while route and is_ours(first := Uri.parse(route_uri(route[0]))):
         del route[0]
         loose, token = True, first.user
-    return Routed(text, tuple(route), loose, token)
+        subscribed = subscribed or first.param(SUBSCRIPTION) is not None
+    return Routed(text, tuple(route), loose, token, subscribed)
 
 
 def request_uri_of(uri: Uri) -> str:
     """
-    A URI as it may stand in a Request-URI: without a method, and without headers.
+    Return a URI as a Request-URI may have it: without a method, and without headers.
 
     §16.6 step 2, by the table in §19.1.1.
     """
     text = uri.text.removesuffix(f"?{uri.headers}") if uri.headers else uri.text
     if uri.scheme == "tel" or uri.param("method") is None:
         return text
-    # A user part may well have a ";" of its own.
+    # A user part may contain a ";" of its own.
     user, at, rest = text.partition("@") if uri.user else ("", "", text)
-    place, *params = rest.split(";")
+    address, *params = rest.split(";")
     kept = [
         f";{param}"
         for param, (name, _) in zip(params, uri.params, strict=True)
         if name != "method"
     ]
-    return "".join([user, at, place, *kept])
+    return "".join([user, at, address, *kept])
 
 
-def next_hop(uri: str, route: tuple[str, ...]) -> tuple[str, tuple[str, ...], Uri]:
+def outgoing(uri: str, route: tuple[str, ...]) -> Outgoing:
     """
-    The Request-URI and Route to send, and the URI that says where (§16.6 steps 6, 7).
+    Return the Request-URI and Route to send, for a target and a route set (§16.6).
 
     Raises:
         RemoteProtocolError: one of them cannot be read.
     """
     if not route:
-        return uri, route, Uri.parse(uri)
+        return Outgoing(uri, route, Uri.parse(uri))
     first = Uri.parse(route_uri(route[0]))
     if first.param("lr") is not None:
-        return uri, route, first
+        return Outgoing(uri, route, first)
     # A strict router wants itself in the Request-URI, and the target last.
-    return first.text, (*route[1:], f"<{uri}>"), first
+    return Outgoing(first.text, (*route[1:], f"<{uri}>"), first)
 
 
 def _target_of(value: str) -> str:
@@ -98,7 +119,7 @@ def _target_of(value: str) -> str:
 
 
 def _without_maddr(uri: Uri) -> str:
-    """§16.4: the maddr has brought it here; what it stood for, it has done."""
+    """Take off a maddr that leads here, with its port and its transport (§16.4)."""
     text, semicolon, rest = uri.text.partition(";")
     params, mark, headers = rest.partition("?")
     kept = [
@@ -106,7 +127,6 @@ def _without_maddr(uri: Uri) -> str:
         for param in params.split(";")
         if param.partition("=")[0].lower() not in ("maddr", "transport")
     ]
-    # A port that is not the usual one, and a transport, were for this hop.
     host, colon, port = text.rpartition(":")
     if uri.port is not None and colon and port == str(uri.port):
         text = host

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable
 from hashlib import blake2s
 from hmac import compare_digest
 
@@ -20,15 +21,20 @@ class Tokens:
     Writes tokens, and reads those that it has written: nobody else can make one.
 
     Args:
-        secret: what nobody else knows, 32 octets at most. With another one, as after a
-            restart, what was written before says nothing any more.
+        secret: a key that nobody else knows, of at most 32 octets. With another key, as
+            after a restart, earlier tokens name nothing any more.
     """
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
+        self._locals: dict[tuple[str, str, int], Local] = {}
+
+    def begin(self, locals: Iterable[Local]) -> None:
+        """Set the addresses that we listen at; tokens of others name nothing."""
+        self._locals = {(one.transport, one.host, one.port): one for one in locals}
 
     def write(self, flow: Flow) -> str:
-        """The token of a flow."""
+        """Return the token of a flow."""
         local, (host, port) = flow
         named = f"{local.transport} {local.host} {local.port} {host} {port}".encode()
         return PREFIX + urlsafe_b64encode(self._hash(named) + named).decode().rstrip(
@@ -36,7 +42,7 @@ class Tokens:
         )
 
     def read(self, token: str) -> Flow | None:
-        """The flow that a token names; None if it is none of ours."""
+        """Return the flow that a token names; None if it is not one of ours."""
         if not is_token(token):
             return None
         text = token.removeprefix(PREFIX)
@@ -48,7 +54,8 @@ class Tokens:
         if not compare_digest(data[:SIZE], self._hash(named)):
             return None
         transport, host, port, to, to_port = named.decode().split(" ")
-        return Flow(Local(transport, host, int(port)), (to, int(to_port)))
+        local = self._locals.get((transport, host, int(port)))
+        return None if local is None else Flow(local, (to, int(to_port)))
 
     def _hash(self, named: bytes) -> bytes:
         return blake2s(named, digest_size=SIZE, key=self._secret).digest()

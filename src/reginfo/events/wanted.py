@@ -1,0 +1,44 @@
+"""What a subscription of ours asks for."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What is subscribed to, and as whom."""
+
+    uri: str
+    "Request-URI and To."
+
+    local: str
+    "From and Contact: a URI."
+
+    contact: str | None = None
+    "Contact, where it differs from :attr:`local`, by its transport for example."
+
+    event: str
+    accept: str
+    expires: int = 3600
+    "Seconds asked for each time; 0 to fetch the state once."
+
+    rearm: bool = True
+    """
+    Whether to ask again, seldom, after `rejected`, `noresource` or `invariant`.
+
+    RFC 6665 §4.1.3 advises against it; but a peer that was configured is wanted until
+    it is configured no more.
+    """
+
+    def __post_init__(self) -> None:
+        for name in ("uri", "local", "event", "accept"):
+            if not isinstance(value := getattr(self, name), str):
+                raise TypeError(f"Wanted.{name}: str is needed, not {value!r:.80}")
+        if not isinstance(self.contact, str | None):
+            raise TypeError(f"Wanted.contact: str is needed, not {self.contact!r:.80}")
+        if type(self.expires) is not int:
+            raise TypeError(f"Wanted.expires: int is needed, not {self.expires!r:.80}")
+        if self.expires < 0:
+            raise ValueError(f"Wanted.expires: {self.expires} is out of range")
+        if type(self.rearm) is not bool:
+            raise TypeError(f"Wanted.rearm: bool is needed, not {self.rearm!r:.80}")

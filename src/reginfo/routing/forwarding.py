@@ -1,0 +1,191 @@
+"""What a proxy checks, and what it changes, in any request (RFC 3261 §16.3, §16.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import blake2s
+
+from ..sip.endpoint import MAGIC_COOKIE
+from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.flow import Flow, Local
+from ..sip.headers import cached_name_addr, parse_via
+from ..sip.message import Headers, Request, request_uri
+from ..sip.route import SUBSCRIPTION
+from ..sip.token import Tokens
+from ..sip.uri import Uri
+from .decision import Decision
+
+MAX_FORWARDS = 70
+"""Max-Forwards of a request that has none (§16.6 step 3)."""
+
+MAX_BREADTH = 60
+"""Max-Breadth of a request that has none (RFC 5393 §5.3.3)."""
+
+DIALOGS = frozenset({"INVITE", "REFER", "SUBSCRIBE"})
+"""Methods that make dialogs, whose later requests follow the Record-Route."""
+
+SUBSCRIBING = frozenset({"REFER", "SUBSCRIBE"})
+"""Those of them that NOTIFYs follow, which are record-routed for their part."""
+
+
+class Forwarding:
+    """
+    Checks requests before they are forwarded, and writes the headers of a proxy.
+
+    Args:
+        is_ours: whether a URI leads to this server, whatever its user part is.
+        needs_flow: whether a URI is reached only by the flow it was heard on.
+        tokens: name the flows that later requests follow.
+        record_route: whether later requests of a dialog are to come this way, too.
+    """
+
+    def __init__(
+        self,
+        *,
+        is_ours: Callable[[Uri], bool],
+        needs_flow: Callable[[Uri, str], bool],
+        tokens: Tokens,
+        record_route: bool,
+    ) -> None:
+        self._is_ours = is_ours
+        self._needs_flow = needs_flow
+        self._tokens = tokens
+        self._record_route = record_route
+
+    def check(self, request: Request) -> int:
+        """
+        Check whether a request may be forwarded (§16.3).
+
+        Returns:
+            How many branches it may have at a time (RFC 5393 §5.3.3).
+
+        Raises:
+            Refusal, RemoteProtocolError: it may not be forwarded.
+        """
+        if request_uri(request).scheme not in ("sip", "sips", "tel"):
+            raise Refusal(416, "Unsupported URI Scheme")
+        hops = request.header("Max-Forwards")
+        if hops is not None and int(hops) == 0:
+            raise Refusal(483, "Too Many Hops")
+        for values in request.headers.values():
+            if any("\r" in value for value in values):
+                # A receiver that ends lines there would take it for another header.
+                raise RemoteProtocolError("a line break in a header")
+        if self._loops(request):
+            raise Refusal(482, "Loop Detected")
+        required = request.values("Proxy-Require")
+        if required:
+            unsupported = [("Unsupported", ", ".join(required))]
+            raise Refusal(420, "Bad Extension", headers=unsupported)
+        breadth = request.header("Max-Breadth")
+        if breadth is None:
+            return MAX_BREADTH
+        if not (breadth.isdecimal() and len(breadth) < 10):
+            raise RemoteProtocolError("malformed Max-Breadth")
+        if int(breadth) == 0:
+            raise Refusal(440, "Max-Breadth Exceeded")
+        return min(int(breadth), MAX_BREADTH)
+
+    def headers(
+        self, request: Request, vias: list[str], route: tuple[str, ...]
+    ) -> Headers:
+        """Return the headers of a request that is forwarded (§16.6 steps 3 to 6)."""
+        headers = dict(request.headers)
+        headers["Via"] = vias
+        headers.pop("Route", None)
+        if route:
+            headers["Route"] = [", ".join(route)]
+        hops = request.header("Max-Forwards")
+        headers["Max-Forwards"] = [str(MAX_FORWARDS if hops is None else int(hops) - 1)]
+        return headers
+
+    def records(self, request: Request, decision: Decision) -> bool:
+        """
+        Whether a request is record-routed.
+
+        A NOTIFY is if its SUBSCRIBE was, and never otherwise (RFC 6665 §4.3).
+        """
+        if not self._record_route:
+            return False
+        if request.method == "NOTIFY":
+            return decision.is_subscription
+        return request.method in DIALOGS and not request.to.tag
+
+    def record(
+        self, request: Request, came_by: Flow, local: Local, flow: Flow | None
+    ) -> list[str]:
+        """
+        Return our Record-Route values: one, or two that differ (RFC 5658 §3).
+
+        Args:
+            request: the request as it came.
+            local: the address of ours that it leaves from.
+            flow: the only flow that reaches its target; None to follow its URI.
+        """
+        mark = f";{SUBSCRIPTION}" if request.method in SUBSCRIBING else ""
+        onward = self._uri(local, flow, mark)
+        back = self._uri(came_by.local, self.caller_flow(request, came_by), mark)
+        return [onward] if onward == back else [onward, back]
+
+    def path(self, request: Request, came_by: Flow, local: Local) -> str:
+        """Return our Path value: requests to the user come this way (RFC 3327 §5.1)."""
+        return self._uri(local, self.caller_flow(request, came_by), "")
+
+    def caller_flow(self, request: Request, came_by: Flow) -> Flow | None:
+        """
+        Return the flow that alone reaches the caller; None to follow its Contact.
+
+        A caller on a stream is reached by it as long as it is open, whatever the
+        Contact says.
+        """
+        if len(request.values("Via")) > 1:
+            return None  # it came by another proxy, whose URI can be reached
+        for value in request.values("Contact"):
+            try:
+                uri = cached_name_addr(value).parsed
+            except RemoteProtocolError:
+                continue  # `*`, or nothing that a request could be sent to
+            if came_by.local.is_reliable or self._needs_flow(uri, came_by.remote[0]):
+                return came_by
+        return None
+
+    def _uri(self, local: Local, flow: Flow | None, mark: str) -> str:
+        """Return a URI of ours in brackets: a request to it goes on by ``flow``."""
+        if flow is None:
+            return f"<{local.uri};lr{mark}>"
+        scheme, _, rest = local.uri.partition(":")
+        return f"<{scheme}:{self._tokens.write(flow)}@{rest};lr{mark}>"
+
+    def _loops(self, request: Request) -> bool:
+        """
+        Whether a request was here before, and nothing has changed since.
+
+        §16.3 step 4, RFC 5393 §4.2: our branches hold a hash of what routes a request.
+        """
+        mark = loop_mark(request)
+        for value in request.values("Via"):
+            _, dot, known = value.partition(";branch=" + MAGIC_COOKIE)[2].partition(".")
+            if dot and known.partition(";")[0] == mark:
+                via = parse_via(value)
+                if self._is_ours(Uri.parse(f"sip:{via.sent_by}")):
+                    return True
+        return False
+
+
+def loop_mark(request: Request) -> str:
+    """
+    Return a hash of all that decides where a request goes.
+
+    It tells a loop from a spiral: §16.6 step 8, without the topmost Via (RFC 5393
+    §4.2).
+    """
+    digest = blake2s(digest_size=8)
+    parts = [
+        request.uri, request.from_.tag, request.to.tag, request.call_id,
+        str(request.cseq.number),
+    ]  # fmt: skip
+    for name in ("Route", "Proxy-Require", "Proxy-Authorization"):
+        parts += request.headers.get(name, ())
+    for part in parts:
+        digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,62 @@
+"""What is news in a report of a contact."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from reginfo.reg.document import Claim, Contact, ContactEvent
+from reginfo.reg.reported import SLACK, ReportedContact, follow, is_same, shifted
+
+ALICE = "sip:alice@example.com"
+ONE = Contact(
+    id="1", uri="sip:a@192.0.2.1", event=ContactEvent.REGISTERED, expires=600,
+    callid="c", cseq=1,
+)  # fmt: skip
+ROW = ReportedContact(ALICE, ONE, 600.0)
+
+
+def changed(**others: object) -> Contact:
+    return msgspec.structs.replace(ONE, **others)
+
+
+def test_the_same_report_later_is_no_news() -> None:
+    assert follow(ROW, ALICE, changed(expires=590), 10.0) is ROW
+    assert follow(ROW, ALICE, changed(expires=600), 10.0) is ROW  # stored for long
+    assert follow(ROW, ALICE, changed(expires=None), 10.0) is ROW
+
+
+def test_an_earlier_end_is_news() -> None:
+    row = follow(ROW, ALICE, changed(expires=int(600 - SLACK - 1)), 0.0)
+    assert row.expires_at == 600 - SLACK - 1
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"cseq": 2},
+        {"cseq": None},
+        {"claim": Claim(owner="a", stamp=1)},
+        {"callid": "d"},
+    ],
+)
+def test_another_register_may_last_longer(others: dict[str, object]) -> None:
+    row = follow(ROW, ALICE, changed(expires=3600, **others), 10.0)
+    assert row.expires_at == 3610.0
+
+
+def test_another_uri_is_another_contact() -> None:
+    row = follow(ROW, ALICE, changed(uri="sip:b@192.0.2.1", expires=3600), 10.0)
+    assert row.expires_at == 3610.0
+
+
+def test_how_a_parameter_is_written_is_no_news() -> None:
+    one = changed(params=(("a", '"b"'),))
+    assert is_same(one, changed(params=(("a", "b"),), expires=1))
+    assert not is_same(one, changed(params=(("a", "c"),)))
+
+
+def test_a_row_without_an_end_has_none_after_a_restart() -> None:
+    assert shifted(ROW, 5.0).expires_at == 605.0
+    endless = ReportedContact(ALICE, ONE, None)
+    assert shifted(endless, 5.0) is endless
