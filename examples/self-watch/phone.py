@@ -13,8 +13,8 @@ from contextlib import aclosing
 
 from reginfo.agent.agent import Agent
 from reginfo.agent.register import contact_value
-from reginfo.agent.target import Target
-from reginfo.agent.watching import Told
+from reginfo.agent.target import ServerAddress
+from reginfo.agent.watching import Notification
 from reginfo.reg.document import Contact
 from reginfo.sip.uri import Uri
 
@@ -24,7 +24,7 @@ async def run(agent: Agent, aor: Uri, contact: str) -> None:
     print("registered", flush=True)
     async with aclosing(agent.watch(aor, expires=3600, from_=aor.text)) as events:
         async for event in events:
-            mine = of_mine(event, contact) if isinstance(event, Told) else None
+            mine = of_mine(event, contact) if isinstance(event, Notification) else None
             if mine is None or mine.state == "active":
                 continue
             print(f"removed: {mine.event}", flush=True)
@@ -36,14 +36,14 @@ async def run(agent: Agent, aor: Uri, contact: str) -> None:
                 print("registered again", flush=True)
 
 
-def of_mine(told: Told, contact: str) -> Contact | None:
-    """What a NOTIFY says of our contact, if it says anything."""
-    if told.document is None:
+def of_mine(notification: Notification, contact: str) -> Contact | None:
+    """Find our contact in a NOTIFY; None if it is not there."""
+    if notification.document is None:
         return None
     return next(
         (
             one
-            for registration in told.document.registrations
+            for registration in notification.document.registrations
             for one in registration.contacts
             if one.uri == contact
         ),
@@ -52,7 +52,7 @@ def of_mine(told: Told, contact: str) -> Contact | None:
 
 
 async def main(server: str, aor: str, contact: str) -> None:
-    async with Agent(Target.parse(server)) as agent:
+    async with Agent(ServerAddress.parse(server)) as agent:
         await run(agent, Uri.parse(aor), contact)
 
 

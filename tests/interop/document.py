@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -48,6 +49,16 @@ def read(body: bytes) -> Document:
             cseq=_number(element.get("cseq")),
         )
     return Document(registration.attrib["aor"], registration.attrib["state"], contacts)
+
+
+def whole(bodies: Iterable[bytes]) -> set[str]:
+    """The active contacts of a state that was sent in pieces, in this order."""
+    found: set[str] = set()
+    for body in bodies:
+        document = read(body)
+        gone = {uri for uri, told in document.contacts.items()} - document.active
+        found = (found | document.active) - gone
+    return found
 
 
 def _number(text: str | None) -> int | None:

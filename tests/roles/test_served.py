@@ -342,12 +342,30 @@ def test_an_answer_that_ends_a_subscription_ends_it(status: int) -> None:
     assert len(server.sent) == 1
 
 
-@pytest.mark.parametrize("cause", ["timeout", "transport"])
-def test_a_notify_without_an_answer_ends_the_subscription(cause: str) -> None:
+def test_a_notify_that_could_not_be_sent_is_sent_again() -> None:
+    """6665-18: RFC 3261 §8.1.3.1, a transport error is as a 503; not the end of it"""
+    server = watching()
+    server.bind(binding())
+    watch = server.unanswered[0]
+    before = len(server.sent)
+    server.notifier.served.receive_failure(watch, "transport", server.now)
+    assert len(server.notifier) == 1
+    server.pass_time(2)
+    assert len(server.sent) == before + 1
+    # For half a minute: then the watcher has gone, and not only its connection.
+    for _ in range(20):
+        if len(server.notifier):
+            server.notifier.served.receive_failure(watch, "transport", server.now)
+        server.pass_time(2)
+    assert not len(server.notifier)
+
+
+def test_a_notify_without_an_answer_ends_the_subscription() -> None:
     # 6665-18, 6665-21
     server = watching()
     server.bind(binding())
-    server.notifier.served.receive_failure(server.unanswered[0], cause, server.now)
+    served = server.notifier.served
+    served.receive_failure(server.unanswered[0], "timeout", server.now)
     assert not len(server.notifier)
     server.bind(binding(2))
     server.pass_time(1000)

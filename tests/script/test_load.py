@@ -9,6 +9,8 @@ import pytest
 
 from reginfo.script.load import ScriptError, line_of, load
 
+from ..server.scripted import written
+
 HEAD = "from reginfo import Route\nroute = Route()\n"
 
 
@@ -159,3 +161,52 @@ def test_the_line_of_an_error_is_that_of_the_script(tmp_path: Path) -> None:
         handler(None)  # type: ignore[arg-type]
     assert line_of(raised.value.__traceback__, path) == 6
     assert line_of(raised.value.__traceback__, tmp_path / "other.py") is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'msg.append_to_reply("X-A: $zz")',
+        'msg.append_to_reply("X-A", "$zz")',
+        'msg.append_to_reply(name="X-A", value="$zz")',
+        'msg.append_hf("X-A", "$zz")',
+        'msg.send_request("MESSAGE", "sip:$zz@example.com")',
+        'msg.send_request("MESSAGE", uri="$zz")',
+        'msg.send_reply(200, "OK $zz")',
+        'msg.send_reply(200, "OK", (("X-A", "$zz"),))',
+        'msg.send_reply(200, "OK", headers=[("X-A", "$zz")])',
+        'msg.append_branch("sip:$zz")',
+        'msg.unregister("location", "$zz")',
+        'msg.reginfo_update("$zz")',
+        'msg.save("$zz")',
+    ],
+)
+def test_a_wrong_variable_is_found_in_every_function_that_replaces_them(
+    tmp_path: Path, line: str
+) -> None:
+    """By the mark of the function itself, so that none can be forgotten."""
+    with pytest.raises(ScriptError, match=r"zz: no such pseudo-variable"):
+        load(written(tmp_path / "routes.py", f"""
+            @route.request("MESSAGE")
+            def message(msg: Message) -> None:
+                {line}
+            """))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'msg.send_request("MESSAGE", "sip:a@b", body="It costs $5")',
+        'msg.send_request("MESSAGE", "sip:a@b", headers=[("X-A", "$5")])',
+        'msg.unregister("location", "$tu", event="rejected")',
+        'msg.send_reply(200, "OK", (), b"$5")',
+        'print("$5")',
+        'msg.append_hf("X-A", "$$5 $ru $hdr(Subject)")',
+    ],
+)
+def test_other_arguments_may_have_a_dollar_sign(tmp_path: Path, line: str) -> None:
+    load(written(tmp_path / "routes.py", f"""
+        @route.request("MESSAGE")
+        def message(msg: Message) -> None:
+            {line}
+        """))  # fmt: skip

@@ -154,7 +154,7 @@ def test_a_loose_route_is_followed_and_the_target_stays() -> None:
         "<sip:p1.example.com;lr;x=%41>", "<sip:p2.example.com;lr>;y",
         "<sip:p3.example.com>",
     ]  # fmt: skip
-    assert ours.next_hop.host == "p1.example.com"
+    assert ours.first_uri.host == "p1.example.com"
 
 
 def test_a_strict_router_gets_itself_as_request_uri_and_the_target_goes_last() -> None:
@@ -164,18 +164,18 @@ def test_a_strict_router_gets_itself_as_request_uri_and_the_target_goes_last() -
     assert sent.values("Route") == [
         "<sip:p2.example.com;lr>", "<sip:alice@192.0.2.1:9988>",
     ]  # fmt: skip
-    assert ours.next_hop.host == "p1.example.com"
+    assert ours.first_uri.host == "p1.example.com"
 
 
 def test_a_route_may_have_a_name_and_parameters_with_brackets_in_them() -> None:
     ours = dialog('Record-Route: "<a>" <sip:p1.example.com;lr>;x="<b>"')
-    assert ours.next_hop.text == "sip:p1.example.com;lr"
+    assert ours.first_uri.text == "sip:p1.example.com;lr"
 
 
 def test_a_route_without_brackets_is_understood() -> None:
     ours = dialog("Record-Route: sip:p1;lr")
-    assert ours.next_hop.text == "sip:p1;lr"
-    assert ours.next_hop.host == "p1"
+    assert ours.first_uri.text == "sip:p1;lr"
+    assert ours.first_uri.host == "p1"
 
 
 @pytest.mark.parametrize("route", ["<x>", "<http://a>", "<sip:a", ">"])
@@ -184,8 +184,8 @@ def test_a_route_that_cannot_be_followed_makes_no_dialog(route: str) -> None:
         dialog(f"Record-Route: {route}")
 
 
-def test_without_a_route_the_next_hop_is_the_target() -> None:
-    assert dialog().next_hop.text == "sip:alice@192.0.2.1:9988"
+def test_without_a_route_the_target_is_resolved() -> None:
+    assert dialog().first_uri.text == "sip:alice@192.0.2.1:9988"
 
 
 # Where to, 6665-80 and NATs.

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import msgspec
 
 from ..sip.dialog import Dialog, recorded_route
+from ..sip.dialog_flow import dialog_flow
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow
 from ..sip.headers import delta_seconds, parse_name_addr
 from ..sip.message import Draft, Request, Response
 from ..sip.transaction import TIMER_F
 from ..sip.uri import Uri
-from ..sip.way import way_to
 from .headers import EventHeader, SubscriptionState
 from .notify import ENDS_SUBSCRIPTION
 from .states import SUBSCRIBER_TRANSITIONS, SubscriberCause, SubscriberState
@@ -289,7 +289,9 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
             f"Expires: {expires}\r\n",
         )
         established = bool(dialog.remote_tag)
-        flow = way_to(dialog.next_hop, dialog.flow) if established else dialog.flow
+        flow = (
+            dialog_flow(dialog.first_uri, dialog.flow) if established else dialog.flow
+        )
         self.drafts = [*self.drafts, (draft, flow)]
         self._enter(Cause.SUBSCRIBE)
         self.asked, self.is_granted = expires, False
@@ -377,7 +379,7 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
             return False
         self.redirected = True
         dialog.target = uri.text
-        dialog.flow = way_to(uri, dialog.flow)
+        dialog.flow = dialog_flow(uri, dialog.flow)
         return True
 
     def _keep(

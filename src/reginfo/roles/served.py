@@ -18,12 +18,12 @@ from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.shelf import Rows
 from ..sip.dialog import Dialog
+from ..sip.dialog_flow import dialog_flow
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow, Local
 from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
 from ..sip.user import User
-from ..sip.way import way_to
 from .admission import RETRY_AFTER as FULL_RETRY_AFTER
 from .admission import Admission
 from .drain import Drain
@@ -180,20 +180,21 @@ class Served:
             return
         else:
             delay = watch.refused(response, now, self._jitter)
-            logger.warning(
-                "! NOTIFY of %s to %s was answered %d; again in %.1f s",
-                watch.row.aor, watch.row.subscription.dialog.remote, status, delay,
-            )  # fmt: skip
+            message = "! NOTIFY of %s to %s was answered %d; again in %.1f s"
+            logger.warning(message, watch.row.aor, _who(watch), status, delay)
         if watch.ended and watch.settled:
             self._end(watch, watch.row.subscription.reason or "")
             return
         self._advance(watch, now)
 
     def receive_failure(self, watch: Watch, cause: str, now: float) -> None:
-        """The NOTIFY under way got no response: the subscription ends (§4.2.2)."""
+        """Note that a NOTIFY got no response: a timeout ends the watch (§4.2.2)."""
         if watch.is_long and watch.shorten():
             logger.info("= NOTIFY to %s failed (%s): in pieces", _who(watch), cause)
             self._advance(watch, now)
+            return
+        if cause == "transport" and watch.sends_again:  # RFC 3261 §8.1.3.1: as a 503
+            self.receive_response(watch, Response(503, "Service Unavailable"), now)
             return
         self._lose(watch, f"NOTIFY failed: {cause}")
 
@@ -409,7 +410,7 @@ class Served:
         row = watch.row
         subscription = row.subscription
         dialog = subscription.dialog
-        flow = way_to(dialog.next_hop, dialog.flow)
+        flow = dialog_flow(dialog.first_uri, dialog.flow)
         by_stream = watch.longest > SHORTEST_DOCUMENT and not self._datagram_only(flow)
         room = watch.longest if by_stream else SHORTEST_DOCUMENT
         body, more = self._body(watch, owed, room, now)

@@ -13,7 +13,7 @@ from ..sip.message import Response
 from ..sip.uri import Uri
 from . import pseudo
 from .core import Core
-from .result import ERROR, OK, Result
+from .result import ERROR, OK, Result, UnusableText, expands
 
 EXPIRES = 3600
 """Seconds that `reginfo_subscribe` asks for if nothing is said."""
@@ -36,6 +36,7 @@ class Functions:
 
     # pua_reginfo.
 
+    @expands("uri")
     def reginfo_subscribe(self, uri: str | Uri, expires: int = EXPIRES) -> Result:
         """
         Subscribe to the registrations of ``uri``, and stay subscribed.
@@ -53,6 +54,7 @@ class Functions:
         _whole("expires", expires)
         return _result(self._core.subscribe(self._text(uri), expires))
 
+    @expands("aor")
     def reginfo_update(self, aor: str | Uri) -> Result:
         """
         Publish the present state of ``aor``, and tell its watchers, once more.
@@ -67,6 +69,7 @@ class Functions:
 
     # usrloc and registrar.
 
+    @expands("table", "aor", "key", "value")
     def ul_add_key(self, table: str, aor: str | Uri, key: str, value: str) -> Result:
         """Keep ``value`` under ``key`` in the record of ``aor``; 1, or -1."""
         name, text = self._name(key), self._text(value)
@@ -76,6 +79,7 @@ class Functions:
             return ERROR
         return OK
 
+    @expands("table", "aor", "key")
     def ul_get_key(self, table: str, aor: str | Uri, key: str) -> str | None:
         """What stands under ``key`` in the record of ``aor``; None if nothing does."""
         try:
@@ -84,6 +88,7 @@ class Functions:
             return None
         return None if value is None else pseudo.Data(value)
 
+    @expands("table", "aor", "key")
     def ul_rm_key(self, table: str, aor: str | Uri, key: str) -> Result:
         """Remove ``key`` from the record of ``aor``; -1 if it is not there."""
         name = self._name(key)
@@ -93,6 +98,7 @@ class Functions:
             return ERROR
         return _result(done)
 
+    @expands("table", "aor", "contact")
     def unregister(
         self,
         table: str,
@@ -145,6 +151,7 @@ class Functions:
         """
         return self._core.bindings(self._text(aor), table)
 
+    @expands("uri")
     def send_request(
         self,
         method: str,
@@ -169,7 +176,11 @@ class Functions:
             ValueError: the method, a header or a URI cannot be written.
         """
         text = self._text(uri)
-        return self._core.send_request(method, text, None, headers, body, from_)
+        try:
+            return self._core.send_request(method, text, None, headers, body, from_)
+        except ValueError as exc:
+            values = [value for _, value in headers]
+            raise self._blame(str(exc), text, *values) from exc
 
     def quote(self, text: str) -> str:
         """
@@ -200,12 +211,25 @@ class Functions:
             return value.text
         if not isinstance(value, str):
             raise TypeError(f"a string is needed, not {value!r}")
-        return pseudo.expand(value, self._value)
+        try:
+            return pseudo.expand(value, self._value)
+        except ValueError as exc:
+            raise self._blame(str(exc), value) from exc
+
+    def _blame(self, what: str, *texts: str) -> ValueError:
+        """Return the error for texts that cannot be used, by who has written them."""
+        if any(self._came_in(text) for text in texts):
+            return UnusableText(what)
+        return ValueError(what)
+
+    def _came_in(self, text: str) -> bool:
+        """Whether a text came in a message, or has something of one in it."""
+        return isinstance(text, pseudo.Data)
 
     def _name(self, value: str) -> str:
         name = self._text(value)
         if not name or "\0" in name:
-            raise ValueError(f"{name!r} is no name of a key")
+            raise self._blame(f"{name!r} is no name of a key", name)
         return name
 
     def _value(self, name: str, argument: str) -> str:

@@ -11,22 +11,14 @@ from types import ModuleType, TracebackType
 
 from ..sip.errors import ReginfoError
 from . import pseudo
+from .result import EXPANDED, Expanded
 from .route import Route
 
 NAME = "reginfo_routes"
 """What a script's module is called."""
 
-EXPANDED = frozenset(
-    {
-        "append_branch", "append_hf", "reginfo_handle_notify", "reginfo_subscribe",
-        "reginfo_update", "remove_hf", "send_reply", "ul_add_key", "ul_get_key",
-        "ul_rm_key", "unregister",
-    }
-)  # fmt: skip
-"""Functions that take strings with pseudo-variables in them."""
-
 COMMON = frozenset({"lookup", "save"})
-"""The same, by names that other things have, too: of an argument of a handler only."""
+"""Functions whose names others have, too: looked at on arguments of handlers only."""
 
 NAMED = {"t_on_reply": "reply", "t_on_failure": "failure"}
 """Functions that take the name of a route, and of which kind that is."""
@@ -112,36 +104,43 @@ def _route_of(module: ModuleType, path: Path) -> Route:
     return next(iter(routes.values()))
 
 
-def _calls(tree: ast.AST) -> Iterator[tuple[str, list[ast.Constant]]]:
+def _calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
     """
-    Calls of methods, each with those of its arguments that are plain strings.
+    Find calls of methods, each with the name of the method.
 
-    Those of common names only where the object is an argument of a function.
+    Methods with common names count only if the object is an argument of a function.
     """
     parameters = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             of = node.func.value
             is_message = isinstance(of, ast.Name) and of.id in parameters
-            if node.func.attr in COMMON and not is_message:
-                continue
-            arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
-            yield (
-                node.func.attr,
-                [
-                    argument
-                    for argument in arguments
-                    if isinstance(argument, ast.Constant)
-                    and isinstance(argument.value, str)
-                ],
-            )
+            if node.func.attr not in COMMON or is_message:
+                yield node.func.attr, node
+
+
+def _strings(*arguments: ast.expr) -> Iterator[ast.Constant]:
+    """Find the string constants among arguments, and in tuples and lists of them."""
+    for argument in arguments:
+        if isinstance(argument, ast.Tuple | ast.List):
+            yield from _strings(*argument.elts)
+        elif isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+            yield argument
+
+
+def _expanded(call: ast.Call, expanded: Expanded) -> Iterator[ast.Constant]:
+    """Find the string constants of a call in which pseudo-variables are replaced."""
+    given = [*zip(expanded.order, call.args, strict=False)]
+    given += [(one.arg or "", one.value) for one in call.keywords]
+    for name, argument in given:
+        if name in expanded.names:
+            yield from _strings(argument)
 
 
 def _wrong_strings(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    for name, strings in _calls(tree):
-        if name not in EXPANDED and name not in COMMON:
-            continue
-        for string in strings:
+    for name, call in _calls(tree):
+        expanded = EXPANDED.get(name)
+        for string in () if expanded is None else _expanded(call, expanded):
             try:
                 pseudo.check(str(string.value))
             except ValueError as exc:
@@ -163,11 +162,11 @@ def _wrong_strings(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 def _missing_routes(tree: ast.AST, route: Route) -> Iterator[tuple[int, str]]:
     known = {"reply": route.replies, "failure": route.failures}
-    for name, strings in _calls(tree):
+    for name, call in _calls(tree):
         kind = NAMED.get(name)
         if kind is None:
             continue
-        for string in strings:
+        for string in _strings(*call.args, *(one.value for one in call.keywords)):
             if string.value not in known[kind]:
                 yield (
                     string.lineno,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 
 from ..location.store import TABLE
 from ..routing.target import Target
@@ -18,12 +18,16 @@ from . import pseudo
 from .call import Call
 from .core import Core
 from .functions import Functions
-from .result import ERROR, OK, Result
+from .result import ERROR, OK, Result, expands
+from .values import VALUES
 
 PROTECTED = frozenset(
     {"CSeq", "Call-ID", "Content-Length", "From", "Max-Forwards", "To", "Via"}
 )
 """Headers that the transaction stands on: a script reads them only."""
+
+_ODD = '\r\n\0$<>"'
+"""Characters by which a text can be unusable."""
 
 MAIN, REPLY, FAILURE = "request", "reply", "failure"
 """The kinds of route."""
@@ -112,7 +116,7 @@ class Message(Functions):
         try:
             self.request.uri = Uri.parse(self._text(value)).text
         except RemoteProtocolError as exc:
-            raise ValueError(str(exc)) from exc
+            raise self._blame(str(exc), str(value)) from exc
 
     @property
     def from_(self) -> NameAddr:
@@ -169,6 +173,7 @@ class Message(Functions):
 
     # What is changed in it.
 
+    @expands("name", "value")
     def append_hf(self, name: str, value: str | None = None) -> Result:
         r"""
         Add a header line to what is passed on: `"X-Name: value\r\n"`, or both parts.
@@ -181,6 +186,7 @@ class Message(Functions):
         headers[key] = [*headers.get(key, []), text]
         return OK
 
+    @expands("name")
     def remove_hf(self, name: str) -> Result:
         """
         Remove all lines of a header from what is passed on; -1 if there is none.
@@ -191,6 +197,7 @@ class Message(Functions):
         key = _changeable(self._text(name))
         return OK if self._headed.headers.pop(key, None) else ERROR
 
+    @expands("name", "value")
     def append_to_reply(self, name: str, value: str | None = None) -> Result:
         r"""
         Add a header line to what this request is answered here, `save` included.
@@ -204,6 +211,7 @@ class Message(Functions):
         self._call.reply_headers.append(self._line(name, value))
         return OK
 
+    @expands("uri")
     def append_branch(self, uri: str | Uri, q: float = 1.0) -> Result:
         """Send it to ``uri``, too; -1 if that is no SIP URI."""
         self._only("append_branch", MAIN, FAILURE)
@@ -218,6 +226,7 @@ class Message(Functions):
 
     # What becomes of it.
 
+    @expands("reason", "headers")
     def send_reply(
         self,
         code: int,
@@ -234,8 +243,9 @@ class Message(Functions):
         self._only("send_reply", MAIN, FAILURE)
         code = int(code)
         text = self._text(reason)
-        if not 100 <= code < 700 or "\r" in text or "\n" in text:
-            raise ValueError(f"no response: {code} {text!r}")
+        if not 100 <= code < 700:
+            raise ValueError(f"no response: {code} is no status")
+        self._check_text("response", text)
         if self.answered:
             return ERROR
         response = Response(code, text, body=body)
@@ -279,6 +289,7 @@ class Message(Functions):
 
     # registrar.
 
+    @expands("table")
     def save(self, table: str = TABLE) -> Result:
         """
         Bind the contacts of a REGISTER, and answer it.
@@ -291,6 +302,7 @@ class Message(Functions):
         self._of("save", "REGISTER")
         return Result(self._call.save(self._text(table)))
 
+    @expands("table")
     def lookup(self, table: str = TABLE) -> Result:
         """
         Make the contacts that the Request-URI is bound to the targets of the request.
@@ -303,6 +315,7 @@ class Message(Functions):
 
     # pua_reginfo and presence.
 
+    @expands("uldomain")
     def reginfo_handle_notify(self, uldomain: str = TABLE) -> Result:
         """
         Take in the NOTIFY, and update the table ``uldomain``. Nothing is answered.
@@ -364,26 +377,58 @@ class Message(Functions):
             text = self._text(name).removesuffix("\n").removesuffix("\r")
             name, colon, value = text.partition(":")
             if not colon:
-                raise ValueError(f"no header line: {text!r}")
+                raise self._blame(f"no header line: {text[:80]!r}", text)
         else:
             value = self._text(value)
         value = value.strip()
-        if "\r" in value or "\n" in value or "\0" in value:
-            raise ValueError(f"no header value: {value!r}")
+        self._check_text("header value", value)
         return _changeable(name), value
+
+    def _check_text(self, what: str, text: str) -> None:
+        """
+        Check that a text can stand in a header, or in the first line of a response.
+
+        Raises:
+            ValueError: it has a line break or a NUL in it.
+        """
+        if any(char in text for char in "\r\n\0"):
+            raise self._blame(f"no {what}: {text[:80]!r}", text)
+
+    def _came_in(self, text: str) -> bool:
+        """
+        Whether a text is of this message.
+
+        A script puts texts together, so it counts as well if it has a character that
+        makes it unusable, a header value or a user in common with the message.
+        """
+        if super()._came_in(text):
+            return True
+        head = self._headed.headers.values()
+        lines = [self.request.uri, *(value for values in head for value in values)]
+        if any(char in text and any(char in line for line in lines) for char in _ODD):
+            return True
+        values = [line for line in lines if len(line) > 3]
+        return any(value and value in text for value in [*values, *self._users()])
+
+    def _users(self) -> Iterator[str]:
+        for name in ("ru", "fu", "tu"):
+            try:
+                yield Uri.parse(VALUES[name](self)).user
+            except RemoteProtocolError:
+                yield VALUES[name](self)
 
     def _value(self, name: str, argument: str) -> str:
         if name == "var":
             return self.var.get(argument, "")
         if name == "hdr":
             return ",".join(self.hdrs(argument))
-        return _VALUES[name](self)
+        return VALUES[name](self)
 
 
 def _name(name: str) -> str:
     name = name.strip()
     if not grammar.token.fullmatch(name):
-        raise ValueError(f"no header: {name!r}")
+        raise ValueError(f"no header: {name[:80]!r}")
     return canonical(name)
 
 
@@ -392,29 +437,3 @@ def _changeable(name: str) -> str:
     if key in PROTECTED:
         raise ValueError(f"{key} cannot be changed by a script")
     return key
-
-
-_VALUES: dict[str, Callable[[Message], str]] = {
-    "ru": lambda msg: msg.request.uri,
-    "rU": lambda msg: msg.uri.user,
-    "rd": lambda msg: msg.uri.host,
-    "rp": lambda msg: str(msg.uri.port or ""),
-    "rm": lambda msg: msg.method,
-    "tu": lambda msg: msg.to.uri,
-    "tU": lambda msg: msg.to.parsed.user,
-    "td": lambda msg: msg.to.parsed.host,
-    "tt": lambda msg: (msg.reply or msg.request).to.tag,
-    "fu": lambda msg: msg.from_.uri,
-    "fU": lambda msg: msg.from_.parsed.user,
-    "fd": lambda msg: msg.from_.parsed.host,
-    "ft": lambda msg: msg.from_.tag,
-    "ci": lambda msg: msg.call_id,
-    "cs": lambda msg: str(msg.cseq),
-    "ua": lambda msg: msg._headed.user_agent,
-    "rb": lambda msg: msg.body.decode("utf-8", "replace"),
-    "rs": lambda msg: str(msg.status or ""),
-    "rr": lambda msg: msg.reply.reason if msg.reply is not None else "",
-    "si": lambda msg: msg.source[0],
-    "sp": lambda msg: str(msg.source[1]),
-}
-assert _VALUES.keys() == pseudo.VARIABLES.keys()

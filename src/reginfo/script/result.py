@@ -1,8 +1,30 @@
-"""What the functions of a script return."""
+"""What the functions of a script return, raise, and have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import inspect
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple, TypeVar
+
+from ..sip.errors import RemoteProtocolError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EXPANDED: dict[str, Expanded] = {}
+"""
+By name, the functions that take strings with pseudo-variables, as :func:`expands` marks
+them. What `reginfo check` looks at follows from this.
+"""
+
+
+class Expanded(NamedTuple):
+    """Which arguments of a function may hold pseudo-variables."""
+
+    order: tuple[str, ...]
+    "The names of all parameters, in order, without the first."
+
+    names: frozenset[str]
+    "The names of those parameters."
 
 
 class Result(int):
@@ -23,3 +45,24 @@ class Result(int):
 
 
 OK, ERROR = Result(1), Result(-1)
+
+
+class UnusableText(RemoteProtocolError, ValueError):
+    """
+    Text that came in a message, and that a function of a script cannot use.
+
+    The sender is at fault, and not the script: unless the script catches it as a
+    ValueError, the request is answered 400.
+    """
+
+
+def expands(*names: str) -> Callable[[F], F]:
+    """Mark a function of a script: pseudo-variables are replaced in these arguments."""
+
+    def mark(function: F) -> F:
+        order = tuple(inspect.signature(function).parameters)[1:]
+        assert set(names) <= set(order)
+        EXPANDED[function.__name__] = Expanded(order, frozenset(names))
+        return function
+
+    return mark

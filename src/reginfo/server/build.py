@@ -23,9 +23,11 @@ from ..roles.admission import Admission
 from ..roles.compositor import Compositor
 from ..roles.notifier import Notifier
 from ..roles.publisher import Publisher
-from ..roles.subscriber import Subscriber
+from ..roles.subscriber import Mirror, Subscriber
+from ..roles.watch import Watch
 from ..routing.connections import Connections
 from ..routing.domains import Domains
+from ..routing.in_dialog import InDialog
 from ..routing.nat import Nat
 from ..routing.pinger import Pinger
 from ..routing.pinger import PingPolicy as Pings
@@ -34,6 +36,7 @@ from ..routing.service_routes import ServiceRoutes
 from ..routing.targets import Targets
 from ..sip.endpoint import Endpoint
 from ..sip.flow import Flow
+from ..sip.message import Draft
 from ..sip.user import User
 from ..version import PRODUCT
 from .announcer import Announcer
@@ -115,7 +118,7 @@ class Assembly:
         self.notifier = Notifier(
             self.store,
             self.journal,
-            send=self._send_divisible,
+            send=self._send_notify,
             datagram_only=self.endpoint.is_datagram_only,
             policy=policy,
             recognise=self.peers.recognise,
@@ -132,7 +135,7 @@ class Assembly:
             self.store,
             self.journal,
             server_id=config.server.id,
-            send=self._send,
+            send=self._send_subscribe,
             new_id=self.new_id,
             jitter=jitter,
             max_expires=config.registrar.max_expires,
@@ -193,6 +196,13 @@ class Assembly:
             is_open=lambda flow: self.is_open(flow),
             now=self.clock.now,
             table=self.table,
+        )
+        self.in_dialog = InDialog(
+            self.targets,
+            self.journal,
+            nat=self.nat,
+            is_open=lambda flow: self.is_open(flow),
+            send_request=self.endpoint.send_request,
         )
         self.relaying = Relaying(
             self.endpoint,
@@ -338,8 +348,23 @@ class Assembly:
     def _send(self, draft: Any, flow: Flow, user: User) -> object:
         return self.endpoint.send_request(draft, flow, user)
 
-    def _send_divisible(self, draft: Any, flow: Flow, user: User) -> object:
-        return self.endpoint.send_request(draft, flow, user, is_divisible=True)
+    def _send_notify(self, draft: Draft, flow: Flow, user: User) -> None:
+        """Send a NOTIFY to where its dialog leads; ``flow`` was an estimate."""
+        assert isinstance(user, Watch)
+        dialog = user.row.subscription.dialog
+        self.in_dialog.send(
+            draft, dialog.first_uri, dialog.flow, user, is_divisible=True
+        )
+
+    def _send_subscribe(self, draft: Draft, flow: Flow, user: User) -> None:
+        """Send a SUBSCRIBE: the first one by ``flow``, the others in the dialog."""
+        assert isinstance(user, Mirror)
+        subscription = user.subscription
+        dialog = subscription.dialog
+        if dialog is None or not (dialog.remote_tag or subscription.redirected):
+            self.endpoint.send_request(draft, flow, user)
+        else:
+            self.in_dialog.send(draft, dialog.first_uri, dialog.flow, user)
 
 
 def _ping_policy(config: Config) -> Pings:

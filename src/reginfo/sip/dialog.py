@@ -123,8 +123,8 @@ class Dialog(Record, kw_only=True):
             self.target = _target(contact.parsed)
 
     @property
-    def next_hop(self) -> Uri:
-        """The URI that says where requests go: the first route, or the target."""
+    def first_uri(self) -> Uri:
+        """The URI that is resolved to send requests: the first route, or the target."""
         if not self.route:
             return Uri.parse(self.target)
         return Uri.parse(route_uri(self.route[0]))

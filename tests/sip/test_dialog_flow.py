@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from reginfo.sip.dialog_flow import dialog_flow
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.uri import Uri
-from reginfo.sip.way import way_to
 
 from .messages import FLOW, SERVER
 
@@ -48,13 +48,15 @@ from .messages import FLOW, SERVER
 def test_a_request_goes_where_the_peer_can_be_reached(
     uri: str, remote: tuple[str, int]
 ) -> None:
-    assert way_to(Uri.parse(uri), FLOW) == Flow(SERVER, remote)
+    assert dialog_flow(Uri.parse(uri), FLOW) == Flow(SERVER, remote)
 
 
 @pytest.mark.parametrize("host", ["10.1.1.1", "127.0.0.1", "192.168.1.1"])
 def test_a_private_address_that_is_the_source_is_where_it_says(host: str) -> None:
     flow = Flow(SERVER, (host, 40_000))
-    assert way_to(Uri.parse(f"sip:a@{host}:5070"), flow) == Flow(SERVER, (host, 5070))
+    assert dialog_flow(Uri.parse(f"sip:a@{host}:5070"), flow) == Flow(
+        SERVER, (host, 5070)
+    )
 
 
 SIX = Flow(Local("UDP", "2001:db8::9", 5060), ("2001:db8::1", 40_000))
@@ -79,9 +81,9 @@ SIX = Flow(Local("UDP", "2001:db8::9", 5060), ("2001:db8::1", 40_000))
     ],
 )
 def test_ipv6_is_no_different(uri: str, remote: tuple[str, int]) -> None:
-    assert way_to(Uri.parse(uri), SIX) == Flow(SIX.local, remote)
+    assert dialog_flow(Uri.parse(uri), SIX) == Flow(SIX.local, remote)
 
 
 def test_a_private_ipv6_address_that_is_the_source_is_where_it_says() -> None:
     flow = Flow(SIX.local, ("::1", 40_000))
-    assert way_to(Uri.parse("sip:a@[::1]:5070"), flow).remote == ("::1", 5070)
+    assert dialog_flow(Uri.parse("sip:a@[::1]:5070"), flow).remote == ("::1", 5070)

@@ -1,0 +1,161 @@
+"""Requests of ours in dialogs: where they go, and what replaces a closed connection."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from ..ledger.journal import Journal
+from ..sip.address import numeric
+from ..sip.destination import Destination
+from ..sip.errors import RemoteProtocolError
+from ..sip.flow import SIP_PORT, Flow
+from ..sip.message import Draft, Response
+from ..sip.moment import Moment
+from ..sip.uri import Uri
+from ..sip.user import User
+from .nat import Nat, unscoped
+from .targets import Targets
+
+logger = logging.getLogger("reginfo.proxy")
+
+SendRequest = Callable[..., Any]
+"""See :meth:`reginfo.sip.endpoint.Endpoint.send_request`."""
+
+
+class DialogRequest:
+    """The user of one request in a dialog, which has other flows to try."""
+
+    __slots__ = ("draft", "flows", "is_cancelled", "options", "sender", "user")
+
+    def __init__(
+        self, sender: InDialog, draft: Draft, user: User, options: dict[str, Any]
+    ) -> None:
+        self.sender = sender
+        self.draft = draft
+        self.user = user
+        self.options = options
+        self.flows: list[Flow] = []
+        "The flows to try yet, best first."
+
+        self.is_cancelled = False
+        "Whether what has decided to send it was taken back."
+
+    def send(self) -> None:
+        """Send by the next flow."""
+        self.sender.send_request(self.draft, self.flows.pop(0), self, **self.options)
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+    def receive_response(self, response: Response, moment: Moment) -> None:
+        self.user.receive_response(response, moment)
+
+    def receive_failure(self, cause: str, moment: Moment) -> None:
+        """Replace a connection that is gone; a timeout ends the request."""
+        if cause == "transport" and self.flows:
+            self.send()
+        else:
+            self.user.receive_failure(cause, moment)
+
+    def never_sent(self) -> None:
+        self.user.never_sent()
+
+
+class InDialog:
+    """
+    Sends requests in dialogs (RFC 3261 §12.2.1.1, RFC 3263).
+
+    A request goes to the first Route or the remote target: by the transport that it
+    names, and to where the DNS leads if it is a name. It goes by the flow of the dialog
+    if that is what the target resolves to, or if the peer is reached by nothing else
+    (RFC 5626, a NAT). A flow whose connection is closed is replaced by a new one.
+
+    Args:
+        is_open: whether the stream of a flow is open.
+        send_request: sends a request by a flow.
+    """
+
+    def __init__(
+        self,
+        targets: Targets,
+        journal: Journal,
+        *,
+        nat: Nat,
+        is_open: Callable[[Flow], bool],
+        send_request: SendRequest,
+    ) -> None:
+        self._targets = targets
+        self._journal = journal
+        self._nat = nat
+        self._is_open = is_open
+        self.send_request = send_request
+
+    def send(
+        self, draft: Draft, uri: Uri, flow: Flow, user: User, **options: Any
+    ) -> None:
+        """
+        Send a request.
+
+        Args:
+            uri: the first Route, or the remote target.
+            flow: the flow by which the peer was last heard.
+            user: receives the response.
+            options: passed on to `send_request`.
+        """
+        if self._needs_flow(uri, flow):
+            self.send_request(draft, flow, user, **options)
+            return
+        if self._is_at(uri, flow):
+            # The usual case: the peer is where it was heard.
+            self.send_request(draft, flow, user, **options)
+            return
+        request = DialogRequest(self, draft, user, options)
+        self._journal.remember(request.cancel)
+
+        def found(destinations: list[Destination] | RemoteProtocolError) -> None:
+            if request.is_cancelled:
+                return
+            request.flows = self._flows(uri, destinations, flow)
+            request.send()
+
+        self._targets.find(uri, found)
+
+    def _needs_flow(self, uri: Uri, flow: Flow) -> bool:
+        """Whether the peer is reached by its flow alone, and that is still there."""
+        if not self._nat.needs_flow(uri, flow.remote[0]):
+            return False
+        return self._is_open(flow)
+
+    def _is_at(self, uri: Uri, flow: Flow) -> bool:
+        """Whether a numeric URI leads to where the peer was heard, and still is."""
+        host = numeric(uri.host).address
+        transport = (uri.param("transport") or "").upper()
+        if not host or host != unscoped(flow.remote[0]) or not self._is_open(flow):
+            return False
+        if transport and transport != flow.local.transport:
+            return False
+        if (uri.port or SIP_PORT) == flow.remote[1]:
+            return True
+        # Without a transport, a user agent on a stream is reached by that.
+        return flow.local.is_reliable and not transport
+
+    def _flows(
+        self,
+        uri: Uri,
+        destinations: list[Destination] | RemoteProtocolError,
+        flow: Flow,
+    ) -> list[Flow]:
+        """Return the flows to the destinations; that of the dialog if there is none."""
+        if isinstance(destinations, RemoteProtocolError):
+            logger.info("! %s: %s; by the flow of its dialog", uri.text, destinations)
+            return [flow]
+        flows = [
+            found
+            for one in destinations
+            if (found := self._targets.by(one, flow.local)) is not None
+        ]
+        # The flow of the dialog first, if it leads to one of them.
+        flows.sort(key=lambda one: one != flow)
+        return flows or [flow]
