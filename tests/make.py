@@ -56,7 +56,17 @@ def binding(
     stamp: int | None = None,
     **others: Any,
 ) -> Binding:
-    """A claim; its stamp is its CSeq if nothing else is said."""
+    """
+    A claim; its stamp is its CSeq if nothing else is said.
+
+    All of one Call-ID are of one life. One that has expired is gone at the word of its
+    owner, as a peer of another kind gives it.
+    """
+    stamp = cseq if stamp is None else stamp
+    others.setdefault("begin", 1)
+    others.setdefault("edition", stamp)
+    others.setdefault("gone", ContactEvent(event).state != "active")
+    others.setdefault("until", stamp + 600_000_000)
     return Binding(
         contact=contact,
         key=Uri.parse(contact).key,
@@ -66,9 +76,18 @@ def binding(
         expires_at=expires_at,
         registered_at=others.pop("registered_at", NOW),
         owner=owner,
-        stamp=cseq if stamp is None else stamp,
+        stamp=stamp,
         **others,
     )
+
+
+def whole(fields: dict[str, Any]) -> Binding:
+    """A claim of which only what matters is named; see :func:`binding`."""
+    fields = dict(fields)
+    uri, event = fields.pop("contact"), fields.pop("event")
+    key = fields.pop("key")
+    claim = binding(fields.pop("cseq"), str(event), contact=uri, **fields)
+    return msgspec.structs.replace(claim, key=key)
 
 
 def request(

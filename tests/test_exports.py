@@ -18,7 +18,7 @@ PAGE = (Path(__file__).parents[1] / "docs" / "library.md").read_text("utf-8")
 PUBLIC = {
     "__version__",
     # the document
-    "Claim", "Contact", "ContactEvent", "ContactState", "RecordKey", "Reginfo",
+    "ClaimElement", "Contact", "ContactEvent", "ContactState", "RecordKey", "Reginfo",
     "Registration", "RegistrationState", "TempGruu", "parse", "serialize",
     # a subscriber, a user agent, a server
     "Table", "RegistrationChange", "RegistrationWatch", "watch", "RegisteredContact",

@@ -23,7 +23,7 @@ if _TYPE_CHECKING:
     from .library.server import Server
     from .library.watch import RegistrationChange, RegistrationWatch, watch
     from .reg.contact import (
-        Claim,
+        ClaimElement,
         Contact,
         ContactEvent,
         ContactState,
@@ -58,7 +58,7 @@ _MODULES = {
     ".library.server": ("Server",),
     ".library.watch": ("RegistrationChange", "RegistrationWatch", "watch"),
     ".reg.contact": (
-        "Claim",
+        "ClaimElement",
         "Contact",
         "ContactEvent",
         "ContactState",
@@ -88,7 +88,7 @@ _WHERE = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "__version__",
-    "Claim",
+    "ClaimElement",
     "Config",
     "ConfigError",
     "Contact",

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from reginfo.testing import Wire
 
 from ..simulation import ALICE, configuration, given, is_registered, register
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="step 6: `expired` gets a new stamp, and so overrides a later REGISTER",
-)
 def test_a_registration_that_expires_elsewhere_does_not_end_a_newer_one() -> None:
     """
     B watches A. A phone registers at A for 600 s, restarts, and registers the same

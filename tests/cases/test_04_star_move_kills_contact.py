@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from reginfo.testing import Wire
 
 from ..simulation import ALICE, CONTACT, configuration, given, register
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="step 6: a full document ends, by omission, a contact that has moved",
-)
 def test_a_phone_that_moves_within_a_star_stays_registered_at_all_servers() -> None:
     """
     A watches B and C, which both watch A. A phone registers at B for a day, then moves

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from reginfo.testing import Wire
 from reginfo.testing.wire import Packet
 
 from ..simulation import ALICE, CONTACT, configuration, given, register
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="step 6: a change that arrives by two ways in the wrong order ends it",
-)
 def test_a_notify_that_is_sent_twice_does_not_end_a_registration() -> None:
     """
     Three servers watch each other. A phone moves from B to A. The NOTIFY from A to B is

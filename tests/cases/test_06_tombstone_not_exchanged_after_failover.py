@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from reginfo.ledger.memory import MemoryStorage
 from reginfo.testing import Wire
 
 from ..simulation import ALICE, configuration, given, is_registered, register
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="step 6: a full document has no tombstones",
-)
 def test_a_server_that_was_down_learns_what_has_ended_elsewhere() -> None:
     """
     Three servers watch each other. A phone registers at B. While B is down, it

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from reginfo.testing import Wire
 
 from ..simulation import claims, configuration, given, is_registered, register
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="step 6: each Call-ID of a contact is a claim of its own",
-)
 def test_a_contact_registered_with_many_call_ids_is_kept_once() -> None:
     """A phone that uses another Call-ID for each REGISTER (RFC 3261 §10.2.4)."""
     wire = Wire()

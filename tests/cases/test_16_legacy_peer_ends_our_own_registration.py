@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from reginfo.sip.message import Request, Response
 from reginfo.sip.parser import parse
 from reginfo.testing import Wire
@@ -55,11 +53,6 @@ def notify(
     given(answer.startswith(b"SIP/2.0 200 "))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="step 6: the end of an old Call-ID overrides a newer registration of ours",
-)
 def test_the_end_of_an_old_call_id_at_a_peer_does_not_end_our_registration() -> None:
     """
     A phone registers at a Kamailio, then with another Call-ID here. The first

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from reginfo.testing import Wire
 
 from ..simulation import ALICE, claims, configuration, given, is_registered, register
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="step 6: an ended contact is kept for as long as it was granted",
-)
 def test_contacts_that_have_ended_do_not_pile_up() -> None:
     """A browser phone has another contact URI each time (JsSIP), and unregisters it."""
     wire = Wire()

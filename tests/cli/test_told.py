@@ -6,7 +6,7 @@ from reginfo.agent.watching import Notification
 from reginfo.cli.told import builtins, lines, moment
 from reginfo.events.headers import SubscriptionState
 from reginfo.reg.document import (
-    Claim,
+    ClaimElement,
     Contact,
     ContactEvent,
     Reginfo,
@@ -72,13 +72,15 @@ def test_nobody_moves_the_cursor() -> None:
 
 
 def test_programs_are_told_all_that_the_document_says_and_no_more() -> None:
-    claim = Claim(owner="b", stamp=9)
+    claim = ClaimElement(owner="b", stamp=9)
     gruu = TempGruu("sip:gr@h", 4)
     whole = contact(
         expires=0, q="0.5", params=(("ob", None),), temp_gruu=gruu, claim=claim
     )
     news = News(ALICE, contact("sip:gone@h"), omitted=True)
     terminated = SubscriptionState("terminated", None, "probation", 30)
+    found_claim = {"owner": "b", "stamp": 9, "begin": 0, "edition": 0, "until": 0}
+    found_claim["gone"] = False
     found = builtins(
         told(whole, news=(news,), missed=True, state=terminated), BOB, WALL
     )
@@ -110,7 +112,7 @@ def test_programs_are_told_all_that_the_document_says_and_no_more() -> None:
                             "q": "0.5",
                             "params": {"ob": None},
                             "temp_gruu": {"uri": "sip:gr@h", "first_cseq": 4},
-                            "claim": {"owner": "b", "stamp": 9},
+                            "claim": found_claim,
                         }
                     ],
                 }

@@ -239,7 +239,7 @@ def test_who_moves_on_is_where_it_is_now(ring: Ring, phones: NewPhone) -> None:
 
 
 def test_who_expires_is_gone_everywhere(ring: Ring, phones: NewPhone) -> None:
-    """Kamailio finds that out by itself, and says so to B, which waits for A's word."""
+    """Time passing makes no claim: A sends nothing, and B sees by itself."""
     phone = phones(ring.a.address)
     before = ring.said()
     phone.register(ring.user, expires=2)
@@ -249,8 +249,8 @@ def test_who_expires_is_gone_everywhere(ring: Ring, phones: NewPhone) -> None:
     said = ring.said_since(before, phone)
     assert said.pop("k publishes", 0) <= 1
     assert 2 <= said.pop("a publishes") <= 3
-    # One to come, one to go.
-    assert said == {"a > b": 2, "b > k": 2}
+    # To a peer of another kind one to come, one to go.
+    assert said == {"a > b": 1, "b > k": 2}
 
 
 @pytest.mark.parametrize("which", ["a", "b"])
@@ -314,7 +314,7 @@ def test_what_comes_from_kamailio_by_two_ways_goes_round_once(
     """
     One PUBLISH at Kamailio, and one NOTIFY for each subscription, at most.
 
-    Kamailio tells A and B. Each tells the other, unless it was told by that before;
+    Kamailio notifies A and B. Each tells the other, unless it was told by that before;
     what it says then is known there. Nobody tells Kamailio what is its own.
     """
     ring = replace(cycles, user="at-k")
@@ -324,8 +324,10 @@ def test_what_comes_from_kamailio_by_two_ways_goes_round_once(
         phone.register(ring.user, expires=expires)
         ring.agree(*([phone.contact(ring.user)] if expires else []))
         said = ring.said_since(before, phone)
-        assert said["a > b"] <= 1
-        assert said["b > a"] <= 1
+        # Both may have made a claim of what they heard at the same moment; who is told
+        # the one that loses says which one holds.
+        assert said["a > b"] <= 2
+        assert said["b > a"] <= 2
         del said["a > b"], said["b > a"]
         assert said == {"k publishes": 1, "k > a": 1, "k > b": 1}
 

@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 
 from reginfo.ledger import shelf, sqlite
 from reginfo.ledger.journal import Entry, Journal
-from reginfo.ledger.sqlite import SqliteStorage
+from reginfo.ledger.sqlite import Schema, SqliteStorage
 from reginfo.ledger.storage import StoreError
-from reginfo.location.binding import KIND, Binding
+from reginfo.location.binding import Binding
+from reginfo.location.claim import KIND
 from reginfo.location.schema import SCHEMA
 from reginfo.location.store import LocationStore
 
@@ -42,7 +43,11 @@ def journal(path: Path) -> Iterator[SqliteStorage]:
 
 
 def location(claim: Binding) -> Entry:
-    return (KIND, f"location\0{ALICE}\0{claim.key}\0{claim.call_id}", claim)
+    return (
+        KIND,
+        f"location\0{ALICE}\0{claim.key}\0{claim.begin} {claim.call_id}",
+        claim,
+    )
 
 
 def state(
@@ -423,13 +428,14 @@ def test_who_is_killed_at_the_first_start_can_start_again(
 
 
 def test_a_file_that_is_damaged_is_refused_when_it_is_loaded(path: Path) -> None:
-    with closing(SqliteStorage(path, SCHEMA)) as journal:
+    small = Schema(version=1)  # which is in the first page, with all that it names
+    with closing(SqliteStorage(path, small)) as journal:
         for number in range(100):
             journal.append([("held", str(number), "x" * 1000)], boot=NOW, wall=WALL)
     pages = path.read_bytes()
     path.write_bytes(pages[:8192].ljust(len(pages), b"\0"))
     with (
-        closing(SqliteStorage(path, SCHEMA)) as damaged,
+        closing(SqliteStorage(path, small)) as damaged,
         pytest.raises(StoreError, match=r"reginfo\.db: database disk image is malf"),
     ):
         state(damaged)
@@ -447,9 +453,9 @@ def test_a_journal_that_makes_no_sense_is_refused_when_it_is_loaded(
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE claim SET value = substr(value, 3) WHERE callid = 'bad'",
-        "UPDATE claim SET value = '[1]' WHERE callid = 'bad'",
-        "UPDATE claim SET value = x'c1' WHERE callid = 'bad'",
+        "UPDATE claim SET value = substr(value, 3) WHERE life = '1 bad'",
+        "UPDATE claim SET value = '[1]' WHERE life = '1 bad'",
+        "UPDATE claim SET value = x'c1' WHERE life = '1 bad'",
     ],
 )
 def test_one_row_that_cannot_be_used_is_left_out_and_logged(
@@ -483,52 +489,30 @@ def test_a_claim_whose_key_is_no_key_does_not_stop_the_folding(
     assert set(state(journal)) == {("held", "a")}
 
 
-VERSION_2 = """
-CREATE TABLE journal (
-    sequence INTEGER PRIMARY KEY, boot REAL NOT NULL, wall REAL NOT NULL,
-    entries BLOB NOT NULL
-);
-CREATE TABLE state (
-    kind TEXT NOT NULL, key TEXT NOT NULL, boot REAL NOT NULL, wall REAL NOT NULL,
-    value BLOB NOT NULL, PRIMARY KEY (kind, key)
-) WITHOUT ROWID;
-CREATE TABLE claim (
-    aor TEXT NOT NULL, "table" TEXT NOT NULL, key TEXT NOT NULL, callid TEXT NOT NULL,
-    boot REAL NOT NULL, wall REAL NOT NULL, value TEXT NOT NULL,
-    PRIMARY KEY (aor, "table", key, callid)
-) WITHOUT ROWID;
-PRAGMA user_version = 2;
-"""
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_database_of_an_older_schema_is_refused_and_left_alone(
+    path: Path, version: int
+) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute('CREATE TABLE claim (aor, "table", key, callid, value)')
+        database.execute(f"PRAGMA user_version = {version}")
+    before = path.read_bytes()
+    older = rf"reginfo\.db: written by an older version .*schema {version}; .* new data"
+    with pytest.raises(StoreError, match=older):
+        SqliteStorage(path, SCHEMA)
+    assert path.read_bytes() == before
 
 
-def test_a_database_of_version_2_is_taken_over(path: Path) -> None:
-    claim = binding()
-    with closing(sqlite3.connect(path)) as old:
-        old.executescript(VERSION_2)
-        old.execute(
-            "INSERT INTO claim VALUES (?, 'location', ?, ?, ?, ?, ?)",
-            (
-                ALICE, claim.key, claim.call_id, NOW, WALL,
-                msgspec.json.encode(claim).decode(),
-            ),
-        )  # fmt: skip
-        value = msgspec.msgpack.encode(1)
-        old.execute("INSERT INTO state VALUES ('held', 'a', 5, ?, ?)", (WALL, value))
-        journal = msgspec.msgpack.encode([("held", "b", 2)])
-        old.execute("INSERT INTO journal VALUES (1, 5, ?, ?)", (WALL, journal))
-        old.commit()
+def test_a_schema_can_lead_from_one_version_to_the_next(path: Path) -> None:
+    old = Schema(version=1)
+    with closing(SqliteStorage(path, old)) as storage:
+        storage.append([("held", "a", 1)], boot=NOW, wall=WALL)
+    steps = {1: ("CREATE TABLE new (x)",), 2: ("INSERT INTO new VALUES (7)",)}
     for _ in range(2):
-        with closing(SqliteStorage(path, SCHEMA)) as storage:
-            # The calendar says that 100 s have passed. That it steps afterwards
-            # changes nothing.
-            wall = WALL + 100 + 5000 * _
-            loaded = state(storage, boot=NOW + 200, wall=wall)
-            assert {key: shift for key, (_, shift) in loaded.items()} == {
-                location(claim)[:2]: pytest.approx(100.0),
-                ("held", "a"): pytest.approx(NOW + 95),
-                ("held", "b"): pytest.approx(NOW + 95),
-            }
-            fold(storage)
+        new = Schema(version=3, migrations=steps)
+        with closing(SqliteStorage(path, new)) as storage:
+            assert storage._database.execute("SELECT x FROM new").fetchall() == [(7,)]
+            assert list(state(storage)) == [("held", "a")]
 
 
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -77,6 +77,23 @@ def test_pieces_that_shrink_are_put_together() -> None:
     assert len(index._pieces) <= 2
 
 
+def test_a_thing_can_give_up_several_numbers_at_once() -> None:
+    class Several:
+        def __init__(self) -> None:
+            self.numbers = {1, 2, 3}
+
+        def has_number(self, number: int) -> bool:
+            return number in self.numbers
+
+    index, several = ChangeIndex(), Several()
+    for _ in range(3):
+        index.add(index.next_number(), several)
+    several.numbers = set()
+    for number in (1, 2, 3):
+        index.drop(number)
+    assert list(index.after(0)) == [] and len(index) == 0
+
+
 def test_a_number_beyond_the_last_finds_nothing() -> None:
     index, thing = ChangeIndex(), Thing()
     assert list(index.after(0)) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reginfo.location.contacts import find, is_same
+from reginfo.location.contacts import Contacts, is_same
 from reginfo.sip.uri import Uri
 
 from ..make import binding
@@ -27,10 +27,12 @@ def test_equal_uris_are_one_contact(asked: str, found: bool) -> None:
     one = binding(contact=PHONE)
     rows = {one.key: (one,)}
     uri = Uri.parse(asked)
-    assert find(uri, rows) == ((one.key, (one,)) if found else (uri.key, ()))
+    assert Contacts(rows=rows, now=0.0, wall=0.0).find(uri) == (
+        one.key if found else None
+    )
     assert is_same(PHONE, uri) is found
 
 
 def test_what_is_no_uri_equals_nothing() -> None:
     assert not is_same("nonsense", Uri.parse(PHONE))
-    assert find(Uri.parse(PHONE), {}) == (Uri.parse(PHONE).key, ())
+    assert Contacts(rows={}, now=0.0, wall=0.0).find(Uri.parse(PHONE)) is None

@@ -119,7 +119,9 @@ def test_after_an_outage_what_is_listed_may_be_as_old_as_that() -> None:
     made = listed(listing(registered_at=NOW - 999), told(here, since=since))
     assert made is not None and made.stamp == int(since * 1e6)
     assert join((here,), made)[0] is here
-    exact = listed(listing(registered_at=NOW - 2), told(here, since=since))
+    exact = listed(
+        listing(registered_at=NOW - 2), told(here, since=since, is_exact=True)
+    )
     assert exact is not None and exact.stamp == int((WALL - 2) * 1e6)
     assert join((here,), exact)[0] is exact
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,14 +17,15 @@ from hypothesis import strategies as st
 from reginfo.ledger.journal import Journal
 from reginfo.ledger.sqlite import SqliteStorage
 from reginfo.location.binding import Binding
+from reginfo.location.record import Record, RecordKind
 from reginfo.location.schema import SCHEMA
 from reginfo.location.store import LocationStore
 from reginfo.reg.document import ContactEvent, ContactState
 
-from ..make import ALICE, BOB, NOW, WALL, binding
-from .test_merge import claims
+from ..make import ALICE, BOB, NOW, WALL, binding, moment
+from .test_lives import ANY as claims
 
-DESK = "sip:alice@192.0.2.51"
+CONTACT, DESK = "sip:alice@192.0.2.50", "sip:alice@192.0.2.51"
 
 
 @pytest.fixture
@@ -127,32 +130,64 @@ def test_tables_do_not_mix(path: Path) -> None:
     }
 
 
+records = st.builds(
+    Record,
+    kind=st.sampled_from([k for k in RecordKind if k is not RecordKind.KEY]),
+    value=st.sampled_from(["5", None]),
+    stamp=st.integers(1, 5),
+    owner=st.just("b"),
+    until=st.just(1),
+    expires_at=st.sampled_from([NOW - 5, NOW + 5, NOW + 50]),
+)
+ends = st.sampled_from([NOW + 10.0, NOW + 60.0])
+
+
 @settings(
-    max_examples=50,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(st.lists(claims, max_size=8))
-def test_of_several_claims_that_one_is_shown_that_holds(
-    path: Path, given_claims: list[Binding]
+@given(
+    st.lists(
+        st.tuples(claims, ends, st.sampled_from([CONTACT, DESK])) | records, max_size=9
+    ),
+    st.sampled_from([0, 30]),
+)
+def test_the_view_shows_what_the_function_of_claims_and_records_does(
+    path: Path, said: list[Any], later: float
 ) -> None:
-    store = LocationStore("a", Journal())
-    for claim in given_claims:
+    store = LocationStore("a", journal := Journal())
+    for one in said:
+        if isinstance(one, Record):
+            store.apply(ALICE, (), NOW, records=[one])
+            continue
+        claim, end, contact = one
+        claim = msgspec.structs.replace(
+            claim, expires_at=end, key=contact, contact=contact, number=0
+        )
         store.apply(ALICE, [claim], NOW)
-    holds = [
-        (claims[0].call_id, claims[0].cseq, claims[0].stamp, claims[0].owner)
-        for claims in store.rows(ALICE).values()
-        if claims[0].active
-    ]
+    now = NOW + later
+    while (at := store.timer_at) is not None and at <= now:
+        store.timer_due(moment(at))
     for file in path.parent.glob(f"{path.name}*"):
         file.unlink()
-    fold(path, ALICE, *given_claims)
-    with closing(sqlite3.connect(path)) as database:
-        stamps = dict(
-            database.execute("SELECT callid, json_extract(value, '$[8]') FROM claim")
+    with closing(SqliteStorage(path, SCHEMA)) as storage:
+        storage.append(journal.close().entries, boot=NOW, wall=WALL)
+        storage.append([("odd", "x", 1)], boot=now, wall=WALL + later)
+        while storage.fold():
+            pass
+    bound = {
+        b.key: (b.call_id, b.cseq, b.owner, int(b.expires_at - NOW))
+        for b in store.bindings(ALICE, now)
+    }
+    start = datetime.fromtimestamp(WALL, UTC)
+    shown = {
+        row["contact"]: (
+            row["callid"],
+            row["cseq"],
+            row["owner"],
+            int((datetime.fromisoformat(row["expires"] + "Z") - start).total_seconds()),
         )
-    shown = [
-        (row["callid"], row["cseq"], stamps[row["callid"]], row["owner"])
         for row in rows(path)
-    ]
-    assert sorted(shown) == sorted(holds)
+    }
+    assert shown == bound

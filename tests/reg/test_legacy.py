@@ -3,7 +3,7 @@ import pytest
 
 from reginfo.reg import xml
 from reginfo.reg.document import (
-    Claim,
+    ClaimElement,
     Contact,
     ContactEvent,
     RegistrationState,
@@ -74,7 +74,7 @@ def test_callid_and_cseq_are_always_there() -> None:
 
 @pytest.mark.parametrize("claimed", [False, True])
 def test_what_a_legacy_peer_does_not_know_is_not_written(claimed: bool) -> None:
-    claim = Claim(
+    claim = ClaimElement(
         owner="s1", stamp=1, path=("<sip:p;lr>",), received="sip:r", user_agent="x"
     )
     contact = msgspec.structs.replace(

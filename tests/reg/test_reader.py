@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from reginfo.reg import reader
 from reginfo.reg.document import (
-    Claim,
+    ClaimElement,
     Contact,
     ContactEvent,
     Reginfo,
@@ -286,7 +286,8 @@ def test_attributes_of_kamailio_and_opensips_are_read() -> None:  # 3680-81
 
 
 CLAIM = (
-    f'<claim xmlns="{reader.CLAIM_NAMESPACE}" owner="s1" stamp="{2**62 - 1}"'
+    f'<claim xmlns="{reader.CLAIM_NAMESPACE}" owner="s1" key="k" stamp="{2**53}"'
+    ' begin="3" edition="4" until="5" left="6" gone="true"'
     ' received="sip:192.0.2.9" user-agent="x"><path>sip:p1;lr</path>'
     "<later/><path>sip:p2;lr</path></claim>"
 )
@@ -294,9 +295,15 @@ CLAIM = (
 
 def test_what_a_claim_says_stands_before_the_attributes() -> None:
     contact = read(contact_of('received="no" path="no" user_agent="no"', CLAIM))
-    assert contact.claim == Claim(
+    assert contact.claim == ClaimElement(
         owner="s1",
-        stamp=2**62 - 1,
+        stamp=2**53,
+        key="k",
+        begin=3,
+        edition=4,
+        until=5,
+        left=6,
+        gone=True,
         path=("sip:p1;lr", "sip:p2;lr"),
         received="sip:192.0.2.9",
         user_agent="x",
@@ -307,9 +314,10 @@ def test_what_a_claim_says_stands_before_the_attributes() -> None:
 
 
 def test_last_of_two_claims_counts() -> None:
-    second = f'<claim xmlns="{reader.CLAIM_NAMESPACE}" owner="s2" stamp="0"/>'
+    second = f'<claim xmlns="{reader.CLAIM_NAMESPACE}" owner="s2" stamp="0"'
+    second += ' key="k" begin="0" edition="0" until="0"/>'
     contact = read(contact_of("", CLAIM + second))
-    assert contact.claim == Claim(owner="s2", stamp=0)
+    assert contact.claim == ClaimElement(owner="s2", stamp=0, key="k")
 
 
 # What is put up with.
@@ -565,9 +573,14 @@ def test_temp_gruu_with_the_attribute_that_the_text_names() -> None:  # 5628-02
     [
         ('owner="s1"', ""),
         ('owner="s1"', 'owner="s&#10;1"'),
-        (f'stamp="{2**62 - 1}"', ""),
-        (f'stamp="{2**62 - 1}"', f'stamp="{2**62}"'),
-        (f'stamp="{2**62 - 1}"', 'stamp="-1"'),
+        ('key="k"', ""),
+        ('key="k"', 'key="&#10;"'),
+        ('begin="3"', ""),
+        ('edition="4"', 'edition="x"'),
+        ('until="5"', ""),
+        (f'stamp="{2**53}"', ""),
+        (f'stamp="{2**53}"', f'stamp="{2**53 + 1}"'),
+        (f'stamp="{2**53}"', 'stamp="-1"'),
     ],
 )
 def test_claim_without_owner_or_stamp_is_none(old: str, new: str) -> None:

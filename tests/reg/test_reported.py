@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from reginfo.reg.document import Claim, Contact, ContactEvent
+from reginfo.reg.document import ClaimElement, Contact, ContactEvent
 from reginfo.reg.reported import SLACK, ReportedContact, follow, is_same, shifted
 
 ALICE = "sip:alice@example.com"
@@ -36,7 +36,7 @@ def test_an_earlier_end_is_news() -> None:
     [
         {"cseq": 2},
         {"cseq": None},
-        {"claim": Claim(owner="a", stamp=1)},
+        {"claim": ClaimElement(owner="a", stamp=1)},
         {"callid": "d"},
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reginfo.reg import xml
 from reginfo.reg.document import (
-    Claim,
+    ClaimElement,
     Contact,
     ContactEvent,
     ContactState,
@@ -34,7 +34,7 @@ def contact(
     expires: int | None = 600,
     callid: str | None = "c",
     cseq: int | None = 1,
-    claim: Claim | None = None,
+    claim: ClaimElement | None = None,
     params: tuple[tuple[str, str | None], ...] = (),
     duration_registered: int | None = None,
 ) -> Contact:
@@ -406,10 +406,10 @@ def test_end_that_nobody_told_may_be_told() -> None:
 
 
 def test_owner_with_our_extension_may_prolong() -> None:  # 3680-103
-    first = contact(claim=Claim(owner="s1", stamp=1))
+    first = contact(claim=ClaimElement(owner="s1", stamp=1))
     table = known(of(first))
     assert table.take(partial(1, of(first)), 2, 100.0) == NOTHING
-    later = contact(claim=Claim(owner="s1", stamp=2))
+    later = contact(claim=ClaimElement(owner="s1", stamp=2))
     assert table.take(partial(2, of(later)), 3, 100.0).news == (News(ALICE, later),)
     (row,) = table
     assert row.expires_at == 700.0

@@ -10,7 +10,7 @@ from lxml import etree
 
 from reginfo.reg import xml
 from reginfo.reg.document import (
-    Claim,
+    ClaimElement,
     Contact,
     ContactEvent,
     Piece,
@@ -46,9 +46,10 @@ RICH = Contact(
     path=("<sip:p1;lr>", "<sip:p2;lr>"),
     received="sip:192.0.2.9:5060",
     user_agent='"phone" <1>',
-    claim=Claim(
+    claim=ClaimElement(
         owner="s1",
         stamp=5,
+        key="k",
         path=("<sip:p1;lr>", "<sip:p2;lr>"),
         received="sip:192.0.2.9:5060",
         user_agent='"phone" <1>',
@@ -87,14 +88,19 @@ paths = st.lists(tokens.map(lambda token: f"<sip:{token};a=b,c;lr>"), max_size=3
 
 
 @st.composite
-def claims(draw: st.DrawFn) -> Claim:
-    return Claim(
+def claims(draw: st.DrawFn) -> ClaimElement:
+    return ClaimElement(
         owner=draw(texts),
-        stamp=draw(st.integers(0, 2**62 - 1)),
+        stamp=draw(st.integers(0, 2**53)),
         path=tuple(draw(st.lists(texts, max_size=3))),
         received=draw(st.just("") | texts),
         user_agent=draw(st.just("") | texts),
-        omitted_by=draw(st.just("") | texts),
+        key=draw(texts),
+        begin=draw(st.integers(0, 2**53)),
+        edition=draw(st.integers(0, 2**53)),
+        until=draw(st.integers(0, 2**53)),
+        left=draw(st.none() | st.integers(0, 2**53)),
+        gone=draw(st.booleans()),
     )
 
 
@@ -138,7 +144,14 @@ registrations = st.builds(
     contacts=st.lists(contacts(), max_size=4).map(tuple),
     keys=st.lists(
         st.builds(
-            RecordKey, texts, st.none() | texts, texts, st.integers(0, 2**62 - 1)
+            RecordKey,
+            texts,
+            st.none() | texts,
+            texts,
+            st.integers(0, 2**53),
+            st.sampled_from(["key", "cleared"]),
+            st.integers(0, 2**53),
+            st.none() | st.integers(0, 2**53),
         ),
         max_size=2,
     ).map(tuple),
@@ -185,7 +198,9 @@ def test_whatever_is_written_is_well_formed(
         received=other,
         user_agent=other,
     )
-    claim = Claim(owner=name, stamp=1, path=(other,), received=other, user_agent=other)
+    claim = ClaimElement(
+        owner=name, stamp=1, path=(other,), received=other, user_agent=other
+    )
     claimed = msgspec.structs.replace(contact, claim=claim)
     root = etree.fromstring(xml.serialize(document(contact, claimed, aor=aor)))
     (registration,) = root
@@ -291,13 +306,15 @@ def test_claim_is_one_foreign_element() -> None:  # 3680-82
     head, tail = xml.contact_parts(RICH)
     assert b"<claim" not in head and b"received" not in head
     assert tail.endswith(
-        b'<claim xmlns="urn:x-reginfo:claim" owner="s1" stamp="5"'
+        b'<claim xmlns="urn:x-reginfo:claim" owner="s1" key="k"'
+        b' begin="0" stamp="5" edition="0" until="0"'
         b' received="sip:192.0.2.9:5060" user-agent="&quot;phone&quot; &lt;1&gt;">'
         b"<path>&lt;sip:p1;lr&gt;</path><path>&lt;sip:p2;lr&gt;</path></claim>"
         b"</contact>"
     )
-    bare = msgspec.structs.replace(RICH, claim=Claim(owner="s1", stamp=5))
-    assert b'owner="s1" stamp="5"/></contact>' in xml.contact_parts(bare)[1]
+    claim = ClaimElement(owner="s1", stamp=5, left=9, gone=True)
+    bare = msgspec.structs.replace(RICH, claim=claim)
+    assert b'left="9" gone="true"/></contact>' in xml.contact_parts(bare)[1]
 
 
 def test_keys_are_foreign_elements_after_the_contacts() -> None:  # 3680-82

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from reginfo.ledger.journal import Journal
+from reginfo.location.contacts import Contacts
 from reginfo.location.store import LocationStore
 from reginfo.reg.document import ContactEvent, ContactState
-from reginfo.roles.administrator import create, remove, shorten
+from reginfo.roles.administrator import admit, create, remove, shorten
 from reginfo.sip.errors import LocalProtocolError, RemoteProtocolError
 
-from ..make import ALICE, NOW, binding
+from ..make import ALICE, NOW, binding, moment
 
 PHONE, DESK = "sip:alice@192.0.2.50", "sip:alice@192.0.2.51"
 
@@ -28,15 +29,9 @@ class Server:
     def act(self, function: Any, *arguments: Any, **others: Any) -> list[str]:
         """Contact and event of each change that an act has made."""
         self.stamp += 1
-        claims = function(
-            self.store.rows(ALICE),
-            *arguments,
-            server_id="a",
-            stamp=self.stamp,
-            now=NOW,
-            **others,
-        )
-        changes = self.store.apply(ALICE, claims, NOW)
+        contacts = self.store.contacts(ALICE, NOW, self.stamp / 1e6)
+        act = function(contacts, *arguments, server_id="a", **others)
+        changes = self.store.apply(ALICE, act.claims, NOW, records=act.records)
         return [f"{c.binding.contact[-2:]} {c.binding.event.value}" for c in changes]
 
     def contacts(self) -> list[str]:
@@ -84,23 +79,62 @@ def test_what_ends_sooner_is_not_prolonged(expires: int) -> None:
     assert Server().act(shorten, expires=expires, contact=PHONE) == []
 
 
-@pytest.mark.parametrize("act", [shorten, remove])
-def test_what_others_own_becomes_ours_by_what_is_done_to_it(act: Any) -> None:
+def test_what_is_removed_becomes_ours_in_a_life_of_its_own() -> None:
     server = Server()
-    learned = binding(1, contact="sip:alice@192.0.2.52", owner="b", source="b/x")
+    learned = binding(7, contact="sip:alice@192.0.2.52", owner="b", source="b/x")
     server.store.apply(ALICE, [learned], NOW)
-    others = {"expires": 30} if act is shorten else {}
-    assert len(server.act(act, contact=learned.contact, **others)) == 1
-    (claim,) = server.store.claims(ALICE, learned.key)
+    assert len(server.act(remove, contact=learned.contact)) == 1
+    claim, before = server.store.claims(ALICE, learned.key)
     assert (claim.owner, claim.source, claim.stamp) == ("a", None, server.stamp)
+    assert claim.begin == server.stamp and before is learned
+    assert (claim.call_id, claim.cseq) == ("a", 7)  # what documents show
+    # A refresh that was not heard of yet does not undo it, whatever its CSeq.
+    late = binding(99, contact=learned.contact, owner="b", stamp=50)
+    server.store.apply(ALICE, [late], NOW)
+    assert learned.contact not in server.contacts()
+
+
+def test_what_is_shortened_keeps_its_owner() -> None:
+    server = Server()
+    learned = binding(7, contact="sip:alice@192.0.2.52", owner="b", source="b/x")
+    server.store.apply(ALICE, [learned], NOW)
+    assert len(server.act(shorten, expires=30)) == 3
+    assert {b.owner for b in server.store.bindings(ALICE, NOW)} == {"a", "b"}
+    # What is registered later is not shortened any more.
+    server.store.apply(ALICE, [binding(9, stamp=server.stamp + 1)], NOW)
+    ends = [b.expires(NOW) for b in server.store.bindings(ALICE, NOW)]
+    assert sorted(ends) == [30, 30, 600]
 
 
 @pytest.mark.parametrize("expires_at", [NOW - 1, NOW])
-@pytest.mark.parametrize("act", [shorten, remove])
-def test_to_what_has_expired_nothing_is_done(act: Any, expires_at: float) -> None:
-    others = {"expires": -60} if act is shorten else {}
+def test_to_what_has_expired_nothing_is_done(expires_at: float) -> None:
     over = binding(1, expires_at=expires_at)
-    assert act({over.key: (over,)}, server_id="a", stamp=2, now=NOW, **others) == ()
+    contacts = Contacts(rows={over.key: (over,)}, now=NOW, wall=1.0)
+    assert remove(contacts, server_id="a").claims == ()
+    act = shorten(contacts, expires=-60, server_id="a", contact=over.contact)
+    assert act.claims == ()
+
+
+def test_who_is_rejected_stays_away_until_admitted() -> None:
+    server = Server()
+    removed = server.act(remove, event=ContactEvent.REJECTED)
+    assert removed == ["50 rejected", "51 rejected"]
+    # Another server has served the phone, and had not heard of it.
+    server.store.apply(ALICE, [binding(2, stamp=999, owner="b")], NOW)
+    assert server.contacts() == []
+    server.stamp = 2000
+    assert server.act(admit) == ["50 registered"]
+    assert server.act(admit) == []
+
+
+def test_who_is_on_probation_comes_back_when_it_is_over() -> None:
+    server = Server()
+    server.act(remove, event=ContactEvent.PROBATION, retry_after=30)
+    server.store.apply(ALICE, [binding(2, stamp=999, owner="b")], NOW)
+    assert server.contacts() == []
+    assert server.store.timer_at == NOW + 30
+    server.store.timer_due(moment(NOW + 30))
+    assert server.contacts() == [PHONE]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from reginfo.reg import xml
@@ -107,8 +109,9 @@ def test_a_legacy_peer_is_recognised(agent: str) -> None:
     ],
 )
 def test_a_legacy_peer_hears_the_events_that_it_knows(event: str, written: str) -> None:
-    server = watching(OLD, binding(1))
-    server.bind(binding(2, event, params=(("+x", "y"),), path=("<sip:p;lr>",)))
+    more: dict[str, Any] = {"params": (("+x", "y"),), "path": ("<sip:p;lr>",)}
+    server = watching(OLD, binding(1, **more))
+    server.bind(binding(2, event, **more))
     (notify,) = server.notifies()
     assert b"claim" not in notify.body and b"unknown-param" not in notify.body
     document = xml.parse(notify.body)
@@ -153,6 +156,7 @@ def test_a_contact_that_is_too_long_for_a_datagram_is_sent_all_the_same() -> Non
 
 def test_the_first_notify_is_as_in_the_golden_file() -> None:
     server = Server()
+    server.bind(binding(1, registered_at=NOW - 60))
     server.bind(binding(
         2, "refreshed", q="0.8", display_name="Alice & Co",
         params=(("+sip.instance", '"<urn:uuid:1>"'), ("ob", None)),

@@ -55,7 +55,6 @@ class Asked:
         self.subscriber = Subscriber(
             self.store,
             self.journal,
-            server_id="us",
             send=self.send,
             new_id=numbers("id"),
             jitter=lambda: 0.5,

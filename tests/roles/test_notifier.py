@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from lxml import etree
 
 from reginfo.location.binding import Binding
+from reginfo.location.record import Record, RecordKind
 from reginfo.reg import xml
 from reginfo.reg.document import Contact
+from reginfo.reg.legacy import Profile
 from reginfo.roles import bodies
+from reginfo.roles.document import SPEAKER
 from reginfo.roles.served import RETRY_AFTER
-from reginfo.roles.watcher import Watcher
 
 from ..make import (
     ALICE,
@@ -20,6 +23,7 @@ from ..make import (
     moment,
     response,
 )
+from .test_pieces import SCHEMA
 from .watched import (
     DESK,
     EAGER,
@@ -72,7 +76,7 @@ def test_all_who_watch_are_told_whoever_is_not() -> None:
     server = Server()
     server.subscribe(call_id="ending")
     server.subscribe(0, tag="tag1", call_id="ending", cseq=2)
-    server.peer = PEER_B
+    server.peer = IMS_B
     server.subscribe(call_id="peer")
     server.peer = EAGER
     server.subscribe(call_id="last")
@@ -274,6 +278,46 @@ def test_a_peer_is_told_whose_a_contact_is_and_anybody_else_is_not() -> None:
     assert b"c/x" not in to_peer.body
 
 
+IMS_B = msgspec.structs.replace(PEER_B, profile=Profile.IMS)
+
+
+def test_a_server_of_our_kind_is_sent_each_claim_but_its_own_word() -> None:
+    server = watching(PEER_B)
+    server.bind(binding(1, owner="b", source="c/x"))
+    (notify,) = server.notifies()
+    (told,) = contacts(xml.parse(notify.body))
+    assert told.claim is not None
+    assert (told.claim.owner, told.claim.key) == ("b", binding().key)
+    assert (told.claim.begin, told.claim.stamp, told.claim.edition) == (1, 1, 1)
+    assert told.claim.left == 600_000 and not told.claim.gone
+    server.answer()
+    server.bind(binding(2, owner="b", source="b/x"))
+    assert server.notifies() == []
+    # What is no news to those who watch is news to it: it evaluates by itself.
+    server.bind(binding(1, "unregistered", call_id="lost", begin=0, stamp=0))
+    (notify,) = server.notifies()
+    both = contacts(xml.parse(notify.body))
+    assert [c.claim.gone for c in both if c.claim is not None] == [False, True]
+    assert SCHEMA.validate(etree.fromstring(notify.body))
+
+
+def test_after_a_subscribe_it_is_sent_all_that_is_kept_whoever_said_it() -> None:
+    server = watching(PEER_B)
+    server.bind(binding(1, owner="b", source="b/x"))
+    server.bind(binding(2, "unregistered", contact=DESK, owner="b", source="b/x"))
+    server.store.apply(
+        ALICE, (), NOW,
+        records=[Record(kind=RecordKind.CLEARED, value="", stamp=1, owner="c")],
+    )  # fmt: skip
+    server.answer()
+    server.notifies()
+    server.subscribe(600, tag="tag1", cseq=2)
+    (document,) = server.documents()
+    told = {c.uri: c.claim.gone for c in contacts(document) if c.claim is not None}
+    assert told == {binding().contact: False, DESK: True}
+    assert [key.kind for key in registration(document).keys] == ["cleared", SPEAKER]
+
+
 @pytest.mark.parametrize(
     "claim",
     [
@@ -282,8 +326,10 @@ def test_a_peer_is_told_whose_a_contact_is_and_anybody_else_is_not() -> None:
         binding(owner="c", source="b/sip:alice/2@example.com"),
     ],
 )
-def test_a_peer_is_not_told_what_it_owns_or_has_told_us(claim: Binding) -> None:
-    server = watching(PEER_B)
+def test_a_peer_of_another_kind_is_not_told_what_it_owns_or_has_told_us(
+    claim: Binding,
+) -> None:
+    server = watching(IMS_B)
     server.bind(claim)
     server.bind(msgspec.structs.replace(claim, cseq=2, stamp=2))
     server.bind(binding(3, "unregistered", owner=claim.owner, source=claim.source))
@@ -305,7 +351,7 @@ def test_a_peer_of_a_similar_name_is_another_one() -> None:
 
 
 def test_a_peer_is_not_told_what_has_become_its_own_meanwhile() -> None:
-    server = watching(PEER_B)
+    server = watching(IMS_B)
     server.bind(binding(1, contact=DESK))  # this NOTIFY is under way
     server.bind(binding(1))
     server.bind(binding(2, owner="b", source="b/x"))
@@ -315,7 +361,7 @@ def test_a_peer_is_not_told_what_has_become_its_own_meanwhile() -> None:
 
 
 def test_what_a_peer_need_not_be_told_is_owed_again_if_that_is_taken_back() -> None:
-    server = watching(Watcher(name="b", min_interval=5.0))
+    server = watching(msgspec.structs.replace(IMS_B, min_interval=5.0))
     server.bind(binding(1))
     server.journal.close()
     server.bind(binding(2, owner="b", source="b/x"))
@@ -326,7 +372,7 @@ def test_what_a_peer_need_not_be_told_is_owed_again_if_that_is_taken_back() -> N
 
 
 def test_what_waits_for_a_peer_is_sent_with_a_change_that_is_not_for_it() -> None:
-    server = watching(Watcher(name="b", min_interval=5.0))
+    server = watching(msgspec.structs.replace(IMS_B, min_interval=5.0))
     server.bind(binding(1))
     assert not server.sent
     server.now += 5  # the clock is a little late

@@ -29,7 +29,7 @@ from reginfo.roles.publisher import (
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
 
-from ..make import load, moment
+from ..make import load, moment, whole
 
 AOR = "sip:alice@example.com"
 BOB = "sip:bob@example.com"
@@ -113,7 +113,7 @@ def binding(cseq: int = 1, **other: Any) -> Binding:
         "owner": "a",
         "stamp": cseq,
     }
-    return Binding(**(values | other))
+    return whole(values | other)
 
 
 def test_a_registration_is_published_as_full_state() -> None:
@@ -321,7 +321,7 @@ def test_a_terminated_contact_is_told_again_if_the_publish_that_told_it_failed()
     server.answer(now=NOW + 4)
     server.store.apply(AOR, [binding(2, key="sip:b@h", call_id="d")], NOW + 5)
     contacts = server.last()[1].registrations[0].contacts
-    assert [c.event.value for c in contacts] == ["registered"]
+    assert [c.event.value for c in contacts] == ["refreshed"]
 
 
 def test_a_server_that_is_one_of_the_known_ones_gets_what_it_understands() -> None:

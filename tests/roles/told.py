@@ -14,7 +14,7 @@ from reginfo.location.keyring import KeyChange
 from reginfo.location.store import TABLE, LocationStore
 from reginfo.reg import xml
 from reginfo.reg.document import (
-    Claim,
+    ClaimElement,
     Contact,
     ContactEvent,
     RecordKey,
@@ -28,6 +28,7 @@ from reginfo.roles.mirror import Mirror
 from reginfo.roles.subscriber import Subscriber
 from reginfo.sip.flow import Flow
 from reginfo.sip.message import Draft, Request
+from reginfo.sip.uri import Uri
 
 from ..make import (
     ALICE,
@@ -60,6 +61,15 @@ def contact(
     cseq: int | None = 1,
     **others: Any,
 ) -> Contact:
+    said = others.get("claim")
+    if said is not None and not said.key:
+        is_gone = ContactEvent(event).state != "active"
+        others["claim"] = msgspec.structs.replace(
+            said,
+            key=Uri.parse(uri).key,
+            gone=is_gone,
+            left=None if is_gone or expires is None else expires * 1000,
+        )
     return Contact(
         id=others.pop("id", None) or contact_id(ALICE, uri),
         uri=uri,
@@ -71,8 +81,12 @@ def contact(
     )
 
 
-def claim(owner: str = "a", stamp: int = 50, **others: Any) -> Claim:
-    return Claim(owner=owner, stamp=stamp, **others)
+def claim(owner: str = "a", stamp: int = 50, **others: Any) -> ClaimElement:
+    """What makes a contact a whole claim; its key and its end are the contact's."""
+    others.setdefault("begin", 1)
+    others.setdefault("edition", stamp)
+    others.setdefault("until", stamp + 600_000_000)
+    return ClaimElement(owner=owner, stamp=stamp, **others)
 
 
 def document(
@@ -110,7 +124,6 @@ class Server:
         self.subscriber = Subscriber(
             self.store,
             self.journal,
-            server_id="us",
             send=self.send,
             new_id=numbers(prefix),
             jitter=lambda: 0.5,
@@ -118,6 +131,7 @@ class Server:
             longest=longest,
             location=table,
         )
+        self.store.prolong = self.subscriber.prolonged
 
     def send(self, draft: Draft, flow: Flow, user: object) -> None:
         assert isinstance(user, Mirror)

@@ -79,6 +79,7 @@ class Server:
             table=table,
         )
         self.store.listener = self.notifier.hears
+        self.store.claim_listener = self.notifier.hears_claims
 
     def recognise(self, request: Request, flow: Flow) -> Watcher:
         assert (request.method, flow.local.host) == ("SUBSCRIBE", LOCAL.host)

@@ -134,7 +134,10 @@ class World:
          Flow(TCP6, ("2001:db8::8", 5060))),
         ("sip:w@[fd00::1]", Flow(UDP6, ("2001:db8::7", 5060)),
          Flow(UDP6, ("2001:db8::7", 5060))),
-        ("sip:w@[2001:db8::7]", Flow(UDP, PEER), Flow(UDP6, ("2001:db8::7", 5060))),
+        # A user agent that is heard by one family is reached by that.
+        ("sip:w@[2001:db8::7]", Flow(UDP, PEER), Flow(UDP, PEER)),
+        ("sip:w@198.51.100.7", Flow(UDP6, ("2001:db8::7", 5060)),
+         Flow(UDP6, ("2001:db8::7", 5060))),
     ],
 )  # fmt: skip
 def test_a_request_goes_where_its_target_says(uri: str, flow: Flow, by: Flow) -> None:
@@ -200,6 +203,36 @@ def test_a_connection_that_is_gone_is_replaced() -> None:
         assert world.sent[-1][0] == expected
     request.receive_failure("transport", moment())
     assert user.heard == ["transport"] and len(world.sent) == 3
+
+
+def test_a_stream_that_closes_under_a_request_is_opened_again_to_the_target() -> None:
+    """3261-60"""
+    world = World()
+    user = Watcher()
+    stream = Flow(TCP, ("198.51.100.7", 41000))
+    world.open.add(stream)
+    uri = "sip:w@198.51.100.7:41000;transport=tcp"
+    assert world.send(uri, stream, user) == stream
+    world.open.clear()
+    request = world.sent[-1][1]
+    request.receive_failure("transport", moment())
+    assert world.sent[-1][0] == stream and len(world.sent) == 2
+    request.receive_failure("transport", moment())
+    assert user.heard == ["transport"] and len(world.sent) == 2
+    # Of one that is behind a NAT, the target is tried.
+    world.open.add(stream)
+    assert world.send("sip:w@198.51.100.9;ob", stream, user) == stream
+    world.open.clear()
+    world.sent[-1][1].receive_failure("transport", moment())
+    assert world.sent[-1][0].remote == ("198.51.100.9", 5060)
+
+
+def test_a_datagram_that_cannot_be_sent_is_not_sent_there_again() -> None:
+    world = World()
+    user = Watcher()
+    assert world.send("sip:w@198.51.100.7", Flow(UDP, PEER), user) == Flow(UDP, PEER)
+    world.sent[-1][1].receive_failure("transport", moment())
+    assert user.heard == ["transport"] and len(world.sent) == 1
 
 
 @pytest.mark.parametrize("cause", ["timeout", "response", "never"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reginfo.location.key import Key
+from reginfo.location.record import Record, RecordKind
 from reginfo.routing.service_routes import KEY
 from reginfo.sip.flow import Address
 from reginfo.sip.message import Draft, Request
@@ -207,9 +207,17 @@ def test_nobody_but_its_own_registrar_gives_a_user_a_service_route(
 def test_a_key_that_is_no_route_is_not_gone_by(edge: Script, value: str) -> None:
     """It may have been set by a script, or have come from another server."""
     stored = edge.server.app.store
-    stored.put_key(ALICE, KEY, Key(value, 1, "b", "b/x"), edge.wire.now)
+
+    def put(value: str, stamp: int) -> None:
+        record = Record(
+            kind=RecordKind.KEY, name=KEY, value=value, stamp=stamp, owner="b",
+            source="b/x",
+        )  # fmt: skip
+        stored.apply(ALICE, (), edge.wire.now, records=[record])
+
+    put(value, 1)
     message, where = calls(edge)
     assert "Route" not in message.headers and "Evil" not in message.headers
     assert where == ("192.0.2.90", 5060)
-    stored.put_key(ALICE, KEY, Key(ORIG, 2, "b", "b/x"), edge.wire.now)
+    put(ORIG, 2)
     assert calls(edge)[0].headers["Route"] == [ORIG]

@@ -154,7 +154,7 @@ def test_a_contact_without_expires_is_taken(fed: Fed) -> None:
     """Kamailio skips it, and returns -1; it lives as long as the subscription."""
     assert fed.feed(document(contact(expires=None))) == "1"
     (bound,) = fed.script.bindings(BOB)
-    assert bound.expires(fed.script.wire.now) == 3600
+    assert bound.expires(fed.script.wire.now) == 3660
 
 
 def test_a_registration_that_never_was_is_2(fed: Fed) -> None:

@@ -25,7 +25,7 @@ from reginfo.roles.watch import Watch
 from reginfo.sip.dialog import Dialog
 from reginfo.sip.errors import LocalProtocolError
 
-from ..make import flow
+from ..make import flow, whole
 
 NOW = 1000.0
 
@@ -45,7 +45,7 @@ def binding(user: str, **others: Any) -> Binding:
         "owner": "a",
         "stamp": 1,
     }
-    return Binding(**(fields | others))
+    return whole(fields | others)
 
 
 def dialog(call_id: str, **others: Any) -> Dialog:

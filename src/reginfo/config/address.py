@@ -7,7 +7,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from ..sip.errors import RemoteProtocolError
 from ..sip.flow import uri_host
+from ..sip.uri import Uri
 
 
 class SocketAddress(Struct, frozen=True):
@@ -41,12 +43,49 @@ class SocketAddress(Struct, frozen=True):
 
 
 class ListenAddress(SocketAddress, frozen=True):
-    """Where SIP is spoken, and over what."""
+    """
+    A transport, and a host and port at which SIP is received.
+
+    The host may also be `0.0.0.0`, `::` or the name of an interface, which stand for
+    addresses of the machine; see :func:`reginfo.io.interfaces.expand`.
+    """
 
     transport: str = "udp"
 
     def __str__(self) -> str:
         return f"{self.transport}:{uri_host(self.host)}:{self.port}"
+
+
+class AdvertisedAddress(Struct, frozen=True):
+    """The host and port under which others reach an address that we listen at."""
+
+    host: str
+    "A name, or a numeric address as a URI has it; empty to advertise nothing."
+
+    port: int | None = None
+    "None for the port that we listen at."
+
+    @staticmethod
+    def parse(text: str) -> AdvertisedAddress:
+        """
+        Read ``HOST`` or ``HOST:PORT``; an IPv6 address stands in brackets.
+
+        Raises:
+            ValueError: it is neither, or the host stands for all addresses.
+        """
+        try:
+            uri = Uri.parse(f"sip:{text}")
+        except RemoteProtocolError:
+            uri = None
+        if uri is None or uri.user or uri.params or uri.headers or not uri.host:
+            raise ValueError(f"{text!r} is neither HOST nor HOST:PORT")
+        if uri.host in ("0.0.0.0", "[::]"):
+            raise ValueError(f"{text!r} is no address that others can reach")
+        return AdvertisedAddress(uri.host, uri.port)
+
+    def at(self, port: int) -> str:
+        """Return host and port as Via and URIs have them, for a listener's port."""
+        return f"{self.host}:{self.port or port}" if self.host else ""
 
 
 class UnixPath(Struct, frozen=True):

@@ -27,6 +27,12 @@ def check_sections_agree(reading: Reading) -> None:
             "an address stands twice",
             (*path, "listen"),
         )
+        reading.require(
+            len(server.advertise) in (0, 1, len(server.listen)),
+            f"needs one value, or one for each of the {len(server.listen)} in listen",
+            (*path, "advertise"),
+            (*path, "listen"),
+        )
     for path, limits in reading.all(LimitsSection):
         least, most = (*path, "min_expires"), (*path, "max_expires")
         usual = (*path, "default_expires")

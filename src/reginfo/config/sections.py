@@ -12,9 +12,10 @@ from typing import Annotated
 
 from msgspec import Struct, field
 
-from .address import AdminAddress, ListenAddress, SocketAddress
+from .address import AdminAddress, AdvertisedAddress, ListenAddress, SocketAddress
 from .values import (
     admin_address,
+    advertised_address,
     file_path,
     flag,
     host_name,
@@ -42,7 +43,20 @@ class ServerSection(Struct, frozen=True, kw_only=True):
     listen: Annotated[
         tuple[ListenAddress, ...], several(listen_address, at_least=1)
     ] = (ListenAddress("127.0.0.1", 5060),)
-    "The addresses that SIP is received at. Port 0 stands for any free port."
+    """
+    The addresses that SIP is received at. `0.0.0.0`, `[::]` or the name of an interface
+    in the place of an address stands for each address of the machine, or of that
+    interface. Port 0 stands for any free port.
+    """
+
+    advertise: Annotated[
+        tuple[AdvertisedAddress, ...], one_or_several(advertised_address)
+    ] = ()
+    """
+    The address or name, with or without a port, under which others reach this server,
+    if that is not where it listens: it is written to Via, Contact, Record-Route and
+    Path. One value for all of `listen`, or a list with one for each; `""` for none.
+    """
 
     domains: Annotated[tuple[str, ...], several(host_name, at_least=1)]
     "The domains that this server is the registrar of; kept in lower case."
@@ -52,6 +66,19 @@ class ServerSection(Struct, frozen=True, kw_only=True):
 
     script: Annotated[Path | None, file_path] = None
     "The routing script, a Python file. Without one, each method is handled by default."
+
+    def advertised(self, number: int, port: int) -> str:
+        """
+        Return what others are told of a listener; empty if nothing else than it is.
+
+        Args:
+            number: its place in `listen`, from 0.
+            port: the port that it is bound to.
+        """
+        told = self.advertise
+        if not told:
+            return ""
+        return told[number if len(told) > 1 else 0].at(port)
 
 
 class StoreSection(Struct, frozen=True, kw_only=True):

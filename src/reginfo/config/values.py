@@ -14,7 +14,13 @@ from typing import Any
 
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
-from .address import AdminAddress, ListenAddress, SocketAddress, parse_admin
+from .address import (
+    AdminAddress,
+    AdvertisedAddress,
+    ListenAddress,
+    SocketAddress,
+    parse_admin,
+)
 
 
 def text(value: object) -> str:
@@ -126,8 +132,24 @@ def listen_address(value: object) -> ListenAddress:
         raise ValueError(
             f'"udp:HOST:PORT" or "tcp:HOST:PORT" is needed, not {shown(value)}'
         )
+    interface, _, port = address.rpartition(":")
+    if INTERFACE.fullmatch(interface) and interface != "localhost":
+        if not port.isdecimal() or int(port) > 65_535:
+            raise ValueError(f"{address!r} is not INTERFACE:PORT")
+        return ListenAddress(interface, int(port), transport)
     parsed = SocketAddress.parse(address)
     return ListenAddress(parsed.host, parsed.port, transport)
+
+
+INTERFACE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,14}(\.[0-9]+)?")
+"""The name of a network interface: `eth0`, or `eth0.100` for a VLAN."""
+
+
+def advertised_address(value: object) -> AdvertisedAddress:
+    """What others are told: ``HOST`` or ``HOST:PORT``; empty for nothing else."""
+    if value == "":
+        return AdvertisedAddress("")
+    return AdvertisedAddress.parse(text(value))
 
 
 def one_or_several(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..config.address import ListenAddress
@@ -12,13 +12,17 @@ from ..config.sections import DnsSection
 from ..sip.destination import Destination
 from ..sip.endpoint import Endpoint
 from ..sip.errors import ReginfoError, RemoteProtocolError
-from ..sip.flow import Flow, Local, family_of
+from ..sip.flow import Address, Flow, Local, family_of, uri_host
 from ..sip.uri import Uri
+from .interfaces import expand, source_of
 from .nameservers import NameServers, at, hosts
 from .resolver import Resolver
 from .rim import Rim
 from .tcp import StreamTransport
 from .udp import Trace, UdpSocket
+
+SOURCES = 10_000
+"""Destinations whose source address is remembered."""
 
 
 class StartError(ReginfoError):
@@ -36,25 +40,53 @@ class Network:
         "Where we really listen, as the configuration writes it."
 
         self._streams: dict[Local, StreamTransport] = {}
+        self._sources: dict[str, str | None] = {}
 
-    def listen(self, addresses: Iterable[ListenAddress]) -> None:
+    def listen(
+        self,
+        addresses: Iterable[ListenAddress],
+        advertised: Callable[[int, int], str] = lambda number, port: "",
+    ) -> None:
         """
         Bind all that the configuration asks for.
 
+        Args:
+            advertised: returns what others are told, for the number of an address among
+                these, and the port that it is bound to.
+
         Raises:
-            StartError: an address cannot be had.
+            StartError: an address cannot be bound.
         """
-        for address in addresses:
+        for number, address in enumerate(addresses):
             try:
-                transport = self._bound(address)
+                hosts = expand(address.host)
             except OSError as exc:
                 raise StartError(f"{address}: {exc.strerror}") from exc
-            self._rim.add(transport)
-            self.listening.append(f"{address.transport}:{transport.local.sent_by}")
+            for host in hosts:
+                one = ListenAddress(host, address.port, address.transport)
+                try:
+                    transport = self._bound(one)
+                except OSError as exc:
+                    raise StartError(f"{one}: {exc.strerror}") from exc
+                if said := advertised(number, transport.local.port):
+                    transport.advertise(said)
+                if isinstance(transport, StreamTransport):
+                    self._streams[transport.local] = transport
+                self._rim.add(transport)
+                self.listening.append(str(transport.local))
         self._pair_streams()
 
+    def source_of(self, address: Address) -> str | None:
+        """Return the address of ours that packets to ``address`` leave from."""
+        host = address[0]
+        if host not in self._sources:
+            if len(self._sources) >= SOURCES:
+                self._sources.clear()
+            self._sources[host] = source_of(host)
+        return self._sources[host]
+
     def resolver(self, dns: DnsSection) -> Resolver:
-        """Finds where URIs are, of those that can be reached from our addresses."""
+        """Return what resolves URIs to destinations that our addresses can send to."""
         locals = self._rim.locals
         servers = [at((server.host, server.port)) for server in dns.servers]
         return Resolver(
@@ -69,7 +101,7 @@ class Network:
         )
 
     def is_open(self, flow: Flow) -> bool:
-        """Whether a flow can be sent by: of TCP, whether its stream is there."""
+        """Whether a flow can be sent by: of TCP, whether its stream is open."""
         stream = self._streams.get(flow.local)
         return stream is None or stream.is_open(flow.remote)
 
@@ -77,34 +109,34 @@ class Network:
         self, uris: Iterable[str], names: Resolver
     ) -> dict[str, Destination]:
         """
-        Where each of ``uris`` is, by the first of its places.
+        Resolve each of ``uris`` to its first destination that we can send to.
 
         Raises:
             StartError: a host is unknown, or of a kind that we do not listen at.
         """
         families = {family_of(local.host) for local in self._rim.locals}
-        places: dict[str, Destination] = {}
+        destinations: dict[str, Destination] = {}
         for text in uris:
             try:
                 found = await names.locate(Uri.parse(text))
             except RemoteProtocolError as exc:
                 raise StartError(f"{text}: {exc}") from exc
             usable = [
-                place for place in found if family_of(place.address[0]) in families
+                destination
+                for destination in found
+                if family_of(destination.address[0]) in families
             ]
             if not usable:
                 raise StartError(f"{text}: we do not listen at an address of its kind")
-            places[text] = usable[0]
-        return places
+            destinations[text] = usable[0]
+        return destinations
 
     def _bound(self, address: ListenAddress) -> UdpSocket | StreamTransport:
-        rim, place = self._rim, (address.host, address.port)
+        rim, bound = self._rim, (address.host, address.port)
         if address.transport == "tcp":
-            stream = StreamTransport.listening(place, **self._stream_callbacks())
-            self._streams[stream.local] = stream
-            return stream
+            return StreamTransport.listening(bound, **self._stream_callbacks())
         return UdpSocket(
-            place,
+            bound,
             receive=rim.receive,
             settle=rim.settle,
             failed=rim.failed,
@@ -124,7 +156,8 @@ class Network:
             if stream is None:
                 # We can open streams although nobody can open one to us.
                 transport = StreamTransport(
-                    Local("TCP", local.host, local.port), **self._stream_callbacks()
+                    Local("TCP", local.host, local.port, local.advertised),
+                    **self._stream_callbacks(),
                 )
                 self._rim.add(transport)
                 stream = transport.local
@@ -142,9 +175,19 @@ class Network:
         }
 
 
-def flow_to(place: Destination, locals: Sequence[Local]) -> Flow:
-    """The flow to ``place``, by its transport if we have that."""
-    family = family_of(place.address[0])
-    able = [local for local in locals if family_of(local.host) == family]
-    fitting = [local for local in able if local.transport == place.transport]
-    return Flow((fitting or able or list(locals))[0], place.address)
+def flow_to(destination: Destination, locals: Sequence[Local]) -> Flow:
+    """
+    Return the flow to a destination.
+
+    Raises:
+        StartError: we have no address of its family and transport.
+    """
+    family = family_of(destination.address[0])
+    for local in locals:
+        if local.transport == destination.transport and family_of(local.host) == family:
+            return Flow(local, destination.address)
+    host, port = destination.address
+    raise StartError(
+        f"{destination.transport.lower()}:{uri_host(host)}:{port}: "
+        "we do not listen at an address of its kind"
+    )

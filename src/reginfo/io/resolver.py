@@ -1,4 +1,4 @@
-"""Where a URI is (RFC 3263): which names are asked for, and what follows from them."""
+"""Resolves URIs to destinations (RFC 3263): NAPTR, SRV and address records."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOTHING = 10_800.0
 
 MOST = 16
 """
-Records of one answer, and places of one URI, that are looked at: a caller has given up
+Records of one answer, and destinations of one URI, that are used: a caller gives up
 long before as many have not answered.
 """
 
@@ -90,7 +90,7 @@ class Resolver:
         families: kinds of address that we have.
         now: seconds on a clock.
         chance: a random number from 0 up to 1.
-        wake: called when somebody has been told who had to wait.
+        wake: called after a callback that had to wait for a name server.
         attempt: begins a turn; what an answer leads to happens in one, and is taken
             back if it fails. Left out, there is nothing to take back.
     """
@@ -130,7 +130,7 @@ class Resolver:
 
     def find(self, uri: Uri, found: Found) -> None:
         """
-        Call ``found`` with the places of ``uri``, preferred first, or with the error.
+        Call ``found`` with the destinations of ``uri``, best first, or with the error.
 
         At once, if no name server has to be asked.
         """
@@ -166,7 +166,7 @@ class Resolver:
 
     async def locate(self, uri: Uri) -> list[Destination]:
         """
-        The places of ``uri``, in the order in which they are to be tried (§4.3).
+        Return the destinations of ``uri``, in the order to try them (§4.3).
 
         Raises:
             RemoteProtocolError: there is none (404), or nobody knows (503).
@@ -174,12 +174,12 @@ class Resolver:
         if uri.scheme != "sip":
             raise RemoteProtocolError(f"{uri.scheme}: URIs are not routed", status=416)
         search = Search(self, until=self.now() + PATIENCE)
-        places = await search.places(uri)
-        if not places:
+        destinations = await search.destinations(uri)
+        if not destinations:
             if search.error is not None:
                 raise search.error
             raise RemoteProtocolError(f"{uri.host}: no such host", status=404)
-        return places[:MOST]
+        return destinations[:MOST]
 
     def stop(self) -> None:
         """Wait for nobody any more."""
@@ -187,7 +187,7 @@ class Resolver:
 
     async def answer(self, name: str, kind: str) -> Answer:
         """
-        What is known, or what the name servers say; all who ask at once ask once.
+        Return the answer that is cached, or ask; simultaneous questions are asked once.
 
         Raises:
             RemoteProtocolError: nobody has answered.
@@ -228,7 +228,7 @@ class Resolver:
 
 class Search:
     """
-    The way from one URI to its places: from name to name, with an end to it.
+    Resolves one URI, from name to name, within a limit of time.
 
     Args:
         until: when no further question is asked.
@@ -238,11 +238,11 @@ class Search:
         self._names = names
         self._until = until
         self.error: RemoteProtocolError | None = None
-        "What has become of a question that another way led past."
+        "The error of a question, if another one had an answer."
 
-    async def places(self, uri: Uri) -> list[Destination]:
+    async def destinations(self, uri: Uri) -> list[Destination]:
         """
-        The places, preferred first; none if the names lead nowhere.
+        Return the destinations, best first; none if the names lead nowhere.
 
         Raises:
             RemoteProtocolError: we have no such transport, or nobody knows.
@@ -256,10 +256,16 @@ class Search:
         if is_numeric(host) or host in names.hosts or uri.port is not None:
             return await self._at(host, uri.port or SIP_PORT, usual)
         if transport:
-            places = await self._served(f"_sip._{transport.lower()}.{host}", transport)
+            destinations = await self._served(
+                f"_sip._{transport.lower()}.{host}", transport
+            )
         else:
-            places = await self._by_service(host)
-        return places if places is not None else await self._at(host, SIP_PORT, usual)
+            destinations = await self._by_service(host)
+        return (
+            destinations
+            if destinations is not None
+            else await self._at(host, SIP_PORT, usual)
+        )
 
     async def _by_service(self, host: str) -> list[Destination] | None:
         """By NAPTR, or by SRV if there is none; None if there is neither (§4.1)."""
@@ -281,14 +287,14 @@ class Search:
         found: list[Destination] | None = None
         for transport, name in services[:MOST]:
             try:
-                places = await self._served(name, transport)
+                destinations = await self._served(name, transport)
             except RemoteProtocolError as exc:
                 if not found:
                     raise
                 self.error = exc
             else:
-                if places is not None:
-                    found = (found or []) + places
+                if destinations is not None:
+                    found = (found or []) + destinations
             if found and len(found) >= MOST:
                 break
         return found
@@ -298,12 +304,12 @@ class Search:
         records: Sequence[Srv] = await self._records(name, "SRV")
         if not records:
             return None
-        places: list[Destination] = []
+        destinations: list[Destination] = []
         for record in in_order(records, self._names.chance):
             # "." says that the service is decidedly not there (RFC 2782).
-            if record.target and len(places) < MOST:
-                places += await self._at(record.target, record.port, transport)
-        return places
+            if record.target and len(destinations) < MOST:
+                destinations += await self._at(record.target, record.port, transport)
+        return destinations
 
     async def _at(self, host: str, port: int, transport: str) -> list[Destination]:
         """By address; none if there is none, or if it cannot be learned."""

@@ -7,6 +7,8 @@ import logging
 import socket
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Address, Flow, Local, family_of
 from ..sip.framing import PONG, Framer
@@ -85,6 +87,10 @@ class StreamTransport:
         transport = cls(Local("TCP", host, port), **arguments)  # type: ignore[arg-type]
         transport._socket = listener
         return transport
+
+    def advertise(self, address: str) -> None:
+        """Have others told ``address``, a host and port; before it is used."""
+        self.local = replace(self.local, advertised=address)
 
     def start(self) -> None:
         """Begin to take in streams."""

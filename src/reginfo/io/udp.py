@@ -8,6 +8,8 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from ..sip.flow import Address, Flow, Local, family_of
 from ..sip.message import MAX_MESSAGE
 from ..sip.transaction import Datagram
@@ -65,6 +67,10 @@ class UdpSocket:
         self._trace = trace
         self._waiting: deque[Datagram] = deque()
         self._loop = asyncio.get_running_loop()
+
+    def advertise(self, address: str) -> None:
+        """Have others told ``address``, a host and port; before it is used."""
+        self.local = replace(self.local, advertised=address)
 
     def start(self) -> None:
         """Begin to receive."""

@@ -186,8 +186,9 @@ class SqliteStorage:
         migrations = self._schema.migrations
         if any(step not in migrations for step in range(version or ours, ours)):
             raise StoreError(
-                f"{self.path}: written by a version of reginfo that was never "
-                f"released (schema {version}; this one reads {ours})"
+                f"{self.path}: written by an older version of reginfo (schema "
+                f"{version}; this one reads {ours}); start with a new database, and "
+                "phones fill it when they register again"
             )
         execute("PRAGMA journal_mode = WAL")
         execute(f"PRAGMA synchronous = {synchronous.upper()}")

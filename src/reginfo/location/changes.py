@@ -9,12 +9,15 @@ not as what has happened, and a link needs only a number to know what it has to 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import Protocol
 
 CHUNK = 2048
 """Entries of one piece: compacting it takes less than a millisecond."""
+
+SMALL = 64
+"""Entries below which a piece is not worth compacting."""
 
 
 class Numbered(Protocol):
@@ -81,14 +84,21 @@ class ChangeIndex:
 
     def drop(self, number: int) -> None:
         """
-        Note that the change under ``number`` counts no more; it must have been added.
+        Note that the change under ``number`` counts no more.
 
         The item must say so already (:meth:`Numbered.has_number`).
         """
         at = bisect_right(self._first, number) - 1
+        if at < 0:
+            return
         piece = self._pieces[at]
+        where = bisect_left(piece.numbers, number)
+        if where == len(piece.numbers) or piece.numbers[where] != number:
+            return  # compacted meanwhile, when the item said so for several numbers
         piece.live -= 1
-        if piece.live * 2 < len(piece.items):
+        if piece.live * 2 < len(piece.items) and (
+            not piece.live or len(piece.items) >= SMALL
+        ):
             self._compact(at)
 
     def after(self, number: int) -> Iterator[tuple[int, Numbered]]:

@@ -10,8 +10,8 @@ from ..reg.document import ContactEvent, ContactState
 
 ACTIVE = ContactState.ACTIVE
 
-MAX_STAMP = 2**53
-"""The first stamp that is refused: from here on not every JSON reader is exact."""
+KIND = "location"
+"""The kind of a claim's rows in the journal."""
 
 Life = tuple[int, str]
 """The stamp with which a binding began, and its Call-ID; see :attr:`Claim.life`."""
@@ -25,9 +25,9 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True
     on its state, in whatever order the claims arrived (`lives.py`, `state.py`). The
     table and the address-of-record stand outside, where the claim is kept.
 
-    Three fields are local and never sent as they are: :attr:`expires_at` and
-    :attr:`registered_at` are moments on this server's clock, and :attr:`source` and
-    :attr:`number` say how the claim came here.
+    Some fields are local and never sent as they are: :attr:`expires_at` and
+    :attr:`registered_at` are moments on this server's clock; :attr:`source`,
+    :attr:`listener`, :attr:`branch` and :attr:`number` say how the claim came here.
     """
 
     contact: str
@@ -98,6 +98,12 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True
     branch: int = 0
     "Hash of the topmost Via branch of the REGISTER, to recognise a retransmission."
 
+    listener: str = ""
+    """
+    The address of ours that the REGISTER came to, as ``udp:192.0.2.1:5060``; requests
+    to the contact leave from there. Empty if it was learned from another server.
+    """
+
     number: int = 0
     "Position in the index of changes of this server (`changes.py`)."
 
@@ -127,6 +133,15 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True
         """Seconds left, rounded up: never 0 while the binding lives."""
         # The sum of two floats must not become a second more than was granted.
         return max(0, math.ceil(self.expires_at - now - 1e-3))
+
+
+def shifted(claim: Claim, by: float) -> Claim:
+    """Return ``claim`` with ``by`` seconds added to its moments."""
+    return msgspec.structs.replace(
+        claim,
+        expires_at=claim.expires_at + by,
+        registered_at=claim.registered_at + by,
+    )
 
 
 def stripped(claim: Claim) -> Claim:

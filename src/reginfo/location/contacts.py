@@ -1,40 +1,90 @@
-"""Finding a contact by its URI, among those of one address-of-record."""
+"""What is known of the contacts of one address-of-record, to decide something by."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
-from .merge import Survivors
-
-
-def find(uri: Uri, rows: Mapping[str, Survivors]) -> tuple[str, Survivors]:
-    """
-    Return the key under which a contact is kept, and what is claimed of it.
-
-    RFC 3261 §19.1.4 calls URIs equal that are spelled differently, and no key can
-    express that. So this compares with each contact unless the key is known.
-    :meth:`.LocationStore.find` does the same with an index.
-
-    Args:
-        rows: all contacts of the address-of-record, by their keys.
-
-    Returns:
-        ``uri.key`` and no claims if the contact is not known.
-    """
-    known = rows.get(uri.key)
-    if known is not None:
-        return uri.key, known
-    for key, claims in rows.items():
-        if is_same(claims[0].contact, uri):
-            return key, claims
-    return uri.key, ()
+from ..sip.value import Value
+from .claim import Claim
+from .lives import Claims, next_stamp
+from .record import Record, RecordKind, Standing
+from .record import next_stamp as next_record_stamp
+from .state import bound_by
 
 
 def is_same(contact: str, uri: Uri) -> bool:
-    """Whether ``contact`` is a URI that equals ``uri`` (RFC 3261 §19.1.4)."""
+    """
+    Whether ``contact`` is a URI that equals ``uri`` (RFC 3261 §19.1.4).
+
+    URIs can be equal that are spelled differently, and no key can express that.
+    """
     try:
         return uri.matches(Uri.parse(contact))
     except RemoteProtocolError:
         return False
+
+
+def _no_record(kind: RecordKind) -> Record | None:
+    return None
+
+
+def _no_claims(key: str) -> Claims:
+    return ()
+
+
+class Contacts(Value, frozen=True, kw_only=True):
+    """The contacts of one address-of-record, at one moment."""
+
+    rows: Mapping[str, Claims]
+    """
+    What is claimed of each contact that is bound, by key; the claim that holds first.
+
+    Those that are not bound may be left out: a phone can have left many behind.
+    """
+
+    now: float
+    "Seconds on the clock that `Claim.expires_at` uses."
+
+    wall: float
+    "Seconds since the epoch."
+
+    standing: Standing | None = None
+    "What the records of the user mean for the contacts; None for nothing."
+
+    record: Callable[[RecordKind], Record | None] = _no_record
+    "Returns the record of a kind."
+
+    past: Callable[[str], Claims] = _no_claims
+    "Returns what is claimed of a contact that is not in :attr:`rows`."
+
+    def claims(self, key: str) -> Claims:
+        """All that is kept of a contact, bound or not."""
+        known = self.rows.get(key)
+        return self.past(key) if known is None else known
+
+    def bound(self, key: str) -> Claim | None:
+        """What a contact is bound by at this moment; None if it is not bound."""
+        claims = self.rows.get(key)
+        return bound_by(claims, self.standing, self.now) if claims else None
+
+    def find(self, uri: Uri) -> str | None:
+        """The key of the contact that ``uri`` is equal to; None if there is none."""
+        if uri.key in self.rows:
+            return uri.key
+        for key, known in self.rows.items():
+            if is_same(known[0].contact, uri):
+                return key
+        return None
+
+    def stamp(self, key: str) -> int:
+        """A stamp for a new claim, later than all that is kept of that contact."""
+        floor = 0 if self.standing is None else self.standing.latest
+        return next_stamp(self.claims(key), self.wall, floor)
+
+    def record_stamp(self, kind: RecordKind) -> int:
+        """A stamp for a new record, later than all claims that it is about."""
+        floor = 0 if self.standing is None else self.standing.latest
+        claims = [claim for known in self.rows.values() for claim in known]
+        return next_record_stamp(self.record(kind), claims, self.wall, floor)

@@ -57,6 +57,9 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     it has happened now.
     """
 
+    is_exact: bool = False
+    "Whether the peer says since when the contact has been bound."
+
     floor: int = 0
     "Stamp of a record of the user that a new claim has to be later than."
 
@@ -207,6 +210,8 @@ def _stamp(listing: Claim, told: Told) -> int:
     """When the wish that is listed was accepted, as far as that can be known."""
     if told.since is None:
         return told.new_stamp()
+    if not told.is_exact:
+        return int(told.since * 1e6)
     registered = told.wall - (told.now - listing.registered_at)
     return int(max(told.since, min(registered, told.wall)) * 1e6)
 

@@ -136,7 +136,7 @@ def forgotten_at(claims: Claims, now: float, wall: float, longest: float) -> flo
     """
     latest = 0.0
     for claim in claims:
-        ends = now if claim.gone else claim.expires_at
-        old = now + claim.stamp / 1e6 - wall + longest
-        latest = max(latest, ends, old)
+        latest = max(latest, now + claim.stamp / 1e6 - wall + longest)
+        if not claim.gone:
+            latest = max(latest, claim.expires_at)
     return latest + SLACK

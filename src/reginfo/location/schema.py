@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from ..ledger.sqlite import CLOCK, OwnTable, Schema
-from ..reg.document import ContactEvent, ContactState
-from .binding import KIND, Binding
+from ..ledger.sqlite import OwnTable, Schema
+from . import keyring
+from .claim import KIND, Claim
+from .record import Record
 
 CLAIM = """
 CREATE TABLE claim (
     aor TEXT NOT NULL,
     "table" TEXT NOT NULL,
     key TEXT NOT NULL,      -- the same for all spellings of a contact
-    callid TEXT NOT NULL,
+    life TEXT NOT NULL,     -- the stamp with which the binding began, and its Call-ID
     boot REAL NOT NULL,
     wall REAL NOT NULL,
-    value TEXT NOT NULL,    -- JSON: the fields of Binding, in their order
+    value TEXT NOT NULL,    -- JSON: the fields of Claim, in their order
     clock INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (aor, "table", key, callid)
+    PRIMARY KEY (aor, "table", key, life)
+) WITHOUT ROWID"""
+
+RECORD = """
+CREATE TABLE record (
+    aor TEXT NOT NULL,
+    "table" TEXT NOT NULL,
+    kind TEXT NOT NULL,     -- key, cleared, rejected, probation, shorten
+    name TEXT NOT NULL,     -- of a key
+    boot REAL NOT NULL,
+    wall REAL NOT NULL,
+    value TEXT NOT NULL,    -- JSON: the fields of Record, in their order
+    clock INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (aor, "table", kind, name)
 ) WITHOUT ROWID"""
 
 
@@ -35,22 +49,58 @@ def _param(name: str) -> str:
 
 
 def _at(field: str) -> int:
-    return Binding.__struct_fields__.index(field)
+    return Claim.__struct_fields__.index(field)
 
 
-_ACTIVE = ", ".join(
-    f"'{event.value}'" for event in ContactEvent if event.state is ContactState.ACTIVE
-)
+def _record(field: str, record: str) -> str:
+    """SQL for a field of a record."""
+    return f"json_extract({record}.value, '$[{Record.__struct_fields__.index(field)}]')"
 
-# One of several claims for a contact holds, as in merge.py. They stand side by side.
+
+def _of(kind: str) -> str:
+    """SQL: ``kind`` is the record of that kind of the claim's user, and holds."""
+    return (
+        f'{kind}.aor = claim.aor AND {kind}."table" = claim."table"'
+        f" AND {kind}.kind = '{kind}' AND {_record('value', kind)} IS NOT NULL"
+    )
+
+
+def _end(record: str) -> str:
+    """SQL for the moment at which a record ends, in seconds since the epoch."""
+    return f"{record}.wall + {_record('expires_at', record)} - {record}.boot"
+
+
+_LAST = """(SELECT max(wall) FROM (
+    SELECT wall FROM claim UNION ALL SELECT wall FROM record
+    UNION ALL SELECT wall FROM state UNION ALL SELECT wall FROM journal
+))"""
+"""SQL for when the last commit was, which is what the view shows."""
+
+
+def _rank(claim: str) -> str:
+    """SQL for what orders the claims for a contact, as in lives.py."""
+    fields = ("stamp", "owner", "begin", "call_id")
+    return ", ".join(_json(field, claim) for field in fields)
+
+
+# The rule of lives.py and state.py in SQL: of a contact the greatest claim holds, and
+# the records of the user say whether it may. A claim that has expired is marked so
+# when that has been reported.
 LOCATION = f"""
 CREATE VIEW location AS SELECT
-    "table",
-    aor,
+    claim."table",
+    claim.aor,
     {_json("contact")} AS contact,
-    datetime(wall + {_json("expires_at")} - boot, 'unixepoch') AS expires,
+    datetime(min(
+        claim.wall + {_json("expires_at")} - claim.boot,
+        coalesce((
+            SELECT {_end("shorten")}
+            FROM record AS shorten
+            WHERE {_of("shorten")} AND {_json("stamp")} < {_record("stamp", "shorten")}
+        ), 1e18)
+    ), 'unixepoch') AS expires,
     CAST({_json("q")} AS REAL) AS q,
-    callid,
+    {_json("call_id")} AS callid,
     {_json("cseq")} AS cseq,
     (SELECT group_concat(route.value, ', ')
         FROM json_each(claim.value, '$[{_at("path")}]') AS route) AS path,
@@ -63,33 +113,42 @@ CREATE VIEW location AS SELECT
     {_json("source")} AS source,
     {_json("event")} AS event
 FROM claim
-WHERE {_json("event")} IN ({_ACTIVE}) AND NOT EXISTS (
+WHERE NOT {_json("gone")} AND {_json("event")} <> 'expired' AND NOT EXISTS (
     SELECT 1 FROM claim AS other
     WHERE other.aor = claim.aor AND other."table" = claim."table"
         AND other.key = claim.key
-        AND ({_json("stamp", "other")}, {_json("owner", "other")}, other.callid)
-            > ({_json("stamp")}, {_json("owner")}, claim.callid)
+        AND ({_rank("other")}) > ({_rank("claim")})
+) AND NOT EXISTS (
+    SELECT 1 FROM record AS cleared
+    WHERE {_of("cleared")} AND {_json("stamp")} < {_record("stamp", "cleared")}
+) AND NOT EXISTS (
+    SELECT 1 FROM record AS rejected WHERE {_of("rejected")}
+) AND NOT EXISTS (
+    SELECT 1 FROM record AS probation
+    WHERE {_of("probation")} AND {_end("probation")} > {_LAST}
+) AND NOT EXISTS (
+    SELECT 1 FROM record AS shorten
+    WHERE {_of("shorten")} AND {_end("shorten")} <= {_LAST}
+        AND {_json("stamp")} < {_record("stamp", "shorten")}
 )"""
 
 SCHEMA = Schema(
-    # Version 1 was never released.
-    version=3,
+    # Up to version 3 there were no claims: such a database is refused.
+    version=4,
     tables=(
         OwnTable(
             kind=KIND,
             name="claim",
-            columns=("table", "aor", "key", "callid"),
+            columns=("table", "aor", "key", "life"),
             create=CLAIM,
+        ),
+        OwnTable(
+            kind=keyring.KIND,
+            name="record",
+            columns=("table", "aor", "kind", "name"),
+            create=RECORD,
         ),
     ),
     views=(LOCATION,),
-    migrations={
-        2: (
-            "ALTER TABLE journal ADD COLUMN clock INTEGER NOT NULL DEFAULT 0",
-            "ALTER TABLE state ADD COLUMN clock INTEGER NOT NULL DEFAULT 0",
-            "ALTER TABLE claim ADD COLUMN clock INTEGER NOT NULL DEFAULT 0",
-            CLOCK,
-        ),
-    },
 )
 """The schema of a server's database."""

@@ -69,10 +69,14 @@ def change(
         return _ended(before, claims, standing, now)
     if before is None:
         event = CREATED if after.event is CREATED else REGISTERED
-    elif before.order == after.order and (
-        abs(before.expires_at - after.expires_at) <= NOTICEABLE
+    elif (
+        before.stamp == after.stamp
+        and before.cseq == after.cseq
+        and before.begin == after.begin
+        and before.call_id == after.call_id
+        and abs(before.expires_at - after.expires_at) <= NOTICEABLE
     ):
-        return None
+        return None  # the same REGISTER, whoever says so
     elif after.event is SHORTENED:
         event = SHORTENED
     else:

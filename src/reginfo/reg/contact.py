@@ -16,7 +16,7 @@ import msgspec
 
 MAX_VERSION = 2**32 - 1  # §5.1: "MUST be representable using a 32 bit integer"
 MAX_UNSIGNED_LONG = 2**64 - 1  # the schema's type for the other numbers
-MAX_STAMP = 2**62 - 1  # what every store and language holds as an integer
+MAX_STAMP = 2**53  # the integers that every reader of JSON holds exactly
 
 
 class RegistrationState(enum.StrEnum):
@@ -87,21 +87,39 @@ class TempGruu(NamedTuple):
     "CSeq of the REGISTER that made the oldest temporary GRUU that is still valid."
 
 
-class Claim(
+class ClaimElement(
     msgspec.Struct, frozen=True, kw_only=True, gc=False, repr_omit_defaults=True
 ):
     """
-    What one server reports to another about a contact, beyond RFC 3680.
+    What one server of this kind says to another about a contact, beyond RFC 3680.
 
-    An extension of this project: with it, servers that learn from each other agree on
-    the owner of a contact, and on which of two reports is newer.
+    An extension of this project. With the attributes of its ``<contact>`` it is one
+    whole claim; see docs/sync.md for what each field means.
     """
 
     owner: str
     "Id of the server at which the contact was registered."
 
     stamp: int
-    "Position of the report in the order of all reports; 0 <= stamp < 2**62."
+    "When the wish was accepted, in µs; 0 <= stamp <= 2**53, like all stamps here."
+
+    key: str = ""
+    "Names the contact, whatever its spelling."
+
+    begin: int = 0
+    "Stamp with which the binding began."
+
+    edition: int = 0
+    "Orders statements about one REGISTER."
+
+    until: int = 0
+    "Stamp plus granted time."
+
+    left: int | None = None
+    "Milliseconds until the granted time is over; None if it is."
+
+    gone: bool = False
+    "Whether it says that the contact is no longer bound."
 
     path: tuple[str, ...] = ()
     "Route set to the contact, topmost first, as in a Path header (RFC 3327)."
@@ -111,15 +129,13 @@ class Claim(
 
     user_agent: str = ""
 
-    omitted_by: str = ""
-    """
-    Id of the server whose list no longer has the contact, if nothing else is known
-    of its end.
-    """
-
     def __post_init__(self) -> None:
-        _check_text(self, "owner", "received", "user_agent", "omitted_by")
-        _check_number(self, "stamp", self.stamp, MAX_STAMP)
+        _check_text(self, "owner", "key", "received", "user_agent")
+        _check_type(self, "gone", self.gone, bool)
+        for name in ("stamp", "begin", "edition", "until"):
+            _check_number(self, name, getattr(self, name), MAX_STAMP)
+        if self.left is not None:
+            _check_number(self, "left", self.left, MAX_STAMP)
         if self.path:
             _check_texts(self, "path", self.path)
 
@@ -174,7 +190,7 @@ class Contact(
     OpenSIPS add. Those attributes violate the schema, and are written only for them.
     """
 
-    claim: Claim | None = None
+    claim: ClaimElement | None = None
 
     def __post_init__(self) -> None:
         # Contacts are made on the hot path: one look at each field. Only if a type
@@ -214,22 +230,31 @@ class Contact(
 
 class RecordKey(NamedTuple):
     """
-    A key of a user's record, as servers report it to each other.
+    A record of a user, as servers of this kind report it to each other.
 
-    An extension of this project. Of two keys with one name, the one with the higher
-    (stamp, owner) is valid.
+    An extension of this project. Of two records of one kind and name, the one with the
+    higher (stamp, owner) is valid.
     """
 
     name: str
 
     value: str | None
-    "None if the key was removed."
+    "None if it was removed, or lifted."
 
     owner: str
-    "Id of the server at which the key was set or removed."
+    "Id of the server at which that was done."
 
     stamp: int
-    "Position in the order of all reports; 0 <= stamp < 2**62."
+    "When that was done, in µs; 0 <= stamp <= 2**53."
+
+    kind: str = "key"
+    "`key` for what a script keeps under a name; see docs/sync.md for the others."
+
+    until: int = 0
+    "With `probation` and `shorten`: the end, in µs."
+
+    left: int | None = None
+    "The same in milliseconds from now; None if it is over, or has no end."
 
 
 class Registration(
@@ -253,6 +278,10 @@ class Registration(
             _check_type(self, "keys", key.value, str, optional=True)
             _check_type(self, "keys", key.owner, str)
             _check_number(self, "keys", key.stamp, MAX_STAMP)
+            _check_type(self, "keys", key.kind, str)
+            _check_number(self, "keys", key.until, MAX_STAMP)
+            if key.left is not None:
+                _check_number(self, "keys", key.left, MAX_STAMP)
 
 
 def registration_id(aor: str) -> str:
@@ -324,7 +353,7 @@ def unquoted(value: str) -> str:
 
 _OPTIONAL_INT = frozenset({int, type(None)})
 _OPTIONAL_STR = frozenset({str, type(None)})
-_OPTIONAL_CLAIM = frozenset({Claim, type(None)})
+_OPTIONAL_CLAIM = frozenset({ClaimElement, type(None)})
 
 
 def _check_contact(contact: Contact) -> None:
@@ -336,7 +365,7 @@ def _check_contact(contact: Contact) -> None:
             _check_number(contact, name, value, None)
     for name in ("q", "callid", "display_name", "lang", "pub_gruu"):
         _check_type(contact, name, getattr(contact, name), str, optional=True)
-    _check_type(contact, "claim", contact.claim, Claim, optional=True)
+    _check_type(contact, "claim", contact.claim, ClaimElement, optional=True)
 
 
 def _check_params(contact: Contact) -> None:

@@ -6,7 +6,7 @@ import msgspec
 
 from . import reader, writer
 from .contact import MAX_VERSION as MAX_VERSION
-from .contact import Claim as Claim
+from .contact import ClaimElement as ClaimElement
 from .contact import Contact as Contact
 from .contact import ContactEvent as ContactEvent
 from .contact import ContactState as ContactState

@@ -15,7 +15,7 @@ from .contact import (
     MAX_STAMP,
     MAX_UNSIGNED_LONG,
     MAX_VERSION,
-    Claim,
+    ClaimElement,
     Contact,
     ContactEvent,
     ContactState,
@@ -468,28 +468,50 @@ class _Reader:
     def _start_key(self, attributes: dict[str, str]) -> None:
         name, owner = attributes.get("name", ""), attributes.get("owner", "")
         stamp = _number(attributes.get("stamp", ""), MAX_STAMP)
-        value = attributes.get("value")
-        if not name or not owner or stamp is None:
+        value, kind = attributes.get("value"), attributes.get("kind", "key")
+        until = _number(attributes.get("until", ""), MAX_STAMP)
+        left = _number(attributes.get("left", ""), MAX_STAMP)
+        if not (name or kind != "key") or not owner or stamp is None:
             self._complain("<key> without name, owner or stamp")
-        elif _CONTROLS.search(name) or _CONTROLS.search(owner):
+        elif any(map(_CONTROLS.search, (name, owner, kind))):
             self._complain("<key> with control characters in its name or owner")
         else:
-            self._keys.append(RecordKey(name, value, owner, stamp))
+            self._keys.append(
+                RecordKey(name, value, owner, stamp, kind, until or 0, left)
+            )
 
-    def _read_claim(self, attributes: dict[str, str]) -> Claim | None:
-        owner = attributes.get("owner", "")
-        stamp = _number(attributes.get("stamp", ""), MAX_STAMP)
-        if not owner or _CONTROLS.search(owner) or stamp is None:
+    def _read_claim(self, attributes: dict[str, str]) -> ClaimElement | None:
+        get = attributes.get
+        owner, key = get("owner", ""), get("key", "")
+        begin, stamp, edition, until = [
+            _number(get(name, ""), MAX_STAMP)
+            for name in ("begin", "stamp", "edition", "until")
+        ]
+        if (
+            not owner
+            or not key
+            or _CONTROLS.search(owner)
+            or _CONTROLS.search(key)
+            or begin is None
+            or stamp is None
+            or edition is None
+            or until is None
+        ):
             # Without it, the contact is taken as from a server that has none.
-            self._complain("<claim> without owner or stamp")
+            self._complain("<claim> without owner, key or stamps")
             return None
-        return Claim(
+        return ClaimElement(
             owner=owner,
+            key=key,
+            begin=begin,
             stamp=stamp,
+            edition=edition,
+            until=until,
+            left=_number(get("left", ""), MAX_STAMP),
+            gone=get("gone") == "true",
             path=tuple(self._path),
-            received=attributes.get("received", ""),
-            user_agent=_one_line(attributes.get("user-agent", "")),
-            omitted_by=_one_line(attributes.get("omitted-by", "")),
+            received=get("received", ""),
+            user_agent=_one_line(get("user-agent", "")),
         )
 
     def _text(self) -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 from .contact import (
-    Claim,
+    ClaimElement,
     Contact,
     Piece,
     RecordKey,
@@ -108,9 +108,14 @@ def contact_element(
 def key_element(key: RecordKey) -> bytes:
     """The XML of a key, which is the last in that of its registration."""
     value = "" if key.value is None else f' value="{escape(key.value)}"'
+    more = "" if key.kind == "key" else f' kind="{escape(key.kind)}"'
+    if key.until:
+        more += f' until="{key.until}"'
+    if key.left is not None:
+        more += f' left="{key.left}"'
     return (
         f'<key xmlns="{CLAIM_NAMESPACE}" name="{escape(key.name)}"'
-        f' owner="{escape(key.owner)}" stamp="{key.stamp}"{value}/>'
+        f' owner="{escape(key.owner)}" stamp="{key.stamp}"{value}{more}/>'
     ).encode()
 
 
@@ -206,18 +211,21 @@ def _children(contact: Contact) -> str:
     return "".join(children)
 
 
-def _claim_element(claim: Claim) -> str:
+def _claim_element(claim: ClaimElement) -> str:
     # An element and not attributes: the schema allows only foreign elements.
     head = (
         f'<claim xmlns="{CLAIM_NAMESPACE}" owner="{escape(claim.owner)}"'
-        f' stamp="{claim.stamp}"'
+        f' key="{escape(claim.key)}" begin="{claim.begin}" stamp="{claim.stamp}"'
+        f' edition="{claim.edition}" until="{claim.until}"'
     )
+    if claim.left is not None:
+        head += f' left="{claim.left}"'
+    if claim.gone:
+        head += ' gone="true"'
     if claim.received:
         head += f' received="{escape(claim.received)}"'
     if claim.user_agent:
         head += f' user-agent="{escape(claim.user_agent)}"'
-    if claim.omitted_by:
-        head += f' omitted-by="{escape(claim.omitted_by)}"'
     if not claim.path:
         return head + "/>"
     path = "".join([f"<path>{escape(uri)}</path>" for uri in claim.path])

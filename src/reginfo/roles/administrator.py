@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 
-from ..location.binding import Binding
-from ..location.merge import Survivors
+from ..location.claim import Claim
+from ..location.contacts import Contacts
+from ..location.record import Record, RecordKind
 from ..reg.document import ContactEvent, shortest_q
 from ..sip.errors import LocalProtocolError
 from ..sip.uri import Uri
@@ -23,17 +24,27 @@ REMOVALS = frozenset(
 """Events that an administrator can remove a contact with."""
 
 
+class Act(NamedTuple):
+    """
+    What an administrator has done, to be applied to the store.
+
+    Each claim is a life of its own: a refresh by the user agent that is not known here
+    yet does not undo it, whatever its CSeq.
+    """
+
+    claims: tuple[Claim, ...] = ()
+    records: tuple[Record, ...] = ()
+
+
 def create(
-    rows: Mapping[str, Survivors],
+    contacts: Contacts,
     contact: str,
     *,
     expires: int,
     server_id: str,
-    stamp: int,
     call_id: str,
-    now: float,
     q: str | None = None,
-) -> tuple[Binding, ...]:
+) -> Act:
     """
     Bind ``contact`` without a REGISTER: event `created`.
 
@@ -46,66 +57,79 @@ def create(
         ValueError: ``q`` is not a number from 0 to 1.
     """
     uri = Uri.parse(contact)
-    key = _key(uri, rows) or uri.key
-    return (
-        Binding(
-            contact=contact,
-            key=key,
-            call_id=call_id,
-            cseq=1,
-            event=ContactEvent.CREATED,
-            expires_at=now + expires,
-            registered_at=now,
-            owner=server_id,
-            stamp=stamp,
-            q=None if q is None else shortest_q(q),
-        ),
+    key = contacts.find(uri) or uri.key
+    stamp = contacts.stamp(key)
+    bound = contacts.bound(key)
+    claim = Claim(
+        contact=contact,
+        key=key,
+        call_id=call_id,
+        cseq=1,
+        begin=stamp,
+        stamp=stamp,
+        edition=stamp,
+        gone=False,
+        event=ContactEvent.CREATED,
+        owner=server_id,
+        until=stamp + expires * 1_000_000,
+        expires_at=contacts.now + expires,
+        registered_at=contacts.now if bound is None else bound.registered_at,
+        q=None if q is None else shortest_q(q),
     )
+    return Act((claim,))
 
 
 def shorten(
-    rows: Mapping[str, Survivors],
-    *,
-    expires: int,
-    server_id: str,
-    stamp: int,
-    now: float,
-    contact: str | None = None,
-) -> tuple[Binding, ...]:
+    contacts: Contacts, *, expires: int, server_id: str, contact: str | None = None
+) -> Act:
     """
     Let contacts expire in ``expires`` seconds, so that their user agents refresh soon.
 
-    A contact that expires before is left as it is.
+    One that ends before is left as it is; the owner stays.
 
     Args:
-        contact: the contact to shorten; all if None.
+        contact: which one; all, also those that only other servers know, if left out.
     """
-    return tuple(
-        msgspec.structs.replace(
-            bound,
-            event=ContactEvent.SHORTENED,
-            expires_at=now + expires,
-            owner=server_id,
+    now = contacts.now
+    if contact is None:
+        stamp = contacts.record_stamp(RecordKind.SHORTEN)
+        record = Record(
+            kind=RecordKind.SHORTEN,
+            value="",
             stamp=stamp,
-            source=None,
+            owner=server_id,
+            until=stamp + expires * 1_000_000,
+            expires_at=now + expires,
         )
-        for bound in _bound(rows, contact, now)
-        if bound.expires_at > now + expires
+        return Act(records=(record,))
+    return Act(
+        tuple(
+            _life(
+                bound,
+                stamp,
+                event=ContactEvent.SHORTENED,
+                until=stamp + expires * 1_000_000,
+                expires_at=now + expires,
+            )
+            for bound, stamp in _bound(contacts, contact)
+            if bound.expires_at > now + expires
+        )
     )
 
 
 def remove(
-    rows: Mapping[str, Survivors],
+    contacts: Contacts,
     *,
     server_id: str,
-    stamp: int,
-    now: float,
     contact: str | None = None,
     event: ContactEvent = ContactEvent.DEACTIVATED,
     retry_after: int | None = None,
-) -> tuple[Binding, ...]:
+) -> Act:
     """
     Remove contacts with ``event`` as the reason.
+
+    A user all of whose contacts are put on probation is refused until that is over;
+    one that is rejected, until :func:`admit`.
 
     Args:
         contact: the contact to remove; all if None.
@@ -120,39 +144,73 @@ def remove(
         raise LocalProtocolError(f"{event} does not remove a contact")
     if (event is ContactEvent.PROBATION) != (retry_after is not None):
         raise LocalProtocolError("retry-after goes with probation, and only with that")
-    return tuple(
-        msgspec.structs.replace(
+    claims = tuple(
+        _life(
             bound,
+            stamp,
+            gone=True,
             event=event,
             owner=server_id,
-            stamp=stamp,
-            source=None,
+            until=stamp,
             retry_after=retry_after,
         )
-        for bound in _bound(rows, contact, now)
+        for bound, stamp in _bound(contacts, contact)
+    )
+    if contact is not None:
+        return Act(claims)
+    if event is ContactEvent.REJECTED:
+        return Act(claims, (_bar(contacts, RecordKind.REJECTED, server_id),))
+    if retry_after is not None:
+        record = _bar(contacts, RecordKind.PROBATION, server_id)
+        record = msgspec.structs.replace(
+            record,
+            value=str(retry_after),
+            until=record.stamp + retry_after * 1_000_000,
+            expires_at=contacts.now + retry_after,
+        )
+        return Act(claims, (record,))
+    return Act(claims)
+
+
+def admit(contacts: Contacts, *, server_id: str) -> Act:
+    """Let a user register again that was rejected or is on probation."""
+    records = []
+    for kind in (RecordKind.REJECTED, RecordKind.PROBATION):
+        known = contacts.record(kind)
+        if known is not None and known.value is not None:
+            bar = _bar(contacts, kind, server_id)
+            records.append(msgspec.structs.replace(bar, value=None))
+    return Act(records=tuple(records))
+
+
+def _bar(contacts: Contacts, kind: RecordKind, server_id: str) -> Record:
+    stamp = contacts.record_stamp(kind)
+    return Record(kind=kind, value="", stamp=stamp, owner=server_id)
+
+
+def _life(bound: Claim, stamp: int, **fields: object) -> Claim:
+    """A claim about what is bound, in a life of its own."""
+    return msgspec.structs.replace(
+        bound,
+        begin=stamp,
+        stamp=stamp,
+        edition=stamp,
+        source=None,
+        number=0,
+        branch=0,
+        **fields,
     )
 
 
-def _bound(
-    rows: Mapping[str, Survivors], contact: str | None, now: float
-) -> list[Binding]:
-    """Return the binding of ``contact``, or of all contacts."""
+def _bound(contacts: Contacts, contact: str | None) -> list[tuple[Claim, int]]:
+    """What is bound of ``contact``, or of all, each with a stamp for what is done."""
     if contact is None:
-        keys = list(rows)
+        keys = list(contacts.rows)
     else:
-        key = _key(Uri.parse(contact), rows)
+        key = contacts.find(Uri.parse(contact))
         keys = [] if key is None else [key]
     return [
-        holds
+        (bound, contacts.stamp(key))
         for key in keys
-        if (holds := rows[key][0]).active and holds.expires_at > now
+        if (bound := contacts.bound(key)) is not None
     ]
-
-
-def _key(uri: Uri, rows: Mapping[str, Survivors]) -> str | None:
-    if uri.key in rows:
-        return uri.key
-    return next(
-        (k for k, known in rows.items() if uri.matches(Uri.parse(known[0].contact))),
-        None,
-    )

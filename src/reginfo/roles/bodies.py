@@ -6,10 +6,15 @@ from ..location.binding import Binding
 from ..location.source import is_known_by
 from ..location.store import LocationStore
 from ..reg import legacy, xml
-from ..reg.document import Piece, RecordKey, RegistrationState, registration_id
+from ..reg.document import Piece, RegistrationState, registration_id
 from ..reg.legacy import MAX_DOCUMENT, Profile
 from ..sip.value import Record
-from .document import contact_of
+from .document import (
+    claim_elements,
+    contact_of,
+    record_elements,
+    speaker_element,
+)
 from .pieces import AROUND, AROUND_LEGACY, AROUND_REGISTRATION, Written, fitting
 from .row import WatchRow, is_of_our_kind
 from .watch import Owed, Parted, Watch
@@ -47,6 +52,8 @@ class Bodies:
         """
         row, store = watch.row, self._store
         record = store.record_of(row.aor, self._table)
+        if is_of_our_kind(row):
+            return self._claims(watch, record, owed, room, now)
         bound = [
             binding
             for binding in store.bindings(record, now, self._table)
@@ -59,13 +66,7 @@ class Bodies:
             if not bound:
                 bindings = [*owed.parted.get(row.aor, ()), *bindings]
             return self._legacy(watch, record, bindings, bool(bound), owed.full, now)
-        keys: list[bytes] = []
-        if is_of_our_kind(row):
-            aors: tuple[str, ...] = (record,)
-            if owed.full:
-                keys = self._keys(record)
-        else:
-            aors = store.identities(record, self._table)
+        aors = store.identities(record, self._table)
         parted = owed.parted
         if parted:
             parted = {
@@ -80,7 +81,7 @@ class Bodies:
         number = len(elements)
         if number > 1 or parted:
             sizes = [sum(map(len, of_one)) for of_one in elements]
-            room -= AROUND + sum(map(len, keys))
+            room -= AROUND
             room -= sum(AROUND_REGISTRATION + len(aor) for aor in aors)
             if aors:
                 number = fitting(sizes, room)
@@ -100,7 +101,7 @@ class Bodies:
                 aor,
                 registration_id(aor),
                 state,
-                [of_one[at] for of_one in elements[:number]] + keys,
+                [of_one[at] for of_one in elements[:number]],
             )
             for at, aor in enumerate(aors if owed.full or bindings else ())
         ]
@@ -156,11 +157,41 @@ class Bodies:
             )
         return written, rest
 
-    def _keys(self, record: str) -> list[bytes]:
-        return [
-            xml.key_element(RecordKey(name, key.value, key.owner, key.stamp))
-            for name, key in self._store.all_keys(record, self._table).items()
-        ]
+    def _claims(
+        self, watch: Watch, record: str, owed: Owed, room: int, now: float
+    ) -> Written:
+        """
+        Write a document for a server of our kind: claims and records, each whole.
+
+        The full state has all that is kept: tombstones and what lost, too, for the
+        other server may not know what beat it. What does not fit follows in partial
+        documents; nothing is gone for not being listed.
+        """
+        store, table = self._store, self._table
+        last = [speaker_element(store.server_id)]
+        if owed.full:
+            known = [claims for claims in store.rows(record, table).values() if claims]
+            last = record_elements(store.records(record, table), now) + last
+        else:
+            keys = dict.fromkeys(binding.key for binding in owed.bindings)
+            claims = [store.claims(record, key, table) for key in keys]
+            known = [one for one in claims if one]
+        contacts = [b"".join(claim_elements(each, record, now)) for each in known]
+        room -= AROUND + AROUND_REGISTRATION + len(record) + sum(map(len, last))
+        number = fitting([len(one) for one in contacts], room)
+        rest = [each[0] for each in known[number:]]
+        piece = Piece.WHOLE
+        if rest or watch.in_pieces:
+            piece = watch.divide(owed.full, rest, {})
+        if store.is_bound(record, now, table) or rest:
+            state = RegistrationState.ACTIVE
+        else:
+            state = RegistrationState.TERMINATED if contacts else RegistrationState.INIT
+        registration = xml.registration_element(
+            record, registration_id(record), state, [*contacts[:number], *last]
+        )
+        body = xml.reginfo_body(watch.row.version, owed.full, [registration], piece)
+        return Written(body, bool(rest))
 
     def _legacy(
         self,
@@ -197,14 +228,16 @@ class Bodies:
         self, row: WatchRow, aor: str, record: str, binding: Binding, now: float
     ) -> bytes:
         """Write one contact; most of its XML is shared by all watchers."""
-        # For a legacy peer, the claim becomes what it has attributes for.
-        with_claim = row.peer is not None and row.profile is not Profile.IMS
-        key = (aor, binding.key, row.profile, with_claim)
+        # A peer is told where the REGISTER came from; a mere watcher is not.
+        is_legacy = row.peer is not None and row.profile is Profile.LEGACY
+        key = (aor, binding.key, row.profile, is_legacy)
         rendered = self._cache.get(key)
         if rendered is None or rendered.binding is not binding:
             if len(self._cache) >= CACHED_CONTACTS:
                 self._cache.clear()
-            contact = contact_of(binding, aor, with_claim, implicit=aor != record)
+            contact = contact_of(
+                binding, aor, is_legacy=is_legacy, implicit=aor != record
+            )
             if row.profile is Profile.LEGACY:
                 contact = legacy.adapt(contact)
             rendered = _Rendered(binding, xml.contact_parts(contact))

@@ -20,10 +20,10 @@ from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, Shelf, nothing
-from ..location.binding import Binding
+from ..location.foreign import GRACE
 from ..location.source import PUBLISHED, Source
 from ..location.store import TABLE, LocationStore
-from ..reg.document import Reginfo
+from ..reg.document import ContactEvent, Reginfo
 from ..reg.table import News, ReportedContact, RowChange, TableState, shifted
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.message import Request, Response
@@ -31,7 +31,7 @@ from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
 from .contribution import Contribution, ContributionRow, shifted_row
 from .document import read_document
-from .learner import DocumentOrigin, Learner, omission
+from .learner import DocumentOrigin, Learner, Listed, Listings
 from .listing import Listing
 from .naming import Name, as_written, named_table
 
@@ -67,7 +67,6 @@ class Compositor:
         store: LocationStore,
         journal: Journal,
         *,
-        server_id: str,
         new_id: Callable[[], str],
         policy: SubscriptionPolicy,
         max_expires: int,
@@ -95,8 +94,13 @@ class Compositor:
         self._contacts: Rows[ReportedContact] = Rows(
             journal, CONTACT_KIND, ReportedContact, self._take_contact, shifted
         )
+        self.others: Listings | None = None
+        "Returns who else lists a contact: peers that notify, say."
+
         self._learner = Learner(
-            store, server_id=server_id, max_expires=max_expires, longest=longest
+            store,
+            longest=longest or (lambda peer: max_expires),
+            listings=self._all_listings,
         )
 
     def __len__(self) -> int:
@@ -154,6 +158,19 @@ class Compositor:
         )
         self._update(known, row, document, now, wall)
         return _accepted(asked.expires, etag)
+
+    def listings(self, aor: str, uri: Uri, now: float) -> Iterator[Listed]:
+        """Return which peers list a contact as bound, in a publication."""
+        for contribution, one in self._listing.find(aor, uri):
+            if one.contact.claim is not None:
+                continue  # a server of our kind: its claims are in the store
+            row = contribution.row
+            ends = one.expires_at
+            if ends is None:
+                ends = row.expires_at + GRACE
+            if now < ends:
+                source = str(Source(row.peer, PUBLISHED))
+                yield Listed(row.peer, source, aor, one.contact, ends)
 
     # From the clock.
 
@@ -248,13 +265,7 @@ class Compositor:
         now: float,
         wall: float,
     ) -> None:
-        origin = DocumentOrigin(
-            row.peer,
-            str(Source(row.peer, PUBLISHED)),
-            row.expires_at,
-            self._location,
-            scope=PUBLISHED,
-        )
+        origin = self._origin(row)
         contribution = Contribution(row) if known is None else known
         table = contribution.table
         if known is None:
@@ -284,10 +295,7 @@ class Compositor:
                 ]
                 self._learner.prolong(origin, untimed, now, wall)
             return
-        gone = [one.contact.uri for one in news if one.omitted]
-        here = [one for one in news if not one.omitted]
-        self._learner.learn(origin, document, here, now, wall)
-        self._drop(row.aor, gone, now, wall)
+        self._learner.learn(origin, document, news, now, wall, table.changes)
 
     def _note(self, contribution: Contribution, changes: list[RowChange]) -> None:
         """Store what a document has changed."""
@@ -311,39 +319,26 @@ class Compositor:
         self._rows.drop(row.id)
         for one in contribution.table:
             self._contacts.erase(_key(row.id, one), nothing)
-        gone = [listed.contact.uri for listed in contribution.table]
-        self._drop(row.aor, gone, now, wall)
+        gone = [
+            News(
+                row.aor,
+                msgspec.structs.replace(
+                    one.contact, event=ContactEvent.EXPIRED, expires=0
+                ),
+                omitted=True,
+            )
+            for one in contribution.table
+        ]
+        self._learner.learn_news(self._origin(row), gone, now, wall)
 
-    def _drop(self, aor: str, gone: list[str], now: float, wall: float) -> None:
-        """
-        Remove contacts that a publication no longer lists.
+    def _origin(self, row: ContributionRow) -> DocumentOrigin:
+        source = str(Source(row.peer, PUBLISHED))
+        return DocumentOrigin(row.peer, source, row.expires_at, self._location)
 
-        Those that another one lists stay, and those that we have from elsewhere.
-        """
-        claims: list[Binding] = []
-        for contact in gone:
-            try:
-                uri = Uri.parse(contact)
-            except RemoteProtocolError:
-                continue  # already logged
-            _, known = self._store.find(aor, uri, self._location)
-            if (
-                known
-                and known[0].active
-                and known[0].source is not None
-                and Source.parse(known[0].source).way == PUBLISHED
-                and not self._is_listed(aor, uri, now)
-            ):
-                claims.append(omission(known[0], PUBLISHED, self._store, wall))
-        if claims:
-            self._store.apply(aor, claims, now, self._location)
-
-    def _is_listed(self, aor: str, uri: Uri, now: float) -> bool:
-        """Whether a publication lists a contact as bound."""
-        return any(
-            row.expires_at is None or row.expires_at > now
-            for _, row in self._listing.find(aor, uri)
-        )
+    def _all_listings(self, aor: str, uri: Uri, now: float) -> Iterator[Listed]:
+        yield from self.listings(aor, uri, now)
+        if self.others is not None:
+            yield from self.others(aor, uri, now)
 
     def _has(self, contribution: Contribution) -> bool:
         return self._by_id.get(contribution.row.id) is contribution

@@ -333,6 +333,7 @@ class Held:
             requested=mirror.requested,
             aor=mirror.aor,
             peer=mirror.peer,
+            heard_at=mirror.heard_at,
         )
         self._rows.write(mirror.source, row, nothing)
         self._wheel.schedule(mirror)

@@ -1,4 +1,10 @@
-"""What others report of contacts, made into claims that the store can judge."""
+"""
+What others report of contacts, made into claims that the store can judge.
+
+A server of our kind sends claims and records, which are taken in as they are. From
+anybody else come documents of RFC 3680: what changes in what they list is made into
+claims (`location/foreign.py`).
+"""
 
 from __future__ import annotations
 
@@ -8,29 +14,29 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..location.binding import Binding
-from ..location.key import Key
+from ..location import foreign
+from ..location.claim import Claim
+from ..location.contact_row import ContactRow
+from ..location.foreign import FINAL, GRACE, Told
 from ..location.keyring import REMEMBERED
-from ..location.merge import Survivors
-from ..location.omission import omitted, split
-from ..location.source import Source, peer_of
-from ..location.store import TABLE, LocationStore, is_ahead
-from ..reg.document import Contact, ContactEvent, Reginfo
-from ..reg.table import News, Table
+from ..location.lives import Claims, join, newest_of
+from ..location.record import Record, RecordKind
+from ..location.store import TABLE, LocationStore
+from ..reg.document import Contact, ContactEvent, RecordKey, Reginfo
+from ..reg.table import News, RowChange, Table
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
 
 logger = logging.getLogger("reginfo.subscriber")
 
-SLACK = 1.0
-"""Seconds by which an end has to be earlier to be news: documents carry whole ones."""
+EXPIRED = ContactEvent.EXPIRED
 
 
 class DocumentOrigin(NamedTuple):
     """Where a document comes from."""
 
     peer: str
-    "The owner of what it says, unless it names another one, or we know better."
+    "The owner of what it says, unless it is of our kind, or we know better."
 
     source: str
     "The source of the claims that are made of it; see :class:`~.source.Source`."
@@ -41,12 +47,30 @@ class DocumentOrigin(NamedTuple):
     table: str = TABLE
     "The location table that is learned into."
 
-    scope: str = ""
-    "Who may revoke an omission; the source itself if left out."
+    since: float | None = None
+    """
+    For the first document after the peer was out of reach: since when, in seconds since
+    the epoch.
+    """
+
+    is_first: bool = False
+    "Whether nothing was ever learned by that way, or all of it was lost."
 
 
-Listed = Callable[[str, str, Uri, float, bool], bool]
-"""Whether another subscription than that of a source lists a contact; see `Learner`."""
+class Listed(NamedTuple):
+    """A contact that a peer lists as bound, in one of its documents."""
+
+    peer: str
+    source: str
+    aor: str
+    contact: Contact
+
+    expires_at: float
+    "When it ends at the peer; or, if the peer does not say, when we believe that."
+
+
+Listings = Callable[[str, Uri, float], Iterable[Listed]]
+"""Returns who lists a contact of an address-of-record as bound at a moment."""
 
 
 class Learner:
@@ -57,27 +81,21 @@ class Learner:
     (:func:`.naming.named`).
 
     Args:
-        server_id: ours: nobody can tell us about what we own.
-        max_expires: the longest time that a contact is believed to last, in seconds.
-        longest: the same for a peer, by its name, where that differs.
-        listed: whether a subscription lists a contact, other than that of a source. It
-            is given the source, the address-of-record, the contact, the time, and
-            whether only subscriptions at the same peer count.
+        longest: the longest time that a contact is believed to last, in seconds, by the
+            name of the peer.
+        listings: who else lists a contact.
     """
 
     def __init__(
         self,
         store: LocationStore,
         *,
-        server_id: str,
-        max_expires: int,
-        longest: Callable[[str], int] | None = None,
-        listed: Listed | None = None,
+        longest: Callable[[str], int],
+        listings: Listings,
     ) -> None:
         self._store = store
-        self._listed = listed
-        self._server_id = server_id
-        self._longest = longest or (lambda peer: max_expires)
+        self._longest = longest
+        self._listings = listings
 
     def learn(
         self,
@@ -86,46 +104,65 @@ class Learner:
         news: Iterable[News],
         now: float,
         wall: float,
+        changes: Iterable[RowChange] = (),
     ) -> None:
         """
         Put a document into the store.
 
         Args:
             news: what of it is new (:class:`~reginfo.reg.table.Table`).
+            changes: how that has changed the rows of the table.
         """
-        untimed: list[tuple[str, Contact]] = []
-        for registration in document.registrations:
-            if registration.keys:
-                self._learn_keys(origin, document, now, wall)
-                break
-        for registration in document.registrations:
-            for contact in registration.contacts:
-                if contact.expires is None and contact.event.state == "active":
-                    untimed.append((registration.aor, contact))
-        self.learn_news(origin, news, now, wall)
+        if is_of_our_kind(document):
+            self._take(origin, document, now, wall)
+            return
+        self.learn_news(origin, news, now, wall, changes)
+        untimed = [
+            (registration.aor, contact)
+            for registration in document.registrations
+            for contact in registration.contacts
+            if contact.expires is None and contact.event.state == "active"
+        ]
         if untimed:
             self.prolong(origin, untimed, now, wall)
 
     def learn_news(
-        self, origin: DocumentOrigin, news: Iterable[News], now: float, wall: float
+        self,
+        origin: DocumentOrigin,
+        news: Iterable[News],
+        now: float,
+        wall: float,
+        changes: Iterable[RowChange] = (),
     ) -> None:
         """Make claims of what is new, and apply them by address-of-record."""
-        claims: dict[str, list[Binding]] = {}
-        refused = 0
+        had = {
+            (one.aor, one.before.contact.uri): one.before.contact
+            for one in changes
+            if one.before is not None
+        }
+        claims: dict[str, list[Claim]] = {}
+        # What is claimed of a contact that a document mentions twice.
+        known: dict[tuple[str, str], Claims] = {}
         for item in news:
-            said = item.contact.claim
-            if said is not None and not item.omitted and is_ahead(said.stamp, wall):
-                refused += 1
-                continue
+            if item.contact.claim is not None:
+                continue  # a server of our kind: not being listed says nothing
             try:
-                claim = self._claim(origin, item, now, wall)
+                key, before = self._store.find(
+                    item.aor, Uri.parse(item.contact.uri), origin.table
+                )
             except RemoteProtocolError as exc:
                 logger.warning("! document of %s: %s", origin.source, exc)
                 continue
+            before = known.get((item.aor, key), before)
+            told = self._told(origin, item.aor, before, now, wall)
+            if item.contact.duration_registered is not None:
+                told = msgspec.structs.replace(told, is_exact=True)
+            claim = self._claim(
+                origin, item, key, told, had.get((item.aor, item.contact.uri))
+            )
             if claim is not None:
+                known[item.aor, key] = join(before, claim)
                 claims.setdefault(item.aor, []).append(claim)
-        if refused:
-            _warn_of_stamps(origin, refused, "contacts")
         for aor, list_ in claims.items():
             self._store.apply(aor, list_, now, origin.table)
 
@@ -145,34 +182,32 @@ class Learner:
         Args:
             contacts: such contacts, each with its address-of-record.
         """
-        store = self._store
         for aor, contact in contacts:
             try:
-                _, known = store.find(aor, Uri.parse(contact.uri), origin.table)
+                uri = Uri.parse(contact.uri)
             except RemoteProtocolError:
                 continue  # already logged
-            expires_at = self._expires_at(origin, contact, now)
-            if (
-                known
-                and known[0].active
-                and known[0].source == origin.source
-                and expires_at > known[0].expires_at + SLACK
-            ):
-                longer = msgspec.structs.replace(
-                    known[0],
-                    event=ContactEvent.REFRESHED,
-                    expires_at=expires_at,
-                    stamp=store.next_stamp(wall),
-                )
-                store.apply(aor, [longer], now, origin.table)
+            key, claims = self._store.find(aor, uri, origin.table)
+            told = self._told(origin, aor, claims, now, wall)
+            listing = self._listing(origin, contact, key, told, changed=False)
+            if listing is None:
+                continue
+            bound = newest_of(claims, listing.call_id)
+            if bound is None or bound.gone or bound.expires_at > listing.expires_at:
+                continue  # it does not come back by this, nor does it end earlier
+            had = (listing.call_id, listing.cseq)
+            claim = foreign.listed(listing, told, had=had)
+            if claim is not None:
+                self._store.apply(aor, (claim,), now, origin.table)
 
     def forget_others(
         self, origin: DocumentOrigin, aor: str, table: Table, now: float, wall: float
     ) -> None:
         """
-        Remove what the store has from this subscription and its table does not list.
+        End what the peer owns and does not list, although nothing is known of its past.
 
-        The table reports what it saw go, but it may be younger than the store.
+        For the first full document: the table reports what it sees go, but it may be
+        younger than the store.
         """
         store = self._store
         listed: dict[str, set[str]] = {aor: set()}
@@ -184,99 +219,276 @@ class Learner:
             key, _ = store.find(row.aor, uri, origin.table)
             listed.setdefault(row.aor, set()).add(key)
         for aor, keys in listed.items():
-            gone = [
-                claim
-                for key, known in store.rows(aor, origin.table).items()
-                if key not in keys
-                and (claim := self._omitted(origin, aor, known, now, wall)) is not None
-            ]
+            gone = []
+            for key, claims in store.rows(aor, origin.table).items():
+                holds = claims[0]
+                if key in keys or holds.is_over(now) or holds.owner != origin.peer:
+                    continue
+                told = self._told(origin, aor, claims, now, wall)
+                uri = Uri.parse(holds.contact)
+                claim = self._ended(
+                    origin, aor, uri, EXPIRED, holds.call_id, holds.cseq, told
+                )
+                if claim is not None:
+                    gone.append(claim)
             if gone:
                 store.apply(aor, gone, now, origin.table)
 
-    def _learn_keys(
+    def prolonged(self, row: ContactRow, now: float, wall: float) -> Claim | None:
+        """
+        The claim by which a contact goes on whose time is up here; None if it ends.
+
+        A peer may list it for longer than the server that owned it has granted.
+        """
+        holds = row.claims[0]
+        uri = Uri.parse(holds.contact)
+        for listed in self._listings(row.aor, uri, now):
+            origin = DocumentOrigin(
+                listed.peer, listed.source, listed.expires_at, row.table
+            )
+            told = self._told(origin, row.aor, row.claims, now, wall)
+            listing = self._listing(
+                origin, listed.contact, row.key, told, False, listed.expires_at
+            )
+            if listing is not None:
+                claim = foreign.prolonged(listing, told)
+                if claim is not None:
+                    return claim
+        return None
+
+    # From a server of our kind.
+
+    def _take(
         self, origin: DocumentOrigin, document: Reginfo, now: float, wall: float
     ) -> None:
-        """Put the keys of records into the store."""
+        """Take in the claims and records of a document, each complete in itself."""
         refused = 0
         for registration in document.registrations:
-            aor = registration.aor
-            for name, value, owner, stamp in registration.keys:
-                if is_ahead(stamp, wall):
+            claims = []
+            for contact in registration.contacts:
+                claim = self._whole(origin, contact, now)
+                if claim is None:
                     refused += 1
-                elif (
-                    value is not None
-                    or stamp / 1e6 > wall - REMEMBERED
-                    or name in self._store.all_keys(aor, origin.table)
-                ):
-                    # But for a removal that we have forgotten: it would be news with
-                    # each document of the peer.
-                    key = Key(value, stamp, owner, origin.source)
-                    self._store.put_key(aor, name, key, now, origin.table)
+                else:
+                    claims.append(claim)
+            records = [
+                record
+                for key in registration.keys
+                if (record := self._record(origin, registration.aor, key, now, wall))
+                is not None
+            ]
+            self._store.apply(
+                registration.aor,
+                claims,
+                now,
+                origin.table,
+                records=records,
+                is_told=True,
+            )
         if refused:
-            _warn_of_stamps(origin, refused, "keys")
+            logger.warning(
+                "! document of %s: %d contacts refused, which are no claims",
+                origin.source, refused,
+            )  # fmt: skip
+
+    def _whole(
+        self, origin: DocumentOrigin, contact: Contact, now: float
+    ) -> Claim | None:
+        """Return the claim that a contact is, from a server of our kind."""
+        said = contact.claim
+        if said is None or contact.callid is None or contact.cseq is None:
+            return None
+        try:
+            Uri.parse(contact.uri)
+        except RemoteProtocolError:
+            return None
+        left = 0.0 if said.left is None else said.left / 1000
+        return Claim(
+            contact=contact.uri,
+            key=said.key,
+            call_id=contact.callid,
+            cseq=contact.cseq,
+            begin=said.begin,
+            stamp=said.stamp,
+            edition=said.edition,
+            gone=said.gone,
+            event=contact.event,
+            owner=said.owner,
+            until=said.until,
+            expires_at=now + min(left, self._store.longest_life),
+            registered_at=now - (contact.duration_registered or 0),
+            source=origin.source,
+            q=contact.q,
+            params=contact.params,
+            display_name=contact.display_name or "",
+            path=said.path,
+            received=said.received,
+            user_agent=said.user_agent,
+            retry_after=contact.retry_after,
+        )
+
+    def _record(
+        self,
+        origin: DocumentOrigin,
+        aor: str,
+        key: RecordKey,
+        now: float,
+        wall: float,
+    ) -> Record | None:
+        """Return a record of a server of our kind; None for one that is of no use."""
+        if key.kind not in _KINDS:
+            return None
+        kind = RecordKind(key.kind)
+        if (
+            key.value is None
+            and key.stamp / 1e6 <= wall - REMEMBERED
+            and all(known.id != (kind, key.name) for known in self._known(origin, aor))
+        ):
+            # A removal that we have forgotten would be news with each document.
+            return None
+        return Record(
+            kind=kind,
+            name=key.name,
+            value=key.value,
+            stamp=key.stamp,
+            owner=key.owner,
+            until=key.until,
+            expires_at=now + (key.left or 0) / 1000 if key.until else 0.0,
+            source=origin.source,
+        )
+
+    def _known(self, origin: DocumentOrigin, aor: str) -> list[Record]:
+        return self._store.records(aor, origin.table)
+
+    # From anybody else.
+
+    def _told(
+        self, origin: DocumentOrigin, aor: str, claims: Claims, now: float, wall: float
+    ) -> Told:
+        return Told(
+            peer=origin.peer,
+            claims=claims,
+            now=now,
+            wall=wall,
+            since=origin.since,
+            floor=self._store.latest_record(aor, origin.table),
+        )
 
     def _claim(
-        self, origin: DocumentOrigin, news: News, now: float, wall: float
-    ) -> Binding | None:
-        """
-        Return the claim that a contact makes; None if the store knows it.
+        self,
+        origin: DocumentOrigin,
+        news: News,
+        key: str,
+        told: Told,
+        had: Contact | None,
+    ) -> Claim | None:
+        """Return the claim that a change in what a peer lists makes, if any."""
+        contact, aor = news.contact, news.aor
+        uri = Uri.parse(contact.uri)
+        ends_at = self._expires_at(origin, contact, told.now)
+        if contact.event.state == "active" and ends_at > told.now:
+            listing = self._listing(origin, contact, key, told, changed=True)
+            if listing is None:
+                return None
+            if had is None:
+                had = next(
+                    (
+                        one.contact
+                        for one in self._listings(aor, uri, told.now)
+                        if one.peer == origin.peer and one.source != origin.source
+                    ),
+                    None,
+                )
+            before = None if had is None else (had.callid or "", had.cseq or 0)
+            return foreign.listed(listing, told, had=before)
+        event = EXPIRED if contact.event.state == "active" else contact.event
+        call_id, cseq = contact.callid, contact.cseq
+        if call_id is None or cseq is None:
+            # An S-CSCF gives a contact that ends another id than it had.
+            call_id, cseq = f"{contact.id}@{origin.peer}", 0
+            known = newest_of(told.claims, call_id)
+            if known is None and told.claims and told.claims[0].owner == origin.peer:
+                known = told.claims[0]
+            if known is not None:
+                call_id, cseq = known.call_id, known.cseq
+        claim = self._ended(
+            origin, aor, uri, event, call_id, cseq, told, contact.retry_after
+        )
+        if claim is None:
+            return None
+        return msgspec.structs.replace(claim, source=origin.source)
 
-        Raises:
-            RemoteProtocolError: the contact has no usable URI.
-        """
-        contact, said = news.contact, news.contact.claim
-        key, known = self._store.find(news.aor, Uri.parse(contact.uri), origin.table)
-        if news.omitted:
-            # What its owner no longer lists, others know from hearsay.
-            final = said is not None and said.owner == origin.peer
-            return self._omitted(
-                origin, news.aor, known, now, wall, had=True, final=final
-            )
-        if said is not None and said.owner == self._server_id:
-            return None  # our own, on its way back
-        event = contact.event
-        is_active = event.state == "active"
-        call_id = contact.callid or f"{contact.id}@{origin.peer}"
-        is_back = bool(known) and self._omitted_here(origin, call_id, known[0])
-        if said is not None and said.omitted_by and not is_active:
-            call_id = omitted(call_id, said.omitted_by)
-        if said is None or (is_back and said.stamp <= known[0].stamp):
-            stamp = self._store.next_stamp(wall)
-        else:
-            stamp = said.stamp
-        # Without a CSeq, the order in which the peer sends counts.
-        cseq = contact.cseq if contact.cseq is not None else stamp
-        expires_at = self._expires_at(origin, contact, now)
-        if is_active and expires_at <= now:
-            event = ContactEvent.EXPIRED
-            is_active = False
-        owner = said.owner if said is not None else origin.peer
-        twin = _twin(known, call_id, cseq)
-        if twin is not None and said is None:
-            # A peer without our extension owns what it sends, except for what we know
-            # already: that it may have from us.
-            owner = twin.owner
-            if owner == self._server_id or not twin.active:
+    def _ended(
+        self,
+        origin: DocumentOrigin,
+        aor: str,
+        uri: Uri,
+        event: ContactEvent,
+        call_id: str,
+        cseq: int,
+        told: Told,
+        retry_after: int | None = None,
+    ) -> Claim | None:
+        """Return the claim that a contact is gone, unless another document lists it."""
+        claim = foreign.ended(event, call_id, cseq, told, retry_after=retry_after)
+        if claim is None or event in FINAL:
+            return claim
+        for other in self._listings(aor, uri, told.now):
+            numbers = (other.contact.callid, other.contact.cseq)
+            if other.peer == origin.peer and numbers[0] in (call_id, None):
                 return None
-            # A report without an end must not make it earlier.
-            later = contact.expires is None or expires_at >= twin.expires_at - SLACK
-            if is_active and later and not is_back:
-                return None
-        duration = contact.duration_registered
-        if duration is not None:
-            registered_at = now - duration
+            if numbers == (call_id, cseq):
+                # Another peer goes on listing it, which was an echo until now.
+                other_origin = DocumentOrigin(other.peer, other.source, 0.0)
+                listing = self._listing(
+                    other_origin, other.contact, claim.key, told, False,
+                    other.expires_at,
+                )  # fmt: skip
+                if listing is not None:
+                    return msgspec.structs.replace(
+                        listing,
+                        begin=claim.begin,
+                        stamp=claim.stamp,
+                        edition=claim.edition,
+                        until=claim.until,
+                        owner=other.peer,
+                    )
+        return claim
+
+    def _listing(
+        self,
+        origin: DocumentOrigin,
+        contact: Contact,
+        key: str,
+        told: Told,
+        changed: bool,
+        expires_at: float | None = None,
+    ) -> Claim | None:
+        """Return a contact as the peer lists it; None for an echo without numbers."""
+        now = told.now
+        if expires_at is None:
+            expires_at = self._expires_at(origin, contact, now)
+        holds = told.claims[0] if told.claims else None
+        if contact.duration_registered is not None:
+            registered_at = now - contact.duration_registered
+        elif holds is not None and not holds.is_over(now):
+            registered_at = holds.registered_at
         else:
-            registered_at = known[0].registered_at if known and known[0].active else now
-        return Binding(
+            registered_at = now
+        listing = Claim(
             contact=contact.uri,
             key=key,
-            call_id=call_id,
-            cseq=cseq,
-            event=event,
+            call_id=contact.callid or "",
+            cseq=contact.cseq or 0,
+            begin=0,
+            stamp=0,
+            edition=0,
+            gone=False,
+            event=contact.event,
+            owner=origin.peer,
+            until=0,
             expires_at=expires_at,
             registered_at=registered_at,
-            owner=owner,
-            stamp=stamp,
             source=origin.source,
             q=contact.q,
             params=contact.params,
@@ -284,8 +496,10 @@ class Learner:
             path=contact.path,
             received=contact.received,
             user_agent=contact.user_agent,
-            retry_after=contact.retry_after,
         )
+        if contact.callid is None or contact.cseq is None:
+            return foreign.unnumbered(listing, contact.id, told, changed=changed)
+        return listing
 
     def _expires_at(
         self, origin: DocumentOrigin, contact: Contact, now: float
@@ -296,74 +510,20 @@ class Learner:
         if contact.event.state != "active":
             return now
         # 3680-103: it lives as long as the subscription that reported it.
-        return min(origin.until, now + longest)
-
-    def _omitted_here(
-        self, origin: DocumentOrigin, call_id: str, holds: Binding
-    ) -> bool:
-        """Whether ``holds`` only says that this peer did not list a contact before."""
-        register, by = split(holds.call_id)
-        if not by or register != split(call_id)[0]:
-            return False
-        return by == (origin.scope or origin.source) or (
-            Source.parse(by).is_subscription and peer_of(by) == origin.peer
-        )
-
-    def _omitted(
-        self,
-        origin: DocumentOrigin,
-        aor: str,
-        known: Survivors,
-        now: float,
-        wall: float,
-        *,
-        had: bool = False,
-        final: bool = False,
-    ) -> Binding | None:
-        """
-        Return the claim that a contact is gone; None if another subscription lists it.
-
-        Args:
-            had: whether this subscription has listed it until now. Then it is the last
-                one that did, whichever was the first to tell us.
-            final: whether only other subscriptions at the same peer count.
-        """
-        if not known or not known[0].active or known[0].source is None:
-            return None
-        holds = known[0]
-        source = known[0].source
-        if source != origin.source and not (
-            had and Source.parse(source).is_subscription
-        ):
-            return None
-        uri = Uri.parse(holds.contact)
-        if self._listed is not None and self._listed(
-            origin.source, aor, uri, now, final
-        ):
-            return None
-        return omission(holds, origin.scope or origin.source, self._store, wall)
+        return min(origin.until + GRACE, now + longest)
 
 
-def _twin(known: Survivors, call_id: str, cseq: int) -> Binding | None:
-    """Return the claim of the same REGISTER."""
-    for claim in known:
-        if claim.call_id == call_id and claim.cseq == cseq:
-            return claim
-    return None
+_KINDS = frozenset(kind.value for kind in RecordKind)
 
 
-def _warn_of_stamps(origin: DocumentOrigin, refused: int, what: str) -> None:
-    logger.warning(
-        "! document of %s: %d %s refused, stamped more than a day ahead of us",
-        origin.source, refused, what,
-    )  # fmt: skip
+def is_of_our_kind(document: Reginfo) -> bool:
+    """
+    Whether a document carries claims or records: then it says only what it lists.
 
-
-def omission(binding: Binding, by: str, store: LocationStore, wall: float) -> Binding:
-    """Return the claim that a contact is gone because ``by`` no longer lists it."""
-    return msgspec.structs.replace(
-        binding,
-        call_id=omitted(binding.call_id, by),
-        event=ContactEvent.EXPIRED,
-        stamp=store.next_stamp(wall),
+    At least a record of the kind `SPEAKER` is in each that a server of our kind sends.
+    """
+    return any(
+        bool(registration.keys)
+        or any(contact.claim is not None for contact in registration.contacts)
+        for registration in document.registrations
     )

@@ -28,6 +28,9 @@ class HeldRow(msgspec.Struct, kw_only=True, gc=False):
     aor: str = ""
     peer: str = ""
 
+    heard_at: float = 0.0
+    "When its last document came, in seconds since the epoch; 0 for never."
+
     table: TableDump | None = None
     "The contacts, in rows that were written before these had rows of their own."
 
@@ -53,6 +56,7 @@ class Mirror:
     __slots__ = (
         "aor",
         "found_by",
+        "heard_at",
         "keeper",
         "missed",
         "notified_at",
@@ -84,6 +88,9 @@ class Mirror:
         self.table = Table()
         self.found_by: tuple[str, str] | None = None
         "Call-ID and local tag under which its NOTIFYs are found."
+
+        self.heard_at = 0.0
+        "When its last document came, in seconds since the epoch; 0 for never."
 
         self.scheduled_at: float | None = None
         self.requested = False

@@ -13,6 +13,7 @@ from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows
 from ..location.binding import BindingChange
+from ..location.claim import Claim
 from ..location.keyring import KeyChange
 from ..location.source import is_known_by, peer_of
 from ..location.store import TABLE, LocationStore
@@ -153,8 +154,8 @@ class Notifier:
         # If its own contacts come or go, those of another record are hidden or return.
         anew = self._store.named_by(change.aor, self._table) not in (None, change.aor)
         for watch in watches:
-            if watch.ended:
-                continue
+            if watch.ended or is_of_our_kind(watch.row):
+                continue  # a server of our kind is sent claims
             hidden = is_known_by(
                 change.binding.owner, change.binding.source, watch.row.peer
             )
@@ -174,6 +175,31 @@ class Notifier:
             else:
                 continue
             if not change.more:
+                self.served.settle(watch, now)
+
+    def hears_claims(
+        self, table: str, aor: str, claims: Sequence[Claim], now: float
+    ) -> None:
+        """
+        Send new claims to the servers of our kind that watch.
+
+        But not to the one that they came from. See also :meth:`hears`: these servers
+        evaluate the state by themselves.
+        """
+        if table != self._table:
+            return
+        for watch in self._watches_of(aor):
+            if watch.ended or not is_of_our_kind(watch.row):
+                continue
+            new = [
+                claim
+                for claim in claims
+                if claim.source is None or peer_of(claim.source) != watch.row.peer
+            ]
+            if new:
+                self._journal.remember(watch.restore, *watch.snapshot())
+                for claim in new:
+                    watch.tell(claim)
                 self.served.settle(watch, now)
 
     def _tell_keys(self, change: KeyChange, now: float) -> None:
@@ -206,7 +232,7 @@ class Notifier:
         """Send the present state to all watchers; return False if there is none."""
         store, table = self._store, self._table
         record = store.record_of(aor, table)
-        if not (store.rows(record, table) or store.keys(record, table)):
+        if not store.is_known(record, table):
             return False
         for watch in self._watches_of(record):
             if not watch.ended:

@@ -453,7 +453,7 @@ class Publisher:
         profile = published.target.speaks
         elements = []
         for binding in [*gone, *own.values()]:
-            contact = contact_of(binding, aor, with_claim=False, implicit=aor != record)
+            contact = contact_of(binding, aor, implicit=aor != record)
             expires = registered = None
             if binding.active:
                 expires = binding.expires(now)
@@ -495,9 +495,10 @@ class Publisher:
                 gone.append(msgspec.structs.replace(last, event=event))
             elif key in rows:
                 holds = rows[key][0]
-                # What has moved to another server is told by that one.
-                if holds.owner == self._server_id and not holds.active:
-                    gone.append(holds)
+                # A contact that has moved to another server is reported by that one.
+                if holds.owner == self._server_id:
+                    event = ContactEvent.DEACTIVATED if holds.active else holds.event
+                    gone.append(msgspec.structs.replace(holds, event=event))
         return gone
 
     def _remember(self, published: PublishedState, now: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping
 from functools import lru_cache
@@ -10,7 +11,10 @@ from typing import NamedTuple
 import msgspec
 
 from ..location.binding import Binding
-from ..location.merge import Survivors
+from ..location.claim import Claim
+from ..location.contacts import Contacts
+from ..location.lives import Claims
+from ..location.record import Record, RecordKind, Standing
 from ..reg.document import ContactEvent, shortest_q
 from ..sip.address import numeric
 from ..sip.demands import check_extensions, understands_body
@@ -45,6 +49,9 @@ class RegistrarPolicy(Value, frozen=True):
     replaces: bool = False
     "Whether a contact over the limit replaces the oldest one; else it is refused."
 
+    has_links: bool = False
+    "Whether other servers may know of contacts that are not known here."
+
     def __post_init__(self) -> None:
         for name in ("min_expires", "default_expires", "max_expires", "max_contacts"):
             if type(value := getattr(self, name)) is not int:
@@ -60,54 +67,54 @@ class RegistrarPolicy(Value, frozen=True):
 
 
 class Decision(NamedTuple):
-    """The response to a REGISTER, and the claims that make it true."""
+    """The response to a REGISTER, and the claims and records that make it true."""
 
     response: Response
-    claims: tuple[Binding, ...]
+    claims: tuple[Claim, ...]
+    records: tuple[Record, ...] = ()
 
 
 def decide(
     request: Request,
-    rows: Mapping[str, Survivors],
+    contacts: Contacts,
     *,
     policy: RegistrarPolicy,
     server_id: str,
-    stamp: int,
     flow: Flow,
-    now: float,
     date: str = "",
 ) -> Decision:
     """
-    Decide a REGISTER; nothing is changed.
+    Decide a REGISTER, and do nothing about it.
 
     Args:
         request: an authorised REGISTER for an address-of-record of ours.
-        rows: all claims about its contacts, by their keys.
-        server_id: the owner of what it binds: this server.
-        stamp: later than that of any claim known.
+        contacts: what is known of its contacts.
+        server_id: who will own what it binds.
         flow: the flow that the request came by.
-        now: seconds on the clock that ``Binding.expires_at`` uses.
         date: for the response's Date header (§10.3 step 8).
 
     Raises:
-        Refusal: 420 for an extension, 423 for too short an interval, 500 for a CSeq
-            out of order, 503 for too many contacts.
+        Refusal: 403 for a user that is barred, 420 for an extension, 423 for too short
+            an interval, 500 for a CSeq out of order or a user on probation, 503 for
+            too many contacts.
         RemoteProtocolError: a Contact or Path that cannot be used.
     """
     check_extensions(request, EXTENSIONS)
     understands_body(request, None)
     values = request.values("Contact")
+    if contacts.standing is not None:
+        _check_standing(contacts.standing, contacts.now)
     branch = _branch(request)
-    if values and not _came_before(request, rows, branch):
+    claims: tuple[Claim, ...] = ()
+    records: tuple[Record, ...] = ()
+    if values and not _came_before(request, contacts, values, branch):
         if "*" in values:
-            claims = _remove_all(request, values, rows, server_id, stamp, branch, now)
-        else:
-            claims = _bind(
-                request, values, rows, policy, server_id, stamp, flow, branch, now
+            claims, records = _remove_all(
+                request, values, contacts, policy, server_id, branch
             )
-    else:
-        claims = ()
-    headers: Headers = {"Contact": _listed(rows, claims, now)}
+        else:
+            claims = _bind(request, values, contacts, policy, server_id, flow, branch)
+    headers: Headers = {"Contact": _listed(contacts, claims)}
     if not headers["Contact"]:
         del headers["Contact"]
     path = request.headers.get("Path")
@@ -115,7 +122,7 @@ def decide(
         headers["Path"] = path  # RFC 3327 §5.3
     if date:
         headers["Date"] = [date]
-    return Decision(Response(200, "OK", headers), claims)
+    return Decision(Response(200, "OK", headers), claims, records)
 
 
 def expires_of(contact: NameAddr, request: Request, policy: RegistrarPolicy) -> int:
@@ -152,7 +159,9 @@ def _branch(request: Request) -> int:
     return zlib.crc32(request.via.branch.encode())
 
 
-def _came_before(request: Request, rows: Mapping[str, Survivors], branch: int) -> bool:
+def _came_before(
+    request: Request, contacts: Contacts, values: list[str], branch: int
+) -> bool:
     """
     Whether this request is a retransmission of one that was served (3261-29).
 
@@ -162,103 +171,132 @@ def _came_before(request: Request, rows: Mapping[str, Survivors], branch: int) -
     if not branch:
         return False
     call_id, number = request.call_id, request.cseq.number
+    for claims in contacts.rows.values():
+        for claim in claims:
+            if claim.branch == branch:
+                return claim.cseq == number and claim.call_id == call_id
     return any(
         claim.branch == branch and claim.cseq == number and claim.call_id == call_id
-        for claims in rows.values()
-        for claim in claims
+        for value in values
+        if value != "*"
+        for claim in contacts.past(cached_name_addr(value).parsed.key)
     )
+
+
+def _check_standing(standing: Standing, now: float) -> None:
+    """Refuse a user that the administrator keeps from registering."""
+    if standing.rejected:
+        raise Refusal(403, "Forbidden")
+    if now < standing.probation_ends:
+        left = max(1, math.ceil(standing.probation_ends - now))
+        again = [("Retry-After", str(left))]
+        raise Refusal(500, "On Probation", headers=again)
 
 
 def _bind(
     request: Request,
     values: list[str],
-    rows: Mapping[str, Survivors],
+    contacts: Contacts,
     policy: RegistrarPolicy,
     server_id: str,
-    stamp: int,
     flow: Flow,
     branch: int,
-    now: float,
-) -> tuple[Binding, ...]:
-    """Make claims of the contacts that a REGISTER lists (§10.3 step 7)."""
+) -> tuple[Claim, ...]:
+    """Claims for the contacts that a REGISTER lists (§10.3 step 7)."""
     call_id, number = request.call_id, request.cseq.number
+    now = contacts.now
     path = _path(request) if "Path" in request.headers else ()
     user_agent = request.header("User-Agent") or ""
-    claims: dict[str, Binding] = {}
+    claims: dict[str, Claim] = {}
     for value in values:
         contact = cached_name_addr(value)
         uri = contact.parsed
         expires = expires_of(contact, request, policy)
-        key, survivors = _find(uri, rows, claims)
-        _check_order(survivors, call_id, number)
-        bound = _bound(survivors, now)
-        if bound is None and not expires:
-            continue  # it removes what is not bound
-        if expires:
-            event = REGISTERED if bound is None else REFRESHED
-            expires_at = now + expires
-        else:
-            event = UNREGISTERED
-            # Until then, older reports of the contact may arrive.
-            assert bound is not None
-            expires_at = bound.expires_at
-        claims[key] = Binding(
-            contact=contact.uri,
-            key=key,
-            call_id=call_id,
-            cseq=number,
-            event=event,
-            expires_at=expires_at,
-            registered_at=now if bound is None else bound.registered_at,
-            owner=server_id,
-            stamp=stamp,
-            q=_q(contact),
-            params=_params(contact),
-            display_name=contact.display_name,
-            path=path,
-            received="" if path else _received(uri, flow),
-            user_agent=user_agent,
-            branch=branch,
-            listener="" if path else _listener(flow.local),
-        )
-    replaced: tuple[Binding, ...] = ()
+        keys = _keys(uri, contacts.rows, claims)
+        for key in keys[:1] if expires else keys:
+            bound = contacts.bound(key)
+            _check_order(bound, call_id, number)
+            if bound is None and not expires and not policy.has_links:
+                continue  # unbinding what is not bound, here or elsewhere
+            stamp = contacts.stamp(key)
+            event = (
+                (REGISTERED if bound is None else REFRESHED)
+                if expires
+                else UNREGISTERED
+            )
+            begin = stamp
+            if bound is not None and bound.call_id == call_id:
+                begin = bound.begin
+            claims[key] = Claim(
+                contact=contact.uri,
+                key=key,
+                call_id=call_id,
+                cseq=number,
+                begin=begin,
+                stamp=stamp,
+                edition=stamp,
+                gone=not expires,
+                event=event,
+                owner=server_id,
+                until=stamp + expires * 1_000_000,
+                expires_at=now + expires,
+                registered_at=now if bound is None else bound.registered_at,
+                q=_q(contact),
+                params=_params(contact),
+                display_name=contact.display_name,
+                path=path,
+                received="" if path else _received(uri, flow),
+                user_agent=user_agent,
+                branch=branch,
+                listener="" if path else _listener(flow.local),
+            )
+    replaced: tuple[Claim, ...] = ()
     if policy.max_contacts:
-        replaced = _over_limit(rows, claims, policy, server_id, stamp, now)
+        replaced = _over_limit(contacts, claims, policy, server_id)
     return (*replaced, *claims.values())
 
 
 def _remove_all(
     request: Request,
     values: list[str],
-    rows: Mapping[str, Survivors],
+    contacts: Contacts,
+    policy: RegistrarPolicy,
     server_id: str,
-    stamp: int,
     branch: int,
-    now: float,
-) -> tuple[Binding, ...]:
-    """Make claims that remove all contacts: ``Contact: *`` (§10.3 step 6)."""
+) -> tuple[tuple[Claim, ...], tuple[Record, ...]]:
+    """Claims that nothing is bound any more: ``Contact: *`` (§10.3 step 6)."""
     if len(values) > 1 or request.expires != 0:
         raise RemoteProtocolError("Contact: * with another contact, or not to expire")
     call_id, number = request.call_id, request.cseq.number
+    stamp = contacts.record_stamp(RecordKind.CLEARED)
     claims = []
-    for survivors in rows.values():
-        bound = _bound(survivors, now)
+    for key in contacts.rows:
+        bound = contacts.bound(key)
         if bound is None:
             continue
-        _check_order(survivors, call_id, number)
+        _check_order(bound, call_id, number)
         claims.append(
             msgspec.structs.replace(
                 bound,
                 call_id=call_id,
                 cseq=number,
+                begin=bound.begin if bound.call_id == call_id else stamp,
+                stamp=stamp,
+                edition=stamp,
+                gone=True,
                 event=UNREGISTERED,
                 owner=server_id,
-                stamp=stamp,
+                until=stamp,
                 source=None,
                 branch=branch,
+                number=0,
             )
         )
-    return tuple(claims)
+    if not policy.has_links:
+        return tuple(claims), ()
+    # Contacts that other servers know of, and this one does not, go as well.
+    cleared = Record(kind=RecordKind.CLEARED, value="", stamp=stamp, owner=server_id)
+    return tuple(claims), (cleared,)
 
 
 def _path(request: Request) -> tuple[str, ...]:
@@ -275,84 +313,94 @@ def _path(request: Request) -> tuple[str, ...]:
     return path
 
 
-def _find(
-    uri: Uri, rows: Mapping[str, Survivors], claims: Mapping[str, Binding]
-) -> tuple[str, Survivors]:
-    """Return the key under which a contact is kept, and the claims about it."""
+def _keys(
+    uri: Uri, rows: Mapping[str, Claims], claims: Mapping[str, Claim]
+) -> list[str]:
+    """
+    The keys under which a contact is kept, the one to bind it by first.
+
+    There are several if two servers have made keys of their own for two spellings.
+    All of them are unbound together; one that is not refreshed runs out.
+    """
     key = uri.key
-    survivors = rows.get(key)
-    if survivors is not None:
-        return key, survivors
+    if len(rows) == 1 and key in rows and not claims:
+        return [key]  # the hot path
     # §19.1.4 calls URIs equal that are spelled differently, and no key can tell.
+    found = [key] if key in rows or key in claims else []
     for other, known in rows.items():
-        if uri.matches(Uri.parse(known[0].contact)):
-            return other, known
+        if other != key and uri.matches(Uri.parse(known[0].contact)):
+            found.append(other)
     for other, claim in claims.items():
-        if uri.matches(Uri.parse(claim.contact)):
-            return other, ()
-    return key, ()
+        if other != key and other not in rows:
+            if uri.matches(Uri.parse(claim.contact)):
+                found.append(other)
+    return found or [key]
 
 
-def _check_order(survivors: Survivors, call_id: str, number: int) -> None:
+def _check_order(bound: Claim | None, call_id: str, number: int) -> None:
     """
-    Within one Call-ID the CSeq must have grown, or the request fails whole.
+    Refuse a CSeq that has not grown within the Call-ID that the contact is bound by.
 
-    Also where the contact is gone: the copy of a REGISTER that the network held back
-    must not bring back what its successor has removed.
+    Then the request fails whole (§10.3 step 7). Where the contact is not bound, or
+    bound by another Call-ID, there is no CSeq to compare with.
     """
-    for claim in survivors:
-        if claim.call_id == call_id and number <= claim.cseq:
-            raise Refusal(500, "CSeq Out Of Order")
-
-
-def _bound(survivors: Survivors, now: float) -> Binding | None:
-    if survivors:
-        holds = survivors[0]
-        if holds.active and holds.expires_at > now:
-            return holds
-    return None
+    if bound is not None and bound.call_id == call_id and number <= bound.cseq:
+        raise Refusal(500, "CSeq Out Of Order")
 
 
 def _over_limit(
-    rows: Mapping[str, Survivors],
-    claims: Mapping[str, Binding],
+    contacts: Contacts,
+    claims: Mapping[str, Claim],
     policy: RegistrarPolicy,
     server_id: str,
-    stamp: int,
-    now: float,
-) -> tuple[Binding, ...]:
+) -> tuple[Claim, ...]:
     """
     Make claims that remove the contacts which ``claims`` replace (3261-16, -17).
 
-    Contacts of other servers do not count, and are not replaced.
+    All that are bound count, whoever owns them.
 
     Raises:
         Refusal: 503, if nothing may be replaced; Retry-After is the time until the
             first contact expires.
     """
-    bound_here = {
-        key: bound
-        for key, survivors in rows.items()
-        if (bound := _bound(survivors, now)) is not None and bound.owner == server_id
+    now = contacts.now
+    bound = {
+        key: found
+        for key in contacts.rows
+        if (found := contacts.bound(key)) is not None
     }
-    new = {key for key, claim in claims.items() if claim.active} - bound_here.keys()
-    left = [bound for key, bound in bound_here.items() if key not in claims]
-    kept = sum(claims[key].active for key in bound_here.keys() & claims.keys())
+    new = {key for key, claim in claims.items() if not claim.gone} - bound.keys()
+    left = [found for key, found in bound.items() if key not in claims]
+    kept = sum(not claims[key].gone for key in bound.keys() & claims.keys())
     excess = len(left) + kept + len(new) - policy.max_contacts
     # A limit that was lowered since must not keep a contact from being refreshed.
     if not new or excess <= 0:
         return ()
     if not policy.replaces or excess > len(left):
-        until = min((bound.expires(now) for bound in bound_here.values()), default=60)
+        until = min((found.expires(now) for found in bound.values()), default=60)
         headers = [("Retry-After", str(max(1, until)))]
         raise Refusal(503, "Too Many Registered Contacts", headers=headers)
-    left.sort(key=lambda bound: bound.registered_at)
-    return tuple(
-        msgspec.structs.replace(
-            bound, event=DEACTIVATED, stamp=stamp, source=None, retry_after=None
+    left.sort(key=lambda found: found.registered_at)
+    replaced = []
+    for found in left[:excess]:
+        # A life of its own, as of an administrator: no refresh undoes it.
+        stamp = contacts.stamp(found.key)
+        replaced.append(
+            msgspec.structs.replace(
+                found,
+                begin=stamp,
+                stamp=stamp,
+                edition=stamp,
+                gone=True,
+                event=DEACTIVATED,
+                owner=server_id,
+                until=stamp,
+                source=None,
+                retry_after=None,
+                number=0,
+            )
         )
-        for bound in left[:excess]
-    )
+    return tuple(replaced)
 
 
 def _q(contact: NameAddr) -> str | None:
@@ -390,18 +438,16 @@ def _listener(local: Local) -> str:
     return str(local)
 
 
-def _listed(
-    rows: Mapping[str, Survivors], claims: tuple[Binding, ...], now: float
-) -> list[str]:
+def _listed(contacts: Contacts, claims: tuple[Claim, ...]) -> list[str]:
     """Contact values for all that is bound, once ``claims`` hold (§10.3 step 8)."""
+    now = contacts.now
     new = {claim.key: claim for claim in claims}
-    bound = [
-        holds
-        for key, survivors in rows.items()
-        if (holds := new.pop(key, None) or survivors[0]).active
-        and holds.expires_at > now
-    ]
-    bound += [claim for claim in new.values() if claim.active]
+    bound = []
+    for key in contacts.rows:
+        holds = new.pop(key, None) or contacts.bound(key)
+        if holds is not None and not holds.gone:
+            bound.append(holds)
+    bound += [claim for claim in new.values() if not claim.gone]
     return [contact_value(binding, now) for binding in bound]
 
 

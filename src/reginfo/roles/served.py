@@ -193,9 +193,6 @@ class Served:
             logger.info("= NOTIFY to %s failed (%s): in pieces", _who(watch), cause)
             self._advance(watch, now)
             return
-        if cause == "transport" and watch.sends_again:  # RFC 3261 §8.1.3.1: as a 503
-            self.receive_response(watch, Response(503, "Service Unavailable"), now)
-            return
         self._lose(watch, f"NOTIFY failed: {cause}")
 
     # From the package.

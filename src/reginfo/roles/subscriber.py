@@ -11,6 +11,9 @@ from ..events.subscribe import Wanted
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, nothing
+from ..location.claim import Claim
+from ..location.contact_row import ContactRow
+from ..location.foreign import GRACE
 from ..location.store import TABLE, LocationStore
 from ..reg.document import Reginfo
 from ..reg.table import ReportedContact, RowChange, shifted
@@ -21,7 +24,7 @@ from ..sip.uri import Uri
 from .document import read_document
 from .held import Held, Send
 from .held import Listener as Listener
-from .learner import DocumentOrigin, Learner
+from .learner import DocumentOrigin, Learner, Listed, Listings, is_of_our_kind
 from .listing import Listing
 from .mirror import HeldRow
 from .mirror import Mirror as Mirror
@@ -59,7 +62,6 @@ class Subscriber:
         store: LocationStore,
         journal: Journal,
         *,
-        server_id: str,
         send: Send,
         new_id: Callable[[], str],
         jitter: Callable[[], float],
@@ -78,12 +80,12 @@ class Subscriber:
         self._contacts: Rows[ReportedContact] = Rows(
             journal, CONTACT_KIND, ReportedContact, self._take_contact, shifted
         )
+        self._longest = longest or (lambda peer: max_expires)
+        self.others: Listings | None = None
+        "Returns who else lists a contact: publishers, say."
+
         self._learner = Learner(
-            store,
-            server_id=server_id,
-            max_expires=max_expires,
-            longest=longest,
-            listed=self._is_listed,
+            store, longest=self._longest, listings=self._all_listings
         )
         self.held = Held(
             journal,
@@ -97,7 +99,7 @@ class Subscriber:
             journal,
             self._learner,
             package=PACKAGE,
-            longest=longest or (lambda peer: max_expires),
+            longest=self._longest,
             location=location,
             name=name,
         )
@@ -209,6 +211,25 @@ class Subscriber:
         """Whether a NOTIFY is for a subscription that we hold, and of its package."""
         return self.held.expects(request)
 
+    def listings(self, aor: str, uri: Uri, now: float) -> Iterator[Listed]:
+        """Return which peers list a contact as bound, in a NOTIFY."""
+        for mirror, row in self._listing.find(aor, uri):
+            subscription = mirror.subscription
+            if row.contact.claim is not None:
+                continue  # a server of our kind: its claims are in the store
+            if subscription.state is SubscriberState.ENDED:
+                continue
+            ends = row.expires_at
+            if ends is None:
+                ends = subscription.expires_at + GRACE
+            if now < ends:
+                yield Listed(mirror.peer, mirror.source, aor, row.contact, ends)
+        yield from self._unsolicited.listings(aor, uri, now)
+
+    def prolonged(self, row: ContactRow, now: float, wall: float) -> Claim | None:
+        """The claim by which a contact goes on that a peer lists for longer."""
+        return self._learner.prolonged(row, now, wall)
+
     # From the clock, and from the storage.
 
     @property
@@ -250,6 +271,7 @@ class Subscriber:
                 )
         for contact in self._stored.pop(mirror.source, ()):
             table.put(contact)
+        mirror.heard_at = row.heard_at
         self._listing.add(mirror, table)
 
     def drop(self, mirror: Mirror) -> None:
@@ -273,6 +295,14 @@ class Subscriber:
     ) -> bool:
         """Take in a document; return whether an earlier one was missed."""
         table = mirror.table
+        # The first document of a dialog: what it lists may have happened at any time
+        # since the last one; or at any time at all, if there was none.
+        since = None
+        is_first = not mirror.heard_at
+        if table.state.version is None:
+            since = mirror.heard_at or wall - self._longest(mirror.peer)
+        self._journal.remember(setattr, mirror, "heard_at", mirror.heard_at)
+        mirror.heard_at = wall
         taken = table.take(document, cseq, now)
         changes = table.changes
         if changes:
@@ -289,9 +319,11 @@ class Subscriber:
             mirror.source,
             mirror.subscription.expires_at,
             location or self._location,
+            since,
+            is_first,
         )
-        self._learner.learn(origin, document, taken.news, now, wall)
-        if table.is_full:
+        self._learner.learn(origin, document, taken.news, now, wall, changes)
+        if table.is_full and is_first and not is_of_our_kind(document):
             self._learner.forget_others(origin, mirror.aor, table, now, wall)
         return taken.missed
 
@@ -303,30 +335,11 @@ class Subscriber:
         source = key.split("\0", 1)[0]
         self._stored.setdefault(source, []).append(row)
 
-    def _is_listed(
-        self, source: str, aor: str, uri: Uri, now: float, same_peer: bool
-    ) -> bool:
-        """Whether another subscription than ``source`` lists a contact as bound."""
-        peer = source.partition("/")[0]
-        for mirror, row in self._listing.find(aor, uri):
-            subscription = mirror.subscription
-            ends = row.expires_at
-            if (
-                mirror.source != source
-                and subscription.state is not SubscriberState.ENDED
-                and (not same_peer or mirror.peer == peer)
-                # What others have from a peer that no longer says so is hearsay.
-                and (mirror.peer == peer or not _is_owned(row, peer))
-                and now < (subscription.expires_at if ends is None else ends)
-            ):
-                return True
-        return False
+    def _all_listings(self, aor: str, uri: Uri, now: float) -> Iterator[Listed]:
+        yield from self.listings(aor, uri, now)
+        if self.others is not None:
+            yield from self.others(aor, uri, now)
 
 
 def _key(source: str, row: ReportedContact) -> str:
     return f"{source}\0{row.aor}\0{row.contact.id}"
-
-
-def _is_owned(row: ReportedContact, peer: str) -> bool:
-    """Whether a contact is said to be registered at ``peer``."""
-    return row.contact.claim is not None and row.contact.claim.owner == peer

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ..events.headers import EventHeader, SubscriptionState
 from ..ledger.journal import Journal
+from ..location.foreign import GRACE
 from ..location.source import UNSOLICITED, Source
 from ..reg.table import RowChange, Table, TableState
 from ..sip.errors import Refusal
 from ..sip.message import Request
+from ..sip.uri import Uri
 from .document import read_document
-from .learner import DocumentOrigin, Learner
+from .learner import DocumentOrigin, Learner, Listed
+from .listing import Listing
 from .naming import Name
 
 DIALOGS = 10_000
 """Dialogs whose documents we remember, at the most."""
+
+
+class Stream:
+    """What a peer has said in one dialog."""
+
+    def __init__(self, peer: str) -> None:
+        self.peer = peer
+        self.table = Table()
+        self.until = 0.0
+        "How long a contact is believed that came without `expires`."
 
 
 class Unsolicited:
@@ -48,7 +61,8 @@ class Unsolicited:
         self._longest = longest
         self._location = location
         self._name = name
-        self._tables: dict[tuple[str, str], Table] = {}
+        self._streams: dict[tuple[str, str], Stream] = {}
+        self._listing: Listing[Stream] = Listing()
 
     def receive_notify(
         self,
@@ -77,38 +91,60 @@ class Unsolicited:
         state = SubscriptionState.of(request)
         document = read_document(request, peer, self._name)
         key = (peer, request.call_id)
-        known = self._tables.pop(key, None)
-        if known is None and len(self._tables) >= DIALOGS:
-            self._tables.pop(next(iter(self._tables)))
-        table = self._tables[key] = known or Table()
+        known = self._streams.pop(key, None)
+        if known is None and len(self._streams) >= DIALOGS:
+            oldest = self._streams.pop(next(iter(self._streams)))
+            self._listing.remove(oldest, oldest.table)
+        stream = self._streams[key] = known or Stream(peer)
         if document is None:
             return ()
-        before = table.state
+        table, before, until = stream.table, stream.table.state, stream.until
         taken = table.take(document, request.cseq.number, now)
-        self._journal.remember(self._restore, key, known, before, table.changes)
+        changes = table.changes
+        self._listing.update(stream, changes)
+        self._journal.remember(
+            self._restore, key, stream, known, before, until, changes
+        )
         lasts = self._longest(peer)
         if state.expires is not None:
             lasts = min(state.expires, lasts)
+        stream.until = now + lasts
         origin = DocumentOrigin(
             peer,
             str(Source(peer, UNSOLICITED)),
-            now + lasts,
+            stream.until,
             location or self._location,
         )
-        self._learner.learn(origin, document, taken.news, now, wall)
+        self._learner.learn(origin, document, taken.news, now, wall, changes)
         listed = tuple(one.aor for one in document.registrations)
         return listed or tuple(dict.fromkeys(one.aor for one in taken.news))
+
+    def listings(self, aor: str, uri: Uri, now: float) -> Iterator[Listed]:
+        """Return which peers list a contact as bound, without being asked."""
+        for stream, row in self._listing.find(aor, uri):
+            if row.contact.claim is not None:
+                continue  # a server of our kind: its claims are in the store
+            ends = row.expires_at
+            if ends is None:
+                ends = stream.until + GRACE
+            if now < ends:
+                source = str(Source(stream.peer, UNSOLICITED))
+                yield Listed(stream.peer, source, aor, row.contact, ends)
 
     def _restore(
         self,
         key: tuple[str, str],
-        table: Table | None,
+        stream: Stream,
+        known: Stream | None,
         state: TableState,
+        until: float,
         changes: list[RowChange],
     ) -> None:
-        if table is None:
-            self._tables.pop(key, None)
+        self._listing.undo(stream, changes)
+        stream.table.undo(changes)
+        stream.table.restore(state)
+        stream.until = until
+        if known is None:
+            self._streams.pop(key, None)
         else:
-            table.undo(changes)
-            table.restore(state)
-            self._tables[key] = table
+            self._streams[key] = known

@@ -35,13 +35,6 @@ SHORTEST_DOCUMENT = 1300
 """Octets of a document for a watcher that only UDP reaches, at most."""
 
 
-UNSENT = 5
-"""
-How often a NOTIFY that cannot be sent is sent again: for about half a minute, as long
-as an answer is waited for (Timer F).
-"""
-
-
 class Owed(NamedTuple):
     """What a watcher is to be told now."""
 
@@ -240,11 +233,6 @@ class Watch:
         self._answered = self._sent
         self._lost = False
         self.failures = 0
-
-    @property
-    def sends_again(self) -> bool:
-        """Whether a NOTIFY that could not be sent is sent again."""
-        return not self.ended and self.failures < UNSENT
 
     def refused(
         self, response: Response, now: float, jitter: Callable[[], float]

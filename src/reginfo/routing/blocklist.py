@@ -1,4 +1,4 @@
-"""Places that have failed, which are tried last for a while (RFC 3263 §4.3)."""
+"""Destinations that have failed, which are tried last for a while (RFC 3263 §4.3)."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ logger = logging.getLogger("reginfo.dns")
 
 AVOIDED = 60.0
 """
-Seconds for which who has not answered is tried last: each try costs a caller 32 s.
+Seconds for which a destination that has not answered is tried last: each attempt costs
+a caller 32 s.
 """
 
 LONGEST = 300.0
-"""Seconds that a Retry-After may ask for; who asks for more is tried again then."""
+"""Seconds that a Retry-After is respected; a longer one counts as this."""
 
 KEPT = 10_000
-"""Places that are kept; the oldest goes when there are more."""
+"""Destinations that are remembered; the oldest is dropped when there are more."""
 
 
 class Blocklist:
     """
-    Remembers places that have failed.
+    Remembers destinations that have failed.
 
     Args:
         now: seconds on a clock.
@@ -36,24 +37,26 @@ class Blocklist:
     def __len__(self) -> int:
         return len(self._until)
 
-    def __contains__(self, place: Destination) -> bool:
-        return self._now() < self._until.get(place, 0.0)
+    def __contains__(self, destination: Destination) -> bool:
+        return self._now() < self._until.get(destination, 0.0)
 
-    def add(self, place: Destination, seconds: float = AVOIDED) -> None:
-        """Try ``place`` last for so many seconds."""
-        if place not in self:
-            logger.debug("! %s %s:%d is tried last", place.transport, *place.address)
-        self._until.pop(place, None)
-        self._until[place] = self._now() + min(seconds, LONGEST)
+    def add(self, destination: Destination, seconds: float = AVOIDED) -> None:
+        """Try ``destination`` last for so many seconds."""
+        if destination not in self:
+            logger.debug(
+                "! %s %s:%d is tried last", destination.transport, *destination.address
+            )
+        self._until.pop(destination, None)
+        self._until[destination] = self._now() + min(seconds, LONGEST)
         if len(self._until) > KEPT:
             del self._until[next(iter(self._until))]
 
-    def remove(self, place: Destination) -> None:
-        """Take ``place`` for a good one: it has answered."""
-        self._until.pop(place, None)
+    def remove(self, destination: Destination) -> None:
+        """Forget that ``destination`` has failed: it has answered."""
+        self._until.pop(destination, None)
 
-    def order(self, places: Sequence[Destination]) -> list[Destination]:
-        """The same places: those that have failed come last, but they do come."""
+    def order(self, destinations: Sequence[Destination]) -> list[Destination]:
+        """Return the same destinations, with those that have failed at the end."""
         if not self._until:
-            return list(places)
-        return sorted(places, key=lambda place: place in self)
+            return list(destinations)
+        return sorted(destinations, key=lambda destination: destination in self)

@@ -11,6 +11,7 @@ from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..location.binding import Binding, BindingChange
+from ..location.lives import next_stamp
 from ..location.store import LocationStore
 from ..reg.document import ContactEvent
 from ..sip.flow import Flow
@@ -158,15 +159,18 @@ class Connections:
 
     def _end(self, key: BindingKey, flow: Flow, moment: Moment) -> None:
         table, aor, name = key
-        claims = self._store.claims(aor, name, table)
-        holds = claims[0] if claims else None
-        if holds is None or holds.expires_at <= moment.now or self._flow(holds) != flow:
+        bound = self._store.binding(aor, name, moment.now, table)
+        if bound is None or self._flow(bound) != flow:
             return
+        claims = self._store.claims(aor, name, table)
         self._ended += 1
+        # Nobody has wished this: it ends this registration and no later one.
         gone = msgspec.structs.replace(
-            holds,
+            bound,
+            gone=True,
             event=ContactEvent.EXPIRED,
-            stamp=self._store.next_stamp(moment.wall),
+            edition=next_stamp(claims, moment.wall),
             retry_after=None,
+            number=0,
         )
         self._store.apply(aor, [gone], moment.now, table)

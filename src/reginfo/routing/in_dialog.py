@@ -25,26 +25,51 @@ SendRequest = Callable[..., Any]
 
 
 class DialogRequest:
-    """The user of one request in a dialog, which has other flows to try."""
+    """
+    The user of one request in a dialog, which may have other flows to try.
 
-    __slots__ = ("draft", "flows", "is_cancelled", "options", "sender", "user")
+    Args:
+        uri: the first Route, or the remote target.
+        flow: the flow of the dialog.
+    """
+
+    __slots__ = (
+        "draft", "flow", "flows", "is_cancelled", "options", "sender", "tried", "uri",
+        "user",
+    )  # fmt: skip
 
     def __init__(
-        self, sender: InDialog, draft: Draft, user: User, options: dict[str, Any]
+        self,
+        sender: InDialog,
+        draft: Draft,
+        uri: Uri,
+        flow: Flow,
+        user: User,
+        options: dict[str, Any],
     ) -> None:
         self.sender = sender
         self.draft = draft
+        self.uri = uri
+        self.flow = flow
         self.user = user
         self.options = options
-        self.flows: list[Flow] = []
-        "The flows to try yet, best first."
+        self.tried: Flow | None = None
+        "The flow that it was sent by last."
+
+        self.flows: list[Flow] | None = None
+        "The flows to try yet, best first; None before the URI was resolved."
 
         self.is_cancelled = False
         "Whether what has decided to send it was taken back."
 
-    def send(self) -> None:
-        """Send by the next flow."""
-        self.sender.send_request(self.draft, self.flows.pop(0), self, **self.options)
+    def begin(self) -> None:
+        """Send by the best flow, once its URI was resolved."""
+        assert self.flows  # at worst the flow of the dialog
+        self.send(self.flows.pop(0))
+
+    def send(self, flow: Flow) -> None:
+        self.tried = flow
+        self.sender.send_request(self.draft, flow, self, **self.options)
 
     def cancel(self) -> None:
         self.is_cancelled = True
@@ -54,13 +79,21 @@ class DialogRequest:
 
     def receive_failure(self, cause: str, moment: Moment) -> None:
         """Replace a connection that is gone; a timeout ends the request."""
-        if cause == "transport" and self.flows:
-            self.send()
+        if cause == "transport" and self.flows is None:
+            self.sender.resolve(self, lambda: self._next(moment))
+        elif cause == "transport":
+            self._next(moment)
         else:
             self.user.receive_failure(cause, moment)
 
     def never_sent(self) -> None:
         self.user.never_sent()
+
+    def _next(self, moment: Moment) -> None:
+        if self.flows:
+            self.send(self.flows.pop(0))
+        else:
+            self.user.receive_failure("transport", moment)
 
 
 class InDialog:
@@ -104,29 +137,37 @@ class InDialog:
             user: receives the response.
             options: passed on to `send_request`.
         """
-        if self._needs_flow(uri, flow):
-            self.send_request(draft, flow, user, **options)
+        request = DialogRequest(self, draft, uri, flow, user, options)
+        if self._needs_flow(uri, flow) or self._is_at(uri, flow):
+            request.send(flow)
             return
-        if self._is_at(uri, flow):
-            # The usual case: the peer is where it was heard.
-            self.send_request(draft, flow, user, **options)
-            return
-        request = DialogRequest(self, draft, user, options)
         self._journal.remember(request.cancel)
+        self.resolve(request, request.begin)
+
+    def resolve(self, request: DialogRequest, then: Callable[[], object]) -> None:
+        """Find the flows of a request, and call ``then``: now, or later."""
 
         def found(destinations: list[Destination] | RemoteProtocolError) -> None:
             if request.is_cancelled:
                 return
-            request.flows = self._flows(uri, destinations, flow)
-            request.send()
+            tried = request.tried
+            request.flows = [
+                flow
+                for flow in self._flows(request.uri, destinations, request.flow)
+                # A stream that was open may be opened again; a datagram has failed.
+                if flow != tried or flow.local.is_reliable
+            ]
+            then()
 
-        self._targets.find(uri, found)
+        self._targets.find(request.uri, found)
 
     def _needs_flow(self, uri: Uri, flow: Flow) -> bool:
         """Whether the peer is reached by its flow alone, and that is still there."""
-        if not self._nat.needs_flow(uri, flow.remote[0]):
-            return False
-        return self._is_open(flow)
+        host = numeric(uri.host).address
+        is_other_family = host and (":" in host) != (":" in flow.remote[0])
+        if is_other_family or self._nat.needs_flow(uri, flow.remote[0]):
+            return self._is_open(flow)
+        return False
 
     def _is_at(self, uri: Uri, flow: Flow) -> bool:
         """Whether a numeric URI leads to where the peer was heard, and still is."""

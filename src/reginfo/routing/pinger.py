@@ -11,6 +11,7 @@ from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..location.binding import Binding, BindingChange
+from ..location.lives import next_stamp
 from ..location.store import LocationStore
 from ..reg.document import ContactEvent
 from ..sip.flow import Flow
@@ -168,10 +169,14 @@ class Pinger:
                 ping.failures,
             )  # fmt: skip
         if policy.removal is not None:
+            claims = self._store.claims(ping.aor, ping.key, ping.table)
+            # Nobody has wished this: it ends this registration and no later one.
             gone = msgspec.structs.replace(
                 binding,
+                gone=True,
                 event=policy.removal,
-                stamp=self._store.next_stamp(moment.wall),
+                edition=next_stamp(claims, moment.wall),
+                number=0,
                 retry_after=None,
             )
             self._store.apply(ping.aor, [gone], now, ping.table)
@@ -244,11 +249,8 @@ class Pinger:
 
     def _bound(self, ping: Ping, now: float) -> Binding | None:
         """Return the binding that is pinged, unless it is gone."""
-        claims = self._store.claims(ping.aor, ping.key, ping.table)
-        if not claims:
-            return None
-        holds = claims[0]
-        return holds if self._wants(holds) and holds.expires_at > now else None
+        bound = self._store.binding(ping.aor, ping.key, now, ping.table)
+        return bound if bound is not None and self._wants(bound) else None
 
     def _ping(self, ping: Ping, binding: Binding) -> None:
         def found(flow: Flow | str) -> None:

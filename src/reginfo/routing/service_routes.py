@@ -1,4 +1,4 @@
-"""Service-Route: the way to the services of who registers elsewhere (RFC 3608)."""
+"""Service-Route of users who register elsewhere by way of us (RFC 3608)."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from ..sip.uri import Uri
 
 
 class Target:
-    """A URI to be reached, its preference, and what is known of the way there."""
+    """A URI to be reached, its preference, and its route and flow, if it has any."""
 
     __slots__ = ("flow", "local", "q", "route", "uri")
 

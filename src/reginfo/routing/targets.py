@@ -123,9 +123,9 @@ class Targets:
         return None
 
     def knows(self, aor: str, table: str) -> bool:
-        """Whether there is a record of a user, who may have no contact now."""
+        """Whether there is a record of a user, with or without a contact."""
         record = self._store.record_of(aor, table)
-        return bool(self._store.rows(record, table) or self._store.keys(record, table))
+        return self._store.is_known(record, table)
 
     def of(self, uri: Uri, binding: Binding | None) -> list[Target]:
         """
@@ -155,10 +155,10 @@ class Targets:
         """
         assert self._names is not None
 
-        def ordered(places: list[Destination] | RemoteProtocolError) -> None:
-            if not isinstance(places, RemoteProtocolError):
-                places = self._blocklist.order(places)
-            found(places)
+        def ordered(destinations: list[Destination] | RemoteProtocolError) -> None:
+            if not isinstance(destinations, RemoteProtocolError):
+                destinations = self._blocklist.order(destinations)
+            found(destinations)
 
         self._names.find(uri, ordered)
 
@@ -169,7 +169,7 @@ class Targets:
         self._blocklist.add(_destination(transaction))
 
     def answered(self, transaction: AnyClient, response: Response) -> None:
-        """Take note of an answer; who is overloaded is tried last (§21.5.4)."""
+        """Take note of an answer; an overloaded destination is tried last (§21.5.4)."""
         if response.status == 503:
             seconds = retry_after(response.header("Retry-After"))
             if seconds is not None:

@@ -1,4 +1,4 @@
-"""What a script is told of: something that happened, and was no request."""
+"""Events of a script: changes of contacts and of subscriptions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ContactChanged(Event):
         "The contact as it is now, and whose it is."
 
         self.learned = learned
-        "Whether it was registered at another server, which has told us."
+        "Whether it was registered at another server, and learned from that."
 
     def __repr__(self) -> str:
         where = "learned" if self.learned else "registered here"
@@ -60,7 +60,7 @@ class ContactChanged(Event):
         from_: str | None = None,
     ) -> Awaitable[Response]:
         """
-        Send a request to this very contact, by the way that it is reached.
+        Send a request to this contact, by its flow or where its URI leads.
 
         Otherwise as :meth:`send_request`.
         """

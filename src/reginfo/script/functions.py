@@ -42,7 +42,7 @@ class Functions:
         Subscribe to the registrations of ``uri``, and stay subscribed.
 
         Waits for nothing. A second call for the same URI makes no second subscription;
-        what becomes of it is told by `@route.event("subscription")`.
+        its changes run `@route.event("subscription")`.
 
         Args:
             expires: seconds asked for each time; 0 to end the subscription.
@@ -111,8 +111,8 @@ class Functions:
         Remove a contact of ``aor``, or all, as the administrator does.
 
         Args:
-            event: why, which is told to watchers (RFC 3680 §4.7.1): deactivated,
-                probation, rejected or unregistered.
+            event: the reason that watchers are notified of (RFC 3680 §4.7.1):
+                deactivated, probation, rejected or unregistered.
             retry_after: seconds; with probation, and only with that.
 
         Returns:

@@ -42,7 +42,7 @@ def load(path: Path) -> Route:
     except OSError as exc:
         raise ScriptError(f"{path}: {exc.strerror}") from exc
     try:
-        # `ast` first: what is wrong with its strings is to be told before it runs.
+        # `ast` first: wrong strings are reported before the script runs.
         tree = ast.parse(source, str(path))
         code = compile(tree, str(path), "exec")
     except SyntaxError as exc:

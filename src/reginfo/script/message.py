@@ -1,4 +1,4 @@
-"""The message that a route handles: a request on its way, or a reply to it."""
+"""The message that a route handles: a request that is relayed, or a reply to it."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ class Message(Functions):
         Send the request on: to what :meth:`lookup` found, or to its Request-URI.
 
         Returns:
-            1; -1 if it has been, or could not be and the sender has been told why.
+            1; -1 if it was relayed before, or cannot be and was answered instead.
         """
         self._only("t_relay", MAIN, FAILURE)
         if self.answered or (self.kind == MAIN and self.relayed):
@@ -296,7 +296,7 @@ class Message(Functions):
 
         Returns:
             1 if something was bound anew, 2 if it was refreshed, 3 if it was removed,
-            4 if nothing was asked for; -1 if it was refused, and the sender told why.
+            4 if nothing was asked for; -1 if it was refused and answered.
         """
         self._only("save", MAIN)
         self._of("save", "REGISTER")

@@ -112,7 +112,7 @@ class Route:
         return _adder(self.events, name, f"route for the event {name!r}")
 
     def handler_of(self, method: str) -> Handler | None:
-        """Who handles requests of ``method``; None if the server does by itself."""
+        """Return the handler for ``method``; None for the server's default."""
         return self.requests.get(method) or self.requests.get("")
 
 

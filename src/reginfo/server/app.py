@@ -89,7 +89,8 @@ class App(Admin):
             self.load_script()
             self._rim = Rim(self.turns, self, self._assembly.clock.now, writer=writer)
             self._network = Network(self._rim, self.endpoint, self._trace)
-            self._network.listen(config.server.listen)
+            self._network.listen(config.server.listen, config.server.advertised)
+            self._assembly.source_of = self._network.source_of
             self._names = self._network.resolver(config.dns)
             places = await self._network.find(self.uris(), self._names)
             self._assembly.is_open = self._network.is_open

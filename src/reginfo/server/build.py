@@ -35,7 +35,7 @@ from ..routing.relaying import Relaying
 from ..routing.service_routes import ServiceRoutes
 from ..routing.targets import Targets
 from ..sip.endpoint import Endpoint
-from ..sip.flow import Flow
+from ..sip.flow import Address, Flow
 from ..sip.message import Draft
 from ..sip.user import User
 from ..version import PRODUCT
@@ -80,6 +80,9 @@ class Assembly:
         self.is_open: Callable[[Flow], bool] = _is_datagram
         "Whether a flow can still be used: of TCP, whether its stream is there."
 
+        self.source_of: Callable[[Address], str | None] = lambda address: None
+        "Returns the address of ours that packets to an address leave from."
+
         self.flow_lost: Callable[[Flow, Moment], None] = _ignored
         "Takes note that a stream was closed."
 
@@ -98,6 +101,7 @@ class Assembly:
             default_expires=config.registrar.default_expires,
             max_expires=config.registrar.max_expires,
             max_contacts=config.registrar.max_contacts,
+            has_links=any(peer.profile in (None, "standard") for peer in config.peers),
             replaces=config.registrar.max_contacts_reached == "replace",
         )
         self.table = config.pua_reginfo.ul_domain
@@ -106,6 +110,7 @@ class Assembly:
             self.journal,
             identities_key=config.pua_reginfo.ul_identities_key,
             canonical=self.domains.aor,
+            longest_life=self.peers.longest_life,
         )
         self.parts = Parts(self.journal)
         self.announcer = Announcer(self.journal, self.parts)
@@ -134,7 +139,6 @@ class Assembly:
         self.subscriber = Subscriber(
             self.store,
             self.journal,
-            server_id=config.server.id,
             send=self._send_subscribe,
             new_id=self.new_id,
             jitter=jitter,
@@ -158,7 +162,6 @@ class Assembly:
         self.compositor = Compositor(
             self.store,
             self.journal,
-            server_id=config.server.id,
             new_id=self.new_id,
             policy=policy,
             max_expires=config.registrar.max_expires,
@@ -166,6 +169,12 @@ class Assembly:
             location=self.table,
             name=self.domains.aor,
         )
+        # What one peer drops, another may list; and one of them may list it longer.
+        self.subscriber.others = self.compositor.listings
+        self.compositor.others = self.subscriber.listings
+        self.store.prolong = self.subscriber.prolonged
+        if self.policy.has_links:
+            self.store.claim_listener = self.notifier.hears_claims
         self.pua_reginfo = PuaReginfo(
             self.store,
             self.notifier,
@@ -194,6 +203,7 @@ class Assembly:
             domains=self.domains,
             nat=self.nat,
             is_open=lambda flow: self.is_open(flow),
+            source_of=lambda address: self.source_of(address),
             now=self.clock.now,
             table=self.table,
         )
@@ -304,19 +314,24 @@ class Assembly:
             LocalProtocolError, RemoteProtocolError: it makes no sense.
         """
         name, moment = self.domains.named(aor), self.turns.moment()
-        claims = administrator.remove(
-            self.store.rows(name, table),
+        act = administrator.remove(
+            self.store.contacts(name, moment.now, moment.wall, table),
             event=event,
             server_id=self.config.server.id,
-            stamp=self.store.next_stamp(moment.wall),
-            now=moment.now,
             contact=contact,
             retry_after=retry_after,
         )
-        if not claims:
+        if not act.claims and not act.records:
             return 0
-        applied = self.store.apply(name, claims, moment.now, table, is_published)
-        return len(applied)
+        changes = self.store.apply(
+            name,
+            act.claims,
+            moment.now,
+            table,
+            records=act.records,
+            is_published=is_published,
+        )
+        return len(changes)
 
     # How.
 

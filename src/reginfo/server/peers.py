@@ -54,6 +54,11 @@ class Peers:
         """The longest time that a contact of a peer is believed to last, in seconds."""
         return self._longest.get(name, self._max_expires)
 
+    @property
+    def longest_life(self) -> int:
+        """The longest time that any of them is believed to grant, in seconds."""
+        return max([self._max_expires, *self._longest.values()])
+
     def at(self, address: Address) -> PeerSection | None:
         """The peer whose URI is at ``address``."""
         return self._by_address.get(address)

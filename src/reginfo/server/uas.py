@@ -101,16 +101,21 @@ class Uas:
         wall = moment.wall
         decision = registrar.decide(
             request,
-            self._store.rows(aor, table),
+            self._store.contacts(aor, moment.now, wall, table),
             policy=self._policy,
             server_id=self._server_id,
-            stamp=self._store.next_stamp(wall),
             flow=flow,
-            now=moment.now,
             date=self._date_at(wall),
         )
-        if decision.claims:
-            self._store.apply(aor, decision.claims, moment.now, table, is_published)
+        if decision.claims or decision.records:
+            self._store.apply(
+                aor,
+                decision.claims,
+                moment.now,
+                table,
+                records=decision.records,
+                is_published=is_published,
+            )
         return Saved(decision.response, decision.claims)
 
     def subscribe(

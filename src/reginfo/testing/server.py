@@ -57,8 +57,13 @@ class WireServer:
         self._deliver = deliver
         self._unsettled = self._delivering = False
         self.locals = [
-            Local(one.transport.upper(), one.host, one.port)
-            for one in config.server.listen
+            Local(
+                one.transport.upper(),
+                one.host,
+                one.port,
+                config.server.advertised(number, one.port),
+            )
+            for number, one in enumerate(config.server.listen)
         ]
         self.address: Address = (self.locals[0].host, self.locals[0].port)
         "Where it listens first."
@@ -66,7 +71,7 @@ class WireServer:
         # As of the rim: streams can be opened although nobody can open one to us.
         self._able = list(self.locals)
         for local in self.locals:
-            stream = Local("TCP", local.host, local.port)
+            stream = Local("TCP", local.host, local.port, local.advertised)
             if not local.is_reliable:
                 known = [one for one in self._able if one.is_reliable]
                 fitting = [one for one in known if one.host == local.host]
@@ -144,14 +149,19 @@ class WireServer:
     def receive(self, packet: Packet) -> None:
         """Receive a packet that has arrived at one of our addresses."""
         address = packet.destination
-        local = Local(packet.transport, *address)
+        local = self._local(packet.transport, address)
         self.turns.receive(packet.data, Flow(local, packet.source))
         self.settle()
 
     def lost(self, local: Address, remote: Address) -> None:
         """A stream of ours was closed by the other end."""
-        self.turns.flow_lost(Flow(Local("TCP", *local), remote))
+        self.turns.flow_lost(Flow(self._local("TCP", local), remote))
         self.settle()
+
+    def _local(self, transport: str, address: Address) -> Local:
+        """Return the listener at an address."""
+        local = Local(transport, *address)
+        return next((one for one in self._able if str(one) == str(local)), local)
 
     def timer_due(self) -> None:
         """Do what is due."""
