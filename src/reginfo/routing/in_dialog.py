@@ -138,7 +138,8 @@ class InDialog:
             options: passed on to `send_request`.
         """
         request = DialogRequest(self, draft, uri, flow, user, options)
-        if self._needs_flow(uri, flow) or self._is_at(uri, flow):
+        # The usual case first: the peer is where it was heard.
+        if self._is_at(uri, flow) or self._needs_flow(uri, flow):
             request.send(flow)
             return
         self._journal.remember(request.cancel)

@@ -11,7 +11,8 @@ from ..io.network import flow_to
 from ..ledger.turn import Turns
 from ..reg import xml
 from ..roles import notifier
-from ..roles.publisher import PresenceServer, Publisher
+from ..roles.published import PresenceServer
+from ..roles.publisher import Publisher
 from ..roles.subscriber import Mirror, Subscriber
 from ..routing.domains import Domains
 from ..routing.target import Target

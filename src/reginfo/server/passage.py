@@ -90,7 +90,7 @@ class Passage:
         "The script as it was when the request came: all of its routes are of one file."
 
         self.request = _copy(transaction.request)
-        self.decided: tuple[str, list[str], Decision] | None = None
+        self.decided: tuple[str, list[str] | None, Decision] | None = None
         "The routing decision, with the Request-URI and the Route that it is for."
 
         self.targets: list[Target] = []
@@ -130,10 +130,10 @@ class Passage:
             RemoteProtocolError: the Request-URI or the Route cannot be read.
         """
         request = self.request
-        uri, route = request.uri, request.headers.get("Route", [])
+        uri, route = request.uri, request.headers.get("Route")
         if self.decided is None or self.decided[:2] != (uri, route):
             decision = self._server.relaying.decide(request)
-            self.decided = (uri, list(route), decision)
+            self.decided = (uri, None if route is None else list(route), decision)
         return self.decided[2]
 
     # What a handler asks for.

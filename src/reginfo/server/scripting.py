@@ -167,9 +167,9 @@ class Scripting:
             return
         flow = Flow(transaction.flow.local, event.source)
         passage = Passage(self._server, self, transaction, flow, self.route)
-        passage.decided = (
-            request.uri, list(request.headers.get("Route", ())), decision
-        )  # fmt: skip
+        route = request.headers.get("Route")
+        copy = None if route is None else list(route)
+        passage.decided = (request.uri, copy, decision)
         msg = Message(self._core, passage, var=passage.var)
         waited = False
 
