@@ -203,7 +203,6 @@ TOO_LONG = {
     "location/store.py",
     "reg/reader.py",
     "roles/learner.py",
-    "roles/publisher.py",
     "roles/registrar.py",
     "sip/endpoint.py",
 }

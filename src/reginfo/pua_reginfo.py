@@ -88,9 +88,10 @@ class PuaReginfo:
             )
         else:
             aors = self._subscriber.receive_notify(request, flow, now, wall, location)
-        if not aors or any(self._store.is_bound(aor, now, location) for aor in aors):
-            return UPDATED
-        return GONE
+        for aor in aors:
+            if self._store.is_bound(aor, now, location):
+                return UPDATED
+        return GONE if aors else UPDATED
 
     def subscribe(self, uri: str, expires: int, now: float) -> bool:
         """

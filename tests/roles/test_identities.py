@@ -15,7 +15,8 @@ from reginfo.reg.legacy import Profile
 from reginfo.roles.admission import Admission
 from reginfo.roles.learner import DocumentOrigin, Learner
 from reginfo.roles.naming import as_written, named
-from reginfo.roles.publisher import PresenceServer, PublishedState, Publisher
+from reginfo.roles.published import PresenceServer, PublishedState
+from reginfo.roles.publisher import Publisher
 from reginfo.roles.watcher import Watcher
 from reginfo.sip.errors import Refusal
 from reginfo.sip.flow import Flow

@@ -19,13 +19,13 @@ from reginfo.reg.document import (
     registration_id,
 )
 from reginfo.reg.legacy import Profile
-from reginfo.roles.publisher import (
+from reginfo.roles.published import (
+    CONTACT_KIND,
     KIND,
-    RETRY_AFTER,
     PresenceServer,
     PublishedState,
-    Publisher,
 )
+from reginfo.roles.publisher import RETRY_AFTER, Publisher
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
 
@@ -35,6 +35,15 @@ AOR = "sip:alice@example.com"
 BOB = "sip:bob@example.com"
 FLOW = Flow(Local("UDP", "127.0.0.1", 5060), ("127.0.0.1", 5070))
 NOW = 1000.0
+
+
+def stored(rows: dict[tuple[str, str], Any]) -> list[tuple[str, str, Any]]:
+    """What a publisher has stored, as entries of a journal."""
+    return [
+        (kind, key, value)
+        for (kind, key), value in rows.items()
+        if kind in (KIND, CONTACT_KIND) and value is not None
+    ]
 
 
 class Server:
@@ -53,6 +62,7 @@ class Server:
             uri="sip:presence@127.0.0.1", flow=FLOW, profile=profile
         )
         self.publisher.publish_to(self.target, NOW)
+        self.rows: dict[tuple[str, str], Any] = {}
         self.tags = 0
 
     def new_publisher(self, **others: Any) -> Publisher:
@@ -78,10 +88,10 @@ class Server:
 
     def restart(self, shift: float = 0.0, *targets: PresenceServer) -> Publisher:
         """A publisher that goes on with what this one has on disk."""
-        kept = {k: v for kind, k, v in self.journal.close().entries if kind == KIND}
+        for kind, key, value in self.journal.close().entries:
+            self.rows[kind, key] = value
         restarted = self.new_publisher()
-        entries = [(KIND, key, value) for key, value in kept.items()]
-        load(restarted.shelves, entries, shift)
+        load(restarted.shelves, stored(self.rows), shift)
         self.sent.clear()
         for target in targets or (self.target,):
             restarted.publish_to(target, NOW)
@@ -370,13 +380,10 @@ def test_publications_are_gone_on_with_after_a_restart() -> None:
     server = Server()
     server.bind()
     server.answer()
-    entries = {
-        key: value for k, key, value in server.journal.close().entries if k == KIND
-    }
-    (stored,) = entries.items()
+    entries = {(kind, key): v for kind, key, v in server.journal.close().entries}
 
     restarted = server.new_publisher()
-    load(restarted.shelves, [(KIND, *stored)])
+    load(restarted.shelves, stored(entries))
     server.sent.clear()
     restarted.publish_to(server.target, NOW)
     draft, _ = server.sent[-1]
@@ -393,15 +400,12 @@ def test_what_went_while_we_were_down_is_told_after_a_restart() -> None:
     server = Server()
     server.bind()
     server.answer()
-    entries = {
-        key: value for k, key, value in server.journal.close().entries if k == KIND
-    }
-    (stored,) = entries.items()
+    entries = {(kind, key): v for kind, key, v in server.journal.close().entries}
     server.store.listener = None
     server.bind(2, event=ContactEvent.EXPIRED)
 
     restarted = server.new_publisher()
-    load(restarted.shelves, [(KIND, *stored)])
+    load(restarted.shelves, stored(entries))
     server.sent.clear()
     restarted.publish_to(server.target, NOW)
     contacts = server.last()[1].registrations[0].contacts

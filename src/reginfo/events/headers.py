@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..sip.errors import RemoteProtocolError
 from ..sip.headers import delta_seconds, parse_params
 from ..sip.message import SipMessage
+
+CACHE, LONGEST_CACHED = 1024, 100
+"""How many values are remembered, and how many characters of each."""
 
 
 class EventHeader(NamedTuple):
@@ -41,9 +45,7 @@ class EventHeader(NamedTuple):
         Raises:
             RemoteProtocolError: it is malformed.
         """
-        package, semicolon, rest = value.partition(";")
-        params = parse_params(semicolon + rest)
-        return cls(package.strip(), params.get("id"))
+        return _event(value) if len(value) <= LONGEST_CACHED else _read_event(value)
 
 
 class SubscriptionState(NamedTuple):
@@ -70,12 +72,27 @@ class SubscriptionState(NamedTuple):
         value = message.header("Subscription-State")
         if not value:
             raise RemoteProtocolError("Missing Subscription-State Header Field")
-        state, semicolon, rest = value.partition(";")
-        params = parse_params(semicolon + rest)
-        reason = params.get("reason")
-        return cls(
-            state.strip().lower(),
-            delta_seconds(params.get("expires")),
-            reason.lower() if reason else None,
-            delta_seconds(params.get("retry-after")),
-        )
+        return _state(value) if len(value) <= LONGEST_CACHED else _read_state(value)
+
+
+def _read_event(value: str) -> EventHeader:
+    package, semicolon, rest = value.partition(";")
+    params = parse_params(semicolon + rest)
+    return EventHeader(package.strip(), params.get("id"))
+
+
+def _read_state(value: str) -> SubscriptionState:
+    state, semicolon, rest = value.partition(";")
+    params = parse_params(semicolon + rest)
+    reason = params.get("reason")
+    return SubscriptionState(
+        state.strip().lower(),
+        delta_seconds(params.get("expires")),
+        reason.lower() if reason else None,
+        delta_seconds(params.get("retry-after")),
+    )
+
+
+# Peers write the same few values again and again.
+_event = lru_cache(CACHE)(_read_event)
+_state = lru_cache(CACHE)(_read_state)

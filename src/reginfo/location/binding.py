@@ -37,12 +37,3 @@ class BindingChange(msgspec.Struct, frozen=True, gc=False):
 
     is_published: bool = True
     "Whether presence servers are to hear of it; see `reginfo_disable_publish`."
-
-
-def shifted(claim: Binding, by: float) -> Binding:
-    """Return ``claim`` with ``by`` seconds added to its moments."""
-    return msgspec.structs.replace(
-        claim,
-        expires_at=claim.expires_at + by,
-        registered_at=claim.registered_at + by,
-    )

@@ -269,9 +269,22 @@ class Registration(
     keys: tuple[RecordKey, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_text(self, "aor", "id")
-        _check_type(self, "state", self.state, RegistrationState)
-        _check_items(self, "contacts", self.contacts, Contact)
+        # As in `Contact`: one look at each field.
+        if (
+            type(self.aor) is not str
+            or type(self.id) is not str
+            or type(self.state) is not RegistrationState
+        ):
+            _check_text(self, "aor", "id")
+            _check_type(self, "state", self.state, RegistrationState)
+        contacts = self.contacts
+        if type(contacts) is not tuple:
+            _check_items(self, "contacts", contacts, Contact)
+        for contact in contacts:
+            if type(contact) is not Contact:
+                _check_items(self, "contacts", contacts, Contact)
+        if self.keys == ():
+            return
         _check_items(self, "keys", self.keys, RecordKey)
         for key in self.keys:
             _check_type(self, "keys", key.name, str)

@@ -58,14 +58,9 @@ class Reginfo(
             raise ValueError(f"Reginfo.version: {self.version} is out of range")
         if type(self.full) is not bool:
             raise TypeError(f"Reginfo.full: bool is needed, not {self.full!r:.80}")
-        for name, values, kind in (
-            ("registrations", self.registrations, Registration),
-            ("warnings", self.warnings, str),
-        ):
-            if type(values) is not tuple or not all(
-                isinstance(value, kind) for value in values
-            ):
-                raise TypeError(f"Reginfo.{name}: a tuple of {kind.__name__} is needed")
+        _check_items("registrations", self.registrations, Registration)
+        if self.warnings != ():
+            _check_items("warnings", self.warnings, str)
 
     @staticmethod
     def parse(body: bytes, *, strict: bool = False) -> Reginfo:
@@ -110,3 +105,13 @@ class Reginfo(
 
     def __hash__(self) -> int:
         return hash((self.version, self.full, self.registrations, self.piece))
+
+
+def _check_items(name: str, values: object, kind: type[object]) -> None:
+    if type(values) is tuple:
+        for value in values:
+            if not isinstance(value, kind):
+                break
+        else:
+            return
+    raise TypeError(f"Reginfo.{name}: a tuple of {kind.__name__} is needed")

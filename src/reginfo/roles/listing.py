@@ -35,6 +35,14 @@ class Listing(Generic[T]):
     def update(self, owner: T, changes: Iterable[RowChange]) -> None:
         """Note changes of rows in the table of ``owner``."""
         for aor, id, before, after in changes:
+            if (
+                before is not None
+                and after is not None
+                and before.contact.uri == after.contact.uri
+            ):
+                # Most often a contact was refreshed.
+                self._add(owner, aor, id, after)
+                continue
             if before is not None:
                 self._remove(owner, aor, id, before)
             if after is not None:
@@ -78,6 +86,9 @@ class Listing(Generic[T]):
             return
         if isinstance(found, tuple):
             other, its_row = found
+            if other is owner and its_row.contact.id == id:
+                self._found[key] = (owner, row)
+                return
             found = self._found[key] = {(_id(other), its_row.contact.id): found}
         found[_id(owner), id] = (owner, row)
 

@@ -82,18 +82,20 @@ class Notifier:
             admission=admission or Admission(),
         )
 
+        self._watches = self.served.watches
+
     # What is served; see `Served`.
 
     def __len__(self) -> int:
-        return len(self.served.watches)
+        return len(self._watches)
 
     def watches(self) -> Iterator[Watch]:
         """Every watch, oldest first."""
-        return iter(self.served.watches)
+        return iter(self._watches)
 
     def serves(self, watch: Watch) -> bool:
         """Whether a watch has not ended yet."""
-        return self.served.watches.has(watch)
+        return self._watches.has(watch)
 
     @property
     def leaving(self) -> Drain | None:
@@ -138,6 +140,8 @@ class Notifier:
 
     def hears(self, change: BindingChange | KeyChange) -> None:
         """Notify the watchers of what has changed, now or as soon as is polite."""
+        if not self._watches:
+            return
         if type(change) is BindingChange:
             self._tell(change, change.at)
         else:
@@ -218,7 +222,7 @@ class Notifier:
                 aor, self._table
             ) not in (record, aor):
                 continue  # another record has it
-            for watch in self.served.watches.of(aor):
+            for watch in self._watches.of(aor):
                 if watch.ended or not _concerns(change, watch.row):
                     continue
                 self._journal.remember(watch.restore, *watch.snapshot())
@@ -276,11 +280,11 @@ class Notifier:
 
     def _watches_of(self, record: str) -> list[Watch]:
         """Return the watches of a record, or of one of its identities."""
-        found = self.served.watches.of(record)
+        found = self._watches.of(record)
         for identity in self._store.identities(record, self._table):
             if identity == record:
                 continue
-            watches = self.served.watches.of(identity)
+            watches = self._watches.of(identity)
             if watches and self._store.record_of(identity, self._table) == record:
                 found += watches
         return found

@@ -1,10 +1,10 @@
-"""The publisher: tells presence servers what is registered here (RFC 3903)."""
+"""The publisher: publishes what is registered here at presence servers (RFC 3903)."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -17,7 +17,7 @@ from ..events.publish import (
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
-from ..ledger.shelf import Rows, nothing
+from ..ledger.shelf import Rows
 from ..location.binding import Binding, BindingChange
 from ..location.keyring import KeyChange
 from ..location.store import TABLE, LocationStore
@@ -29,144 +29,27 @@ from ..sip.message import Draft, Response
 from ..sip.timer import TimerWheel
 from ..sip.user import User
 from .document import contact_of
+from .published import PresenceServer, PublishedShelf, PublishedState
 
 logger = logging.getLogger("reginfo.publisher")
 
 PACKAGE = "reg"
 
-KIND = "published"
-"""The kind of our entries in the journal."""
-
 RESTART_RATE = 100.0
-"""Publications taken up again a second after a restart, at the most."""
+"""Publications that are continued each second after a restart, at the most."""
 
 RETRY_AFTER = 5.0
-"""Seconds until what was due, and could not be committed, is due again."""
+"""Seconds until something that was due and could not be committed is due again."""
 
 Send = Callable[[Draft, Flow, User], object]
 
 
-class PresenceServer(msgspec.Struct, kw_only=True):
-    """A presence server."""
-
-    uri: str
-    flow: Flow
-
-    profile: Profile | None = None
-    "How documents are written for it; None to go by what it says of itself."
-
-    recognised: Profile = Profile.STANDARD
-    refused: bool = False
-    "Whether it has said that it takes no publication of ours."
-
-    @property
-    def speaks(self) -> Profile:
-        """How documents are written for it."""
-        return self.profile or self.recognised
-
-
-class PublishedRow(msgspec.Struct, kw_only=True, gc=False):
-    """What of a publication is kept on disk."""
-
-    publication: Publication
-    told: dict[str, Binding]
-
-
-class PublicationKeeper(Protocol):
-    """Keeps publications alive; see :class:`Publisher`."""
-
-    def receive_response(
-        self, published: PublishedState, response: Response, now: float
-    ) -> None:
-        """Receive the response to the PUBLISH under way."""
-
-    def receive_failure(
-        self, published: PublishedState, cause: str, now: float
-    ) -> None:
-        """Receive the news that the PUBLISH under way got no response."""
-
-
-class PublishedState:
-    """One address-of-record, or identity, at one presence server."""
-
-    __slots__ = (
-        "aor",
-        "asked",
-        "heard",
-        "keeper",
-        "owed",
-        "publication",
-        "scheduled_at",
-        "sent",
-        "target",
-        "told",
-    )
-
-    def __init__(
-        self,
-        aor: str,
-        target: PresenceServer,
-        publication: Publication,
-        keeper: PublicationKeeper,
-    ) -> None:
-        self.keeper = keeper
-        "Receives what becomes of its PUBLISHes."
-
-        self.aor = aor
-        self.target = target
-        self.publication = publication
-        self.asked = 0
-        "Seconds that the PUBLISH under way asks for."
-
-        self.owed = False
-        "Whether something has changed with more of the same REGISTER to come."
-
-        self.told: dict[str, Binding] = {}
-        "Contacts that the server may have been told of, by their keys."
-
-        self.sent: dict[str, Binding] = {}
-        "Contacts in the PUBLISH under way."
-
-        self.heard = (0, 0.0)
-        "CSeq of the last PUBLISH that is over, and when: no commit undoes that."
-
-        self.scheduled_at: float | None = None
-
-    def doubt(self) -> None:
-        """Note that the PUBLISH under way may have arrived: its contacts count too."""
-        self.told, self.sent = {**self.told, **self.sent}, {}
-
-    @property
-    def timer_at(self) -> float | None:
-        return self.publication.timer_at
-
-    @timer_at.setter
-    def timer_at(self, at: float | None) -> None:
-        self.publication.timer_at = at
-
-    def timer_due(self, now: float) -> None:
-        self.publication.timer_due(now)
-
-    # The user of each PUBLISH (:class:`reginfo.sip.user.User`).
-
-    def receive_response(self, response: Response, moment: Moment) -> None:
-        """Receive the response to the PUBLISH under way."""
-        self.keeper.receive_response(self, response, moment.now)
-
-    def receive_failure(self, cause: str, moment: Moment) -> None:
-        """Receive the news that the PUBLISH under way got no response."""
-        self.keeper.receive_failure(self, cause, moment.now)
-
-    def never_sent(self) -> None:
-        """Do nothing: the journal's undo list restores the publication."""
-
-
 class Publisher:
     """
-    All publications: what is registered at this server, and at no other.
+    All publications of ours: what is registered at this server, and at no other.
 
     Args:
-        send: sends a request by a flow; what it is for comes back with the answer.
+        send: sends a request by a flow; its last argument receives the response.
         new_id: makes a random token.
         jitter: a random number from 0 to 1.
         min_expires, max_expires: bounds of a publication's life, in seconds.
@@ -196,34 +79,29 @@ class Publisher:
         self._table = table
         self._targets: dict[str, PresenceServer] = {}
         self._published: dict[str, PublishedState] = {}
-        self._on_disk: dict[str, PublishedRow] = {}
-        self._rows: Rows[PublishedRow] = Rows(
-            journal, KIND, PublishedRow, self._on_disk.__setitem__, _shifted
-        )
+        self._shelf = PublishedShelf(journal)
         self._wheel = TimerWheel()
 
     def __len__(self) -> int:
         return len(self._published)
 
     def publications(self) -> Iterator[PublishedState]:
-        """Every publication, in the order in which they came."""
+        """Every publication, oldest first."""
         return iter(self._published.values())
 
     def publish_to(self, target: PresenceServer, now: float) -> None:
         """
-        Publish at ``target`` from now on, going on with what is on disk.
+        Publish at ``target`` from now on, and continue what is stored.
 
-        What has changed there meanwhile nobody can say; so each of its publications
-        is modified once, a hundred a second.
+        What has changed there meanwhile is unknown. So each publication is modified
+        once, a hundred each second.
         """
         self._targets[target.uri] = target
-        mine = [key for key in self._on_disk if key.partition("\0")[0] == target.uri]
-        for number, key in enumerate(mine):
-            row = self._on_disk.pop(key)
+        for number, key in enumerate(self._shelf.stored_at(target.uri)):
             at = now + number / RESTART_RATE
             try:
                 with self._journal.attempt():
-                    self._resume(key, row, target, now, at)
+                    self._resume(key, target, now, at)
             except Exception:
                 # One row that cannot be used must not stop the others.
                 logger.exception("! publication of %s", key.replace("\0", " "))
@@ -272,7 +150,7 @@ class Publisher:
     def receive_response(
         self, published: PublishedState, response: Response, now: float
     ) -> None:
-        """Take in the answer to the PUBLISH under way."""
+        """Receive the response to the PUBLISH under way."""
         target, publication = published.target, published.publication
         self._remember(published, now)
         if response.status >= 200:
@@ -339,34 +217,34 @@ class Publisher:
 
     @property
     def shelves(self) -> Sequence[Rows[Any]]:
-        """What is kept in the storage; :meth:`publish_to` continues it."""
-        return (self._rows,)
+        """What is stored; :meth:`publish_to` continues it."""
+        return self._shelf.rows
 
     # How.
 
     def _resume(
         self,
         key: str,
-        row: PublishedRow,
         target: PresenceServer,
         now: float,
         at: float,
     ) -> None:
-        """Go on with one publication that is on disk; it is modified ``at``."""
+        """Continue one publication that is stored; it is modified ``at``."""
         aor = key.partition("\0")[2]
-        publication = row.publication
-        # What was under way may have arrived, or not: the tag is tried, and a
-        # 412 will say so.
+        publication, contacts = self._shelf.take(key)
+        # What was under way may have arrived, or not: the tag is tried, and a 412 says
+        # that it has.
         publication.give_up(now)
         publication.not_before = at
         published = PublishedState(aor, target, publication, self)
-        published.told = row.told
+        published.told, published.stored = contacts, dict(contacts)
+        published.saved = (published.told, published.sent)
         self._published[key] = published
         published.publication.change(bool(self._own(published.aor, now)))
         self._advance(published, now)
 
     def _own(self, aor: str, now: float) -> dict[str, Binding]:
-        """Contacts that were registered here: nobody else publishes them."""
+        """Return the contacts that were registered at this server."""
         store, table = self._store, self._table
         record = store.record_of(aor, table)
         if aor not in store.identities(record, table):
@@ -388,7 +266,7 @@ class Publisher:
             key = f"{target.uri}\0{aor}"
             published = self._published.get(key)
             if only_if_ours is not None and only_if_ours.owner != self._server_id:
-                # Learned; but what moved away must not stay published here.
+                # A contact that moved away must not stay published here.
                 if published is None or not (
                     published.owed or only_if_ours.key in published.told
                 ):
@@ -411,7 +289,7 @@ class Publisher:
                 self._advance(published, now)
 
     def _advance(self, published: PublishedState, now: float) -> None:
-        """Send what is due; keep how it stands; set the timer."""
+        """Send what is due, store the publication, and set its timer."""
         publication, target = published.publication, published.target
         # Kamailio that keeps publications in memory answers 200 to a refresh without a
         # body, and has no document any more for later watchers.
@@ -432,21 +310,18 @@ class Publisher:
             self._send(draft, target.flow, published)
         if publication.is_over:
             self._published.pop(key, None)
-            self._rows.erase(key, self._put_back, key, published)
+            self._journal.remember(self._put_back, key, published)
+            self._shelf.erase(key, published)
             publication.timer_at = None
+            self._wheel.schedule(published)
             return
-        # A copy: what is written is encoded later, when the publication has gone on.
-        row = PublishedRow(
-            publication=msgspec.structs.replace(publication),
-            told={**published.told, **published.sent},
-        )
-        self._rows.write(key, row, nothing)
+        self._shelf.save(key, published)
         self._wheel.schedule(published)
 
     def _body(
         self, published: PublishedState, own: dict[str, Binding], now: float
     ) -> bytes:
-        """The full state of what is ours, and how that went which is so no more."""
+        """Write the full state of our contacts, and how those went that are gone."""
         aor = published.aor
         record = self._store.record_of(aor, self._table)
         gone = self._gone(published, record, own, now)
@@ -467,8 +342,8 @@ class Publisher:
         registration = xml.registration_element(
             aor, registration_id(aor), state, elements
         )
-        # The placeholder version is a number like any other to who reads it; and some
-        # servers write theirs over it.
+        # Readers take the placeholder version as any other number, and some servers
+        # replace it by their own.
         return legacy.publish_body([registration])
 
     def _gone(
@@ -478,7 +353,7 @@ class Publisher:
         own: dict[str, Binding],
         now: float,
     ) -> list[Binding]:
-        """How the contacts went that were published last, and are not ours any more."""
+        """Return how published contacts went that are not ours any more."""
         told = {**published.told, **published.sent}
         rows = self._store.rows(record, self._table)
         is_told = published.aor in self._store.identities(record, self._table)
@@ -502,17 +377,19 @@ class Publisher:
         return gone
 
     def _remember(self, published: PublishedState, now: float) -> None:
-        """Have the publication put back as it is now, if the commit fails."""
+        """Have the publication restored as it is now, if the commit fails."""
         self._journal.remember(
             self._restore,
             published,
-            # If the disk does not take it, nobody is served by haste.
+            # If the commit fails, retry only after RETRY_AFTER.
             now + RETRY_AFTER,
             msgspec.structs.replace(published.publication),
             published.told,
             published.sent,
             published.asked,
             published.owed,
+            published.stored,
+            published.saved,
         )
 
     def _restore(
@@ -524,10 +401,13 @@ class Publisher:
         sent: dict[str, Binding],
         asked: int,
         owed: bool,
+        stored: dict[str, Binding],
+        saved: tuple[dict[str, Binding], dict[str, Binding]],
     ) -> None:
         published.publication = publication
         published.told, published.sent = told, sent
         published.asked, published.owed = asked, owed
+        published.stored, published.saved = stored, saved
         cseq, at = published.heard
         if publication.operation is not None and cseq >= publication.cseq:
             publication.give_up(at)
@@ -544,11 +424,3 @@ class Publisher:
 
     def _put_back(self, key: str, published: PublishedState) -> None:
         self._published[key] = published
-
-
-def _shifted(row: PublishedRow, by: float) -> PublishedRow:
-    publication = row.publication
-    publication.expires_at += by
-    publication.refresh_at += by
-    publication.unheard_until += by
-    return row

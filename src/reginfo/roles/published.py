@@ -1,0 +1,226 @@
+"""One publication that we keep at a presence server, and how it is stored."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from ..events.publish import Publication
+from ..ledger.journal import Journal
+from ..ledger.shelf import Rows, nothing
+from ..location import claim
+from ..location.binding import Binding
+from ..reg.legacy import Profile
+from ..sip.flow import Flow
+from ..sip.message import Response
+from ..sip.moment import Moment
+
+KIND = "published"
+CONTACT_KIND = "published-contact"
+"""Kinds of our entries in the journal: a publication, and one contact in it."""
+
+
+class PresenceServer(msgspec.Struct, kw_only=True):
+    """A presence server."""
+
+    uri: str
+    flow: Flow
+
+    profile: Profile | None = None
+    "How documents are written for it; None to go by its Server header."
+
+    recognised: Profile = Profile.STANDARD
+    refused: bool = False
+    "Whether it has refused publications altogether."
+
+    @property
+    def speaks(self) -> Profile:
+        """Return how documents are written for it."""
+        return self.profile or self.recognised
+
+
+class PublishedRow(msgspec.Struct, kw_only=True, gc=False):
+    """What of a publication is stored; its contacts have rows of their own."""
+
+    publication: Publication
+
+    told: dict[str, Binding] | None = None
+    "The contacts, in rows that were written before these had rows of their own."
+
+
+class PublicationKeeper(Protocol):
+    """Keeps publications alive; see :class:`Publisher`."""
+
+    def receive_response(
+        self, published: PublishedState, response: Response, now: float
+    ) -> None:
+        """Receive the response to the PUBLISH under way."""
+
+    def receive_failure(
+        self, published: PublishedState, cause: str, now: float
+    ) -> None:
+        """Receive the news that the PUBLISH under way got no response."""
+
+
+class PublishedState:
+    """One address-of-record, or identity, at one presence server."""
+
+    __slots__ = (
+        "aor",
+        "asked",
+        "heard",
+        "keeper",
+        "owed",
+        "publication",
+        "scheduled_at",
+        "saved",
+        "sent",
+        "stored",
+        "target",
+        "told",
+    )
+
+    def __init__(
+        self,
+        aor: str,
+        target: PresenceServer,
+        publication: Publication,
+        keeper: PublicationKeeper,
+    ) -> None:
+        self.keeper = keeper
+        "Receives what becomes of its PUBLISHes."
+
+        self.aor = aor
+        self.target = target
+        self.publication = publication
+        self.asked = 0
+        "Seconds that the PUBLISH under way asks for."
+
+        self.owed = False
+        "Whether something has changed with more of the same REGISTER to come."
+
+        self.told: dict[str, Binding] = {}
+        "Contacts that the server may have been told of, by their keys."
+
+        self.sent: dict[str, Binding] = {}
+        "Contacts in the PUBLISH under way."
+
+        self.stored: dict[str, Binding] = {}
+        "Contacts that have a row in the storage."
+
+        self.saved: tuple[dict[str, Binding], dict[str, Binding]] = ({}, {})
+        "`told` and `sent` when it was stored last."
+
+        self.heard = (0, 0.0)
+        "CSeq of the last PUBLISH that is over, and when: no commit undoes that."
+
+        self.scheduled_at: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<PublishedState of {self.aor} at {self.target.uri}>"
+
+    def doubt(self) -> None:
+        """Note that the PUBLISH under way may have arrived: its contacts count too."""
+        self.told, self.sent = {**self.told, **self.sent}, {}
+
+    @property
+    def timer_at(self) -> float | None:
+        return self.publication.timer_at
+
+    @timer_at.setter
+    def timer_at(self, at: float | None) -> None:
+        self.publication.timer_at = at
+
+    def timer_due(self, now: float) -> None:
+        self.publication.timer_due(now)
+
+    # The user of each PUBLISH (:class:`reginfo.sip.user.User`).
+
+    def receive_response(self, response: Response, moment: Moment) -> None:
+        """Receive the response to the PUBLISH under way."""
+        self.keeper.receive_response(self, response, moment.now)
+
+    def receive_failure(self, cause: str, moment: Moment) -> None:
+        """Receive the news that the PUBLISH under way got no response."""
+        self.keeper.receive_failure(self, cause, moment.now)
+
+    def never_sent(self) -> None:
+        """Do nothing: the journal's undo list restores the publication."""
+
+
+class PublishedShelf:
+    """
+    Publications in the storage: of each its state, and a row for each contact.
+
+    A publication is named by the URI of the presence server and the address-of-record.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._loaded: dict[str, PublishedRow] = {}
+        self._loaded_contacts: dict[str, dict[str, Binding]] = {}
+        self._rows: Rows[PublishedRow] = Rows(
+            journal, KIND, PublishedRow, self._loaded.__setitem__, _shifted
+        )
+        self._contacts: Rows[Binding] = Rows(
+            journal, CONTACT_KIND, Binding, self._take_contact, claim.shifted
+        )
+
+    @property
+    def rows(self) -> tuple[Rows[PublishedRow], Rows[Binding]]:
+        """What is stored; :meth:`take` continues it."""
+        return (self._rows, self._contacts)
+
+    def stored_at(self, uri: str) -> list[str]:
+        """Return the names of the publications at a server that were loaded."""
+        return [key for key in self._loaded if key.partition("\0")[0] == uri]
+
+    def take(self, key: str) -> tuple[Publication, dict[str, Binding]]:
+        """Return a publication that was loaded, and its contacts by their keys."""
+        row = self._loaded.pop(key)
+        contacts = self._loaded_contacts.pop(key, {})
+        if row.told is not None:
+            # Contacts get rows of their own.
+            for name, contact in row.told.items():
+                contacts.setdefault(name, contact)
+                self._contacts.write(f"{key}\0{name}", contact, nothing, urgent=False)
+        return row.publication, contacts
+
+    def save(self, key: str, published: PublishedState) -> None:
+        """Store a publication; of its contacts, those that have changed."""
+        # A copy, for the row is encoded when the batch closes.
+        publication = msgspec.structs.replace(published.publication)
+        self._rows.write(key, PublishedRow(publication=publication), nothing)
+        source = (published.told, published.sent)
+        if published.saved[0] is source[0] and published.saved[1] is source[1]:
+            return
+        published.saved = source
+        before, after = published.stored, {**published.told, **published.sent}
+        published.stored = after
+        for name, contact in after.items():
+            if before.get(name) is not contact:
+                self._contacts.write(f"{key}\0{name}", contact, nothing)
+        for name in before:
+            if name not in after:
+                self._contacts.erase(f"{key}\0{name}", nothing)
+
+    def erase(self, key: str, published: PublishedState) -> None:
+        """Remove a publication from the storage. The undo is up to the caller."""
+        self._rows.erase(key, nothing)
+        for name in published.stored:
+            self._contacts.erase(f"{key}\0{name}", nothing)
+
+    def _take_contact(self, key: str, contact: Binding) -> None:
+        server, aor, name = key.split("\0", 2)
+        contacts = self._loaded_contacts.setdefault(f"{server}\0{aor}", {})
+        contacts[name] = contact
+
+
+def _shifted(row: PublishedRow, by: float) -> PublishedRow:
+    publication = row.publication
+    publication.expires_at += by
+    publication.refresh_at += by
+    publication.unheard_until += by
+    if row.told is not None:
+        row.told = {k: claim.shifted(v, by) for k, v in row.told.items()}
+    return row
