@@ -780,4 +780,7 @@ def _entry_key(row: ContactRow, claim: Claim) -> str:
 
 def _has(claims: Claims, claim: Claim) -> bool:
     """Whether ``claim`` is one of them: the same object, and not an equal one."""
-    return any(known is claim for known in claims)
+    for known in claims:
+        if known is claim:
+            return True
+    return False
