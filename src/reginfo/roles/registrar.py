@@ -171,16 +171,22 @@ def _came_before(
     if not branch:
         return False
     call_id, number = request.call_id, request.cseq.number
-    for claims in contacts.rows.values():
+    rows = contacts.rows
+    for claims in rows.values():
         for claim in claims:
             if claim.branch == branch:
                 return claim.cseq == number and claim.call_id == call_id
-    return any(
-        claim.branch == branch and claim.cseq == number and claim.call_id == call_id
-        for value in values
-        if value != "*"
-        for claim in contacts.past(cached_name_addr(value).parsed.key)
-    )
+    for value in values:
+        if value == "*" or (key := cached_name_addr(value).parsed.key) in rows:
+            continue
+        for claim in contacts.past(key):
+            if (
+                claim.branch == branch
+                and claim.cseq == number
+                and claim.call_id == call_id
+            ):
+                return True
+    return False
 
 
 def _check_standing(standing: Standing, now: float) -> None:
