@@ -204,7 +204,6 @@ TOO_LONG = {
     "reg/reader.py",
     "roles/learner.py",
     "roles/registrar.py",
-    "server/app.py",
     "sip/endpoint.py",
 }
 

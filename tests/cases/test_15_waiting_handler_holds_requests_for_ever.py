@@ -6,8 +6,6 @@ import asyncio
 import sys
 from pathlib import Path
 
-import pytest
-
 from reginfo.script.load import NAME
 from reginfo.testing import Script
 
@@ -32,11 +30,6 @@ TIMER_F = 32.0
 BOB = "sip:bob@example.com"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="step 5: REGISTERs wait behind a handler without limit or end",
-)
 def test_a_register_that_its_phone_has_given_up_is_not_served(tmp_path: Path) -> None:
     """
     A handler waits for an HTTP server that hangs. The phone tries again every 32 s, for

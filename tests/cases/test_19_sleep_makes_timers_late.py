@@ -31,7 +31,7 @@ def test_what_was_due_while_the_machine_slept_is_done_within_a_second() -> None:
         clock = Sleeper()
         server = Server(None)
         app, endpoint = server.app, server.app.endpoint
-        app._clock = app.turns._clock = clock
+        app._assembly.clock = app.turns._clock = clock
         server.rim = Rim(app.turns, app, clock.now, writer=None)
         server.wire = Wire()
         server.rim.add(server.wire)

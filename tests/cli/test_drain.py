@@ -11,9 +11,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from reginfo.roles.health import ServerHealth
 
 from ..interop.phone import Phone, becomes
 from ..interop.server import Server
@@ -101,7 +102,7 @@ def test_a_server_without_watchers_has_left_at_once() -> None:
 class Leaving(FakeApp):
     """A server that one watcher less has each time that it is looked at."""
 
-    def health(self) -> dict[str, Any]:
+    def health(self) -> ServerHealth:
         draining = self.well["draining"]
         self.well["draining"] = draining | {"left": max(0, draining["left"] - 1)}
         return super().health()
@@ -146,8 +147,9 @@ def test_how_far_it_is_is_shown_on_a_terminal() -> None:
 
 def test_a_server_that_was_started_again_is_3() -> None:
     class Restarted(FakeApp):
-        def health(self) -> dict[str, Any]:
-            once, self.well = self.well, {"status": "ok", "draining": None}
+        def health(self) -> ServerHealth:
+            once = super().health()
+            self.well = {"status": "ok", "draining": None}
             return once
 
     with served(Restarted(watches=(watch(BOB, "one"),))) as address:

@@ -4,46 +4,72 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from reginfo.io.eager import HandlerResult, run
+from reginfo.io import eager
+from reginfo.io.eager import HandlerResult, Handlers, Interrupted
+from reginfo.ledger.journal import Journal
 from reginfo.script.result import OK
+
+Ended = tuple[Any, BaseException | None]
+"""What a handler has returned, and what it has raised."""
+
+
+class Runner:
+    """Runs handlers, and notes how they end."""
+
+    def __init__(self) -> None:
+        self.journal = Journal()
+        self.slow: list[str] = []
+        self.handlers = Handlers(self.journal.attempt, self.note_slow)
+        self.ends: list[Ended] = []
+
+    def run(self, handler: Callable[[int], Any], argument: int = 1) -> bool:
+        return self.handlers.run(handler, argument, self.ended)
+
+    def ended(self, end: HandlerResult) -> None:
+        self.ends.append((end.result, end.error))
+        if end.error is not None:
+            end.attempt.take_back()
+
+    def note_slow(self, handler: Callable[[Any], Any], took: float) -> None:
+        assert took > eager.SLOW
+        self.slow.append(handler.__name__)
 
 
 def in_loop(
     handler: Callable[[int], Any], argument: int = 1
-) -> tuple[bool, list[HandlerResult], list[HandlerResult]]:
+) -> tuple[bool, list[Ended], list[Ended]]:
     """Whether it ended at once, and how; then how it has ended when all is quiet."""
 
-    async def main() -> tuple[bool, list[HandlerResult], list[HandlerResult]]:
-        ends: list[HandlerResult] = []
-        tasks: set[Any] = set()
-        at_once = run(handler, argument, ends.append, tasks)
-        first = list(ends)
-        assert len(tasks) == (not at_once)
-        await asyncio.gather(*tasks)
-        await asyncio.sleep(0)
-        return at_once, first, ends
+    async def main() -> tuple[bool, list[Ended], list[Ended]]:
+        runner = Runner()
+        at_once = runner.run(handler, argument)
+        first = list(runner.ends)
+        assert len(runner.handlers) == (not at_once)
+        await asyncio.gather(*runner.handlers._tasks)
+        return at_once, first, runner.ends
 
     return asyncio.run(main())
 
 
 def test_a_plain_handler_has_ended_when_it_returns() -> None:
-    assert in_loop(lambda x: x + 1) == (True, [HandlerResult(2)], [HandlerResult(2)])
+    assert in_loop(lambda x: x + 1) == (True, [(2, None)], [(2, None)])
 
 
 def test_a_return_code_is_no_coroutine_although_it_can_be_awaited() -> None:
-    assert in_loop(lambda _: OK)[1] == [HandlerResult(1)]
+    assert in_loop(lambda _: OK)[1] == [(1, None)]
 
 
 def test_a_coroutine_that_does_not_wait_has_ended_at_once() -> None:
     async def handler(x: int) -> int:
         return x + await OK
 
-    assert in_loop(handler) == (True, [HandlerResult(2)], [HandlerResult(2)])
+    assert in_loop(handler) == (True, [(2, None)], [(2, None)])
 
 
 def test_one_that_waits_runs_up_to_there_and_goes_on_later() -> None:
@@ -59,15 +85,14 @@ def test_one_that_waits_runs_up_to_there_and_goes_on_later() -> None:
         return x
 
     async def main() -> None:
-        ends: list[HandlerResult] = []
+        runner = Runner()
         outer = asyncio.current_task()
-        tasks: set[Any] = set()
-        assert not run(handler, 5, ends.append, tasks)
-        assert (steps, ends) == (["before"], [])
+        assert not runner.run(handler, 5)
+        assert (steps, runner.ends) == (["before"], [])
         assert asyncio.current_task() is outer
-        await next(iter(tasks))
-        await asyncio.sleep(0)
-        assert (steps, ends, tasks) == (["before", "after"], [HandlerResult(5)], set())
+        await next(iter(runner.handlers._tasks))
+        assert (steps, runner.ends) == (["before", "after"], [(5, None)])
+        assert len(runner.handlers) == 0
 
     asyncio.run(main())
 
@@ -80,7 +105,7 @@ def test_any_awaitable_will_do() -> None:
     def handler(x: int) -> Any:
         return asyncio.gather(waits(), waits())
 
-    assert in_loop(handler)[2] == [HandlerResult([3, 3])]
+    assert in_loop(handler)[2] == [([3, 3], None)]
 
 
 def test_a_handler_that_says_it_was_cancelled_stops_nobody_else() -> None:
@@ -104,24 +129,23 @@ def test_an_error_is_told_and_goes_nowhere_else(error: BaseException) -> None:
         raise error
 
     for handler in (plain, at_once, later):
-        assert in_loop(handler)[2] == [HandlerResult(None, error)]
+        assert in_loop(handler)[2] == [(None, error)]
 
 
 def test_a_handler_that_is_cancelled_has_ended() -> None:
     async def handler(_: int) -> None:
         await asyncio.sleep(3600)
 
-    async def main() -> list[HandlerResult]:
-        ends: list[HandlerResult] = []
-        tasks: set[Any] = set()
-        run(handler, 1, ends.append, tasks)
-        next(iter(tasks)).cancel()
+    async def main() -> list[Ended]:
+        runner = Runner()
+        runner.run(handler)
+        runner.handlers.stop()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        return ends
+        return runner.ends
 
-    (end,) = asyncio.run(main())
-    assert isinstance(end.error, asyncio.CancelledError)
+    ((_, error),) = asyncio.run(main())
+    assert isinstance(error, asyncio.CancelledError)
 
 
 def test_what_a_handler_sets_in_its_context_stays_there() -> None:
@@ -131,7 +155,7 @@ def test_what_a_handler_sets_in_its_context_stays_there() -> None:
         variable.set(1)
 
     async def main() -> int:
-        run(handler, 1, lambda _: None, set())
+        Runner().run(handler)
         return variable.get()
 
     assert asyncio.run(main()) == 0
@@ -147,9 +171,157 @@ def test_without_a_loop_a_coroutine_may_not_wait() -> None:
     async def fails(x: int) -> None:
         raise ValueError
 
-    ends: list[HandlerResult] = []
+    runner = Runner()
     for handler in (quick, waits, fails):
-        assert run(handler, 1, ends.append, set())
-    assert ends[0] == HandlerResult(1)
-    assert isinstance(ends[1].error, RuntimeError)
-    assert isinstance(ends[2].error, ValueError)
+        assert runner.run(handler)
+    assert runner.ends[0] == (1, None)
+    assert isinstance(runner.ends[1][1], RuntimeError)
+    assert isinstance(runner.ends[2][1], ValueError)
+
+
+def test_what_a_step_has_done_is_taken_back_and_not_what_was_done_before() -> None:
+    done: list[str] = []
+
+    async def main() -> None:
+        runner = Runner()
+
+        async def handler(_: int) -> None:
+            for name in ("first", "second"):
+                done.append(name)
+                runner.journal.write("kind", name, 1, done.remove, name)
+                if name == "first":
+                    await asyncio.sleep(0)
+            raise ValueError
+
+        assert not runner.run(handler)
+        assert [key for _, key, _ in runner.journal.close().entries] == ["first"]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert runner.journal.close().entries == []
+
+    asyncio.run(main())
+    assert done == ["first"]
+
+
+def test_a_step_that_takes_long_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter(range(100))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(ticks)))
+
+    def plain(_: int) -> None: ...
+
+    async def waits(_: int) -> None:
+        await asyncio.sleep(0)
+
+    async def main() -> list[str]:
+        runner = Runner()
+        runner.run(plain)
+        runner.run(waits)
+        await asyncio.gather(*runner.handlers._tasks)
+        return runner.slow
+
+    # A call that makes a coroutine, its first step, and its second.
+    assert asyncio.run(main()) == ["plain", "waits", "waits", "waits"]
+
+
+def test_whether_a_handler_is_in_a_step_is_known() -> None:
+    async def main() -> None:
+        runner = Runner()
+        seen: list[bool] = []
+
+        async def handler(_: int) -> None:
+            seen.append(runner.handlers.is_running)
+            await asyncio.sleep(0)
+            seen.append(runner.handlers.is_running)
+
+        runner.run(handler)
+        assert not runner.handlers.is_running
+        await asyncio.gather(*runner.handlers._tasks)
+        assert not runner.handlers.is_running
+        assert seen == [True, True]
+
+    asyncio.run(main())
+
+
+def test_an_interrupted_step_has_ended_with_that() -> None:
+    def plain(_: int) -> None:
+        raise Interrupted
+
+    async def later(_: int) -> None:
+        await asyncio.sleep(0)
+        raise Interrupted
+
+    for handler in (plain, later):
+        ((_, error),) = in_loop(handler)[2]
+        assert isinstance(error, Interrupted)
+
+
+def test_a_timeout_of_a_handler_is_its_own() -> None:
+    async def handler(_: int) -> str:
+        try:
+            async with asyncio.timeout(0.001):
+                await asyncio.sleep(10)
+        except TimeoutError:
+            return "late"
+        return "never"
+
+    assert in_loop(handler)[2] == [("late", None)]
+
+
+def test_a_handler_may_have_a_task_group() -> None:
+    async def handler(x: int) -> int:
+        async with asyncio.TaskGroup() as group:
+            one = group.create_task(asyncio.sleep(0, x))
+            other = group.create_task(asyncio.sleep(0.001, x))
+        return one.result() + other.result()
+
+    assert in_loop(handler)[2] == [(2, None)]
+
+
+def test_a_handler_that_is_cancelled_before_it_goes_on_is_so_at_its_next_step() -> None:
+    async def handler(_: int) -> None:
+        await asyncio.sleep(0)
+
+    async def main() -> list[Ended]:
+        runner = Runner()
+        runner.run(handler)
+        (task,) = runner.handlers._tasks
+        assert task.cancel()
+        await asyncio.gather(task)
+        assert not task.cancel()
+        assert task.cancelling() == 1
+        return runner.ends
+
+    ((_, error),) = asyncio.run(main())
+    assert isinstance(error, asyncio.CancelledError)
+
+
+def test_what_cannot_be_waited_for_is_an_error_in_the_handler() -> None:
+    class Odd:
+        def __await__(self) -> Any:
+            yield 1
+
+    async def handler(_: int) -> None:
+        await Odd()
+
+    ((_, error),) = in_loop(handler)[2]
+    assert isinstance(error, RuntimeError)
+
+
+def test_a_debugger_sees_a_handler_that_waits() -> None:
+    async def handler(_: int) -> None:
+        await asyncio.sleep(0)
+
+    async def main() -> None:
+        runner = Runner()
+        runner.run(handler)
+        (task,) = runner.handlers._tasks
+        everything: set[Any] = asyncio.all_tasks()
+        assert task in everything
+        assert task.get_name() == "handler handler"
+        assert task.get_stack()[0].f_code is handler.__code__
+        assert task.get_coro() is task._coroutine
+        assert task.get_context() is not None
+        await asyncio.gather(task)
+        assert task.get_stack() == []
+
+    asyncio.run(main())

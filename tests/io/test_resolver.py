@@ -452,7 +452,7 @@ def test_what_is_known_is_told_at_once_and_the_rest_later() -> None:
         # All who ask at once ask once.
         assert names.asked == [("pc.example", "A")]
         gate.set()
-        await asyncio.gather(*names.resolver._tasks)
+        await asyncio.gather(*names.resolver._handlers._tasks)
         await asyncio.sleep(0)
         # What comes later comes in no turn of the server's: it has to be woken.
         assert names.woken == 2

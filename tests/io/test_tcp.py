@@ -111,7 +111,7 @@ async def test_a_stream_without_sense_is_cut_and_the_others_go_on() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_after_a_half_close_the_responses_still_go_out(host: str) -> None:
-    """3261-75 (§18.2.2): however long each of them takes, and then it is closed."""
+    """3261-81 (§18.2.2): however long each of them takes, and then it is closed."""
 
     @in_loop
     async def run() -> None:

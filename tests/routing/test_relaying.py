@@ -259,7 +259,7 @@ def test_a_target_that_fails_at_once_is_answered_by_the_failure_route(
     response = script.send(method, "sip:carol@nowhere.example")
     assert response is not None and response.status == told
     assert [one.status for one in script.sent() if one.status != 100] == [told]
-    assert len(script.server.app._relaying.proxy) == 0
+    assert len(script.server.app.relaying.proxy) == 0
 
 
 def test_a_target_that_fails_at_once_may_have_another_in_its_place(
@@ -273,7 +273,7 @@ def test_a_target_that_fails_at_once_may_have_another_in_its_place(
     assert request.uri == CONTACT
     script.answer(request, 200)
     assert [one.status for one in script.sent()] == [200]
-    assert len(script.server.app._relaying.proxy) == 0
+    assert len(script.server.app.relaying.proxy) == 0
 
 
 def test_a_number_goes_by_its_route_whoever_it_belongs_to() -> None:
@@ -302,7 +302,7 @@ def test_a_reply_that_is_kept_back_leaves_nothing_behind(tmp_path: Path) -> None
     script.answer(request, 200)
     script.pass_time(1000)
     assert script.sent() == []
-    assert len(script.server.app._relaying.proxy) == 0
+    assert len(script.server.app.relaying.proxy) == 0
     assert not script.server.app.endpoint._servers
 
 

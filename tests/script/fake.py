@@ -45,6 +45,7 @@ class Core:
         contact: str | None,
         event: ContactEvent,
         retry_after: int | None,
+        publishes: bool,
     ) -> int:
         return int(self._ask("remove", table, aor, contact, event.value, retry_after))
 
@@ -53,7 +54,9 @@ class Core:
             raise RemoteProtocolError("no AoR")
         return self.keys.get((table, aor, key))
 
-    def set_key(self, table: str, aor: str, key: str, value: str | None) -> bool:
+    def set_key(
+        self, table: str, aor: str, key: str, value: str | None, publishes: bool
+    ) -> bool:
         if not aor:
             raise RemoteProtocolError("no AoR")
         if value is None:

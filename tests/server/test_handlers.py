@@ -58,7 +58,7 @@ def statuses(sent: list[SentMessage]) -> list[int]:
 
 def waiting(script: Script) -> int:
     """How many handlers wait."""
-    running = script.server.app._script
+    running = script.server.app.script
     assert running is not None
     return running.waiting
 
@@ -149,7 +149,7 @@ def test_a_handler_that_waits_when_the_server_stops_goes_on_no_more(
     async def main() -> None:
         script = new(WAITS)
         script.send("MESSAGE", BOB)
-        running = script.server.app._script
+        running = script.server.app.script
         assert running is not None
         running.stop()
         await turns()
@@ -202,7 +202,7 @@ def test_an_invite_that_was_cancelled_while_its_handler_waited_goes_nowhere(
         await turns()
         assert requests(script.sent()) == []
         assert module().codes == [-1]
-        assert len(script.server.app._relaying.proxy) == 0
+        assert len(script.server.app.relaying.proxy) == 0
 
     asyncio.run(main())
 
@@ -912,7 +912,7 @@ def test_a_script_that_cannot_be_loaded_leaves_the_one_that_runs(
 def test_without_a_script_there_is_nothing_to_read_again() -> None:
     server = Wire().serve(Config.parse(CONFIG))
     server.app.reload()
-    assert server.app._script is None
+    assert server.app.script is None
 
 
 # Tables, and which of them is told of.

@@ -327,7 +327,7 @@ def test_a_bug_of_ours_does_not_stop_what_came_with_it(
 ) -> None:
     """The request that it was found by is answered 500, and no other."""
     script = server(tmp_path)
-    running = script.server.app._script
+    running = script.server.app.script
     assert running is not None
     takes = running.takes
 

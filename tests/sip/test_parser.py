@@ -177,7 +177,7 @@ def test_bare_line_feeds_are_read() -> None:
 def test_a_stray_end_of_line_or_a_nul_is_refused_and_stays_in_no_value(
     octet: str, name: str
 ) -> None:
-    """3261-74 (§25.1): CR and LF are of line ends and folding alone."""
+    """3261-80 (§25.1): CR and LF are of line ends and folding alone."""
     headers: dict[str, Any] = {name: f'<sip:a@b>;x="c{octet}X-Evil: 1"'}
     data = request(**headers)
     error = refused(data)
@@ -189,7 +189,7 @@ def test_a_stray_end_of_line_or_a_nul_is_refused_and_stays_in_no_value(
 
 @pytest.mark.parametrize("octet", ["\r", "\n", "\0"])
 def test_a_response_with_a_stray_end_of_line_is_no_message(octet: str) -> None:
-    """3261-74"""
+    """3261-80"""
     with pytest.raises(Malformed):
         parse(message(f"SIP/2.0 200 O{octet}K", ["Call-ID: c"]))
     with pytest.raises(Malformed):
@@ -197,7 +197,7 @@ def test_a_response_with_a_stray_end_of_line_is_no_message(octet: str) -> None:
 
 
 def test_an_escaped_control_character_is_taken() -> None:
-    """3261-74: NUL and its like may stand in a quoted-pair (RFC 4475 intmeth)."""
+    """3261-80: NUL and its like may stand in a quoted-pair (RFC 4475 intmeth)."""
     text = '"BEL:\\\x07 NUL:\\\x00 DEL:\\\x7f" <sip:a@b>;tag=1'
     assert parsed(request(from_=text)).headers["From"] == [text]
     assert refused(request(from_=text.replace("\\\x00", "\x00"))).status == 400

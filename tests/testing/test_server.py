@@ -48,15 +48,15 @@ def test_the_functions_of_the_administrator_work() -> None:
     app = server.app
     register(wire, server)
     assert app.sip_addresses == ["udp:192.0.2.1:5060", "tcp:192.0.2.1:5070"]
-    assert app.health()["status"] == "ok"
-    assert app.health()["commits"] == 1
+    assert app.health().status == "ok"
+    assert app.health().commits == 1
     assert app.aors() == [ALICE]
     assert app.remove(ALICE) == 1
     assert server.contacts(ALICE) == []
-    assert app.health()["commits"] == 2
+    assert app.health().commits == 2
     assert asyncio.run(app.committed())
     app.drain(10.0)
-    assert app.health()["status"] == "drained"
+    assert app.health().status == "drained"
 
 
 def test_a_disk_that_is_full_is_told_of_and_answered_500(
@@ -70,10 +70,10 @@ def test_a_disk_that_is_full_is_told_of_and_answered_500(
         (answer,) = register(wire, server)
     assert answer.startswith(b"SIP/2.0 500 ")
     assert server.contacts(ALICE) == []
-    assert server.app.health()["status"] == "degraded"
+    assert server.app.health().status == "degraded"
     (answer,) = register(wire, server, 2)
     assert answer.startswith(b"SIP/2.0 200 ")
-    assert server.app.health()["status"] == "ok"
+    assert server.app.health().status == "ok"
 
 
 def test_a_backup_is_of_what_has_been_committed(tmp_path: Path) -> None:

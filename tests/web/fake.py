@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from reginfo.config.sections import PeerSection
 from reginfo.events.notify import ServedSubscription as Served
 from reginfo.events.states import SubscriberState
@@ -16,6 +18,7 @@ from reginfo.reg.document import (
     Registration,
     RegistrationState,
 )
+from reginfo.roles.health import ServerHealth
 from reginfo.roles.row import WatchRow
 from reginfo.roles.subscriber import Mirror
 from reginfo.roles.watch import Watch
@@ -112,6 +115,23 @@ def mirror(peer: str, aor: str, *contacts: str, **others: Any) -> Mirror:
     return one
 
 
+WELL: dict[str, Any] = {
+    "status": "ok",
+    "problems": [],
+    "server": "a",
+    "version": "1",
+    "sip": [],
+    "store": {"url": "memory:", "problem": None},
+    "clock": {"time": 1.0, "behind": 0.0, "stepped": 0.0},
+    "draining": None,
+    "commits": 0,
+    "watchers": 0,
+    "malformed": 0,
+    "parts": [],
+}
+"""The health of a server, unless the test says otherwise."""
+
+
 class FakeApp:
     """A server that knows what it is given."""
 
@@ -136,8 +156,8 @@ class FakeApp:
     def now(self) -> float:
         return NOW
 
-    def health(self) -> dict[str, Any]:
-        return self.well
+    def health(self) -> ServerHealth:
+        return msgspec.convert(WELL | self.well, ServerHealth)
 
     def aors(self) -> list[str]:
         return list(dict(self.known))

@@ -1,138 +1,275 @@
-"""Handlers that may be coroutines: begun at once, and tasks only if they wait."""
+"""Handlers that may be coroutines: started at once, and each step of one is a turn."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
 import inspect
-import sys
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple, TypeVar
 
+from ..ledger.journal import Attempt
+
 A = TypeVar("A")
+
+SLOW = 0.1
+"""Seconds of one step after which it is reported: nobody else is served meanwhile."""
+
+
+class Interrupted(BaseException):
+    """Ends a step that takes too long, because the process is to end."""
 
 
 class HandlerResult(NamedTuple):
     """How a handler has ended."""
 
     result: Any
-    error: BaseException | None = None
+    error: BaseException | None
+
+    attempt: Attempt
+    "Takes back what the handler has done since it waited last."
 
 
 Then = Callable[[HandlerResult], None]
+Slow = Callable[[Callable[[Any], Any], float], None]
 
 
-def run(handler: Callable[[A], Any], argument: A, then: Then, tasks: set[Any]) -> bool:
+class Handlers:
     """
-    Call ``handler``, and tell ``then`` how it ended: now, or later if it waits.
-
-    A coroutine runs in this very call up to where it really waits. One that never does
-    costs no turn of the loop.
+    Runs handlers, and keeps those that wait.
 
     Args:
-        tasks: those that wait, so that somebody holds them.
-
-    Returns:
-        Whether it has ended.
+        attempt: begins a turn; each step of a handler, from one wait to the next, is
+            one.
+        slow: receives a handler that took more than :data:`SLOW`, and how long.
     """
-    try:
-        result = handler(argument)
-    except (Exception, SystemExit, asyncio.CancelledError) as exc:
-        then(HandlerResult(None, exc))
-        return True
-    if not isinstance(result, Awaitable) or isinstance(result, int):
-        then(HandlerResult(result))
-        return True
-    coroutine = result if inspect.iscoroutine(result) else _awaited(result)
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        then(_without_loop(coroutine))
-        return True
-    task = _begun(_guarded(coroutine), loop)
-    if task.done():
-        then(_end_of(task))
-        return True
-    tasks.add(task)
 
-    def ended(task: asyncio.Task[HandlerResult]) -> None:
-        tasks.discard(task)
-        then(_end_of(task))
+    def __init__(self, attempt: Callable[[], Attempt], slow: Slow) -> None:
+        self._attempt = attempt
+        self._slow = slow
+        self._tasks: set[HandlerTask] = set()
+        self.is_running = False
+        "Whether a handler is in a step at this moment; for a signal handler."
 
-    task.add_done_callback(ended)
-    return False
+    def __len__(self) -> int:
+        """How many handlers wait for something."""
+        return len(self._tasks)
+
+    def stop(self) -> None:
+        """Cancel all handlers."""
+        for task in list(self._tasks):
+            task.cancel()
+
+    def run(self, handler: Callable[[A], Any], argument: A, then: Then) -> bool:
+        """
+        Call ``handler``, and ``then`` with how it ended: now, or later if it waits.
+
+        A coroutine runs in this very call up to where it really waits. One that never
+        does costs no turn of the loop.
+
+        Returns:
+            Whether it has ended.
+        """
+        attempt = self._attempt()
+        result: Any = None
+        error: BaseException | None = None
+        began, self.is_running = time.perf_counter(), True
+        try:
+            result = handler(argument)
+        except (Exception, SystemExit, asyncio.CancelledError, Interrupted) as exc:
+            error = exc
+        self.is_running = False
+        took = time.perf_counter() - began
+        if took > SLOW:
+            self._slow(handler, took)
+        if not isinstance(result, Awaitable) or isinstance(result, int):
+            then(HandlerResult(result, error, attempt))
+            return True
+        coroutine = result if inspect.iscoroutine(result) else _awaited(result)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            then(_without_loop(coroutine, attempt))
+            return True
+        task = HandlerTask(self, handler, coroutine, then, loop)
+        self._tasks.add(task)
+        task.start(attempt)
+        return task.done()
+
+    # What a task asks for.
+
+    def begin(self) -> Attempt:
+        """Begin a step."""
+        return self._attempt()
+
+    def end(self, handler: Callable[[Any], Any], took: float) -> None:
+        """A step of ``handler`` has ended, which took so many seconds."""
+        self.is_running = False
+        if took > SLOW:
+            self._slow(handler, took)
+
+    def forget(self, task: HandlerTask) -> None:
+        """A handler has ended that waited."""
+        self._tasks.discard(task)
+
+
+class HandlerTask(asyncio.Future[None]):
+    """
+    Runs a coroutine as `asyncio.Task` does, but its first step at once.
+
+    A task of asyncio makes its first step in the next turn of the loop, which would be
+    after the batch was closed. (`eager_start` came with Python 3.12.) What a coroutine
+    does must find itself in a task from its first step on: timeouts and task groups ask
+    for it. asyncio supports tasks of others by the four functions that are used here
+    ("Extending asyncio: Task lifetime support" in its documentation).
+    """
+
+    def __init__(
+        self,
+        handlers: Handlers,
+        handler: Callable[[Any], Any],
+        coroutine: Coroutine[Any, Any, Any],
+        then: Then,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__(loop=loop)
+        self._handlers = handlers
+        self._handler = handler
+        self._coroutine = coroutine
+        self._then = then
+        self._context = contextvars.copy_context()
+        self._cancels = 0
+        # Under the names that they have in a task of asyncio, where others look.
+        self._fut_waiter: asyncio.Future[Any] | None = None
+        self._must_cancel = False
+        asyncio._register_task(self)  # type: ignore[arg-type]
+
+    # As a task of asyncio.
+
+    def get_coro(self) -> Coroutine[Any, Any, Any]:
+        """The coroutine that is run."""
+        return self._coroutine
+
+    def get_context(self) -> contextvars.Context:
+        """The context of its variables."""
+        return self._context
+
+    def get_name(self) -> str:
+        """What a debugger calls it."""
+        return f"handler {getattr(self._handler, '__name__', self._handler)}"
+
+    def get_stack(self, *, limit: int | None = None) -> list[Any]:
+        """Where it waits."""
+        frame = self._coroutine.cr_frame  # type: ignore[attr-defined]
+        return [] if frame is None else [frame]
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Have `CancelledError` raised where it waits."""
+        if self.done():
+            return False
+        self._cancels += 1
+        if self._fut_waiter is not None and self._fut_waiter.cancel(msg=msg):
+            return True
+        self._must_cancel = True
+        return True
+
+    def cancelling(self) -> int:
+        """How often it was cancelled, less :meth:`uncancel`."""
+        return self._cancels
+
+    def uncancel(self) -> int:
+        """Take back one :meth:`cancel`, as a timeout does that was its cause."""
+        self._cancels = max(0, self._cancels - 1)
+        return self._cancels
+
+    # Steps.
+
+    def start(self, attempt: Attempt) -> None:
+        """Make the first step, in the turn of ``attempt``."""
+        self._context.run(self._step, None, attempt)
+
+    def _step(
+        self, error: BaseException | None = None, attempt: Attempt | None = None
+    ) -> None:
+        if self._must_cancel:
+            self._must_cancel = False
+            if not isinstance(error, asyncio.CancelledError):
+                error = asyncio.CancelledError()
+        self._fut_waiter = None
+        if attempt is None:
+            attempt = self._handlers.begin()
+        self._handlers.is_running = True
+        loop = self.get_loop()
+        outer = asyncio.current_task(loop)
+        if outer is not None:
+            asyncio._leave_task(loop, outer)
+        asyncio._enter_task(loop, self)  # type: ignore[arg-type]
+        began = time.perf_counter()
+        end: HandlerResult | None = None
+        waits_for: Any = None
+        try:
+            if error is None:
+                waits_for = self._coroutine.send(None)
+            else:
+                waits_for = self._coroutine.throw(error)
+        except StopIteration as stop:
+            end = HandlerResult(stop.value, None, attempt)
+        except (Exception, SystemExit, asyncio.CancelledError, Interrupted) as exc:
+            # SystemExit in a task of asyncio would end the server.
+            end = HandlerResult(None, exc, attempt)
+        finally:
+            asyncio._leave_task(loop, self)  # type: ignore[arg-type]
+            if outer is not None:
+                asyncio._enter_task(loop, outer)
+            self._handlers.end(self._handler, time.perf_counter() - began)
+        if end is None:
+            self._wait_for(waits_for)
+            return
+        asyncio._unregister_task(self)  # type: ignore[arg-type]
+        self._handlers.forget(self)
+        # Now, and not by a callback of the future, which the loop would call later:
+        # what the handler has done is taken back in the turn in which it did it.
+        self.set_result(None)
+        self._then(end)
+
+    def _wait_for(self, future: Any) -> None:
+        loop = self.get_loop()
+        if future is None:  # a bare `yield`, as of `asyncio.sleep(0)`
+            loop.call_soon(self._step, context=self._context)
+        elif getattr(future, "_asyncio_future_blocking", False):
+            future._asyncio_future_blocking = False
+            self._fut_waiter = future
+            future.add_done_callback(self._woken, context=self._context)
+            if self._must_cancel and future.cancel():
+                self._must_cancel = False
+        else:
+            wrong = RuntimeError(f"a handler cannot wait for {future!r}")
+            loop.call_soon(self._step, wrong, context=self._context)
+
+    def _woken(self, future: asyncio.Future[Any]) -> None:
+        try:
+            future.result()
+        except BaseException as exc:
+            self._step(exc)
+        else:
+            self._step()
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
-async def _guarded(coroutine: Coroutine[Any, Any, Any]) -> HandlerResult:
-    # SystemExit in a task would end the server.
-    try:
-        return HandlerResult(await coroutine)
-    except (Exception, SystemExit) as exc:
-        return HandlerResult(None, exc)
-
-
-def _end_of(task: asyncio.Task[HandlerResult]) -> HandlerResult:
-    if task.cancelled():
-        return HandlerResult(None, asyncio.CancelledError())
-    return task.result()
-
-
-def _without_loop(coroutine: Coroutine[Any, Any, Any]) -> HandlerResult:
+def _without_loop(
+    coroutine: Coroutine[Any, Any, Any], attempt: Attempt
+) -> HandlerResult:
     """For tests: there is nothing that a handler could wait for."""
     try:
         coroutine.send(None)
     except StopIteration as stop:
-        return HandlerResult(stop.value)
+        return HandlerResult(stop.value, None, attempt)
     except (Exception, SystemExit) as exc:
-        return HandlerResult(None, exc)
+        return HandlerResult(None, exc, attempt)
     coroutine.close()
     error = RuntimeError("the handler waits, and no event loop is running")
-    return HandlerResult(None, error)
-
-
-if sys.version_info >= (3, 12):
-
-    def _begun(
-        coroutine: Coroutine[Any, Any, HandlerResult], loop: asyncio.AbstractEventLoop
-    ) -> asyncio.Task[HandlerResult]:
-        return asyncio.Task(coroutine, loop=loop, eager_start=True)
-
-else:
-
-    def _begun(
-        coroutine: Coroutine[Any, Any, HandlerResult], loop: asyncio.AbstractEventLoop
-    ) -> asyncio.Task[HandlerResult]:
-        """
-        A task whose first step is made already.
-
-        A task asks its loop to call that step soon. Here it is taken out of the loop's
-        hands, and called: what the coroutine does needs to find itself in a task from
-        the beginning, for its timeouts and the like.
-        """
-        steps: list[tuple[contextvars.Context, Callable[[], object]]] = []
-
-        def call_soon(
-            step: Callable[[], object], *, context: contextvars.Context
-        ) -> None:
-            steps.append((context, step))
-
-        # An attribute of the loop in front of its method, for one call.
-        loop.call_soon = call_soon  # type: ignore[method-assign, assignment]
-        try:
-            task = asyncio.Task(coroutine, loop=loop)
-        finally:
-            del loop.call_soon
-        outer = asyncio.current_task(loop)
-        if outer is not None:
-            asyncio.tasks._leave_task(loop, outer)
-        try:
-            [(context, step)] = steps
-            context.run(step)
-        finally:
-            if outer is not None:
-                asyncio.tasks._enter_task(loop, outer)
-        return task
+    return HandlerResult(None, error, attempt)

@@ -111,6 +111,7 @@ class Network:
             now=time.monotonic,
             chance=random.random,
             wake=self._rim.wake,
+            attempt=self._rim.attempt,
         )
 
     def is_open(self, flow: Flow) -> bool:

@@ -8,11 +8,12 @@ import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..ledger.journal import Attempt, Journal
 from ..sip.destination import Destination
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import is_numeric
 from ..sip.uri import Uri
-from .eager import HandlerResult, run
+from .eager import HandlerResult, Handlers
 
 logger = logging.getLogger("reginfo.dns")
 
@@ -90,6 +91,8 @@ class Resolver:
         now: seconds on a clock.
         chance: a random number from 0 up to 1.
         wake: called after a callback that had to wait for a name server.
+        attempt: begins a turn; what an answer leads to happens in one, and is taken
+            back if it fails. Left out, there is nothing to take back.
     """
 
     def __init__(
@@ -102,7 +105,9 @@ class Resolver:
         now: Callable[[], float],
         chance: Callable[[], float],
         wake: Callable[[], None],
+        attempt: Callable[[], Attempt] | None = None,
     ) -> None:
+        self._attempt = attempt or Journal().attempt
         self._ask = ask
         self.hosts = hosts
         self.transports = transports
@@ -118,7 +123,7 @@ class Resolver:
             tuple[str, str], tuple[Answer | RemoteProtocolError, float]
         ] = {}
         self._asking: dict[tuple[str, str], asyncio.Future[None]] = {}
-        self._tasks: set[asyncio.Task[HandlerResult]] = set()
+        self._handlers = Handlers(self._attempt, lambda handler, took: None)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -136,6 +141,18 @@ class Resolver:
             error = end.error
             if isinstance(error, asyncio.CancelledError):
                 return  # nobody waits any more
+            if not later:
+                tell(end)
+                return
+            try:
+                with self._attempt():
+                    tell(end)
+            except Exception:
+                logger.exception("! the answer for %s", uri.text)
+            self._wake()
+
+        def tell(end: HandlerResult) -> None:
+            error = end.error
             if error is None:
                 found(end.result)
             elif isinstance(error, RemoteProtocolError):
@@ -144,10 +161,8 @@ class Resolver:
                 # A bug of ours: whoever waits for an answer must have one.
                 logger.error("! %s", uri.text, exc_info=error)
                 found(RemoteProtocolError(f"{uri.host}: {error!r}", status=500))
-            if later:
-                self._wake()
 
-        later = not run(self.locate, uri, ended, self._tasks)
+        later = not self._handlers.run(self.locate, uri, ended)
 
     async def locate(self, uri: Uri) -> list[Destination]:
         """
@@ -168,8 +183,7 @@ class Resolver:
 
     def stop(self) -> None:
         """Wait for nobody any more."""
-        for task in list(self._tasks):
-            task.cancel()
+        self._handlers.stop()
 
     async def answer(self, name: str, kind: str) -> Answer:
         """

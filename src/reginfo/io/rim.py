@@ -73,6 +73,9 @@ class Rim:
         self.settle = turns.settle
         "Has a turn made of what has come in."
 
+        self.attempt = turns.attempt
+        "Begins something that happens as a whole or not at all."
+
         self.wake = turns.wake
         "Settles soon: something was decided that no datagram and no timer caused."
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -12,7 +13,10 @@ from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Local
 from ..sip.moment import Moment as Moment
 from ..sip.uri import Uri
+from .journal import Journal
 from .shelf import Rows
+
+logger = logging.getLogger("reginfo.server")
 
 Found = Callable[[list[Destination] | RemoteProtocolError], None]
 
@@ -87,3 +91,66 @@ class Part(Protocol):
 
     def describe(self) -> Description:
         """Describe the part as it is now."""
+
+
+class Parts:
+    """
+    All parts of a server, in the order in which they are driven.
+
+    Every call of a part is an attempt of its own, so that one that fails stops no
+    other.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._parts: list[Part] = []
+
+    def __iter__(self) -> Iterator[Part]:
+        return iter(self._parts)
+
+    def add(self, part: Part) -> None:
+        """Drive ``part`` after those that were added before."""
+        self._parts.append(part)
+
+    @property
+    def shelves(self) -> list[Rows[Any]]:
+        """What all parts keep in the database."""
+        return [rows for part in self._parts for rows in part.shelves]
+
+    def begin(self, here: Here, moment: Moment) -> None:
+        """Have each part continue with what was loaded."""
+        for part in self._parts:
+            part.begin(here, moment)
+
+    @property
+    def timer_at(self) -> float | None:
+        """When to call :meth:`timer_due`; None for never."""
+        at: float | None = None
+        for part in self._parts:
+            due = part.timer_at
+            if due is not None and (at is None or due < at):
+                at = due
+        return at
+
+    def timer_due(self, moment: Moment) -> None:
+        """Have each part do what is due, or some of it."""
+        for part in self._parts:
+            try:
+                with self._journal.attempt():
+                    part.timer_due(moment)
+            except Exception:
+                logger.exception("! a timer of the %s", part.describe().name)
+
+    def hears(self, change: Any) -> None:
+        """Have each part hear a change; if one raises, the change is taken back."""
+        for part in self._parts:
+            part.hears(change)
+
+    def undone(self, moment: Moment) -> None:
+        """Tell each part that a commit has failed."""
+        for part in self._parts:
+            part.undone(moment)
+
+    def describe(self) -> list[Description]:
+        """Have each part describe itself."""
+        return [part.describe() for part in self._parts]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from ..sip.endpoint import Endpoint
+from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.event import EndpointEvent, RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
@@ -206,15 +207,15 @@ class Turns:
         self, request: Request, flow: Flow, act: Callable[[], T]
     ) -> T | Response:
         """
-        Return what ``act`` returns; or the response that its error becomes.
+        Return what ``act`` returns; or the response that its refusal becomes.
 
-        Then what ``act`` has changed is taken back. A script goes on with either.
+        Then what ``act`` has changed is taken back. A script goes on with either. An
+        error that is no refusal is taken back and raised.
         """
-        attempt = Attempt(self._journal)
         try:
-            return act()
-        except Exception as exc:
-            attempt.take_back()
+            with self.attempt():
+                return act()
+        except (Refusal, RemoteProtocolError) as exc:
             return refused(request, flow, exc)
 
     # Driving.

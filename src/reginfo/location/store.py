@@ -287,6 +287,7 @@ class LocationStore:
         *,
         records: Iterable[Record] = (),
         is_told: bool = False,
+        is_published: bool = True,
     ) -> list[BindingChange]:
         """
         Take in claims and records of ``aor``, and announce what is different.
@@ -294,6 +295,7 @@ class LocationStore:
         A claim that loses to one that is known, or is known, is no change.
 
         Args:
+            is_published: whether presence servers are to hear of the changes.
             is_told: whether a peer of our kind says so. What it says that loses shows
                 that it does not know what holds: that is numbered anew, for it.
         """
@@ -331,12 +333,12 @@ class LocationStore:
                 told.append(self._owe(row))
         if not by_aor:
             del self._records[table]
-        changes = self._announce(table, aor, news, now)
+        changes = self._announce(table, aor, news, now, is_published)
         if self.claim_listener is not None and told:
             self.claim_listener(table, aor, told, now)
         if self.listener is not None:
             for key_change in keys:
-                self.listener(key_change._replace(at=now))
+                self.listener(key_change._replace(at=now, is_published=is_published))
         self._limit()
         return changes
 
@@ -348,6 +350,7 @@ class LocationStore:
         now: float,
         wall: float,
         table: str = TABLE,
+        is_published: bool = True,
     ) -> bool:
         """
         Set a key of ``aor``, or remove it.
@@ -368,7 +371,7 @@ class LocationStore:
             stamp=next_stamp(known, (), wall, self._keyring.floor(table, name, value)),
             owner=self.server_id,
         )
-        self.apply(aor, (), now, table, records=(record,))
+        self.apply(aor, (), now, table, records=(record,), is_published=is_published)
         return True
 
     @property
@@ -463,7 +466,12 @@ class LocationStore:
             self._announce(row.table, row.aor, news, now)
 
     def _announce(
-        self, table: str, aor: str, news: list[Binding], now: float
+        self,
+        table: str,
+        aor: str,
+        news: list[Binding],
+        now: float,
+        is_published: bool = True,
     ) -> list[BindingChange]:
         if not news:
             return []
@@ -472,7 +480,9 @@ class LocationStore:
         for at, binding in enumerate(news):
             self.sequence += 1
             changes.append(
-                BindingChange(table, aor, binding, self.sequence, at < last, now)
+                BindingChange(
+                    table, aor, binding, self.sequence, at < last, now, is_published
+                )
             )
         if self.listener is not None:
             # Only now: a listener that looks must see all of them or none.

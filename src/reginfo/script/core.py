@@ -31,14 +31,27 @@ class Core(Protocol):
         contact: str | None,
         event: ContactEvent,
         retry_after: int | None,
+        publishes: bool,
     ) -> int:
-        """Remove contacts as an administrator does; return how many."""
+        """
+        Remove contacts as an administrator does; return how many.
+
+        Args:
+            publishes: whether presence servers are to hear of it.
+        """
 
     def key(self, table: str, aor: str, key: str) -> str | None:
         """Return the value of a key in the record of ``aor``."""
 
-    def set_key(self, table: str, aor: str, key: str, value: str | None) -> bool:
-        """Set a key, or remove it; False if there is none to remove."""
+    def set_key(
+        self, table: str, aor: str, key: str, value: str | None, publishes: bool
+    ) -> bool:
+        """
+        Set a key, or remove it; False if there is none to remove.
+
+        Args:
+            publishes: whether presence servers are to hear of it.
+        """
 
     def bindings(self, aor: str, table: str) -> Sequence[Binding]:
         """Return the contacts that ``aor`` is bound to."""

@@ -74,7 +74,7 @@ class Functions:
         """Keep ``value`` under ``key`` in the record of ``aor``; 1, or -1."""
         name, text = self._name(key), self._text(value)
         try:
-            self._core.set_key(self._text(table), self._text(aor), name, text)
+            self._set_key(table, aor, name, text)
         except RemoteProtocolError:
             return ERROR
         return OK
@@ -93,7 +93,7 @@ class Functions:
         """Remove ``key`` from the record of ``aor``; -1 if it is not there."""
         name = self._name(key)
         try:
-            done = self._core.set_key(self._text(table), self._text(aor), name, None)
+            done = self._set_key(table, aor, name, None)
         except RemoteProtocolError:
             return ERROR
         return _result(done)
@@ -135,7 +135,9 @@ class Functions:
         which = None if contact is None else self._text(contact)
         table, name = self._text(table), self._text(aor)
         try:
-            removed = self._core.remove(table, name, which, why, retry_after)
+            removed = self._core.remove(
+                table, name, which, why, retry_after, self._publishes
+            )
         except RemoteProtocolError:
             return ERROR
         return _result(removed > 0)
@@ -190,6 +192,18 @@ class Functions:
         return pseudo.quote(text)
 
     # How.
+
+    @property
+    def _publishes(self) -> bool:
+        """Whether what is changed from here is published."""
+        return True
+
+    def _set_key(
+        self, table: str, aor: str | Uri, name: str, value: str | None
+    ) -> bool:
+        return self._core.set_key(
+            self._text(table), self._text(aor), name, value, self._publishes
+        )
 
     def _text(self, value: str | Uri) -> str:
         """A string of the script with its pseudo-variables replaced."""

@@ -356,6 +356,10 @@ class Message(Functions):
     # How.
 
     @property
+    def _publishes(self) -> bool:
+        return self._call.publishes
+
+    @property
     def _headed(self) -> SipMessage:
         """The message whose headers and body are meant."""
         return self.request if self.kind != REPLY or self.reply is None else self.reply

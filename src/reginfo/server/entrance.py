@@ -1,40 +1,68 @@
-"""Where requests come in: to the script, or to what the server does without one."""
+"""Where events come in: requests to who answers them, responses to who has asked."""
 
 from __future__ import annotations
 
-from ..routing.decision import Decision
+import logging
+
+from ..ledger.turn import Turns
 from ..routing.relaying import Relaying
-from ..sip.endpoint import Endpoint
-from ..sip.event import RequestReceived
+from ..routing.targets import Targets
+from ..sip.event import (
+    EndpointEvent,
+    RequestFailed,
+    RequestReceived,
+    ResponseReceived,
+)
 from ..sip.flow import Flow
-from ..sip.responding import refused
+from ..sip.message import Response
+from ..sip.moment import Moment
 from .router import Router
 from .scripting import Scripting
+
+logger = logging.getLogger("reginfo.server")
 
 
 class Entrance:
     """Gives each request to the script, if it has a route for it, or to the router."""
 
     def __init__(
-        self, endpoint: Endpoint, *, relaying: Relaying, router: Router
+        self, turns: Turns, *, relaying: Relaying, targets: Targets, router: Router
     ) -> None:
-        self._endpoint = endpoint
+        self._turns = turns
         self._relaying = relaying
+        self._targets = targets
         self._router = router
         self.script: Scripting | None = None
 
-    def receive(self, event: RequestReceived, now: float) -> None:
+    def handle(self, event: EndpointEvent, moment: Moment) -> None:
+        """Have a request answered; hand what became of one of ours to its user."""
+        if type(event) is RequestReceived:
+            self._turns.answer(event, self._received, moment)
+            return
+        try:
+            with self._turns.attempt():
+                self._hand_over(event, moment)
+        except Exception:
+            # A bug of ours must not stop the service for the others.
+            logger.exception("! %s", type(event).__name__)
+
+    def _received(self, event: RequestReceived, moment: Moment) -> Response | None:
         """Decide where a request goes, once, and have it handled."""
         request, script = event.request, self.script
-        flow = Flow(event.transaction.flow.local, event.source)
-        try:
-            decision: Decision = self._relaying.decide(request)
-            taken = script is not None and script.takes(request, flow, decision)
-        except Exception as exc:
-            self._endpoint.respond(event.transaction, refused(request, flow, exc))
-            return
-        if taken:
-            assert script is not None
-            script.receive(event, decision)
-        else:
-            self._router.dispatch(event, request, lambda: decision, now)
+        decision = self._relaying.decide(request)
+        if script is not None:
+            flow = Flow(event.transaction.flow.local, event.source)
+            if script.takes(request, flow, decision):
+                script.receive(event, decision)
+                return None
+        return self._router.serve(event, request, decision, moment)
+
+    def _hand_over(self, event: EndpointEvent, moment: Moment) -> None:
+        if isinstance(event, ResponseReceived):
+            self._targets.answered(event.transaction, event.response)
+            event.transaction.user.receive_response(event.response, moment)
+        elif isinstance(event, RequestFailed):
+            self._targets.failed(event.transaction)
+            event.transaction.user.receive_failure(event.cause, moment)
+        elif not isinstance(event, RequestReceived):
+            self._relaying.receive(event)

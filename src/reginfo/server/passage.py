@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ..io.clock import Clock
-from ..ledger.journal import Journal
+from ..ledger.turn import Turns
 from ..reg.document import ContactEvent
 from ..routing.context import Context
 from ..routing.decision import Decision
@@ -22,7 +22,6 @@ from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.event import AnyServer, RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
-from ..sip.responding import refused
 from .router import Router
 from .uas import Uas
 
@@ -47,9 +46,6 @@ class Hooks(Protocol):
     ) -> None:
         """Run the failure route, and call ``done`` when it has ended."""
 
-    def muted(self, act: Callable[[], Any]) -> Any:
-        """Return what ``act`` returns; what it changes is not published."""
-
 
 class ServerParts(NamedTuple):
     """The parts of the server that a passage uses."""
@@ -57,12 +53,11 @@ class ServerParts(NamedTuple):
     clock: Clock
     domains: Domains
     endpoint: Endpoint
-    journal: Journal
     relaying: Relaying
     router: Router
     targets: Targets
+    turns: Turns
     uas: Uas
-    wake: Callable[[], None]
 
 
 class Passage:
@@ -147,31 +142,25 @@ class Passage:
         response = with_headers(response, self.reply_headers)
         self._server.relaying.respond(self.transaction, self.context, response)
         self.answered = self.answered or response.status >= 200
-        self._server.wake()
+        self._server.turns.wake()
 
     def relay(self) -> bool:
-        self._server.wake()
-        try:
-            if self.context is None:
-                self._relay()
-            else:
-                self._relay_again(self.context)
-        except (Refusal, RemoteProtocolError) as exc:
-            self.respond(refused(self.request, self.flow, exc))
+        self._server.turns.wake()
+        refusal = self._try(self._send_on)
+        if refusal is not None:
+            self.respond(refusal)
             return False
         self.relayed = True
         return True
 
     def save(self, table: str) -> int:
         server = self._server
-        now = server.clock.now()
-
-        def register() -> Any:
-            return self._try(
-                lambda: server.uas.register(self.request, self.flow, table, now)
+        moment = server.turns.moment()
+        saved = self._try(
+            lambda: server.uas.register(
+                self.request, self.flow, table, moment, self.publishes
             )
-
-        saved = register() if self.publishes else self._hooks.muted(register)
+        )
         if isinstance(saved, Response):
             self.respond(saved)
             return -1
@@ -194,45 +183,58 @@ class Passage:
 
     def handle_subscribe(self) -> bool:
         server, tag = self._server, self.transaction.to_tag
-        now = server.clock.now()
+        moment = server.turns.moment()
         return self._serve(
-            lambda: server.uas.subscribe(self.request, self.flow, tag, now)
+            lambda: server.uas.subscribe(self.request, self.flow, tag, moment)
         )
 
     def handle_publish(self) -> bool:
         server = self._server
-        now = server.clock.now()
-        return self._serve(lambda: server.uas.publish(self.request, self.flow, now))
+        moment = server.turns.moment()
+        return self._serve(lambda: server.uas.publish(self.request, self.flow, moment))
 
     def handle_notify(self, table: str) -> int:
         server = self._server
-        server.wake()
+        server.turns.wake()
         if self.request.method != "NOTIFY":
             self.reason = f"{self.request.method} is no NOTIFY"
             return -1
-        now = server.clock.now()
+        moment = server.turns.moment()
         self.refusal, self.reason = None, ""
-        try:
-            with server.journal.attempt():
-                return server.uas.notify(self.request, self.flow, table, now)
-        except (Refusal, RemoteProtocolError) as exc:
-            self.refusal = refused(self.request, self.flow, exc)
-            self.reason = str(exc)
-            if isinstance(exc, Refusal) or not exc.is_logged:
-                logger.warning(
-                    "! reginfo_handle_notify: NOTIFY from %s:%d: %s",
-                    *self.flow.remote, exc,
-                )  # fmt: skip
+
+        def notify() -> int:
+            try:
+                return server.uas.notify(self.request, self.flow, table, moment)
+            except (Refusal, RemoteProtocolError) as exc:
+                self._note(exc)
+                raise
+
+        outcome = self._try(notify)
+        if isinstance(outcome, Response):
+            self.refusal = outcome
             return -1
+        return int(outcome)
 
     def default(self) -> None:
         server = self._server
-        server.wake()
+        server.turns.wake()
         self.relayed = True  # the server answers it, or relays it
         event = RequestReceived(self.transaction, self.flow.remote)
-        server.router.dispatch(event, self.request, self.decision, server.clock.now())
+        server.turns.answer(
+            event,
+            lambda event, moment: server.router.serve(
+                event, self.request, self.decision(), moment
+            ),
+            server.turns.moment(),
+        )
 
     # How.
+
+    def _send_on(self) -> None:
+        if self.context is None:
+            self._relay()
+        else:
+            self._relay_again(self.context)
 
     def _relay(self) -> None:
         relaying = self._server.relaying
@@ -279,13 +281,17 @@ class Passage:
         self.respond(served)
         return served.status < 300
 
+    def _note(self, exc: Refusal | RemoteProtocolError) -> None:
+        """Note why a NOTIFY was refused, for the script and the log."""
+        self.reason = str(exc)
+        if isinstance(exc, Refusal) or not exc.is_logged:
+            logger.warning(
+                "! reginfo_handle_notify: NOTIFY from %s:%d: %s", *self.flow.remote, exc
+            )
+
     def _try(self, act: Callable[[], Any]) -> Any:
         """Return what ``act`` returns; or a response, with nothing changed."""
-        try:
-            with self._server.journal.attempt():
-                return act()
-        except (Refusal, RemoteProtocolError) as exc:
-            return refused(self.request, self.flow, exc)
+        return self._server.turns.response_of(self.request, self.flow, act)
 
 
 def with_headers(response: Response, headers: Sequence[tuple[str, str]]) -> Response:

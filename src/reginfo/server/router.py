@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from ..ledger.journal import Journal
 from ..routing.decision import Decision, Onward, Ours, UserOf
 from ..routing.domains import Domains
 from ..routing.relaying import Relaying
@@ -13,7 +10,7 @@ from ..sip.errors import Refusal
 from ..sip.event import RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
-from ..sip.responding import refused
+from ..sip.moment import Moment
 from .uas import METHODS, Uas
 
 ALLOW = [("Allow", ", ".join(METHODS))]
@@ -30,7 +27,6 @@ class Router:
     def __init__(
         self,
         endpoint: Endpoint,
-        journal: Journal,
         *,
         uas: Uas,
         domains: Domains,
@@ -38,57 +34,39 @@ class Router:
         relay: str,
     ) -> None:
         self._endpoint = endpoint
-        self._journal = journal
         self._uas = uas
         self._domains = domains
         self._relaying = relaying
         self._relay = relay
 
-    def dispatch(
+    def serve(
         self,
         event: RequestReceived,
         request: Request,
-        decide: Callable[[], Decision],
-        now: float,
-    ) -> None:
+        decision: Decision,
+        moment: Moment,
+    ) -> Response | None:
         """
         Answer a request, or relay it, as it is done without a script.
 
         Args:
             request: the request as the script has left it.
-            decide: returns the routing decision.
+            decision: the routing decision for it.
+
+        Returns:
+            The response; None if the request was relayed.
+
+        Raises:
+            Refusal, RemoteProtocolError: it is refused.
         """
         handler = self._uas.handlers.get(request.method)
-        try:
-            decision = decide()
-            if handler is None or not self._is_for_us(event, request, decision):
-                self._relay_on(event, request, decision)
-                return
-        except Exception as exc:
-            flow = Flow(event.transaction.flow.local, event.source)
-            self._endpoint.respond(event.transaction, refused(request, flow, exc))
-            return
-        self.answer(event, handler, now)
-
-    def answer(
-        self,
-        event: RequestReceived,
-        handler: Callable[[RequestReceived, float], Response],
-        now: float,
-    ) -> None:
-        """Answer a request; an error becomes a response, and nothing has changed."""
-        transaction = event.transaction
-        if self._endpoint.is_merged(transaction):
+        if handler is None or not self._is_for_us(event, request, decision):
+            self._relay_on(event, request, decision)
+            return None
+        if self._endpoint.is_merged(event.transaction):
             # §8.2.2.2: a request that comes by two paths is served once.
-            self._endpoint.respond(transaction, Response(482, "Loop Detected"))
-            return
-        try:
-            with self._journal.attempt():
-                response = handler(event, now)
-        except Exception as exc:
-            flow = Flow(transaction.flow.local, event.source)
-            response = refused(event.request, flow, exc)
-        self._endpoint.respond(transaction, response)
+            return Response(482, "Loop Detected")
+        return handler(event, moment)
 
     def _is_for_us(
         self, event: RequestReceived, request: Request, decision: Decision

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..io.eager import HandlerResult, run
-from ..ledger.journal import Attempt
-from ..location.binding import Binding, BindingChange
-from ..location.store import LocationStore
-from ..pua_reginfo import PuaReginfo
+from ..io.eager import HandlerResult, Handlers
+from ..location.binding import BindingChange
 from ..reg.document import ContactEvent
 from ..roles.subscriber import Mirror
 from ..routing.decision import Decision
+from ..script.core import Core
 from ..script.event import ContactChanged, Event, SubscriptionChanged
 from ..script.load import line_of, load
 from ..script.message import FAILURE, REPLY, Message
@@ -25,30 +24,44 @@ from ..sip.errors import Refusal, ReginfoError, RemoteProtocolError
 from ..sip.event import RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
-from ..sip.responding import refused
+from ..sip.transaction import TIMER_F
 from .passage import Passage, ServerParts
-from .sending import Sender
 
 logger = logging.getLogger("reginfo.script")
 
 ORDERED = frozenset({"REGISTER", "PUBLISH"})
 """Methods whose requests for one user pass the script one at a time (§10.3)."""
 
-Remove = Callable[[str, str, str | None, ContactEvent, int | None], int]
-Waiting = tuple[RequestReceived, Decision]
+MAX_WAITING = 16
+"""Requests of one user that wait behind one whose handler waits; more get 503."""
+
+RETRY_AFTER = "5"
+"""Retry-After of those, in seconds."""
+
+GIVEN_UP = TIMER_F
+"""Seconds after which nobody waits for the response to a request (RFC 3261 §17.1.2)."""
+
+
+class WaitingRequest(NamedTuple):
+    """A request that waits for the one before it, of the same user."""
+
+    event: RequestReceived
+    decision: Decision
+    until: float
+    "When its sender gives it up, on the boot-time clock."
 
 
 class Scripting:
     """
     Runs the handlers of a script, and is the server to them.
 
-    What a handler does up to its first wait is one turn, and belongs to the open batch:
-    if it fails before it has answered or relayed its request, all of that is taken
-    back. What it does later joins the batch that is open then.
+    What a handler does from one wait to the next is one turn, and belongs to the batch
+    that is open then. If it raises, that turn is taken back, unless the handler has
+    answered or relayed its request in the meantime.
 
     Args:
         server: the parts of the server that requests use.
-        remove: removes contacts as an administrator does; returns how many.
+        core: the server, for no request in particular.
     """
 
     def __init__(
@@ -56,25 +69,18 @@ class Scripting:
         path: Path,
         server: ServerParts,
         *,
-        store: LocationStore,
-        sender: Sender,
-        pua_reginfo: PuaReginfo,
+        core: Core,
         server_id: str,
-        remove: Remove,
     ) -> None:
         self._path = path
         self._server = server
         self._clock = server.clock
         self._domains = server.domains
-        self._wake = server.wake
-        self._store = store
-        self._sender = sender
-        self._pua_reginfo = pua_reginfo
+        self._wake = server.turns.wake
+        self._core = core
         self._server_id = server_id
-        self._remove = remove
-        self._tasks: set[asyncio.Task[HandlerResult]] = set()
-        self._busy: dict[str, deque[Waiting]] = {}
-        self._muted = False
+        self.handlers = Handlers(server.turns.attempt, self._slow)
+        self._busy: dict[str, deque[WaitingRequest]] = {}
         self.route: Route = load(path)
 
     def reload(self) -> None:
@@ -90,24 +96,11 @@ class Scripting:
     @property
     def waiting(self) -> int:
         """The number of handlers that wait for something."""
-        return len(self._tasks)
+        return len(self.handlers)
 
     def stop(self) -> None:
         """Cancel all handlers."""
-        for task in list(self._tasks):
-            task.cancel()
-
-    def publishes(self) -> bool:
-        """Whether the present change is published; see `reginfo_disable_publish`."""
-        return not self._muted
-
-    def muted(self, act: Callable[[], Any]) -> Any:
-        """Return what ``act`` returns; what it changes is not published."""
-        self._muted = True
-        try:
-            return act()
-        finally:
-            self._muted = False
+        self.handlers.stop()
 
     # Requests.
 
@@ -135,16 +128,41 @@ class Scripting:
         except RemoteProtocolError:
             aor = ""  # the handler will find out
         if aor in self._busy:
-            self._busy[aor].append((event, decision))
+            self._wait(self._busy[aor], event, decision)
             return
         self._pass(event, decision, aor)
+
+    def _wait(
+        self,
+        waiting: deque[WaitingRequest],
+        event: RequestReceived,
+        decision: Decision,
+    ) -> None:
+        """Have a request wait, unless too many do; forget those that were given up."""
+        now = self._clock.now()
+        self._forget_given_up(waiting, now)
+        if len(waiting) >= MAX_WAITING:
+            busy = Response(503, "Service Unavailable", {"Retry-After": [RETRY_AFTER]})
+            self._server.endpoint.respond(event.transaction, busy)
+            return
+        waiting.append(WaitingRequest(event, decision, now + GIVEN_UP))
+
+    def _forget_given_up(self, waiting: deque[WaitingRequest], now: float) -> None:
+        """Serve nobody who no longer waits: what a phone has not heard of, is not."""
+        while waiting and waiting[0].until <= now:
+            self._server.endpoint.abandon(waiting.popleft().event.transaction)
 
     def _pass(self, event: RequestReceived, decision: Decision, aor: str) -> None:
         request, transaction = event.request, event.transaction
         handler = self.route.handler_of(request.method)
         if handler is None:  # the script was read again while this one waited
-            self._server.router.dispatch(
-                event, request, lambda: decision, self._clock.now()
+            turns = self._server.turns
+            turns.answer(
+                event,
+                lambda event, moment: self._server.router.serve(
+                    event, request, decision, moment
+                ),
+                turns.moment(),
             )
             return
         flow = Flow(transaction.flow.local, event.source)
@@ -152,18 +170,17 @@ class Scripting:
         route = request.headers.get("Route")
         copy = None if route is None else list(route)
         passage.decided = (request.uri, copy, decision)
-        msg = Message(self, passage, var=passage.var)
-        attempt = self._server.journal.attempt()
+        msg = Message(self._core, passage, var=passage.var)
         waited = False
 
         def ended(end: HandlerResult) -> None:
-            self._answered(passage, end, None if waited else attempt)
+            self._answered(passage, end)
             if waited:
                 if aor:
                     self._next(aor)
                 self._wake()
 
-        if not run(handler, msg, ended, self._tasks):
+        if not self.handlers.run(handler, msg, ended):
             waited = True
             self._server.endpoint.trying(transaction)  # §17.2.1
             if aor:
@@ -172,16 +189,17 @@ class Scripting:
     def _next(self, aor: str) -> None:
         """Run the handlers of requests of a user that waited for the one before."""
         waiting = self._busy.pop(aor)
-        while waiting:
-            event, decision = waiting.popleft()
+        while True:
+            self._forget_given_up(waiting, self._clock.now())
+            if not waiting:
+                return
+            event, decision, _ = waiting.popleft()
             self._pass(event, decision, aor)
             if aor in self._busy:
                 self._busy[aor] = waiting
                 return
 
-    def _answered(
-        self, passage: Passage, end: HandlerResult, attempt: Attempt | None
-    ) -> None:
+    def _answered(self, passage: Passage, end: HandlerResult) -> None:
         """Make sure that a request has a response, now that its handler has ended."""
         error = end.error
         if isinstance(error, SystemExit):
@@ -196,8 +214,8 @@ class Scripting:
                 passage.respond(Response(500, "Server Internal Error"))
             return
         done = passage.answered or passage.relayed
-        if attempt is not None and not done:
-            attempt.take_back()
+        if not done:
+            end.attempt.take_back()
         if not isinstance(error, Refusal):
             self._failed(_name(passage), error)
         if not done:
@@ -215,8 +233,13 @@ class Scripting:
 
     def _response(self, passage: Passage, error: BaseException) -> Response:
         if isinstance(error, Refusal | RemoteProtocolError):
+
+            def act() -> Response:
+                raise error
+
+            turns = self._server.turns
             try:
-                return refused(passage.request, passage.flow, error)
+                return turns.response_of(passage.request, passage.flow, act)
             except (TypeError, ValueError) as exc:  # a refusal that cannot be sent
                 self._failed(_name(passage), exc)
         return Response(500, "Server Internal Error")
@@ -234,7 +257,7 @@ class Scripting:
         if handler is None:
             return True
         later = passage.later()
-        view = Message(self, later, kind=REPLY, reply=response, var=later.var)
+        view = Message(self._core, later, kind=REPLY, reply=response, var=later.var)
         kept = False
 
         def ended(end: HandlerResult) -> None:
@@ -242,7 +265,7 @@ class Scripting:
             kept = isinstance(end.error, Refusal)
             self._reported(view, later, end)
 
-        if not run(handler, view, ended, self._tasks):
+        if not self.handlers.run(handler, view, ended):
             return True  # it is passed on as it is; the handler goes on
         return not kept
 
@@ -263,7 +286,7 @@ class Scripting:
         if handler is None:
             done(later)
             return
-        view = Message(self, later, kind=FAILURE, reply=response, var=later.var)
+        view = Message(self._core, later, kind=FAILURE, reply=response, var=later.var)
 
         def ended(end: HandlerResult) -> None:
             self._reported(view, later, end)
@@ -274,10 +297,15 @@ class Scripting:
             done(later)
             self._wake()
 
-        run(handler, view, ended, self._tasks)
+        self.handlers.run(handler, view, ended)
 
     def _reported(self, msg: Message, passage: Passage, end: HandlerResult) -> None:
+        """Take back what a later route has done that has failed, and log the error."""
         error = end.error
+        if error is None or isinstance(error, SystemExit):
+            return
+        if not (passage.answered or passage.relayed):
+            end.attempt.take_back()
         if error is not None and not isinstance(error, SystemExit | Refusal):
             self._failed(f"{msg.kind} route of {_name(passage)}", error)
 
@@ -291,7 +319,7 @@ class Scripting:
             learned = binding.owner != self._server_id
             self._tell(
                 handler,
-                ContactChanged(self, change.table, change.aor, binding, learned),
+                ContactChanged(self._core, change.table, change.aor, binding, learned),
             )
 
     def subscription(self, mirror: Mirror, state: str, reason: str) -> None:
@@ -299,7 +327,7 @@ class Scripting:
         handler = self.route.events.get(SUBSCRIPTION)
         if handler is not None:
             uri = mirror.subscription.wanted.uri
-            self._tell(handler, SubscriptionChanged(self, uri, state, reason))
+            self._tell(handler, SubscriptionChanged(self._core, uri, state, reason))
 
     def listens(self, event: ContactEvent) -> bool:
         """Whether an event of contacts has a route."""
@@ -308,12 +336,25 @@ class Scripting:
     def _tell(self, handler: Callable[[Any], object], event: Event) -> None:
         def ended(end: HandlerResult) -> None:
             if end.error is not None and not isinstance(end.error, SystemExit):
+                end.attempt.take_back()
                 self._failed(f"event {event.name}", end.error)
             self._wake()
 
-        run(handler, event, ended, self._tasks)
+        self.handlers.run(handler, event, ended)
 
     # Errors.
+
+    def _slow(self, handler: Callable[[Any], Any], took: float) -> None:
+        """Log that a route keeps the server from everything else."""
+        code = getattr(inspect.unwrap(handler), "__code__", None)
+        line = "" if code is None else f":{code.co_firstlineno}"
+        logger.warning(
+            "! %s%s: %s took %.0f ms, in which nothing else was served",
+            self._path.name,
+            line,
+            getattr(handler, "__name__", repr(handler)),
+            took * 1000,
+        )
 
     def _failed(self, what: str, error: BaseException) -> None:
         """Log an error with its line in the script; a bug with its traceback, too."""
@@ -332,57 +373,6 @@ class Scripting:
 
     def _complain(self, passage: Passage, what: str) -> None:
         logger.error("! %s: %s: %s", self._path.name, _name(passage), what)
-
-    # What a handler asks for: see reginfo.script.core.
-
-    def subscribe(self, uri: str, expires: int) -> bool:
-        self._wake()
-        return self._pua_reginfo.subscribe(uri, expires, self._clock.now())
-
-    def update(self, aor: str) -> bool:
-        self._wake()
-        return self._pua_reginfo.update(self._domains.named(aor), self._clock.now())
-
-    def remove(
-        self,
-        table: str,
-        aor: str,
-        contact: str | None,
-        event: ContactEvent,
-        retry_after: int | None,
-    ) -> int:
-        self._wake()
-        return self._remove(table, aor, contact, event, retry_after)
-
-    def key(self, table: str, aor: str, key: str) -> str | None:
-        return self._store.keys(self._domains.named(aor), table).get(key)
-
-    def set_key(self, table: str, aor: str, key: str, value: str | None) -> bool:
-        self._wake()
-        return self._store.set_key(
-            self._domains.named(aor),
-            key,
-            value,
-            self._clock.now(),
-            self._clock.wall(),
-            table,
-        )
-
-    def bindings(self, aor: str, table: str) -> Sequence[Binding]:
-        return self._store.bindings(self._domains.named(aor), self._clock.now(), table)
-
-    def send_request(
-        self,
-        method: str,
-        to: str,
-        binding: Binding | None,
-        headers: Sequence[tuple[str, str]],
-        body: str | bytes,
-        from_: str | None,
-    ) -> Awaitable[Response]:
-        self._wake()
-        data = body.encode() if isinstance(body, str) else body
-        return self._sender.send(method, to, binding, headers, data, from_)
 
 
 def _name(passage: Passage) -> str:

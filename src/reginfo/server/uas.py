@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..io.clock import Clock
 from ..location.binding import Binding
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
@@ -22,6 +21,7 @@ from ..sip.errors import Refusal
 from ..sip.event import RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Request, Response, request_uri
+from ..sip.moment import Moment
 from .peers import Peers
 
 logger = logging.getLogger("reginfo.server")
@@ -53,7 +53,6 @@ class Uas:
         policy: registrar.RegistrarPolicy,
         domains: Domains,
         peers: Peers,
-        clock: Clock,
         notifier: Notifier,
         subscriber: Subscriber,
         compositor: Compositor,
@@ -65,14 +64,13 @@ class Uas:
         self._policy = policy
         self._domains = domains
         self._peers = peers
-        self._clock = clock
         self._notifier = notifier
         self._subscriber = subscriber
         self._compositor = compositor
         self._pua_reginfo = pua_reginfo
         self._table = table
         self._date = (0, "")
-        self.handlers: dict[str, Callable[[RequestReceived, float], Response]] = {
+        self.handlers: dict[str, Callable[[RequestReceived, Moment], Response]] = {
             "REGISTER": self._register,
             "SUBSCRIBE": self._subscribe,
             "NOTIFY": self._notify,
@@ -81,17 +79,29 @@ class Uas:
         }
         "By method, what is done without a script."
 
-    def register(self, request: Request, flow: Flow, table: str, now: float) -> Saved:
-        """Bind what a REGISTER asks for."""
+    def register(
+        self,
+        request: Request,
+        flow: Flow,
+        table: str,
+        moment: Moment,
+        is_published: bool = True,
+    ) -> Saved:
+        """
+        Bind what a REGISTER asks for.
+
+        Args:
+            is_published: whether presence servers are to hear of it.
+        """
         if request_uri(request).host not in self._domains:
             raise Refusal(404, "Not Found")  # §10.3 step 1
         aor = self._domains.aor(request.to.parsed)
         if not self._domains.serve(aor):
             raise Refusal(404, "Not Found")  # §10.3 step 5
-        wall = self._clock.wall()
+        wall = moment.wall
         decision = registrar.decide(
             request,
-            self._store.contacts(aor, now, wall, table),
+            self._store.contacts(aor, moment.now, wall, table),
             policy=self._policy,
             server_id=self._server_id,
             flow=flow,
@@ -99,11 +109,18 @@ class Uas:
         )
         if decision.claims or decision.records:
             self._store.apply(
-                aor, decision.claims, now, table, records=decision.records
+                aor,
+                decision.claims,
+                moment.now,
+                table,
+                records=decision.records,
+                is_published=is_published,
             )
         return Saved(decision.response, decision.claims)
 
-    def subscribe(self, request: Request, flow: Flow, tag: str, now: float) -> Response:
+    def subscribe(
+        self, request: Request, flow: Flow, tag: str, moment: Moment
+    ) -> Response:
         """
         Serve a SUBSCRIBE.
 
@@ -111,10 +128,14 @@ class Uas:
             tag: that the response is given in To.
         """
         return self._notifier.receive_subscribe(
-            request, flow, tag=tag, aor=self._domains.aor(request_uri(request)), now=now
+            request,
+            flow,
+            tag=tag,
+            aor=self._domains.aor(request_uri(request)),
+            now=moment.now,
         )
 
-    def publish(self, request: Request, flow: Flow, now: float) -> Response:
+    def publish(self, request: Request, flow: Flow, moment: Moment) -> Response:
         """Take in a PUBLISH."""
         aor = self._domains.aor(request_uri(request))
         if not self._domains.serve(aor):
@@ -124,7 +145,7 @@ class Uas:
             # A user registers; for others, only servers speak that are known here.
             raise Refusal(403, "Forbidden")
         return self._compositor.receive_publish(
-            request, peer=peer.name, aor=aor, now=now, wall=self._clock.wall()
+            request, peer=peer.name, aor=aor, now=moment.now, wall=moment.wall
         )
 
     def unsolicited(self, request: Request, flow: Flow) -> str | None:
@@ -141,36 +162,36 @@ class Uas:
             or self.unsolicited(request, flow) is not None
         )
 
-    def notify(self, request: Request, flow: Flow, table: str, now: float) -> int:
+    def notify(self, request: Request, flow: Flow, table: str, moment: Moment) -> int:
         """Take in a NOTIFY; 1 or 2, as :meth:`PuaReginfo.handle_notify` has it."""
         return self._pua_reginfo.handle_notify(
             request,
             flow,
             table,
             unsolicited=self.unsolicited(request, flow),
-            now=now,
-            wall=self._clock.wall(),
+            now=moment.now,
+            wall=moment.wall,
         )
 
-    def _register(self, event: RequestReceived, now: float) -> Response:
+    def _register(self, event: RequestReceived, moment: Moment) -> Response:
         flow = Flow(event.transaction.flow.local, event.source)
-        return self.register(event.request, flow, self._table, now).response
+        return self.register(event.request, flow, self._table, moment).response
 
-    def _subscribe(self, event: RequestReceived, now: float) -> Response:
+    def _subscribe(self, event: RequestReceived, moment: Moment) -> Response:
         transaction = event.transaction
         flow = Flow(transaction.flow.local, event.source)
-        return self.subscribe(event.request, flow, transaction.to_tag, now)
+        return self.subscribe(event.request, flow, transaction.to_tag, moment)
 
-    def _notify(self, event: RequestReceived, now: float) -> Response:
+    def _notify(self, event: RequestReceived, moment: Moment) -> Response:
         flow = Flow(event.transaction.flow.local, event.source)
-        self.notify(event.request, flow, self._table, now)
+        self.notify(event.request, flow, self._table, moment)
         return Response(200, "OK")
 
-    def _publish(self, event: RequestReceived, now: float) -> Response:
+    def _publish(self, event: RequestReceived, moment: Moment) -> Response:
         flow = Flow(event.transaction.flow.local, event.source)
-        return self.publish(event.request, flow, now)
+        return self.publish(event.request, flow, moment)
 
-    def _options(self, event: RequestReceived, now: float) -> Response:
+    def _options(self, event: RequestReceived, moment: Moment) -> Response:
         check_extensions(event.request, registrar.EXTENSIONS)
         understands_body(event.request, None)
         headers = {

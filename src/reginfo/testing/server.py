@@ -127,7 +127,7 @@ class WireServer:
         if self.storage is not None:
             self.app.load(self.storage)
         self.app.load_script()
-        self.app.is_open = self._is_open
+        self.app.set_open(self._is_open)
         self.app.listening = [
             f"{one.transport.lower()}:{one.sent_by}" for one in self.locals
         ]

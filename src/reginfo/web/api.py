@@ -16,7 +16,7 @@ is JSON, too: ``{"error": "..."}``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from typing import Annotated, Literal, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -29,6 +29,7 @@ from starlette.routing import Route
 from ..config.sections import PeerSection
 from ..location.binding import Binding
 from ..reg.document import ContactEvent
+from ..roles.health import ServerHealth
 from ..roles.subscriber import Mirror
 from ..roles.watch import Watch
 from ..sip.errors import ReginfoError, RemoteProtocolError
@@ -48,7 +49,7 @@ class Administration(Protocol):
     """What the API asks of a server: :class:`reginfo.server.app.App`."""
 
     def now(self) -> float: ...
-    def health(self) -> dict[str, Any]: ...
+    def health(self) -> ServerHealth: ...
     def aors(self) -> list[str]: ...
     def bindings(self, aor: str) -> list[Binding]: ...
     def watches(self) -> list[Watch]: ...
@@ -281,7 +282,7 @@ def api(app: Administration) -> Starlette:
 
     async def health(request: Request) -> Response:
         found = app.health()
-        return _json(found, 200 if found["status"] == "ok" else 503)
+        return _json(found, 200 if found.status == "ok" else 503)
 
     async def drain(request: Request) -> Response:
         content_type = request.headers.get("content-type", "").partition(";")[0]
@@ -294,7 +295,7 @@ def api(app: Administration) -> Starlette:
         except msgspec.MsgspecError as exc:
             return _error(400, str(exc))
         app.drain(asked.rate)
-        return _json(app.health()["draining"], 202)
+        return _json(app.health().draining, 202)
 
     return Starlette(
         routes=[

@@ -1,0 +1,408 @@
+"""The parts of a server, built from its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..config.config import Config
+from ..events.notify import SubscriptionPolicy as SubscriptionPolicy
+from ..io.clock import Clock
+from ..ledger.journal import Journal
+from ..ledger.part import Moment, Part, Parts
+from ..ledger.turn import Turns
+from ..location.store import LocationStore
+from ..pua_reginfo import PuaReginfo
+from ..reg.document import ContactEvent
+from ..roles import (
+    administrator,
+    registrar,
+)
+from ..roles.admission import Admission
+from ..roles.compositor import Compositor
+from ..roles.notifier import Notifier
+from ..roles.publisher import Publisher
+from ..roles.subscriber import Mirror, Subscriber
+from ..roles.watch import Watch
+from ..routing.connections import Connections
+from ..routing.domains import Domains
+from ..routing.in_dialog import InDialog
+from ..routing.nat import Nat
+from ..routing.pinger import Pinger
+from ..routing.pinger import PingPolicy as Pings
+from ..routing.relaying import Relaying
+from ..routing.service_routes import ServiceRoutes
+from ..routing.targets import Targets
+from ..sip.endpoint import Endpoint
+from ..sip.flow import Address, Flow
+from ..sip.message import Draft
+from ..sip.user import User
+from ..version import PRODUCT
+from .announcer import Announcer
+from .core import ServerCore
+from .entrance import Entrance
+from .outgoing import OutgoingRequests
+from .passage import ServerParts
+from .peers import Peers
+from .router import Router
+from .scripting import Scripting
+from .sending import Sender
+from .uas import Uas
+
+
+class Assembly:
+    """
+    All parts of one server, joined.
+
+    A new part is a file of its own, and a line at the end of the constructor.
+
+    Args:
+        clock, new_id, jitter: time and chance.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Clock,
+        new_id: Callable[[], str],
+        jitter: Callable[[], float],
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.new_id = new_id
+        self.endpoint = Endpoint(
+            new_id=self.new_id, methods=None, headers={"Server": PRODUCT}
+        )
+        self.journal = Journal(self.endpoint)
+        self.turns = Turns(self.endpoint, self.journal, self.clock)
+        self.is_open: Callable[[Flow], bool] = _is_datagram
+        "Whether a flow can still be used: of TCP, whether its stream is there."
+
+        self.source_of: Callable[[Address], str | None] = lambda address: None
+        "Returns the address of ours that packets to an address leave from."
+
+        self.flow_lost: Callable[[Flow, Moment], None] = _ignored
+        "Takes note that a stream was closed."
+
+        self.script: Scripting | None = None
+        self.domains = Domains(
+            config.server.domains,
+            use_domain=config.usrloc.use_domain,
+            default_domain=config.pua_reginfo.default_domain,
+        )
+        self.peers = Peers(
+            config.peers, config.notifier.min_interval, config.registrar.max_expires
+        )
+        self.outgoing = OutgoingRequests(config, self.peers, self.domains, self.turns)
+        self.policy = registrar.RegistrarPolicy(
+            min_expires=config.registrar.min_expires,
+            default_expires=config.registrar.default_expires,
+            max_expires=config.registrar.max_expires,
+            max_contacts=config.registrar.max_contacts,
+            has_links=any(peer.profile in (None, "standard") for peer in config.peers),
+            replaces=config.registrar.max_contacts_reached == "replace",
+        )
+        self.table = config.pua_reginfo.ul_domain
+        self.store = LocationStore(
+            config.server.id,
+            self.journal,
+            identities_key=config.pua_reginfo.ul_identities_key,
+            canonical=self.domains.aor,
+            longest_life=self.peers.longest_life,
+        )
+        self.parts = Parts(self.journal)
+        self.announcer = Announcer(self.journal, self.parts)
+        self.store.listener = self.announcer.announce
+        policy = SubscriptionPolicy(
+            min_expires=config.presence_reginfo.min_expires,
+            default_expires=config.presence_reginfo.default_expires,
+            max_expires=config.presence_reginfo.max_expires,
+        )
+        self.notifier = Notifier(
+            self.store,
+            self.journal,
+            send=self._send_notify,
+            datagram_only=self.endpoint.is_datagram_only,
+            policy=policy,
+            recognise=self.peers.recognise,
+            jitter=jitter,
+            is_ours=self.domains.serve,
+            admission=Admission(
+                allow=config.notifier.allow,
+                max_subscriptions=config.notifier.max_subscriptions,
+                max_per_watcher=config.notifier.max_per_watcher,
+            ),
+            table=self.table,
+        )
+        self.subscriber = Subscriber(
+            self.store,
+            self.journal,
+            send=self._send_subscribe,
+            new_id=self.new_id,
+            jitter=jitter,
+            max_expires=config.registrar.max_expires,
+            longest=self.peers.longest,
+            locate=self.outgoing.locate,
+            location=self.table,
+            name=self.domains.aor,
+        )
+        self.publisher = Publisher(
+            self.store,
+            self.journal,
+            server_id=config.server.id,
+            send=self._send,
+            new_id=self.new_id,
+            jitter=jitter,
+            min_expires=config.pua.min_expires,
+            max_expires=config.pua.max_expires,
+            table=self.table,
+        )
+        self.compositor = Compositor(
+            self.store,
+            self.journal,
+            new_id=self.new_id,
+            policy=policy,
+            max_expires=config.registrar.max_expires,
+            longest=self.peers.longest,
+            location=self.table,
+            name=self.domains.aor,
+        )
+        # What one peer drops, another may list; and one of them may list it longer.
+        self.subscriber.others = self.compositor.listings
+        self.compositor.others = self.subscriber.listings
+        self.store.prolong = self.subscriber.prolonged
+        if self.policy.has_links:
+            self.store.claim_listener = self.notifier.hears_claims
+        self.pua_reginfo = PuaReginfo(
+            self.store,
+            self.notifier,
+            self.publisher,
+            self.subscriber,
+            aor=self.domains.aor,
+            owner=self.outgoing.owner,
+            server_address=config.pua_reginfo.server_address,
+            rearm=config.pua_reginfo.rearm,
+        )
+        self.uas = Uas(
+            self.store,
+            server_id=config.server.id,
+            policy=self.policy,
+            domains=self.domains,
+            peers=self.peers,
+            notifier=self.notifier,
+            subscriber=self.subscriber,
+            compositor=self.compositor,
+            pua_reginfo=self.pua_reginfo,
+            table=self.table,
+        )
+        self.nat = Nat(fix=config.nat.fix)
+        self.targets = Targets(
+            self.store,
+            domains=self.domains,
+            nat=self.nat,
+            is_open=lambda flow: self.is_open(flow),
+            source_of=lambda address: self.source_of(address),
+            now=self.clock.now,
+            table=self.table,
+        )
+        self.in_dialog = InDialog(
+            self.targets,
+            self.journal,
+            nat=self.nat,
+            is_open=lambda flow: self.is_open(flow),
+            send_request=self.endpoint.send_request,
+        )
+        self.relaying = Relaying(
+            self.endpoint,
+            self.journal,
+            self.targets,
+            domains=self.domains,
+            service_routes=ServiceRoutes(
+                self.store, domains=self.domains, clock=self.clock, table=self.table
+            ),
+            proxy=config.proxy,
+            is_open=lambda flow: self.is_open(flow),
+            needs_flow=self.nat.needs_flow,
+            secret=(self.new_id() + self.new_id()).encode()[:32],
+            new_id=self.new_id,
+            now=self.clock.now,
+            table=self.table,
+        )
+        self.router = Router(
+            self.endpoint,
+            uas=self.uas,
+            domains=self.domains,
+            relaying=self.relaying,
+            relay=config.proxy.relay,
+        )
+        self.entrance = Entrance(
+            self.turns,
+            relaying=self.relaying,
+            targets=self.targets,
+            router=self.router,
+        )
+        self.sender = Sender(
+            self.endpoint,
+            targets=self.targets.of,
+            flow=self.targets.flow,
+            new_id=self.new_id,
+            user_agent=PRODUCT,
+        )
+        self.outgoing.connect(self.targets, self.subscriber, self.publisher)
+
+        # In the order in which they begin, and in which their timers are looked at. The
+        # proxy says which addresses are ours, so that it is first.
+        self.parts.add(self.relaying)
+        self.parts.add(self.store)
+        self.parts.add(self.compositor)
+        self.parts.add(self.notifier)
+        self.parts.add(self.subscriber)
+        self.parts.add(self.publisher)
+        if config.nat.ping != "none":
+            self.parts.add(self._pinger(jitter))
+        if config.registrar.connection_lost == "expire":
+            self.parts.add(self._connections())
+
+    def load_script(self, path: Path) -> None:
+        """
+        Have the routing script at ``path`` take requests.
+
+        Raises:
+            ScriptError: it is wrong.
+        """
+        parts = ServerParts(
+            clock=self.clock,
+            domains=self.domains,
+            endpoint=self.endpoint,
+            relaying=self.relaying,
+            router=self.router,
+            targets=self.targets,
+            turns=self.turns,
+            uas=self.uas,
+        )
+        script = Scripting(
+            path,
+            parts,
+            core=ServerCore(
+                self.turns,
+                self.domains,
+                store=self.store,
+                sender=self.sender,
+                pua_reginfo=self.pua_reginfo,
+                remove=self.remove,
+            ),
+            server_id=self.config.server.id,
+        )
+        self.script = self.entrance.script = self.announcer.script = script
+        self.subscriber.held.listener = script.subscription
+
+    def remove(
+        self,
+        table: str,
+        aor: str,
+        contact: str | None,
+        event: ContactEvent,
+        retry_after: int | None,
+        is_published: bool = True,
+    ) -> int:
+        """
+        Unbind contacts as an administrator does; return how many.
+
+        Raises:
+            LocalProtocolError, RemoteProtocolError: it makes no sense.
+        """
+        name, moment = self.domains.named(aor), self.turns.moment()
+        act = administrator.remove(
+            self.store.contacts(name, moment.now, moment.wall, table),
+            event=event,
+            server_id=self.config.server.id,
+            contact=contact,
+            retry_after=retry_after,
+        )
+        if not act.claims and not act.records:
+            return 0
+        changes = self.store.apply(
+            name,
+            act.claims,
+            moment.now,
+            table,
+            records=act.records,
+            is_published=is_published,
+        )
+        return len(changes)
+
+    # How.
+
+    def _pinger(self, jitter: Callable[[], float]) -> Part:
+        return Pinger(
+            self.store,
+            self.journal,
+            policy=_ping_policy(self.config),
+            server_id=self.config.server.id,
+            flow=self.nat.flow,
+            find=self.targets.flow_of,
+            send=self._send,
+            send_empty=self.endpoint.send_stateless,
+            new_id=self.new_id,
+            jitter=jitter,
+        )
+
+    def _connections(self) -> Part:
+        connections = Connections(
+            self.store,
+            self.journal,
+            server_id=self.config.server.id,
+            origin=self.nat.origin,
+            is_open=lambda flow: self.is_open(flow),
+        )
+        self.flow_lost = connections.lost
+        return connections
+
+    def _send(self, draft: Any, flow: Flow, user: User) -> object:
+        return self.endpoint.send_request(draft, flow, user)
+
+    def _send_notify(self, draft: Draft, flow: Flow, user: User) -> None:
+        """Send a NOTIFY to where its dialog leads; ``flow`` was an estimate."""
+        assert isinstance(user, Watch)
+        dialog = user.row.subscription.dialog
+        self.in_dialog.send(
+            draft, dialog.first_uri, dialog.flow, user, is_divisible=True
+        )
+
+    def _send_subscribe(self, draft: Draft, flow: Flow, user: User) -> None:
+        """Send a SUBSCRIBE: the first one by ``flow``, the others in the dialog."""
+        assert isinstance(user, Mirror)
+        subscription = user.subscription
+        dialog = subscription.dialog
+        if dialog is None or not (dialog.remote_tag or subscription.redirected):
+            self.endpoint.send_request(draft, flow, user)
+        else:
+            self.in_dialog.send(draft, dialog.first_uri, dialog.flow, user)
+
+
+def _ping_policy(config: Config) -> Pings:
+    nat, domains = config.nat, config.server.domains
+    host = domains[0] if domains else config.server.listen[0].host
+    removals = {
+        "deactivated": ContactEvent.DEACTIVATED,
+        "expired": ContactEvent.EXPIRED,
+    }
+    return Pings(
+        options=nat.ping == "options",
+        interval=nat.ping_interval,
+        all=nat.ping_all,
+        sender=nat.ping_from or f"sip:pinger@{host}",
+        failures=nat.ping_failures,
+        removal=removals.get(nat.ping_failed),
+    )
+
+
+def _is_datagram(flow: Flow) -> bool:
+    """Placeholder until the sockets are bound: no stream is open."""
+    return not flow.local.is_reliable
+
+
+def _ignored(flow: Flow, moment: Moment) -> None:
+    """Ignore that a stream was closed."""

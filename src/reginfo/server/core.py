@@ -1,0 +1,100 @@
+"""What a script asks of the server, for no request in particular."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from ..ledger.turn import Turns
+from ..location.binding import Binding
+from ..location.store import LocationStore
+from ..pua_reginfo import PuaReginfo
+from ..reg.document import ContactEvent
+from ..routing.domains import Domains
+from ..sip.message import Response
+from .sending import Sender
+
+Remove = Callable[[str, str, str | None, ContactEvent, int | None, bool], int]
+
+
+class ServerCore:
+    """
+    The server, to a script; see :class:`reginfo.script.core.Core`.
+
+    Args:
+        remove: removes contacts as an administrator does; returns how many.
+    """
+
+    def __init__(
+        self,
+        turns: Turns,
+        domains: Domains,
+        *,
+        store: LocationStore,
+        sender: Sender,
+        pua_reginfo: PuaReginfo,
+        remove: Remove,
+    ) -> None:
+        self._turns = turns
+        self._domains = domains
+        self._store = store
+        self._sender = sender
+        self._pua_reginfo = pua_reginfo
+        self._remove = remove
+
+    def subscribe(self, uri: str, expires: int) -> bool:
+        self._turns.wake()
+        return self._pua_reginfo.subscribe(uri, expires, self._turns.moment().now)
+
+    def update(self, aor: str) -> bool:
+        self._turns.wake()
+        return self._pua_reginfo.update(
+            self._domains.named(aor), self._turns.moment().now
+        )
+
+    def remove(
+        self,
+        table: str,
+        aor: str,
+        contact: str | None,
+        event: ContactEvent,
+        retry_after: int | None,
+        publishes: bool,
+    ) -> int:
+        self._turns.wake()
+        return self._remove(table, aor, contact, event, retry_after, publishes)
+
+    def key(self, table: str, aor: str, key: str) -> str | None:
+        return self._store.keys(self._domains.named(aor), table).get(key)
+
+    def set_key(
+        self, table: str, aor: str, key: str, value: str | None, publishes: bool
+    ) -> bool:
+        self._turns.wake()
+        moment = self._turns.moment()
+        return self._store.set_key(
+            self._domains.named(aor),
+            key,
+            value,
+            moment.now,
+            moment.wall,
+            table,
+            is_published=publishes,
+        )
+
+    def bindings(self, aor: str, table: str) -> Sequence[Binding]:
+        return self._store.bindings(
+            self._domains.named(aor), self._turns.moment().now, table
+        )
+
+    def send_request(
+        self,
+        method: str,
+        to: str,
+        binding: Binding | None,
+        headers: Sequence[tuple[str, str]],
+        body: str | bytes,
+        from_: str | None,
+    ) -> Awaitable[Response]:
+        self._turns.wake()
+        data = body.encode() if isinstance(body, str) else body
+        return self._sender.send(method, to, binding, headers, data, from_)

@@ -1,0 +1,145 @@
+"""Subscriptions and publications of ours: which the configuration wants, and where."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from ..config.config import Config
+from ..events.subscribe import Wanted
+from ..io.network import flow_to
+from ..ledger.turn import Turns
+from ..reg import xml
+from ..roles import notifier
+from ..roles.published import PresenceServer
+from ..roles.publisher import Publisher
+from ..roles.subscriber import Mirror, Subscriber
+from ..routing.domains import Domains
+from ..routing.target import Target
+from ..routing.targets import Targets
+from ..sip.destination import Destination
+from ..sip.flow import Flow, Local
+from ..sip.moment import Moment
+from ..sip.uri import Uri
+from .peers import Peers, profile_of
+
+logger = logging.getLogger("reginfo.server")
+
+
+class OutgoingRequests:
+    """Where our SUBSCRIBE and PUBLISH go, and which of them the configuration wants."""
+
+    def __init__(
+        self, config: Config, peers: Peers, domains: Domains, turns: Turns
+    ) -> None:
+        self._config = config
+        self._peers = peers
+        self._domains = domains
+        self._turns = turns
+        self._targets: Targets | None = None
+        self._subscriber: Subscriber | None = None
+        self._publisher: Publisher | None = None
+
+    def connect(
+        self, targets: Targets, subscriber: Subscriber, publisher: Publisher
+    ) -> None:
+        """Set the roles that subscribe and publish."""
+        self._targets = targets
+        self._subscriber = subscriber
+        self._publisher = publisher
+
+    def uris(self) -> list[str]:
+        """Peers and presence servers whose addresses :meth:`begin` needs."""
+        peers = [peer.uri for peer in self._config.peers if peer.uri is not None]
+        return [*peers, *self.publish_targets()]
+
+    def find(self, places: Mapping[str, Destination]) -> None:
+        """Set where the URIs of peers are."""
+        self._peers.find({uri: place.address for uri, place in places.items()})
+
+    def begin(
+        self,
+        locals: Sequence[Local],
+        places: Mapping[str, Destination],
+        moment: Moment,
+    ) -> None:
+        """
+        Subscribe at peers, and publish at presence servers.
+
+        Args:
+            locals: the addresses that we listen at.
+            places: where :meth:`uris` are.
+        """
+        now = moment.now
+        publisher, subscriber = self._publisher, self._subscriber
+        assert publisher is not None and subscriber is not None
+        ours = {(local.host, local.port) for local in locals}
+        for uri in self.publish_targets():
+            if places[uri].address in ours:
+                continue  # we are that presence server: our watchers are told anyway
+            target = PresenceServer(
+                uri=uri,
+                flow=flow_to(places[uri], locals),
+                profile=profile_of(self._peers.at(places[uri].address)),
+            )
+            publisher.publish_to(target, now)
+        me = self._config.pua_reginfo.server_address
+        for peer in self._config.peers:
+            for aor in peer.watch:
+                assert me is not None and peer.uri is not None
+                flow = flow_to(places[peer.uri], locals)
+                wanted = Wanted(
+                    uri=aor,
+                    local=me,
+                    contact=f"{me};transport=tcp" if flow.local.is_reliable else None,
+                    event=notifier.PACKAGE,
+                    accept=xml.MEDIA_TYPE,
+                    rearm=self._config.pua_reginfo.rearm,
+                )
+                name = self._domains.aor(Uri.parse(aor))
+                try:
+                    with self._turns.attempt():
+                        subscriber.watch(peer.name, name, wanted, flow, now)
+                except Exception:
+                    # One subscription that cannot be continued stops no other.
+                    logger.exception("! %s/%s cannot be continued", peer.name, aor)
+
+    def _hop(self, uri: Uri) -> Uri:
+        """Where a SUBSCRIBE for ``uri`` goes first."""
+        proxy = self._config.pua_reginfo.outbound_proxy
+        return uri if proxy is None else Uri.parse(proxy)
+
+    def owner(self, uri: Uri) -> str:
+        """Who owns what is told of ``uri``: the peer that is asked, or its host."""
+        return self._peers.asked_at(self._hop(uri)) or uri.host
+
+    def locate(self, mirror: Mirror) -> None:
+        """Find where a subscription that a script has asked for is to be sent."""
+
+        targets, subscriber = self._targets, self._subscriber
+        assert targets is not None and subscriber is not None
+
+        def found(flow: Flow | str) -> None:
+            now = self._turns.moment().now
+            if isinstance(flow, str):
+                subscriber.located(mirror, None, flow, now)
+            else:
+                subscriber.located(mirror, flow, "", now)
+            self._turns.wake()
+
+        hop = self._hop(Uri.parse(mirror.subscription.wanted.uri))
+        targets.flow(Target(hop), found)
+
+    def publish_targets(self) -> tuple[str, ...]:
+        """Where PUBLISH goes; to ourselves it does not need to be sent."""
+        pua = self._config.pua_reginfo
+        if not pua.publish_reginfo:
+            return ()
+        targets = pua.publish_to or (
+            () if pua.outbound_proxy is None else (pua.outbound_proxy,)
+        )
+        return tuple(
+            target
+            for target in targets
+            if Uri.parse(target).host not in self._config.server.domains
+        )

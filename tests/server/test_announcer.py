@@ -1,0 +1,49 @@
+"""Changes of the store are made known: at once to the parts, later to the log."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from reginfo.ledger.journal import Journal
+from reginfo.location.binding import BindingChange
+from reginfo.location.keyring import KeyChange
+from reginfo.server.announcer import Announcer
+
+from ..make import ALICE, NOW, binding
+
+
+class Heard:
+    """The parts of a server, as far as they hear."""
+
+    def __init__(self) -> None:
+        self.changes: list[object] = []
+
+    def hears(self, change: object) -> None:
+        self.changes.append(change)
+
+
+@pytest.mark.parametrize(("event", "lines"), [("registered", 1), ("refreshed", 0)])
+def test_the_log_has_what_came_or_went_once_it_is_durable(
+    event: str, lines: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    parts: Any = Heard()
+    journal = Journal()
+    change = BindingChange("location", ALICE, binding(event=event), 1, at=NOW)
+    Announcer(journal, parts).announce(change)
+    assert parts.changes == [change]
+    assert caplog.messages == []
+    journal.close().announce()
+    assert len(caplog.messages) == lines
+
+
+def test_a_change_of_keys_is_heard_and_not_logged() -> None:
+    parts: Any = Heard()
+    journal = Journal()
+    change = KeyChange("location", ALICE, (ALICE,), (ALICE,), None)
+    Announcer(journal, parts).announce(change)
+    assert parts.changes == [change]
+    assert journal.close().after == []
