@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from reginfo.roles.compositor import CONTACT_KIND, KIND
 from reginfo.roles.contribution import Contribution, ContributionRow, shifted_row
 
@@ -32,23 +30,6 @@ def test_only_a_contact_that_changes_is_written() -> None:
     assert contacts_of(server) == []
     server.publish(contact(DESK), etag=etag(third))
     assert contacts_of(server) == [None]
-
-
-def test_a_table_that_was_stored_as_a_whole_is_stored_by_rows_from_now_on() -> None:
-    """What an earlier version wrote."""
-    server = Server()
-    server.publish(contact(), contact(DESK))
-    server.commit()
-    (known,) = server.compositor.contributions()
-    dump = known.table.dump()
-    row = msgspec.structs.replace(known.row, table=dump)
-    server.rows = {key: v for key, v in server.rows.items() if key[0] != CONTACT_KIND}
-    server.rows[KIND, row.id] = msgspec.to_builtins(row)
-    after = server.restart()
-    (known,) = after.compositor.contributions()
-    assert known.table.dump() == dump
-    assert known.row.table is None
-    assert sorted(contacts_of(after)) == [PHONE, DESK]
 
 
 def test_contacts_of_a_publication_that_cannot_be_read_are_removed() -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from reginfo.events.subscribe import HeldSubscription
 from reginfo.reg.document import Contact
-from reginfo.reg.table import TableDump
 from reginfo.roles.held import KIND
 from reginfo.roles.mirror import HeldRow, Mirror, shifted_row
 from reginfo.roles.subscriber import CONTACT_KIND
@@ -74,20 +71,6 @@ def test_what_is_taken_back_is_in_the_table_again() -> None:
     assert server.mirror().table.dump() == before
 
 
-def test_a_table_that_was_stored_as_a_whole_is_stored_by_rows_from_now_on() -> None:
-    """What an earlier version wrote."""
-    server = told(contact(), contact(DESK))
-    row = msgspec.convert(server.rows[KIND, SOURCE], HeldRow)
-    dump = server.mirror().table.dump()
-    server.rows = {key: v for key, v in server.rows.items() if key[0] != CONTACT_KIND}
-    row.table = dump
-    server.rows[KIND, SOURCE] = msgspec.to_builtins(row)
-    after = server.restart()
-    after.watch()
-    assert after.mirror().table.dump() == dump
-    assert set(contacts_of(after).values()) == {PHONE_URI, DESK}
-
-
 def test_contacts_of_a_subscription_that_cannot_be_read_are_removed() -> None:
     server = told(contact())
     server.rows[KIND, SOURCE] = {"no": "row"}
@@ -99,13 +82,9 @@ def test_contacts_of_a_subscription_that_cannot_be_read_are_removed() -> None:
 
 
 def test_moments_of_a_row_are_moved_to_another_clock() -> None:
-    table = watching(contact()).mirror().table.dump()
-    assert isinstance(table, TableDump)
     subscription = HeldSubscription(wanted=WANTED, expires_at=100.0, began_at=7.0)
-    row = shifted_row(HeldRow(subscription=subscription, table=table), 50.0)
+    row = shifted_row(HeldRow(subscription=subscription), 50.0)
     assert (row.subscription.expires_at, row.subscription.began_at) == (150.0, 57.0)
-    assert row.table is not None
-    assert row.table.rows[0].expires_at == NOW + 650
 
 
 def test_a_mirror_says_what_it_is() -> None:

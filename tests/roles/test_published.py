@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from reginfo.events.publish import Publication
 from reginfo.location.binding import Binding
 from reginfo.reg.document import ContactEvent
 from reginfo.roles.published import CONTACT_KIND, KIND, PublishedRow, PublishedShelf
 
 from ..make import NOW, binding, load
-from .test_publisher import AOR, Server, stored
+from .test_publisher import AOR, Server
 
 PHONE, DESK = "sip:a@192.0.2.1", "sip:alice@192.0.2.51"
 
@@ -52,22 +50,6 @@ def test_what_is_taken_back_is_written_again() -> None:
     server.journal.close().take_back()
     (published,) = server.publisher.publications()
     assert [one.cseq for one in published.stored.values()] == [1]
-
-
-def test_contacts_that_were_stored_together_get_rows_of_their_own() -> None:
-    """What an earlier version wrote."""
-    server = Server()
-    server.bind()
-    server.answer()
-    rows = {(kind, key): v for kind, key, v in server.journal.close().entries}
-    ((kind, key, row), (_, _, contact)) = stored(rows)
-    assert isinstance(row, PublishedRow)
-    old = msgspec.structs.replace(row, told={contact.key: contact})
-    shelf = PublishedShelf(server.journal)
-    load(shelf.rows, [(kind, key, msgspec.to_builtins(old))], 5.0)
-    publication, contacts = shelf.take(key)
-    assert contacts[contact.key].expires_at == contact.expires_at + 5
-    assert list(contacts_of(server)) == [contact.key]
 
 
 def test_moments_are_on_the_clock_of_the_new_start() -> None:

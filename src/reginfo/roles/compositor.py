@@ -33,7 +33,7 @@ from .contribution import Contribution, ContributionRow, shifted_row
 from .document import read_document
 from .learner import DocumentOrigin, Learner, Listed, Listings
 from .listing import Listing
-from .naming import Name, as_written, named_table
+from .naming import Name, as_written
 
 logger = logging.getLogger("reginfo.compositor")
 
@@ -243,16 +243,6 @@ class Compositor:
     ) -> None:
         row, table = contribution.row, contribution.table
         table.restore(row.state)
-        if row.table is not None:
-            # Its contacts get rows of their own.
-            table.restore(row.table.state)
-            for old in named_table(row.table.rows, self._name):
-                table.put(old)
-                self._contacts.write(_key(row.id, old), old, nothing, urgent=False)
-            contribution.row = msgspec.structs.replace(
-                row, table=None, state=table.state
-            )
-            self._rows.put(row.id, contribution.row, urgent=False)
         for contact in contacts:
             table.put(contact)
         contribution.untimed = any(one.contact.expires is None for one in table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ..reg.table import Table, TableDump, TableState, shifted
+from ..reg.table import Table, TableState
 
 
 class ContributionRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
@@ -31,9 +31,6 @@ class ContributionRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
     state: TableState = TableState()
     "What its table knows beside the contacts."
-
-    table: TableDump | None = None
-    "The contacts, in rows that were written before these had rows of their own."
 
 
 class Contribution:
@@ -64,8 +61,4 @@ class Contribution:
 
 def shifted_row(row: ContributionRow, by: float) -> ContributionRow:
     """Return ``row`` with ``by`` seconds added to its moments."""
-    table = row.table
-    if table is not None:
-        rows = tuple([shifted(one, by) for one in table.rows])
-        table = msgspec.structs.replace(table, rows=rows)
-    return msgspec.structs.replace(row, expires_at=row.expires_at + by, table=table)
+    return msgspec.structs.replace(row, expires_at=row.expires_at + by)

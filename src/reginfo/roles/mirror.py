@@ -9,7 +9,7 @@ import msgspec
 from ..events.headers import SubscriptionState
 from ..events.subscribe import HeldSubscription
 from ..location.source import Source
-from ..reg.table import Table, TableDump, TableState, shifted
+from ..reg.table import Table, TableState
 from ..sip.message import Response
 from ..sip.moment import Moment
 
@@ -30,9 +30,6 @@ class HeldRow(msgspec.Struct, kw_only=True, gc=False):
 
     heard_at: float = 0.0
     "When its last document came, in seconds since the epoch; 0 for never."
-
-    table: TableDump | None = None
-    "The contacts, in rows that were written before these had rows of their own."
 
 
 class MirrorKeeper(Protocol):
@@ -141,9 +138,6 @@ def shifted_row(row: HeldRow, by: float) -> HeldRow:
     """Return ``row`` with ``by`` seconds added to its moments."""
     row.subscription.expires_at += by
     row.subscription.began_at += by
-    if row.table is not None:
-        rows = tuple([shifted(one, by) for one in row.table.rows])
-        row.table = msgspec.structs.replace(row.table, rows=rows)
     return row
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 
 import msgspec
 
 from ..reg.document import Reginfo, Registration
 from ..reg.reader import merge
-from ..reg.table import ReportedContact
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
 
@@ -57,16 +56,3 @@ def named(document: Reginfo, name: Name, source: str) -> Reginfo:
     if not changed:
         return document
     return msgspec.structs.replace(document, registrations=tuple(users.values()))
-
-
-def named_table(
-    rows: Iterable[ReportedContact], name: Name
-) -> Iterator[ReportedContact]:
-    """Return the rows of a table with canonical addresses-of-record."""
-    for row in rows:
-        try:
-            aor = name(Uri.parse(row.aor))
-        except RemoteProtocolError:
-            continue
-        if aor:
-            yield ReportedContact(aor, row.contact, row.expires_at)

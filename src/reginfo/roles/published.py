@@ -45,9 +45,6 @@ class PublishedRow(msgspec.Struct, kw_only=True, gc=False):
 
     publication: Publication
 
-    told: dict[str, Binding] | None = None
-    "The contacts, in rows that were written before these had rows of their own."
-
 
 class PublicationKeeper(Protocol):
     """Keeps publications alive; see :class:`Publisher`."""
@@ -179,11 +176,6 @@ class PublishedShelf:
         """Return a publication that was loaded, and its contacts by their keys."""
         row = self._loaded.pop(key)
         contacts = self._loaded_contacts.pop(key, {})
-        if row.told is not None:
-            # Contacts get rows of their own.
-            for name, contact in row.told.items():
-                contacts.setdefault(name, contact)
-                self._contacts.write(f"{key}\0{name}", contact, nothing, urgent=False)
         return row.publication, contacts
 
     def save(self, key: str, published: PublishedState) -> None:
@@ -221,6 +213,4 @@ def _shifted(row: PublishedRow, by: float) -> PublishedRow:
     publication.expires_at += by
     publication.refresh_at += by
     publication.unheard_until += by
-    if row.told is not None:
-        row.told = {k: claim.shifted(v, by) for k, v in row.told.items()}
     return row

@@ -28,7 +28,7 @@ from .learner import DocumentOrigin, Learner, Listed, Listings, is_of_our_kind
 from .listing import Listing
 from .mirror import HeldRow
 from .mirror import Mirror as Mirror
-from .naming import Name, as_written, named_table
+from .naming import Name, as_written
 from .unsolicited import Unsolicited
 
 logger = logging.getLogger("reginfo.subscriber")
@@ -261,14 +261,6 @@ class Subscriber:
     def load(self, mirror: Mirror, row: HeldRow) -> None:
         table = mirror.table
         table.restore(row.state)
-        if row.table is not None:
-            # Its contacts get rows of their own.
-            table.restore(row.table.state)
-            for old in named_table(row.table.rows, self._name):
-                table.put(old)
-                self._contacts.write(
-                    _key(mirror.source, old), old, nothing, urgent=False
-                )
         for contact in self._stored.pop(mirror.source, ()):
             table.put(contact)
         mirror.heard_at = row.heard_at
