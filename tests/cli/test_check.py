@@ -42,21 +42,21 @@ def test_a_configuration_is_summed_up(tmp_path: Path) -> None:
         f"API        unix:{tmp_path}/admin",
         f"store      sqlite:{tmp_path}/db (synchronous = full)",
         "contacts   for 60 to 86400 s, 3 for each user",
-        "watchers   self, peers; a NOTIFY every 5 s at most",
+        "watchers   self, peers; at most one NOTIFY every 5 s",
         "script     none",
         "publishes  to sip:p1.example.com",
         "           to sip:p2.example.com",
         "peers      b at sip:127.0.0.1:5080",
-        "             watched there: sip:al@example.com",
-        "             watched there: sip:bo@example.com",
-        "           c, known by its requests only",
+        "             subscribed to: sip:al@example.com",
+        "             subscribed to: sip:bo@example.com",
+        "           c, recognised by its requests only",
     ]
 
 
 def test_what_is_not_configured_is_said(tmp_path: Path) -> None:
     lines = checked(tmp_path, '[store]\nurl = "memory:"\n')
     assert "API        none" in lines
-    assert "store      in memory: all is lost at the end" in lines
+    assert "store      in memory: nothing is kept after the end of the process" in lines
     assert "contacts   for 60 to 86400 s" in lines
     assert lines[-2].startswith("publishes  nothing: neither publish_to nor")
     assert lines[-1] == "peers      none"

@@ -196,12 +196,12 @@ def told(**others: object) -> Notification:
         (
             Trouble(RequestRefused(Response(500, "Busy")), 2.4),
             0,
-            "500 Busy; asking again in 2 s",
+            "500 Busy; subscribing again in 2 s",
         ),
         (
             Unreadable(RemoteProtocolError("malformed reginfo")),
             0,
-            "a NOTIFY makes no sense, and is refused: malformed reginfo",
+            "a NOTIFY was refused: malformed reginfo",
         ),
     ],
 )

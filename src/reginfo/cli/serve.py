@@ -24,7 +24,7 @@ logger = logging.getLogger("reginfo.script")
 
 
 class LogLevel(enum.StrEnum):
-    """How much is logged, from the most to the least."""
+    """Log levels, from most to least."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -37,17 +37,19 @@ def serve(
     trace: Trace = None,
     log_level: Annotated[
         LogLevel,
-        typer.Option(help="`info` tells of bindings and watchers that come and go."),
+        typer.Option(help="`info` logs bindings and watchers that come and go."),
     ] = LogLevel.WARNING,
 ) -> None:
     """
-    Run the server: a SIP registrar that tells others who is registered.
+    Run the server: a SIP registrar that reports registrations to others.
 
-    It prints one line that begins with `ready` on standard error when it can be
-    used, with the addresses that it listens at. SIGTERM or Ctrl-C ends it; what it
-    knows stays on disk, and watchers are not told: it may be back at once. Before it
-    goes for good, let it take leave of them: `reginfo drain`. SIGHUP has it read the
-    routing script again.
+    When it is ready it prints one line on standard error that begins with `ready`, with
+    the addresses of its listeners. SIGTERM or Ctrl-C stops it. Its state stays on disk,
+    and watchers are not notified, because it may be back at once: run `reginfo drain`
+    before you shut it down for good. SIGHUP reads the routing script again.
+
+    Exit codes: 0 stopped by a signal; 1 other failures, such as a wrong script; 2 the
+    configuration is wrong; 4 an address is not available; 5 the store cannot be used.
     """
     configuration = read_config(config)
     logging.basicConfig(
