@@ -59,4 +59,4 @@ def test_what_is_in_memory_cannot_be_copied(tmp_path: Path) -> None:
     file = configured(tmp_path, '[store]\nurl = "memory:"\n')
     done = run("backup", tmp_path / "copy", "-c", file)
     assert done.exit_code == 2
-    assert "store.url is memory: there is nothing to copy" in done.stderr
+    assert "store.url is memory: nothing to copy" in done.stderr

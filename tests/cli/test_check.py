@@ -69,6 +69,22 @@ def test_where_registrations_are_published_is_said(tmp_path: Path) -> None:
     assert checked(tmp_path, off)[-2].startswith("publishes  nothing: pua_reginfo.")
 
 
+def test_what_is_probably_not_meant_is_a_warning(tmp_path: Path) -> None:
+    file = configured(
+        tmp_path,
+        'listen = ["udp:127.0.0.1:5060"]\nadmin = "0.0.0.0:8060"\n'
+        '[pua_reginfo]\nserver_address = "sip:me@192.0.2.1"\n',
+    )
+    result = run("check", "-c", file)
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        f"reginfo: warning: {file}:7: pua_reginfo.server_address: no listener has this"
+        " address; answers may not reach this server",
+        f"reginfo: warning: {file}:5: server.admin: the API has no authentication:"
+        " anyone who reaches this address can read and remove registrations",
+    ]
+
+
 def test_all_that_is_wrong_is_said(tmp_path: Path) -> None:
     file = configured(tmp_path, "lisen = 1\n[registrar]\nmin_expires = -1\n")
     result = run("check", "-c", file)

@@ -95,7 +95,8 @@ def test_a_server_without_watchers_has_left_at_once() -> None:
         done = run("drain", "--admin", address)
     assert done.exit_code == 0
     assert done.stderr == (
-        "reginfo: 0 watchers notified, 0 did not answer: the server can be stopped now\n"
+        "reginfo: 0 watchers notified, 0 did not answer:"
+        " the server can be stopped now\n"
     )
     assert app.drained == [100.0]
 
@@ -143,7 +144,7 @@ def test_how_far_it_is_is_shown_on_a_terminal() -> None:
     os.close(terminal)
     assert b"ending subscriptions" in shown
     assert b"5/5" in shown
-    assert b"5 watchers are told" in shown
+    assert b"5 watchers notified" in shown
 
 
 def test_a_server_that_was_started_again_is_3() -> None:

@@ -116,9 +116,10 @@ def test_no_answer_is_3(silent: str, nobody: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "done"), [("register", "registered"), ("publish", "published")]
+    ("name", "unknown"),
+    [("register", "the contact is registered"), ("publish", "it was published")],
 )
-def test_ctrl_c_ends_the_waiting(name: str, done: str) -> None:
+def test_ctrl_c_ends_the_waiting(name: str, unknown: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         udp.bind(("127.0.0.1", 0))
         udp.settimeout(10.0)
@@ -128,7 +129,7 @@ def test_ctrl_c_ends_the_waiting(name: str, done: str) -> None:
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=10.0)
     assert process.returncode == 1
-    assert said == f"reginfo: interrupted: whether it has been {done} is unknown\n"
+    assert said == f"reginfo: interrupted: it is unknown whether {unknown}\n"
 
 
 @pytest.mark.parametrize("failures", [1, 100])
@@ -161,7 +162,7 @@ def test_a_port_that_is_not_free_is_left_for_another(
         (["mailto:al@h", "--server", "h"], "AOR: mailto:al@h is no sip:"),
         (["al@h", "al", "--server", "h"], "CONTACT: 'al' is no contact"),
         (["al@h", "*", "--server", "h"], "--expires 0"),
-        (["al@h", "--expires", "0", "--server", "h"], "for which CONTACT"),
+        (["al@h", "--expires", "0", "--server", "h"], "--expires needs a CONTACT"),
         (["al@h", "--expires", "-1", "--server", "h"], "--expires"),
         (["al@h", "--server", "h", "--trace", "/"], "--trace /: Is a directory"),
     ],

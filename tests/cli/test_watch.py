@@ -192,7 +192,7 @@ def told(**others: object) -> Notification:
     [
         (told(), 1, "the document: two <uri> on line 7"),
         (told(document=None), 1, ""),
-        (told(document=None, missed=True), 1, "a NOTIFY before this one never came"),
+        (told(document=None, missed=True), 1, "an earlier NOTIFY was lost"),
         (
             Trouble(RequestRefused(Response(500, "Busy")), 2.4),
             0,

@@ -11,7 +11,7 @@ from ..config.config import Config
 from ..config.sections import PeerSection
 from ..script.load import ScriptError, load
 from ..script.route import Route
-from .ending import WRONG, fail
+from .ending import WRONG, fail, say
 from .options import DEFAULT_CONFIG, ConfigFile, read_config
 
 
@@ -26,11 +26,13 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
     Exit codes: 0 a server can be started with it; 2 it cannot, and all errors are
     listed, each with its line and key.
     """
-    read = read_config(config)
+    read = read_config(config, with_script=True)
     try:
         route = None if read.server.script is None else load(read.server.script)
     except ScriptError as exc:
         fail(str(exc), WRONG)
+    for warning in read.warnings(config):
+        say(f"warning: {warning}")
     for name, values in summary(read, route):
         for value in values:
             typer.echo(f"{name:<10} {value}")

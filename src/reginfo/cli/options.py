@@ -48,10 +48,18 @@ Trace = Annotated[
 ]
 
 
-def read_config(path: Path) -> Config:
-    """Read a configuration file; exits if it is wrong."""
+def read_config(path: Path, *, with_script: bool = False) -> Config:
+    """
+    Read a configuration file; exits if it is wrong.
+
+    Args:
+        with_script: check that the routing script exists, too.
+    """
     try:
-        return Config.read(path)
+        config = Config.read(path)
+        if with_script:
+            config.require_script(path)
+        return config
     except ConfigError as exc:
         fail(str(exc), WRONG)
 
@@ -60,6 +68,12 @@ def client_of(config: Path | None, admin: str | None) -> Client:
     """Make a client of the server that the options name; exits if they name none."""
     if config is not None and admin is not None:
         fail("give -c or --admin, not both", WRONG)
+    if config is None and admin is None and not DEFAULT_CONFIG.exists():
+        fail(
+            f"no {DEFAULT_CONFIG} here: name it with -c FILE, or the server with"
+            " --admin HOST:PORT",
+            WRONG,
+        )
     try:
         return Client(admin or admin_of(config or DEFAULT_CONFIG))
     except ValueError as exc:

@@ -13,8 +13,10 @@ import typer
 
 from ..config.config import Config
 from ..io.trace import TraceFile
+from ..ledger.storage import StoreError
+from ..script.load import ScriptError
 from ..sip.errors import ReginfoError
-from .ending import NOT_THERE, fail
+from .ending import ADDRESS_IN_USE, NOT_THERE, STORE_UNUSABLE, WRONG, fail
 from .options import DEFAULT_CONFIG, ConfigFile, Trace, read_config, trace_to
 
 if TYPE_CHECKING:
@@ -48,10 +50,10 @@ def serve(
     and watchers are not notified, because it may be back at once: run `reginfo drain`
     before you shut it down for good. SIGHUP reads the routing script again.
 
-    Exit codes: 0 stopped by a signal; 1 other failures, such as a wrong script; 2 the
-    configuration is wrong; 4 an address is not available; 5 the store cannot be used.
+    Exit codes: 0 stopped by a signal; 1 other failures; 2 the configuration or the
+    routing script is wrong; 4 an address is not available; 5 the store cannot be used.
     """
-    configuration = read_config(config)
+    configuration = read_config(config, with_script=True)
     logging.basicConfig(
         level=log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
@@ -62,10 +64,24 @@ def serve(
     try:
         asyncio.run(run(configuration, trace_file))
     except (ReginfoError, OSError) as exc:
-        fail(f"cannot run: {exc}", NOT_THERE)
+        fail(f"cannot run: {exc}", exit_code(exc))
     finally:
         if trace_file is not None:
             trace_file.close()
+
+
+def exit_code(error: BaseException) -> int:
+    """Which exit code says why a server cannot run."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ScriptError):
+            return WRONG
+        if isinstance(cause, StoreError):
+            return STORE_UNUSABLE
+        if isinstance(cause, OSError):
+            return ADDRESS_IN_USE
+        cause = cause.__cause__
+    return NOT_THERE
 
 
 async def run(config: Config, trace: TraceFile | None) -> None:
