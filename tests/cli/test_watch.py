@@ -139,7 +139,7 @@ def test_no_answer_is_3(silent: str, nobody: str) -> None:
     assert f"{silent} (UDP): SUBSCRIBE got no answer within 0.2 s" in late.stderr
     refused = run("watch", "al@example.com", "--server", nobody)
     assert refused.exit_code == 3
-    assert "SUBSCRIBE got no answer (transport)" in refused.stderr
+    assert "connection refused" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
-"""A user agent on sockets: it registers, publishes and watches, at one server."""
+"""A user agent on sockets, which registers, publishes and watches at one server."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
-from collections.abc import AsyncGenerator
+import socket
+from collections.abc import AsyncGenerator, Awaitable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from ..config.address import ListenAddress
 from ..events.subscribe import Wanted
@@ -19,7 +21,7 @@ from ..io.udp import Trace
 from ..ledger.journal import Journal
 from ..reg import xml
 from ..sip.errors import ReginfoError
-from ..sip.flow import Address, Flow, Local, uri_host
+from ..sip.flow import Address, Flow, Local, family_of, uri_host
 from ..sip.message import Draft, Response
 from ..sip.transaction import TIMER_F
 from ..sip.uri import Uri
@@ -30,23 +32,29 @@ from .target import ServerAddress, own_host
 from .user_agent import UserAgent
 from .watching import PACKAGE, Notification, Trouble, WatchEvent, Watching
 
+T = TypeVar("T")
+
 GOODBYE = 2.0
-"""Seconds that the last NOTIFY is waited for, after somebody has seen enough."""
+"""Seconds to wait for the last NOTIFY after an unsubscription."""
 
 ATTEMPTS = 10
-"""Ports tried until one is free for UDP and for TCP, too."""
+"""Ports to try until one is free for both UDP and TCP."""
+
+PROBE_AFTER = 0.5
+"""Seconds without an answer by UDP until the port of the server is probed."""
 
 
 class Agent:
     """
-    Talks to one server, by UDP or TCP. Use it as an asynchronous context manager.
+    A client of one server, by UDP or TCP; an asynchronous context manager.
 
     Args:
-        trace: is called with each datagram, as :class:`reginfo.io.trace.TraceFile`.
-        timeout: seconds that an answer is waited for.
+        trace: is called with each message, as :class:`reginfo.io.trace.TraceFile`.
+        timeout: seconds to wait for an answer.
 
     Raises:
-        NoAnswer: on entry, if there is no such server, or no way there.
+        NoAnswer: on entering; the name of the server has no address, or there is no
+            route to it.
     """
 
     def __init__(
@@ -78,10 +86,12 @@ class Agent:
             except StartError as exc:
                 await self._rim.stop()
                 if attempt == ATTEMPTS - 1:
-                    raise NoAnswer(f"no port of our own: {exc}") from exc
+                    raise NoAnswer(f"no local port: {exc}") from exc
             else:
                 break
         self._rim.start()
+        self._server = server
+        self._probe: asyncio.Task[str] | None = None
         return self
 
     async def __aexit__(
@@ -90,6 +100,8 @@ class Agent:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._probe is not None:
+            self._probe.cancel()
         await self._rim.stop()
 
     async def register(
@@ -100,13 +112,13 @@ class Agent:
 
         Args:
             contact: None to ask what is registered.
-            expires: in seconds, 0 to unregister; None leaves that to the registrar.
+            expires: in seconds, 0 to unregister; None leaves it to the registrar.
 
         Returns:
-            What is registered now.
+            All contacts that are registered now.
 
         Raises:
-            NoAnswer, RequestRefused: it has not worked.
+            NoAnswer, RequestRefused: the request failed.
             RemoteProtocolError: the answer cannot be read.
         """
         draft = register_draft(
@@ -125,7 +137,7 @@ class Agent:
 
         Raises:
             ValueError: there is no such PUBLISH.
-            NoAnswer, RequestRefused: it has not worked.
+            NoAnswer, RequestRefused: the request failed.
             RemoteProtocolError: the answer cannot be read.
         """
         draft = publish_draft(
@@ -139,15 +151,16 @@ class Agent:
         """
         Subscribe to the registrations of ``uri``, and yield what happens.
 
-        It ends when the subscription does. Who closes it before, as with
-        :func:`contextlib.aclosing`, ends the subscription.
+        The iteration ends with the subscription. Closing the iterator, as
+        :func:`contextlib.aclosing` does, ends the subscription.
 
         Args:
             expires: in seconds; 0 asks for the state once.
-            from_: who we say that we are, a SIP URI; our own address if left out.
+            from_: the SIP URI of the watcher; by default our own address.
 
         Raises:
-            NoAnswer, RequestRefused, Ended: there is no subscription, or none any more.
+            NoAnswer, RequestRefused, WatchEnded: there is no subscription, or none any
+                more.
         """
         contact = f"sip:reginfo@{self._flow.local.sent_by}"
         wanted = Wanted(
@@ -169,13 +182,15 @@ class Agent:
         try:
             while not (watching.is_over and events.empty()):
                 try:
-                    async with asyncio.timeout(timeout):
+                    if timeout is None:
                         event = await events.get()
-                except TimeoutError as exc:
+                    else:
+                        event = await self._within(timeout, "SUBSCRIBE", events.get())
+                except NoAnswer:
                     silent = True
-                    raise self._silent("SUBSCRIBE") from exc
+                    raise
                 if isinstance(event, Trouble) and event.again_in is None:
-                    raise self._named(event.error)
+                    raise await self._named(event.error)
                 if isinstance(event, Notification):
                     timeout = None
                 yield event
@@ -186,7 +201,7 @@ class Agent:
     async def _leave(
         self, watching: Watching, events: asyncio.Queue[WatchEvent]
     ) -> None:
-        """End a subscription politely, but do not wait for ever."""
+        """End a subscription, and wait some time for its last NOTIFY."""
         self._user_agent.stop_watching(self._clock.now())
         self._rim.settle()
         with contextlib.suppress(TimeoutError):
@@ -204,26 +219,71 @@ class Agent:
 
         self._user_agent.ask(draft, self._flow, done)
         self._rim.settle()
-        try:
-            async with asyncio.timeout(self._timeout):
-                response = await answer
-        except TimeoutError as exc:
-            raise self._silent(draft.method) from exc
+        response = await self._within(self._timeout, draft.method, answer)
         if isinstance(response, NoAnswer):
-            raise self._named(response)
+            raise await self._named(response)
         if response.status >= 300:
             raise RequestRefused(response)
         return response
 
-    def _silent(self, method: str) -> NoAnswer:
-        within = f"{method} got no answer within {self._timeout:g} s"
-        return NoAnswer(f"{self._target}: {within}")
+    async def _within(self, seconds: float, method: str, answer: Awaitable[T]) -> T:
+        """
+        Wait for an answer, unless the system reports that there is no server.
 
-    def _named(self, error: ReginfoError) -> ReginfoError:
-        """An error that names the server, if it is one of not finding that."""
-        return (
-            NoAnswer(f"{self._target}: {error}") if type(error) is NoAnswer else error
-        )
+        Raises:
+            NoAnswer: none came in time, or there is no server.
+        """
+        if self._probe is None and not self._flow.local.is_reliable:
+            self._probe = asyncio.create_task(self._refusal())
+        waiting = asyncio.ensure_future(answer)
+        tasks = {waiting} if self._probe is None else {waiting, self._probe}
+        try:
+            await asyncio.wait(
+                tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            if waiting.done():
+                return waiting.result()
+        finally:
+            waiting.cancel()
+        if self._probe is not None and self._probe.done():
+            raise NoAnswer(f"{self._target}: {self._probe.result()}")
+        raise NoAnswer(f"{self._target}: {method} got no answer within {seconds:g} s")
+
+    async def _refusal(self) -> str:
+        """
+        Return why the server cannot be reached, once the system reports it.
+
+        By UDP only a connected socket is told of an ICMP error; an empty datagram is
+        no SIP, and ignored by any server.
+        """
+        await asyncio.sleep(PROBE_AFTER)
+        loop = asyncio.get_running_loop()
+        with socket.socket(family_of(self._server[0]), socket.SOCK_DGRAM) as probe:
+            probe.setblocking(False)
+            try:
+                probe.connect(self._server)
+                probe.send(b"")
+                while True:
+                    await loop.sock_recv(probe, 1)
+            except OSError as exc:
+                return (exc.strerror or str(exc)).lower()
+
+    async def _named(self, error: ReginfoError) -> ReginfoError:
+        """Name the server in an error, and say why it cannot be connected to."""
+        if type(error) is not NoAnswer:
+            return error
+        if self._flow.local.is_reliable:
+            try:
+                async with asyncio.timeout(PROBE_AFTER):
+                    _, writer = await asyncio.open_connection(*self._server)
+            except TimeoutError:
+                pass
+            except OSError as exc:
+                reason = os.strerror(exc.errno) if exc.errno else str(exc)
+                return NoAnswer(f"{self._target}: {reason.lower()}")
+            else:
+                writer.close()
+        return NoAnswer(f"{self._target}: {error}")
 
     def _exchange(self) -> Exchange:
         return Exchange(tag=self._ids(), call_id=self._ids())
@@ -234,10 +294,10 @@ class Agent:
 
     def _bound(self, host: str, server: Address) -> Local:
         """
-        Bind one port for UDP and TCP: what is long may come by TCP (§18.1.1).
+        Bind one port for UDP and TCP: a long NOTIFY may come by TCP (§18.1.1).
 
         Raises:
-            StartError: it is not to be had.
+            StartError: there is none.
         """
         network = Network(self._rim, self._user_agent.endpoint, self._trace)
         network.listen([ListenAddress(host, 0, "tcp")])
