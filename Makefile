@@ -10,7 +10,8 @@ ifeq ($(PEERS),no)
 export REGINFO_PEERS := no
 endif
 
-.PHONY: help demo test style types tests compiled bench conformance configuration mutants
+.PHONY: help demo test style types tests compiled bench conformance configuration
+.PHONY: measured mutants
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -38,7 +39,9 @@ types: .venv  ## check the types
 
 tests: .venv  ## run the tests
 	@echo "make: running the tests (pytest)"
+	@rm -f .conformance.json
 	@$(BIN)/coverage run -m pytest && $(BIN)/coverage report --skip-covered
+	@$(BIN)/python tools/conformance.py --ran
 
 compiled: .compiled/reginfo  ## run them against the compiled hot path, without peers
 	@echo "make: running the tests on compiled code (pytest)"
@@ -58,6 +61,10 @@ configuration: .venv  ## docs/configuration.md: every key of reginfo.toml
 mutants: .venv  ## docs/mutants.md: whether the tests detect errors in the code
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[mutants]'
 	@$(BIN)/python tools/mutants.py run && $(BIN)/python tools/mutants.py page
+	@$(BIN)/python tools/measured.py
+
+measured: .venv  ## say on the pages with figures how much has changed since
+	@$(BIN)/python tools/measured.py
 
 .compiled/reginfo: pyproject.toml setup.py $(shell find src -name '*.py') | .venv
 	@tools/setup.sh compiled

@@ -5,6 +5,10 @@ A test that needs one is marked ``@pytest.mark.peers("kamailio")``. If the progr
 missing, the test is skipped, and counted in the closing lines. With
 ``REGINFO_PEERS=required`` in the environment it fails instead; with
 ``REGINFO_PEERS=no`` it is skipped even if the program is there.
+
+A test names the lines of `docs/checklist.md` that it shows in its docstring or by
+``@pytest.mark.shows("3680-94")``. `tools/conformance.py` counts only a test that ran
+and passed, by the outcomes that are recorded here.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ from typing import Never
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from .outcomes import FILE, Outcomes
 
 # What the shell and the terminal of whoever runs the tests say is no part of them.
 for _name in (
@@ -125,6 +131,10 @@ def clear_caches() -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "peers(*names): runs other projects' programs")
     config.addinivalue_line("markers", "ipv6: uses ::1")
+    config.addinivalue_line("markers", "shows(*ids): shows lines of the checklist")
+    if config.getoption("--hypothesis-profile") != MUTANTS:
+        outcomes = Outcomes(config.rootpath / FILE, MISSING)
+        config.pluginmanager.register(outcomes, "outcomes")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

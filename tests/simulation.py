@@ -148,51 +148,34 @@ class LossyWire(Wire):
         "Probabilities, for each datagram between two servers."
 
         self._cut: set[tuple[Address, Address]] = set()
-        self._delayed: list[tuple[float, Packet]] = []
+        self.disturb(self._fate_of)
 
-    def cut(self, source: Address, destination: Address) -> None:
+    def cut_one_way(self, source: Address, destination: Address) -> None:
         """Lose all datagrams from one server to another, until :meth:`mend`."""
         self._cut.add((source, destination))
 
     def cut_both(self, one: Address, other: Address) -> None:
         """Lose all datagrams between two servers, until :meth:`mend`."""
-        self.cut(one, other)
-        self.cut(other, one)
+        self.cut_one_way(one, other)
+        self.cut_one_way(other, one)
 
     def mend(self) -> None:
         """Undo every cut."""
         self._cut.clear()
 
-    def _timer_at(self) -> float | None:
-        times = [at for at, _ in self._delayed]
-        if (timer_at := super()._timer_at()) is not None:
-            times.append(timer_at)
-        return min(times, default=None)
-
-    def _deliver(self) -> None:
-        arrived = [packet for at, packet in self._delayed if at <= self.now]
-        self._delayed = [one for one in self._delayed if one[0] > self.now]
-        self._queue.extend(arrived)
-        super()._deliver()
-
-    def _carry(self, packet: Packet) -> None:
+    def _fate_of(self, packet: Packet) -> list[float]:
         between = (packet.source, packet.destination)
         chance = self.chance
-        if all(end[0] in HOSTS.values() for end in between):
-            if between in self._cut or chance.random() < self.loss:
-                self.packets.append(packet)
-                return
-            if chance.random() < self.doubling:
-                self._delay(packet, 2.0)
-            if chance.random() < self.delaying:
-                self.packets.append(packet)
-                self._delay(packet, 3.0)
-                return
-        super()._carry(packet)
-
-    def _delay(self, packet: Packet, most: float) -> None:
-        at = self.now + self.chance.uniform(0.01, most)
-        self._delayed.append((at, packet))
+        if not all(end[0] in HOSTS.values() for end in between):
+            return [0.0]
+        if between in self._cut or chance.random() < self.loss:
+            return []
+        copies = []
+        if chance.random() < self.doubling:
+            copies.append(chance.uniform(0.01, 2.0))
+        if chance.random() < self.delaying:
+            return [*copies, chance.uniform(0.01, 3.0)]
+        return [*copies, 0.0]
 
 
 Operation = tuple[Any, ...]
@@ -314,7 +297,7 @@ class Simulation:
     def cut(self, source: str, destination: str, both: bool) -> None:
         """Lose all datagrams from one server to another, and back if ``both``."""
         ends = (HOSTS[source], 5060), (HOSTS[destination], 5060)
-        (self.wire.cut_both if both else self.wire.cut)(*ends)
+        (self.wire.cut_both if both else self.wire.cut_one_way)(*ends)
 
     def mend(self) -> None:
         self.wire.mend()

@@ -113,6 +113,10 @@ class TestMany:
     def test_three(self) -> None: ...
 
 
+@pytest.mark.shows("3680-18", "3680-19, -20")
+def test_marked() -> None: ...
+
+
 @pytest.mark.skip(reason="later")
 def test_skipped() -> None:
     """3680-15"""
@@ -139,8 +143,32 @@ def test_ids_are_those_of_the_test_that_they_stand_in_or_above() -> None:
         "test_one": [3, 5, 6, 7, 9, 10],
         "TestMany::test_two": [13],
         "TestMany::test_three": [14],
+        "test_marked": [18, 19, 20],
         "test_mostly": [17],
     }
+
+
+@pytest.mark.parametrize(
+    ("outcome", "passed"),
+    [
+        ("passed", True),
+        ("peer", True),  # skipped here for want of a program, and shown elsewhere
+        ("failed", False),
+        ("skipped", False),
+        ("xfailed", False),
+        ("", False),
+    ],
+)
+def test_a_test_that_did_not_run_and_pass_shows_nothing(
+    tmp_path: Path, outcome: str, passed: bool
+) -> None:
+    (tmp_path / "roles").mkdir()
+    source = 'def test_a() -> None:\n    """3680-01"""\n'
+    (tmp_path / "roles" / "test_x.py").write_text(source)
+    outcomes = {"roles/test_x.py::test_a": outcome} if outcome else {}
+    found = conformance.not_passed(conformance.shown_by(tmp_path), outcomes)
+    reason = outcome or "did not run"
+    assert found == ([] if passed else [f"roles/test_x.py::test_a: {reason}"])
 
 
 CHECKLIST = """# Lines

@@ -34,10 +34,13 @@ def test_skipped_for_another_reason():
 
 def run(tmp_path: Path, prefix: str = "", **environment: str) -> str:
     """Run the sample with our conftest, in a shell; what pytest prints."""
-    (tmp_path / "conftest.py").write_bytes((ROOT / "tests/conftest.py").read_bytes())
-    (tmp_path / "test_sample.py").write_text(SAMPLE)
+    (tmp_path / "tests").mkdir(exist_ok=True)
+    for name in ("conftest.py", "outcomes.py"):
+        (tmp_path / "tests" / name).write_bytes((ROOT / "tests" / name).read_bytes())
+    (tmp_path / "tests" / "test_sample.py").write_text(SAMPLE)
+    pytest_command = "-m pytest -p no:cacheprovider --import-mode=importlib"
     done = subprocess.run(
-        ["sh", "-c", f"{prefix} exec {sys.executable} -m pytest -p no:cacheprovider"],
+        ["sh", "-c", f"{prefix} exec {sys.executable} {pytest_command}"],
         cwd=tmp_path,
         env={**os.environ, **environment},
         capture_output=True,

@@ -175,6 +175,7 @@ def test_a_restart_tells_no_watcher_of_identities_anew(tmp_path: Path) -> None:
         for notify in notifies:
             answer = notify.write_response(Response(200, "OK"), to_tag="")
             wire.send(answer, WATCHER, a.address)
+    wire.pass_time(2)  # the answers are committed
     wire.kill(a)
     wire.serve(config(CONFIG), database)
     wire.pass_time(30)

@@ -1,7 +1,9 @@
-"""What the mutation tests say of themselves: no survivor is hidden by its tool."""
+"""The tool for mutation tests hides no survivor, and says what it measured."""
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,3 +81,53 @@ def test_each_survivor_is_on_the_page_and_counts() -> None:
     assert "- `sip/x.py` f: `d` → `e`. Not looked at yet.\n" in page
     assert "- 1: Slower.\n" in page
     assert mutants.stale(found, KEPT) == [["b = 1", "b = 2"]]
+
+
+def test_each_layer_names_files_that_exist() -> None:
+    source = ROOT / "src" / "reginfo"
+    for layer in mutants.LAYERS:
+        if not (source / layer).is_dir():
+            continue
+        assert any(
+            list(ROOT.glob(pattern)) for pattern in mutants.mutated_files(layer)
+        ), layer
+
+
+def test_every_kept_pattern_is_of_a_module_that_exists() -> None:
+    source = ROOT / "src" / "reginfo"
+    modules = [str(path.relative_to(source)) for path in source.rglob("*.py")]
+    without = [
+        group["module"]
+        for groups in mutants.looked_at().values()
+        for group in groups
+        if not any(fnmatch(name, group.get("module", "*")) for name in modules)
+    ]
+    assert without == []
+
+
+def test_the_files_of_a_layer_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(mutants.LAYERS, "server", "{router,uas}.py")
+    assert mutants.mutated_files("sip") == ["src/reginfo/sip/*.py"]
+    assert mutants.mutated_files("server") == [
+        "src/reginfo/server/router.py",
+        "src/reginfo/server/uas.py",
+    ]
+
+
+def test_the_page_says_of_which_commits_its_figures_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(mutants, "SESSIONS", tmp_path)
+    for layer, commit in (("sip", "1111111"), ("reg", "2222222"), ("roles", "1111111")):
+        (tmp_path / layer).mkdir()
+        (tmp_path / layer / "commit").write_text(commit)
+    (tmp_path / "events").mkdir()
+    marks = list(mutants.measured(["sip", "events", "reg", "roles"]))
+    assert marks == [
+        "<!-- measured: 1111111 src/reginfo/sip src/reginfo/roles -->",
+        "",
+        "<!-- measured: 2222222 src/reginfo/reg -->",
+        "",
+    ]
+    page = mutants.page([mutants.judged(mutant("x", "y", "killed"), KEPT)], marks)
+    assert page.index("85% at least.") < page.index(marks[0]) < page.index("| module")

@@ -122,7 +122,7 @@ def test_a_link_that_is_cut_carries_nothing_until_it_is_mended() -> None:
     wire = LossyWire()
     a = wire.serve(configuration("a", []))
     b = wire.serve(configuration("b", ["a"]))
-    wire.cut(b.address, a.address)
+    wire.cut_one_way(b.address, a.address)
     wire.pass_time(40)
     assert {packet.destination for packet in wire.packets} == {a.address}
     wire.mend()

@@ -1,18 +1,24 @@
 """
-Which line of the RFCs is shown by which test: makes docs/conformance.md.
+Make docs/conformance.md: which test shows which line of the RFCs.
 
-``docs/checklist.md`` has the lines, and where we deviate, why. A test shows a
-line by naming its id: in its name (``test_3680_94_...``), in its docstring, or in
-a comment in it or right above it. "3680-94", "3903-01, -02" and "3261-01..05" are
-understood. A test that is skipped or expected to fail shows nothing.
+``docs/checklist.md`` has the lines, and the reason where we deviate. A test shows a
+line by naming its id, in its docstring or in a marker,
+``@pytest.mark.shows("3680-94")``. "3680-94", "3903-01, -02" and "3261-01..05" are
+understood.
+
+Only a test that ran and passed shows anything. The page is made from the text of the
+tests; ``tests/conftest.py`` records the outcome of each test in ``.conformance.json``;
+and at the end of ``make test``, ``--ran`` refuses a page that names a test which did
+not run, failed, was skipped or was expected to fail.
 
 ::
 
     conformance.py            write the page
-    conformance.py --check    fail if it is out of date
+    conformance.py --check    fail if the page is out of date
+    conformance.py --ran      the same, and fail if a named test did not run and pass
     conformance.py --open     list what is open
 
-All of them fail if a test names an id that there is not.
+All of them fail if a test names an id that does not exist.
 """
 
 from __future__ import annotations
@@ -21,10 +27,11 @@ import argparse
 import ast
 import dataclasses
 import io
+import json
 import re
 import sys
 import tokenize
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +39,13 @@ CHECKLIST = ROOT / "docs" / "checklist.md"
 PAGE = ROOT / "docs" / "conformance.md"
 MUTANTS = ROOT / "docs" / "mutants.md"
 TESTS = ROOT / "tests"
+
+OUTCOMES = ROOT / ".conformance.json"
+"""What became of each test when it ran last: ``passed``, or ``peer`` if it was skipped
+because a program of others is missing here, or ``failed``, ``skipped``, ``xfailed``."""
+
+SHOWING = {"passed", "peer"}
+"""The outcomes of a test that shows what it names."""
 
 # "3903-01", and what may follow it: ", -02", " and -03", "..05", "..-05".
 ID = re.compile(r"(?<![\w-])(?P<rfc>\d{4,5}|sec)-(?P<number>\d{2,3})(?![\w-])")
@@ -125,8 +139,19 @@ def read_tests(source: str) -> Iterator[tuple[str, set[str]]]:
             first -= 1
         inside = range(first, (function.end_lineno or first) + 1)
         said = [comments[n][0] for n in inside if n in comments]
-        ids = ids_in_name(name) | ids_in(ast.get_docstring(function) or "")
+        said.append(ast.get_docstring(function) or "")
+        ids = ids_in_name(name).union(*map(ids_in, markers(function)))
         yield name, ids.union(*map(ids_in, blocks(said)))
+
+
+def markers(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
+    """The arguments of the marker ``shows``."""
+    for decorator in function.decorator_list:
+        match decorator:
+            case ast.Call(func=ast.Attribute(attr="shows"), args=arguments):
+                for argument in arguments:
+                    if isinstance(argument, ast.Constant):
+                        yield str(argument.value)
 
 
 def comments_of(source: str) -> dict[int, tuple[str, bool]]:
@@ -172,6 +197,12 @@ def is_void(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return bool(marks & {"skip", "xfail"})
 
 
+def read_outcomes(path: Path) -> dict[str, str]:
+    """The outcomes of tests that have run, by file and name; empty if none has."""
+    outcomes: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    return outcomes
+
+
 def shown_by(tests: Path) -> dict[str, list[Test]]:
     """The ids that the tests below ``tests`` name, with the tests."""
     shown: dict[str, list[Test]] = {}
@@ -181,6 +212,19 @@ def shown_by(tests: Path) -> dict[str, list[Test]]:
             for id in ids:
                 shown.setdefault(id, []).append(Test(file, name))
     return shown
+
+
+def not_passed(
+    shown: Mapping[str, list[Test]], outcomes: Mapping[str, str]
+) -> list[str]:
+    """The tests in ``shown`` that did not run and pass, with what became of them."""
+    tests = {test for tests in shown.values() for test in tests}
+    became = {test: outcomes.get(f"{test.file}::{test.name}") for test in tests}
+    return [
+        f"{test.file}::{test.name}: {became[test] or 'did not run'}"
+        for test in sorted(tests)
+        if became[test] not in SHOWING
+    ]
 
 
 def unknown(sections: list[Section], shown: dict[str, list[Test]]) -> list[str]:
@@ -211,7 +255,7 @@ def page(sections: list[Section], shown: dict[str, list[Test]], score: str) -> s
         "given, or it is *open*. M: must, MN: must not, S: should, SN: should not,",
         "R: recommended, y: may, i: an interpretation of ours.",
         "",
-        f"That the tests mean what they say show [mutants](mutants.md): {score}.",
+        f"[Mutants](mutants.md) show that the tests find faults: {score}.",
         "",
         "| section | lines | done | deviates | open |",
         "|---|---|---|---|---|",
@@ -263,7 +307,10 @@ def score_in(text: str) -> str:
     for row in text.splitlines():
         if row.startswith("| all |"):
             _, number, *_, of_all, score = map(str.strip, row.strip("| ").split("|"))
-            return f"{of_all} of {number} are killed, {score} of those that can be"
+            commits = sorted(set(re.findall(r"<!-- measured: (\w+)", text)))
+            measured = f" (measured at {', '.join(commits)})" if commits else ""
+            killed = f"{of_all} of {number} are killed, {score} of those that can be"
+            return killed + measured
     return "not measured yet"
 
 
@@ -271,17 +318,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Makes docs/conformance.md.")
     parser.add_argument("--check", action="store_true", help="do not write")
     parser.add_argument("--open", action="store_true", help="list what is open")
+    parser.add_argument("--ran", action="store_true", help="all tests must have run")
     arguments = parser.parse_args()
 
     sections, shown = read_checklist(CHECKLIST.read_text("utf-8")), shown_by(TESTS)
     score = score_in(MUTANTS.read_text("utf-8")) if MUTANTS.exists() else score_in("")
     wanted = page(sections, shown, score)
     wrong = [f"no such line: {id}" for id in unknown(sections, shown)]
-    if arguments.check:
+    if arguments.check or arguments.ran:
         if not PAGE.exists() or PAGE.read_text("utf-8") != wanted:
             wrong.append("docs/conformance.md is out of date: run `make conformance`")
     else:
         PAGE.write_text(wanted, "utf-8")
+    if arguments.ran:
+        wrong += not_passed(shown, read_outcomes(OUTCOMES))
     due = [line for section in sections if section.is_due for line in section.lines]
     states = {line.id: status(line, shown.get(line.id, [])) for line in due}
     if arguments.open:

@@ -1,17 +1,17 @@
 """
 Mutation testing: do the tests fail when the code is wrong?
 
-mutmut changes one thing in a function and runs the tests that call it: they
-should fail. Each layer is judged by the tests of its own directory and by
-``tests/test_walk.py`` alone, so that a lower layer is not shown by what stands
-on it. A layer has a session of its own in ``.mutants/``, a copy of what the run
-needs, so that the tree may be edited meanwhile. A session is taken up where it
-was left: what was killed stays so until its function changes; what survived is
-tried again when the tests change.
+mutmut changes one thing in a function and runs the tests that call it: they should
+fail. Each layer is judged by the tests of its own directory and by
+``tests/test_walk.py`` alone, so that a lower layer is not tested by the layers above
+it. A layer has a session of its own in ``.mutants/``, a copy of what the run needs, so
+that the tree may be edited meanwhile. A session continues where it stopped: a killed
+mutant stays killed until its function changes; a survivor is tried again when the
+tests change.
 
 ::
 
-    mutants.py run [--jobs N] [--fresh] [LAYER ...]
+    mutants.py run [--jobs N] [--fresh] [LAYER ...]                try what is not tried
     mutants.py report [--survivors] [--equivalent] [LAYER ...]   to the terminal
     mutants.py page                                              to docs/mutants.md
 
@@ -31,6 +31,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -42,8 +43,25 @@ ROOT = Path(__file__).parents[1]
 SESSIONS = ROOT / ".mutants"
 LOOKED_AT = ROOT / "tools" / "mutants.toml"
 PAGE = ROOT / "docs" / "mutants.md"
+COMMIT = "commit"
+"""The file of a session that names the commit that was checked out at its last run."""
 
-LAYERS = ["sip", "events", "reg", "location", "roles"]
+LAYERS = {
+    "sip": "*.py",
+    "events": "*.py",
+    "reg": "*.py",
+    "ledger": "*.py",
+    "config": "*.py",
+    "location": "*.py",
+    "roles": "*.py",
+    "sync": "*.py",
+    "routing": "*.py",
+    "script": "*.py",
+    # What decides. What is left builds, starts and stops, or has a socket.
+    "server": "{entrance,failures,passage,peers,router,scripting,sending,uas}.py",
+}
+"""The layers, and which of their files have mutants."""
+
 GOAL = 0.85
 
 # A mutant may well allocate in a loop that never ends.
@@ -134,14 +152,25 @@ def settings(layer: str) -> str:
     """The project's settings, with what mutmut needs for one layer."""
     ours = [
         "[tool.mutmut]",
-        f'only_mutate = ["src/reginfo/{layer}/*.py"]',
+        f"only_mutate = {json.dumps(mutated_files(layer))}",
         f"pytest_add_cli_args_test_selection = {json.dumps(selection(layer))}",
     ]
     text = (ROOT / "pyproject.toml").read_text()
     return text.replace("[tool.mutmut]", "\n".join(ours))
 
 
+def mutated_files(layer: str) -> list[str]:
+    """The files of ``layer`` that have mutants, as patterns below the project."""
+    pattern = LAYERS.get(layer, "*.py")
+    names = [pattern]
+    if pattern.startswith("{"):
+        stems, _, suffix = pattern[1:].partition("}")
+        names = [f"{stem}{suffix}" for stem in stems.split(",")]
+    return [f"src/reginfo/{layer}/{name}" for name in names]
+
+
 def selection(layer: str) -> list[str]:
+    """The tests that judge ``layer``."""
     parts = [f"tests/{layer}/", "tests/test_walk.py"]
     return [part for part in parts if (ROOT / part).exists()]
 
@@ -158,21 +187,53 @@ def forget_survivors(mutated: Path) -> None:
 
 
 def run(layers: list[str], jobs: int, fresh: bool) -> int:
-    """Try what is not tried yet."""
+    """Try what has not been tried yet. A layer that fails does not stop the others."""
     os.nice(10)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    failed = 0
+    failed = []
     for layer in layers:
         if fresh:
             shutil.rmtree(SESSIONS / layer, ignore_errors=True)
+        commit = head()
         session = lay(layer)
         say(f"mutants: {layer}, with {' and '.join(selection(layer))}")
         mutmut = [str(Path(sys.executable).with_name("mutmut")), "run"]
-        failed |= subprocess.run(
-            [*mutmut, "--max-children", str(jobs)], cwd=session
-        ).returncode
-        say("\n" + table(list(mutants([layer]))))
-    return failed
+        began = time.monotonic()
+        done = subprocess.run([*mutmut, "--max-children", str(jobs)], cwd=session)
+        took = time.monotonic() - began
+        if done.returncode:
+            failed.append(layer)
+        else:
+            (session / COMMIT).write_text(commit)
+        found = list(mutants([layer]))
+        say("\n" + table(found))
+        say(f"mutants: {layer}: {len(found)} in {took / 60:.1f} minutes")
+    if failed:
+        say(f"mutants: mutmut failed for {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def head() -> str:
+    """The commit that is checked out; empty if there is no repository."""
+    command = ["git", "rev-parse", "--short=7", "HEAD"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def measured(layers: Iterable[str]) -> Iterator[str]:
+    """
+    The marks that say of which commit the figures of the page are.
+
+    `tools/measured.py` adds to each how much has changed since.
+    """
+    by_commit: dict[str, list[str]] = {}
+    for layer in layers:
+        path = SESSIONS / layer / COMMIT
+        if path.exists() and (commit := path.read_text()):
+            by_commit.setdefault(commit, []).append(f"src/reginfo/{layer}")
+    for commit, paths in by_commit.items():
+        yield f"<!-- measured: {commit} {' '.join(paths)} -->"
+        yield ""
 
 
 def mutants(layers: Iterable[str]) -> Iterator[Mutant]:
@@ -331,8 +392,8 @@ def percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "-"
 
 
-def page(found: list[Mutant]) -> str:
-    """The text of docs/mutants.md."""
+def page(found: list[Mutant], marks: Iterable[str] = ()) -> str:
+    """The text of docs/mutants.md, with ``marks`` before its table."""
     equivalent = Counter(m.reason for m in found if m.outcome == "equivalent")
     survivors = [m for m in found if m.outcome in SURVIVORS]
     out = [
@@ -347,6 +408,7 @@ def page(found: list[Mutant]) -> str:
         "be told from the original; beside it stands the same of all. It is to be",
         f"{GOAL:.0%} at least.",
         "",
+        *marks,
         table(found),
         "",
         "## Survivors",
@@ -386,7 +448,9 @@ def main() -> int:
     parser.add_argument("--survivors", action="store_true", help="show each of them")
     parser.add_argument("--equivalent", action="store_true", help="show these, too")
     arguments = parser.parse_intermixed_args()
-    layers: list[str] = arguments.layers or LAYERS
+    layers: list[str] = arguments.layers or [
+        layer for layer in LAYERS if (ROOT / "src" / "reginfo" / layer).is_dir()
+    ]
     if arguments.command == "run":
         return run(layers, arguments.jobs, arguments.fresh)
     found = list(mutants(layers))
@@ -400,7 +464,7 @@ def main() -> int:
                 say(f"  {mutant.reason}")
     say(table(found))
     if arguments.command == "page":
-        PAGE.write_text(page(found))
+        PAGE.write_text(page(found, measured(layers)))
         for was, now in stale(found, looked_at()):
             say(f"{LOOKED_AT.name}: not needed any more:\n  - {was}\n  + {now}")
     return 0

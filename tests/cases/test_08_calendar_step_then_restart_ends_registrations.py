@@ -11,7 +11,6 @@ from reginfo.ledger.sqlite import SqliteStorage
 from reginfo.ledger.storage import Storage
 from reginfo.location.schema import SCHEMA
 from reginfo.testing import Wire
-from reginfo.testing import wire as wire_module
 
 from ..simulation import ALICE, configuration, given, is_registered, register
 
@@ -34,7 +33,7 @@ def test_a_step_of_the_calendar_before_a_restart_ends_no_registration(
     server = wire.serve(configuration("a", []), database)
     given(is_registered(register(wire, server, expires=3600)))
     wire.pass_time(10)
-    monkeypatch.setattr(wire_module, "EPOCH", wire_module.EPOCH + step)
+    wire.links.epoch += step
     wire.pass_time(60)
     register(wire, server, "sip:bob@192.0.2.51", aor="sip:bob@example.com")
     given(server.contacts(ALICE))

@@ -14,8 +14,9 @@ import pytest
 
 from reginfo.config.config import Config
 from reginfo.io.clock import Clock
-from reginfo.io.rim import Done, Rim
+from reginfo.io.rim import Rim, durable
 from reginfo.ledger.journal import Entry
+from reginfo.ledger.turn import Done
 from reginfo.routing.targets import Found
 from reginfo.script.load import NAME
 from reginfo.server.app import App
@@ -98,9 +99,8 @@ class Server:
         self.app = App(msgspec.structs.replace(config, server=server))
         self.disk = disk or Disk()
         self.wire = Wire()
-        self.rim = Rim(
-            self.app.endpoint, self.app, self.app.journal, Clock(), writer=disk
-        )
+        self.turns = self.app.turns
+        self.rim = Rim(self.turns, self.app, Clock().now, writer=disk)
         self.rim.add(self.wire)
 
     def receive(self, data: bytes, source: tuple[str, int] = PHONE) -> None:
@@ -207,7 +207,7 @@ async def test_requests_that_come_during_a_commit_share_the_next(
     assert server.wire.first_lines() == ["SIP/2.0 200 OK"]
     assert len(server.disk.finish()) == 3
     assert server.wire.first_lines() == 3 * ["SIP/2.0 200 OK"]
-    assert server.rim.commits == 2
+    assert server.turns.commits == 2
 
 
 @in_loop
@@ -250,7 +250,7 @@ async def test_a_failed_commit_is_answered_500_and_nothing_has_changed(
         assert b"Retry-After: 5\r\n" in answer
     assert server.bound() == ["sip:alice@192.0.2.1"]
     assert server.disk.waiting == []
-    assert server.rim.degraded == "No space left on device"
+    assert server.turns.degraded == "No space left on device"
 
     # Once there is room, the phone tries again, and its watcher hears the next version.
     server.wire.sent.clear()
@@ -261,7 +261,7 @@ async def test_a_failed_commit_is_answered_500_and_nothing_has_changed(
     assert b"CSeq: 2 NOTIFY\r\n" in told
     assert b' version="1" state="partial"' in told
     assert server.bound() == []
-    assert server.rim.degraded is None
+    assert server.turns.degraded is None
 
 
 @in_loop
@@ -278,11 +278,11 @@ async def test_a_subscription_whose_commit_failed_never_was(server: Server) -> N
 @in_loop
 async def test_who_reads_is_told_that_it_was_taken_back(server: Server) -> None:
     server.receive(register(1))
-    reading = asyncio.create_task(server.rim.committed())
+    reading = asyncio.create_task(durable(server.turns))
     await asyncio.sleep(0)
     server.disk.finish(OSError("disk"))
     assert await reading is False
-    assert await server.rim.committed() is True
+    assert await durable(server.turns) is True
 
 
 def test_a_log_line_tells_only_what_is_on_disk(
@@ -370,7 +370,6 @@ def test_who_waits_for_a_request_that_was_never_sent_is_told_503(
 
     async def run() -> None:
         server = Server(Disk(), path)
-        server.app.wake = server.rim.wake
         server.app.load_script()
         server.app.begin([LOCAL], {}, Places())
         told = sys.modules[NAME].told

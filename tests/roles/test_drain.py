@@ -9,12 +9,13 @@ import pytest
 from reginfo.events.headers import SubscriptionState
 from reginfo.roles.admission import RETRY_AFTER as FULL_RETRY_AFTER
 from reginfo.roles.drain import Drain
-from reginfo.roles.notifier import KIND, PROGRESS, RETRY_AFTER
 from reginfo.roles.pace import TICK
+from reginfo.roles.served import RETRY_AFTER
+from reginfo.roles.watches import KIND, PROGRESS
 from reginfo.sip.errors import Refusal
 
 from ..make import ALICE, NOW, binding, moment
-from .test_notifier import EAGER, OLD, POLITE, Server, contacts
+from .watched import EAGER, OLD, POLITE, Server, contacts
 
 
 def full(server: Server, number: int) -> None:
@@ -140,7 +141,7 @@ def test_who_does_not_confirm_is_counted() -> None:
     server.pass_time(0)
     server.answer(481)
     server.answer(500)
-    server.notifier.receive_failure(server.unanswered.pop(), "timeout")
+    server.notifier.served.receive_failure(server.unanswered.pop(), "timeout")
     leaving = server.notifier.leaving
     assert leaving is not None
     assert (leaving.total, len(server.notifier), leaving.gave_up) == (3, 0, 3)
@@ -226,7 +227,7 @@ def test_who_has_gone_already_is_not_told() -> None:
     server.pass_time(0)
     assert len(ends(server)) == 1
     second = list(server.notifier.watches())[1]
-    server.notifier.receive_failure(second, "timeout")
+    server.notifier.served.receive_failure(second, "timeout")
     server.pass_time(10)
     assert ends(server) == []
 

@@ -15,14 +15,14 @@ from reginfo.reg.legacy import Profile
 from reginfo.roles.admission import Admission
 from reginfo.roles.learner import DocumentOrigin, Learner
 from reginfo.roles.naming import as_written, named
-from reginfo.roles.notifier import Watcher
 from reginfo.roles.publisher import PresenceServer, PublishedState, Publisher
+from reginfo.roles.watcher import Watcher
 from reginfo.sip.errors import Refusal
 from reginfo.sip.flow import Flow
 from reginfo.sip.message import Draft, Response
 
 from ..make import ALICE, BOB, NOW, WALL, binding, flow, moment, numbers
-from .test_notifier import EAGER, OLD, PEER_B, POLITE, Server, golden
+from .watched import EAGER, OLD, PEER_B, POLITE, Server, golden
 
 AL, TEL = "sip:al@example.com", "tel:+15550100"
 ELSEWHERE = "sip:alice@example.net"

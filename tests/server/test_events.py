@@ -201,7 +201,9 @@ class Disk:
 
 def test_it_is_told_once_it_is_on_disk(new: NewScript) -> None:
     script = new(HEAD + TELLS)
-    script.server._database = Disk()  # type: ignore[assignment]
+    disk: Any = Disk()
+    script.server.storage = disk
+    script.server.turns._committer = script.server
     register(script)
     assert module().committed == [[1]]
 

@@ -16,7 +16,7 @@ def test_it_begins_at_once_although_nothing_else_happens() -> None:
     async def drained() -> None:
         clock = Clock()
         app = App(Config.parse(CONFIG), clock=clock)
-        app._rim = Rim(app.endpoint, app, app.journal, clock, writer=None)
+        app._rim = Rim(app.turns, app, clock.now, writer=None)
         assert app.notifier.timer_at is None
         app.drain(100.0)
         assert app.notifier.timer_at is not None

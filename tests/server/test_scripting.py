@@ -755,7 +755,7 @@ def test_an_event_is_told_after_the_commit(
     script = telling(new)
     app = script.server.app
     app.journal.close()
-    script.server._settling = True  # nobody commits meanwhile
+    app.turns._settling = True  # nobody commits meanwhile
     app.store.apply(BOB, [binding_of_bob()], script.wire.now)
     assert told(caplog) == []
     batch = app.journal.close()

@@ -19,6 +19,7 @@ from ..io.network import Network, StartError
 from ..io.rim import Rim
 from ..io.udp import Trace
 from ..ledger.journal import Journal
+from ..ledger.turn import Turns
 from ..reg import xml
 from ..sip.errors import ReginfoError
 from ..sip.flow import Address, Flow, Local, family_of, uri_host
@@ -74,13 +75,9 @@ class Agent:
         server = await self._target.find()
         for attempt in range(ATTEMPTS):
             self._user_agent = UserAgent(self._ids)
-            self._rim = Rim(
-                self._user_agent.endpoint,
-                self._user_agent,
-                Journal(),
-                self._clock,
-                writer=None,
-            )
+            endpoint = self._user_agent.endpoint
+            turns = Turns(endpoint, Journal(endpoint), self._clock)
+            self._rim = Rim(turns, self._user_agent, self._clock.now, writer=None)
             try:
                 self._flow = Flow(self._bound(own_host(server), server), server)
             except StartError as exc:

@@ -73,7 +73,7 @@ class UserAgent:
     """
     The transaction user of an endpoint: the application of a rim.
 
-    See :class:`reginfo.io.rim.Application`. After :meth:`ask`, :meth:`watch` and
+    See :class:`reginfo.ledger.turn.Application`. After :meth:`ask`, :meth:`watch` and
     :meth:`stop_watching` the rim must settle.
     """
 

@@ -11,7 +11,7 @@ import time
 
 from ..ledger.journal import Entry
 from ..ledger.storage import Storage
-from .rim import Done
+from ..ledger.turn import Done
 
 logger = logging.getLogger("reginfo.store")
 

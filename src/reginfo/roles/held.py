@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -20,6 +20,7 @@ from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
 from ..sip.user import User
 from .mirror import HeldRow, Mirror, copy_of, shifted_row
+from .package import HeldPackage
 
 logger = logging.getLogger("reginfo.subscriber")
 
@@ -44,21 +45,6 @@ Listener = Callable[[Mirror, str, str], None]
 """Is called with a subscription, the state that it is in now, and why."""
 
 
-class Package(Protocol):
-    """The event package of the subscriptions: what becomes of their documents."""
-
-    name: str
-
-    def load(self, mirror: Mirror, row: HeldRow) -> None:
-        """Give ``mirror`` back what it had learned before a restart."""
-
-    def drop(self, mirror: Mirror) -> None:
-        """Forget what ``mirror`` has learned: its subscription is over."""
-
-    def put_back(self, mirror: Mirror) -> None:
-        """Undo :meth:`drop`."""
-
-
 class Held:
     """
     All subscriptions that we hold, whatever their event package is.
@@ -76,7 +62,7 @@ class Held:
         self,
         journal: Journal,
         *,
-        package: Package,
+        package: HeldPackage,
         send: Send,
         new_id: Callable[[], str],
         jitter: Callable[[], float],

@@ -1,4 +1,4 @@
-"""What of a watch is kept on disk."""
+"""What of a watch is stored."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..sip.value import Record
 
 
 class WatchRow(Record, kw_only=True):
-    """One subscription of a watcher, and how far it has been told."""
+    """One subscription that we serve, and how far its watcher has been notified."""
 
     id: str
     "Names it in the journal: Call-ID and local tag of its dialog."
@@ -24,10 +24,21 @@ class WatchRow(Record, kw_only=True):
     profile: Profile = Profile.STANDARD
 
     peer: str | None = None
-    "Which configured peer watches; never told what it owns, or what it told us."
+    "The configured peer that watches. It is not notified of what it owns or told us."
 
     instance: str = ""
     "The `+sip.instance` of the watcher's Contact."
 
     settled: bool = True
-    "Whether the watcher has confirmed all that there was to tell."
+    "Whether the watcher has confirmed all NOTIFYs, and nothing waits."
+
+
+def is_of_our_kind(row: WatchRow) -> bool:
+    """Whether a watcher keeps the same records as we do, and expands identities."""
+    return row.peer is not None and row.profile is Profile.STANDARD
+
+
+def shifted_row(row: WatchRow, by: float) -> WatchRow:
+    """Return ``row`` with ``by`` seconds added to its moments."""
+    row.subscription.expires_at += by
+    return row

@@ -18,13 +18,14 @@ from ..io.clock import Clock
 from ..io.commit import Writer
 from ..io.ids import Ids
 from ..io.network import Network, StartError, flow_to
-from ..io.rim import Rim
+from ..io.rim import Rim, durable
 from ..io.udp import Trace
 from ..ledger import shelf
 from ..ledger.journal import Journal
 from ..ledger.part import Here, Moment
 from ..ledger.sqlite import SqliteStorage
 from ..ledger.storage import Storage
+from ..ledger.turn import Turns
 from ..location.binding import Binding, BindingChange
 from ..location.keyring import KeyChange
 from ..location.schema import SCHEMA
@@ -107,6 +108,7 @@ class App:
             new_id=self._ids, methods=None, headers={"Server": PRODUCT}
         )
         self.journal = Journal(self.endpoint)
+        self.turns = Turns(self.endpoint, self.journal, self._clock)
         self._database: Storage | None = None
         self._domains = Domains(
             config.server.domains,
@@ -284,11 +286,11 @@ class App:
                 is_open=lambda flow: self.is_open(flow),
             )
             self._parts.append(self._connections)
-        self.wake: Callable[[], None] = _nothing
-        "Has what was decided outside a turn committed and sent, soon."
-
         self.is_open: Callable[[Flow], bool] = _is_datagram
         "Whether a flow can be sent by still: of TCP, whether its stream is there."
+
+        self.listening: list[str] = []
+        "The addresses that we listen at, as the configuration writes them."
 
         self._script: Scripting | None = None
 
@@ -311,19 +313,13 @@ class App:
                 self.load(self._database)
                 writer = Writer(self._database)
             self.load_script()
-            self._rim = Rim(
-                self.endpoint,
-                self,
-                self.journal,
-                self._clock,
-                writer=writer,
-            )
+            self._rim = Rim(self.turns, self, self._clock.now, writer=writer)
             self._network = Network(self._rim, self.endpoint, self._trace)
             self._network.listen(config.server.listen)
             self._names = self._network.resolver(config.dns)
             places = await self._network.find(self.uris(), self._names)
-            self.wake = self._rim.wake
             self.is_open = self._network.is_open
+            self.listening = self._network.listening
             self.begin(self._rim.locals, places, self._names)
         except BaseException as exc:
             # The writer's thread would keep the process from ending.
@@ -418,8 +414,7 @@ class App:
 
     async def stop(self) -> None:
         """Commit what was decided, and close. Nobody is told: this may be a restart."""
-        if self._script is not None:
-            self._script.stop()
+        self.stop_script()
         self._names.stop()
         await self._rim.stop()
         if self._database is not None:
@@ -427,8 +422,13 @@ class App:
 
     @property
     def sip_addresses(self) -> list[str]:
-        """Where we really listen, as the configuration writes it."""
-        return list(self._network.listening)
+        """The addresses that we listen at, as the configuration writes them."""
+        return list(self.listening)
+
+    def stop_script(self) -> None:
+        """Let no handler of the script go on."""
+        if self._script is not None:
+            self._script.stop()
 
     # What the administrator asks.
 
@@ -467,7 +467,7 @@ class App:
         Returns:
             False if it was taken back instead: it has to be read again.
         """
-        return await self._rim.committed()
+        return await durable(self.turns)
 
     def drain(self, rate: float) -> None:
         """
@@ -476,8 +476,9 @@ class App:
         Args:
             rate: how many are ended each second, at the most.
         """
-        self.notifier.drain(rate, self.now())
-        self._rim.settle()
+        with self.turns.attempt():
+            self.notifier.drain(rate, self.now())
+        self.turns.settle()
 
     def remove(
         self,
@@ -500,8 +501,9 @@ class App:
         Raises:
             LocalProtocolError, RemoteProtocolError: it makes no sense.
         """
-        removed = self._remove(self._table, aor, contact, event, retry_after)
-        self._rim.settle()
+        with self.turns.attempt():
+            removed = self._remove(self._table, aor, contact, event, retry_after)
+        self.turns.settle()
         return removed
 
     def load_script(self) -> None:
@@ -523,7 +525,7 @@ class App:
             router=self._router,
             targets=self._targets,
             uas=self._uas,
-            wake=lambda: self.wake(),
+            wake=self.turns.wake,
         )
         self._script = self._entrance.script = Scripting(
             path,
@@ -548,10 +550,10 @@ class App:
 
     def health(self) -> dict[str, Any]:
         """How we are: status, and figures since the start."""
-        rim, clock, store = self._rim, self._clock, self._config.store
+        turns, clock, store = self.turns, self._clock, self._config.store
         problems = []
-        if rim.degraded is not None:
-            problems.append(f"store: {rim.degraded}")
+        if turns.degraded is not None:
+            problems.append(f"store: {turns.degraded}")
         behind = clock.behind
         if behind:
             problems.append(f"calendar: {behind:.1f} s behind the last commit")
@@ -568,7 +570,7 @@ class App:
             "sip": self.sip_addresses,
             "store": {
                 "url": "memory:" if store.path is None else f"sqlite:{store.path}",
-                "problem": rim.degraded,
+                "problem": turns.degraded,
             },
             "clock": {
                 "time": self._clock.wall(),
@@ -583,7 +585,7 @@ class App:
                 "gave_up": leaving.gave_up,
                 "rate": leaving.rate,
             },
-            "commits": rim.commits,
+            "commits": turns.commits,
             "watchers": left,
             "malformed": self.endpoint.malformed,
         }
@@ -713,7 +715,7 @@ class App:
                 self.subscriber.located(mirror, None, flow, now)
             else:
                 self.subscriber.located(mirror, flow, "", now)
-            self.wake()
+            self.turns.wake()
 
         hop = self._hop(Uri.parse(mirror.subscription.wanted.uri))
         self._targets.flow(Target(hop), found)
@@ -752,10 +754,6 @@ def _ping_policy(config: Config) -> Pings:
         failures=nat.ping_failures,
         removal=removals.get(nat.ping_failed),
     )
-
-
-def _nothing() -> None:
-    """Nobody waits for what a server decides that does not run."""
 
 
 def _is_datagram(flow: Flow) -> bool:

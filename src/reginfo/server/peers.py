@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ..config.sections import PeerSection
 from ..reg.legacy import Profile
-from ..roles.notifier import Watcher as Watcher
+from ..roles.watcher import Watcher as Watcher
 from ..sip.flow import Address, Flow
 from ..sip.message import Request
 from ..sip.uri import Uri

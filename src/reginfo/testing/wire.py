@@ -1,112 +1,196 @@
 """
 Servers joined without sockets, for tests: time passes when the test says so.
 
-A :class:`Wire` carries the datagrams of its servers, and of phones that the test
-plays, from one to the other at once; and loses those that it is told to lose::
+A :class:`Wire` carries what its servers, and phones that the test plays, send to each
+other::
 
     wire = Wire()
     a, b = wire.serve(CONFIG_OF_A), wire.serve(CONFIG_OF_B)
     wire.send(REGISTER, PHONE, a.address)
     assert b.contacts("sip:alice@example.com") == ["sip:alice@192.0.2.1"]
 
-Whatever is decided is so by the server's own parts, in the order of its rim: handle
-events, commit, send, set the timer. Random tokens are numbers, so that each run of a
-test is like the other.
+UDP and TCP are carried; a datagram can be lost, doubled and delayed, a link be cut. A
+server can be killed, started again, started with an empty database or with a backup of
+it. What a server decides is decided by its own parts and its own turns. Random tokens
+are numbers, so that each run of a test is like the other.
 """
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import re
-from collections import deque
-from collections.abc import Callable
-
-import msgspec
+from pathlib import Path
 
 from ..config.config import Config
-from ..io.clock import Clock
+from ..ledger.memory import MemoryStorage
 from ..ledger.storage import Storage
-from ..location.binding import Binding
-from ..server.app import App
-from ..sip.destination import Destination
-from ..sip.errors import RemoteProtocolError
-from ..sip.flow import Address, Flow, Local
-from ..sip.moment import Moment
-from ..sip.uri import Uri
-
-EPOCH = 1_700_000_000.0
-"""The calendar, in seconds since the epoch, when a wire's clock shows 0."""
-
+from ..sip.flow import Address
+from .links import EPOCH as EPOCH
+from .links import Fate, Links, Which
+from .links import Packet as Packet
+from .server import WireServer as WireServer
 
 ROUNDS = 100
 """How often timers may be due at one moment before that is taken for an error."""
 
 
-class Packet(msgspec.Struct, frozen=True):
-    """One datagram on its way."""
-
-    source: Address
-    destination: Address
-    data: bytes
-
-    @property
-    def first_line(self) -> str:
-        """What it is: ``NOTIFY sip:b@192.0.2.2 SIP/2.0``, ``SIP/2.0 200 OK``."""
-        return self.data.partition(b"\r\n")[0].decode("utf-8", "replace")
-
-
 class Wire:
     """
-    Joins servers by one clock, and loses the datagrams it is told to.
+    Joins servers by one clock.
 
     Args:
         now: what the clock shows at first, in seconds.
     """
 
     def __init__(self, now: float = 1000.0) -> None:
-        self.now = now
-        self.packets: list[Packet] = []
-        "All that were sent so far, the lost ones too."
+        self.links = Links(now)
+        "The network between the servers."
 
         self.servers: dict[Address, WireServer] = {}
-        self.hosts: dict[str, Address] = {}
-        "Names that can be found, and where they are."
+        "By the first address of each."
 
+        self.hosts: dict[str, Address] = {}
+        "Names that can be resolved, and where they are."
+
+        self._at: dict[tuple[str, Address], WireServer] = {}
+        self._down: set[Address] = set()
         self._numbers = itertools.count()
         self._inboxes: dict[Address, list[bytes]] = {}
-        self._queue: deque[Packet] = deque()
-        self._losses: list[Callable[[Packet], bool]] = []
+        self._delivering = False
 
-    def serve(self, config: Config, database: Storage | None = None) -> WireServer:
+    @property
+    def now(self) -> float:
+        """What the clock shows, in seconds; set it to let a machine sleep."""
+        return self.links.now
+
+    @now.setter
+    def now(self, now: float) -> None:
+        self.links.now = now
+
+    @property
+    def packets(self) -> list[Packet]:
+        """All packets that were sent so far, the lost ones too."""
+        return self.links.packets
+
+    # Servers.
+
+    def serve(self, config: Config, storage: Storage | None = None) -> WireServer:
         """
-        Start a server at the first address of ``config``.
+        Start a server at the addresses of ``config``.
 
         Args:
-            database: where it keeps what it knows, whatever ``config`` says of a store.
+            storage: keeps what the server knows, whatever ``config`` says of a store;
+                None to keep nothing, so that it cannot be started again as it was.
         """
-        server = WireServer(self, config, database)
+        server = WireServer(
+            config,
+            self.links,
+            hosts=self.hosts,
+            new_id=self.new_id,
+            listening=self._is_listening,
+            deliver=self._deliver,
+            storage=storage,
+        )
         self.servers[server.address] = server
+        for transport, address in server.addresses:
+            self._at[transport, address] = server
+            self._down.discard(address)
         server.start()
         self._deliver()
         return server
 
     def kill(self, server: WireServer) -> None:
-        """Have ``server`` be no more; what it has committed is in its database."""
-        del self.servers[server.address]
+        """
+        End a server at once, as a power cut does.
 
-    def send(self, data: bytes, source: Address, destination: Address) -> None:
-        """Send a datagram as a phone at ``source`` does, and all that comes of it."""
-        self._carry(Packet(source, destination, data))
+        What it has committed is in its database. Its streams are closed.
+        """
+        server.stop()
+        del self.servers[server.address]
+        for place in server.addresses:
+            del self._at[place]
+            self._down.add(place[1])
+        for _, local in server.addresses:
+            for remote in self.links.streams_of(local):
+                self._close(local, remote)
+
+    def restart(
+        self,
+        server: WireServer,
+        *,
+        config: Config | None = None,
+        storage: Storage | None = None,
+    ) -> WireServer:
+        """
+        Kill a server and start it again with what it has committed.
+
+        Args:
+            config: another configuration than it had.
+            storage: another database than it had.
+        """
+        if self.servers.get(server.address) is server:
+            self.kill(server)
+        if storage is None:
+            storage = server.storage
+        return self.serve(config or server.config, storage)
+
+    def empty(self, server: WireServer) -> WireServer:
+        """Kill a server and start it again with an empty database."""
+        return self.restart(server, storage=MemoryStorage())
+
+    def restore(self, server: WireServer, backup: Path) -> WireServer:
+        """Kill a server and start it again with what :meth:`WireServer.backup` made."""
+        return self.restart(server, storage=server.opened(backup))
+
+    # The network.
+
+    def send(
+        self, data: bytes, source: Address, destination: Address, transport: str = "UDP"
+    ) -> None:
+        """Send a message as a phone at ``source`` does, and all that comes of it."""
+        if transport != "UDP":
+            self.links.accept(source, destination, source)
+        self.links.carry(Packet(source, destination, data, transport))
+        self._deliver()
+
+    def hang_up(self, source: Address, destination: Address) -> None:
+        """Close the stream that a phone at ``source`` has to ``destination``."""
+        self._close(source, destination)
         self._deliver()
 
     def received(self, address: Address) -> list[bytes]:
         """What has come to a phone at ``address`` since this was last asked."""
         return self._inboxes.pop(address, [])
 
-    def lose(self, which: Callable[[Packet], bool], times: int = 1) -> None:
-        """Lose the next ``times`` datagrams that ``which`` is true of."""
-        self._losses += [which] * times
+    def lose(self, which: Which, times: int = 1) -> None:
+        """Lose the next ``times`` packets that ``which`` selects."""
+        self.links.add_fault(which, (), times)
+
+    def double(self, which: Which, times: int = 1) -> None:
+        """Deliver the next ``times`` packets that ``which`` selects twice."""
+        self.links.add_fault(which, (0.0, 0.0), times)
+
+    def delay(self, which: Which, seconds: float, times: int = 1) -> None:
+        """Deliver the next ``times`` packets that ``which`` selects later."""
+        self.links.add_fault(which, (seconds,), times)
+
+    def disturb(self, fate: Fate | None) -> None:
+        """Have ``fate`` decide of each datagram when it arrives: :attr:`Links.fate`."""
+        self.links.fate = fate
+
+    def cut(self, one: WireServer | str, other: WireServer | str) -> None:
+        """Let nothing pass between two servers, or hosts."""
+        self.links.cut(_host(one), _host(other))
+
+    def heal(
+        self, one: WireServer | str | None = None, other: WireServer | str | None = None
+    ) -> None:
+        """Let packets pass again: between two servers or hosts, or all."""
+        if one is None or other is None:
+            self.links.heal_all()
+        else:
+            self.links.heal(_host(one), _host(other))
+
+    # Time.
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, one timer after the other."""
@@ -118,166 +202,56 @@ class Wire:
                 raise AssertionError(f"a timer for {at} is due again and again")
             self.now = max(self.now, at)
             for server in list(self.servers.values()):
-                server.timer_due(self.now)
+                due_at = server.timer_at
+                if due_at is not None and due_at <= self.now:
+                    server.timer_due()
             self._deliver()
         self.now = end
-
-    def _timer_at(self) -> float | None:
-        times = (server.timer_at for server in self.servers.values())
-        return min((at for at in times if at is not None), default=None)
 
     def new_id(self) -> str:
         """A token that no other is like."""
         return f"{next(self._numbers):016d}"
 
-    def _carry(self, packet: Packet) -> None:
-        self.packets.append(packet)
-        for which in self._losses:
-            if which(packet):
-                self._losses.remove(which)
-                return
-        self._queue.append(packet)
-
-    def _deliver(self) -> None:
-        while self._queue:
-            packet = self._queue.popleft()
-            server = self.servers.get(packet.destination)
-            if server is not None:
-                server.receive(packet.data, packet.source, self.now)
-            else:
-                self._inboxes.setdefault(packet.destination, []).append(packet.data)
-
-
-class WireServer:
-    """One server at a wire: its parts, and what a rim does for them."""
-
-    def __init__(self, wire: Wire, config: Config, database: Storage | None) -> None:
-        listen = config.server.listen[0]
-        self.address: Address = (listen.host, listen.port)
-        self.app = App(
-            config, clock=_Clock(wire), new_id=wire.new_id, jitter=lambda: 0.5
-        )
-        self.app.wake = self._wake
-        self._wire = wire
-        self._config = config
-        self._database = database
-        self._settling = self._woken = False
-        self._local = Local("UDP", listen.host, listen.port)
-
-    def contacts(self, aor: str) -> list[str]:
-        """The contacts that ``aor`` is bound to here."""
-        return [binding.contact for binding in self.bindings(aor)]
-
-    def bindings(self, aor: str) -> list[Binding]:
-        """What is known here of the contacts that ``aor`` is bound to."""
-        return self.app.store.bindings(aor, self._wire.now)
-
-    @property
-    def timer_at(self) -> float | None:
-        times = (self.app.endpoint.timer_at, self.app.timer_at)
+    def _timer_at(self) -> float | None:
+        times = [server.timer_at for server in self.servers.values()]
+        times.append(self.links.next_at)
         return min((at for at in times if at is not None), default=None)
 
-    # What the wire drives.
+    def _is_listening(self, address: Address) -> bool:
+        """Whether a connection is accepted: by a server that runs, or by a phone."""
+        return ("TCP", address) in self._at or address not in self._down
 
-    def start(self) -> None:
-        """Go on with what is in the database."""
-        places: dict[str, Destination] = {}
-        for text in self.app.uris():
-            uri = Uri.parse(text)
-            transport = (uri.param("transport") or "udp").upper()
-            places[text] = Destination(transport, (uri.host, uri.port or 5060))
-        if self._database is not None:
-            self.app.load(self._database)
-        self.app.load_script()
-        self.app.begin([self._local], places, _Names(self._wire.hosts))
-        self._settle(self._wire.now)
+    def _close(self, local: Address, remote: Address) -> None:
+        other = self.links.close(local, remote)
+        if other is not None:
+            server = self._server_of(other[0])
+            if server is not None:
+                server.lost(*other)
 
-    def receive(self, data: bytes, source: Address, now: float) -> None:
-        self.app.endpoint.receive_datagram(data, Flow(self._local, source), now)
-        self._settle(now)
+    def _server_of(self, address: Address) -> WireServer | None:
+        for transport in ("TCP", "UDP"):
+            if (transport, address) in self._at:
+                return self._at[transport, address]
+        return None
 
-    def timer_due(self, now: float) -> None:
-        self._settling = True
-        self.app.endpoint.timer_due(now)
-        self.app.timer_due(Moment(now, EPOCH + now))
-        self._settle(now)
-
-    def _settle(self, now: float) -> None:
-        """Handle events, commit, send: always, in this order."""
-        self._settling = True
-        try:
-            self._turn(now)
-            while self._woken:
-                self._woken = False
-                self._turn(now)
-        finally:
-            self._settling = False
-
-    def _turn(self, now: float) -> None:
-        endpoint = self.app.endpoint
-        while events := endpoint.events():
-            for event in events:
-                self.app.handle(event, Moment(now, EPOCH + now))
-        batch = self.app.journal.close()
-        if batch.entries and self._database is not None:
-            self._database.append(batch.entries, boot=now, wall=EPOCH + now)
-        outbox = endpoint.datagrams_to_send()
-        endpoint.sent(outbox, now)
-        for datagram in outbox:
-            flow = datagram.flow
-            source = (flow.local.host, flow.local.port)
-            self._wire._carry(Packet(source, flow.remote, datagram.data))
-        batch.announce()
-
-    def _wake(self) -> None:
-        """Something was decided that no datagram and no timer has caused."""
-        if self._settling:
-            self._woken = True
-        elif not self._woken:
-            # A handler that has waited goes on: it has a loop to do so.
-            self._woken = True
-            asyncio.get_running_loop().call_soon(self._woke)
-
-    def _woke(self) -> None:
-        self._woken = False
-        self._settle(self._wire.now)
-        self._wire._deliver()
-
-
-class _Names:
-    """Finds names as a wire knows them, and numbers as they are."""
-
-    def __init__(self, hosts: dict[str, Address]) -> None:
-        self._hosts = hosts
-
-    def find(
-        self,
-        uri: Uri,
-        found: Callable[[list[Destination] | RemoteProtocolError], None],
-    ) -> None:
-        transport = (uri.param("transport") or "udp").upper()
-        host, port = self._hosts.get(uri.host, (uri.host, 5060))
-        if uri.host not in self._hosts and not _NUMERIC.fullmatch(host):
-            found(RemoteProtocolError(f"{uri.host}: no such host", status=404))
+    def _deliver(self) -> None:
+        if self._delivering:
             return
-        found([Destination(transport, (host, uri.port or port))])
+        self._delivering = True
+        try:
+            while (packet := self.links.take()) is not None:
+                server = self._at.get((packet.transport, packet.destination))
+                if server is None and packet.transport == "TCP":
+                    # On a stream that a server has opened, which listens by UDP only.
+                    server = self._at.get(("UDP", packet.destination))
+                if server is not None:
+                    server.receive(packet)
+                else:
+                    inbox = self._inboxes.setdefault(packet.destination, [])
+                    inbox.append(packet.data)
+        finally:
+            self._delivering = False
 
 
-_NUMERIC = re.compile(r"[\d.]+|\[[\da-fA-F:.]+\]")
-
-
-class _Clock(Clock):
-    """Both clocks of a server, as its wire has them."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-        super().__init__()
-
-    def now(self) -> float:
-        return self._wire.now
-
-    def wall(self) -> float:
-        return EPOCH + self._wire.now
-
-    def not_before(self, wall: float) -> None:
-        """A wire's clock never goes back."""
+def _host(of: WireServer | str) -> str:
+    return of if isinstance(of, str) else of.address[0]

@@ -1,0 +1,413 @@
+"""A turn: what is decided together becomes durable together, or is taken back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from ..sip.endpoint import Endpoint
+from ..sip.event import EndpointEvent, RequestReceived
+from ..sip.flow import Flow
+from ..sip.message import Request, Response
+from ..sip.moment import Moment
+from ..sip.responding import refused
+from ..sip.transaction import Datagram
+from .journal import Attempt, Batch, Entry, Journal
+
+logger = logging.getLogger("reginfo.turn")
+
+LAZY = 1.0
+"""Seconds after which entries that nobody waits for are committed by themselves."""
+
+RETRY_AFTER = 5
+"""Retry-After, in seconds, of a request that gets 500 because a commit has failed."""
+
+SLICE = 0.005
+"""Seconds that are spent on timers before datagrams are looked at again."""
+
+PASSES = 1_000
+"""Passes over the parts in one slice, where a clock stands still as in tests."""
+
+T = TypeVar("T")
+
+Done = Callable[[Exception | None], None]
+"""Receives the failure of a commit; None if the commit has succeeded."""
+
+Waiter = Callable[[bool], None]
+"""Receives whether what it waited for is durable; False if it was taken back."""
+
+
+class Application(Protocol):
+    """Decides; see :class:`reginfo.server.app.App`."""
+
+    def handle(self, event: EndpointEvent, moment: Moment) -> None:
+        """Answer a request, or hand what became of one of ours to its user."""
+
+    def flow_lost(self, flow: Flow, moment: Moment) -> None:
+        """Take note that a stream was closed."""
+
+    @property
+    def timer_at(self) -> float | None:
+        """When to call :meth:`timer_due`, on the boot-time clock; None for never."""
+
+    def timer_due(self, moment: Moment) -> None:
+        """Do what is due, or some of it: then :attr:`timer_at` is still in the past."""
+
+    def undone(self, moment: Moment) -> None:
+        """A commit has failed, and what was decided with it was taken back."""
+
+
+class TurnClock(Protocol):
+    """Tells the time; see :class:`reginfo.io.clock.Clock`."""
+
+    def now(self) -> float:
+        """Seconds on the boot-time clock."""
+
+    def moment(self) -> Moment:
+        """What both clocks show."""
+
+
+class Committer(Protocol):
+    """Makes entries durable; see :class:`reginfo.io.commit.Writer`."""
+
+    def commit(
+        self, entries: list[Entry], *, boot: float, wall: float, done: Done
+    ) -> None:
+        """Begin to make ``entries`` durable, and call ``done`` at the end."""
+
+
+class OpenBatch:
+    """A batch and what depends on it: datagrams, and those who wait for it."""
+
+    __slots__ = ("batch", "outbox", "waiters")
+
+    def __init__(self) -> None:
+        self.batch = Batch(entries=[], undo=[], after=[], urgent=False)
+        self.outbox: list[Datagram] = []
+        self.waiters: list[Waiter] = []
+
+
+class Turns:
+    """
+    The turns of one server, one after the other.
+
+    Whatever happens, be it a datagram, a timer, an answer from the DNS, a wish of the
+    administrator or a handler that resumes, happens inside :meth:`attempt` and is
+    followed by :meth:`settle`. The order never varies: handle events, close the batch,
+    commit it, send, set the timer.
+
+    Nothing that a batch has decided can be observed before the batch is durable. If a
+    commit fails, all that was decided since is taken back, and the requests that were
+    to get a 2xx get 500.
+
+    One batch is committed while the next one is being decided. A batch that nobody
+    waits for is committed with a later one.
+
+    The rim (:class:`reginfo.io.rim.Rim`), the wire of the tests and the benchmark drive
+    this object.
+    """
+
+    def __init__(self, endpoint: Endpoint, journal: Journal, clock: TurnClock) -> None:
+        self._endpoint = endpoint
+        self._journal = journal
+        self._clock = clock
+        self._application: Application | None = None
+        self._committer: Committer | None = None
+        self._send: Callable[[list[Datagram]], None] = _nowhere
+        self._settle_soon: Callable[[], None] = _nothing
+        self._set_timer: Callable[[], None] = _nothing
+        self._open = OpenBatch()
+        self._committing: OpenBatch | None = None
+        self._lazy_at: float | None = None
+        self._settling = self._woken = False
+
+        self.commits = 0
+        "Batches that were made durable, so far."
+
+        self.degraded: str | None = None
+        "Why nothing can be made durable at the moment; None when all is well."
+
+    def connect(
+        self,
+        application: Application,
+        *,
+        send: Callable[[list[Datagram]], None],
+        settle_soon: Callable[[], None],
+        set_timer: Callable[[], None],
+        committer: Committer | None,
+    ) -> None:
+        """
+        Connect what decides with what carries its decisions out.
+
+        Args:
+            send: hands datagrams to the network.
+            settle_soon: has :meth:`settle` called, but not from within this call.
+            set_timer: is called when :attr:`timer_at` may have changed.
+            committer: None to keep nothing, and to send at once.
+        """
+        self._application = application
+        self._send = send
+        self._settle_soon = settle_soon
+        self._set_timer = set_timer
+        self._committer = committer
+
+    def disconnect(self) -> None:
+        """Commit and send nothing more, as a process that was killed."""
+        self._send, self._committer = _nowhere, None
+        self._settle_soon = self._set_timer = _nothing
+
+    # Deciding.
+
+    def moment(self) -> Moment:
+        """What both clocks show."""
+        return self._clock.moment()
+
+    def attempt(self) -> Attempt:
+        """
+        Begin something that happens as a whole or not at all, in a `with` block.
+
+        An exception that leaves the block takes back what was decided inside: changes,
+        and requests that were to be sent. :meth:`settle` has to follow.
+        """
+        return Attempt(self._journal)
+
+    def answer(
+        self,
+        event: RequestReceived,
+        act: Callable[[RequestReceived, Moment], Response | None],
+        moment: Moment,
+    ) -> None:
+        """
+        Have ``act`` decide about a request, and send the response that it returns.
+
+        An error becomes a response, and what ``act`` has changed is taken back.
+
+        Args:
+            act: returns None if the response is sent by somebody else, or later.
+        """
+        attempt = Attempt(self._journal)
+        response: Response | None
+        try:
+            response = act(event, moment)
+        except Exception as exc:
+            attempt.take_back()
+            transaction = event.transaction
+            known = transaction.response
+            if known is not None and known.is_final:
+                logger.exception("! %s was answered before", event.request.method)
+                return
+            flow = Flow(transaction.flow.local, event.source)
+            response = refused(event.request, flow, exc)
+        if response is not None:
+            event.transaction.respond(response)
+
+    def response_of(
+        self, request: Request, flow: Flow, act: Callable[[], T]
+    ) -> T | Response:
+        """
+        Return what ``act`` returns; or the response that its error becomes.
+
+        Then what ``act`` has changed is taken back. A script goes on with either.
+        """
+        attempt = Attempt(self._journal)
+        try:
+            return act()
+        except Exception as exc:
+            attempt.take_back()
+            return refused(request, flow, exc)
+
+    # Driving.
+
+    def receive(self, data: bytes, flow: Flow) -> None:
+        """Receive a datagram; :meth:`settle` follows when no more are waiting."""
+        self._endpoint.receive_datagram(data, flow, self._clock.now())
+
+    def transport_failed(self, datagram: Datagram) -> None:
+        """Receive the news that ``datagram`` could not be sent (RFC 3261 §18.4)."""
+        self._endpoint.transport_failed(datagram, self._clock.now())
+
+    def flow_lost(self, flow: Flow) -> None:
+        """Receive the news that a stream is closed; :meth:`settle` follows."""
+        moment = self._clock.moment()
+        self._endpoint.flow_lost(flow, moment.now)
+        if self._application is not None:
+            try:
+                with self.attempt():
+                    self._application.flow_lost(flow, moment)
+            except Exception:
+                logger.exception("! the end of the stream to %s:%d", *flow.remote)
+
+    def wake(self) -> None:
+        """Have :meth:`settle` called soon: something was decided outside of it."""
+        if not self._settling and not self._woken:
+            self._woken = True
+            self._settle_soon()
+
+    def settle(self) -> None:
+        """Handle events, close the batch, commit it, and send what need not wait."""
+        application = self._application
+        assert application is not None
+        endpoint = self._endpoint
+        events = endpoint.events()
+        self._settling = True
+        try:
+            while events:
+                moment = self._clock.moment()
+                for event in events:
+                    application.handle(event, moment)
+                events = endpoint.events()
+        finally:
+            self._settling = self._woken = False
+        self._close()
+        self._advance()
+        self._set_timer()
+
+    @property
+    def timer_at(self) -> float | None:
+        """When to call :meth:`timer_due`, on the boot-time clock; None for never."""
+        at = self._endpoint.timer_at
+        application = self._application
+        due = None if application is None else application.timer_at
+        if at is None or (due is not None and due < at):
+            at = due
+        lazy = self._lazy_at
+        if at is None or (lazy is not None and lazy < at):
+            at = lazy
+        return at
+
+    def timer_due(self) -> None:
+        """
+        Do what is due for up to :data:`SLICE` seconds, and settle.
+
+        What is left then keeps :attr:`timer_at` in the past: datagrams that have come
+        meanwhile are handled before it (RFC 3261 has no order between the two).
+        """
+        application = self._application
+        assert application is not None
+        moment = self._clock.moment()
+        now = moment.now
+        self._settling = True
+        try:
+            self._endpoint.timer_due(now)
+            for _ in range(PASSES):
+                application.timer_due(moment)
+                at = application.timer_at
+                if at is None or at > now or self._clock.now() - now >= SLICE:
+                    break
+        finally:
+            self._settling = False
+        if self._lazy_at is not None and now >= self._lazy_at:
+            self._lazy_at = None
+            self._open.batch.urgent = True
+        self.settle()
+
+    def flush(self) -> None:
+        """Commit what is open, even if nobody waits for it; the server stops."""
+        self.settle()
+        self._open.batch.urgent = bool(self._open.batch.entries)
+        self._advance()
+
+    def when_durable(self, waiter: Waiter) -> bool:
+        """
+        Call ``waiter`` when all that has been decided so far is durable, or taken back.
+
+        Returns:
+            False if it is durable already: then ``waiter`` is not called.
+        """
+        if self._open.batch.urgent:
+            self._open.waiters.append(waiter)
+        elif self._committing is not None:
+            self._committing.waiters.append(waiter)
+        else:
+            return False
+        return True
+
+    # How.
+
+    def _close(self) -> None:
+        open_ = self._open
+        open_.outbox += self._endpoint.datagrams_to_send()
+        open_.batch.add(self._journal.close())
+
+    def _advance(self) -> None:
+        """Commit the open batch if no other is being committed; send what may go."""
+        if self._committing is not None:
+            return
+        open_ = self._open
+        batch = open_.batch
+        if batch.urgent and self._committer is not None:
+            self._committing, self._open = open_, OpenBatch()
+            self._lazy_at = None
+            moment = self._clock.moment()
+            self._committer.commit(
+                batch.entries, boot=moment.now, wall=moment.wall, done=self._committed
+            )
+            return
+        self._release(open_)
+        if self._committer is None or not batch.entries:
+            self._open = OpenBatch()
+        elif self._lazy_at is None:
+            self._lazy_at = self._clock.now() + LAZY
+
+    def _committed(self, failure: Exception | None) -> None:
+        committed = self._committing
+        assert committed is not None
+        self._committing = None
+        if failure is None:
+            self.commits += 1
+            if self.degraded is not None:
+                logger.warning("= the store is back: %s", self.degraded)
+                self.degraded = None
+            self._release(committed)
+            self._advance()
+        else:
+            self._take_back(committed, failure)
+        self._set_timer()
+
+    def _release(self, durable: OpenBatch) -> None:
+        """Send what depends on a batch, and announce what it has changed."""
+        outbox = durable.outbox
+        if outbox:
+            durable.outbox = []
+            self._send(outbox)
+            self._endpoint.sent(outbox, self._clock.now())
+        batch = durable.batch
+        if batch.after:
+            batch.announce()
+            batch.after.clear()
+        waiters, durable.waiters = durable.waiters, []
+        for waiter in waiters:
+            waiter(True)
+
+    def _take_back(self, failed: OpenBatch, failure: Exception) -> None:
+        """Take back all that was decided since the batch whose commit has failed."""
+        if self.degraded is None:
+            logger.error("! the store cannot commit, registrations fail: %s", failure)
+        self.degraded = str(failure)
+        # A handler that has resumed, or a name server's answer, may have decided
+        # something that no batch holds yet: it was decided upon what is taken back.
+        self._close()
+        later, self._open = self._open, OpenBatch()
+        later.batch.take_back()
+        failed.batch.take_back()
+        response = Response(500, "Server Internal Error")
+        response.headers["Retry-After"] = [str(RETRY_AFTER)]
+        self._endpoint.discard(failed.outbox + later.outbox, response)
+        assert self._application is not None
+        self._application.undone(self._clock.moment())
+        for waiter in failed.waiters + later.waiters:
+            waiter(False)
+        # What is sent now decides nothing, and waits for no commit. What was written on
+        # the way here is not worth a commit of its own.
+        self._close()
+        self._open.batch.urgent = False
+        self._release(self._open)
+
+
+def _nowhere(outbox: list[Datagram]) -> None:
+    """Send nothing: placeholder until :meth:`Turns.connect`."""
+
+
+def _nothing() -> None:
+    """Settle nothing: placeholder until :meth:`Turns.connect`."""

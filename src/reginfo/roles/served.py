@@ -1,0 +1,449 @@
+"""All subscriptions that we serve: accepted, notified, refreshed, ended."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..events.headers import EventHeader
+from ..events.notify import (
+    ENDS_SUBSCRIPTION,
+    RETRY_FIRST,
+    RETRY_LONGEST,
+    ServedSubscription,
+    SubscriptionPolicy,
+    check,
+    granted,
+)
+from ..events.waiting import back_off, wait_asked
+from ..ledger.due import work_off
+from ..ledger.journal import Journal
+from ..ledger.shelf import Rows
+from ..sip.dialog import Dialog
+from ..sip.errors import Refusal, RemoteProtocolError
+from ..sip.flow import Flow, Local
+from ..sip.headers import cached_name_addr
+from ..sip.message import Draft, Request, Response
+from ..sip.timer import TimerWheel
+from ..sip.user import User
+from ..sip.way import way_to
+from .admission import RETRY_AFTER as FULL_RETRY_AFTER
+from .admission import Admission
+from .drain import Drain
+from .pace import Pace
+from .package import ServedPackage
+from .row import WatchRow
+from .watch import Owed, Watch
+from .watcher import Dialects, Watcher, instance_of
+from .watches import Watches, copy_of, id_of
+
+logger = logging.getLogger("reginfo.notifier")
+
+RETRY_AFTER = 30.0
+"""Seconds until something that was due and could not be committed is due again."""
+
+RESTART_RATE = 100.0
+"""Watchers that are notified each second after a restart, at the most."""
+
+Send = Callable[[Draft, Flow, User], object]
+
+Body = Callable[[Watch, Owed, float], bytes]
+"""Writes the body of a NOTIFY; empty for none."""
+
+
+class Served:
+    """
+    All subscriptions that we serve, whatever their event package is.
+
+    Args:
+        package: what may be watched.
+        body: writes the body of a NOTIFY.
+        send: sends a request by a flow; its last argument receives the response.
+        recognise: identifies the sender of a SUBSCRIBE.
+        jitter: a random number from 0 to 1.
+        admission: who may watch whom.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        package: ServedPackage,
+        body: Body,
+        send: Send,
+        policy: SubscriptionPolicy,
+        recognise: Callable[[Request, Flow], Watcher],
+        jitter: Callable[[], float],
+        admission: Admission,
+    ) -> None:
+        self._journal = journal
+        self._package = package
+        self._media_type = package.media_type
+        self._body = body
+        self._send = send
+        self._policy = policy
+        self._recognise = recognise
+        self._jitter = jitter
+        self._admission = admission
+        self.watches = Watches(journal, self)
+        self._wheel = TimerWheel()
+        self._dialects = Dialects(journal)
+        self._drain: Drain | None = None
+        self._resuming: Pace | None = None
+        self.notifies = 0
+        "How many NOTIFYs were sent since the start."
+
+    @property
+    def leaving(self) -> Drain | None:
+        """The progress of :meth:`drain`; None if it was not called."""
+        return self._drain
+
+    # From the network.
+
+    def receive_subscribe(
+        self, request: Request, flow: Flow, *, tag: str, resource: str, now: float
+    ) -> Response:
+        """
+        Serve a SUBSCRIBE, and send the NOTIFY that must follow (6665-07).
+
+        Args:
+            tag: of the dialog that a 2xx makes: the To tag of its response.
+            resource: the resource that the Request-URI names.
+
+        Raises:
+            Refusal, RemoteProtocolError: it is not served.
+        """
+        event = check(request, self._package.name, self._media_type)
+        if request.to.tag:
+            return self._refresh(request, event, flow, now)
+        if self._drain is not None:
+            # RFC 3263 §4.3: after a 503 it tries another server, if there is one.
+            again = [("Retry-After", FULL_RETRY_AFTER)]
+            raise Refusal(503, "Service Unavailable", headers=again)
+        names = self._package.names(resource)
+        peer = self._recognise(request, flow)
+        self._admission.check(request, names, is_peer=peer.name is not None)
+        expires = granted(request, self._policy)
+        if expires:
+            watcher = request.from_.uri
+            self._admission.check_room(
+                len(self.watches), self.watches.count_of(watcher)
+            )
+            self._replace(request, event, resource, now)
+        contact = _contact(flow.local)
+        dialog = Dialog.uas(request, tag=tag, contact=contact, flow=flow)
+        row = WatchRow(
+            id=id_of(dialog.call_id, tag),
+            aor=resource,
+            subscription=ServedSubscription(
+                dialog=dialog,
+                event=request.headers["Event"][0],
+                expires_at=now + expires,
+                # Without a dialog to end, this fetches the state once (§4.4.3).
+                reason=None if expires else "timeout",
+            ),
+            min_interval=peer.min_interval,
+            profile=self._dialects.of(peer, request, flow),
+            peer=peer.name,
+            instance=instance_of(request),
+        )
+        watch = Watch(row, self)
+        self.watches.add(watch)
+        self.watches.save(watch, self._remove, watch)
+        watch.owe_full()
+        self._advance(watch, now)
+        if expires:
+            who = peer.name or dialog.remote
+            self._journal.after(
+                logger.info, "= %s watches %s for %d s", who, resource, expires
+            )
+        return self._accepted(expires, dialog)
+
+    def receive_response(self, watch: Watch, response: Response, now: float) -> None:
+        """Receive the response to the NOTIFY under way."""
+        status = response.status
+        if status < 200:
+            return
+        if status < 300:
+            try:
+                watch.row.subscription.dialog.answered(response)
+            except RemoteProtocolError:
+                pass  # the target that we have is good
+            watch.answered()
+            self.watches.save_progress(watch, urgent=False)
+        elif status in ENDS_SUBSCRIPTION or (watch.ended and not watch.waits):
+            # §4.2.2; and a final NOTIFY is not worth a second attempt.
+            self._lose(watch, f"NOTIFY was answered {status}")
+            return
+        else:
+            delay = wait_asked(response)
+            if delay is None:
+                delay = back_off(
+                    watch.failures,
+                    self._jitter,
+                    first=RETRY_FIRST,
+                    longest=RETRY_LONGEST,
+                )
+            logger.warning(
+                "! NOTIFY of %s to %s was answered %d; again in %.1f s",
+                watch.row.aor, watch.row.subscription.dialog.remote, status, delay,
+            )  # fmt: skip
+            watch.refused(now + delay)
+        if watch.ended and watch.settled:
+            self._end(watch, watch.row.subscription.reason or "")
+            return
+        self._advance(watch, now)
+
+    def receive_failure(self, watch: Watch, cause: str) -> None:
+        """The NOTIFY under way got no response: the subscription ends (§4.2.2)."""
+        self._lose(watch, f"NOTIFY failed: {cause}")
+
+    # From the package.
+
+    def settle(self, watch: Watch, now: float) -> None:
+        """Notify a watcher of what it is owed, now or when it is due."""
+        if not self.watches.loading:  # else `begin` does it
+            self._send_due(watch, now)
+        if watch.row.settled and watch.waits:
+            self.watches.save_progress(
+                watch
+            )  # so that a restart knows that something waits
+
+    # From the administrator.
+
+    def drain(self, rate: float, now: float) -> None:
+        """
+        Leave for good: end every subscription, so that watchers subscribe elsewhere.
+
+        New subscriptions are refused from now on. A second call changes the rate.
+
+        RFC 6665 §4.4.2 and §4.1.3, `deactivated`.
+
+        Args:
+            rate: how many are ended each second, at the most.
+        """
+        if self._drain is not None:
+            self._drain.pace(rate, now)
+            return
+        going_on = [watch for watch in self.watches if not watch.ended]
+        self._drain = Drain(going_on, rate=rate, total=len(self.watches), now=now)
+        logger.warning(
+            "= leaving: %d watchers are told, %g each second", len(self.watches), rate
+        )
+
+    # From the clock.
+
+    @property
+    def timer_at(self) -> float | None:
+        at = self._wheel.timer_at
+        for paced in (self._drain, self._resuming):
+            if paced is not None and paced.timer_at is not None:
+                at = paced.timer_at if at is None else min(at, paced.timer_at)
+        return at
+
+    def timer_due(self, now: float) -> None:
+        """Send what has waited long enough; end what was not refreshed."""
+        if self._resuming is not None:
+            for due in self._resuming.due(now):
+                if self.watches.has(due):
+                    self._resume(due, self._resuming, now)
+        if self._drain is not None:
+            for due in self._drain.due(now):
+                if self.watches.has(due) and not due.ended:
+                    self._deactivate(due, self._drain, now)
+
+        def act(watch: Watch) -> None:
+            if not watch.ended and now >= watch.row.subscription.expires_at:
+                self._time_out(watch)
+            self._advance(watch, now)
+
+        work_off(self._wheel, self._journal, now, act)
+
+    # From the storage.
+
+    @property
+    def shelves(self) -> Sequence[Rows[Any]]:
+        """What is stored; :meth:`begin` continues it."""
+        return self.watches.shelves
+
+    def begin(self, locals: Sequence[Local], now: float) -> None:
+        """
+        Continue with the watches that were loaded.
+
+        A restart is no news to a watcher that has confirmed everything. The others are
+        notified again, at most :data:`RESTART_RATE` a second.
+        """
+        for watch in self.watches:
+            dialog = watch.row.subscription.dialog
+            if dialog.flow.local not in locals:
+                dialog.flow = Flow(locals[0], dialog.flow.remote)
+                dialog.contact = _contact(locals[0])
+        self.watches.loaded()
+        news = []
+        for watch in self.watches:
+            row = watch.row
+            if (
+                watch.waits
+                or watch.ended
+                or not row.settled
+                or now >= row.subscription.expires_at
+            ):
+                news.append(watch)
+            else:
+                self._wheel.schedule(watch)
+        self._resuming = Pace(news, rate=RESTART_RATE, now=now) if news else None
+
+    def undone(self, now: float) -> None:
+        """Retry later what was taken back before it was sent."""
+        at = now + RETRY_AFTER
+        for watch in self.watches:
+            expires_at = watch.row.subscription.expires_at
+            if not watch.stalled and now < expires_at:
+                continue
+            watch.timer_at = at
+            self._wheel.schedule(watch)
+
+    # How.
+
+    def _refresh(
+        self, request: Request, event: EventHeader, flow: Flow, now: float
+    ) -> Response:
+        watch = self.watches.get(id_of(request.call_id, request.to.tag))
+        if (
+            watch is None
+            or watch.ended
+            or watch.row.subscription.dialog.remote_tag != request.from_.tag
+            or EventHeader.parse(watch.row.subscription.event).id != event.id
+        ):
+            raise Refusal(481, "Subscription Does Not Exist")
+        subscription = watch.row.subscription
+        expires = granted(request, self._policy)
+        before = copy_of(subscription)
+        subscription.dialog.receive(request, flow)
+        undo = (watch, before, watch.snapshot())
+        if expires:
+            subscription.expires_at = now + expires
+        else:
+            subscription.reason = "timeout"
+        watch.owe_full()
+        self.watches.save(watch, self._put_back, *undo)
+        self._advance(watch, now)
+        return self._accepted(expires, subscription.dialog)
+
+    def _replace(
+        self, request: Request, event: EventHeader, resource: str, now: float
+    ) -> None:
+        """
+        End the older subscription of a device that has lost it, by a restart perhaps.
+
+        A device may have two subscriptions. So this ends only one with an unanswered
+        NOTIFY.
+        """
+        instance = instance_of(request)
+        if not instance:
+            return
+        for watch in self.watches.of(resource):
+            dialog = watch.row.subscription.dialog
+            if (
+                watch.row.instance == instance
+                and not watch.ended
+                and watch.unanswered
+                and dialog.call_id != request.call_id
+                and cached_name_addr(dialog.remote).uri == request.from_.uri
+                and EventHeader.parse(watch.row.subscription.event).id == event.id
+            ):
+                self._time_out(watch)
+                self._advance(watch, now)
+
+    def _accepted(self, expires: int, dialog: Dialog) -> Response:
+        headers = {"Expires": [str(expires)], "Contact": [dialog.contact]}
+        # §4.4.4: those dialog-forming responses list all packages.
+        headers["Allow-Events"] = [self._package.name]
+        return Response(200, "OK", headers)
+
+    def _resume(self, watch: Watch, pace: Pace, now: float) -> None:
+        """Send what happened while we were down, and what may not have arrived."""
+        # If the commit fails, retry only after RETRY_AFTER.
+        self._journal.remember(pace.put_back, watch, now + RETRY_AFTER)
+        if now >= watch.row.subscription.expires_at and not watch.ended:
+            self._time_out(watch)
+        elif watch.ended:
+            watch.owe_full()
+        self._advance(watch, now)
+
+    def _time_out(self, watch: Watch) -> None:
+        """Owe the final NOTIFY to a watcher that did not refresh (§4.2.1.4)."""
+        subscription = watch.row.subscription
+        before = copy_of(subscription)
+        self._journal.remember(self._put_back, watch, before, watch.snapshot())
+        subscription.reason = "timeout"
+        watch.owe_full()
+
+    def _deactivate(self, watch: Watch, drain: Drain, now: float) -> None:
+        """Send the last NOTIFY of a subscription, because we leave (§4.2.2, §4.1.3)."""
+        subscription = watch.row.subscription
+        undo = (watch, copy_of(subscription), watch.snapshot())
+        # If the commit fails, retry only after RETRY_AFTER.
+        self._journal.remember(drain.put_back, watch, now + RETRY_AFTER)
+        subscription.reason = "deactivated"
+        watch.owe_full()
+        # Else a restart would continue it, although the watcher has ended it.
+        self.watches.save(watch, self._put_back, *undo)
+        self._advance(watch, now)
+
+    def _put_back(
+        self, watch: Watch, subscription: ServedSubscription, snapshot: tuple[Any, ...]
+    ) -> None:
+        """Undo what has happened to a watch."""
+        watch.row.subscription = subscription
+        watch.restore(*snapshot)
+        watch.timer_at = subscription.expires_at
+        self._wheel.schedule(watch)
+
+    def _advance(self, watch: Watch, now: float) -> None:
+        """Send what is due, and set the timer for what is not."""
+        self._journal.remember(watch.restore, *watch.snapshot())
+        self._send_due(watch, now)
+
+    def _send_due(self, watch: Watch, now: float) -> None:
+        owed = watch.take(now)
+        if owed is not None:
+            self._notify(watch, owed, now)
+        self._wheel.schedule(watch)
+
+    def _notify(self, watch: Watch, owed: Owed, now: float) -> None:
+        row = watch.row
+        subscription = row.subscription
+        body = self._body(watch, owed, now)
+        draft = subscription.notify(self._media_type, body, now)
+        dialog = subscription.dialog
+        self._send(draft, way_to(dialog.next_hop, dialog.flow), watch)
+        self.notifies += 1
+        if body:
+            row.version += 1
+        self.watches.save_progress(watch)
+
+    def _lose(self, watch: Watch, why: str) -> None:
+        """End a watch whose watcher was not notified of everything."""
+        if self._drain is not None:
+            self._drain.gave_up += 1
+        self._end(watch, why)
+
+    def _end(self, watch: Watch, why: str) -> None:
+        row = watch.row
+        who = row.peer or row.subscription.dialog.remote
+        self._journal.after(
+            logger.info, "= %s no longer watches %s: %s", who, row.aor, why
+        )
+        self._remove(watch)
+        self.watches.erase(watch)
+
+    def _remove(self, watch: Watch) -> None:
+        watch.timer_at = None
+        self._wheel.schedule(watch)
+        self.watches.remove(watch)
+
+
+def _contact(local: Local) -> str:
+    return f"<{local.uri}>"

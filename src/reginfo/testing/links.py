@@ -1,0 +1,169 @@
+"""The network of a wire: packets, links, streams, and the time."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from ..sip.flow import Address
+
+EPOCH = 1_700_000_000.0
+"""The calendar, in seconds since the epoch, when a wire's clock shows 0."""
+
+EPHEMERAL = 40_000
+"""The port of the first connection that a host opens."""
+
+Which = Callable[["Packet"], bool]
+Fate = Callable[["Packet"], Iterable[float]]
+
+
+class Packet(msgspec.Struct, frozen=True):
+    """One datagram on its way, or one message on a stream."""
+
+    source: Address
+    destination: Address
+    data: bytes
+    transport: str = "UDP"
+
+    @property
+    def first_line(self) -> str:
+        """What it is: ``NOTIFY sip:b@192.0.2.2 SIP/2.0``, ``SIP/2.0 200 OK``."""
+        return self.data.partition(b"\r\n")[0].decode("utf-8", "replace")
+
+
+class Links:
+    """
+    Carries packets, and loses, doubles and delays those that it is told to.
+
+    Args:
+        now: what the clock shows at first, in seconds.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+        self.epoch = EPOCH
+        "The calendar at 0 of the clock; set it to let the calendar step."
+
+        self.packets: list[Packet] = []
+        "All that were sent so far, the lost ones too."
+
+        self.fate: Fate | None = None
+        """
+        Is asked for each datagram after how many seconds it arrives: `[]` loses it,
+        `[0.0, 0.0]` doubles it, `[0.2]` delays it. None delivers all at once.
+        """
+
+        self._faults: list[tuple[Which, tuple[float, ...]]] = []
+        self._cuts: set[frozenset[str]] = set()
+        self._arrived: deque[Packet] = deque()
+        self._delayed: list[tuple[float, int, Packet]] = []
+        self._numbers = itertools.count()
+        self._ports = itertools.count(EPHEMERAL)
+        # The other end of each open stream, by its two addresses as one end sees them.
+        self._streams: dict[tuple[Address, Address], tuple[Address, Address]] = {}
+
+    # Faults.
+
+    def add_fault(self, which: Which, delays: tuple[float, ...], times: int) -> None:
+        """Have the next ``times`` packets that ``which`` selects arrive so."""
+        self._faults += [(which, delays)] * times
+
+    def cut(self, one: str, other: str) -> None:
+        """Let nothing pass between two hosts."""
+        self._cuts.add(frozenset((one, other)))
+
+    def heal(self, one: str, other: str) -> None:
+        """Let packets pass again."""
+        self._cuts.discard(frozenset((one, other)))
+
+    def heal_all(self) -> None:
+        """Let packets pass between all hosts."""
+        self._cuts.clear()
+
+    def is_cut(self, source: Address, destination: Address) -> bool:
+        """Whether nothing passes between two hosts."""
+        return frozenset((source[0], destination[0])) in self._cuts
+
+    # Packets.
+
+    def carry(self, packet: Packet) -> None:
+        """Send a packet; :meth:`take` returns it when it has arrived."""
+        self.packets.append(packet)
+        delays: Iterable[float] = (0.0,)
+        if self.is_cut(packet.source, packet.destination):
+            return
+        for at, (which, of_fault) in enumerate(self._faults):
+            if which(packet):
+                del self._faults[at]
+                delays = of_fault
+                break
+        else:
+            if self.fate is not None and packet.transport == "UDP":
+                delays = self.fate(packet)
+        for delay in delays:
+            if delay <= 0:
+                self._arrived.append(packet)
+            else:
+                entry = (self.now + delay, next(self._numbers), packet)
+                heapq.heappush(self._delayed, entry)
+
+    def take(self) -> Packet | None:
+        """Return the next packet that has arrived; None if there is none."""
+        while self._delayed and self._delayed[0][0] <= self.now:
+            self._arrived.append(heapq.heappop(self._delayed)[2])
+        return self._arrived.popleft() if self._arrived else None
+
+    @property
+    def next_at(self) -> float | None:
+        """When the next delayed packet arrives; None if there is none."""
+        return self._delayed[0][0] if self._delayed else None
+
+    # Streams.
+
+    def connect(
+        self, local: Address, remote: Address, listening: bool
+    ) -> Packet | None:
+        """
+        Open a stream, and return the addresses of a message on it.
+
+        Args:
+            local: where we listen; the stream gets a port of its own.
+            listening: whether somebody accepts connections at ``remote``.
+
+        Returns:
+            A packet without data, as it arrives at the other end; None if nobody
+            accepts the connection.
+        """
+        known = self._streams.get((local, remote))
+        if known is None:
+            if not listening or self.is_cut(local, remote):
+                return None
+            port = (local[0], next(self._ports))
+            self.accept(local, remote, port)
+            known = (remote, port)
+        destination, source = known
+        return Packet(source, destination, b"", "TCP")
+
+    def accept(self, local: Address, remote: Address, port: Address) -> None:
+        """Note that the host of ``local`` has a stream from ``port`` to ``remote``."""
+        self._streams[local, remote] = (remote, port)
+        self._streams[remote, port] = (local, remote)
+
+    def is_open(self, local: Address, remote: Address) -> bool:
+        """Whether there is a stream between two addresses, as one end sees them."""
+        return (local, remote) in self._streams
+
+    def close(self, local: Address, remote: Address) -> tuple[Address, Address] | None:
+        """Close a stream, and return its addresses as the other end sees them."""
+        other = self._streams.pop((local, remote), None)
+        if other is not None:
+            self._streams.pop(other, None)
+        return other
+
+    def streams_of(self, local: Address) -> list[Address]:
+        """The remote addresses of all streams that have ``local`` as one end."""
+        return [remote for one, remote in self._streams if one == local]

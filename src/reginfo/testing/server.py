@@ -1,0 +1,255 @@
+"""One server at a :class:`~reginfo.testing.wire.Wire`: the product, without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from ..config.config import Config
+from ..io.clock import Clock
+from ..ledger.journal import Entry
+from ..ledger.memory import MemoryStorage
+from ..ledger.storage import Storage
+from ..ledger.turn import Done
+from ..location.binding import Binding
+from ..server.app import App
+from ..sip.destination import Destination
+from ..sip.errors import RemoteProtocolError
+from ..sip.flow import Address, Flow, Local
+from ..sip.transaction import Datagram
+from ..sip.uri import Uri
+from .links import Links, Packet
+
+BOOT_ID = "wire"
+"""The kernel's id of this boot: the clock of a wire never starts anew."""
+
+
+class WireServer:
+    """
+    A server whose turns a wire drives, instead of a rim on sockets.
+
+    Args:
+        listening: whether somebody accepts TCP connections at an address.
+        deliver: has packets delivered soon, for a handler that has waited.
+        storage: keeps what the server knows; None to keep nothing.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        links: Links,
+        *,
+        hosts: dict[str, Address],
+        new_id: Callable[[], str],
+        listening: Callable[[Address], bool],
+        deliver: Callable[[], None],
+        storage: Storage | None,
+    ) -> None:
+        self.config = config
+        self.storage = storage
+        self.app = App(config, clock=_Clock(links), new_id=new_id, jitter=lambda: 0.5)
+        self.turns = self.app.turns
+        self._links = links
+        self._hosts = hosts
+        self._listening = listening
+        self._deliver = deliver
+        self._unsettled = self._delivering = False
+        self.locals = [
+            Local(one.transport.upper(), one.host, one.port)
+            for one in config.server.listen
+        ]
+        self.address: Address = (self.locals[0].host, self.locals[0].port)
+        "Where it listens first."
+
+        # As of the rim: streams can be opened although nobody can open one to us.
+        self._able = list(self.locals)
+        for local in self.locals:
+            stream = Local("TCP", local.host, local.port)
+            if not local.is_reliable:
+                known = [one for one in self._able if one.is_reliable]
+                fitting = [one for one in known if one.host == local.host]
+                if not fitting:
+                    self._able.append(stream)
+                self.app.endpoint.use_streams(local, (fitting or [stream])[0])
+
+    def contacts(self, aor: str) -> list[str]:
+        """The contacts that ``aor`` is bound to here."""
+        return [binding.contact for binding in self.bindings(aor)]
+
+    def bindings(self, aor: str) -> list[Binding]:
+        """What is known here of the contacts that ``aor`` is bound to."""
+        return self.app.store.bindings(aor, self._links.now)
+
+    def backup(self, path: Path) -> Path:
+        """
+        Copy the database of the server into a file, while it runs.
+
+        Raises:
+            StoreError: there is no copy.
+        """
+        assert self.storage is not None, "the server keeps nothing"
+        self.storage.backup(path)
+        return path
+
+    def opened(self, backup: Path) -> Storage:
+        """Open what :meth:`backup` has made."""
+        if isinstance(self.storage, MemoryStorage):
+            return MemoryStorage.open(backup)
+        raise TypeError("open the database yourself, and pass it to `Wire.restart`")
+
+    @property
+    def addresses(self) -> list[tuple[str, Address]]:
+        """Transport and address of each listener."""
+        return [(one.transport, (one.host, one.port)) for one in self.locals]
+
+    @property
+    def timer_at(self) -> float | None:
+        """When to call :meth:`timer_due`; None for never."""
+        return self.turns.timer_at
+
+    # What the wire drives.
+
+    def start(self) -> None:
+        """Continue with what is in the database."""
+        places: dict[str, Destination] = {}
+        for text in self.app.uris():
+            uri = Uri.parse(text)
+            transport = (uri.param("transport") or "udp").upper()
+            host, port = self._hosts.get(uri.host, (uri.host, 5060))
+            places[text] = Destination(transport, (host, uri.port or port))
+        if self.storage is not None:
+            self.app.load(self.storage)
+        self.app.load_script()
+        self.app.is_open = self._is_open
+        self.app.listening = [
+            f"{one.transport.lower()}:{one.sent_by}" for one in self.locals
+        ]
+        self.turns.connect(
+            self.app,
+            send=self._send,
+            settle_soon=self._settle_soon,
+            set_timer=lambda: None,  # the wire asks each time
+            committer=None if self.storage is None else self,
+        )
+        self.app.begin(self._able, places, _Names(self._hosts))
+        self.settle()
+
+    def stop(self) -> None:
+        """Let no handler of a script go on; what was not committed is lost."""
+        self.turns.disconnect()
+        self.app.stop_script()
+
+    def receive(self, packet: Packet) -> None:
+        """Receive a packet that has arrived at one of our addresses."""
+        address = packet.destination
+        local = Local(packet.transport, *address)
+        self.turns.receive(packet.data, Flow(local, packet.source))
+        self.settle()
+
+    def lost(self, local: Address, remote: Address) -> None:
+        """A stream of ours was closed by the other end."""
+        self.turns.flow_lost(Flow(Local("TCP", *local), remote))
+        self.settle()
+
+    def timer_due(self) -> None:
+        """Do what is due."""
+        self._delivering = True
+        self.turns.timer_due()
+        self.settle()
+
+    def settle(self) -> None:
+        """Settle, until nothing is left that wants to."""
+        self._delivering, self._unsettled = True, True
+        while self._unsettled:
+            self._unsettled = False
+            self.turns.settle()
+        self._delivering = False
+
+    # What the turns ask for.
+
+    def commit(
+        self, entries: list[Entry], *, boot: float, wall: float, done: Done
+    ) -> None:
+        """Make ``entries`` durable, at once."""
+        assert self.storage is not None
+        failure: Exception | None = None
+        try:
+            self.storage.append(entries, boot=boot, wall=wall)
+        except Exception as exc:
+            failure = exc
+        done(failure)
+
+    def _settle_soon(self) -> None:
+        self._unsettled = True
+        if not self._delivering:
+            # A handler that has waited goes on: it has a loop to do so.
+            asyncio.get_running_loop().call_soon(self._woken)
+
+    def _woken(self) -> None:
+        if self._unsettled:
+            self.settle()
+            self._deliver()
+
+    def _send(self, outbox: list[Datagram]) -> None:
+        for datagram in outbox:
+            local, remote = datagram.flow.local, datagram.flow.remote
+            here = (local.host, local.port)
+            if not local.is_reliable:
+                self._links.carry(Packet(here, remote, datagram.data))
+                continue
+            listening = self._listening(remote)
+            stream = self._links.connect(here, remote, listening)
+            if stream is None:
+                self.turns.transport_failed(datagram)
+                self._settle_soon()
+                continue
+            packet = Packet(stream.source, stream.destination, datagram.data, "TCP")
+            self._links.carry(packet)
+
+    def _is_open(self, flow: Flow) -> bool:
+        local = flow.local
+        if not local.is_reliable:
+            return True
+        return self._links.is_open((local.host, local.port), flow.remote)
+
+
+class _Names:
+    """Resolves names as a wire knows them, and numbers as they are."""
+
+    def __init__(self, hosts: dict[str, Address]) -> None:
+        self._hosts = hosts
+
+    def find(
+        self,
+        uri: Uri,
+        found: Callable[[list[Destination] | RemoteProtocolError], None],
+    ) -> None:
+        transport = (uri.param("transport") or "udp").upper()
+        host, port = self._hosts.get(uri.host, (uri.host, 5060))
+        if uri.host not in self._hosts and not _NUMERIC.fullmatch(host):
+            found(RemoteProtocolError(f"{uri.host}: no such host", status=404))
+            return
+        found([Destination(transport, (host.strip("[]"), uri.port or port))])
+
+
+_NUMERIC = re.compile(r"[\d.]+|\[[\da-fA-F:.]+\]")
+
+
+class _Clock(Clock):
+    """Both clocks of a server, as its wire has them."""
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+        super().__init__()
+        self.boot_id = BOOT_ID
+
+    def now(self) -> float:
+        return self._links.now
+
+    def wall(self) -> float:
+        return self._links.epoch + self._links.now
+
+    def not_before(self, wall: float) -> None:
+        """A wire's clock never goes back."""

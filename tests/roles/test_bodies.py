@@ -1,0 +1,186 @@
+"""Documents are written so that each kind of watcher understands them."""
+
+from __future__ import annotations
+
+import pytest
+
+from reginfo.reg import xml
+from reginfo.reg.legacy import Profile
+from reginfo.roles.watcher import Watcher
+
+from ..make import (
+    NOW,
+    binding,
+)
+from .watched import (
+    DESK,
+    DOMAIN,
+    EAGER,
+    NUMBER,
+    OLD,
+    PEER_B,
+    Server,
+    contacts,
+    golden,
+    registration,
+    watching,
+)
+
+# Legacy peers.
+
+
+def test_a_legacy_peer_is_told_all_at_once_if_that_fits() -> None:
+    server = Server(OLD)
+    server.bind(binding(), binding(contact=DESK))
+    server.subscribe()
+    (document,) = server.documents()
+    assert (document.full, len(contacts(document))) == (True, 2)
+    server.answer()
+    server.bind(binding(2), binding(2, contact=DESK))
+    (document,) = server.documents()
+    assert (document.full, len(contacts(document))) == (False, 2)
+
+
+def test_a_legacy_peer_is_told_nothing_of_an_empty_registration() -> None:
+    # peers.md 4: `init` is an error to it.
+    server = Server(OLD)
+    server.subscribe()
+    (notify,) = server.notifies()
+    assert notify.body == b""
+    assert "Content-Type" not in notify.headers
+    server.answer()
+    server.bind(binding())
+    (document,) = server.documents()
+    assert document.version == 0  # 6665-09: no document, no version
+
+
+@pytest.mark.parametrize(("aor", "told"), [(NUMBER, True), (DOMAIN, False)])
+def test_a_legacy_peer_is_told_nothing_of_a_name_without_a_user(
+    aor: str, told: bool
+) -> None:
+    # peers.md 6: it ends OpenSIPS. A number is as good as a user.
+    server = Server(OLD)
+    server.bind(binding(), aor=aor)
+    server.subscribe(aor=aor)
+    (notify,) = server.notifies()
+    assert (f'aor="{aor}"'.encode() in notify.body, bool(notify.body)) == (told, told)
+
+
+def test_that_a_peer_is_taken_for_legacy_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = Server()
+    agent = "User-Agent: kamailio (5.6.3 (x86_64/linux))"
+    server.subscribe(600, agent)
+    assert caplog.text == ""  # not before it is on disk
+    server.journal.close().announce()
+    assert caplog.text.count("kamailio (5.6.3") == 1
+    server.subscribe(600, agent, call_id="second")
+    server.journal.close().announce()
+    assert caplog.text.count("kamailio (5.6.3") == 1
+    server.subscribe(600, agent, call_id="third", remote=("192.0.2.77", 5060))
+    server.journal.close().announce()
+    assert "192.0.2.77" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "agent", ["User-Agent: kamailio (5.6.3 (x86_64/linux))", "Server: OpenSIPS (4.1)"]
+)
+def test_a_legacy_peer_is_recognised(agent: str) -> None:
+    server = Server(Watcher())
+    server.subscribe(600, agent)
+    assert [n.body for n in server.notifies()] == [b""]
+    server = Server(Watcher(profile=Profile.STANDARD))
+    server.subscribe(600, agent)
+    assert len(server.documents()) == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "written"),
+    [
+        ("expired", "expired"),
+        ("unregistered", "unregistered"),
+        ("deactivated", "unregistered"),
+        ("probation", "unregistered"),
+        ("rejected", "unregistered"),
+        ("shortened", "refreshed"),
+    ],
+)
+def test_a_legacy_peer_hears_the_events_that_it_knows(event: str, written: str) -> None:
+    server = watching(OLD, binding(1))
+    server.bind(binding(2, event, params=(("+x", "y"),), path=("<sip:p;lr>",)))
+    (notify,) = server.notifies()
+    assert b"claim" not in notify.body and b"unknown-param" not in notify.body
+    document = xml.parse(notify.body)
+    (contact,) = contacts(document)
+    gone = written != "refreshed"
+    assert (contact.event, contact.expires) == (written, 0 if gone else 600)
+    assert registration(document).state == ("terminated" if gone else "active")
+    assert (contact.callid, contact.cseq) == ("a", 2)
+    assert contact.path == ("<sip:p;lr>",)
+
+
+def test_what_does_not_fit_into_a_datagram_follows_in_another() -> None:
+    server = Server(OLD)
+    claims = [
+        binding(contact=f"sip:alice@192.0.2.{n};with={'x' * 50}") for n in range(12)
+    ]
+    server.bind(*claims)
+    server.subscribe()
+    bodies: list[bytes] = []
+    while server.unanswered:
+        (notify,) = server.notifies()
+        bodies.append(notify.body)
+        server.answer()
+    assert len(bodies) > 2
+    assert all(len(body) <= 1300 for body in bodies)
+    documents = [xml.parse(body) for body in bodies]
+    assert [d.version for d in documents] == list(range(len(bodies)))
+    # No part may say that what is in another one is gone.
+    assert not any(d.full for d in documents)
+    uris = [c.uri for d in documents for c in contacts(d)]
+    assert uris == [claim.contact for claim in claims]
+
+
+def test_a_contact_that_is_too_long_for_a_datagram_is_sent_all_the_same() -> None:
+    server = watching(OLD)
+    server.bind(binding(contact=f"sip:{'a' * 1500}@192.0.2.1"))
+    assert len(server.documents()) == 1
+
+
+# What goes on the wire.
+
+
+def test_the_first_notify_is_as_in_the_golden_file() -> None:
+    server = Server()
+    server.bind(binding(
+        2, "refreshed", q="0.8", display_name="Alice & Co",
+        params=(("+sip.instance", '"<urn:uuid:1>"'), ("ob", None)),
+        registered_at=NOW - 60,
+    ))  # fmt: skip
+    server.subscribe(600, event="reg;id=1")
+    golden("notify-full.sip", server.sent[0][0])
+
+
+def test_a_partial_notify_is_as_in_the_golden_file() -> None:
+    server = watching(EAGER, binding())
+    server.bind(binding(2, "unregistered"))
+    golden("notify-partial.sip", server.sent[0][0])
+
+
+def test_the_final_notify_is_as_in_the_golden_file() -> None:
+    server = watching()
+    server.subscribe(0, tag="tag1", cseq=2)
+    golden("notify-final.sip", server.sent[0][0])
+
+
+def test_a_notify_to_a_peer_is_as_in_the_golden_file() -> None:
+    server = watching(PEER_B)
+    server.bind(binding(owner="a", path=("<sip:p;lr>",), user_agent="Phone/1"))
+    golden("notify-peer.sip", server.sent[0][0])
+
+
+def test_a_notify_to_a_legacy_peer_is_as_in_the_golden_file() -> None:
+    server = watching(OLD)
+    server.bind(binding(path=("<sip:p;lr>",), user_agent="Phone/1"))
+    golden("notify-legacy.sip", server.sent[0][0])
