@@ -144,6 +144,7 @@ KINDS = {
     "socket_address": '`"HOST"` or `"HOST:PORT"`',
     "store_path": '`"sqlite:PATH"` or `"memory:"`',
     "file_path": "path",
+    "watched": "SIP URI",
     "watcher": "word, domain or SIP URI",
 }
 

@@ -43,7 +43,7 @@ def test_a_server_has_host_port_and_transport(
         ("sips:example.com", None, "needs TLS"),
         ("sip:example.com;transport=tls", None, "needs TLS"),
         ("sip:example.com;transport=sctp", None, "neither udp nor tcp"),
-        ("sip:example.com;transport=tcp", "udp", "of another transport than udp"),
+        ("sip:example.com;transport=tcp", "udp", "has another transport than udp"),
     ],
 )
 def test_what_is_no_server_is_said(

@@ -21,7 +21,7 @@ def test_the_copy_of_a_running_server_is_started_on(tmp_path: Path) -> None:
         assert (done.exit_code, done.stderr) == (0, "")
         size = copy.stat().st_size
         store = server.directory / "reginfo.db"
-        assert done.stdout == f"{store} is copied to {copy}, {size} octets\n"
+        assert done.stdout == f"{store} copied to {copy}, {size} octets\n"
         # What happens after it is not in it.
         with Phone(server.address) as phone:
             phone.register("late", expires=600)
@@ -59,4 +59,4 @@ def test_what_is_in_memory_cannot_be_copied(tmp_path: Path) -> None:
     file = configured(tmp_path, '[store]\nurl = "memory:"\n')
     done = run("backup", tmp_path / "copy", "-c", file)
     assert done.exit_code == 2
-    assert "store.url is memory: there is nothing to copy" in done.stderr
+    assert "store.url is memory: nothing to copy" in done.stderr

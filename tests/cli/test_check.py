@@ -42,21 +42,21 @@ def test_a_configuration_is_summed_up(tmp_path: Path) -> None:
         f"API        unix:{tmp_path}/admin",
         f"store      sqlite:{tmp_path}/db (synchronous = full)",
         "contacts   for 60 to 86400 s, 3 for each user",
-        "watchers   self, peers; a NOTIFY every 5 s at most",
+        "watchers   self, peers; at most one NOTIFY every 5 s",
         "script     none",
         "publishes  to sip:p1.example.com",
         "           to sip:p2.example.com",
         "peers      b at sip:127.0.0.1:5080",
-        "             watched there: sip:al@example.com",
-        "             watched there: sip:bo@example.com",
-        "           c, known by its requests only",
+        "             subscribed to: sip:al@example.com",
+        "             subscribed to: sip:bo@example.com",
+        "           c, recognised by its requests only",
     ]
 
 
 def test_what_is_not_configured_is_said(tmp_path: Path) -> None:
     lines = checked(tmp_path, '[store]\nurl = "memory:"\n')
     assert "API        none" in lines
-    assert "store      in memory: all is lost at the end" in lines
+    assert "store      in memory: nothing is kept after the end of the process" in lines
     assert "contacts   for 60 to 86400 s" in lines
     assert lines[-2].startswith("publishes  nothing: neither publish_to nor")
     assert lines[-1] == "peers      none"
@@ -67,6 +67,22 @@ def test_where_registrations_are_published_is_said(tmp_path: Path) -> None:
     assert "publishes  to sip:p.example.com" in checked(tmp_path, pua)
     off = f"{pua}publish_reginfo = false\n"
     assert checked(tmp_path, off)[-2].startswith("publishes  nothing: pua_reginfo.")
+
+
+def test_what_is_probably_not_meant_is_a_warning(tmp_path: Path) -> None:
+    file = configured(
+        tmp_path,
+        'listen = ["udp:127.0.0.1:5060"]\nadmin = "0.0.0.0:8060"\n'
+        '[pua_reginfo]\nserver_address = "sip:me@192.0.2.1"\n',
+    )
+    result = run("check", "-c", file)
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        f"reginfo: warning: {file}:7: pua_reginfo.server_address: no listener has this"
+        " address; answers may not reach this server",
+        f"reginfo: warning: {file}:5: server.admin: the API has no authentication:"
+        " anyone who reaches this address can read and remove registrations",
+    ]
 
 
 def test_all_that_is_wrong_is_said(tmp_path: Path) -> None:

@@ -45,7 +45,9 @@ def test_6665_27_every_watcher_is_told_and_the_server_may_be_stopped(
         assert state(watcher) == "terminated;reason=deactivated"
     _, said = process.communicate(timeout=20.0)
     assert process.returncode == 0
-    assert said.endswith("5 watchers are told, 0 did not answer: stop the server now\n")
+    assert said.endswith(
+        "5 watchers notified, 0 did not answer: the server can be stopped now\n"
+    )
 
     # Nobody is served anew; who registers, is.
     refused = watchers[0].subscribe("user0")
@@ -79,7 +81,7 @@ def test_ctrl_c_ends_the_looking_and_not_the_leaving(alone: Server) -> None:
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=20.0)
         assert process.returncode == 1
-        assert "look again with the same command" in said
+        assert "run the same command again" in said
         assert alone.health()["status"] == "draining"
         # Another pace; and who is there to be told, is told.
         faster = start("drain", "--admin", alone.admin, "--rate", "100")
@@ -94,7 +96,8 @@ def test_a_server_without_watchers_has_left_at_once() -> None:
         done = run("drain", "--admin", address)
     assert done.exit_code == 0
     assert done.stderr == (
-        "reginfo: 0 watchers are told, 0 did not answer: stop the server now\n"
+        "reginfo: 0 watchers notified, 0 did not answer:"
+        " the server can be stopped now\n"
     )
     assert app.drained == [100.0]
 
@@ -119,8 +122,8 @@ def test_how_far_it_is_is_said_where_there_is_no_terminal(
     with served(leaving()) as address:
         done = run("drain", "--admin", address)
     lines = done.stderr.splitlines()
-    assert lines[:-1] == [f"reginfo: {n} of 5 are left" for n in (4, 3, 2, 1)]
-    assert lines[-1].startswith("reginfo: 5 watchers are told, 0 did not answer")
+    assert lines[:-1] == [f"reginfo: {n} of 5 watchers are left" for n in (4, 3, 2, 1)]
+    assert lines[-1].startswith("reginfo: 5 watchers notified, 0 did not answer")
 
 
 def test_how_far_it_is_is_shown_on_a_terminal() -> None:
@@ -140,9 +143,9 @@ def test_how_far_it_is_is_shown_on_a_terminal() -> None:
                 shown += data
         assert process.wait(20.0) == 0
     os.close(terminal)
-    assert b"taking leave" in shown
+    assert b"ending subscriptions" in shown
     assert b"5/5" in shown
-    assert b"5 watchers are told" in shown
+    assert b"5 watchers notified" in shown
 
 
 def test_a_server_that_was_started_again_is_3() -> None:
@@ -155,7 +158,7 @@ def test_a_server_that_was_started_again_is_3() -> None:
     with served(Restarted(watches=(watch(BOB, "one"),))) as address:
         done = run("drain", "--admin", address)
     assert done.exit_code == 3
-    assert "started again, and serves as before" in done.stderr
+    assert "not draining any more" in done.stderr
 
 
 def test_a_server_that_does_not_answer_is_3() -> None:

@@ -33,7 +33,7 @@ def test_without_a_command_there_is_help() -> None:
         assert re.search(rf"│ {name} ", result.output)
     # Lines are as wide as the terminal.
     said = " ".join(result.output.split())
-    assert "Ends with 0 if all went well, 1 if" in said
+    assert "Exit codes: 0 success; 1 the request" in said
 
 
 @pytest.mark.parametrize("name", NAMES)

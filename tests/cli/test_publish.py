@@ -113,7 +113,7 @@ def test_no_answer_is_3(silent: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ([], "say what to publish"),
+        ([], "nothing to publish"),
         (["--remove"], "--remove needs --etag"),
         (["--remove", "--etag", "e", CONTACT], "--remove needs --etag"),
         (["--etag", "a b"], "--etag: 'a b' is no entity-tag"),

@@ -6,6 +6,8 @@ import signal
 import socket
 from pathlib import Path
 
+import pytest
+
 from .run import configured, run, start
 
 
@@ -21,9 +23,55 @@ def test_an_address_that_is_taken_is_told(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         listen = f'listen = ["udp:127.0.0.1:{port}"]\n[store]\nurl = "memory:"\n'
         result = run("serve", "-c", configured(tmp_path, listen))
-    assert result.exit_code == 1
+    assert result.exit_code == 4
     assert f"127.0.0.1:{port}" in result.stderr
     assert "in use" in result.stderr
+
+
+def test_an_api_address_that_is_taken_is_told(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        admin = f'admin = "127.0.0.1:{taken.getsockname()[1]}"\n'
+        listen = 'listen = ["udp:127.0.0.1:0"]\n[store]\nurl = "memory:"\n'
+        result = run("serve", "-c", configured(tmp_path, admin + listen))
+    assert result.exit_code == 4
+    assert "in use" in result.stderr
+
+
+def test_a_store_that_is_damaged_has_an_exit_code_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "reginfo.db").write_bytes(b"no database at all" * 1000)
+    listen = 'listen = ["udp:127.0.0.1:0"]\n'
+    result = run("serve", "-c", configured(tmp_path, listen))
+    assert result.exit_code == 5
+    assert "reginfo.db" in result.stderr
+
+
+def test_a_script_that_is_wrong_is_a_wrong_configuration(tmp_path: Path) -> None:
+    (tmp_path / "routes.py").write_text("route = None\n")
+    more = (
+        'listen = ["udp:127.0.0.1:0"]\nscript = "routes.py"\n[store]\nurl = "memory:"\n'
+    )
+    result = run("serve", "-c", configured(tmp_path, more))
+    assert result.exit_code == 2
+    assert "routes.py" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_a_script_that_does_not_exist_is_told_with_its_line(
+    tmp_path: Path, command: str
+) -> None:
+    file = configured(tmp_path, 'script = "gone.py"\n')
+    result = run(command, "-c", file)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"reginfo: {file}:4: server.script: {tmp_path}/gone.py does not exist\n"
+    )
+
+
+def test_the_exit_codes_are_in_the_help() -> None:
+    said = " ".join(run("serve", "--help").output.replace("│", " ").split())
+    assert "4 an address is not available; 5 the store cannot be used" in said
 
 
 def test_it_says_that_it_is_ready_and_ends_when_asked_to(tmp_path: Path) -> None:

@@ -113,8 +113,8 @@ def test_peers_are_shown_to_programs(admin: str) -> None:
     ("option", "error"),
     [
         ([], "nobody is registered as sip:dave@example.com"),
-        (["--watchers"], "nobody watches dave@example.com"),
-        (["--peers"], "no peer is asked about dave@example.com"),
+        (["--watchers"], "no watchers of dave@example.com"),
+        (["--peers"], "no subscription to dave@example.com at any peer"),
     ],
 )
 def test_an_unknown_aor_is_1(admin: str, option: list[str], error: str) -> None:
@@ -128,8 +128,8 @@ def test_an_unknown_aor_is_1(admin: str, option: list[str], error: str) -> None:
     ("option", "said"),
     [
         ([], "nobody is registered"),
-        (["--watchers"], "nobody watches"),
-        (["--peers"], "there is no peer"),
+        (["--watchers"], "no watchers"),
+        (["--peers"], "no peers"),
     ],
 )
 def test_nobody_is_no_error(tmp_path: Path, option: list[str], said: str) -> None:

@@ -194,16 +194,16 @@ def told(**others: object) -> Notification:
     [
         (told(), 1, "the document: two <uri> on line 7"),
         (told(document=None), 1, ""),
-        (told(document=None, missed=True), 1, "a NOTIFY before this one never came"),
+        (told(document=None, missed=True), 1, "an earlier NOTIFY was lost"),
         (
             Trouble(RequestRefused(Response(500, "Busy")), 2.4),
             0,
-            "500 Busy; asking again in 2 s",
+            "500 Busy; subscribing again in 2 s",
         ),
         (
             Unreadable(RemoteProtocolError("malformed reginfo")),
             0,
-            "a NOTIFY makes no sense, and is refused: malformed reginfo",
+            "a NOTIFY was refused: malformed reginfo",
         ),
     ],
 )

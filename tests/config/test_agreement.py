@@ -53,8 +53,8 @@ def test_a_domain_that_is_left_out_must_be_known() -> None:
     [
         ("uri = 'sip:b.example'", "peer.name: is missing"),
         ("name = 'a'\nuri = 'sip:b.example'", '"a" is the name of this server'),
-        ("name = 'b'", "neither a `uri` to ask nor a `match`"),
-        ("name = 'b'\nwatch = ['sip:x@b.example']", "needs the peer's `uri`"),
+        ("name = 'b'", "neither a `uri` to subscribe at nor a `match`"),
+        ("name = 'b'\nwatch = ['sip:x@b.example']", "needs the `uri` of the peer"),
         (
             "name = 'b'\nuri = 'sip:b.example'\nwatch = ['sip:x@b.example']",
             "needs pua_reginfo.server_address",
@@ -64,9 +64,20 @@ def test_a_domain_that_is_left_out_must_be_known() -> None:
             "[pua_reginfo]\nserver_address = 'sip:a@192.0.2.1'",
             'peer.uri: needs a "tcp:" address in server.listen',
         ),
+        (
+            "name = 'b'\nuri = 'sip:127.0.0.1'",
+            "f.toml:6: peer.uri: peer b is this server",
+        ),
+        (
+            "name = 'b'\nuri = 'sip:b.example'\nwatch = ['sip:*@example.com']",
+            "`*` is not a user",
+        ),
         ("name = 'b'\nmatch = {}", "needs an `address`, a `from`, or both"),
         ("name = 'b'\nmatch = {adress = '192.0.2.1'}", "did you mean address?"),
-        ("name = 'b'\nmatch = {address = 'b.example'}", "no IPv4 or [IPv6] address"),
+        (
+            "name = 'b'\nmatch = {address = 'b.example'}",
+            "not an IPv4 or [IPv6] address",
+        ),
     ],
 )
 def test_a_peer_must_be_whole(lines: str, error: str) -> None:

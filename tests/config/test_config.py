@@ -49,8 +49,8 @@ pofile = "standard"
 """
     ) == [
         "f.toml:1: server.domains: is missing",
-        'f.toml:2: server.id: "a b" is no token (RFC 3261 §25.1)',
-        "f.toml:3: server.listen: 'localhost' is no IPv4 or [IPv6] address",
+        'f.toml:2: server.id: "a b" is not a token (RFC 3261 §25.1)',
+        "f.toml:3: server.listen: 'localhost' is not an IPv4 or [IPv6] address",
         "f.toml:10: registrar.min_expire: unknown key; did you mean min_expires?",
         "f.toml:11: registrar.max_expires: "
         'a whole number of at least 1 is needed, not "long"',

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
-from reginfo.config.lines import KeyPath, Lines
+from reginfo.config.lines import KeyPath, Lines, syntax_error
 
 TEXT = '''\
 # comment = 1
@@ -66,3 +68,37 @@ def test_a_long_list_is_read_in_one_go() -> None:
     uris = "".join(f'    "sip:user{n}@example.com",\n' for n in range(20_000))
     lines = Lines(f"[[peer]]\nwatch = [\n{uris}]\nname = 1\n")
     assert lines.at(("peer", 0, "name")) == 20_004
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ('[server]\nid = "a\n', 2, "the string that begins at column 6 is not closed"),
+        (
+            "a = ['x', 'y]\n",
+            1,
+            "the string that begins at column 11 is not closed",
+        ),
+        ('a = "b\\"c\n', 1, "the string that begins at column 5 is not closed"),
+        ('a = "b" # "c\nd = "e', 2, "the string that begins at column 5 is not closed"),
+        (
+            '[server]\nid = "a"\nlisten = []\nid = "b"\n',
+            4,
+            "key id is set twice (first in line 2)",
+        ),
+        (
+            'a = 1\n[server]\na = 1\n"a" = [\n2,\n]\n',
+            4,
+            "key a is set twice (first in line 3)",
+        ),
+        ("[a]\nb = 1\n[c]\n[a]\n", 4, "table a is set twice (first in line 1)"),
+        ("[server]\nid = “a”\n", 2, 'use straight quotes (") around text'),
+        ("id = ‘a’\n", 1, 'use straight quotes (") around text'),
+        ("[server]\nid = a\n", 2, "Invalid value"),
+        ("[server\n", 1, "Expected ']' at the end of a table declaration"),
+    ],
+)
+def test_a_syntax_error_says_what_to_mend(text: str, line: int, message: str) -> None:
+    with pytest.raises(tomllib.TOMLDecodeError) as raised:
+        tomllib.loads(text)
+    assert syntax_error(raised.value, text) == (line, message)

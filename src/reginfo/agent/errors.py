@@ -1,4 +1,4 @@
-"""Why a server has not done what it was asked."""
+"""Errors of a client: why a server has not done what it was asked."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ TELLING = (
     "Min-Expires", "Retry-After", "Allow-Events", "Allow", "Accept", "Unsupported",
     "Contact", "WWW-Authenticate", "Proxy-Authenticate", "Warning",
 )  # fmt: skip
-"""Headers in which a response says what it would have taken instead."""
+"""Headers in which a refusal says what would be accepted."""
 
 
 class NoAnswer(ReginfoError):
-    """There is no server, or it did not answer."""
+    """No server was found, or it did not answer."""
 
 
 class Unreachable(NoAnswer):
@@ -33,7 +33,7 @@ def no_answer(method: str, cause: str) -> NoAnswer:
 
 
 class RequestRefused(ReginfoError):
-    """The server answered, and declined; the message is what it said."""
+    """The server refused a request; the message is its response."""
 
     def __init__(self, response: Response) -> None:
         said = [

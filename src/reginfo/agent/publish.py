@@ -1,4 +1,4 @@
-"""One PUBLISH, and what the presence server answers (RFC 3903 §4)."""
+"""One PUBLISH, and the answer of the presence server (RFC 3903 §4)."""
 
 from __future__ import annotations
 
@@ -26,34 +26,36 @@ PACKAGE = "reg"
 
 
 class PublishResult(Struct, frozen=True):
-    """What a server says of a publication."""
+    """A publication, as the server granted it."""
 
     etag: str | None
-    "Names it in the next PUBLISH; None if it has been removed."
+    "Entity-tag for the next PUBLISH; None if the publication was removed."
 
     expires: int
-    "Seconds until the server forgets it."
+    "Seconds until the publication expires."
 
 
 def publish_draft(
     uri: Uri, *, body: bytes, expires: int, etag: str | None, exchange: Exchange
 ) -> Draft:
     """
-    A PUBLISH: one of the four of §4.1, table 1.
+    Make a PUBLISH: one of the four operations of §4.1, table 1.
 
     Args:
         body: what to publish; empty to refresh or to remove.
         expires: in seconds; 0 removes.
-        etag: of the publication that is meant; None to make one.
+        etag: of an existing publication; None for a new one.
 
     Raises:
         ValueError: there is no such PUBLISH.
     """
     if etag is None and not body:
-        raise ValueError("a refresh or a removal needs the publication's entity-tag")
+        raise ValueError(
+            "a refresh or a removal needs the entity-tag of the publication"
+        )
     if not expires and body:
-        raise ValueError("what is published needs an expiry; a removal has no document")
-    # As far as the publication knows: it is there, for good, and to be refreshed now.
+        raise ValueError("a publication needs an expiry; a removal has no document")
+    # For its state machine the publication exists, and is to be refreshed now.
     publication = Publication(
         uri=uri.text,
         call_id=exchange.call_id,
@@ -72,13 +74,13 @@ def publish_draft(
 
 def published(response: Response, asked: int) -> PublishResult:
     """
-    What the 200 to a PUBLISH says.
+    Read the 200 to a PUBLISH.
 
     Args:
-        asked: seconds that were asked for, granted if it does not say.
+        asked: seconds that were requested; granted if the response has no Expires.
 
     Raises:
-        RemoteProtocolError: it has no entity-tag, which it must (§11.3.1).
+        RemoteProtocolError: it has no entity-tag, which §11.3.1 requires.
     """
     granted = response.expires
     expires = asked if granted is None else granted
@@ -92,10 +94,10 @@ def published(response: Response, asked: int) -> PublishResult:
 
 def document_of(aor: Uri, contacts: Sequence[str], expires: int) -> bytes:
     """
-    A document that says that ``aor`` is registered at ``contacts``.
+    Make a document that says that ``aor`` is registered at ``contacts``.
 
-    Of the kind that all presence servers take, also those that write their own version
-    over ours; without contacts it says that there are none any more.
+    All presence servers accept it, also those that overwrite its version. Without
+    contacts it says that the user is not registered any more.
     """
     name = aor.aor
     elements = []

@@ -1,4 +1,4 @@
-"""One REGISTER, and what the registrar answers (RFC 3261 §10.2)."""
+"""One REGISTER, and the answer of the registrar (RFC 3261 §10.2)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..sip.message import Draft, Response
 from ..sip.uri import Uri
 
 ALL = "*"
-"""In the place of a contact: every one, to be removed (§10.2.2)."""
+"""Instead of a contact: all contacts, to be removed (§10.2.2)."""
 
 
 class Exchange(NamedTuple):
-    """What tells one exchange from another: random tokens."""
+    """The random tokens of one exchange."""
 
     tag: str
     call_id: str
@@ -28,7 +28,7 @@ class RegisteredContact(Struct, frozen=True):
     uri: str
 
     expires: int | None
-    "Seconds left; None if it does not say."
+    "Seconds left; None if the registrar does not say."
 
     q: str | None
     params: dict[str, str | None]
@@ -37,7 +37,7 @@ class RegisteredContact(Struct, frozen=True):
 
 def contact_value(text: str) -> str:
     """
-    A Contact as it stands in a REGISTER: a URI is put in angle brackets.
+    Write a Contact for a REGISTER: a URI is put in angle brackets.
 
     Raises:
         ValueError: it is neither a URI nor a name-addr.
@@ -51,8 +51,18 @@ def contact_value(text: str) -> str:
             raise RemoteProtocolError("control characters")
         Uri.parse(parse_name_addr(value).uri)
     except RemoteProtocolError as exc:
-        raise ValueError(f"{text!r} is no contact: {exc}") from exc
+        if _is_uri(f"sip:{text}"):
+            message = f"{text} is not a URI: did you mean sip:{text}?"
+            raise ValueError(message) from exc
+        raise ValueError(f"{text!r} is not a contact: {exc}") from exc
     return value
+
+
+def _is_uri(text: str) -> bool:
+    try:
+        return text.isprintable() and bool(Uri.parse(text).host)
+    except RemoteProtocolError:
+        return False
 
 
 def register_draft(
@@ -64,11 +74,11 @@ def register_draft(
     exchange: Exchange,
 ) -> Draft:
     """
-    A REGISTER.
+    Make a REGISTER.
 
     Args:
         contact: of :func:`contact_value`; None to ask what is registered.
-        expires: in seconds; None leaves that to the registrar.
+        expires: in seconds; None leaves it to the registrar.
         registrar: its host and port, for an address-of-record without a domain.
     """
     place = aor.host if aor.port is None else f"{aor.host}:{aor.port}"
@@ -87,7 +97,7 @@ def register_draft(
 
 def registered(response: Response) -> list[RegisteredContact]:
     """
-    What the 200 to a REGISTER lists.
+    Read the contacts in the 200 to a REGISTER.
 
     Raises:
         RemoteProtocolError: it cannot be read.

@@ -1,4 +1,4 @@
-"""The server that an agent talks to: how it is named, and where it is."""
+"""The server of an agent: its name, and its address."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def aor_uri(text: str) -> Uri:
     except RemoteProtocolError as exc:
         raise ValueError(str(exc)) from exc
     if not uri.aor:
-        raise ValueError(f"{text} is no sip:, sips: or tel: URI")
+        raise ValueError(f"{text} is not a sip:, sips: or tel: URI")
     return uri
 
 
 class ServerAddress(Struct, frozen=True):
-    """A server, as the command line names it."""
+    """A server, as ``--server`` names it."""
 
     host: str
     "A name or an address, an IPv6 one without its brackets."
@@ -50,7 +50,7 @@ class ServerAddress(Struct, frozen=True):
         Read ``HOST``, ``HOST:PORT``, ``[IPV6]:PORT`` or a SIP URI.
 
         Args:
-            transport: `udp` or `tcp`; what the URI says, or else UDP, if left out.
+            transport: `udp` or `tcp`; by default that of the URI, or UDP.
 
         Raises:
             ValueError: it is none of these.
@@ -72,7 +72,7 @@ class ServerAddress(Struct, frozen=True):
         if named is not None and named not in TRANSPORTS:
             raise ValueError(f"{text!r}: transport {named} is neither udp nor tcp")
         if transport is not None and named not in (None, transport):
-            raise ValueError(f"{text!r} is of another transport than {transport}")
+            raise ValueError(f"{text!r} has another transport than {transport}")
         return ServerAddress(
             uri.host.strip("[]"), uri.port or SIP_PORT, transport or named or "udp"
         )
@@ -82,10 +82,10 @@ class ServerAddress(Struct, frozen=True):
 
     async def find(self) -> Address:
         """
-        Where it is: the first IPv4 address of its name, or else the first.
+        Find its address: the first IPv4 address of its name, or else the first.
 
         Raises:
-            NoAnswer: nowhere.
+            NoAnswer: the name has no address.
         """
         loop = asyncio.get_running_loop()
         kind = socket.SOCK_DGRAM if self.transport == "udp" else socket.SOCK_STREAM
@@ -93,8 +93,8 @@ class ServerAddress(Struct, frozen=True):
             found = await loop.getaddrinfo(self.host, self.port, type=kind)
         except OSError as exc:
             raise NoAnswer(f"{self.host}: {exc.strerror}") from exc
-        # A server at "localhost" listens at 127.0.0.1, as a rule; and over UDP nobody
-        # would say that it does not at the other address.
+        # A server at "localhost" usually listens at 127.0.0.1; by UDP there would be no
+        # error from the other address.
         found.sort(key=lambda entry: entry[0] != socket.AF_INET)
         host, port = found[0][4][:2]
         return str(host), int(port)
@@ -102,14 +102,14 @@ class ServerAddress(Struct, frozen=True):
 
 def own_host(server: Address) -> str:
     """
-    The address of ours from which ``server`` is reached.
+    Find the local address from which ``server`` is reached.
 
     Raises:
-        NoAnswer: there is no way there.
+        NoAnswer: there is no route.
     """
     with socket.socket(family_of(server[0]), socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(server)  # sends nothing: it only asks for the route
+            probe.connect(server)  # sends nothing, and only looks up the route
         except OSError as exc:
             raise NoAnswer(f"{uri_host(server[0])}: {exc.strerror}") from exc
         host: str = probe.getsockname()[0]

@@ -1,4 +1,4 @@
-"""A user agent that asks, and that watches one resource: all of it but the sockets."""
+"""A user agent without its sockets: sends requests, and watches one resource."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .watching import PACKAGE, Watching
 METHODS = ("NOTIFY", "OPTIONS")
 
 Done = Callable[[Response | NoAnswer], None]
-"""Is told the final response to a request, or that none came."""
+"""Is called with the final response to a request, or the error if there is none."""
 
 Tell = Callable[[watching.WatchEvent], None]
-"""Is told what happens to a subscription."""
+"""Is called with what happens to a subscription."""
 
 
 class AskedRequest:
@@ -71,10 +71,10 @@ class SentSubscribe:
 
 class UserAgent:
     """
-    What an endpoint needs to be a user agent: the application of a rim.
+    The transaction user of an endpoint: the application of a rim.
 
     See :class:`reginfo.ledger.turn.Application`. After :meth:`ask`, :meth:`watch` and
-    :meth:`stop_watching` the rim has to settle.
+    :meth:`stop_watching` the rim must settle.
     """
 
     def __init__(self, new_id: Callable[[], str]) -> None:
@@ -87,22 +87,22 @@ class UserAgent:
         self._tell: Tell = _nobody
 
     def ask(self, draft: Draft, flow: Flow, done: Done) -> None:
-        """Send a request; ``done`` is called once, with what becomes of it."""
+        """Send a request; ``done`` is called once, with the result."""
         self._send(draft, flow, AskedRequest(draft.method, done))
 
     def watch(self, watching: Watching, tell: Tell, now: float) -> None:
-        """Begin to watch, in the place of what was watched before."""
+        """Begin a watch; it replaces the previous one."""
         self._watching, self._tell = watching, tell
         watching.begin(now)
         self.settle(watching)
 
     def stop_watching(self, now: float) -> None:
-        """End the subscription; what is notified until then is told still."""
+        """End the subscription; NOTIFYs until then are still reported."""
         if self._watching is not None:
             self._watching.end(now)
             self.settle(self._watching)
 
-    # What the rim drives.
+    # Called by the rim.
 
     def handle(self, event: EndpointEvent, moment: Moment) -> None:
         """Answer a request, or hand what became of ours to who sent it."""
@@ -149,7 +149,7 @@ class UserAgent:
             return Response(exc.status, "Bad Request")
 
     def settle(self, watching: Watching) -> None:
-        """Send what the subscription wants sent, and tell what has happened."""
+        """Send the requests of the subscription, and report its events."""
         for draft, flow in watching.drafts_to_send():
             self._send(draft, flow, SentSubscribe(self, watching))
         for event in watching.events():
@@ -161,4 +161,4 @@ class UserAgent:
 
 
 def _nobody(event: watching.WatchEvent) -> None:
-    """Is there to tell before anybody watches."""
+    """Placeholder until there is a watch."""

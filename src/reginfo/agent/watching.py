@@ -1,4 +1,4 @@
-"""One subscription, and what its NOTIFYs say (RFC 6665 §4.1, RFC 3680 §4.8)."""
+"""One subscription and its NOTIFYs (RFC 6665 §4.1, RFC 3680 §4.8)."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ class Notification(Struct, frozen=True, kw_only=True):
 
 
 class Trouble(Struct, frozen=True):
-    """Something that is not as it should be."""
+    """A failure of the subscription."""
 
     error: ReginfoError
 
     again_in: float | None = None
-    "Seconds until the next attempt; None if that is the end."
+    "Seconds until the next attempt; None if there is none."
 
 
 class Unreadable(Struct, frozen=True):
-    """A NOTIFY that makes no sense, and is answered so."""
+    """A NOTIFY that was refused."""
 
     error: ReginfoError
 
@@ -64,20 +64,20 @@ WatchEvent = Notification | Trouble | Unreadable
 
 class Watching:
     """
-    Watches one resource, until that is over.
+    The watch of one resource.
 
-    What fails before the first NOTIFY is the end. After it, the subscription is taken
-    up again, whatever happens, unless the notifier says that it is not to be.
+    A failure before the first NOTIFY ends it. After that, the subscription is made
+    again after any failure, unless the notifier refuses further subscriptions.
 
-    Drive it by :meth:`begin`, :meth:`receive_response`, :meth:`receive_failure`,
+    Drive it with :meth:`begin`, :meth:`receive_response`, :meth:`receive_failure`,
     :meth:`receive_notify`, :meth:`end` and :meth:`timer_due`; after any of them, send
-    what :meth:`drafts_to_send` returns, and look at :meth:`events`.
+    what :meth:`drafts_to_send` returns, and read :meth:`events`.
 
     Args:
-        flow: by which every SUBSCRIBE goes, unless the notifier's Contact names
+        flow: the flow of every SUBSCRIBE, unless the Contact of the notifier has
             another address.
         new_id: makes a random token.
-        jitter: a random number from 0 to 1.
+        jitter: returns a random number from 0 to 1.
     """
 
     def __init__(
@@ -96,20 +96,20 @@ class Watching:
         self._was_told = False
         self._events: list[WatchEvent] = []
         self.is_over = False
-        "Whether there is no subscription any more, and none will be asked for."
+        "Whether there is no subscription, and none will be requested."
 
     def begin(self, now: float) -> None:
         """Subscribe; or, with an expiry of 0, ask for the state once."""
         self._subscription.begin(now, self._new_id)
 
     def end(self, now: float) -> None:
-        """Unsubscribe; it is over when the last NOTIFY has come."""
+        """Unsubscribe; the watch is over after the last NOTIFY."""
         self._subscription.end(now)
         if self._subscription.dialog is None:
             self.is_over = True
 
     def knows(self, request: Request) -> bool:
-        """Whether a NOTIFY is of this subscription."""
+        """Whether a NOTIFY belongs to this subscription."""
         dialog = self._subscription.dialog
         return dialog is not None and (request.call_id, request.to.tag) == (
             dialog.call_id,
@@ -117,12 +117,12 @@ class Watching:
         )
 
     def receive_response(self, response: Response, now: float) -> None:
-        """Take in the answer to a SUBSCRIBE."""
+        """Process the response to a SUBSCRIBE."""
         subscription = self._subscription
         if response.status < 200:
             return
         if subscription.state is SubscriberState.ENDED:
-            # Of what the notifier does not know, it sends no last NOTIFY.
+            # For a subscription that it does not know, a notifier sends no NOTIFY.
             self.is_over = self.is_over or response.status >= 300
             return
         subscription.receive_response(response, now, self._jitter)
@@ -133,7 +133,7 @@ class Watching:
             self._fail(RequestRefused(response), now)
 
     def receive_failure(self, cause: str, now: float) -> None:
-        """A SUBSCRIBE got no answer."""
+        """Process that a SUBSCRIBE got no answer."""
         subscription = self._subscription
         ended = subscription.state is SubscriberState.ENDED
         waited = subscription.state is SubscriberState.NOTIFY_WAIT
@@ -145,17 +145,17 @@ class Watching:
 
     def receive_notify(self, request: Request, now: float) -> Response:
         """
-        Take in a NOTIFY of this subscription; what it is answered.
+        Process a NOTIFY of this subscription, and return the response.
 
         Raises:
-            Refusal, RemoteProtocolError: it makes no sense, and has changed nothing.
+            Refusal, RemoteProtocolError: it is refused, and has changed nothing.
         """
         subscription = self._subscription
         try:
             state = subscription.check_notify(request, PACKAGE)
             document = _document(request)
-            # Not the flow that it came by: a long one may have come by a stream that
-            # the notifier has opened, where no request of ours is expected.
+            # Not the flow of the NOTIFY: a long one may come over a connection that
+            # the notifier opened, where it expects no requests.
             subscription.receive_notify(request, state, self._flow, now, self._jitter)
         except (Refusal, RemoteProtocolError) as exc:
             self._events.append(Unreadable(exc))
@@ -185,7 +185,7 @@ class Watching:
         return None if self.is_over else self._subscription.timer_at
 
     def timer_due(self, now: float) -> None:
-        """Refresh, ask again, or give up waiting for a NOTIFY."""
+        """Refresh, subscribe again, or give up waiting for a NOTIFY."""
         at = self.timer_at
         if at is None or now < at:
             return
@@ -204,7 +204,7 @@ class Watching:
         return self._subscription.drafts_to_send()
 
     def events(self) -> list[WatchEvent]:
-        """What has happened since this was last asked."""
+        """Return what has happened since the last call."""
         events, self._events = self._events, []
         return events
 

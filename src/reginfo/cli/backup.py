@@ -1,4 +1,4 @@
-"""``reginfo backup``: a copy of the store, while the server runs."""
+"""``reginfo backup``: copies the store while the server runs."""
 
 from __future__ import annotations
 
@@ -19,25 +19,24 @@ def backup(
     ],
     config: ConfigFile = DEFAULT_CONFIG,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace TARGET if it is there.")
+        bool, typer.Option("--overwrite", help="Replace TARGET if it exists.")
     ] = False,
 ) -> None:
     """
-    Copy the store into one file, as it is at this moment; the server may run.
+    Copy the store into one file, while the server runs.
 
-    All that the server has answered with 200 before is in the copy. TARGET is there
-    only once it is complete and on disk. To go back to it: stop the server, put it in
-    the place of the store, without `-wal` and `-shm` files beside it, and start again.
+    Everything that the server answered with 200 before is in the copy. TARGET appears
+    only when it is complete and on disk. To restore it: stop the server, remove the
+    store with its `-wal` and `-shm` files, put the copy in its place, and start again.
 
-    Ends with 0 if there is a copy, 1 if not, 2 if the configuration has no store on
-    disk.
+    Exit codes: 0 success; 1 the copy failed; 2 the configuration has no store on disk.
     """
     source = read_config(config).store.path
     if source is None:
-        fail(f"{config}: store.url is memory: there is nothing to copy", WRONG)
+        fail(f"{config}: store.url is memory: nothing to copy", WRONG)
     try:
         database.backup(source, target, overwrite)
     except StoreError as exc:
         hint = "" if overwrite or not target.exists() else " (--overwrite replaces it)"
         fail(f"{exc}{hint}", NOT_THERE)
-    typer.echo(f"{source} is copied to {target}, {target.stat().st_size} octets")
+    typer.echo(f"{source} copied to {target}, {target.stat().st_size} octets")

@@ -1,4 +1,4 @@
-"""``reginfo check``: whether a configuration is right, and what it comes to."""
+"""``reginfo check``: validates a configuration, and summarises it."""
 
 from __future__ import annotations
 
@@ -11,23 +11,28 @@ from ..config.config import Config
 from ..config.sections import PeerSection
 from ..script.load import ScriptError, load
 from ..script.route import Route
-from .ending import WRONG, fail
+from .ending import WRONG, fail, say
 from .options import DEFAULT_CONFIG, ConfigFile, read_config
 
 
 def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """
-    Check a configuration as a whole, and say in short what it means.
+    Validate a configuration, and print a summary of it.
 
-    Nothing is opened or bound; but the routing script, if there is one, is run from top
-    to bottom, as it is when it is loaded. Ends with 0 if a server can be started with
-    it; with 2 if not, and then with all that is wrong, each with its line and its key.
+    The command opens no store and no socket. It loads the routing script, which runs it
+    from top to bottom. Warnings are on standard error: what is valid, but probably not
+    meant.
+
+    Exit codes: 0 a server can be started with it; 2 it cannot, and all errors are
+    listed, each with its line and key.
     """
-    read = read_config(config)
+    read = read_config(config, with_script=True)
     try:
         route = None if read.server.script is None else load(read.server.script)
     except ScriptError as exc:
         fail(str(exc), WRONG)
+    for warning in read.warnings(config):
+        say(f"warning: {warning}")
     for name, values in summary(read, route):
         for value in values:
             typer.echo(f"{name:<10} {value}")
@@ -37,13 +42,13 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
 def summary(
     config: Config, route: Route | None = None
 ) -> Iterator[tuple[str, list[str]]]:
-    """What a configuration comes to: names, and what is to be said under each."""
+    """Summarise a configuration: names, and the lines under each."""
     server, notifier = config.server, config.notifier
     yield "server", [f"{server.id}, registrar of {', '.join(server.domains)}"]
     yield "listens", [str(address) for address in server.listen]
     yield "API", [str(server.admin) if server.admin is not None else "none"]
     store = config.store
-    where = "in memory: all is lost at the end"
+    where = "in memory: nothing is kept after the end of the process"
     if store.path is not None:
         where = f"sqlite:{store.path} (synchronous = {store.synchronous})"
     yield "store", [where]
@@ -54,7 +59,7 @@ def summary(
     pause = notifier.min_interval
     yield (
         "watchers",
-        [f"{', '.join(notifier.allow)}; a NOTIFY every {pause:g} s at most"],
+        [f"{', '.join(notifier.allow)}; at most one NOTIFY every {pause:g} s"],
     )
     yield "script", [handles(server.script, route)]
     yield "publishes", publishes(config)
@@ -62,7 +67,7 @@ def summary(
 
 
 def handles(path: Path | None, route: Route | None) -> str:
-    """What a script handles."""
+    """Name what a script handles."""
     if path is None or route is None:
         return "none"
     methods = [method or "all other methods" for method in sorted(route.requests)]
@@ -72,7 +77,7 @@ def handles(path: Path | None, route: Route | None) -> str:
 
 
 def publishes(config: Config) -> list[str]:
-    """Where registrations are published."""
+    """Name the presence servers that registrations are published at."""
     pua = config.pua_reginfo
     if not pua.publish_reginfo:
         return ["nothing: pua_reginfo.publish_reginfo is false"]
@@ -84,9 +89,9 @@ def publishes(config: Config) -> list[str]:
 
 
 def asked(peer: PeerSection) -> list[str]:
-    """What a peer is to us, and what it is asked for."""
-    where = peer.uri if peer.uri is not None else "known by its requests only"
-    watched = [f"  watched there: {aor}" for aor in peer.watch]
+    """Describe a peer, and the users that are subscribed to there."""
+    where = peer.uri if peer.uri is not None else "recognised by its requests only"
+    watched = [f"  subscribed to: {aor}" for aor in peer.watch]
     return [
         f"{peer.name} at {where}" if peer.uri else f"{peer.name}, {where}",
         *watched,

@@ -1,4 +1,4 @@
-"""``reginfo demo``: see it work."""
+"""``reginfo demo``: two servers and a phone, on this machine."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from rich.console import Console
 
 def demo() -> None:
     """
-    See it work: two servers, one phone, on this machine only.
+    Show two servers and a phone at work, on this machine only.
 
-    A phone registers at server A; server B, which has subscribed there, knows it. The
-    message that told it is shown, and how long each step took.
+    The phone registers at server A, and server B, which has subscribed there, learns of
+    it. The NOTIFY is shown, and how long each step took.
     """
     from ..demo.story import tell
 

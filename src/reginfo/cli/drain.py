@@ -1,4 +1,4 @@
-"""``reginfo drain``: the server takes leave of its watchers."""
+"""``reginfo drain``: ends all subscriptions before a server is shut down."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..web.client import ApiUnreachable, Client, Draining
 from .ending import NOT_THERE, UNREACHABLE, fail, say
 from .options import Admin, ServersConfig, client_of
 
-LOOK = 0.2  # seconds between two looks at how far it is
-SAY = 5.0  # seconds between two lines about it, where there is no terminal
+LOOK = 0.2  # seconds between two requests for the progress
+SAY = 5.0  # seconds between two lines of it, if there is no terminal
 
 
 def drain(
@@ -24,23 +24,24 @@ def drain(
             metavar="N",
             min=0.01,
             max=100_000,
-            help="End so many subscriptions a second, at the most; 100 if left out.",
+            help="End at most N subscriptions a second; by default 100.",
         ),
     ] = None,
     config: ServersConfig = None,
     admin: Admin = None,
 ) -> None:
     """
-    Have a running server take leave of all who watch, before it goes for good.
+    End all subscriptions of a running server, before it is shut down for good.
 
-    Each watcher is told that its subscription is over (`deactivated`, RFC 6665 §4.1.3),
-    so that it subscribes elsewhere at once; not all at the same time, but N a second.
-    Who subscribes meanwhile is answered 503. Registrations go on. This shows how far
-    it is, and ends when all have confirmed it, or are known not to; then the server may
-    be stopped with SIGTERM. Ctrl-C ends only the looking; asking again looks again,
-    and with --rate changes the pace. A server that is started again serves as before.
+    Each watcher gets a last NOTIFY (`terminated;reason=deactivated`, RFC 6665 §4.1.3),
+    so that it subscribes elsewhere at once: N of them a second. New subscriptions are
+    answered 503; registrations are still accepted. The command shows the progress, and
+    ends when every watcher has confirmed the NOTIFY or has failed to; then stop the
+    server with SIGTERM. Ctrl-C stops the progress display, not the drain; run the
+    command again to resume the display, or to change the rate. A server that is started
+    again serves as before.
 
-    Ends with 0 if nobody watches any more, 1 if interrupted, 3 if no server answers.
+    Exit codes: 0 there are no watchers any more; 1 interrupted; 3 no server answers.
     """
     try:
         with client_of(config, admin) as client:
@@ -49,17 +50,20 @@ def drain(
         fail(str(exc), UNREACHABLE)
     except KeyboardInterrupt:
         fail(
-            "the server goes on taking leave; look again with the same command",
+            "the drain continues; run the same command again to see its progress",
             NOT_THERE,
         )
-    told = end.watchers - end.gave_up
-    say(f"{told} watchers are told, {end.gave_up} did not answer: stop the server now")
+    notified = end.watchers - end.gave_up
+    say(
+        f"{notified} watchers notified, {end.gave_up} did not answer:"
+        " the server can be stopped now"
+    )
 
 
 def _watched(client: Client, draining: Draining) -> Draining:
-    """Show how far the server is until it is through."""
+    """Show the progress of the drain until it is complete."""
     terminal = Console(stderr=True)
-    columns = (TextColumn("taking leave"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("ending subscriptions"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=terminal, disable=not terminal.is_terminal) as bar:
         task = bar.add_task("", total=draining.watchers)
         said_at = time.monotonic()
@@ -67,12 +71,12 @@ def _watched(client: Client, draining: Draining) -> Draining:
             bar.update(task, completed=draining.watchers - draining.left)
             if not terminal.is_terminal and time.monotonic() - said_at >= SAY:
                 said_at = time.monotonic()
-                say(f"{draining.left} of {draining.watchers} are left")
+                say(f"{draining.left} of {draining.watchers} watchers are left")
             time.sleep(LOOK)
             now = client.health().draining
             if now is None:
                 raise ApiUnreachable(
-                    "the server was started again, and serves as before"
+                    "the server was restarted, and is not draining any more"
                 )
             draining = now
         bar.update(task, completed=draining.watchers)

@@ -1,4 +1,4 @@
-"""How a command ends: with which code, and what it says before."""
+"""Exit codes of the commands, and messages on standard error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Never
 import typer
 
 NOT_THERE = 1
-"""What was asked for is not there, or did not work."""
+"""The request was refused or failed, or nothing matched."""
 
 WRONG = 2
 """The command or the configuration is wrong."""
@@ -15,19 +15,25 @@ WRONG = 2
 UNREACHABLE = 3
 """No server answers."""
 
+ADDRESS_IN_USE = 4
+"""``serve``: an address is not available."""
+
+STORE_UNUSABLE = 5
+"""``serve``: the store cannot be used: damaged, locked, or not readable."""
+
 
 def say(message: str) -> None:
-    """Tell people something that is no result: on standard error."""
+    """Print a message that is no result, on standard error."""
     for line in message.splitlines():
         typer.echo(f"reginfo: {printable(line)}", err=True)
 
 
 def fail(message: str, code: int) -> Never:
-    """End the process with a message, and with no traceback."""
+    """Exit with a message and without a traceback."""
     say(message)
     raise typer.Exit(code)
 
 
 def printable(text: str) -> str:
-    """``text`` without what could move the cursor of whoever looks."""
+    """``text`` without characters that could control a terminal."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text)

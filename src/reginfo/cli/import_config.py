@@ -1,4 +1,4 @@
-"""``reginfo import-config``: a configuration of OpenSIPS or Kamailio becomes ours."""
+"""``reginfo import-config``: converts a configuration of OpenSIPS or Kamailio."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def import_config(
             "-o",
             "--output",
             metavar="FILE",
-            help="Where to write it; to standard output if left out.",
+            help="The file to write; by default standard output.",
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a file that is there.")
+        bool, typer.Option("--overwrite", help="Replace the file if it exists.")
     ] = False,
     define: Annotated[
         list[str] | None,
@@ -37,25 +37,26 @@ def import_config(
             "-A",
             "--define",
             metavar="NAME=VALUE",
-            help="What Kamailio is started with; may be given several times.",
+            help="A definition that Kamailio is started with; can be repeated.",
         ),
     ] = None,
     dialect: Annotated[
         Dialect | None,
         typer.Option(
-            "--from", help="Whose it is, if it is not what it is taken to be."
+            "--from", help="The dialect of FILE; by default it is recognised."
         ),
     ] = None,
 ) -> None:
     """
-    Make a configuration of ours of one of OpenSIPS or Kamailio.
+    Convert a configuration of OpenSIPS or Kamailio to `reginfo.toml`.
 
-    Read are the parameters of pua_reginfo, presence_reginfo, presence, pua, usrloc and
-    registrar, and the addresses and domains. What could not be carried over is listed
-    at the end of the new file, each with its line and the reason; routes are to be
-    written anew, see docs/script.md. Files that it includes are read.
+    The command reads the parameters of pua_reginfo, presence_reginfo, presence, pua,
+    usrloc and registrar, and the addresses and domains; included files too. What it
+    cannot convert is listed at the end of the new file, with its line and the reason.
+    Routes must be written anew, see docs/script.md.
 
-    Ends with 0; with 1 if a file cannot be read or written.
+    Exit codes: 0 success; 1 a file cannot be read or written; 2 FILE is no such
+    configuration.
     """
     try:
         text = _text(file)
@@ -80,7 +81,7 @@ def import_config(
         typer.echo(moved.toml, nl=False)
     else:
         if output.exists() and not overwrite:
-            fail(f"{output} is there: --overwrite replaces it", WRONG)
+            fail(f"{output} exists: --overwrite replaces it", WRONG)
         try:
             output.write_text(moved.toml, "utf-8")
         except OSError as exc:

@@ -1,8 +1,7 @@
 """
 The command line: ``reginfo serve``, ``reginfo show``, and the others.
 
-Each ends with 0 if all went well, 1 if what was asked for is not there or did not
-work, 2 if the command or the configuration is wrong, 3 if no server answers.
+The exit codes are in :mod:`reginfo.cli.ending`.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ command = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Who is registered, and who wants to know: SIP registration events "
-    "(RFC 3680). `reginfo demo` shows what it is about.",
-    epilog="Ends with 0 if all went well, 1 if what was asked for is not there or did "
-    "not work, 2 if the command or the configuration is wrong, 3 if no server answers.",
+    help="A SIP registrar with registration events (RFC 3680), and clients for any "
+    "server. `reginfo demo` shows it at work.",
+    epilog="Exit codes: 0 success; 1 the request was refused, or nothing matched; 2 "
+    "the command or the configuration is wrong; 3 no server answers. `serve` has more.",
 )
 
 COMMANDS = (
@@ -72,7 +71,7 @@ def options(
             "--version",
             callback=say_version,
             is_eager=True,
-            help="Print the version, and end.",
+            help="Print the version and exit.",
         ),
     ] = False,
 ) -> None:

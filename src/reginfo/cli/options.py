@@ -1,4 +1,4 @@
-"""Options that several commands have, and what is made of their values."""
+"""Options that several commands have, and how their values are read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .ending import WRONG, fail
 DEFAULT_CONFIG = Path("reginfo.toml")
 
 ConfigFile = Annotated[
-    Path, typer.Option("-c", "--config", help="The configuration: reginfo.toml.")
+    Path, typer.Option("-c", "--config", help="The configuration file.")
 ]
 
 ServersConfig = Annotated[
@@ -26,38 +26,54 @@ ServersConfig = Annotated[
     typer.Option(
         "-c",
         "--config",
-        help="The server's configuration, which says where its API is; "
-        "reginfo.toml if neither this nor --admin is given.",
+        help="The configuration of the server, which has the address of its API; "
+        "by default reginfo.toml, unless --admin is given.",
     ),
 ]
 
 Admin = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="Where its API is: HOST:PORT or unix:PATH."),
+    typer.Option(
+        metavar="ADDRESS", help="The address of its API: HOST:PORT or unix:PATH."
+    ),
 ]
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 Trace = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Write every SIP message to this file, as it was sent."
+        metavar="FILE", help="Write every SIP message to this file, as on the wire."
     ),
 ]
 
 
-def read_config(path: Path) -> Config:
-    """The configuration in a file; ends the process if it is wrong."""
+def read_config(path: Path, *, with_script: bool = False) -> Config:
+    """
+    Read a configuration file; exits if it is wrong.
+
+    Args:
+        with_script: check that the routing script exists, too.
+    """
     try:
-        return Config.read(path)
+        config = Config.read(path)
+        if with_script:
+            config.require_script(path)
+        return config
     except ConfigError as exc:
         fail(str(exc), WRONG)
 
 
 def client_of(config: Path | None, admin: str | None) -> Client:
-    """A client of the server that the options name; ends the process if they do not."""
+    """Make a client of the server that the options name; exits if they name none."""
     if config is not None and admin is not None:
         fail("give -c or --admin, not both", WRONG)
+    if config is None and admin is None and not DEFAULT_CONFIG.exists():
+        fail(
+            f"no {DEFAULT_CONFIG} here: name it with -c FILE, or the server with"
+            " --admin HOST:PORT",
+            WRONG,
+        )
     try:
         return Client(admin or admin_of(config or DEFAULT_CONFIG))
     except ValueError as exc:
@@ -65,13 +81,13 @@ def client_of(config: Path | None, admin: str | None) -> Client:
 
 
 def admin_of(path: Path) -> str:
-    """Where the API of the server with this configuration is."""
+    """The address of the API of the server with this configuration; exits if none."""
     address = read_config(path).server.admin
     if address is None:
         fail(f"{path}: the server has no API: server.admin is not set", WRONG)
     if isinstance(address, SocketAddress) and address.port == 0:
         fail(
-            f"{path}: server.admin is any free port: give --admin with the one that "
+            f"{path}: server.admin is any free port: give --admin with the port that "
             "the server has printed",
             WRONG,
         )
@@ -79,7 +95,7 @@ def admin_of(path: Path) -> str:
 
 
 def trace_to(path: Path | None) -> TraceFile | None:
-    """The file for --trace; ends the process if it cannot be written."""
+    """Open the file for --trace; exits if it cannot be written."""
     try:
         return None if path is None else TraceFile(path)
     except OSError as exc:
@@ -87,7 +103,7 @@ def trace_to(path: Path | None) -> TraceFile | None:
 
 
 def uri_of(text: str, what: str) -> Uri:
-    """A URI that stands on the command line; ``sip:`` may be left out."""
+    """Read a URI argument; ``sip:`` may be left out. Exits if it is wrong."""
     try:
         return aor_uri(text)
     except ValueError as exc:

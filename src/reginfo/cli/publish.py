@@ -27,15 +27,13 @@ def publish(
     aor: Annotated[
         str,
         typer.Argument(
-            metavar="AOR", help="Whose registrations, such as alice@example.com."
+            metavar="AOR", help="The address-of-record, such as alice@example.com."
         ),
     ],
     server: Server,
     contacts: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="CONTACT", help="Where it is registered: a URI for each."
-        ),
+        typer.Argument(metavar="CONTACT", help="The URIs that it is registered at."),
     ] = None,
     file: Annotated[
         Path | None,
@@ -49,8 +47,8 @@ def publish(
         str | None,
         typer.Option(
             metavar="TAG",
-            help="The entity-tag of a publication that is there: change it; or, "
-            "without a document, refresh it.",
+            help="The entity-tag of a publication to modify, or to refresh if nothing "
+            "else is given.",
         ),
     ] = None,
     remove: Annotated[
@@ -58,7 +56,12 @@ def publish(
     ] = False,
     expires: Annotated[
         int,
-        typer.Option(metavar="SECONDS", min=1, max=LONGEST, help="For how long."),
+        typer.Option(
+            metavar="SECONDS",
+            min=1,
+            max=LONGEST,
+            help="How long the publication lasts.",
+        ),
     ] = 3600,
     transport: Transport = None,
     timeout: Timeout = TIMER_F,
@@ -68,15 +71,15 @@ def publish(
     """
     Publish registrations at a presence server (RFC 3903), and print the entity-tag.
 
-    Once: nothing refreshes it. The entity-tag names the publication in the next
-    command:
+    The command sends one PUBLISH; nothing refreshes it. The entity-tag identifies the
+    publication in the next command:
 
         tag=$(reginfo publish al@example.com sip:al@192.0.2.1 --server HOST)
         tag=$(reginfo publish al@example.com --etag $tag --server HOST)
         reginfo publish al@example.com --etag $tag --remove --server HOST
 
-    Ends with 0 if the server has accepted it, 1 if it has refused (412: it knows no
-    such entity-tag), 3 if none answers.
+    Exit codes: 0 the server accepted it; 1 it refused (412: it does not know the
+    entity-tag); 3 no server answers.
     """
     name = uri_of(aor, "AOR")
     body = _body(name, contacts or [], file, expires)
@@ -85,7 +88,7 @@ def publish(
     if remove and (etag is None or body):
         fail("--remove needs --etag, and no document", WRONG)
     if etag is None and not body:
-        fail("say what to publish: CONTACT, or --file; or which, by --etag", WRONG)
+        fail("nothing to publish: give CONTACT, --file or --etag", WRONG)
     lifetime = 0 if remove else expires
 
     async def conversation(agent: Agent) -> PublishResult:
@@ -99,7 +102,7 @@ def publish(
         trace=trace,
     )
     if published is None:
-        fail("interrupted: whether it has been published is unknown", NOT_THERE)
+        fail("interrupted: it is unknown whether it was published", NOT_THERE)
     if json:
         typer.echo(msgspec.json.encode(published).decode())
     elif published.etag is None:
@@ -110,7 +113,7 @@ def publish(
 
 
 def _body(aor: Uri, contacts: list[str], file: Path | None, expires: int) -> bytes:
-    """The document that is to be published; empty if none is."""
+    """Make the document to publish; empty if there is none."""
     if file is None:
         uris = [uri_of(contact, "CONTACT").text for contact in contacts]
         return document_of(aor, uris, expires) if uris else b""

@@ -27,8 +27,8 @@ def register(
         str | None,
         typer.Argument(
             metavar="CONTACT",
-            help="Where to reach it: a URI, or `'<URI>;q=0.5'` with parameters; `'*'` "
-            "with --expires 0 for all that there are. Left out: only ask.",
+            help="A URI, or `'<URI>;q=0.5'` with parameters; `'*'` with --expires 0 "
+            "for all contacts. Without it the command only asks.",
         ),
     ] = None,
     expires: Annotated[
@@ -37,7 +37,7 @@ def register(
             metavar="SECONDS",
             min=0,
             max=LONGEST,
-            help="For how long; 0 removes CONTACT. The registrar decides if left out.",
+            help="How long; 0 removes CONTACT. By default the registrar decides.",
         ),
     ] = None,
     transport: Transport = None,
@@ -46,18 +46,18 @@ def register(
     trace: Trace = None,
 ) -> None:
     """
-    Register a contact at a SIP registrar, ours or another, and show what is there now.
+    Register a contact at any SIP registrar, and show what is registered now.
 
-    Once: nothing refreshes it. Without CONTACT it asks, and changes nothing.
+    The command sends one REGISTER; nothing refreshes it. Without CONTACT it asks, and
+    changes nothing.
 
-    Ends with 0 if the registrar has accepted it, 1 if it has refused, 3 if none
-    answers.
+    Exit codes: 0 the registrar accepted it; 1 it refused; 3 no server answers.
     """
     name = uri_of(aor, "AOR")
     if contact is None and expires is not None:
-        fail("--expires: for which CONTACT? '*' with --expires 0 removes all", WRONG)
+        fail("--expires needs a CONTACT; '*' with --expires 0 removes all", WRONG)
     if contact == ALL and expires != 0:
-        fail("'*' can only be removed: give --expires 0 (RFC 3261 §10.2.2)", WRONG)
+        fail("'*' needs --expires 0 (RFC 3261 §10.2.2)", WRONG)
     try:
         value = None if contact is None else contact_value(contact)
     except ValueError as exc:
@@ -74,7 +74,7 @@ def register(
         trace=trace,
     )
     if contacts is None:
-        fail("interrupted: whether it has been registered is unknown", NOT_THERE)
+        fail("interrupted: it is unknown whether the contact is registered", NOT_THERE)
     if json:
         result = {"aor": name.aor, "contacts": contacts}
         text = msgspec.json.format(msgspec.json.encode(result), indent=2)
@@ -87,7 +87,7 @@ def register(
 
 
 def _line(contact: RegisteredContact) -> str:
-    """A contact for people: what it is, and what is said of it."""
+    """Write a contact as a line: its URI and its parameters."""
     cells = [contact.uri]
     if contact.expires is not None:
         cells.append(f"expires={contact.expires}")

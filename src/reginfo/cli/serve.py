@@ -13,8 +13,10 @@ import typer
 
 from ..config.config import Config
 from ..io.trace import TraceFile
+from ..ledger.storage import StoreError
+from ..script.load import ScriptError
 from ..sip.errors import ReginfoError
-from .ending import NOT_THERE, fail
+from .ending import ADDRESS_IN_USE, NOT_THERE, STORE_UNUSABLE, WRONG, fail
 from .options import DEFAULT_CONFIG, ConfigFile, Trace, read_config, trace_to
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ logger = logging.getLogger("reginfo.script")
 
 
 class LogLevel(enum.StrEnum):
-    """How much is logged, from the most to the least."""
+    """Log levels, from most to least."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -37,19 +39,21 @@ def serve(
     trace: Trace = None,
     log_level: Annotated[
         LogLevel,
-        typer.Option(help="`info` tells of bindings and watchers that come and go."),
+        typer.Option(help="`info` logs bindings and watchers that come and go."),
     ] = LogLevel.WARNING,
 ) -> None:
     """
-    Run the server: a SIP registrar that tells others who is registered.
+    Run the server: a SIP registrar that reports registrations to others.
 
-    It prints one line that begins with `ready` on standard error when it can be
-    used, with the addresses that it listens at. SIGTERM or Ctrl-C ends it; what it
-    knows stays on disk, and watchers are not told: it may be back at once. Before it
-    goes for good, let it take leave of them: `reginfo drain`. SIGHUP has it read the
-    routing script again.
+    When it is ready it prints one line on standard error that begins with `ready`, with
+    the addresses of its listeners. SIGTERM or Ctrl-C stops it. Its state stays on disk,
+    and watchers are not notified, because it may be back at once: run `reginfo drain`
+    before you shut it down for good. SIGHUP reads the routing script again.
+
+    Exit codes: 0 stopped by a signal; 1 other failures; 2 the configuration or the
+    routing script is wrong; 4 an address is not available; 5 the store cannot be used.
     """
-    configuration = read_config(config)
+    configuration = read_config(config, with_script=True)
     logging.basicConfig(
         level=log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
@@ -60,10 +64,24 @@ def serve(
     try:
         asyncio.run(run(configuration, trace_file))
     except (ReginfoError, OSError) as exc:
-        fail(f"cannot run: {exc}", NOT_THERE)
+        fail(f"cannot run: {exc}", exit_code(exc))
     finally:
         if trace_file is not None:
             trace_file.close()
+
+
+def exit_code(error: BaseException) -> int:
+    """Which exit code says why a server cannot run."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ScriptError):
+            return WRONG
+        if isinstance(cause, StoreError):
+            return STORE_UNUSABLE
+        if isinstance(cause, OSError):
+            return ADDRESS_IN_USE
+        cause = cause.__cause__
+    return NOT_THERE
 
 
 async def run(config: Config, trace: TraceFile | None) -> None:

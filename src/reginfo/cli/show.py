@@ -1,4 +1,4 @@
-"""``reginfo show``: what a running server knows."""
+"""``reginfo show``: registrations, watchers and peers of a running server."""
 
 from __future__ import annotations
 
@@ -25,28 +25,25 @@ def show(
         str | None,
         typer.Argument(
             metavar="AOR",
-            help="An address-of-record, such as alice@example.com; all if left out.",
+            help="An address-of-record, such as alice@example.com; by default all.",
         ),
     ] = None,
     of_watchers: Annotated[
         bool,
-        typer.Option("--watchers", help="Show who watches, and what they are told."),
+        typer.Option("--watchers", help="Show the watchers and their subscriptions."),
     ] = False,
     of_peers: Annotated[
         bool,
-        typer.Option(
-            "--peers", help="Show the peers, and the subscriptions held there."
-        ),
+        typer.Option("--peers", help="Show the peers, and the subscriptions at them."),
     ] = False,
     json: Json = False,
     config: ServersConfig = None,
     admin: Admin = None,
 ) -> None:
     """
-    Show who is registered, as a running server knows it; or who watches, or its peers.
+    Show the registrations of a running server, its watchers, or its peers.
 
-    Ends with 0 if there is an answer, 1 if AOR is not registered, or nobody watches it
-    or is asked about it; 3 if no server answers.
+    Exit codes: 0 success; 1 nothing is known about AOR; 3 no server answers.
     """
     if of_watchers and of_peers:
         fail("give --watchers or --peers, not both", WRONG)
@@ -73,16 +70,16 @@ def show(
 def _asked(
     client: Client, aor: str | None, of_watchers: bool, of_peers: bool
 ) -> tuple[Page, Sequence[msgspec.Struct], str]:
-    """What the server says: all of it as a page, its rows, and what none means."""
+    """Ask the server: the whole page, its rows, and a message for no rows."""
     if of_watchers:
         watching = client.watchers(aor)
-        nothing = f"nobody watches{'' if aor is None else f' {aor}'}"
+        nothing = f"no watchers{'' if aor is None else f' of {aor}'}"
         return watchers.WatcherPage(watchers=watching), watching, nothing
     if of_peers:
         peering = client.peers(aor)
-        nothing = "there is no peer"
+        nothing = "no peers"
         if aor is not None:
-            nothing = f"no peer is asked about {aor}"
+            nothing = f"no subscription to {aor} at any peer"
         return peers.PeerPage(peers=peering), peering, nothing
     bound = client.bindings(aor)
     return bindings.BindingPage(bindings=bound), bound, "nobody is registered"

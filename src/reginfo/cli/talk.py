@@ -1,4 +1,4 @@
-"""What the commands that speak SIP have in common: whom to speak to, and how."""
+"""What the SIP client commands have in common: the server, and how to reach it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONGEST = 2**32 - 1  # seconds in an Expires header (RFC 3261 §20.19)
 
 
 class TransportName(enum.StrEnum):
-    """How SIP is carried."""
+    """The transports of SIP."""
 
     UDP = "udp"
     TCP = "tcp"
@@ -35,20 +35,22 @@ Server = Annotated[
     str,
     typer.Option(
         metavar="HOST:PORT",
-        help="Whom to ask; or a SIP URI. An IPv6 address is in brackets; the port is "
-        "5060 if left out.",
+        help="The server, also as a SIP URI. An IPv6 address needs brackets; the "
+        "default port is 5060.",
     ),
 ]
 
 Transport = Annotated[
     TransportName | None,
-    typer.Option(help="UDP, unless the URI of --server says otherwise."),
+    typer.Option(help="By default UDP, or the transport of the URI of --server."),
 ]
 
 Timeout = Annotated[
     float,
     typer.Option(
-        metavar="SECONDS", min=0.1, help="How long to wait for the server's answer."
+        metavar="SECONDS",
+        min=0.1,
+        help="How long to wait for the answer of the server.",
     ),
 ]
 
@@ -62,9 +64,9 @@ def talk(
     trace: Path | None,
 ) -> T | None:
     """
-    Have a conversation with a server; None if Ctrl-C or SIGTERM has ended it.
+    Run a conversation with a server; returns None if Ctrl-C or SIGTERM ended it.
 
-    Ends the process if it does not come about.
+    Exits with a message if the server does not answer, or refuses.
     """
     try:
         target = ServerAddress.parse(server, transport)
@@ -75,7 +77,7 @@ def talk(
     async def run() -> T | None:
         task = asyncio.current_task()
         assert task is not None
-        # The first one lets it end politely; the second is meant as it is.
+        # The first signal lets the conversation end properly.
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         try:

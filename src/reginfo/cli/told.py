@@ -1,4 +1,4 @@
-"""A NOTIFY as people see it, and as programs do."""
+"""A NOTIFY as text and as JSON."""
 
 from __future__ import annotations
 
@@ -13,25 +13,29 @@ from ..reg.document import Contact, Reginfo
 from .ending import printable
 
 NOTHING = "-"
-"""In the place of what a line has not."""
+"""A column that has no value."""
 
 
 def moment(at: float) -> str:
-    """A time, in seconds since the epoch, as a trace has it: UTC, but shorter."""
+    """Write a time in UTC, with milliseconds.
+
+    Args:
+        at: seconds since the epoch.
+    """
     time = datetime.datetime.fromtimestamp(at, datetime.UTC)
     return f"{time.isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
 
 
 def lines(told: Notification, uri: str, at: float) -> Iterator[str]:
     """
-    A NOTIFY for people: time, address-of-record, contact, event, state and expiry.
+    Write a NOTIFY as text: time, address-of-record, contact, event, state and expiry.
 
-    One line for each contact in its document, those that a full one leaves out also;
-    one for a registration without contacts.
+    There is one line for each contact in its document, and for each that a full
+    document no longer lists; one for a registration without contacts.
 
     Args:
-        uri: what is watched.
-        at: when it came, in seconds since the epoch.
+        uri: the watched resource.
+        at: when it was received, in seconds since the epoch.
     """
     rows: list[tuple[str, ...]] = []
     if told.document is None:
@@ -53,9 +57,7 @@ def lines(told: Notification, uri: str, at: float) -> Iterator[str]:
 
 def builtins(told: Notification, uri: str, at: float) -> dict[str, Any]:
     """
-    A NOTIFY for programs, as JSON takes it.
-
-    What the document does not say of a contact is not there.
+    Convert a NOTIFY to values for JSON; empty fields of a contact are left out.
 
     Args:
         uri, at: as of :func:`lines`.

@@ -30,13 +30,15 @@ def unregister(
     ],
     contact: Annotated[
         str | None,
-        typer.Option(metavar="URI", help="Only this contact; all of them if left out."),
+        typer.Option(
+            metavar="URI", help="Remove only this contact; by default all of them."
+        ),
     ] = None,
     event: Annotated[
         RemovalEvent,
         typer.Option(
-            help="What those who watch are told: the user agent is to register again"
-            " (deactivated), later (probation), or not at all (rejected)."
+            help="The event that watchers get: the user agent should register again at"
+            " once (deactivated), later (probation), or not at all (rejected)."
         ),
     ] = RemovalEvent.DEACTIVATED,
     retry_after: Annotated[
@@ -44,16 +46,16 @@ def unregister(
         typer.Option(
             metavar="SECONDS",
             min=0,
-            help="With probation: when the user agent may come back.",
+            help="With probation: when the user agent may register again.",
         ),
     ] = None,
     config: ServersConfig = None,
     admin: Admin = None,
 ) -> None:
     """
-    Remove contacts of a user from a running server, and tell all who watch why.
+    Remove contacts of a user from a running server, and notify all watchers.
 
-    Ends with 0 if they are removed, 1 if there is none, 3 if no server answers.
+    Exit codes: 0 contacts were removed; 1 there was none; 3 no server answers.
     """
     try:
         with client_of(config, admin) as client:

@@ -1,4 +1,4 @@
-"""``reginfo watch``: a subscription, and what it is told."""
+"""``reginfo watch``: subscribes, and prints each NOTIFY."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from .told import builtins, lines
 def watch(
     uri: Annotated[
         str,
-        typer.Argument(metavar="URI", help="Whom to watch, such as alice@example.com."),
+        typer.Argument(
+            metavar="URI", help="The user to watch, such as alice@example.com."
+        ),
     ],
     server: Server,
     json: Annotated[
@@ -29,7 +31,7 @@ def watch(
     ] = False,
     count: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Unsubscribe and end after N NOTIFYs."),
+        typer.Option(metavar="N", min=1, help="Unsubscribe and exit after N NOTIFYs."),
     ] = None,
     expires: Annotated[
         int,
@@ -37,7 +39,7 @@ def watch(
             metavar="SECONDS",
             min=0,
             max=LONGEST,
-            help="Subscribe for so long each time; 0 asks for the state once.",
+            help="The interval to request; 0 asks for the state once.",
         ),
     ] = 3600,
     from_: Annotated[
@@ -45,8 +47,8 @@ def watch(
         typer.Option(
             "--from",
             metavar="URI",
-            help="Who watches; our own address if left out. Some servers only tell "
-            "users about themselves.",
+            help="The watcher; by default an address of this machine. Some servers "
+            "accept only subscriptions of users to themselves.",
         ),
     ] = None,
     transport: Transport = None,
@@ -54,14 +56,16 @@ def watch(
     trace: Trace = None,
 ) -> None:
     """
-    Watch registrations (RFC 3680): subscribe, and print what each NOTIFY tells.
+    Subscribe to registrations (RFC 3680), and print each NOTIFY.
 
-    For people: time, address-of-record, contact, event, state and the seconds left,
-    one line for each contact. What is no NOTIFY, such as a refused refresh, is told
-    on standard error, and the subscription is asked for again.
+    There is one line for each contact: time, address-of-record, contact, event, state
+    and the seconds left. Anything else, such as a refused refresh, is reported on
+    standard error, and the command subscribes again.
 
-    Ctrl-C unsubscribes, and ends with 0, as --count does. It ends with 1 if the server
-    refuses, or has ended the subscription for good, and with 3 if no server answers.
+    Ctrl-C unsubscribes and exits, as --count does.
+
+    Exit codes: 0 unsubscribed; 1 the server refused, or ended the subscription for
+    good; 3 no server answers.
     """
     name = uri_of(uri, "URI")
     if from_ is not None:
@@ -91,7 +95,7 @@ def watch(
 
 
 def report(event: WatchEvent, uri: str, json: bool) -> None:
-    """Print a NOTIFY; say what else has happened to the subscription."""
+    """Print a NOTIFY, or report what else happened to the subscription."""
     if isinstance(event, Notification):
         at = time.time()
         if json:
@@ -103,9 +107,9 @@ def report(event: WatchEvent, uri: str, json: bool) -> None:
             for warning in event.document.warnings:
                 say(f"the document: {warning}")
         if event.missed:
-            say("a NOTIFY before this one never came: asking for the full state")
+            say("an earlier NOTIFY was lost: requesting the full state")
     elif isinstance(event, Trouble):
         assert event.again_in is not None
-        say(f"{event.error}; asking again in {event.again_in:.0f} s")
+        say(f"{event.error}; subscribing again in {event.again_in:.0f} s")
     else:
-        say(f"a NOTIFY makes no sense, and is refused: {event.error}")
+        say(f"a NOTIFY was refused: {event.error}")

@@ -1,4 +1,4 @@
-"""Where a server listens: a host and port, or a Unix socket."""
+"""Addresses of a configuration: host and port, or a Unix socket."""
 
 from __future__ import annotations
 
@@ -24,18 +24,20 @@ class SocketAddress(Struct, frozen=True):
         Read ``HOST:PORT``, or ``[HOST]:PORT`` for IPv6.
 
         Raises:
-            ValueError: it is not that, or the host is no numeric address.
+            ValueError: it is not that, or the host is not a numeric address.
         """
         host, colon, port = text.rpartition(":")
-        if not colon or not port.isdecimal() or int(port) > 65_535:
+        if not colon or not port.isdecimal():
             raise ValueError(f"{text!r} is not HOST:PORT")
+        if int(port) > 65_535:
+            raise ValueError(f"port {port} is out of range (0 to 65535)")
         try:
             if host.startswith("[") and host.endswith("]"):
                 numeric = ipaddress.IPv6Address(host[1:-1]).compressed
             else:
                 numeric = str(ipaddress.IPv4Address(host))
         except ValueError as exc:
-            raise ValueError(f"{host!r} is no IPv4 or [IPv6] address") from exc
+            raise ValueError(f"{host!r} is not an IPv4 or [IPv6] address") from exc
         return SocketAddress(numeric, int(port))
 
     def __str__(self) -> str:
@@ -102,7 +104,7 @@ AdminAddress = SocketAddress | UnixPath
 
 def parse_admin(text: str) -> AdminAddress:
     """
-    Read where the administrator's API is: ``HOST:PORT`` or ``unix:PATH``.
+    Read the address of the API: ``HOST:PORT`` or ``unix:PATH``.
 
     Raises:
         ValueError: it is neither.

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Protocol
+
+from ..sip.flow import SIP_PORT, is_numeric
 from ..sip.uri import Uri
+from .address import SocketAddress
+from .lines import KeyPath
 from .sections import (
     DnsSection,
     LimitsSection,
@@ -18,13 +25,21 @@ from .sections import (
 from .toml import Reading
 
 
+class _Sections(Protocol):
+    @property
+    def server(self) -> ServerSection: ...
+
+    @property
+    def pua_reginfo(self) -> PuaReginfoSection: ...
+
+
 def check_sections_agree(reading: Reading) -> None:
     """Note in ``reading`` every value that contradicts another one."""
     for path, server in reading.all(ServerSection):
         fixed = [address for address in server.listen if address.port]
         reading.require(
             len(set(fixed)) == len(fixed),
-            "an address stands twice",
+            "an address is listed twice",
             (*path, "listen"),
         )
         reading.require(
@@ -66,14 +81,16 @@ def check_sections_agree(reading: Reading) -> None:
             nat.ping_interval >= 1, "is less than a second", (*path, "ping_interval")
         )
     for path, dns in reading.all(DnsSection):
-        reading.require(dns.timeout > 0, "is no time at all", (*path, "timeout"))
+        reading.require(
+            dns.timeout > 0, "is not more than 0 seconds", (*path, "timeout")
+        )
     pua_reginfo = next(
         (s for _, s in reading.all(PuaReginfoSection)), PuaReginfoSection()
     )
     for path, usrloc in reading.all(UsrlocSection):
         reading.require(
             usrloc.use_domain or pua_reginfo.default_domain is not None,
-            "false needs pua_reginfo.default_domain, the domain that is left out",
+            "false needs pua_reginfo.default_domain, the domain of all users",
             (*path, "use_domain"),
             ("pua_reginfo", "default_domain"),
         )
@@ -87,6 +104,11 @@ def _check_peers(reading: Reading, pua_reginfo: PuaReginfoSection) -> None:
         for _, server in reading.all(ServerSection)
         for address in server.listen
     }
+    places = {
+        (address.host, address.port, address.transport)
+        for _, server in reading.all(ServerSection)
+        for address in server.listen
+    }
     for path, peer in reading.all(PeerSection):
         reading.require(
             peer.name not in names,
@@ -95,14 +117,20 @@ def _check_peers(reading: Reading, pua_reginfo: PuaReginfoSection) -> None:
         )
         names.setdefault(peer.name, "another peer")
         reading.require(
+            peer.uri is None or _place(peer.uri) not in places,
+            f"peer {peer.name} is this server",
+            (*path, "uri"),
+            ("server", "listen"),
+        )
+        reading.require(
             peer.uri is not None or not peer.watch,
-            "needs the peer's `uri`, where to ask for them",
+            "needs the `uri` of the peer, to subscribe there",
             (*path, "watch"),
             (*path, "uri"),
         )
         reading.require(
             peer.uri is not None or peer.match is not None,
-            "has neither a `uri` to ask nor a `match` to be known by",
+            "has neither a `uri` to subscribe at nor a `match` to recognise it by",
             path,
             (*path, "uri"),
             (*path, "match"),
@@ -110,14 +138,14 @@ def _check_peers(reading: Reading, pua_reginfo: PuaReginfoSection) -> None:
         )
         reading.require(
             not (peer.uri and peer.watch) or pua_reginfo.server_address is not None,
-            "needs pua_reginfo.server_address: who we are when we subscribe",
+            "needs pua_reginfo.server_address, the From of SUBSCRIBE",
             (*path, "watch"),
             ("pua_reginfo", "server_address"),
         )
         reading.require(
             not (peer.watch and _by_tcp(peer.uri)) or "tcp" in transports,
-            'needs a "tcp:" address in server.listen: a peer that is asked by TCP'
-            " notifies by TCP",
+            'needs a "tcp:" address in server.listen: a peer that is reached by TCP'
+            " sends NOTIFY by TCP",
             (*path, "uri"),
             ("server", "listen"),
         )
@@ -129,6 +157,36 @@ def _check_peers(reading: Reading, pua_reginfo: PuaReginfoSection) -> None:
             (*path, "address"),
             (*path, "from"),
         )
+
+
+def warnings_of(config: _Sections) -> Iterator[tuple[KeyPath, str]]:
+    """What is valid, but probably not meant: the path of a key, and a message."""
+    address = config.pua_reginfo.server_address
+    if address is not None:
+        uri = Uri.parse(address)
+        hosts = {listener.host for listener in config.server.listen}
+        if is_numeric(host := uri.host.strip("[]")) and not hosts & {
+            host,
+            "::" if ":" in host else "0.0.0.0",
+        }:
+            yield (
+                ("pua_reginfo", "server_address"),
+                "no listener has this address; answers may not reach this server",
+            )
+    admin = config.server.admin
+    if isinstance(admin, SocketAddress) and not ip_address(admin.host).is_loopback:
+        yield (
+            ("server", "admin"),
+            "the API has no authentication: anyone who reaches this address can read"
+            " and remove registrations",
+        )
+
+
+def _place(uri: str) -> tuple[str, int, str]:
+    """The host, the port and the transport of a SIP URI."""
+    parsed = Uri.parse(uri)
+    transport = (parsed.param("transport") or "udp").lower()
+    return parsed.host.strip("[]"), parsed.port or SIP_PORT, transport
 
 
 def _by_tcp(uri: str | None) -> bool:

@@ -11,7 +11,7 @@ from msgspec import Struct, field
 
 from ..sip.errors import ReginfoError
 from .address import UnixPath
-from .agreement import check_sections_agree
+from .agreement import check_sections_agree, warnings_of
 from .lines import Lines, syntax_error
 from .sections import (
     DnsSection,
@@ -99,6 +99,35 @@ class Config(Struct, frozen=True, kw_only=True):
                 [f"{where}:{line}: {key}: {message}" for line, key, message in errors]
             )
         return _in_directory(config, directory)
+
+    def warnings(self, path: Path) -> list[str]:
+        """
+        List what is valid, but probably not meant: ``FILE:LINE: KEY: message``.
+
+        Args:
+            path: the file that the configuration was read from.
+        """
+        lines = Lines(path.read_text("utf-8"))
+        return [
+            f"{path}:{lines.at(key)}: {written(key)}: {message}"
+            for key, message in warnings_of(self)
+        ]
+
+    def require_script(self, path: Path) -> None:
+        """
+        Check that the routing script exists, if there is one.
+
+        Args:
+            path: the file that the configuration was read from.
+
+        Raises:
+            ConfigError: it does not.
+        """
+        script = self.server.script
+        if script is None or script.exists():
+            return
+        line = Lines(path.read_text("utf-8")).at(("server", "script"))
+        raise ConfigError([f"{path}:{line}: server.script: {script} does not exist"])
 
 
 def _in_directory(config: Config, directory: Path) -> Config:

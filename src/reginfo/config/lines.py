@@ -1,4 +1,4 @@
-"""On which line a key of a TOML file stands, which :mod:`tomllib` does not tell."""
+"""The lines of the keys and of the syntax errors of a TOML file."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Lines:
     """
     The lines of the keys and tables of a text that :mod:`tomllib` can read.
 
-    The text is read again, one statement at a time, by tomllib itself: so quoted
-    keys, strings over several lines and whatever else are no concern of ours.
+    The text is read again, one statement at a time, by tomllib itself, which knows
+    about quoted keys, strings over several lines and everything else.
     """
 
     def __init__(self, text: str) -> None:
@@ -33,6 +33,13 @@ class Lines:
                 self._lines.setdefault(table, number)
             else:
                 self._note(table, values, number)
+
+        self.current = table
+        "The table that the next key would belong to."
+
+    def line_of(self, path: KeyPath) -> int | None:
+        """The line of ``path`` itself; None if it is not there."""
+        return self._lines.get(path)
 
     def at(self, path: KeyPath) -> int:
         """The line of ``path``, or of the nearest table around it; else 1."""
@@ -69,7 +76,7 @@ _CLOSERS = re.compile(r"[\]}]|\"\"\"|'''")
 
 
 def _statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    """The statements of a text, each with its first line and what it says alone."""
+    """The statements of a text, each with its first line and its values."""
     begin, statement = 1, ""
     # Lines as TOML has them; str.splitlines() would split at form feeds, too.
     for number, line in enumerate(io.StringIO(text, newline="\n"), 1):
@@ -81,7 +88,7 @@ def _statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
         try:
             values = tomllib.loads(statement)
         except tomllib.TOMLDecodeError:
-            continue  # it goes on in the next line
+            continue  # it continues in the next line
         if values:
             yield begin, statement.lstrip(), values
         statement = ""
@@ -98,8 +105,58 @@ def _names(header: dict[str, Any]) -> list[str]:
 
 
 def syntax_error(exc: tomllib.TOMLDecodeError, text: str) -> tuple[int, str]:
-    """The line and the complaint of an exception of :mod:`tomllib`."""
+    """The line of an exception of :mod:`tomllib`, and what is wrong there."""
     message = str(exc)
-    if found := re.search(r" \(at line (\d+), column \d+\)$", message):
-        return int(found[1]), message[: found.start()]
-    return text.rstrip().count("\n") + 1, message.removesuffix(" (at end of document)")
+    lines = text.split("\n")
+    if not (found := re.search(r" \(at line (\d+), column (\d+)\)$", message)):
+        number = text.rstrip().count("\n") + 1
+        message = message.removesuffix(" (at end of document)")
+        return number, _unclosed(lines[number - 1]) or message
+    number, message = int(found[1]), message[: found.start()]
+    line = lines[number - 1]
+    if message.startswith("Illegal character"):
+        message = _unclosed(line) or message
+    elif message.startswith(("Cannot overwrite", "Cannot declare")):
+        # tomllib finds a key that is set twice at the end of its value.
+        number, message = _twice(lines, number) or (number, message)
+    if _TYPOGRAPHIC.search(line) and not message.startswith("the string"):
+        message = 'use straight quotes (") around text'
+    return number, message
+
+
+_TYPOGRAPHIC = re.compile("[\u2018-\u201f\u00ab\u00bb]")
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|#.*|["\']')
+
+
+def _unclosed(line: str) -> str | None:
+    """Say where a string of one line begins that does not end in it."""
+    for found in _STRING.finditer(line):
+        if found[0] in ('"', "'"):
+            return f"the string that begins at column {found.start() + 1} is not closed"
+    return None
+
+
+def _twice(lines: list[str], number: int) -> tuple[int, str] | None:
+    """Name the key or the table that an error says is defined twice."""
+    # The statement may have begun in a line before.
+    for begin in range(number, 0, -1):
+        statement = "\n".join(lines[begin - 1 : number])
+        try:
+            values = tomllib.loads(statement)
+        except tomllib.TOMLDecodeError:
+            continue
+        before = "\n".join(lines[: begin - 1])
+        names = _names(values)
+        path: KeyPath
+        if statement.lstrip().startswith("["):
+            known, path, noun = Lines(before), tuple(names), "table"
+        else:
+            known, noun = Lines(before), "key"
+            path = (*known.current, names[0])
+        first = known.line_of(path)
+        if first is None:
+            return None
+        return begin, f"{noun} {names[-1] if noun == 'table' else names[0]} is set" + (
+            f" twice (first in line {first})"
+        )
+    return None

@@ -30,6 +30,7 @@ from .values import (
     source_address,
     store_path,
     token,
+    watched,
     watcher,
     whole,
 )
@@ -294,7 +295,7 @@ class PeerSection(Struct, frozen=True, kw_only=True):
     uri: Annotated[str | None, sip_uri] = None
     "The URI that SUBSCRIBE is sent to."
 
-    watch: Annotated[tuple[str, ...], several(sip_uri)] = ()
+    watch: Annotated[tuple[str, ...], several(watched)] = ()
     "The addresses-of-record that are subscribed to at this peer."
 
     profile: Annotated[str | None, one_of("standard", "legacy", "ims")] = None

@@ -1,4 +1,4 @@
-"""TOML read into structs of ours, with every error that is in it."""
+"""Reads TOML into structs, and reports every error in it."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ class Reading:
         return tuple(item for item in items if item is not None)
 
     def all(self, cls: type[S]) -> list[tuple[KeyPath, S]]:
-        """The tables of a kind that could be read, and where they stand."""
+        """The tables of a kind that could be read, and their paths."""
         return [(p, table) for p, table in self._tables if isinstance(table, cls)]
 
     def require(self, holds: bool, message: str, *keys: KeyPath) -> None:
         """
         Note an error at the first of ``keys``, unless ``holds``.
 
-        Nothing is noted if one of them is itself in error: its value is a default.
+        No error is noted if one of them has an error already: its value is a default.
         """
         wrong = {path for path, _ in self.errors}
         if not holds and wrong.isdisjoint(keys):
@@ -93,5 +93,5 @@ def _struct_in(hint: Any) -> type[Struct]:
 
 
 def written(path: KeyPath) -> str:
-    """A key as it is written: the names, with dots."""
+    """Write a key with dots between its names."""
     return ".".join(part for part in path if isinstance(part, str))

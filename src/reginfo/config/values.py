@@ -1,7 +1,7 @@
 """
-How the value of a key is read: from what TOML says to what we keep.
+The functions that read the values of keys: from a TOML value to the one we keep.
 
-Each function raises :exc:`ValueError` that says what it wants to see.
+Each raises :exc:`ValueError` with a message that says what is needed.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from .address import (
 
 
 def text(value: object) -> str:
-    """A string that is not empty."""
+    """Read a string that is not empty."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"a string is needed, not {shown(value)}")
     return value
 
 
 def flag(value: object) -> bool:
-    """True or false."""
+    """Read true or false; 0 and 1 are accepted."""
     # The modules whose parameters these are write 0 and 1.
     if value not in (True, False):
         raise ValueError(f"true or false is needed, not {shown(value)}")
@@ -39,7 +39,7 @@ def flag(value: object) -> bool:
 
 
 def whole(at_least: int) -> Callable[[object], int]:
-    """A whole number."""
+    """Make a reader of whole numbers."""
 
     def read(value: object) -> int:
         if type(value) is not int or value < at_least:
@@ -52,7 +52,7 @@ def whole(at_least: int) -> Callable[[object], int]:
 
 
 def seconds(value: object) -> float:
-    """A duration, with a fraction or without."""
+    """Read a duration in seconds, with or without a fraction."""
     # TOML has `inf`, and Python takes true for 1.
     if isinstance(value, int | float) and not isinstance(value, bool):
         if 0 <= value < math.inf:
@@ -61,7 +61,7 @@ def seconds(value: object) -> float:
 
 
 def one_of(*choices: str) -> Callable[[object], str]:
-    """One of a few words."""
+    """Make a reader of one of a few words."""
 
     def read(value: object) -> str:
         if value not in choices:
@@ -75,7 +75,7 @@ def one_of(*choices: str) -> Callable[[object], str]:
 def several(
     read_one: Callable[[object], Any], *, at_least: int = 0
 ) -> Callable[[object], tuple[Any, ...]]:
-    """A list of what ``read_one`` reads."""
+    """Make a reader of a list of values that ``read_one`` reads."""
 
     def read(value: object) -> tuple[Any, ...]:
         if not isinstance(value, list):
@@ -88,34 +88,41 @@ def several(
 
 
 def token(value: object) -> str:
-    """A `token` of RFC 3261, which can stand anywhere in a message."""
+    """Read a `token` of RFC 3261, which is valid anywhere in a message."""
     if not re.fullmatch(r"[\w.!%*+`'~-]+", text(value), re.ASCII):
-        raise ValueError(f"{shown(value)} is no token (RFC 3261 §25.1)")
+        raise ValueError(f"{shown(value)} is not a token (RFC 3261 §25.1)")
     return text(value)
 
 
 def host_name(value: object) -> str:
-    """A host name or an IPv4 address, in lower case."""
+    """Read a host name or an IPv4 address, in lower case."""
     name = text(value).lower().removesuffix(".")
     label = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
     if not re.fullmatch(rf"{label}(\.{label})*", name):
-        raise ValueError(f"{shown(value)} is no host name")
+        raise ValueError(f"{shown(value)} is not a host name")
     return name
 
 
 def sip_uri(value: object) -> str:
-    """A SIP or SIPS URI, as it is written."""
+    """Read a SIP or SIPS URI, as written."""
     try:
         uri = Uri.parse(text(value))
     except RemoteProtocolError as exc:
-        raise ValueError(f"{shown(value)} is no SIP URI") from exc
+        raise ValueError(f"{shown(value)} is not a SIP URI") from exc
     if uri.scheme not in ("sip", "sips"):
-        raise ValueError(f"{shown(value)} is no SIP URI")
+        raise ValueError(f"{shown(value)} is not a SIP URI")
+    return text(value)
+
+
+def watched(value: object) -> str:
+    """Read an address-of-record to subscribe to."""
+    if Uri.parse(sip_uri(value)).user == "*":
+        raise ValueError("`*` is not a user: name each address-of-record")
     return text(value)
 
 
 def watcher(value: object) -> str:
-    """Whom `notifier.allow` names: `all`, `self`, `peers`, a domain or a SIP URI."""
+    """Read an item of `notifier.allow`: a word, a domain or a SIP URI."""
     name = text(value)
     if name in ("all", "self", "peers"):
         return name
@@ -123,11 +130,13 @@ def watcher(value: object) -> str:
 
 
 def listen_address(value: object) -> ListenAddress:
-    """Where to listen: ``udp:HOST:PORT`` or ``tcp:HOST:PORT``."""
+    """Read the address of a listener: ``udp:HOST:PORT`` or ``tcp:HOST:PORT``."""
     transport, colon, address = text(value).partition(":")
     transport = transport.lower()
     if colon and re.fullmatch("tls|sctp|wss?", transport):
-        raise ValueError(f"{transport} is not there yet: this version has UDP and TCP")
+        raise ValueError(
+            f"{transport} is not implemented yet: this version has UDP and TCP"
+        )
     if transport not in ("udp", "tcp"):
         raise ValueError(
             f'"udp:HOST:PORT" or "tcp:HOST:PORT" is needed, not {shown(value)}'
@@ -155,7 +164,7 @@ def advertised_address(value: object) -> AdvertisedAddress:
 def one_or_several(
     read_one: Callable[[object], Any],
 ) -> Callable[[object], tuple[Any, ...]]:
-    """What ``read_one`` reads, or a list of it."""
+    """Make a reader of one value that ``read_one`` reads, or of a list."""
     read_list = several(read_one)
 
     def read(value: object) -> tuple[Any, ...]:
@@ -165,12 +174,12 @@ def one_or_several(
 
 
 def admin_address(value: object) -> AdminAddress:
-    """Where the API listens: ``HOST:PORT`` or ``unix:PATH``."""
+    """Read the address of the API: ``HOST:PORT`` or ``unix:PATH``."""
     return parse_admin(text(value))
 
 
 def store_path(value: object) -> Path | None:
-    """The file of ``sqlite:PATH``; None for ``memory:``."""
+    """Read ``sqlite:PATH``; None for ``memory:``."""
     if value == "memory:":
         return None
     scheme, _, path = text(value).partition(":")
@@ -180,18 +189,18 @@ def store_path(value: object) -> Path | None:
 
 
 def file_path(value: object) -> Path:
-    """The path of a file, from the directory of the configuration."""
+    """Read a path, relative to the directory of the configuration."""
     return Path(text(value))
 
 
 def socket_address(value: object) -> SocketAddress:
-    """A name server: ``HOST`` or ``HOST:PORT``; port 53 if it is left out."""
+    """Read a name server: ``HOST`` or ``HOST:PORT``; the default port is 53."""
     host, port = source_address(value)
     return SocketAddress(host, 53 if port is None else port)
 
 
 def source_address(value: object) -> tuple[str, int | None]:
-    """Where datagrams come from: ``HOST`` or ``HOST:PORT``."""
+    """Read the source of requests: ``HOST`` or ``HOST:PORT``."""
     address = text(value)
     if ":" not in address or address.endswith("]"):
         return SocketAddress.parse(f"{address}:0").host, None
@@ -200,6 +209,6 @@ def source_address(value: object) -> tuple[str, int | None]:
 
 
 def shown(value: object) -> str:
-    """A value as it may stand in a message."""
+    """Write a value for an error message."""
     text = f'"{value}"' if isinstance(value, str) else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
