@@ -104,7 +104,7 @@ def test_what_is_not_said_is_as_it_was_there() -> None:
         ),
         (
             'modparam("pua_reginfo", "server_address", "bob")',
-            'line 1: pua_reginfo server_address: "bob" is no SIP URI',
+            'line 1: pua_reginfo server_address: "bob" is not a SIP URI',
         ),
         (
             "listen=tls:192.0.2.1:5061",

@@ -75,7 +75,7 @@ class Agent:
             except StartError as exc:
                 await self._rim.stop()
                 if attempt == ATTEMPTS - 1:
-                    raise NoAnswer(f"no port of our own: {exc}") from exc
+                    raise NoAnswer(f"no local port: {exc}") from exc
             else:
                 break
         self._rim.start()
