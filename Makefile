@@ -11,7 +11,7 @@ export REGINFO_PEERS := no
 endif
 
 .PHONY: help demo test style types tests compiled bench conformance configuration
-.PHONY: measured mutants
+.PHONY: fuzz measured mutants
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -65,6 +65,10 @@ mutants: .venv  ## docs/mutants.md: whether the tests detect errors in the code
 
 measured: .venv  ## say on the pages with figures how much has changed since
 	@$(BIN)/python tools/measured.py
+
+fuzz: .venv  ## mutate inputs of the parsers and of a whole server (TIME=120: seconds each)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	@nice $(BIN)/python tools/fuzz.py run --time $(or $(TIME),120)
 
 .compiled/reginfo: pyproject.toml setup.py $(shell find src -name '*.py') | .venv
 	@tools/setup.sh compiled
