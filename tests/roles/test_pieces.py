@@ -130,9 +130,12 @@ def test_by_tcp_a_piece_is_as_long_as_by_a_stream() -> None:
 
 
 @pytest.mark.parametrize("only_udp", [True, False])
-def test_many_changes_at_once_are_partial_documents(only_udp: bool) -> None:
+@pytest.mark.parametrize("peer", [EAGER, PEER_B], ids=["any", "peer"])
+def test_many_changes_at_once_are_partial_documents(
+    peer: Watcher, only_udp: bool
+) -> None:
     """6665-87: an un-REGISTER of all; nobody is told before its turn that all ended."""
-    server = Server(PEER_B)
+    server = Server(peer)
     server.datagram_only = only_udp
     server.bind(*many(300))
     server.subscribe()
