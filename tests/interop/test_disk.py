@@ -19,6 +19,9 @@ from typing import Never
 
 import pytest
 
+from reginfo.cli.ending import STORE_UNUSABLE
+from reginfo.location.schema import SCHEMA
+
 from .disk import Disk, NoDisk
 from .fleet import Fleet, cseqs
 from .phone import Phone, becomes
@@ -154,7 +157,7 @@ def test_a_disk_that_fails_is_used_again_once_it_works(
 
 
 def refused(server: Server) -> str:
-    """Why it does not start: one line, and it ends with 1."""
+    """Why it does not start: one line, and the exit code of an unusable store."""
     server.directory.mkdir(exist_ok=True)
     config = server.directory / "reginfo.toml"
     config.write_text(server.configuration())
@@ -164,7 +167,7 @@ def refused(server: Server) -> str:
         text=True,
         timeout=20.0,
     )
-    assert done.returncode == 1
+    assert done.returncode == STORE_UNUSABLE
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     return line
@@ -191,7 +194,7 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         database.execute("PRAGMA user_version = 99")
     assert refused(server) == (
         f"reginfo: cannot run: {server.store}: written by a newer version of reginfo"
-        " (schema 99; this one reads up to 3)"
+        f" (schema 99; this one reads up to {SCHEMA.version})"
     )
 
 

@@ -9,7 +9,7 @@ from ..sip.dialog import Dialog
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.headers import parse_params, split
 from ..sip.message import Draft, Request
-from ..sip.value import Record, Value
+from ..sip.value import MutableValue, Value
 from .headers import EventHeader
 
 ENDS_SUBSCRIPTION = frozenset(
@@ -39,7 +39,7 @@ class SubscriptionPolicy(Value, frozen=True):
                 raise ValueError(f"SubscriptionPolicy.{name}: {value} is negative")
 
 
-class ServedSubscription(Record, kw_only=True):
+class ServedSubscription(MutableValue, kw_only=True):
     """One subscription of a watcher, and the dialog of its NOTIFYs."""
 
     dialog: Dialog

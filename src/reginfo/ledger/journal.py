@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
-from ..sip.value import Record
+from ..sip.value import MutableValue
 
 Entry = tuple[str, str, Any]
 """Kind of row, its key, and its value as msgpack takes it; None where it is gone."""
@@ -15,7 +15,7 @@ Entry = tuple[str, str, Any]
 Call = tuple[Callable[..., object], tuple[Any, ...]]
 
 
-class Batch(Record):
+class Batch(MutableValue):
     """All that one commit makes durable, or nothing of it."""
 
     entries: list[Entry]

@@ -8,7 +8,7 @@ from ..location.store import LocationStore
 from ..reg import legacy, xml
 from ..reg.document import Piece, RegistrationState, registration_id
 from ..reg.legacy import MAX_DOCUMENT, Profile
-from ..sip.value import Record
+from ..sip.value import MutableValue
 from .document import (
     claim_elements,
     contact_of,
@@ -249,6 +249,6 @@ class Bodies:
         return xml.contact_element(rendered.parts, binding.expires(now), registered)
 
 
-class _Rendered(Record):
+class _Rendered(MutableValue):
     binding: Binding
     parts: tuple[bytes, bytes]

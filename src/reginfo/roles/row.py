@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ..events.notify import ServedSubscription
 from ..reg.legacy import Profile
-from ..sip.value import Record
+from ..sip.value import MutableValue
 
 
-class WatchRow(Record, kw_only=True):
+class WatchRow(MutableValue, kw_only=True):
     """One subscription that we serve, and how far its watcher has been notified."""
 
     id: str

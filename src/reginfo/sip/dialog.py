@@ -7,10 +7,10 @@ from .flow import Flow
 from .headers import cached_name_addr
 from .message import Draft, Request, Response
 from .uri import Uri
-from .value import Record
+from .value import MutableValue
 
 
-class Dialog(Record, kw_only=True):
+class Dialog(MutableValue, kw_only=True):
     """
     What two user agents share while a subscription lasts.
 
@@ -145,7 +145,7 @@ def recorded_route(request: Request) -> tuple[str, ...]:
     Raises:
         RemoteProtocolError: nothing can be sent by it.
     """
-    route = tuple(request.values("Record-Route"))
+    route = tuple(request.values("MutableValue-Route"))
     if route:
         _target(Uri.parse(route_uri(route[0])))  # now, and not at each request
     return route
@@ -153,7 +153,7 @@ def recorded_route(request: Request) -> tuple[str, ...]:
 
 def route_uri(value: str) -> str:
     """
-    The URI of a Route or Record-Route value.
+    The URI of a Route or MutableValue-Route value.
 
     Raises:
         RemoteProtocolError: there is none.

@@ -1,4 +1,4 @@
-"""What the values of the hot path are made of."""
+"""Base classes of the values on the hot path."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import msgspec
 
 class Value(msgspec.Struct, frozen=True, gc=False):
     """
-    A value: made once, compared by what is in it, outside the garbage collector.
+    A value: immutable, compared by its fields, and unknown to the garbage collector.
 
-    A subclass takes this over without saying so. It must not hold what could hold it.
+    Subclasses inherit these options. A value must not be part of a reference cycle.
     """
 
 
-class Record(msgspec.Struct, gc=False):
-    """The same, of something that changes."""
+class MutableValue(msgspec.Struct, gc=False):
+    """Like :class:`Value`, but its fields can be assigned."""
