@@ -99,6 +99,15 @@ def test_a_notify_is_of_the_dialog_byte_for_byte() -> None:
     assert notify.headers["Contact"] == ["<sip:192.0.2.1:5060>"]
 
 
+@pytest.mark.parametrize("expires", [600, 0])
+def test_the_200_copies_record_route(expires: int) -> None:
+    # 6665-91
+    routes = ["<sip:p1.example.net;lr>,<sip:p2.example.net;lr>", "<sip:p3;lr;r2=on>"]
+    answer = Server().subscribe(expires, *(f"Record-Route: {r}" for r in routes))
+    assert answer.headers["Record-Route"] == routes
+    assert "Record-Route" not in Server().subscribe(expires).headers
+
+
 def test_a_notify_goes_to_the_contact_of_the_watcher() -> None:
     server = Server()
     server.subscribe(contact="<sip:w@192.0.2.60:5099>")

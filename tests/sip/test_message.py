@@ -226,3 +226,13 @@ def test_equal_responses_are_equal() -> None:
     assert Response(202, "OK") != OK
     assert OK != object()
     assert repr(OK) == "Response(200, 'OK', {})"
+
+
+@pytest.mark.parametrize("name", ["Timestamp", "timestamp", "TIMESTAMP"])
+def test_a_100_has_the_timestamp_of_the_request(name: str) -> None:
+    """3261-82"""
+    asked = parsed(request("INVITE", more=(f"{name}: 54.5 0.1",)))
+    trying = parse(asked.write_response(Response(100, "Trying"), to_tag=""))
+    assert trying.headers["Timestamp"] == ["54.5 0.1"]
+    ok = parse(asked.write_response(OK, to_tag="t"))
+    assert "Timestamp" not in ok.headers

@@ -158,7 +158,10 @@ class Served:
             self._journal.after(
                 logger.info, "= %s watches %s for %d s", who, resource, expires
             )
-        return self._accepted(expires, dialog)
+        response = self._accepted(expires, dialog)
+        if "Record-Route" in request.headers:  # RFC 3261 §12.1.1: MUST be copied
+            response.headers["Record-Route"] = request.headers["Record-Route"]
+        return response
 
     def receive_response(self, watch: Watch, response: Response, now: float) -> None:
         """Receive the response to the NOTIFY under way."""

@@ -145,7 +145,7 @@ def recorded_route(request: Request) -> tuple[str, ...]:
     Raises:
         RemoteProtocolError: nothing can be sent by it.
     """
-    route = tuple(request.values("MutableValue-Route"))
+    route = tuple(request.values("Record-Route"))
     if route:
         _target(Uri.parse(route_uri(route[0])))  # now, and not at each request
     return route
@@ -153,7 +153,7 @@ def recorded_route(request: Request) -> tuple[str, ...]:
 
 def route_uri(value: str) -> str:
     """
-    The URI of a Route or MutableValue-Route value.
+    The URI of a Route or Record-Route value.
 
     Raises:
         RemoteProtocolError: there is none.

@@ -210,6 +210,11 @@ class Request(SipMessage):
                 for value in values
             ]
         )
+        if response.status == 100:
+            # §8.2.6.1: a Timestamp of the request "MUST be copied".
+            own += "".join(
+                [f"Timestamp: {value}\r\n" for value in headers.get("Timestamp", ())]
+            )
         body = response.body
         return (
             f"SIP/2.0 {response.status} {response.reason}\r\n"
