@@ -351,13 +351,42 @@ def test_an_answer_that_ends_a_subscription_ends_it(status: int) -> None:
     assert len(server.sent) == 1
 
 
-@pytest.mark.parametrize("cause", ["timeout", "transport"])
-def test_a_notify_without_an_answer_ends_the_subscription(cause: str) -> None:
+@pytest.mark.parametrize("cause", ["connection refused", "transport"])
+def test_a_watcher_that_the_network_does_not_reach_has_half_a_minute(
+    cause: str,
+) -> None:
+    # 6665-18: as long as one that does not answer
+    server = watching()
+    server.bind(binding())
+    served = server.notifier.served
+    began, tries = server.now, 0
+    while len(server.notifier):
+        served.receive_failure(server.unanswered.pop(0), cause, server.now)
+        tries += 1
+        while len(server.notifier) and not server.unanswered:
+            server.pass_time(1)
+    assert 32 <= server.now - began < 32 + 16
+    assert 4 < tries < 10
+
+
+def test_a_watcher_that_is_reached_again_hears_the_full_state() -> None:
+    # 6665-18
+    server = watching()
+    server.bind(binding())
+    served = server.notifier.served
+    served.receive_failure(server.unanswered.pop(0), "connection refused", server.now)
+    server.pass_time(2)
+    assert server.documents()[-1].full
+    server.answer(200)
+    assert len(server.notifier) == 1
+
+
+def test_a_notify_without_an_answer_ends_the_subscription() -> None:
     # 6665-18, 6665-21
     server = watching()
     server.bind(binding())
     served = server.notifier.served
-    served.receive_failure(server.unanswered[0], cause, server.now)
+    served.receive_failure(server.unanswered[0], "timeout", server.now)
     assert not len(server.notifier)
     server.bind(binding(2))
     server.pass_time(1000)

@@ -158,10 +158,7 @@ class Served:
             self._journal.after(
                 logger.info, "= %s watches %s for %d s", who, resource, expires
             )
-        response = self._accepted(expires, dialog)
-        if "Record-Route" in request.headers:  # RFC 3261 §12.1.1: MUST be copied
-            response.headers["Record-Route"] = request.headers["Record-Route"]
-        return response
+        return self._accepted(expires, dialog, *request.headers.get("Record-Route", ()))
 
     def receive_response(self, watch: Watch, response: Response, now: float) -> None:
         """Receive the response to the NOTIFY under way."""
@@ -192,8 +189,9 @@ class Served:
 
     def receive_failure(self, watch: Watch, cause: str, now: float) -> None:
         """Note that a NOTIFY got no response: a timeout ends the watch (§4.2.2)."""
-        if watch.is_long and watch.shorten():
-            logger.info("= NOTIFY to %s failed (%s): in pieces", _who(watch), cause)
+        long = watch.is_long and watch.shorten()
+        if long or (cause != "timeout" and watch.unreachable(now, self._jitter)):
+            logger.info("= NOTIFY to %s failed, again: %s", _who(watch), cause)
             self._advance(watch, now)
             return
         self._lose(watch, f"NOTIFY failed: {cause}")
@@ -350,10 +348,12 @@ class Served:
                 self._time_out(watch)
                 self._advance(watch, now)
 
-    def _accepted(self, expires: int, dialog: Dialog) -> Response:
+    def _accepted(self, expires: int, dialog: Dialog, *route: str) -> Response:
         headers = {"Expires": [str(expires)], "Contact": [dialog.contact]}
         # §4.4.4: those dialog-forming responses list all packages.
         headers["Allow-Events"] = [self._package.name]
+        if route:  # RFC 3261 §12.1.1: MUST be copied
+            headers["Record-Route"] = [*route]
         return Response(200, "OK", headers)
 
     def _resume(self, watch: Watch, pace: Pace, now: float) -> None:

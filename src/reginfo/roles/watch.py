@@ -15,6 +15,7 @@ from ..reg.document import ContactEvent, Piece
 from ..sip.headers import cached_name_addr
 from ..sip.message import Request, Response
 from ..sip.moment import Moment
+from ..sip.transaction import TIMER_F
 from .row import WatchRow
 
 REFRESHED = ContactEvent.REFRESHED
@@ -70,7 +71,8 @@ class Watch:
 
     __slots__ = (
         "_answered", "_anew", "_full_due", "_held_until", "_lost", "_parted",
-        "_pending", "_quiet_until", "_sent", "failures", "in_pieces", "is_long",
+        "_pending", "_quiet_until", "_sent", "_unreachable_since",
+        "failures", "in_pieces", "is_long",
         "keeper", "longest", "row", "scheduled_at", "timer_at",
     )  # fmt: skip
 
@@ -97,6 +99,7 @@ class Watch:
         self.in_pieces = False
         "Whether the full state is being sent, in more than one document."
 
+        self._unreachable_since = 0.0
         self.longest = LONGEST_DOCUMENT
         "Octets of the longest document that it is sent over a stream."
 
@@ -245,14 +248,35 @@ class Watch:
         """
         delay = wait_asked(response)
         if delay is None:
-            delay = back_off(
-                self.failures, jitter, first=RETRY_FIRST, longest=RETRY_LONGEST
-            )
+            delay = self._pause(jitter)
+        self._hold(now + delay)
+        return delay
+
+    def unreachable(self, now: float, jitter: Callable[[], float]) -> bool:
+        """
+        Owe the full state to a watcher that the network did not reach.
+
+        It may be restarting. So a NOTIFY that fails at once is tried for as long as one
+        that gets no response at all.
+
+        Returns:
+            False if that time is over.
+        """
+        if not self.failures:
+            self._unreachable_since = now
+        if self.ended or now - self._unreachable_since >= TIMER_F:
+            return False
+        self._hold(now + self._pause(jitter))
+        return True
+
+    def _pause(self, jitter: Callable[[], float]) -> float:
+        return back_off(self.failures, jitter, first=RETRY_FIRST, longest=RETRY_LONGEST)
+
+    def _hold(self, until: float) -> None:
         self._answered = self._sent
         self._lost = True
         self.failures += 1
-        self._held_until = now + delay
-        return delay
+        self._held_until = until
 
     def shorten(self) -> bool:
         """
