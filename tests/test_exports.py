@@ -46,7 +46,10 @@ def test_dir_shows_them_and_nothing_else() -> None:
 def test_each_of_them_is_there_and_has_a_docstring(name: str) -> None:
     value = getattr(reginfo, name)
     if name != "__version__":
-        assert (inspect.getdoc(value) or "").strip()
+        # mypyc drops the docstring of a class.
+        file = sys.modules[value.__module__].__file__ or ""
+        is_compiled = not file.endswith(".py")
+        assert is_compiled or (inspect.getdoc(value) or "").strip()
         assert value.__name__ == name
 
 

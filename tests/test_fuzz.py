@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from reginfo.roles import registrar
+
 from .test_conformance import ROOT, load
 
 fuzz = load(ROOT / "tools" / "fuzz.py")
@@ -68,6 +70,10 @@ def test_a_stream_that_depends_on_its_pieces_is_found(
         fuzz.TARGETS["framing"](b"\x01abc")
 
 
+@pytest.mark.skipif(
+    not registrar.__file__.endswith(".py"),
+    reason="compiled code calls its functions directly: none can be replaced",
+)
 def test_an_error_in_a_server_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any, **__: Any) -> Any:
         raise ZeroDivisionError

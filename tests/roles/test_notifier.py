@@ -381,7 +381,7 @@ def test_what_waits_for_a_peer_is_sent_with_a_change_that_is_not_for_it() -> Non
 
 
 @pytest.mark.skipif(
-    not xml.__file__.endswith(".py"),
+    not bodies.__file__.endswith(".py"),
     reason="compiled code calls its functions directly: none can be counted",
 )
 def test_what_is_the_same_for_all_is_rendered_once(

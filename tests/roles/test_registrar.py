@@ -749,7 +749,9 @@ def test_a_contact_makes_sense_or_is_refused(text: str) -> None:
 def test_a_policy_of_wrong_types_is_refused_where_it_is_made(
     wrong: dict[str, Any],
 ) -> None:
-    with pytest.raises(TypeError, match=f"RegistrarPolicy.{next(iter(wrong))}"):
+    # Compiled code checks some of them itself, in words of its own.
+    message = f"RegistrarPolicy.{next(iter(wrong))}|object expected; got"
+    with pytest.raises(TypeError, match=message):
         RegistrarPolicy(**wrong)
 
 
