@@ -142,7 +142,7 @@ def test_a_watcher_whose_stream_is_gone_is_given_up(server: Server) -> None:
     [
         b"REGISTER sip:example.test SIP/2.0\r\nContent-Length: many\r\n\r\n",
         b"REGISTER sip:example.test SIP/2.0\r\nContent-Length: 99999999\r\n\r\n",
-        b"X" * 70_000,
+        b"X" * ((1 << 20) + 1),  # [server] max_message, and one more
     ],
     ids=["no length", "a length beyond all", "no end"],
 )
