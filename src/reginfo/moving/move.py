@@ -270,9 +270,8 @@ class _Mover:
     # Writing.
 
     def _written(self) -> str:
-        lines = [
-            f"# Converted from {_clean(self._name)}, a configuration of {self._dialect}."
-        ]
+        name, dialect = _clean(self._name), self._dialect
+        lines = [f"# Converted from {name}, a configuration of {dialect}."]
         for section in SECTIONS:
             keys = [key for key in self._values if key[0] == section]
             if not keys:
