@@ -88,7 +88,9 @@ def test_the_examples_in_sql_answer_their_question(path: Path, question: str) ->
 
 
 def test_the_columns_are_those_of_the_view(path: Path) -> None:
-    table = PAGE[PAGE.index("| column | |") : PAGE.index("The view lists active contacts")]
+    table = PAGE[
+        PAGE.index("| column | |") : PAGE.index("The view lists active contacts")
+    ]
     cells = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
     columns = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
     with closing(sqlite3.connect(path)) as database:
