@@ -30,13 +30,11 @@ from .contact_row import ContactIndex, ContactRow, UserContacts
 from .contacts import Contacts
 from .keyring import KeyChange, Keyring, UserRecords
 from .lives import SLACK, Claims, forgotten_at, join
+from .place import Aor, Name, Place, place_in, row_key
 from .record import Record, RecordKind, next_stamp
 from .state import bound_by, change
 
 logger = logging.getLogger("reginfo.location")
-
-TABLE = "location"
-"""The table that is meant where none is named."""
 
 LEARNED_GRACE = 5.0
 """
@@ -66,8 +64,8 @@ OVER_AGE = 1800.0
 _ALWAYS = -math.inf
 
 Listener = Callable[[BindingChange | KeyChange], None]
-ClaimListener = Callable[[str, str, list[Claim], float], None]
-"""Is called with table, address-of-record, the claims that are news, and the time."""
+ClaimListener = Callable[[Place, list[Claim], float], None]
+"""Is called with a user, the claims that are news, and the time."""
 
 Prolong = Callable[[ContactRow, float, float], Claim | None]
 """Returns a claim by which a contact goes on whose time is up, if there is one."""
@@ -97,13 +95,13 @@ class LocationStore:
         journal: Journal,
         *,
         identities_key: str | None = None,
-        canonical: Callable[[Uri], str] | None = None,
+        canonical: Name | None = None,
         tombstones: int = TOMBSTONES,
         longest_life: float = LONGEST_LIFE,
     ) -> None:
         self.server_id = server_id
         self._journal = journal
-        self._records: dict[str, dict[str, UserContacts]] = {}
+        self._records: dict[Place, UserContacts] = {}
         self._index = ContactIndex()
         self._wheel = TimerWheel()
         self._rows: Rows[Claim] = Rows(journal, KIND, Claim, self._take_loaded, shifted)
@@ -137,9 +135,9 @@ class LocationStore:
 
     # Queries.
 
-    def bindings(self, aor: str, now: float, table: str = TABLE) -> list[Binding]:
-        """The contacts that ``aor`` is bound to at this moment."""
-        user = self._records.get(table, {}).get(aor)
+    def bindings(self, place: Place, now: float) -> list[Binding]:
+        """The contacts that ``place`` is bound to at this moment."""
+        user = self._records.get(place)
         if user is None:
             return []
         return [
@@ -148,61 +146,59 @@ class LocationStore:
             if (shown := row.shown) is not None and shown.expires_at > now
         ]
 
-    def binding(
-        self, aor: str, key: str, now: float, table: str = TABLE
-    ) -> Binding | None:
+    def binding(self, place: Place, key: str, now: float) -> Binding | None:
         """What one contact is bound by at this moment; None if it is not bound."""
-        user = self._records.get(table, {}).get(aor)
+        user = self._records.get(place)
         row = None if user is None else user.bound.get(key)
         shown = None if row is None else row.shown
         return shown if shown is not None and shown.expires_at > now else None
 
-    def claims(self, aor: str, key: str, table: str = TABLE) -> Claims:
+    def claims(self, place: Place, key: str) -> Claims:
         """All claims kept for one contact, the one that holds first; empty if none."""
-        user = self._records.get(table, {}).get(aor)
+        user = self._records.get(place)
         row = None if user is None else user.rows.get(key)
         return row.claims if row else ()
 
-    def rows(self, aor: str, table: str = TABLE) -> dict[str, Claims]:
-        """The claims for each contact of ``aor``, those that are gone included."""
-        user = self._records.get(table, {}).get(aor)
+    def rows(self, place: Place) -> dict[str, Claims]:
+        """The claims for each contact of ``place``, those that are gone included."""
+        user = self._records.get(place)
         if user is None:
             return {}
         return {key: row.claims for key, row in user.rows.items()}
 
-    def is_known(self, aor: str, table: str = TABLE) -> bool:
-        """Whether anything is kept of ``aor``, be it that a contact has gone."""
-        return aor in self._records.get(table, {}) or bool(
-            self._keyring.user(table, aor)
-        )
+    def is_known(self, place: Place) -> bool:
+        """Whether anything is kept of ``place``, be it that a contact has gone."""
+        return place in self._records or bool(self._keyring.user(place))
 
-    def contacts(
-        self, aor: str, now: float, wall: float, table: str = TABLE
-    ) -> Contacts:
-        """What is known of the contacts of ``aor``, to decide something by."""
-        user = self._records.get(table, {}).get(aor)
+    def contacts(self, place: Place, now: float, wall: float) -> Contacts:
+        """What is known of the contacts of ``place``, to decide something by."""
+        user = self._records.get(place)
         rows = {} if user is None else user.bound
         return Contacts(
             rows={key: row.claims for key, row in rows.items()},
             now=now,
             wall=wall,
-            standing=self._keyring.standing(table, aor),
-            record=partial(self._keyring.record, table, aor),
-            past=partial(self.claims, aor, table=table),
+            standing=self._keyring.standing(place),
+            record=partial(self._keyring.record, place),
+            past=partial(self.claims, place),
         )
 
-    def latest_record(self, aor: str, table: str = TABLE) -> int:
+    def latest_record(self, place: Place) -> int:
         """The latest stamp of the records that concern the contacts; 0 for none."""
-        standing = self._keyring.standing(table, aor)
+        standing = self._keyring.standing(place)
         return 0 if standing is None else standing.latest
 
-    def aors(self, table: str = TABLE) -> Iterator[str]:
-        """Every address-of-record that has a row, in the order in which they came."""
-        return iter(self._records.get(table, {}))
+    def places(self) -> Iterator[Place]:
+        """Every user of whom a contact is kept, in the order in which they came."""
+        return iter(self._records)
 
-    def is_bound(self, aor: str, now: float, table: str = TABLE) -> bool:
-        """Whether ``aor`` is bound to any contact at this moment."""
-        user = self._records.get(table, {}).get(aor)
+    def aors(self, table: str) -> Iterator[Aor]:
+        """Like :meth:`places`, of one table."""
+        return (place.aor for place in self._records if place.table == table)
+
+    def is_bound(self, place: Place, now: float) -> bool:
+        """Whether ``place`` is bound to any contact at this moment."""
+        user = self._records.get(place)
         if user is None:
             return False
         for row in user.bound.values():
@@ -210,66 +206,64 @@ class LocationStore:
                 return True
         return False
 
-    def find(self, aor: str, uri: Uri, table: str = TABLE) -> tuple[str, Claims]:
+    def find(self, place: Place, uri: Uri) -> tuple[str, Claims]:
         """
         Return the key under which a contact is kept, and what is claimed of it.
 
         Like :meth:`.Contacts.find`, with an index where there are many contacts. Where
         the contact is not known, ``uri.key`` and no claims.
         """
-        user = self._records.get(table, {}).get(aor)
+        user = self._records.get(place)
         if user is None:
             return uri.key, ()
         row = user.rows.get(uri.key)
         if row is not None:
             return uri.key, row.claims
-        row = self._index.find(table, aor, user.rows, uri)
+        row = self._index.find(place, user.rows, uri)
         return (uri.key, ()) if row is None else (row.key, row.claims)
 
-    def identities(self, aor: str, table: str = TABLE) -> tuple[str, ...]:
+    def identities(self, place: Place) -> tuple[Aor, ...]:
         """
-        The addresses-of-record under which the contacts of ``aor`` are reported.
+        The addresses-of-record under which the contacts of ``place`` are reported.
 
-        Its public identities; where none are known, ``aor`` itself.
+        Its public identities; where none are known, ``place`` itself.
         """
-        if self._identified and (found := self._keyring.identities(table, aor)):
+        if self._identified and (found := self._keyring.identities(place)):
             return found
-        return (aor,)
+        return (place.aor,)
 
-    def record_of(self, aor: str, table: str = TABLE) -> str:
+    def record_of(self, place: Place) -> Place:
         """
-        The user whose contacts ``aor`` has: its own, or whose identity it is.
+        The user whose contacts ``place`` has: its own, or whose identity it is.
 
         Its own as long as something is bound to it; of several users that name the
         identity, the one that did so last.
         """
-        named_by = self.named_by(aor, table)
+        named_by = self.named_by(place)
         if named_by is None:
-            return aor
-        own = self._records.get(table, {}).get(aor)
-        return aor if own is not None and own.bound else named_by
+            return place
+        own = self._records.get(place)
+        if own is not None and own.bound:
+            return place
+        return Place(place.table, named_by)
 
-    def named_by(self, aor: str, table: str = TABLE) -> str | None:
-        """The user that names ``aor`` as an identity; None if there is none."""
+    def named_by(self, place: Place) -> Aor | None:
+        """The user that names ``place`` as an identity; None if there is none."""
         if not self._identified:
             return None
-        return self._keyring.named_by(table, aor)
+        return self._keyring.named_by(place)
 
-    def keys(self, aor: str, table: str = TABLE) -> dict[str, str]:
-        """The keys of ``aor`` by name."""
+    def keys(self, place: Place) -> dict[str, str]:
+        """The keys of ``place`` by name."""
         return {
             name: record.value
-            for name, record in self._keyring.keys(table, aor).items()
+            for name, record in self._keyring.keys(place).items()
             if record.value is not None
         }
 
-    def records(self, aor: str, table: str = TABLE) -> list[Record]:
-        """All records of ``aor``, also what was removed or lifted."""
-        return self._keyring.records(table, aor)
-
-    def tables(self) -> list[str]:
-        """The tables in which there are contacts."""
-        return list(self._records)
+    def records(self, place: Place) -> list[Record]:
+        """All records of ``place``, also what was removed or lifted."""
+        return self._keyring.records(place)
 
     @property
     def over(self) -> int:
@@ -280,17 +274,16 @@ class LocationStore:
 
     def apply(
         self,
-        aor: str,
+        place: Place,
         claims: Iterable[Claim],
         now: float,
-        table: str = TABLE,
         *,
         records: Iterable[Record] = (),
         is_told: bool = False,
         is_published: bool = True,
     ) -> list[BindingChange]:
         """
-        Take in claims and records of ``aor``, and announce what is different.
+        Take in claims and records of a user, and announce what is different.
 
         A claim that loses to one that is known, or is known, is no change.
 
@@ -302,19 +295,16 @@ class LocationStore:
         news: list[Binding] = []
         keys: list[KeyChange] = []
         for record in records:
-            self._take_record(aor, record, now, table, news, keys, is_told)
+            self._take_record(place, record, now, news, keys, is_told)
         told: list[Claim] = []
         said: dict[ContactRow, set[object]] = {}
-        by_aor = self._records.get(table)
-        if by_aor is None:
-            by_aor = self._records[table] = {}
+        user = self._records.get(place)
         for claim in claims:
-            user = by_aor.get(aor)
             if user is None:
-                user = by_aor[aor] = UserContacts()
+                user = self._records[place] = UserContacts()
             row = user.rows.get(claim.key)
             if row is None:
-                row = user.rows[claim.key] = ContactRow(table, aor, claim.key)
+                row = user.rows[claim.key] = ContactRow(place, claim.key)
             if claim.number:
                 # One that is kept elsewhere, too: its number there is not ours.
                 claim = msgspec.structs.replace(claim, number=0)
@@ -331,11 +321,9 @@ class LocationStore:
         for row, orders in said.items():
             if row.claims and row.claims[0].order not in orders:
                 told.append(self._owe(row))
-        if not by_aor:
-            del self._records[table]
-        changes = self._announce(table, aor, news, now, is_published)
+        changes = self._announce(place, news, now, is_published)
         if self.claim_listener is not None and told:
-            self.claim_listener(table, aor, told, now)
+            self.claim_listener(place, told, now)
         if self.listener is not None:
             for key_change in keys:
                 self.listener(key_change._replace(at=now, is_published=is_published))
@@ -344,16 +332,15 @@ class LocationStore:
 
     def set_key(
         self,
-        aor: str,
+        place: Place,
         name: str,
         value: str | None,
         now: float,
         wall: float,
-        table: str = TABLE,
         is_published: bool = True,
     ) -> bool:
         """
-        Set a key of ``aor``, or remove it.
+        Set a key of ``place``, or remove it.
 
         Args:
             value: None to remove it.
@@ -361,17 +348,19 @@ class LocationStore:
         Returns:
             False if there is nothing to remove.
         """
-        known = self._keyring.record(table, aor, RecordKind.KEY, name)
+        known = self._keyring.record(place, RecordKind.KEY, name)
         if value == (None if known is None else known.value):
             return value is not None
         record = Record(
             kind=RecordKind.KEY,
             name=name,
             value=value,
-            stamp=next_stamp(known, (), wall, self._keyring.floor(table, name, value)),
+            stamp=next_stamp(
+                known, (), wall, self._keyring.floor(place.table, name, value)
+            ),
             owner=self.server_id,
         )
-        self.apply(aor, (), now, table, records=(record,), is_published=is_published)
+        self.apply(place, (), now, records=(record,), is_published=is_published)
         return True
 
     @property
@@ -403,7 +392,7 @@ class LocationStore:
 
     def describe(self) -> Description:
         """Describe how many users are known, and how much has changed."""
-        users = sum(map(len, self._records.values()))
+        users = len(self._records)
         figures = {
             "users": users,
             "changes_total": self.sequence,
@@ -420,18 +409,13 @@ class LocationStore:
         """
         now = moment.now
         self._keyring.loaded(moment.wall)
-        rows = [
-            row
-            for users in self._records.values()
-            for user in users.values()
-            for row in user.rows.values()
-        ]
+        rows = [row for user in self._records.values() for row in user.rows.values()]
         self._number_all(rows)
         for records in self._keyring.users():
             self._wait_for_probation(records, now)
         for row in rows:
             holds = row.claims[0]
-            standing = self._keyring.standing(row.table, row.aor)
+            standing = self._keyring.standing(row.place)
             shown = None
             if holds.event is not ContactEvent.EXPIRED:
                 shown = bound_by(row.claims, standing, _ALWAYS)
@@ -443,7 +427,7 @@ class LocationStore:
                     self._begin_row(row, moment)
             except Exception:
                 # One row that cannot expire must not keep the server from starting.
-                logger.exception("! %s of %s cannot expire", row.key, row.aor)
+                logger.exception("! %s of %s cannot expire", row.key, row.place)
                 self._postpone(row, now + RETRY_AFTER)
 
     # How.
@@ -463,12 +447,11 @@ class LocationStore:
         elif row.shown is None:
             news: list[Binding] = []
             self._evaluate(row, row.claims, now, news)
-            self._announce(row.table, row.aor, news, now)
+            self._announce(row.place, news, now)
 
     def _announce(
         self,
-        table: str,
-        aor: str,
+        place: Place,
         news: list[Binding],
         now: float,
         is_published: bool = True,
@@ -481,7 +464,7 @@ class LocationStore:
             self.sequence += 1
             changes.append(
                 BindingChange(
-                    table, aor, binding, self.sequence, at < last, now, is_published
+                    place, binding, self.sequence, at < last, now, is_published
                 )
             )
         if self.listener is not None:
@@ -494,7 +477,7 @@ class LocationStore:
         self, row: ContactRow, before: Claims, now: float, news: list[Binding]
     ) -> None:
         """Work out what a contact is bound by, and note what is different."""
-        standing = self._keyring.standing(row.table, row.aor)
+        standing = self._keyring.standing(row.place)
         shown = row.shown
         if shown is not None and shown.expires_at <= now:
             # Its end was due to be reported; what is new comes after that.
@@ -520,7 +503,7 @@ class LocationStore:
     def _set_shown(self, row: ContactRow, shown: Claim | None) -> None:
         """Set what a contact is shown to be bound by, and all that follows."""
         row.shown = shown
-        user = self._records.get(row.table, {}).get(row.aor)
+        user = self._records.get(row.place)
         if shown is None:
             if row not in self._over:
                 self._over[row] = None
@@ -558,34 +541,33 @@ class LocationStore:
 
     def _take_record(
         self,
-        aor: str,
+        place: Place,
         record: Record,
         now: float,
-        table: str,
         news: list[Binding],
         keys: list[KeyChange],
         is_told: bool,
     ) -> None:
-        changed = self._keyring.put(table, aor, record)
+        changed = self._keyring.put(place, record)
         if changed is None:
-            known = self._keyring.record(table, aor, record.kind, record.name)
+            known = self._keyring.record(place, record.kind, record.name)
             if is_told and known is not None and known.outlives(record):
                 owed = msgspec.structs.replace(known, source=None)
-                self._keyring.owe(table, aor, owed)
-                keys.append(KeyChange(table, aor, (), (), None))
+                self._keyring.owe(place, owed)
+                keys.append(KeyChange(place, (), (), None))
             return
         keys.append(changed)
         if record.kind is RecordKind.KEY:
             return
-        user = self._keyring.user(table, aor)
+        user = self._keyring.user(place)
         if user is not None:
             self._wait_for_probation(user, now)
-        for row in self._rows_of(table, aor):
+        for row in self._rows_of(place):
             self._journal.remember(self._show, row, row.shown)
             self._evaluate(row, row.claims, now, news)
 
-    def _rows_of(self, table: str, aor: str) -> list[ContactRow]:
-        user = self._records.get(table, {}).get(aor)
+    def _rows_of(self, place: Place) -> list[ContactRow]:
+        user = self._records.get(place)
         return [] if user is None else list(user.rows.values())
 
     def _wait_for_probation(self, user: UserRecords, now: float) -> None:
@@ -597,17 +579,17 @@ class LocationStore:
     def _probation_over(self, user: UserRecords, now: float) -> None:
         """Bind what was registered elsewhere meanwhile, later than the probation."""
         news: list[Binding] = []
-        for row in self._rows_of(user.table, user.aor):
+        for row in self._rows_of(user.place):
             self._journal.remember(self._show, row, row.shown)
             self._evaluate(row, row.claims, now, news)
-        self._announce(user.table, user.aor, news, now)
+        self._announce(user.place, news, now)
 
     def _take_loaded(self, key: str, claim: Claim) -> None:
-        table, aor = key.split("\0", 2)[:2]
-        user = self._records.setdefault(table, {}).setdefault(aor, UserContacts())
+        place = place_in(key)
+        user = self._records.setdefault(place, UserContacts())
         row = user.rows.get(claim.key)
         if row is None:
-            row = user.rows[claim.key] = ContactRow(table, aor, claim.key)
+            row = user.rows[claim.key] = ContactRow(place, claim.key)
         row.claims = join(row.claims, claim)
 
     def _number_all(self, rows: list[ContactRow]) -> None:
@@ -642,7 +624,7 @@ class LocationStore:
         if not row.claims:
             return
         if shown is None:
-            user = self._records[row.table][row.aor]
+            user = self._records[row.place]
             if len(user.over) > OVER_OF_ONE:
                 # All that ended before this one are as old.
                 for old in list(user.over)[: len(user.over) - OVER_OF_ONE]:
@@ -662,13 +644,13 @@ class LocationStore:
         self._journal.remember(self._postpone, row, now + RETRY_AFTER)
         longer = None if self.prolong is None else self.prolong(row, now, wall)
         if longer is not None:
-            self.apply(row.aor, (longer,), now, row.table)
+            self.apply(row.place, (longer,), now)
             return
         self._journal.remember(self._show, row, shown)
         news: list[Binding] = []
         self._evaluate(row, row.claims, now, news)
         self._strip(row, now)
-        self._announce(row.table, row.aor, news, now)
+        self._announce(row.place, news, now)
 
     def _strip(self, row: ContactRow, now: float) -> None:
         """Keep of a contact that has ended only what orders its claims."""
@@ -700,7 +682,7 @@ class LocationStore:
             row.timer_at = self._ends_at(row.shown)
         else:
             # Without the calendar this is a guess; it is looked at again when due.
-            user = self._records.get(row.table, {}).get(row.aor)
+            user = self._records.get(row.place)
             is_one_of_many = user is not None and len(user.over) > OVER_OF_ONE
             longest = OVER_AGE if is_one_of_many else self.longest_life + SLACK
             row.timer_at = now + longest
@@ -727,17 +709,14 @@ class LocationStore:
         self._wheel.schedule(row)
         self._over.pop(row, None)
         self._index.remove(row)
-        users = self._records.get(row.table, {})
-        user = users.get(row.aor)
+        user = self._records.get(row.place)
         if user is not None and user.rows.get(row.key) is row:
             del user.rows[row.key]
             user.bound.pop(row.key, None)
             user.over.pop(row, None)
             if not user.rows:
-                del users[row.aor]
-                self._index.forget(row.table, row.aor)
-        if not users:
-            self._records.pop(row.table, None)
+                del self._records[row.place]
+                self._index.forget(row.place)
 
     # What is taken back if a commit fails.
 
@@ -756,8 +735,7 @@ class LocationStore:
             row.shown = shown
             self._remove(row)
             return
-        users = self._records.setdefault(row.table, {})
-        user = users.setdefault(row.aor, UserContacts())
+        user = self._records.setdefault(row.place, UserContacts())
         user.rows[row.key] = row
         self._show(row, shown)
         self._index.add(row)
@@ -775,7 +753,7 @@ class LocationStore:
 
 def _entry_key(row: ContactRow, claim: Claim) -> str:
     """One row on disk for each life that is kept."""
-    return f"{row.table}\0{row.aor}\0{row.key}\0{claim.begin} {claim.call_id}"
+    return f"{row_key(row.place)}\0{row.key}\0{claim.begin} {claim.call_id}"
 
 
 def _has(claims: Claims, claim: Claim) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from ..location.binding import Binding
 from ..location.lives import Claims
+from ..location.place import Aor, Name
 from ..location.record import Record
 from ..reg import xml
 from ..reg.document import (
@@ -20,7 +21,7 @@ from ..reg.document import (
 from ..sip.demands import check_extensions, understands_body
 from ..sip.errors import RemoteProtocolError
 from ..sip.message import Request
-from .naming import Name, named
+from .naming import named
 
 ACTIVE = "active"
 
@@ -36,7 +37,7 @@ It says that what is not listed is not gone.
 
 
 def contact_of(
-    binding: Binding, aor: str, *, is_legacy: bool = False, implicit: bool = False
+    binding: Binding, aor: Aor, *, is_legacy: bool = False, implicit: bool = False
 ) -> Contact:
     """
     Return a binding as a document lists it, without what changes with time.
@@ -65,7 +66,7 @@ def contact_of(
     )
 
 
-def claim_elements(claims: Claims, aor: str, now: float) -> list[bytes]:
+def claim_elements(claims: Claims, aor: Aor, now: float) -> list[bytes]:
     """
     All claims for a contact, whole, for a server of our kind.
 
