@@ -430,10 +430,8 @@ class Served:
         self._end(watch, why)
 
     def _end(self, watch: Watch, why: str) -> None:
-        row = watch.row
-        self._journal.after(
-            logger.info, "= %s no longer watches %s: %s", _who(watch), row.aor, why
-        )
+        end = "= %s no longer watches %s: %s"
+        self._journal.after(logger.info, end, _who(watch), watch.row.aor, why)
         self._remove(watch)
         self.watches.erase(watch)
 
