@@ -10,8 +10,8 @@ from reginfo.moving.source import (
     MAX_LENGTH,
     FunctionCall,
     Parameter,
-    SourceLine,
     Setting,
+    SourceLine,
     read,
 )
 

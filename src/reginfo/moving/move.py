@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..config.config import Config, ConfigError
 from .parameters import FUNCTIONS, PARAMETERS, Equivalent
-from .source import Parameter, SourceLine, Setting, SourceConfig
+from .source import Parameter, Setting, SourceConfig, SourceLine
 
 NO_LIMIT = 4_294_967_295
 """Seconds: the greatest Expires there is (RFC 3261 §20.19)."""
