@@ -9,7 +9,7 @@ import pytest
 
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding, BindingChange
-from reginfo.location.place import Aor
+from reginfo.location.place import TABLE, Aor
 from reginfo.location.store import LocationStore
 from reginfo.reg import xml
 from reginfo.reg.document import (
@@ -76,7 +76,7 @@ class Server:
             jitter=lambda: self.jitter,
             min_expires=60,
             max_expires=3600,
-            **others,
+            **{"table": TABLE} | others,
         )
 
     def send(self, draft: Draft, flow: Flow, user: object) -> None:
