@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ..location.place import Aor
 from ..reg.table import Table, TableState
 
 
@@ -13,7 +14,7 @@ class ContributionRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     id: str
     "Its key in the journal, which never changes."
 
-    aor: str
+    aor: Aor
     peer: str
     "The name of the publisher."
 

@@ -13,6 +13,7 @@ from ..events.subscribe import HeldSubscription, Wanted
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.shelf import Rows, nothing
+from ..location.place import Aor
 from ..reg.table import TableState
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow, Local
@@ -99,7 +100,7 @@ class Held:
     # Subscribing.
 
     def watch(
-        self, peer: str, aor: str, wanted: Wanted, flow: Flow, now: float
+        self, peer: str, aor: Aor, wanted: Wanted, flow: Flow, now: float
     ) -> None:
         """
         Subscribe to ``aor`` at ``peer``, as the configuration requires.
@@ -127,7 +128,7 @@ class Held:
         self._mirrors[mirror.source] = mirror
         self._wheel.schedule(mirror)
 
-    def request(self, peer: str, aor: str, wanted: Wanted, now: float) -> bool:
+    def request(self, peer: str, aor: Aor, wanted: Wanted, now: float) -> bool:
         """
         Subscribe to ``aor``, as a script requested.
 
@@ -164,7 +165,7 @@ class Held:
         self.settle(mirror)
         return True
 
-    def cancel(self, peer: str, aor: str, now: float) -> bool:
+    def cancel(self, peer: str, aor: Aor, now: float) -> bool:
         """End a requested subscription; return False if there is none."""
         mirror = self._mirrors.get(f"{peer}/{aor}")
         if mirror is None or mirror.subscription.state is SubscriberState.ENDED:

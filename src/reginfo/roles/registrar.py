@@ -274,9 +274,7 @@ def _remove_all(
 ) -> tuple[tuple[Claim, ...], tuple[Record, ...]]:
     """Make claims that remove all contacts: ``Contact: *`` (§10.3 step 6)."""
     if len(values) > 1 or request.expires != 0:
-        raise RemoteProtocolError(
-            "Contact: * with another contact or without Expires 0"
-        )
+        raise RemoteProtocolError("Contact: * needs Expires: 0 and no other contact")
     call_id, number = request.call_id, request.cseq.number
     stamp = contacts.record_stamp(RecordKind.CLEARED)
     claims = []

@@ -11,6 +11,7 @@ from ..events.headers import EventHeader
 from ..events.notify import RETRY_FIRST, RETRY_LONGEST
 from ..events.waiting import back_off, wait_asked
 from ..location.binding import Binding
+from ..location.place import Aor
 from ..reg.document import ContactEvent, Piece
 from ..sip.headers import cached_name_addr
 from ..sip.message import Request, Response
@@ -26,7 +27,7 @@ ENDINGS = frozenset(
 """Events of an administrator, which are reported without waiting for the interval."""
 
 
-Parted = dict[str, tuple[Binding, ...]]
+Parted = dict[Aor, tuple[Binding, ...]]
 """Removed identities of a user, each with the contacts that it had."""
 
 LONGEST_DOCUMENT = 48 * 1024
@@ -175,7 +176,7 @@ class Watch:
         """Report the full state as a change, subject to the interval."""
         self._anew = True
 
-    def part(self, aor: str, bindings: list[Binding]) -> None:
+    def part(self, aor: Aor, bindings: list[Binding]) -> None:
         """Report the end of the identity ``aor``, which had ``bindings``."""
         self._parted = {**self._parted, aor: tuple(bindings)}
         self._anew = True
