@@ -12,6 +12,7 @@ from reginfo.config.sections import PeerSection
 from reginfo.events.headers import SubscriptionState
 from reginfo.events.states import SubscriberState
 from reginfo.location.binding import Binding
+from reginfo.location.place import Aor
 from reginfo.reg.document import ContactEvent
 from reginfo.web.api import api
 
@@ -156,7 +157,7 @@ def test_a_filtered_page_has_as_many_as_a_whole_one(client: Client) -> None:
 
 def test_who_has_no_contact_left_takes_no_room_in_a_page() -> None:
     class Gone(FakeApp):
-        def aors(self) -> list[str]:
+        def aors(self) -> list[Aor]:
             return [ALICE, BOB, CAROL]
 
     client = Client()
