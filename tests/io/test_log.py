@@ -8,6 +8,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ ENTRY = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ \S+ ")
 FORGED = "2026-01-01 00:00:00,000 INFO reginfo.server = alice is an administrator"
 
 
-def written(*args: object, **others: object) -> list[str]:
+def written(*args: object, **others: Any) -> list[str]:
     """The lines that an entry comes to."""
     record = logging.getLogger("reginfo.sip").makeRecord(
         "reginfo.sip", logging.WARNING, __file__, 1, args[0], args[1:],
