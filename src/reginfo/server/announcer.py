@@ -1,4 +1,4 @@
-"""Changes of the store, made known: to the parts, the script and the log."""
+"""Announces changes of the store to the parts, the script and the log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REFRESHED = ContactEvent.REFRESHED
 
 
 class Announcer:
-    """Has every part hear a change, and the script and the log once it is durable."""
+    """Passes changes to every part at once, and to script and log once durable."""
 
     def __init__(self, journal: Journal, parts: Parts) -> None:
         self._journal = journal
@@ -25,7 +25,7 @@ class Announcer:
         self.script: Scripting | None = None
 
     def announce(self, change: BindingChange | KeyChange) -> None:
-        """Make a change known that was just decided."""
+        """Announce a change that was just decided."""
         self._hears(change)
         if type(change) is not BindingChange:
             return

@@ -1,4 +1,4 @@
-"""What a script asks of the server, for no request in particular."""
+"""The server's side of `reginfo.script.core`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Remove = Callable[[str, str, str | None, ContactEvent, int | None, bool], int]
 
 class ServerCore:
     """
-    The server, to a script; see :class:`reginfo.script.core.Core`.
+    The server, as a script sees it; see :class:`reginfo.script.core.Core`.
 
     Args:
         remove: removes contacts as an administrator does; returns how many.

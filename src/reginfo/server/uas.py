@@ -1,4 +1,4 @@
-"""The user agent server: who answers requests that are for us (RFC 3261 §8.2)."""
+"""The user agent server: answers the requests that are for us (RFC 3261 §8.2)."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from .peers import Peers
 logger = logging.getLogger("reginfo.server")
 
 METHODS = ("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "OPTIONS")
-"""What is answered here; any other method is for somebody else."""
+"""The methods that this server answers; any other is for somebody else."""
 
 
 class Saved(NamedTuple):
-    """What became of a REGISTER."""
+    """The result of a REGISTER."""
 
     response: Response
     claims: tuple[Binding, ...]
@@ -40,10 +40,10 @@ class Saved(NamedTuple):
 
 class Uas:
     """
-    Answers requests by the roles that this server has.
+    Answers requests with the roles of this server.
 
     Each method returns the response, or raises a `Refusal` or `RemoteProtocolError`;
-    then it may have changed something that its caller takes back.
+    then the caller must undo its changes.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Uas:
             "PUBLISH": self._publish,
             "OPTIONS": self._options,
         }
-        "By method, what is done without a script."
+        "The handlers without a script, by method."
 
     def register(
         self,
@@ -89,10 +89,10 @@ class Uas:
         is_published: bool = True,
     ) -> Saved:
         """
-        Bind what a REGISTER asks for.
+        Process a REGISTER.
 
         Args:
-            is_published: whether presence servers are to hear of it.
+            is_published: whether to publish the changes.
         """
         if request_uri(request).host not in self._domains:
             raise Refusal(404, "Not Found")  # §10.3 step 1
@@ -122,10 +122,10 @@ class Uas:
         self, request: Request, flow: Flow, tag: str, moment: Moment
     ) -> Response:
         """
-        Serve a SUBSCRIBE.
+        Process a SUBSCRIBE.
 
         Args:
-            tag: that the response is given in To.
+            tag: the To tag of the response.
         """
         return self._notifier.receive_subscribe(
             request,
@@ -136,34 +136,34 @@ class Uas:
         )
 
     def publish(self, request: Request, flow: Flow, moment: Moment) -> Response:
-        """Take in a PUBLISH."""
+        """Process a PUBLISH."""
         aor = self._domains.aor(request_uri(request))
         if not self._domains.serve(aor):
             raise Refusal(404, "Not Found")
         peer = self._peers.sender(request, flow)
         if peer is None:
-            # A user registers; for others, only servers speak that are known here.
+            # Only configured peers may publish for users.
             raise Refusal(403, "Forbidden")
         return self._compositor.receive_publish(
             request, peer=peer.name, aor=aor, now=moment.now, wall=moment.wall
         )
 
     def unsolicited(self, request: Request, flow: Flow) -> str | None:
-        """The peer that sends a NOTIFY which nobody has asked for, if it may."""
+        """Return the peer that may send this NOTIFY without a subscription, if any."""
         if self._subscriber.knows(request):
             return None
         peer = self._peers.sender(request, flow)
         return peer.name if peer is not None and peer.unsolicited else None
 
     def expects(self, request: Request, flow: Flow) -> bool:
-        """Whether a NOTIFY is of a subscription of ours, or of a peer that may."""
+        """Whether a NOTIFY matches a subscription, or is from an `unsolicited` peer."""
         return (
             self._subscriber.expects(request)
             or self.unsolicited(request, flow) is not None
         )
 
     def notify(self, request: Request, flow: Flow, table: str, moment: Moment) -> int:
-        """Take in a NOTIFY; 1 or 2, as :meth:`PuaReginfo.handle_notify` has it."""
+        """Process a NOTIFY; return 1 or 2, as :meth:`PuaReginfo.handle_notify` does."""
         return self._pua_reginfo.handle_notify(
             request,
             flow,
