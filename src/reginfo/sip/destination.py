@@ -1,4 +1,4 @@
-"""Destinations: what DNS makes of a URI (RFC 3263)."""
+"""Destinations: the transport and address of a next hop (RFC 3263)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .flow import Address
 
 
 class Destination(NamedTuple):
-    """A transport and an address at which a URI is reached."""
+    """A transport and an address to which a URI resolves."""
 
     transport: str
     "UDP or TCP, as in Via."
