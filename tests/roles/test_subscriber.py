@@ -13,7 +13,8 @@ from reginfo.location.binding import Binding
 from reginfo.location.foreign import GRACE, MOVED
 from reginfo.location.keyring import REMEMBERED
 from reginfo.location.record import Record, RecordKind
-from reginfo.location.store import LEARNED_GRACE, TABLE
+from reginfo.location.rows import LEARNED_GRACE
+from reginfo.location.view import TABLE
 from reginfo.reg import xml
 from reginfo.reg.document import (
     Contact,
@@ -21,7 +22,7 @@ from reginfo.reg.document import (
     Reginfo,
     RegistrationState,
 )
-from reginfo.roles.document import SPEAKER
+from reginfo.roles.envelope import SPEAKER
 from reginfo.roles.held import KIND, RETRY_AFTER
 from reginfo.roles.subscriber import CONTACT_KIND
 from reginfo.sip.errors import Refusal, RemoteProtocolError

@@ -22,7 +22,8 @@ from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, Shelf, nothing
 from ..location.foreign import GRACE
 from ..location.source import PUBLISHED, Source
-from ..location.store import TABLE, LocationStore
+from ..location.store import LocationStore
+from ..location.view import TABLE
 from ..reg.document import ContactEvent, Reginfo
 from ..reg.table import News, ReportedContact, RowChange, TableState, shifted
 from ..sip.errors import Refusal, RemoteProtocolError
@@ -31,8 +32,8 @@ from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
 from .contribution import Contribution, ContributionRow, shifted_row
 from .document import read_document
-from .learner import DocumentOrigin, Learner, Listed, Listings
-from .listing import Listing
+from .learner import DocumentOrigin, Learner
+from .listing import Listed, Listing, Listings
 from .naming import Name, as_written
 
 logger = logging.getLogger("reginfo.compositor")
