@@ -329,7 +329,7 @@ def test_a_registration_may_have_contacts_of_a_subclass() -> None:
     registration = Registration(**REGISTRATION, contacts=(Contact(**CONTACT), other))
     assert registration.contacts[1] is other
     with pytest.raises(TypeError, match=r"^Registration\.contacts"):
-        Registration(**REGISTRATION, contacts=(other, "sip:a"))
+        Registration(**REGISTRATION, contacts=(other, "sip:a"))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("field", ["until", "left"])
@@ -337,7 +337,7 @@ def test_a_registration_may_have_contacts_of_a_subclass() -> None:
 def test_the_end_of_a_record_out_of_range_cannot_be_made(
     field: str, number: int
 ) -> None:
-    key = RecordKey("n", "v", "a", 1)._replace(**{field: number})
+    key = RecordKey("n", "v", "a", 1)._replace(**{field: number})  # type: ignore[arg-type]
     message = f"Registration.keys: {number} is out of range"
     with pytest.raises(ValueError) as error:
         Registration(**REGISTRATION, keys=(key,))
