@@ -199,7 +199,7 @@ class Targets:
                 return
             flows = (self.by(one, target.local) for one in destinations)
             flow = next((flow for flow in flows if flow is not None), None)
-            found(flow or "we have no address that can send to its kind")
+            found(flow or "no listening address of its kind")
 
         self.find(first or target.uri, resolved)
 
@@ -261,7 +261,7 @@ class Targets:
             raise RemoteProtocolError(f"{uri.scheme}: URIs are not reached")
         transport = uri.param("transport")
         if transport and transport.upper() not in self._transports:
-            raise RemoteProtocolError(f"we have no {transport.upper()}")
+            raise RemoteProtocolError(f"{transport.upper()} is not supported")
 
     def _target_of(self, binding: Binding) -> ContactTarget:
         """
