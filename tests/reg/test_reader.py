@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reginfo.reg import reader
+from reginfo.reg.complaints import MAX_WARNINGS
 from reginfo.reg.document import (
     ClaimElement,
     Contact,
@@ -16,7 +16,8 @@ from reginfo.reg.document import (
     RegistrationState,
     TempGruu,
 )
-from reginfo.reg.reader import MAX_BODY, MAX_DEPTH, MAX_ELEMENTS, MAX_WARNINGS
+from reginfo.reg.elements import CLAIM_NAMESPACE, GRUU_NAMESPACE, MAX_DEPTH
+from reginfo.reg.markup import MAX_BODY, MAX_ELEMENTS
 from reginfo.reg.xml import parse
 from reginfo.sip.errors import RemoteProtocolError
 
@@ -125,7 +126,7 @@ def test_document_in_the_shape_of_the_rfcs_example() -> None:  # RFC 3680 §5.3
 def test_contact_in_the_shape_of_the_gruu_example() -> None:
     """A contact in the shape of the GRUU example is read (5628-01, -02)."""
     contact = f"""
-        <contact xmlns:gr="{reader.GRUU_NAMESPACE}"
+        <contact xmlns:gr="{GRUU_NAMESPACE}"
            id="76" state="active" event="registered"
            duration-registered="36001" expires="3599"
            callid="1j9FpLxk3uxtm8tn@192.0.2.1" cseq="54321"
@@ -294,7 +295,7 @@ def test_attributes_of_kamailio_and_opensips_are_read() -> None:
 
 
 CLAIM = (
-    f'<claim xmlns="{reader.CLAIM_NAMESPACE}" owner="s1" key="k" stamp="{2**53}"'
+    f'<claim xmlns="{CLAIM_NAMESPACE}" owner="s1" key="k" stamp="{2**53}"'
     ' begin="3" edition="4" until="5" left="6" gone="true"'
     ' received="sip:192.0.2.9" user-agent="x"><path>sip:p1;lr</path>'
     "<later/><path>sip:p2;lr</path></claim>"
@@ -322,7 +323,7 @@ def test_what_a_claim_says_stands_before_the_attributes() -> None:
 
 
 def test_last_of_two_claims_counts() -> None:
-    second = f'<claim xmlns="{reader.CLAIM_NAMESPACE}" owner="s2" stamp="0"'
+    second = f'<claim xmlns="{CLAIM_NAMESPACE}" owner="s2" stamp="0"'
     second += ' key="k" begin="0" edition="0" until="0"/>'
     contact = read(contact_of("", CLAIM + second))
     assert contact.claim == ClaimElement(owner="s2", stamp=0, key="k")
@@ -375,13 +376,13 @@ def test_document_without_a_contact_that_is_understood_is_refused(fault: str) ->
     refuse(document_of(BAD[fault], BAD["without id"]), fault + r".*line 3")
 
 
-GRUU = f'-gruu xmlns="{reader.GRUU_NAMESPACE}" first-cseq="1" uri="a&#10;"/>'
+GRUU = f'-gruu xmlns="{GRUU_NAMESPACE}" first-cseq="1" uri="a&#10;"/>'
 DECORATION = {
     "<unknown-param> with name ''": "<unknown-param/>",
     "<unknown-param> with name 'a b'": '<unknown-param name="a b"/>',
     "<pub-gruu> with control": f"<pub{GRUU}",
     "<temp-gruu> with control": f"<temp{GRUU}",
-    "<claim> without owner": f'<claim xmlns="{reader.CLAIM_NAMESPACE}"/>',
+    "<claim> without owner": f'<claim xmlns="{CLAIM_NAMESPACE}"/>',
 }
 
 
@@ -566,7 +567,7 @@ def test_registrations_of_one_aor_are_merged(
     assert len(registration.contacts) == 2
 
 
-GRUU = f'<{{}} xmlns="{reader.GRUU_NAMESPACE}" {{}}/>'
+GRUU = f'<{{}} xmlns="{GRUU_NAMESPACE}" {{}}/>'
 
 
 @pytest.mark.parametrize(

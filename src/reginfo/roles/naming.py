@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from ..reg.document import Reginfo, Registration
-from ..reg.reader import merge
+from ..reg.reader import merged
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
 
@@ -34,7 +34,7 @@ def named(document: Reginfo, name: Name, source: str) -> Reginfo:
     Args:
         source: who sent the document, for the log.
     """
-    users: dict[str, Registration] = {}
+    users: dict[str, list[Registration]] = {}
     changed = False
     for registration in document.registrations:
         try:
@@ -48,11 +48,10 @@ def named(document: Reginfo, name: Name, source: str) -> Reginfo:
         if aor != registration.aor:
             registration = msgspec.structs.replace(registration, aor=aor)
             changed = True
-        known = users.get(aor)
-        if known is not None:
-            registration = merge(known, registration)
-            changed = True
-        users[aor] = registration
+        known = users.setdefault(aor, [])
+        changed = changed or bool(known)
+        known.append(registration)
     if not changed:
         return document
-    return msgspec.structs.replace(document, registrations=tuple(users.values()))
+    registrations = tuple([merged(ones) for ones in users.values()])
+    return msgspec.structs.replace(document, registrations=registrations)
