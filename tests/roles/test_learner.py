@@ -55,9 +55,9 @@ class Learning:
             self.origin(peer, **others),
             told,
             taken.news,
+            table,
             self.now,
             WALL + self.now,
-            table.changes,
         )
 
     def rows(self) -> list[Any]:
@@ -182,7 +182,7 @@ def test_without_expires_a_contact_lives_as_long_as_the_subscription() -> None:
     here = Learning()
     here.take(document(0, contact(expires=None)))
     assert here.bound()[PHONE_URI].expires_at == UNTIL + 60
-    again = here.origin("p")._replace(until=UNTIL + 1000)
+    again = msgspec.structs.replace(here.origin("p"), until=UNTIL + 1000)
     here.learner.prolong(again, [(ALICE, contact(expires=None))], NOW + 5, WALL + 5)
     assert here.bound()[PHONE_URI].expires_at == UNTIL + 1060
 

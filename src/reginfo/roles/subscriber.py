@@ -23,7 +23,6 @@ from ..sip.flow import Flow
 from ..sip.message import Request
 from ..sip.uri import Uri
 from .document import read_document
-from .envelope import is_envelope
 from .held import Held, Send
 from .held import Listener as Listener
 from .learner import DocumentOrigin, Learner
@@ -302,7 +301,8 @@ class Subscriber:
         if changes:
             self._listing.update(mirror, changes)
             self._journal.remember(self._undo, mirror, changes)
-            for _, _, before, after in changes:
+            for change in changes:
+                before, after = change.before, change.after
                 if after is not None:
                     key = _key(mirror.source, after)
                     self._contacts.write(key, after, nothing)
@@ -316,8 +316,8 @@ class Subscriber:
             since,
             is_first,
         )
-        self._learner.learn(origin, document, taken.news, now, wall, changes)
-        if table.is_full and is_first and not is_envelope(document):
+        self._learner.learn(origin, document, taken.news, table, now, wall)
+        if table.is_full and is_first and not table.has_claims:
             self._learner.forget_others(origin, mirror.aor, table, now, wall)
         return taken.missed
 

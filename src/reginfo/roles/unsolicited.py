@@ -115,7 +115,7 @@ class Unsolicited:
             stream.until,
             location or self._location,
         )
-        self._learner.learn(origin, document, taken.news, now, wall, changes)
+        self._learner.learn(origin, document, taken.news, table, now, wall)
         listed = tuple(one.aor for one in document.registrations)
         return listed or tuple(dict.fromkeys(one.aor for one in taken.news))
 
