@@ -56,9 +56,6 @@ class DocumentOrigin(Value, frozen=True):
     the epoch.
     """
 
-    is_first: bool = False
-    "Whether nothing was ever learned by that way, or all of it was lost."
-
 
 class Learner:
     """

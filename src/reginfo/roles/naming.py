@@ -34,7 +34,7 @@ def named(document: Reginfo, name: Name, source: str) -> Reginfo:
     Args:
         source: who sent the document, for the log.
     """
-    users: dict[str, list[Registration]] = {}
+    aors: list[str] = []
     changed = False
     for registration in document.registrations:
         try:
@@ -42,16 +42,16 @@ def named(document: Reginfo, name: Name, source: str) -> Reginfo:
         except RemoteProtocolError as exc:
             logger.warning("! document of %s: %s", source, exc)
             aor = ""
-        if not aor:
+        aors.append(aor)
+        if not aor or aor != registration.aor:
             changed = True
-            continue
-        if aor != registration.aor:
-            registration = msgspec.structs.replace(registration, aor=aor)
-            changed = True
-        known = users.setdefault(aor, [])
-        changed = changed or bool(known)
-        known.append(registration)
-    if not changed:
+    if not changed and (len(aors) < 2 or len(set(aors)) == len(aors)):
         return document
+    users: dict[str, list[Registration]] = {}
+    for aor, registration in zip(aors, document.registrations, strict=True):
+        if aor:
+            if aor != registration.aor:
+                registration = msgspec.structs.replace(registration, aor=aor)
+            users.setdefault(aor, []).append(registration)
     registrations = tuple([merged(ones) for ones in users.values()])
     return msgspec.structs.replace(document, registrations=registrations)

@@ -287,14 +287,13 @@ class Subscriber:
         location: str | None,
     ) -> bool:
         """Take in a document; return whether an earlier one was missed."""
-        table = mirror.table
+        table, source = mirror.table, mirror.source
         # The first document of a dialog: what it lists may have happened at any time
         # since the last one; or at any time at all, if there was none.
         since = None
         is_first = not mirror.heard_at
         if table.state.version is None:
             since = mirror.heard_at or wall - self._longest(mirror.peer)
-        self._journal.remember(setattr, mirror, "heard_at", mirror.heard_at)
         mirror.heard_at = wall
         taken = table.take(document, cseq, now)
         changes = table.changes
@@ -302,22 +301,20 @@ class Subscriber:
             self._listing.update(mirror, changes)
             self._journal.remember(self._undo, mirror, changes)
             for change in changes:
-                before, after = change.before, change.after
-                if after is not None:
-                    key = _key(mirror.source, after)
-                    self._contacts.write(key, after, nothing)
-                elif before is not None:
-                    self._contacts.erase(_key(mirror.source, before), nothing)
+                key = f"{source}\0{change.aor}\0{change.id}"
+                if change.after is not None:
+                    self._contacts.write(key, change.after, nothing)
+                elif change.before is not None:
+                    self._contacts.erase(key, nothing)
         origin = DocumentOrigin(
             mirror.peer,
-            mirror.source,
+            source,
             mirror.subscription.expires_at,
             location or self._location,
             since,
-            is_first,
         )
         self._learner.learn(origin, document, taken.news, table, now, wall)
-        if table.is_full and is_first and not table.has_claims:
+        if is_first and table.is_full and not table.has_claims:
             self._learner.forget_others(origin, mirror.aor, table, now, wall)
         return taken.missed
 
