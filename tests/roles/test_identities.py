@@ -15,8 +15,9 @@ from reginfo.reg.document import ContactEvent, Reginfo, contact_id
 from reginfo.reg.legacy import Profile
 from reginfo.reg.table import Table
 from reginfo.roles.admission import Admission
-from reginfo.roles.learner import DocumentOrigin, Learner
+from reginfo.roles.learner import Learner
 from reginfo.roles.naming import named
+from reginfo.roles.origin import DocumentOrigin
 from reginfo.roles.published import PresenceServer, PublishedState
 from reginfo.roles.publisher import Publisher
 from reginfo.roles.watcher import Watcher

@@ -13,8 +13,9 @@ from reginfo.location.place import TABLE, Aor
 from reginfo.location.store import LocationStore
 from reginfo.reg.document import Reginfo
 from reginfo.reg.table import Table
-from reginfo.roles.learner import DocumentOrigin, Learner
+from reginfo.roles.learner import Learner
 from reginfo.roles.listing import Listed
+from reginfo.roles.origin import DocumentOrigin
 from reginfo.sip.uri import Uri
 
 from ..make import ALICE, NOW, WALL, binding, place

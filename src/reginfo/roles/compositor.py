@@ -32,8 +32,9 @@ from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
 from .contribution import Contribution, ContributionRow, shifted_row
 from .document import read_document
-from .learner import DocumentOrigin, Learner
+from .learner import Learner
 from .listing import Listed, Listing, Listings
+from .origin import DocumentOrigin
 
 logger = logging.getLogger("reginfo.compositor")
 

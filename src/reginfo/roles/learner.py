@@ -25,40 +25,14 @@ from ..reg.document import Contact, ContactEvent, ContactState, Reginfo
 from ..reg.table import News, Table
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
-from ..sip.value import Value
 from .envelope import claim_of, record_of
 from .listing import Listings
+from .origin import DocumentOrigin
 
 logger = logging.getLogger("reginfo.subscriber")
 
 EXPIRED = ContactEvent.EXPIRED
 ACTIVE = ContactState.ACTIVE
-
-
-class DocumentOrigin(Value, frozen=True):
-    """Where a document comes from."""
-
-    peer: str
-    "The owner of what it says, unless it is of our kind, or we know better."
-
-    source: str
-    "The source of the claims that are made of it; see :class:`~.source.Source`."
-
-    table: str
-    "The location table that is learned into."
-
-    until: float
-    "How long a contact is believed that comes without `expires`, on our clock."
-
-    since: float | None = None
-    """
-    For the first document after the peer was out of reach: since when, in seconds since
-    the epoch.
-    """
-
-    def place(self, aor: str) -> Place:
-        """The record of a user in a document that :func:`.naming.named` returned."""
-        return Place(self.table, Aor(aor))
 
 
 class Learner:

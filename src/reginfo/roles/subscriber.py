@@ -25,11 +25,12 @@ from ..sip.uri import Uri
 from .document import read_document
 from .held import Held, Send
 from .held import Listener as Listener
-from .learner import DocumentOrigin, Learner
+from .learner import Learner
 from .listing import Listed, Listing, Listings
 from .mirror import HeldRow
 from .mirror import Mirror as Mirror
 from .naming import users_of
+from .origin import DocumentOrigin
 from .unsolicited import Unsolicited
 
 logger = logging.getLogger("reginfo.subscriber")

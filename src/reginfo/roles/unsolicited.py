@@ -14,9 +14,10 @@ from ..sip.errors import Refusal
 from ..sip.message import Request
 from ..sip.uri import Uri
 from .document import read_document
-from .learner import DocumentOrigin, Learner
+from .learner import Learner
 from .listing import Listed, Listing
 from .naming import users_of
+from .origin import DocumentOrigin
 
 DIALOGS = 10_000
 """Dialogs whose documents we remember, at the most."""
