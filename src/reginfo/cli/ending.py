@@ -34,6 +34,11 @@ def fail(message: str, code: int) -> Never:
     raise typer.Exit(code)
 
 
+def counted(number: int, thing: str) -> str:
+    """``number`` and the name of what is counted: `1 contact`, `2 contacts`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def printable(text: str) -> str:
     """``text`` without characters that could control a terminal."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text)

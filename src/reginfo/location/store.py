@@ -267,6 +267,19 @@ class LocationStore:
         """All records of ``aor``, also what was removed or lifted."""
         return self._keyring.records(table, aor)
 
+    def barred(self, now: float, table: str = TABLE) -> list[tuple[str, Record]]:
+        """Users that are rejected or on probation, and the record that says so."""
+        found = []
+        for user in self._keyring.users():
+            if user.table != table or user.standing is None:
+                continue
+            if user.standing.bars(now):
+                kind = RecordKind.PROBATION
+                if user.standing.rejected:
+                    kind = RecordKind.REJECTED
+                found.append((user.aor, user.records[kind, ""]))
+        return found
+
     def tables(self) -> list[str]:
         """The tables in which there are contacts."""
         return list(self._records)
