@@ -14,6 +14,7 @@ from ..ledger.shelf import Rows, nothing
 from ..sip.uri import Uri
 from . import identities
 from .lives import SLACK
+from .longest import LongestLife
 from .record import Record, RecordKind, Standing, standing
 
 logger = logging.getLogger("reginfo.location")
@@ -82,6 +83,7 @@ class Keyring:
     Args:
         numbered: is called with what has changed, a record and what it replaces, to
             keep the index of changes.
+        longest: for how long it matters what was said of contacts.
         identities_key: under which key identities stand; None if nowhere.
         canonical: the address-of-record that a URI names; raises `RemoteProtocolError`.
     """
@@ -90,6 +92,7 @@ class Keyring:
         self,
         journal: Journal,
         numbered: Callable[[UserRecords, Record | None, Record | None], None],
+        longest: LongestLife,
         identities_key: str | None = None,
         canonical: Callable[[Uri], str] | None = None,
     ) -> None:
@@ -97,6 +100,7 @@ class Keyring:
             journal, KIND, Record, self._take_loaded, _shifted
         )
         self._numbered = numbered
+        self._longest = longest
         self._canonical = canonical or identities.canonical
         self._identities_key = identities_key
         self._users: dict[tuple[str, str], UserRecords] = {}
@@ -105,8 +109,6 @@ class Keyring:
         # By table and user; and by table and identity, the users that name it.
         self._identities: dict[tuple[str, str], tuple[str, ...]] = {}
         self._named: dict[tuple[str, str], set[str]] = {}
-        self.longest_life = 0.0
-        "The longest time that any linked server grants, in seconds."
 
     def keys(self, table: str, aor: str) -> dict[str, Record]:
         """The keys of a user by name, those that were removed included."""
@@ -220,7 +222,10 @@ class Keyring:
     def _remembered(self, record: Record) -> float:
         if record.kind is RecordKind.KEY:
             return REMEMBERED
-        return max(REMEMBERED, self.longest_life + SLACK)
+        lasts = 0.0
+        if record.until:
+            lasts = (record.until - record.stamp) / 1e6
+        return max(REMEMBERED, self._longest.seconds + SLACK, lasts + SLACK)
 
     def _erase(self, key: tuple[str, str, RecordKind, str], record: Record) -> None:
         table, aor = key[:2]

@@ -30,6 +30,7 @@ from .contact_row import ContactIndex, ContactRow, UserContacts
 from .contacts import Contacts
 from .keyring import KeyChange, Keyring, UserRecords
 from .lives import SLACK, Claims, forgotten_at, join
+from .longest import LongestLife
 from .record import Record, RecordKind, next_stamp
 from .state import bound_by, change
 
@@ -88,7 +89,8 @@ class LocationStore:
             there are none.
         canonical: the address-of-record that a URI names; raises `RemoteProtocolError`.
         tombstones: how many contacts are kept at the most although they are not bound.
-        longest_life: the longest time that is granted here, in seconds.
+        longest_life: the longest time that is granted here, in seconds; linked servers
+            may grant more (:meth:`hear_longest_life`).
     """
 
     def __init__(
@@ -107,12 +109,14 @@ class LocationStore:
         self._index = ContactIndex()
         self._wheel = TimerWheel()
         self._rows: Rows[Claim] = Rows(journal, KIND, Claim, self._take_loaded, shifted)
-        self._keyring = Keyring(journal, self._number, identities_key, canonical)
+        self._longest = LongestLife(journal, longest_life)
+        self._keyring = Keyring(
+            journal, self._number, self._longest, identities_key, canonical
+        )
         self._identified = identities_key is not None
         # Contacts that are not bound, those that ended first at the front.
         self._over: dict[ContactRow, None] = {}
         self._tombstones = tombstones
-        self.longest_life = longest_life
         self.listener: Listener | None = None
         self.claim_listener: ClaimListener | None = None
         self.prolong: Prolong | None = None
@@ -129,11 +133,21 @@ class LocationStore:
     @property
     def longest_life(self) -> float:
         """The longest time in seconds that any linked server grants."""
-        return self._keyring.longest_life
+        return self._longest.seconds
 
-    @longest_life.setter
-    def longest_life(self, seconds: float) -> None:
-        self._keyring.longest_life = seconds
+    def hear_longest_life(self, seconds: float) -> None:
+        """
+        Take note of what a linked server says: the greatest counts, and is stored.
+
+        Raises:
+            ValueError: that is no time that a contact could be granted.
+        """
+        self._longest.hear(seconds)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether contacts that have ended are forgotten early, to make room."""
+        return self.forgotten_early > 0 and len(self._over) >= self._tombstones
 
     # Queries.
 
@@ -390,7 +404,7 @@ class LocationStore:
     @property
     def shelves(self) -> Sequence[Rows[Any]]:
         """What is kept in the storage; :meth:`loaded` ends the loading."""
-        return (self._rows, *self._keyring.shelves)
+        return (self._rows, *self._keyring.shelves, *self._longest.shelves)
 
     @property
     def timer_at(self) -> float | None:
@@ -422,8 +436,12 @@ class LocationStore:
             "changes_total": self.sequence,
             "contacts_not_bound": len(self._over),
             "forgotten_early_total": self.forgotten_early,
+            "longest_life": self.longest_life,
         }
-        return Description("store", f"{users} users", figures)
+        line = f"{users} users"
+        if self.forgotten_early:
+            line += f", {self.forgotten_early} contacts forgotten early"
+        return Description("store", line, figures)
 
     def begin(self, here: Here, moment: Moment) -> None:
         """
@@ -442,6 +460,8 @@ class LocationStore:
         self._number_all(rows)
         for records in self._keyring.users():
             self._wait_for_probation(records, now)
+        # Those that ended first are the first to be forgotten.
+        rows.sort(key=lambda row: _ended_at(row.claims[0], moment))
         for row in rows:
             holds = row.claims[0]
             standing = self._keyring.standing(row.table, row.aor)
@@ -789,6 +809,13 @@ class LocationStore:
 def _entry_key(row: ContactRow, claim: Claim) -> str:
     """One row on disk for each life that is kept."""
     return f"{row.table}\0{row.aor}\0{row.key}\0{claim.begin} {claim.call_id}"
+
+
+def _ended_at(claim: Claim, moment: Moment) -> float:
+    """When a contact that is not bound any more has ended; later for all others."""
+    if claim.gone:
+        return moment.now + claim.edition / 1e6 - moment.wall
+    return claim.expires_at
 
 
 def _has(claims: Claims, claim: Claim) -> bool:

@@ -184,6 +184,11 @@ class Admin:
             problems.append(f"store: {turns.degraded}")
         if clock.behind:
             problems.append(f"calendar: {clock.behind:.1f} s behind the last commit")
+        if assembly.store.is_crowded:
+            problems.append(
+                "store: contacts that have ended are forgotten early: [sync] tombstones"
+                f" is {config.sync.tombstones}"
+            )
         path = config.store.path
         return ServerHealth(
             status=self._status(problems),
