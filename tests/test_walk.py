@@ -8,8 +8,8 @@ import pytest
 
 from reginfo.config.config import Config
 from reginfo.ledger.sqlite import SqliteStorage
+from reginfo.location.rows import LEARNED_GRACE
 from reginfo.location.schema import SCHEMA
-from reginfo.location.store import LEARNED_GRACE
 from reginfo.testing import Packet, Wire, WireServer
 
 ALICE = "sip:alice@example.com"

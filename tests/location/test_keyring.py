@@ -15,7 +15,8 @@ from reginfo.location.binding import BindingChange
 from reginfo.location.keyring import KIND, REMEMBERED, KeyChange
 from reginfo.location.lives import SLACK
 from reginfo.location.record import Record, RecordKind
-from reginfo.location.store import TABLE, LocationStore
+from reginfo.location.store import LocationStore
+from reginfo.location.view import TABLE
 
 from ..make import ALICE, BOB, NOW, WALL, binding, here, load, moment
 

@@ -9,7 +9,8 @@ import pytest
 
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding, BindingChange
-from reginfo.location.store import TABLE, LocationStore
+from reginfo.location.store import LocationStore
+from reginfo.location.view import TABLE
 from reginfo.reg import xml
 from reginfo.reg.document import (
     ContactEvent,

@@ -13,7 +13,8 @@ from reginfo.location.binding import Binding
 from reginfo.location.foreign import GRACE, MOVED
 from reginfo.location.keyring import REMEMBERED
 from reginfo.location.record import Record, RecordKind
-from reginfo.location.store import LEARNED_GRACE, TABLE
+from reginfo.location.rows import LEARNED_GRACE
+from reginfo.location.view import TABLE
 from reginfo.reg import xml
 from reginfo.reg.document import (
     Contact,
