@@ -195,7 +195,8 @@ class LocationRows(LocationView):
 
     def _schedule(self, row: ContactRow, now: float) -> None:
         if row.shown is not None:
-            row.timer_at = self._ends_at(row.shown)
+            # When it ends, another peer may be found to list it for longer.
+            row.timer_at = row.shown.expires_at
         else:
             # Without the calendar this is a guess; it is looked at again when due.
             user = self._records.get(row.table, {}).get(row.aor)

@@ -322,13 +322,33 @@ class LocationStore(LocationRows):
                 self.listener(one)
         return changes
 
+    def _go_on(self, row: ContactRow, longer: Claim, now: float) -> None:
+        """Have a contact whose time is up go on by a claim that ends later."""
+        before = row.claims
+        news: list[Binding] = []
+        self._keep(row, join(before, longer), longer)
+        self._evaluate(row, before, now, news, goes_on=True)
+        self._announce(row.table, row.aor, news, now)
+        if self.claim_listener is not None:
+            self.claim_listener(row.table, row.aor, [longer], now)
+
     def _evaluate(
-        self, row: ContactRow, before: Claims, now: float, news: list[Binding]
+        self,
+        row: ContactRow,
+        before: Claims,
+        now: float,
+        news: list[Binding],
+        goes_on: bool = False,
     ) -> None:
-        """Work out what a contact is bound by, and note what is different."""
+        """
+        Work out what a contact is bound by, and note what is different.
+
+        Args:
+            goes_on: whether an end that was due is none after all.
+        """
         standing = self._keyring.standing(row.table, row.aor)
         shown = row.shown
-        if shown is not None and shown.expires_at <= now:
+        if shown is not None and shown.expires_at <= now and not goes_on:
             # Its end was due to be reported; what is new comes after that.
             ended = change(shown, None, before, standing, now)
             if ended is not None:
@@ -410,14 +430,17 @@ class LocationStore(LocationRows):
             else:
                 self._drop(row)
             return
-        if now < self._ends_at(shown):
+        if now < shown.expires_at:
             self._schedule(row, now)
             return
         # If the commit fails, retry only after RETRY_AFTER.
         self._journal.remember(self._postpone, row, now + RETRY_AFTER)
         longer = None if self.prolong is None else self.prolong(row, now, wall)
         if longer is not None:
-            self.apply(row.aor, (longer,), now, row.table)
+            self._go_on(row, longer, now)
+            return
+        if now < (ends_at := self._ends_at(shown)):
+            self._postpone(row, ends_at)
             return
         self._journal.remember(self._show, row, shown)
         news: list[Binding] = []
