@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reginfo.location.claim import MARKUP, MAX_SIZE, SMALL, is_too_large, stripped
-from reginfo.roles.document import claim_elements
+from reginfo.roles.envelope import claim_elements
 
 from .claims import claim
 

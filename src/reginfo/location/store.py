@@ -25,7 +25,7 @@ from .binding import Binding, BindingChange
 from .claim import Claim
 from .contact_row import ContactRow, UserContacts
 from .keyring import KeyChange, UserRecords
-from .lives import Claims, forgotten_at, join
+from .lives import Claims, ended_at, forgotten_at, join
 from .record import Record, RecordKind, next_stamp
 from .rows import OVER_OF_ONE, LocationRows
 from .state import bound_by, change
@@ -260,7 +260,7 @@ class LocationStore(LocationRows):
         for records in self._keyring.users():
             self._wait_for_probation(records, now)
         # Those that ended first are the first to be forgotten.
-        rows.sort(key=lambda row: _ended_at(row.claims[0], moment))
+        rows.sort(key=lambda row: ended_at(row.claims[0], now, moment.wall))
         for row in rows:
             holds = row.claims[0]
             standing = self._keyring.standing(row.table, row.aor)
@@ -447,10 +447,3 @@ class LocationStore(LocationRows):
         self._evaluate(row, row.claims, now, news)
         self._strip(row, now)
         self._announce(row.table, row.aor, news, now)
-
-
-def _ended_at(claim: Claim, moment: Moment) -> float:
-    """When a contact that is not bound any more has ended; later for all others."""
-    if claim.gone:
-        return moment.now + claim.edition / 1e6 - moment.wall
-    return claim.expires_at

@@ -49,9 +49,9 @@ async def body(request: Request, kind: type[T]) -> T:
     """
     content_type = request.headers.get("content-type", "").partition(";")[0]
     if content_type.strip().lower() != "application/json":
-        # A page of somebody else's in a browser on this machine can send any other
-        # type without asking us first.
-        raise WrongRequest("the body has to be application/json", 415)
+        # A foreign web page in a browser on this machine can send other types
+        # without a preflight request.
+        raise WrongRequest("the body must be application/json", 415)
     try:
         return msgspec.json.decode(await request.body(), type=kind)
     except msgspec.MsgspecError as exc:
