@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
+
 from ..location.binding import Binding
 from ..reg import xml
 from ..reg.document import Contact, ContactEvent, Reginfo, contact_id
@@ -49,7 +51,9 @@ def contact_of(
     )
 
 
-def read_document(request: Request, source: str, name: Name) -> Reginfo | None:
+def read_document(
+    request: Request, source: str, name: Name, longest: int | None = None
+) -> Reginfo | None:
     """
     Read the document in a NOTIFY or PUBLISH; None if there is none.
 
@@ -58,6 +62,7 @@ def read_document(request: Request, source: str, name: Name) -> Reginfo | None:
     Args:
         source: who sends it, for the log.
         name: the address-of-record that a URI names.
+        longest: the longest time that a contact is believed to last, in seconds.
 
     Raises:
         Refusal: 415 for a body that is not understood and not optional, 420 for
@@ -74,4 +79,28 @@ def read_document(request: Request, source: str, name: Name) -> Reginfo | None:
         raise UnreadableDocument(str(exc), status=exc.status) from exc
     for warning in document.warnings:
         logger.debug("! %s of %s: %s", request.method, source, warning)
-    return named(document, name, source)
+    document = named(document, name, source)
+    return document if longest is None else _limited(document, longest)
+
+
+def _limited(document: Reginfo, longest: int) -> Reginfo:
+    """``document`` without a contact that lasts longer than ``longest`` seconds."""
+    if all(
+        contact.expires is None or contact.expires <= longest
+        for registration in document.registrations
+        for contact in registration.contacts
+    ):
+        return document
+    registrations = tuple(
+        msgspec.structs.replace(
+            registration,
+            contacts=tuple(
+                contact
+                if contact.expires is None or contact.expires <= longest
+                else msgspec.structs.replace(contact, expires=longest)
+                for contact in registration.contacts
+            ),
+        )
+        for registration in document.registrations
+    )
+    return msgspec.structs.replace(document, registrations=registrations)
