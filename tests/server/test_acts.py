@@ -17,7 +17,7 @@ from reginfo.sip.message import Response
 from reginfo.sip.parser import parse
 from reginfo.testing import Wire, WireServer
 
-from ..make import ALICE, PHONE
+from ..make import ALICE, PHONE, place
 
 DESK = "sip:alice@192.0.2.77"
 
@@ -207,7 +207,7 @@ def test_without_peers_nothing_is_shortened_where_nothing_is() -> None:
     text = '[server]\nid = "a"\ndomains = ["example.com"]\n[store]\nurl = "memory:"'
     app = Wire().serve(Config.parse(text)).app
     assert not app.shorten(ALICE, expires=30)
-    assert app.store.records(ALICE) == []
+    assert app.store.records(place(ALICE)) == []
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from reginfo.events.notify import ServedSubscription as Served
 from reginfo.events.states import SubscriberState
 from reginfo.events.subscribe import HeldSubscription, Wanted
 from reginfo.location.binding import Binding
+from reginfo.location.place import Aor
 from reginfo.location.record import Record
 from reginfo.reg.document import (
     Contact,
@@ -31,7 +32,9 @@ from ..make import flow, whole
 
 NOW = 1000.0
 
-ALICE, BOB, CAROL = (f"sip:{user}@example.com" for user in ("alice", "bob", "carol"))
+ALICE, BOB, CAROL = (
+    Aor(f"sip:{user}@example.com") for user in ("alice", "bob", "carol")
+)
 
 
 def binding(user: str, **others: Any) -> Binding:
@@ -87,7 +90,7 @@ def watch(
     return Watch(
         WatchRow(
             id=f"{call_id}\0ours",
-            aor=aor,
+            aor=Aor(aor),
             subscription=subscription,
             **(fields | others),
         ),
@@ -106,7 +109,7 @@ def mirror(peer: str, aor: str, *contacts: str, **others: Any) -> Mirror:
         "expires_at": NOW + 600,
         "timer_at": NOW + 300,
     }
-    one = Mirror(peer, aor, HeldSubscription(**(fields | others)), NO_KEEPER)
+    one = Mirror(peer, Aor(aor), HeldSubscription(**(fields | others)), NO_KEEPER)
     listed = tuple(
         Contact(id=uri, uri=uri, event=ContactEvent.REGISTERED) for uri in contacts
     )
@@ -152,7 +155,7 @@ class FakeApp:
         self.well = health or {"status": "ok", "draining": None}
         self.drained: list[float] = []
         self.removed: list[tuple[ContactEvent, int | None]] = []
-        self.barring: list[tuple[str, Record]] = []
+        self.barring: list[tuple[Aor, Record]] = []
         self.taken_back: list[bool] = []
         "Whether each of the next reads turns out not to be true."
 
@@ -162,10 +165,10 @@ class FakeApp:
     def health(self) -> ServerHealth:
         return msgspec.convert(WELL | self.well, ServerHealth)
 
-    def aors(self) -> list[str]:
-        return list(dict(self.known))
+    def aors(self) -> list[Aor]:
+        return [Aor(name) for name in dict(self.known)]
 
-    def bindings(self, aor: str) -> list[Binding]:
+    def bindings(self, aor: Aor) -> list[Binding]:
         return [binding for name, binding in self.known if name == aor]
 
     def watches(self) -> list[Watch]:
@@ -216,7 +219,7 @@ class FakeApp:
                 count += 1
         return ActResult(count)
 
-    def is_bound(self, aor: str, contact: str | None) -> bool:
+    def is_bound(self, aor: Aor, contact: str | None) -> bool:
         if contact == "nobody":
             raise RemoteProtocolError("no URI: 'nobody'")
         return any(contact in (None, b.contact) for b in self.bindings(aor))
@@ -234,7 +237,7 @@ class FakeApp:
         self.known.append((aor, made))
         return made
 
-    def barred(self) -> list[tuple[str, Record]]:
+    def barred(self) -> list[tuple[Aor, Record]]:
         return self.barring
 
     def admit(self, aor: str) -> ActResult:

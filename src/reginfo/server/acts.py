@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ..ledger.turn import Turns
 from ..location.claim import Claim
+from ..location.place import Place
 from ..location.store import LocationStore
 from ..reg.document import ContactEvent
 from ..roles import administrator
@@ -61,15 +62,15 @@ class Acts:
         Raises:
             LocalProtocolError, RemoteProtocolError: it makes no sense.
         """
-        name = self._domains.named(aor)
+        place = self._place(table, aor)
         act = administrator.remove(
-            self._contacts(name, table),
+            self._contacts(place),
             event=event,
             server_id=self._server_id,
             contact=contact,
             retry_after=retry_after,
         )
-        return self._apply(name, table, act, is_published)
+        return self._apply(place, act, is_published)
 
     def shorten(
         self,
@@ -85,14 +86,14 @@ class Acts:
         Raises:
             RemoteProtocolError: it makes no sense.
         """
-        name = self._domains.named(aor)
-        contacts = self._contacts(name, table)
+        place = self._place(table, aor)
+        contacts = self._contacts(place)
         if contact is None and not self._has_links and not contacts.rows:
             return ActResult()  # there is nothing, here or elsewhere
         act = administrator.shorten(
             contacts, expires=expires, server_id=self._server_id, contact=contact
         )
-        return self._apply(name, table, act, is_published)
+        return self._apply(place, act, is_published)
 
     def create(
         self,
@@ -111,18 +112,18 @@ class Acts:
                 contact is too large.
             RemoteProtocolError, ValueError: ``contact`` or ``q`` makes no sense.
         """
-        name = self._domains.named(aor)
-        if not self._domains.serve(name):
-            raise LocalProtocolError(f"{name} is not in a domain of this server")
+        place = self._place(table, aor)
+        if not self._domains.serve(place.aor):
+            raise LocalProtocolError(f"{place.aor} is not in a domain of this server")
         act = administrator.create(
-            self._contacts(name, table),
+            self._contacts(place),
             contact,
             expires=min(expires, int(self._store.longest_life)),
             server_id=self._server_id,
             call_id=self._new_id(),
             q=q,
         )
-        self._apply(name, table, act, is_published)
+        self._apply(place, act, is_published)
         return act.claims[0]
 
     def admit(self, table: str, aor: str) -> ActResult:
@@ -132,26 +133,26 @@ class Acts:
         Raises:
             RemoteProtocolError: it makes no sense.
         """
-        name = self._domains.named(aor)
-        act = administrator.admit(
-            self._contacts(name, table), server_id=self._server_id
-        )
-        return self._apply(name, table, act, is_published=True)
+        place = self._place(table, aor)
+        act = administrator.admit(self._contacts(place), server_id=self._server_id)
+        return self._apply(place, act, is_published=True)
 
     # How.
 
-    def _contacts(self, aor: str, table: str) -> administrator.Contacts:
-        moment = self._turns.moment()
-        return self._store.contacts(aor, moment.now, moment.wall, table)
+    def _place(self, table: str, aor: str) -> Place:
+        return Place(table, self._domains.named(aor))
 
-    def _apply(self, aor: str, table: str, act: Act, is_published: bool) -> ActResult:
+    def _contacts(self, place: Place) -> administrator.Contacts:
+        moment = self._turns.moment()
+        return self._store.contacts(place, moment.now, moment.wall)
+
+    def _apply(self, place: Place, act: Act, is_published: bool) -> ActResult:
         if not act.claims and not act.records:
             return ActResult()
         changes = self._store.apply(
-            aor,
+            place,
             act.claims,
             self._turns.moment().now,
-            table,
             records=act.records,
             is_published=is_published,
         )

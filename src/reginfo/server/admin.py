@@ -9,6 +9,7 @@ from ..config.sections import PeerSection
 from ..io.rim import durable
 from ..location.binding import Binding
 from ..location.contacts import is_same
+from ..location.place import Aor, Place
 from ..location.record import Record
 from ..reg.document import ContactEvent
 from ..roles.administrator import ActResult
@@ -40,13 +41,14 @@ class Admin:
         """Seconds on the clock that bindings use."""
         return self._assembly.clock.now()
 
-    def aors(self) -> list[str]:
+    def aors(self) -> list[Aor]:
         """Addresses-of-record that have, or had, a contact; in no order."""
         return list(self._assembly.store.aors(self._assembly.table))
 
-    def bindings(self, aor: str) -> list[Binding]:
+    def bindings(self, aor: Aor) -> list[Binding]:
         """Contacts that ``aor`` is bound to; see :meth:`committed`."""
-        return self._assembly.store.bindings(aor, self.now(), self._assembly.table)
+        place = Place(self._assembly.table, aor)
+        return self._assembly.store.bindings(place, self.now())
 
     def watches(self) -> list[Watch]:
         """Subscriptions that we serve; see :meth:`committed`."""
@@ -153,15 +155,14 @@ class Admin:
         Raises:
             RemoteProtocolError: ``contact`` is no URI.
         """
-        bound = self._assembly.store.bindings(
-            self._assembly.domains.named(aor), self.now(), self._assembly.table
-        )
+        place = Place(self._assembly.table, self._assembly.domains.named(aor))
+        bound = self._assembly.store.bindings(place, self.now())
         if contact is None:
             return bool(bound)
         uri = Uri.parse(contact)
         return any(is_same(one.contact, uri) for one in bound)
 
-    def barred(self) -> list[tuple[str, Record]]:
+    def barred(self) -> list[tuple[Aor, Record]]:
         """Users that are kept from registering, and the record that says so."""
         return self._assembly.store.barred(self.now(), self._assembly.table)
 

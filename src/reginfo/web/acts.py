@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..location.binding import Binding
+from ..location.place import Aor
 from ..reg.document import ContactEvent
 from ..roles.administrator import ActResult
 from ..sip.errors import ReginfoError
@@ -33,18 +34,18 @@ class Acting(Protocol):
     async def committed(self) -> bool: ...
     def remove(
         self,
-        aor: str,
+        aor: Aor,
         *,
         contact: str | None,
         event: ContactEvent,
         retry_after: int | None,
     ) -> ActResult: ...
-    def shorten(self, aor: str, *, expires: int, contact: str | None) -> ActResult: ...
-    def is_bound(self, aor: str, contact: str | None) -> bool: ...
+    def shorten(self, aor: Aor, *, expires: int, contact: str | None) -> ActResult: ...
+    def is_bound(self, aor: Aor, contact: str | None) -> bool: ...
     def create(
-        self, aor: str, contact: str, *, expires: int, q: str | None
+        self, aor: Aor, contact: str, *, expires: int, q: str | None
     ) -> Binding: ...
-    def admit(self, aor: str) -> ActResult: ...
+    def admit(self, aor: Aor) -> ActResult: ...
 
 
 class Removal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

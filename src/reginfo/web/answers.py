@@ -8,7 +8,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..location.place import Aor
 from ..sip.errors import RemoteProtocolError
+from ..sip.text import json_text
 from ..sip.uri import Uri
 
 T = TypeVar("T")
@@ -58,17 +60,18 @@ async def body(request: Request, kind: type[T]) -> T:
         raise WrongRequest(str(exc)) from exc
 
 
-def canonical(aor: str) -> str:
-    """An address-of-record as the store has it; ``sip:`` may be left out."""
+def canonical(aor: str) -> Aor:
+    """Canonicalise an address-of-record; ``sip:`` may be omitted."""
     try:
-        return Uri.parse(aor if ":" in aor else f"sip:{aor}").aor or aor
+        return Aor(Uri.parse(aor if ":" in aor else f"sip:{aor}").aor or aor)
     except RemoteProtocolError:
-        return aor
+        return Aor(aor)
 
 
 def answer(value: object, status: int = 200) -> Response:
     """An answer with ``value`` as JSON."""
-    return Response(msgspec.json.encode(value), status, media_type="application/json")
+    content = json_text(msgspec.json.encode(value))
+    return Response(content, status, media_type="application/json")
 
 
 def error(status: int, reason: str) -> Response:
