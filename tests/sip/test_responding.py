@@ -15,6 +15,7 @@ from reginfo.sip.event import (
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft
 from reginfo.sip.transaction import Datagram, ServerTransaction
+from reginfo.sip.transport import Transport
 
 from .messages import (
     FLOW,
@@ -339,7 +340,7 @@ def test_a_response_goes_back_as_via_and_source_say(
 )
 def test_an_ipv6_source_is_received_without_brackets(host: str, received: str) -> None:
     ours = endpoint()  # RFC 5118 §4.5
-    flow = Flow(Local("UDP", "2001:db8::2", 5060), ("2001:db8::9:255", 5070))
+    flow = Flow(Local(Transport.UDP, "2001:db8::2", 5060), ("2001:db8::9:255", 5070))
     via = f"SIP/2.0/UDP [{host}]:5070;branch=z9hG4bKas3-111"
     ours.receive_datagram(request(via=via), flow, 0.0)
     (event,) = ours.events()
@@ -366,7 +367,7 @@ def test_a_response_goes_back_by_the_stream_of_its_request(
 ) -> None:
     """3261-23"""
     ours = endpoint()
-    flow = Flow(Local("TCP", "192.0.2.2", 5060), (host, 9988))
+    flow = Flow(Local(Transport.TCP, "192.0.2.2", 5060), (host, 9988))
     via = f"SIP/2.0/TCP {sent_by}"
     ours.receive_datagram(request(via=f"{via};branch=z9hG4bK1"), flow, 0.0)
     (event,) = ours.events()
