@@ -82,11 +82,12 @@ class Keyring:
     The records of all users.
 
     Args:
-        numbered: is called with what has changed, a record and what it replaces, to
-            keep the index of changes.
-        longest: for how long it matters what was said of contacts.
-        identities_key: under which key identities stand; None if nowhere.
-        canonical: the address-of-record that a URI names; raises `RemoteProtocolError`.
+        numbered: called with each changed record and the record that it replaces, to
+            maintain the index of changes.
+        longest: how long claims about contacts matter, in seconds.
+        identities_key: the key that holds identities; None if there is none.
+        canonical: returns the address-of-record of a URI, or raises
+            `RemoteProtocolError`.
     """
 
     def __init__(

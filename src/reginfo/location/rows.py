@@ -44,12 +44,13 @@ class LocationRows(LocationView):
     undo. The timer wheel has the time at which a row is due.
 
     Args:
-        server_id: which owner is ourselves.
-        journal: is told every change, and how to take it back.
-        longest_life: the longest time that is granted here, in seconds.
-        identities_key: the key under which the identities of a user stand; None if
-            there are none.
-        canonical: the address-of-record that a URI names; raises `RemoteProtocolError`.
+        server_id: the owner id of this server.
+        journal: receives every change, with its undo.
+        longest_life: the longest interval that is granted here, in seconds.
+        identities_key: the key that holds the identities of a user; None if there is
+            none.
+        canonical: returns the address-of-record of a URI, or raises
+            `RemoteProtocolError`.
     """
 
     def __init__(

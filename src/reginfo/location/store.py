@@ -60,15 +60,16 @@ class LocationStore(LocationRows):
     at all.
 
     Args:
-        server_id: which owner is ourselves: the owner is the first to say that a
-            contact has expired.
-        journal: is told every change, and how to take it back.
-        identities_key: the key under which the identities of a user stand; None if
-            there are none.
-        canonical: the address-of-record that a URI names; raises `RemoteProtocolError`.
-        tombstones: how many contacts are kept at the most although they are not bound.
-        longest_life: the longest time that is granted here, in seconds; linked servers
-            may grant more (:meth:`hear_longest_life`).
+        server_id: the owner id of this server: the owner is the first to report a
+            contact as expired.
+        journal: receives every change, with its undo.
+        identities_key: the key that holds the identities of a user; None if there is
+            none.
+        canonical: returns the address-of-record of a URI, or raises
+            `RemoteProtocolError`.
+        tombstones: the maximum number of stored contacts that are not bound.
+        longest_life: the longest interval that is granted here, in seconds; linked
+            servers may grant more (:meth:`hear_longest_life`).
     """
 
     def __init__(
@@ -331,10 +332,10 @@ class LocationStore(LocationRows):
         goes_on: bool = False,
     ) -> None:
         """
-        Work out what a contact is bound by, and note what is different.
+        Compute the binding of a contact, and note the difference.
 
         Args:
-            goes_on: whether an end that was due is none after all.
+            goes_on: whether an expiry that was due does not take place after all.
         """
         standing = self._keyring.standing(row.place)
         shown = row.shown
