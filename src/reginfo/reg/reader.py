@@ -365,7 +365,8 @@ class _Reader:
 
         claim = None
         path: tuple[str, ...] = ()
-        received, user_agent = get("received", ""), _one_line(get("user_agent", ""))
+        received = self._received(get("received", ""))
+        user_agent = _one_line(get("user_agent", ""))
         if text := get("path"):
             path = tuple([p.strip(_BLANKS) for p in _PATH_VALUE.findall(text)])
         if self._claim is not None:
@@ -517,9 +518,17 @@ class _Reader:
             left=_number(get("left", ""), MAX_STAMP),
             gone=get("gone") == "true",
             path=tuple(self._path),
-            received=get("received", ""),
+            received=self._received(get("received", "")),
             user_agent=_one_line(get("user-agent", "")),
         )
+
+    def _received(self, text: str) -> str:
+        """Return the source of a REGISTER; empty for one with a scope id."""
+        if "%" not in text:
+            return text
+        # It means nothing here, and would be sent on (RFC 4007 §6).
+        self._complain(f"received {text[:40]!r} has a scope id")
+        return ""
 
     def _text(self) -> str:
         """The text of the element that ends here."""

@@ -124,7 +124,7 @@ class WireServer:
             uri = Uri.parse(text)
             transport = (uri.param("transport") or "udp").upper()
             host, port = self._hosts.get(uri.host, (uri.host, 5060))
-            places[text] = Destination(transport, (host, uri.port or port))
+            places[text] = Destination(transport, (host.strip("[]"), uri.port or port))
         if self.storage is not None:
             self.app.load(self.storage)
         self.app.load_script()
