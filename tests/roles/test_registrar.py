@@ -23,6 +23,7 @@ from reginfo.roles.registrar import (
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.headers import parse_name_addr
+from reginfo.sip.transport import Transport
 
 from ..make import LOCAL, NOW, PHONE, binding, request
 
@@ -111,6 +112,48 @@ def test_the_response_has_the_date_if_there_is_one() -> None:
 
 
 # What is bound.
+
+
+@pytest.mark.parametrize(
+    ("contact", "headers"),
+    [
+        (f"<{CONTACT}>;x=" + "y" * 7600, ()),
+        (f"<{CONTACT};x={'y' * 3900}>", ()),
+        (f"<{CONTACT}>" + "".join(f";a{n}" for n in range(300)), ()),
+        (f"<{CONTACT}>", (f"User-Agent: {'x' * 8000}",)),
+        (f"<{CONTACT}>", (f"User-Agent: {'&' * 1600}",)),
+        (f"<{CONTACT}>", (f"Path: {', '.join(['<sip:p.example.com;lr>'] * 150)}",)),
+        (f"<{CONTACT}>", ("User-Agent: " + "x" * 4500, f"Path: <sip:{'y' * 3900}>")),
+    ],
+)  # fmt: skip
+def test_a_contact_that_is_too_large_is_answered_413_and_nothing_is_bound(
+    contact: str, headers: tuple[str, ...]
+) -> None:
+    """3261-120"""
+    refusal = refused(f"<{DESK}>", contact, headers=headers)
+    assert (refusal.status, refusal.reason) == (413, "Contact Too Large")
+
+
+def test_an_ordinary_contact_with_much_in_it_is_bound() -> None:
+    """3261-120: there is room for what phones and edge proxies really send."""
+    features = ";".join(f'+g.3gpp.feature{n}="urn%3Aurn-7%3Ax.{n}"' for n in range(30))
+    path = ", ".join(f"<sip:edge{n}.example.com;lr;ob>" for n in range(10))
+    decision = register(
+        f'<{CONTACT};transport=tcp>;+sip.instance="<urn:uuid:0>";{features}',
+        headers=(f"Path: {path}", "Supported: path", "User-Agent: " + "x" * 200),
+    )
+    assert decision.response.status == 200
+
+
+def test_what_is_too_large_can_be_removed() -> None:
+    """3261-120: a limit does not keep a contact bound that was there before."""
+    large = f"{CONTACT};x={'y' * 3900}"
+    headers = ("User-Agent: " + "x" * 8000,)
+    known = rows(binding(contact=large))
+    decision = register(f"<{large}>", expires=0, headers=headers, known=known)
+    assert decision.response.status == 200
+    (claim,) = decision.claims
+    assert claim.gone and claim.user_agent == ""
 
 
 def test_a_new_contact_is_registered() -> None:
@@ -734,7 +777,7 @@ def test_a_register_that_came_by_a_path_was_received_by_somebody_else() -> None:
 
 def test_what_came_by_a_stream_says_so() -> None:
     message = request("REGISTER", f"Contact: <{CONTACT}>")
-    tcp = Local("TCP", "192.0.2.1", 5060)
+    tcp = Local(Transport.TCP, "192.0.2.1", 5060)
     decision = decide(
         message, Contacts(rows={}, now=NOW, wall=1.0), policy=RegistrarPolicy(),
         server_id="us", flow=Flow(tcp, ("192.0.2.50", 4444)),
