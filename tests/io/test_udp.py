@@ -289,7 +289,7 @@ def test_a_wake_up_reads_the_errors_and_all_that_is_waiting(
 
     async def main() -> None:
         received = Received()
-        kernel = Kernel(received, Local("UDP", "192.0.2.1", 5060))
+        kernel = Kernel(received, Local(Transport.UDP, "192.0.2.1", 5060))
         kernel.errors = [(b"sent", [extended(2, 3, 3)], ("192.0.2.9", 5060))]
         kernel.receives = list(receives)
         kernel.transport._drain()

@@ -8,6 +8,7 @@ from reginfo.config.sections import PeerMatch, PeerSection
 from reginfo.server.peers import IMS_MAX_EXPIRES, Peers
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Request
+from reginfo.sip.transport import UDP
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_a_peer_on_the_link_is_known_by_its_address(
     """3261-92: the flow has a scope, and the configuration none."""
     peers = Peers((peer,), 5.0, 7200)
     peers.find({"sip:[fe80::60]": ("fe80::60", 5060)})
-    flow = Flow(Local("UDP", "fe80::1%eth0", 5060), (host, 5060))
+    flow = Flow(Local(UDP, "fe80::1%eth0", 5060), (host, 5060))
     assert peers.sender(Request("NOTIFY", "sip:a"), flow) is peer
     other = Flow(flow.local, ("fe80::61%eth0", 5060))
     assert peers.sender(Request("NOTIFY", "sip:a"), other) is None

@@ -7,6 +7,7 @@ import pytest
 from reginfo.config.config import Config
 from reginfo.sip.message import Request
 from reginfo.sip.parser import parse
+from reginfo.sip.transport import TCP, UDP, Transport
 from reginfo.testing import Wire, WireServer
 
 ALICE = "sip:alice@example.com"
@@ -40,14 +41,18 @@ class Link:
         self.number = 0
 
     def ask(
-        self, source: tuple[str, int], method: str, *lines: str, transport: str = "UDP"
+        self,
+        source: tuple[str, int],
+        method: str,
+        *lines: str,
+        transport: Transport = UDP,
     ) -> None:
         """Send a request about Alice."""
         self.number += 1
         uri = "sip:example.com" if method == "REGISTER" else ALICE
         head = [
             f"{method} {uri} SIP/2.0",
-            f"Via: SIP/2.0/{transport} h;rport;branch=z9hG4bK{self.number}",
+            f"Via: SIP/2.0/{transport.name} h;rport;branch=z9hG4bK{self.number}",
             f"From: <{ALICE}>;tag=1",
             f"To: <{ALICE}>",
             f"Call-ID: {method}",
@@ -59,19 +64,21 @@ class Link:
         self.wire.send(data, source, SERVER, transport)
 
 
-@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+@pytest.mark.parametrize("transport", [UDP, TCP])
 @pytest.mark.parametrize(
     "contact",
     ["sip:alice@[fe80::50]", "sip:alice@[fe80::99]:5061", "sip:alice@10.0.0.1"],
 )
 @pytest.mark.parametrize("event", ["", ";profile=x"])
-def test_a_scope_id_is_never_sent(transport: str, contact: str, event: str) -> None:
+def test_a_scope_id_is_never_sent(
+    transport: Transport, contact: str, event: str
+) -> None:
     """
     3261-92: in no response, NOTIFY, SUBSCRIBE of ours, forwarded request, Record-Route
     or document; and all of these reach a host on the link.
     """
     link = Link()
-    suffix = "" if transport == "UDP" else ";transport=tcp"
+    suffix = "" if transport is UDP else ";transport=tcp"
     link.ask(PHONE, "REGISTER", f"Contact: <{contact}{suffix}>", transport=transport)
     watcher = f"Contact: <sip:w@[fe80::51]:5062{suffix}>"
     agent = "User-Agent: Kamailio (5.6.3)" if event else "User-Agent: x"
