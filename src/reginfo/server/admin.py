@@ -111,6 +111,7 @@ class Admin:
             problems.append(f"store: {turns.degraded}")
         if clock.behind:
             problems.append(f"calendar: {clock.behind:.1f} s behind the last commit")
+        problems += assembly.sink.problems(clock.now())
         path = config.store.path
         return ServerHealth(
             status=self._status(problems),

@@ -28,6 +28,7 @@ from ..roles.watch import Watch
 from ..routing.connections import Connections
 from ..routing.domains import Domains
 from ..routing.in_dialog import InDialog
+from ..routing.learned import OwnerPaths
 from ..routing.nat import Nat
 from ..routing.pinger import Pinger
 from ..routing.pinger import PingPolicy as Pings
@@ -37,7 +38,11 @@ from ..routing.targets import Targets
 from ..sip.endpoint import Endpoint
 from ..sip.flow import Address, Flow
 from ..sip.message import Draft
+from ..sip.uri import Uri
 from ..sip.user import User
+from ..sync.group import Group
+from ..sync.sink import LinkSubscribe, Sink
+from ..sync.source import Source
 from ..version import PRODUCT
 from .announcer import Announcer
 from .core import ServerCore
@@ -83,8 +88,11 @@ class Assembly:
         self.source_of: Callable[[Address], str | None] = lambda address: None
         "Returns the address of ours that packets to an address leave from."
 
-        self.flow_lost: Callable[[Flow, Moment], None] = _ignored
-        "Takes note that a stream was closed."
+        self.hang_up: Callable[[Flow], None] = _unheard
+        "Ends a stream that nothing comes by any more."
+
+        self.flow_lost: list[Callable[[Flow, Moment], None]] = []
+        "Each takes note that a stream was closed."
 
         self.script: Scripting | None = None
         self.domains = Domains(
@@ -101,7 +109,8 @@ class Assembly:
             default_expires=config.registrar.default_expires,
             max_expires=config.registrar.max_expires,
             max_contacts=config.registrar.max_contacts,
-            has_links=any(peer.profile in (None, "standard") for peer in config.peers),
+            has_links=bool(config.groups)
+            or any(peer.profile in (None, "standard") for peer in config.peers),
             replaces=config.registrar.max_contacts_reached == "replace",
         )
         self.table = config.pua_reginfo.ul_domain
@@ -251,7 +260,42 @@ class Assembly:
             new_id=self.new_id,
             user_agent=PRODUCT,
         )
-        self.outgoing.connect(self.targets, self.subscriber, self.publisher)
+        self.groups = {
+            aor: Group(section, aor, self.table)
+            for section in config.groups
+            if (aor := self.domains.aor(Uri.parse(section.uri)))
+        }
+        paths = OwnerPaths(
+            config.server.id, self.nat, self.relaying.tokens, self.domains.is_ours
+        )
+        self.source = Source(
+            self.store,
+            self.journal,
+            server_id=config.server.id,
+            groups=list(self.groups.values()),
+            send=self.endpoint.send_request,
+            new_id=self.new_id,
+            jitter=jitter,
+            policy=policy,
+            recognise=self.peers.recognise,
+            is_open=lambda flow: self.is_open(flow),
+            datagram_only=self.endpoint.is_datagram_only,
+            path_of=paths.path_of,
+            verify=config.sync.verify,
+        )
+        self.sink = Sink(
+            self.store,
+            self.journal,
+            send=self._send_to_group,
+            new_id=self.new_id,
+            jitter=jitter,
+            close=lambda flow: self.hang_up(flow),
+            foreign=self.outgoing.watch_foreign,
+            own=paths.own,
+        )
+        self.outgoing.connect(
+            self.targets, self.subscriber, self.publisher, self.sink, self.groups
+        )
 
         # In the order in which they begin, and in which their timers are looked at. The
         # proxy says which addresses are ours, so that it is first.
@@ -261,6 +305,11 @@ class Assembly:
         self.parts.add(self.notifier)
         self.parts.add(self.subscriber)
         self.parts.add(self.publisher)
+        if config.groups:
+            self.parts.add(self.source)
+            self.parts.add(self.sink)
+            self.uas.connect(self.source, self.sink)
+            self.flow_lost += [self.source.flow_lost, self.sink.flow_lost]
         if config.nat.ping != "none":
             self.parts.add(self._pinger(jitter))
         if config.registrar.connection_lost == "expire":
@@ -358,7 +407,7 @@ class Assembly:
             origin=self.nat.origin,
             is_open=lambda flow: self.is_open(flow),
         )
-        self.flow_lost = connections.lost
+        self.flow_lost.append(connections.lost)
         return connections
 
     def _send(self, draft: Any, flow: Flow, user: User) -> object:
@@ -371,6 +420,14 @@ class Assembly:
         self.in_dialog.send(
             draft, dialog.first_uri, dialog.flow, user, is_divisible=True
         )
+
+    def _send_to_group(self, draft: Draft, flow: Flow, user: LinkSubscribe) -> None:
+        """Send a SUBSCRIBE of a link: the first by ``flow``, others in the dialog."""
+        dialog = user.link.subscription.dialog
+        if dialog is None or not dialog.remote_tag or flow.local.is_reliable:
+            self.endpoint.send_request(draft, flow, user)
+        else:
+            self.in_dialog.send(draft, dialog.first_uri, dialog.flow, user)
 
     def _send_subscribe(self, draft: Draft, flow: Flow, user: User) -> None:
         """Send a SUBSCRIBE: the first one by ``flow``, the others in the dialog."""
@@ -405,5 +462,5 @@ def _is_datagram(flow: Flow) -> bool:
     return not flow.local.is_reliable
 
 
-def _ignored(flow: Flow, moment: Moment) -> None:
-    """Ignore that a stream was closed."""
+def _unheard(flow: Flow) -> None:
+    """Placeholder until the sockets are bound: there is no stream."""

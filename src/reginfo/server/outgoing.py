@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from ..config.config import Config
 from ..events.subscribe import Wanted
 from ..io.network import flow_to
@@ -21,6 +23,8 @@ from ..sip.destination import Destination
 from ..sip.flow import Flow, Local
 from ..sip.moment import Moment
 from ..sip.uri import Uri
+from ..sync.group import Group
+from ..sync.sink import HeldLink, Sink
 from .peers import Peers, profile_of
 
 logger = logging.getLogger("reginfo.server")
@@ -39,11 +43,20 @@ class OutgoingRequests:
         self._targets: Targets | None = None
         self._subscriber: Subscriber | None = None
         self._publisher: Publisher | None = None
+        self._sink: Sink | None = None
+        self._groups: Mapping[str, Group] = {}
 
     def connect(
-        self, targets: Targets, subscriber: Subscriber, publisher: Publisher
+        self,
+        targets: Targets,
+        subscriber: Subscriber,
+        publisher: Publisher,
+        sink: Sink,
+        groups: Mapping[str, Group],
     ) -> None:
         """Set the roles that subscribe and publish."""
+        self._sink = sink
+        self._groups = groups
         self._targets = targets
         self._subscriber = subscriber
         self._publisher = publisher
@@ -71,8 +84,8 @@ class OutgoingRequests:
             places: where :meth:`uris` are.
         """
         now = moment.now
-        publisher, subscriber = self._publisher, self._subscriber
-        assert publisher is not None and subscriber is not None
+        publisher, sink = self._publisher, self._sink
+        assert publisher is not None and sink is not None
         ours = {(local.host, local.port) for local in locals}
         for uri in self.publish_targets():
             if places[uri].address in ours:
@@ -97,12 +110,31 @@ class OutgoingRequests:
                     rearm=self._config.pua_reginfo.rearm,
                 )
                 name = self._domains.aor(Uri.parse(aor))
+                group = self._groups.get(name)
                 try:
                     with self._turns.attempt():
-                        subscriber.watch(peer.name, name, wanted, flow, now)
+                        if group is not None and peer.profile in (None, "standard"):
+                            sink.link(peer.name, group, wanted, flow, now)
+                        else:
+                            self._watch(peer.name, name, wanted, flow, now)
                 except Exception:
                     # One subscription that cannot be continued stops no other.
                     logger.exception("! %s/%s cannot be continued", peer.name, aor)
+
+    def watch_foreign(self, link: HeldLink, now: float) -> None:
+        """Watch a group at a peer that turns out to be of another kind."""
+        subscription = link.subscription
+        assert subscription.flow is not None
+        wanted = msgspec.structs.replace(
+            subscription.wanted, event=notifier.PACKAGE, headers=""
+        )
+        self._watch(link.peer, link.group.aor, wanted, subscription.flow, now)
+
+    def _watch(
+        self, peer: str, name: str, wanted: Wanted, flow: Flow, now: float
+    ) -> None:
+        assert self._subscriber is not None
+        self._subscriber.watch(peer, name, wanted, flow, now)
 
     def _hop(self, uri: Uri) -> Uri:
         """Where a SUBSCRIBE for ``uri`` goes first."""

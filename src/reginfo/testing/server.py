@@ -32,6 +32,7 @@ class WireServer:
 
     Args:
         listening: whether somebody accepts TCP connections at an address.
+        hang_up: closes a stream, by its two addresses as we see them.
         deliver: has packets delivered soon, for a handler that has waited.
         storage: keeps what the server knows; None to keep nothing.
     """
@@ -44,6 +45,7 @@ class WireServer:
         hosts: dict[str, Address],
         new_id: Callable[[], str],
         listening: Callable[[Address], bool],
+        hang_up: Callable[[Address, Address], None],
         deliver: Callable[[], None],
         storage: Storage | None,
     ) -> None:
@@ -54,6 +56,7 @@ class WireServer:
         self._links = links
         self._hosts = hosts
         self._listening = listening
+        self._close = hang_up
         self._deliver = deliver
         self._unsettled = self._delivering = False
         self.locals = [
@@ -127,7 +130,7 @@ class WireServer:
         if self.storage is not None:
             self.app.load(self.storage)
         self.app.load_script()
-        self.app.set_open(self._is_open)
+        self.app.set_open(self._is_open, self._hang_up)
         self.app.listening = [
             f"{one.transport.lower()}:{one.sent_by}" for one in self.locals
         ]
@@ -223,6 +226,11 @@ class WireServer:
         if not local.is_reliable:
             return True
         return self._links.is_open((local.host, local.port), flow.remote)
+
+    def _hang_up(self, flow: Flow) -> None:
+        if self._is_open(flow):
+            self._close((flow.local.host, flow.local.port), flow.remote)
+            self.turns.flow_lost(flow)
 
 
 class _Names:

@@ -87,6 +87,7 @@ class Wire:
             hosts=self.hosts,
             new_id=self.new_id,
             listening=self._is_listening,
+            hang_up=self._close,
             deliver=self._deliver,
             storage=storage,
         )
@@ -222,6 +223,9 @@ class Wire:
         return ("TCP", address) in self._at or address not in self._down
 
     def _close(self, local: Address, remote: Address) -> None:
+        if self.links.is_cut(local, remote):
+            self.links.abandon(local, remote)  # the other end does not hear of it
+            return
         other = self.links.close(local, remote)
         if other is not None:
             server = self._server_of(other[0])
