@@ -28,7 +28,6 @@ from ..roles.watch import Watch
 from ..routing.connections import Connections
 from ..routing.domains import Domains
 from ..routing.in_dialog import InDialog
-from ..routing.learned import OwnerPaths
 from ..routing.nat import Nat
 from ..routing.pinger import Pinger
 from ..routing.pinger import PingPolicy as Pings
@@ -38,15 +37,12 @@ from ..routing.targets import Targets
 from ..sip.endpoint import Endpoint
 from ..sip.flow import Address, Flow
 from ..sip.message import Draft
-from ..sip.uri import Uri
 from ..sip.user import User
-from ..sync.group import Group
-from ..sync.sink import LinkSubscribe, Sink
-from ..sync.source import Source
 from ..version import PRODUCT
 from .announcer import Announcer
 from .core import ServerCore
 from .entrance import Entrance
+from .linking import Linking
 from .outgoing import OutgoingRequests
 from .passage import ServerParts
 from .peers import Peers
@@ -260,42 +256,25 @@ class Assembly:
             new_id=self.new_id,
             user_agent=PRODUCT,
         )
-        self.groups = {
-            aor: Group(section, aor, self.table)
-            for section in config.groups
-            if (aor := self.domains.aor(Uri.parse(section.uri)))
-        }
-        paths = OwnerPaths(
-            config.server.id, self.nat, self.relaying.tokens, self.domains.is_ours
-        )
-        self.source = Source(
+        self.links = Linking(
+            config,
             self.store,
             self.journal,
-            server_id=config.server.id,
-            groups=list(self.groups.values()),
-            send=self.endpoint.send_request,
-            new_id=self.new_id,
-            jitter=jitter,
+            endpoint=self.endpoint,
+            domains=self.domains,
+            peers=self.peers,
+            nat=self.nat,
+            tokens=self.relaying.tokens,
+            in_dialog=self.in_dialog,
             policy=policy,
-            recognise=self.peers.recognise,
             is_open=lambda flow: self.is_open(flow),
-            datagram_only=self.endpoint.is_datagram_only,
-            path_of=paths.path_of,
-            verify=config.sync.verify,
-        )
-        self.sink = Sink(
-            self.store,
-            self.journal,
-            send=self._send_to_group,
+            hang_up=lambda flow: self.hang_up(flow),
+            foreign=self.outgoing.watch_foreign,
             new_id=self.new_id,
             jitter=jitter,
-            close=lambda flow: self.hang_up(flow),
-            foreign=self.outgoing.watch_foreign,
-            own=paths.own,
         )
-        self.outgoing.connect(
-            self.targets, self.subscriber, self.publisher, self.sink, self.groups
-        )
+        self.source, self.sink = self.links.source, self.links.sink
+        self.outgoing.connect(self.targets, self.subscriber, self.publisher, self.links)
 
         # In the order in which they begin, and in which their timers are looked at. The
         # proxy says which addresses are ours, so that it is first.
@@ -420,14 +399,6 @@ class Assembly:
         self.in_dialog.send(
             draft, dialog.first_uri, dialog.flow, user, is_divisible=True
         )
-
-    def _send_to_group(self, draft: Draft, flow: Flow, user: LinkSubscribe) -> None:
-        """Send a SUBSCRIBE of a link: the first by ``flow``, others in the dialog."""
-        dialog = user.link.subscription.dialog
-        if dialog is None or not dialog.remote_tag or flow.local.is_reliable:
-            self.endpoint.send_request(draft, flow, user)
-        else:
-            self.in_dialog.send(draft, dialog.first_uri, dialog.flow, user)
 
     def _send_subscribe(self, draft: Draft, flow: Flow, user: User) -> None:
         """Send a SUBSCRIBE: the first one by ``flow``, the others in the dialog."""

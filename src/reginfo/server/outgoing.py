@@ -23,8 +23,8 @@ from ..sip.destination import Destination
 from ..sip.flow import Flow, Local
 from ..sip.moment import Moment
 from ..sip.uri import Uri
-from ..sync.group import Group
-from ..sync.sink import HeldLink, Sink
+from ..sync.held_link import HeldLink
+from .linking import Linking
 from .peers import Peers, profile_of
 
 logger = logging.getLogger("reginfo.server")
@@ -43,20 +43,17 @@ class OutgoingRequests:
         self._targets: Targets | None = None
         self._subscriber: Subscriber | None = None
         self._publisher: Publisher | None = None
-        self._sink: Sink | None = None
-        self._groups: Mapping[str, Group] = {}
+        self._links: Linking | None = None
 
     def connect(
         self,
         targets: Targets,
         subscriber: Subscriber,
         publisher: Publisher,
-        sink: Sink,
-        groups: Mapping[str, Group],
+        links: Linking,
     ) -> None:
         """Set the roles that subscribe and publish."""
-        self._sink = sink
-        self._groups = groups
+        self._links = links
         self._targets = targets
         self._subscriber = subscriber
         self._publisher = publisher
@@ -84,8 +81,8 @@ class OutgoingRequests:
             places: where :meth:`uris` are.
         """
         now = moment.now
-        publisher, sink = self._publisher, self._sink
-        assert publisher is not None and sink is not None
+        publisher, links = self._publisher, self._links
+        assert publisher is not None and links is not None
         ours = {(local.host, local.port) for local in locals}
         for uri in self.publish_targets():
             if places[uri].address in ours:
@@ -110,11 +107,11 @@ class OutgoingRequests:
                     rearm=self._config.pua_reginfo.rearm,
                 )
                 name = self._domains.aor(Uri.parse(aor))
-                group = self._groups.get(name)
+                group = links.groups.get(name)
                 try:
                     with self._turns.attempt():
                         if group is not None and peer.profile in (None, "standard"):
-                            sink.link(peer.name, group, wanted, flow, now)
+                            links.sink.link(peer.name, group, wanted, flow, now)
                         else:
                             self._watch(peer.name, name, wanted, flow, now)
                 except Exception:

@@ -22,8 +22,8 @@ from ..sip.event import RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Request, Response, request_uri
 from ..sip.moment import Moment
-from ..sync.sink import Sink
-from ..sync.source import Source
+from ..sync.sink import LinkSink
+from ..sync.source import LinkSource
 from .peers import Peers
 
 logger = logging.getLogger("reginfo.server")
@@ -72,8 +72,8 @@ class Uas:
         self._pua_reginfo = pua_reginfo
         self._table = table
         self._date = (0, "")
-        self._source: Source | None = None
-        self._sink: Sink | None = None
+        self._source: LinkSource | None = None
+        self._sink: LinkSink | None = None
         self.handlers: dict[str, Callable[[RequestReceived, Moment], Response]] = {
             "REGISTER": self._register,
             "SUBSCRIBE": self._subscribe,
@@ -83,7 +83,7 @@ class Uas:
         }
         "By method, what is done without a script."
 
-    def connect(self, source: Source, sink: Sink) -> None:
+    def connect(self, source: LinkSource, sink: LinkSink) -> None:
         """Set what serves and holds links, where there are groups."""
         self._source = source
         self._sink = sink

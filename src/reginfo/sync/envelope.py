@@ -1,5 +1,5 @@
 """
-The documents of a link, written: claims and records in a document of RFC 3680.
+The words of a link in SIP, and its documents, written: claims in those of RFC 3680.
 
 A contact stands in its registration as RFC 3680 has it, as what holds says. In it is
 one element of our namespace for each claim that is sent, complete in itself; the
@@ -26,6 +26,14 @@ VERSION = "1"
 """The major version of the wire, as in `Reginfo-Link`."""
 
 NAMESPACE = f"urn:x-reginfo:link:{VERSION}"
+
+PACKAGE = "reg"
+
+LINK, SINCE = "Reginfo-Link", "Reginfo-Since"
+"""The header fields of a link: the version of the wire, and a cursor."""
+
+MIN_RATE = "min-rate=0.1"
+"""NOTIFYs a second, at least (RFC 6446 §5.3)."""
 
 LONGEST = 48 * 1024
 """Octets of a document over a stream, at most."""

@@ -42,7 +42,7 @@ _PARAM = f"{NAMESPACE} param"
 _CURSOR = f"{NAMESPACE} cursor"
 
 
-class Told(NamedTuple):
+class UserNews(NamedTuple):
     """What a document says of one address-of-record."""
 
     aor: str
@@ -54,7 +54,7 @@ class LinkDocument(NamedTuple):
     """What a document of a link says."""
 
     version: int
-    told: list[Told]
+    told: list[UserNews]
 
     said: Stretch | None
     "Which changes it has; None if it does not say, or what cannot be."
@@ -67,7 +67,7 @@ class LinkDocument(NamedTuple):
     "How many elements were left out, and what was wrong with the first of them."
 
 
-class _Fault(Exception):
+class _BadElement(Exception):
     """An element that is left out."""
 
 
@@ -115,14 +115,14 @@ class _LinkReader:
         self._now = now
         self._source = source
         self._depth = 0
-        self._user: Told | None = None
+        self._user: UserNews | None = None
         self._claim: dict[str, str] | None = None
         self._path: list[str] = []
         self._params: list[tuple[str, str | None]] = []
         self._param: str | None = None
         self._chunks: list[str] = []
         self.version: int | None = None
-        self.told: dict[str, Told] = {}
+        self.told: dict[str, UserNews] = {}
         self.said: Stretch | None = None
         self.elements = self.refused = 0
         self.faults: list[str] = []
@@ -152,14 +152,14 @@ class _LinkReader:
         elif name == _CURSOR:
             try:
                 self.said = _stretch(attributes)
-            except _Fault as exc:
+            except _BadElement as exc:
                 self._fault(f"cursor: {exc}")
         elif self._depth == 1:
             if name != f"{REGINFO} reginfo":
                 raise RemoteProtocolError("document that is no reginfo")
             try:
                 self.version = _number(attributes, "version", MAX_CSEQ)
-            except _Fault as exc:
+            except _BadElement as exc:
                 raise RemoteProtocolError(f"reginfo: {exc}") from exc
         elif self._depth > MAX_DEPTH:
             raise RemoteProtocolError(f"document deeper than {MAX_DEPTH} elements")
@@ -188,12 +188,12 @@ class _LinkReader:
             return  # its elements are counted
         user = self.told.get(aor)
         if user is None:
-            user = self.told[aor] = Told(aor, [], [])
+            user = self.told[aor] = UserNews(aor, [], [])
         self._user = user
 
     def _take(
         self,
-        read_one: Callable[[Told, dict[str, str]], None],
+        read_one: Callable[[UserNews, dict[str, str]], None],
         attributes: dict[str, str],
     ) -> None:
         self.elements += 1
@@ -203,16 +203,16 @@ class _LinkReader:
             return
         try:
             read_one(user, attributes)
-        except _Fault as exc:
+        except _BadElement as exc:
             what = attributes.get("uri") or attributes.get("kind") or "?"
             self._fault(f"{user.aor}: {what:.80}: {exc}")
 
-    def _whole(self, user: Told, said: dict[str, str]) -> None:
+    def _whole(self, user: UserNews, said: dict[str, str]) -> None:
         """Take in a claim."""
         get = said.get
         uri, call_id, owner = get("uri", ""), get("callid", ""), get("owner", "")
         if not uri or not call_id or not owner:
-            raise _Fault("without uri, callid or owner")
+            raise _BadElement("without uri, callid or owner")
         key = get("key", uri)
         received, agent = get("received", ""), get("user-agent", "")
         display_name, q = get("display-name", ""), get("q")
@@ -223,19 +223,19 @@ class _LinkReader:
             texts += f"{name}{value}"
         texts += "".join(self._path)
         if len(texts) > LONGEST_CLAIM:
-            raise _Fault(f"{len(texts)} characters, {LONGEST_CLAIM} allowed")
+            raise _BadElement(f"{len(texts)} characters, {LONGEST_CLAIM} allowed")
         if _CONTROLS.search(texts):
-            raise _Fault("a control character")
+            raise _BadElement("a control character")
         if q is not None and not _Q.fullmatch(q):
-            raise _Fault(f"q of {q:.20}")
+            raise _BadElement(f"q of {q:.20}")
         try:
             Uri.parse(uri)
         except RemoteProtocolError as exc:
-            raise _Fault(str(exc)) from exc
+            raise _BadElement(str(exc)) from exc
         stamp = _number(said, "stamp", MAX_STAMP)
         gone, event = get("gone") == "true", _EVENTS.get(get("event", ""))
         if event is None or (gone and event.state == "active"):
-            raise _Fault(f"event of {get('event')!r:.20}")
+            raise _BadElement(f"event of {get('event')!r:.20}")
         left = 0 if gone or "left" not in said else _number(said, "left", MAX_STAMP)
         since = _number(said, "since", MAX_STAMP) if "since" in said else 0
         now = self._now
@@ -269,7 +269,7 @@ class _LinkReader:
             )
         )
 
-    def _record(self, user: Told, said: dict[str, str]) -> None:
+    def _record(self, user: UserNews, said: dict[str, str]) -> None:
         """Take in a record; one of an unknown kind is ignored."""
         get = said.get
         kind, owner = _KINDS.get(get("kind", "")), get("owner", "")
@@ -278,15 +278,15 @@ class _LinkReader:
             return
         texts = f"{owner}{name}{value or ''}"
         if not owner:
-            raise _Fault("without owner")
+            raise _BadElement("without owner")
         if len(texts) > LONGEST_CLAIM:
-            raise _Fault(f"{len(texts)} characters, {LONGEST_CLAIM} allowed")
+            raise _BadElement(f"{len(texts)} characters, {LONGEST_CLAIM} allowed")
         if _CONTROLS.search(texts):
-            raise _Fault("a control character")
+            raise _BadElement("a control character")
         until = _number(said, "until", MAX_STAMP) if "until" in said else 0
         left = _number(said, "left", MAX_STAMP) if "left" in said else 0
         if kind is RecordKind.PROBATION and not (value or "0").isdecimal():
-            raise _Fault(f"probation of {value!r:.20}")
+            raise _BadElement(f"probation of {value!r:.20}")
         user.records.append(
             Record(
                 kind=kind,
@@ -309,10 +309,10 @@ class _LinkReader:
 def _stretch(said: dict[str, str]) -> Stretch:
     epoch = said.get("epoch", "")
     if not _EPOCH.fullmatch(epoch):
-        raise _Fault(f"epoch of {epoch!r:.80}")
+        raise _BadElement(f"epoch of {epoch!r:.80}")
     after, to = _number(said, "from", LAST), _number(said, "to", LAST)
     if after > to:
-        raise _Fault(f"from {after} to {to}")
+        raise _BadElement(f"from {after} to {to}")
     return Stretch(
         epoch,
         after,
@@ -330,7 +330,7 @@ def _number(said: dict[str, str], name: str, most: int) -> int:
     text = said.get(name, "")
     if text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most:
         return int(text)
-    raise _Fault(f"{name} of {text!r:.40}")
+    raise _BadElement(f"{name} of {text!r:.40}")
 
 
 def _refuse_doctype(*declaration: object) -> None:

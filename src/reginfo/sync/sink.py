@@ -15,8 +15,6 @@ from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, Shelf
 from ..location.claim import Claim
-from ..location.keyring import REMEMBERED
-from ..location.record import Record
 from ..location.store import LocationStore
 from ..reg import xml
 from ..sip.demands import check_extensions, understands_body
@@ -24,18 +22,17 @@ from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
 from .cursor import NONE, Cursor, Stretch, advanced
-from .envelope import VERSION
+from .envelope import LINK, MIN_RATE, PACKAGE, SINCE, VERSION
+from .feed import NEVER
 from .group import Group
-from .reader import LinkDocument, Told, read
-from .source import LINK, MIN_RATE, PACKAGE, SINCE, Send
+from .held_link import SILENCE, HeldLink, LinkSubscribe, Reached
+from .intake import Intake
+from .reader import LinkDocument, read
 
 logger = logging.getLogger("reginfo.link")
 
 KIND = "link-cursor"
 """The kind of our rows in the journal: one for each link."""
-
-SILENCE = 30.0
-"""Seconds without a NOTIFY after which a link is lost."""
 
 LONGEST_PAUSE = 20.0
 """Seconds between two attempts to have a link, at most."""
@@ -53,58 +50,7 @@ LONGEST_GRANT = 366 * 86_400
 """Seconds that a registration is believed to last, at most, whoever says so."""
 
 
-class Reached(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """How far a link has come: what is stored."""
-
-    cursor: Cursor | None
-    longest: int = 0
-    "The longest time in seconds that the other server has said is granted."
-
-
-class HeldLink:
-    """One subscription of ours to a group at another server."""
-
-    __slots__ = (
-        "about", "asked", "back_after", "cursor", "drift", "elements", "found_by",
-        "group", "heard_at", "is_foreign", "is_told", "longest", "lost_since", "peer",
-        "problem", "refused", "skew", "source", "subscription", "uri",
-    )  # fmt: skip
-
-    def __init__(
-        self, peer: str, uri: str, group: Group, subscription: HeldSubscription
-    ) -> None:
-        self.peer = peer
-        self.uri = uri
-        self.group = group
-        self.subscription = subscription
-        self.source = f"{peer}/{uri}"
-        self.cursor: Cursor | None = None
-        self.asked: Cursor | None = None
-        "What the last SUBSCRIBE has said."
-
-        self.found_by: tuple[str, str] | None = None
-        self.heard_at = 0.0
-        "When the last NOTIFY came, or the SUBSCRIBE before it was sent."
-
-        self.lost_since: float | None = None
-        self.is_told = False
-        "Whether it has told all that there was since it was last lost."
-
-        self.is_foreign = False
-        self.longest = 0
-        self.elements = self.about = self.refused = self.drift = 0
-        "Claims and records that it has told since it was lost; how many there are."
-
-        self.skew = 0.0
-        self.problem = ""
-
-    @property
-    def key(self) -> str:
-        """Under what its cursor is stored: our own policy is a part of it."""
-        return f"{self.peer}\0{self.uri}\0{self.group.definition}"
-
-
-class Sink:
+class LinkSink:
     """
     Holds links: subscriptions to groups at servers of our kind.
 
@@ -132,12 +78,12 @@ class Sink:
     ) -> None:
         self._store = store
         self._journal = journal
-        self._send: Send = send
+        self._send = send
         self._new_id = new_id
         self._jitter = jitter
         self._close = close
         self._foreign = foreign
-        self._own = own
+        self._intake = Intake(store, journal, own)
         self._stored: Shelf[Reached] = Shelf(journal, KIND, Reached)
         self._links: dict[str, HeldLink] = {}
         self._by_dialog: dict[tuple[str, str], HeldLink] = {}
@@ -298,7 +244,7 @@ class Sink:
             return None
         return min(
             [
-                min(_silent_at(link), link.subscription.timer_at or _NEVER)
+                min(link.silent_at, link.subscription.timer_at or NEVER)
                 for link in self._links.values()
             ]
         )
@@ -308,7 +254,7 @@ class Sink:
         now = moment.now
         for link in list(self._links.values()):
             at = link.subscription.timer_at
-            if now < _silent_at(link) and (at is None or now < at):
+            if now < link.silent_at and (at is None or now < at):
                 continue
             with self._journal.attempt():
                 self._remember(link, at=now + RETRY_AFTER)
@@ -352,7 +298,7 @@ class Sink:
     def _due(self, link: HeldLink, now: float) -> None:
         subscription = link.subscription
         dialog = subscription.dialog
-        if dialog is not None and now >= _silent_at(link):
+        if dialog is not None and now >= link.silent_at:
             self._lose(link, f"no NOTIFY for {SILENCE:g} s", now)
             subscription.lapse()
             subscription.timer_at = now
@@ -399,9 +345,9 @@ class Sink:
         is_check = said is not None and said.is_check
         for told in document.told:
             if is_check:
-                self._verify(link, told, now, wall)
+                self._intake.verify(link, told, now, wall)
             else:
-                self._apply(link, told, now, wall)
+                self._intake.apply(link, told, now, wall)
         self.notifies += 1
         if document.refused or document.faults:
             link.refused += document.refused
@@ -412,66 +358,6 @@ class Sink:
                 )
         if said is not None:
             self._note(link, said, document.elements, wall)
-
-    def _verify(self, link: HeldLink, told: Told, now: float, wall: float) -> None:
-        """Take in what is verified: whatever is news is drift, and is repaired."""
-        store, table = self._store, link.group.table
-        known = self._known(told, table)
-        # What was forgotten here already is no drift.
-        claims = [
-            claim
-            for claim in told.claims
-            if not claim.is_over(now) or store.claims(told.aor, claim.key, table)
-        ]
-        self._apply(link, told._replace(claims=claims), now, wall)
-        drift = len(self._known(told, table) - known)
-        if drift:
-            link.drift += drift
-            self._journal.after(
-                logger.warning,
-                "! %s: a verification has repaired %d elements of %s",
-                link.source,
-                drift,
-                told.aor,
-            )
-
-    def _known(self, told: Told, table: str) -> set[object]:
-        """Return what is known of all that is told of."""
-        known: set[object] = {
-            claim.order
-            for key in {claim.key for claim in told.claims}
-            for claim in self._store.claims(told.aor, key, table)
-        }
-        for record in self._store.records(told.aor, table):
-            known.add((record.id, record.stamp, record.owner))
-        return known
-
-    def _apply(self, link: HeldLink, told: Told, now: float, wall: float) -> None:
-        store, table = self._store, link.group.table
-        claims = [self._bounded(claim, now) for claim in told.claims]
-        records = [
-            record
-            for record in told.records
-            if not self._is_forgotten(record, told.aor, table, wall)
-        ]
-        if claims or records:
-            store.apply(told.aor, claims, now, table, records=records, is_told=True)
-
-    def _bounded(self, claim: Claim, now: float) -> Claim:
-        longest = now + self._store.longest_life
-        if claim.expires_at > longest:
-            claim = msgspec.structs.replace(claim, expires_at=longest)
-        if claim.owner == self._store.server_id:
-            claim = self._own(claim)
-        return claim
-
-    def _is_forgotten(self, record: Record, aor: str, table: str, wall: float) -> bool:
-        """Whether a record says that something was removed that we know nothing of."""
-        return (
-            record.value is None
-            and record.stamp / 1e6 <= wall - REMEMBERED
-            and all(known.id != record.id for known in self._store.records(aor, table))
-        )
 
     def _note(self, link: HeldLink, said: Stretch, elements: int, wall: float) -> None:
         """Move the cursor, and note what else the other server says of itself."""
@@ -558,38 +444,3 @@ class Sink:
             link, None if dialog is None else (dialog.call_id, dialog.local_tag)
         )
         self._links[link.source] = link
-
-
-class LinkSubscribe:
-    """One SUBSCRIBE of a link: the user of its transaction."""
-
-    __slots__ = ("link", "sink")
-
-    def __init__(self, sink: Sink, link: HeldLink) -> None:
-        self.sink = sink
-        self.link = link
-
-    def receive_response(self, response: Response, moment: Moment) -> None:
-        self.sink.receive_response(self.link, response, moment.now)
-
-    def receive_failure(self, cause: str, moment: Moment) -> None:
-        self.sink.receive_failure(self.link, cause, moment.now)
-
-    def never_sent(self) -> None:
-        """Do nothing: the journal's undo list restores the subscription."""
-
-
-_NEVER = float("inf")
-
-
-def _silent_at(link: HeldLink) -> float:
-    """
-    When a link is lost unless a NOTIFY comes.
-
-    A SUBSCRIBE that is repeated by datagrams is left its time (Timer F): it arrives as
-    soon as the network lets it, and one that was given up would replace the next one.
-    """
-    dialog = link.subscription.dialog
-    if dialog is None or not (dialog.remote_tag or dialog.flow.local.is_reliable):
-        return _NEVER
-    return link.heard_at + SILENCE

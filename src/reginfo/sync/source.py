@@ -32,96 +32,35 @@ from ..sip.flow import Flow
 from ..sip.message import Request, Response
 from .collect import Collected, collect
 from .cursor import LAST, Stretch, read_since
-from .envelope import LONGEST, SHORTEST, VERSION, document
+from .envelope import (
+    LINK,
+    LONGEST,
+    MIN_RATE,
+    PACKAGE,
+    SHORTEST,
+    SINCE,
+    VERSION,
+    document,
+)
 from .epochs import Epoch, Epochs
-from .feed import NEVER, WINDOW, Feed, Flight
+from .feed import NEVER, WINDOW, Feed
 from .group import Group
+from .served_link import LinkNotify, ServedLink
 
 logger = logging.getLogger("reginfo.link")
 
-PACKAGE = "reg"
-
-LINK, SINCE = "Reginfo-Link", "Reginfo-Since"
-"""The header fields of a link: the version of the wire, and a cursor."""
-
 RENEWED = 2**30
 """The version of a document at which a dialog is ended, so that another one begins."""
-
-MIN_RATE = "min-rate=0.1"
-"""NOTIFYs a second, at least (RFC 6446 §5.3)."""
 
 Send = Callable[..., object]
 """See :meth:`reginfo.sip.endpoint.Endpoint.send_request`."""
 
 
-class ServedLink:
-    """One subscription to a group, of one server of our kind."""
-
-    __slots__ = ("feed", "group", "is_over", "peer", "problem", "room", "subscription",
-                 "version")  # fmt: skip
-
-    def __init__(
-        self, group: Group, peer: str | None, subscription: ServedSubscription
-    ) -> None:
-        self.group = group
-        self.peer = peer
-        "The configured peer; None for another one that may subscribe."
-
-        self.subscription = subscription
-        self.feed = Feed(1, 0.0)
-        self.version = 0
-        "Of the next document (RFC 3680 §5.1)."
-
-        self.room = LONGEST
-        self.is_over = False
-        self.problem = ""
-
-    @property
-    def name(self) -> str:
-        """The other server, for the log."""
-        return self.peer or self.subscription.dialog.remote
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What the next SUBSCRIBE of the same server replaces."""
-        return self.group.aor, self.name.partition(";tag=")[0]
-
-    def restore(self, version: int, cseq: int) -> None:
-        """Take it that what was sent since was never sent."""
-        self.version = version
-        self.subscription.dialog.local_cseq = cseq
-        self.feed.go_back()
-
-
-class LinkNotify:
-    """One NOTIFY of a link: the user of its transaction."""
-
-    __slots__ = ("flight", "is_long", "link", "source")
-
-    def __init__(
-        self, source: Source, link: ServedLink, flight: Flight, is_long: bool
-    ) -> None:
-        self.source = source
-        self.link = link
-        self.flight = flight
-        self.is_long = is_long
-        "Whether it was too long for a datagram, and the link is by UDP."
-
-    def receive_response(self, response: Response, moment: Moment) -> None:
-        self.source.receive_response(self, response, moment.now)
-
-    def receive_failure(self, cause: str, moment: Moment) -> None:
-        self.source.receive_failure(self, cause, moment.now)
-
-    def never_sent(self) -> None:
-        """Do nothing: the journal's undo list goes back."""
-
-
-class Source:
+class LinkSource:
     """
     Serves links: subscriptions to groups, of servers of our kind.
 
-    They are not stored. After a restart the other server asks anew, with its cursor.
+    They are not stored: after a restart the other server asks anew.
 
     Args:
         groups: by the URI of each, in the form that addresses-of-record have.
@@ -239,24 +178,22 @@ class Source:
         self, notify: LinkNotify, response: Response, now: float
     ) -> None:
         """Receive the response to a NOTIFY."""
-        link, flight, status = notify.link, notify.flight, response.status
+        link, status = notify.link, response.status
         if status < 200 or link.is_over:
             return
         if status < 300:
-            link.feed.answered(flight)
+            link.feed.answered(notify.flight)
             link.problem = ""
         elif status in ENDS_SUBSCRIPTION:  # §4.2.2
             self._end(link, f"NOTIFY was answered {status}")
         else:
             pause = wait_asked(response)
             if pause is None:
+                count, jitter = link.feed.failures, self._jitter
                 pause = back_off(
-                    link.feed.failures,
-                    self._jitter,
-                    first=RETRY_FIRST,
-                    longest=RETRY_LONGEST,
+                    count, jitter, first=RETRY_FIRST, longest=RETRY_LONGEST
                 )
-            if link.feed.failed(flight, now + pause):
+            if link.feed.failed(notify.flight, now + pause):
                 link.problem = f"NOTIFY was answered {status}"
                 logger.warning(
                     "! NOTIFY of %s to %s was answered %d; again in %.1f s",

@@ -1,0 +1,95 @@
+"""What links tell, put into the location database; and what of it was drift."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from ..ledger.journal import Journal
+from ..location.claim import Claim
+from ..location.keyring import REMEMBERED
+from ..location.record import Record
+from ..location.store import LocationStore
+from .held_link import HeldLink
+from .reader import UserNews
+
+logger = logging.getLogger("reginfo.link")
+
+
+class Intake:
+    """
+    Puts claims and records of other servers into the store.
+
+    Args:
+        own: a claim of ours as it was before it was sent.
+    """
+
+    def __init__(
+        self, store: LocationStore, journal: Journal, own: Callable[[Claim], Claim]
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._own = own
+
+    def apply(self, link: HeldLink, told: UserNews, now: float, wall: float) -> None:
+        """Take in what a document says of one address-of-record."""
+        store, table = self._store, link.group.table
+        claims = [self._bounded(claim, now) for claim in told.claims]
+        records = [
+            record
+            for record in told.records
+            if not self._is_forgotten(record, told.aor, table, wall)
+        ]
+        if claims or records:
+            store.apply(told.aor, claims, now, table, records=records, is_told=True)
+
+    def verify(self, link: HeldLink, told: UserNews, now: float, wall: float) -> None:
+        """Take in what is verified: whatever is news is drift, and is repaired."""
+        store, table = self._store, link.group.table
+        known = self._known(told, table)
+        # What was forgotten here already is no drift.
+        claims = [
+            claim
+            for claim in told.claims
+            if not claim.is_over(now) or store.claims(told.aor, claim.key, table)
+        ]
+        self.apply(link, told._replace(claims=claims), now, wall)
+        drift = len(self._known(told, table) - known)
+        if drift:
+            link.drift += drift
+            self._journal.after(
+                logger.warning,
+                "! %s: a verification has repaired %d elements of %s",
+                link.source,
+                drift,
+                told.aor,
+            )
+
+    def _known(self, told: UserNews, table: str) -> set[object]:
+        """Return what is known of all that is told of."""
+        known: set[object] = {
+            claim.order
+            for key in {claim.key for claim in told.claims}
+            for claim in self._store.claims(told.aor, key, table)
+        }
+        for record in self._store.records(told.aor, table):
+            known.add((record.id, record.stamp, record.owner))
+        return known
+
+    def _bounded(self, claim: Claim, now: float) -> Claim:
+        longest = now + self._store.longest_life
+        if claim.expires_at > longest:
+            claim = msgspec.structs.replace(claim, expires_at=longest)
+        if claim.owner == self._store.server_id:
+            claim = self._own(claim)
+        return claim
+
+    def _is_forgotten(self, record: Record, aor: str, table: str, wall: float) -> bool:
+        """Whether a record says that something was removed that we know nothing of."""
+        return (
+            record.value is None
+            and record.stamp / 1e6 <= wall - REMEMBERED
+            and all(known.id != record.id for known in self._store.records(aor, table))
+        )
