@@ -8,9 +8,11 @@ import pytest
 
 from reginfo.config.config import Config
 from reginfo.ledger.sqlite import SqliteStorage
+from reginfo.location.rows import LEARNED_GRACE
 from reginfo.location.schema import SCHEMA
-from reginfo.location.store import LEARNED_GRACE
 from reginfo.testing import Packet, Wire, WireServer
+
+from .make import place
 
 ALICE = "sip:alice@example.com"
 PHONE = ("192.0.2.50", 5060)
@@ -115,7 +117,7 @@ def test_what_the_phone_unregisters_at_a_is_gone_at_b() -> None:
     pair.register(f"<{CONTACT}>")
     pair.register(f"<{CONTACT}>", expires=0)
     assert pair.b.contacts(ALICE) == []
-    (gone,) = pair.b.app.store.rows(ALICE).values()
+    (gone,) = pair.b.app.store.rows(place(ALICE)).values()
     assert gone[0].event == "unregistered"
 
 
@@ -126,7 +128,7 @@ def test_both_contacts_that_a_star_removes_are_unregistered_at_b() -> None:
     notified = len([p for p in pair.wire.packets if is_notify(p)])
     pair.register("*", expires=0)
     assert pair.b.contacts(ALICE) == []
-    rows = pair.b.app.store.rows(ALICE).values()
+    rows = pair.b.app.store.rows(place(ALICE)).values()
     assert [row[0].event for row in rows] == ["unregistered", "unregistered"]
     # The claims, and what `*` says of contacts that are known elsewhere.
     assert len([p for p in pair.wire.packets if is_notify(p)]) <= notified + 2
@@ -140,7 +142,7 @@ def test_what_expires_at_a_expires_at_b() -> None:
     pair.wire.pass_time(2.0)
     assert pair.a.contacts(ALICE) == pair.b.contacts(ALICE) == []
     pair.wire.pass_time(LEARNED_GRACE)
-    (gone,) = pair.b.app.store.rows(ALICE).values()
+    (gone,) = pair.b.app.store.rows(place(ALICE)).values()
     assert (gone[0].event, gone[0].owner, gone[0].gone) == ("expired", "a", False)
 
 
@@ -151,7 +153,7 @@ def test_a_binding_whose_owner_is_gone_expires_all_the_same() -> None:
     pair.wire.pass_time(600.1)
     assert pair.b.contacts(ALICE) == []
     pair.wire.pass_time(10.0)
-    (gone,) = pair.b.app.store.rows(ALICE).values()
+    (gone,) = pair.b.app.store.rows(place(ALICE)).values()
     assert gone[0].event == "expired"
 
 
@@ -262,7 +264,7 @@ def test_a_contact_learned_anew_after_its_short_lived_double_does_not_return() -
 
 
 def test_after_a_restart_both_go_on_where_they_were(tmp_path: Path) -> None:
-    # 6665-36
+    """After a restart both servers continue where they were (6665-36)."""
     wire = Wire()
     files = {name: tmp_path / f"{name}.db" for name in "ab"}
     disk = {name: SqliteStorage(path, SCHEMA) for name, path in files.items()}
@@ -308,14 +310,14 @@ def test_what_expired_while_a_was_down_is_told_as_expired(tmp_path: Path) -> Non
     # Time passing makes no claim: b has seen for itself that it is over.
     wire.pass_time(LEARNED_GRACE)
     for server in (pair.a, pair.b):
-        (row,) = server.app.store.rows(ALICE).values()
+        (row,) = server.app.store.rows(place(ALICE)).values()
         assert row[0].event == "expired"
         assert server.contacts(ALICE) == []
     disk.close()
 
 
 def test_a_register_for_another_domain_is_refused() -> None:
-    # 3261-01, 3261-05
+    """A REGISTER for another domain is refused (3261-01, -05)."""
     wire = Wire()
     wire.serve(config("a", "b", watch=False, domains="example.net"))
     pair = Pair.__new__(Pair)

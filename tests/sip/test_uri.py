@@ -73,6 +73,12 @@ MALFORMED = [
     "alice",
     "sip:",
     "sip:@",
+    "sip:@h",
+    "sips:@h:5061",
+    "sip::p@h",
+    "sip::@h",
+    "sip:@h;lr",
+    "sip:@@h",
     "sip:a@",
     "sip:a b@c",
     "sip:a@b c",
@@ -211,6 +217,7 @@ def test_any_text_is_a_uri_or_the_peers_error(text: str) -> None:
 
 @pytest.mark.parametrize("text", MALFORMED)
 def test_what_is_no_uri_is_refused(text: str) -> None:
+    """Nor is one without a user before its "@" (3261-95)."""
     with pytest.raises(RemoteProtocolError):
         Uri.parse(text)
 
@@ -226,6 +233,7 @@ def test_a_uri_is_taken_apart() -> None:
 
 
 def test_a_user_part_may_hold_what_separates_elsewhere() -> None:  # 4475-01 semiuri
+    """A user part may hold characters that separate elsewhere (4475-01)."""
     uri = Uri.parse("sip:user;par=u%40example.net@example.com")
     assert (uri.user, uri.host, uri.params) == (
         "user;par=u%40example.net", "example.com", (),
@@ -280,6 +288,7 @@ def test_a_long_uri_is_read_anew_each_time_and_a_short_one_is_not() -> None:
     ],
 )
 def test_the_aor_is_scheme_user_host_and_port_alone(text: str, aor: str) -> None:
+    """The address-of-record is scheme, user, host and port alone (3261-05)."""
     assert Uri.parse(text).aor == aor  # 3261-05
 
 
@@ -300,6 +309,7 @@ def test_an_aor_is_a_uri_and_its_own_aor(uri: Uri) -> None:
     ],
 )
 def test_only_escapes_that_change_nothing_are_undone(text: str, expected: str) -> None:
+    """Only escapes that change nothing are undone (4475-01)."""
     assert normal(text) == expected
 
 
