@@ -7,6 +7,7 @@ from lxml import etree
 
 from reginfo.config.sections import GroupSection
 from reginfo.ledger.journal import Journal
+from reginfo.location.place import Aor
 from reginfo.location.record import Record, RecordKind
 from reginfo.location.store import LocationStore
 from reginfo.sync import collect as collecting
@@ -16,12 +17,12 @@ from reginfo.sync.envelope import LONGEST, document
 from reginfo.sync.group import Group
 from reginfo.sync.reader import LinkDocument, read
 
-from ..make import ALICE, BOB, NOW, binding
+from ..make import ALICE, BOB, NOW, binding, place
 from .make import check_document
 
 GROUP = Group(
     GroupSection(uri="sip:all@example.com", domains=("example.com",)),
-    "sip:all@example.com",
+    Aor("sip:all@example.com"),
     "location",
 )
 
@@ -65,8 +66,8 @@ def test_each_life_and_each_record_is_an_element() -> None:
         Record(kind=RecordKind.KEY, name=name, value="1", stamp=9, owner="a")
         for name in "xy"
     ]
-    kept.apply(ALICE, lives, NOW, records=records)
-    kept.apply(BOB, [binding(4, "unregistered", contact="sip:b@192.0.2.9")], NOW)
+    kept.apply(place(ALICE), lives, NOW, records=records)
+    kept.apply(place(BOB), [binding(4, "unregistered", contact="sip:b@192.0.2.9")], NOW)
     found = collected(kept)
     told = {one.aor: one for one in read_back(found).told}
     assert {c.call_id for c in told[ALICE].claims} == {"c1", "c2", "c3"}
@@ -78,8 +79,8 @@ def test_each_life_and_each_record_is_an_element() -> None:
 def test_only_what_follows_is_told_each_thing_once() -> None:
     kept = store()
     for cseq in (1, 2, 3):
-        kept.apply(ALICE, [binding(cseq)], NOW)
-    kept.apply(BOB, [binding(1, contact="sip:b@192.0.2.9")], NOW)
+        kept.apply(place(ALICE), [binding(cseq)], NOW)
+    kept.apply(place(BOB), [binding(1, contact="sip:b@192.0.2.9")], NOW)
     assert [one.aor for one in read_back(collected(kept, 3)).told] == [BOB]
     found = collected(kept)
     assert found.elements == 2
@@ -88,8 +89,8 @@ def test_only_what_follows_is_told_each_thing_once() -> None:
 
 def test_other_domains_and_tables_are_passed_over() -> None:
     kept = store()
-    kept.apply("sip:x@example.org", [binding(1)], NOW)
-    kept.apply(ALICE, [binding(1)], NOW, "other")
+    kept.apply(place("sip:x@example.org"), [binding(1)], NOW)
+    kept.apply(place(ALICE, "other"), [binding(1)], NOW)
     assert collected(kept) == Collected([], 0, 2, False)
 
 
@@ -98,13 +99,13 @@ def test_what_a_peer_has_told_is_kept_back_beyond_its_subscribe() -> None:
     3680-139: what is before the SUBSCRIBE is sent whole, whoever told it.
     """
     kept = store()
-    kept.apply(ALICE, [binding(1, source="b/g")], NOW)
-    kept.apply(BOB, [binding(1, source="b/g")], NOW)
-    kept.apply("sip:c@example.com", [binding(1, source="c/g")], NOW)
+    kept.apply(place(ALICE), [binding(1, source="b/g")], NOW)
+    kept.apply(place(BOB), [binding(1, source="b/g")], NOW)
+    kept.apply(place("sip:c@example.com"), [binding(1, source="c/g")], NOW)
     record = Record(
         kind=RecordKind.KEY, name="x", value="1", stamp=9, owner="b", source="b/g"
     )
-    kept.apply("sip:d@example.com", [], NOW, records=[record])
+    kept.apply(place("sip:d@example.com"), [], NOW, records=[record])
     found = collected(kept, kept_back=1)
     assert [one.aor for one in read_back(found).told] == [ALICE, "sip:c@example.com"]
     assert found.to == 4
@@ -116,7 +117,7 @@ def test_a_document_has_whole_elements_up_to_its_room(room: int) -> None:
     kept = store()
     for n in range(200):
         contact = f"sip:ä{n}@192.0.2.9"
-        kept.apply(f"sip:u{n}@example.com", [binding(1, contact=contact)], NOW)
+        kept.apply(place(f"sip:u{n}@example.com"), [binding(1, contact=contact)], NOW)
     at, users = 0, []
     while True:
         found = collected(kept, at, room=room)
@@ -131,8 +132,8 @@ def test_a_document_has_whole_elements_up_to_its_room(room: int) -> None:
 
 def test_one_element_is_written_however_long_it_is() -> None:
     kept = store()
-    kept.apply(ALICE, [binding(1, user_agent="x" * 5000)], NOW)
-    kept.apply(BOB, [binding(1)], NOW)
+    kept.apply(place(ALICE), [binding(1, user_agent="x" * 5000)], NOW)
+    kept.apply(place(BOB), [binding(1)], NOW)
     found = collected(kept, room=1200)
     assert (found.elements, found.to, found.more) == (1, 1, True)
 
@@ -141,7 +142,7 @@ def test_no_document_looks_at_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collecting, "AT_ONCE", 10)
     kept = store()
     for n in range(25):
-        kept.apply(f"sip:u{n}@example.org", [binding(1)], NOW)
+        kept.apply(place(f"sip:u{n}@example.org"), [binding(1)], NOW)
     assert collected(kept) == Collected([], 0, 10, True)
     assert collected(kept, 10) == Collected([], 0, 20, True)
     assert collected(kept, 20) == Collected([], 0, 25, False)
@@ -150,6 +151,6 @@ def test_no_document_looks_at_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_verification_goes_up_to_what_is_told() -> None:
     kept = store()
     for n in range(5):
-        kept.apply(f"sip:u{n}@example.com", [binding(1)], NOW)
+        kept.apply(place(f"sip:u{n}@example.com"), [binding(1)], NOW)
     found = collected(kept, until=3)
     assert (found.elements, found.to, found.more) == (3, 3, False)

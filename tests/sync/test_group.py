@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from reginfo.config.sections import GroupSection
+from reginfo.location.place import Aor
 from reginfo.sync.group import Group
 
 SECTION = GroupSection(uri="sip:All@Example.com", domains=("example.com", "b.example"))
-GROUP = Group(SECTION, "sip:All@example.com", "location")
+GROUP = Group(SECTION, Aor("sip:All@example.com"), "location")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from reginfo.sync.held_link import HeldLink
 from reginfo.sync.intake import Intake
 from reginfo.sync.reader import UserNews
 
-from ..make import ALICE, NOW, WALL, binding
+from ..make import ALICE, NOW, WALL, binding, place
 from .test_held_link import WANTED
 from .test_served_link import GROUP
 
@@ -46,7 +46,7 @@ class Taking:
         return self.link.drift - before
 
     def all(self) -> list[Claim]:
-        rows = self.store.rows(ALICE)
+        rows = self.store.rows(place(ALICE))
         return [claim for claims in rows.values() for claim in claims]
 
 
@@ -87,9 +87,9 @@ def test_a_removal_that_was_forgotten_is_no_news() -> None:
     old = int((WALL - REMEMBERED - 1) * 1e6)
     gone = Record(kind=RecordKind.KEY, name="x", stamp=old, owner="b")
     taking.take(records=[gone])
-    assert taking.store.records(ALICE) == []
+    assert taking.store.records(place(ALICE)) == []
     taking.take(records=[msgspec.structs.replace(gone, value="1")])
-    assert taking.store.keys(ALICE) == {"x": "1"}
+    assert taking.store.keys(place(ALICE)) == {"x": "1"}
 
 
 def test_what_a_verification_brings_that_is_news_is_drift() -> None:

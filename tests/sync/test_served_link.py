@@ -6,6 +6,7 @@ import pytest
 
 from reginfo.config.sections import GroupSection
 from reginfo.events.notify import ServedSubscription
+from reginfo.location.place import Aor
 from reginfo.sip.dialog import Dialog
 from reginfo.sync.group import Group
 from reginfo.sync.served_link import ServedLink
@@ -14,7 +15,7 @@ from ..make import flow, request
 
 GROUP = Group(
     GroupSection(uri="sip:all@example.com", domains=("example.com",)),
-    "sip:all@example.com",
+    Aor("sip:all@example.com"),
     "location",
 )
 

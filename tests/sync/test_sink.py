@@ -14,7 +14,7 @@ from reginfo.sync.cursor import Stretch
 from reginfo.sync.envelope import document
 from reginfo.testing.wire import WireServer
 
-from ..make import binding
+from ..make import binding, place
 from ..simulation import (
     ALICE,
     LossyWire,
@@ -71,7 +71,7 @@ def test_a_thousand_contacts_go_over_in_pieces(transport: str) -> None:
     a = wire.serve(linked("a", "b", transport=transport), MemoryStorage())
     for n in range(1000):
         aor = f"sip:u{n}@example.com"
-        a.app.store.apply(aor, claims_of(a, wire, aor, n), wire.now)
+        a.app.store.apply(place(aor), claims_of(a, wire, aor, n), wire.now)
     b = wire.serve(linked("b", "a", transport=transport), MemoryStorage())
     wire.pass_time(20)
     assert len(b.app.aors()) == 1000
@@ -231,7 +231,7 @@ def test_a_verification_repairs_what_has_gone_wrong_and_counts_it(
     wire.pass_time(1300)
     [link] = b.app.sink.links()
     assert link.drift == 0, "nothing has gone wrong"
-    row = b.app.store._records["location"][ALICE].rows["sip:alice@192.0.2.50"]
+    row = b.app.store._records[place(ALICE)].rows["sip:alice@192.0.2.50"]
     b.app.store._drop(row)
     assert b.contacts(ALICE) == []
     wire.pass_time(700)
@@ -275,7 +275,7 @@ def test_bad_elements_are_refused_and_named_and_the_link_goes_on(
     assert b.contacts(ALICE) == ["sip:alice@192.0.2.50"]
     other = body(CLAIM, aor="sip:bob@example.org")
     assert notify(wire, a, b, other).status == 200
-    assert not b.app.store.is_known("sip:bob@example.org")
+    assert not b.app.store.is_known(place("sip:bob@example.org"))
     assert "sip:bob@example.org: not in the group" in caplog.text
     assert notify(wire, a, b, b"nonsense").status == 400
     register(wire, a, cseq=2, expires=0)
@@ -385,11 +385,11 @@ def test_keys_and_identities_go_over() -> None:
     wire, a, b = pair(extra='ul_identities_key = "ids"')
     wall = wire.links.epoch + wire.now
     with a.turns.attempt():
-        a.app.store.set_key(ALICE, "ids", "<sip:al@example.com>", wire.now, wall)
+        a.app.store.set_key(place(ALICE), "ids", "<sip:al@example.com>", wire.now, wall)
     a.settle()
     wire.pass_time(1)
-    assert b.app.store.keys(ALICE) == {"ids": "<sip:al@example.com>"}
-    assert b.app.store.identities(ALICE) == ("sip:al@example.com",)
+    assert b.app.store.keys(place(ALICE)) == {"ids": "<sip:al@example.com>"}
+    assert b.app.store.identities(place(ALICE)) == ("sip:al@example.com",)
 
 
 def test_other_domains_stay_where_they_are() -> None:

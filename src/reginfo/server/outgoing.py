@@ -11,6 +11,7 @@ from ..config.config import Config
 from ..events.subscribe import Wanted
 from ..io.network import flow_to
 from ..ledger.turn import Turns
+from ..location.place import Aor
 from ..reg import xml
 from ..roles import notifier
 from ..roles.published import PresenceServer
@@ -128,7 +129,7 @@ class OutgoingRequests:
         self._watch(link.peer, link.group.aor, wanted, subscription.flow, now)
 
     def _watch(
-        self, peer: str, name: str, wanted: Wanted, flow: Flow, now: float
+        self, peer: str, name: Aor, wanted: Wanted, flow: Flow, now: float
     ) -> None:
         assert self._subscriber is not None
         self._subscriber.watch(peer, name, wanted, flow, now)

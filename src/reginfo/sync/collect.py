@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ..location.claim import Claim
 from ..location.contact_row import ContactRow
 from ..location.keyring import UserRecords
+from ..location.place import Aor, Place
 from ..location.source import peer_of
 from ..location.store import LocationStore
 from ..reg.document import RegistrationState
@@ -74,7 +75,7 @@ def collect(
         room: octets of the document; one element is written however long it is.
         path_of: the route set to a contact that the other server is told.
     """
-    users: dict[str, _User] = {}
+    users: dict[Aor, _User] = {}
     table, covers = group.table, group.covers
     to, count, looked = after, 0, 0
     size, more = AROUND, False
@@ -86,7 +87,9 @@ def collect(
             more = True
             break
         assert isinstance(item, ContactRow | UserRecords)
-        if item.table != table or not covers(item.aor):
+        place = item.place
+        aor = place.aor
+        if place.table != table or not covers(aor):
             to = number
             continue
         start = ""
@@ -104,16 +107,16 @@ def collect(
                 to = number
                 continue
             element = record_element(record, now)
-        user = users.get(item.aor)
+        user = users.get(aor)
         added = len(element) if element.isascii() else len(element.encode())
         if user is None:
-            added += AROUND_USER + len(item.aor)
+            added += AROUND_USER + len(aor)
         if isinstance(item, ContactRow) and (
             user is None or item.key not in user.contacts
         ):
             shown = item.shown
             is_bound = shown is not None and shown.expires_at > now
-            start = contact_start(item.aor, item.claims[0], is_bound, now)
+            start = contact_start(aor, item.claims[0], is_bound, now)
             added += 10 + (len(start) if start.isascii() else len(start.encode()))
         else:
             is_bound = False
@@ -121,7 +124,7 @@ def collect(
             more = True
             break
         if user is None:
-            user = users[item.aor] = _User()
+            user = users[aor] = _User()
         if isinstance(item, ContactRow):
             user.contacts[item.key] = (start or user.contacts[item.key]) + element
             user.is_bound = user.is_bound or is_bound
@@ -149,9 +152,9 @@ def _claim_of(row: ContactRow, number: int) -> Claim:
 
 
 def _written(
-    store: LocationStore, group: Group, aor: str, user: _User, now: float
+    store: LocationStore, group: Group, aor: Aor, user: _User, now: float
 ) -> str:
-    if user.is_bound or store.is_bound(aor, now, group.table):
+    if user.is_bound or store.is_bound(Place(group.table, aor), now):
         state = RegistrationState.ACTIVE
     elif user.contacts:
         state = RegistrationState.TERMINATED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..config.sections import GroupSection
+from ..location.place import Aor
 from .epochs import definition_of
 
 
@@ -17,7 +18,7 @@ class Group:
 
     __slots__ = ("allow", "aor", "definition", "domains", "table", "uri")
 
-    def __init__(self, section: GroupSection, aor: str, table: str) -> None:
+    def __init__(self, section: GroupSection, aor: Aor, table: str) -> None:
         self.uri = section.uri
         self.aor = aor
         self.table = table

@@ -10,6 +10,7 @@ import msgspec
 from ..ledger.journal import Journal
 from ..location.claim import Claim
 from ..location.keyring import REMEMBERED
+from ..location.place import Aor, Place
 from ..location.record import Record
 from ..location.store import LocationStore
 from .held_link import HeldLink
@@ -35,28 +36,28 @@ class Intake:
 
     def apply(self, link: HeldLink, told: UserNews, now: float, wall: float) -> None:
         """Take in what a document says of one address-of-record."""
-        store, table = self._store, link.group.table
+        place = Place(link.group.table, Aor(told.aor))
         claims = [self._bounded(claim, now) for claim in told.claims]
         records = [
             record
             for record in told.records
-            if not self._is_forgotten(record, told.aor, table, wall)
+            if not self._is_forgotten(record, place, wall)
         ]
         if claims or records:
-            store.apply(told.aor, claims, now, table, records=records, is_told=True)
+            self._store.apply(place, claims, now, records=records, is_told=True)
 
     def verify(self, link: HeldLink, told: UserNews, now: float, wall: float) -> None:
         """Take in what is verified: whatever is news is drift, and is repaired."""
-        store, table = self._store, link.group.table
-        known = self._known(told, table)
+        place = Place(link.group.table, Aor(told.aor))
+        known = self._known(told, place)
         # What was forgotten here already is no drift.
         claims = [
             claim
             for claim in told.claims
-            if not claim.is_over(now) or store.claims(told.aor, claim.key, table)
+            if not claim.is_over(now) or self._store.claims(place, claim.key)
         ]
         self.apply(link, told._replace(claims=claims), now, wall)
-        drift = len(self._known(told, table) - known)
+        drift = len(self._known(told, place) - known)
         if drift:
             link.drift += drift
             self._journal.after(
@@ -67,14 +68,14 @@ class Intake:
                 told.aor,
             )
 
-    def _known(self, told: UserNews, table: str) -> set[object]:
+    def _known(self, told: UserNews, place: Place) -> set[object]:
         """Return what is known of all that is told of."""
         known: set[object] = {
             claim.order
             for key in {claim.key for claim in told.claims}
-            for claim in self._store.claims(told.aor, key, table)
+            for claim in self._store.claims(place, key)
         }
-        for record in self._store.records(told.aor, table):
+        for record in self._store.records(place):
             known.add((record.id, record.stamp, record.owner))
         return known
 
@@ -86,10 +87,10 @@ class Intake:
             claim = self._own(claim)
         return claim
 
-    def _is_forgotten(self, record: Record, aor: str, table: str, wall: float) -> bool:
+    def _is_forgotten(self, record: Record, place: Place, wall: float) -> bool:
         """Whether a record says that something was removed that we know nothing of."""
         return (
             record.value is None
             and record.stamp / 1e6 <= wall - REMEMBERED
-            and all(known.id != record.id for known in self._store.records(aor, table))
+            and all(known.id != record.id for known in self._store.records(place))
         )

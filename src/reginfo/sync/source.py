@@ -21,6 +21,7 @@ from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows
 from ..location.claim import Claim
+from ..location.place import Aor
 from ..location.store import LocationStore
 from ..reg import xml
 from ..roles.admission import Admission
@@ -116,7 +117,7 @@ class LinkSource:
         """Every link that is served."""
         return iter(self._links.values())
 
-    def takes(self, request: Request, resource: str) -> bool:
+    def takes(self, request: Request, resource: Aor) -> bool:
         """
         Whether a SUBSCRIBE is for a link.
 
@@ -130,7 +131,7 @@ class LinkSource:
     # From the network.
 
     def receive_subscribe(
-        self, request: Request, flow: Flow, *, tag: str, resource: str, now: float
+        self, request: Request, flow: Flow, *, tag: str, resource: Aor, now: float
     ) -> Response:
         """
         Serve a SUBSCRIBE that :meth:`takes` has found to be for a link.
