@@ -116,8 +116,8 @@ class OutgoingRequests:
                         else:
                             self._watch(peer.name, name, wanted, flow, now)
                 except Exception:
-                    # One subscription that cannot be continued stops no other.
-                    logger.exception("! %s/%s cannot be continued", peer.name, aor)
+                    # A subscription that cannot be resumed must not stop others.
+                    logger.exception("! %s/%s cannot be resumed", peer.name, aor)
 
     def watch_foreign(self, link: HeldLink, now: float) -> None:
         """Watch a group at a peer that turns out to be of another kind."""
