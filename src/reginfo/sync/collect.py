@@ -66,6 +66,7 @@ def collect(
     room: int,
     now: float,
     path_of: Callable[[Claim], tuple[str, ...]],
+    is_check: bool = False,
 ) -> Collected:
     """
     Write what has changed after one number, and up to another.
@@ -74,6 +75,8 @@ def collect(
         kept_back: beyond this number, what ``peer`` has told itself is left out.
         room: octets of the document; one element is written however long it is.
         path_of: the route set to a contact that the other server is told.
+        is_check: whether to write all claims of a contact together, for who has
+            forgotten some of them.
     """
     users: dict[Aor, _User] = {}
     table, covers = group.table, group.covers
@@ -95,11 +98,18 @@ def collect(
         start = ""
         if isinstance(item, ContactRow):
             claim = _claim_of(item, number)
+            if is_check and number != max([one.number for one in item.claims]):
+                to = number
+                continue
             source = claim.source
             if source is not None and number > kept_back and peer_of(source) == peer:
                 to = number
                 continue
             element = claim_element(claim, now, path_of(claim))
+            if is_check:
+                for other in item.claims:
+                    if other is not claim:
+                        element += claim_element(other, now, path_of(other))
         else:
             record = next(r for r in item.records.values() if r.number == number)
             source = record.source

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from ..ledger.journal import Journal
 from ..location.claim import Claim
 from ..location.keyring import REMEMBERED
+from ..location.lives import Claims, join
 from ..location.place import Aor, Place
 from ..location.record import Record
 from ..location.store import LocationStore
@@ -17,6 +18,14 @@ from .held_link import HeldLink
 from .reader import UserNews
 
 logger = logging.getLogger("reginfo.link")
+
+
+def join_all(claims: Iterable[Claim]) -> dict[str, Claim]:
+    """Return what holds of each contact, by its key, if nothing else is known."""
+    known: dict[str, Claims] = {}
+    for claim in claims:
+        known[claim.key] = join(known.get(claim.key, ()), claim)
+    return {key: found[0] for key, found in known.items()}
 
 
 class Intake:
@@ -50,11 +59,13 @@ class Intake:
         """Take in what is verified: whatever is news is drift, and is repaired."""
         place = Place(link.group.table, Aor(told.aor))
         known = self._known(told, place)
-        # What was forgotten here already is no drift.
+        # What was forgotten here already is no drift. It is not taken in part: what has
+        # lost to a claim that is over must not come to hold.
+        holds = join_all(told.claims)
         claims = [
             claim
             for claim in told.claims
-            if not claim.is_over(now) or self._store.claims(place, claim.key)
+            if not holds[claim.key].is_over(now) or self._store.claims(place, claim.key)
         ]
         self.apply(link, told._replace(claims=claims), now, wall)
         drift = len(self._known(told, place) - known)
@@ -69,11 +80,15 @@ class Intake:
             )
 
     def _known(self, told: UserNews, place: Place) -> set[object]:
-        """Return what is known of all that is told of."""
+        """
+        Return what holds of all that is told of.
+
+        What has lost may be forgotten here already, and is no drift.
+        """
         known: set[object] = {
             claim.order
             for key in {claim.key for claim in told.claims}
-            for claim in self._store.claims(place, key)
+            for claim in self._store.claims(place, key)[:1]
         }
         for record in self._store.records(place):
             known.add((record.id, record.stamp, record.owner))

@@ -354,6 +354,7 @@ class LinkSource:
             room=room,
             now=now,
             path_of=self._path_of,
+            is_check=not feeds,
         )
         if not found.elements and feeds and not feed.is_quiet(now):
             feed.passes(found.to, now)

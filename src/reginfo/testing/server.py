@@ -36,6 +36,7 @@ class WireServer:
         hang_up: closes a stream, by its two addresses as we see them.
         deliver: has packets delivered soon, for a handler that has waited.
         storage: keeps what the server knows; None to keep nothing.
+        skew: seconds by which its calendar is ahead of that of the wire.
     """
 
     def __init__(
@@ -49,10 +50,13 @@ class WireServer:
         hang_up: Callable[[Address, Address], None],
         deliver: Callable[[], None],
         storage: Storage | None,
+        skew: float = 0.0,
     ) -> None:
         self.config = config
         self.storage = storage
-        self.app = App(config, clock=_Clock(links), new_id=new_id, jitter=lambda: 0.5)
+        self.app = App(
+            config, clock=_Clock(links, skew), new_id=new_id, jitter=lambda: 0.5
+        )
         self.turns = self.app.turns
         self._links = links
         self._hosts = hosts
@@ -259,8 +263,9 @@ _NUMERIC = re.compile(r"[\d.]+|\[[\da-fA-F:.]+\]")
 class _Clock(Clock):
     """Both clocks of a server, as its wire has them."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: Links, skew: float) -> None:
         self._links = links
+        self._skew = skew
         super().__init__()
         self.boot_id = BOOT_ID
 
@@ -268,7 +273,7 @@ class _Clock(Clock):
         return self._links.now
 
     def wall(self) -> float:
-        return self._links.epoch + self._links.now
+        return self._links.epoch + self._links.now + self._skew
 
     def not_before(self, wall: float) -> None:
         """A wire's clock never goes back."""

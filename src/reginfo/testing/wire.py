@@ -73,13 +73,16 @@ class Wire:
 
     # Servers.
 
-    def serve(self, config: Config, storage: Storage | None = None) -> WireServer:
+    def serve(
+        self, config: Config, storage: Storage | None = None, *, skew: float = 0.0
+    ) -> WireServer:
         """
         Start a server at the addresses of ``config``.
 
         Args:
             storage: keeps what the server knows, whatever ``config`` says of a store;
                 None to keep nothing, so that it cannot be started again as it was.
+            skew: seconds by which its calendar is ahead of that of the wire.
         """
         server = WireServer(
             config,
@@ -90,6 +93,7 @@ class Wire:
             hang_up=self._close,
             deliver=self._deliver,
             storage=storage,
+            skew=skew,
         )
         self.servers[server.address] = server
         for transport, address in server.addresses:
