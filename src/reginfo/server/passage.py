@@ -219,7 +219,7 @@ class Passage:
         server = self._server
         server.turns.wake()
         self.relayed = True  # the server answers it, or relays it
-        event = RequestReceived(self.transaction, self.flow.remote)
+        event = RequestReceived(self.transaction, self.flow)
         server.turns.answer(
             event,
             lambda event, moment: server.router.serve(

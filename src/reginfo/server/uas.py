@@ -95,8 +95,8 @@ class Uas:
         """
         if request_uri(request).host not in self._domains:
             raise Refusal(404, "Not Found")  # §10.3 step 1
-        aor = self._domains.aor(request.to.parsed)
-        if not self._domains.serve(aor):
+        aor = self._domains.served(request.to.parsed)
+        if aor is None:
             raise Refusal(404, "Not Found")  # §10.3 step 5
         wall = moment.wall
         decision = registrar.decide(
@@ -174,22 +174,19 @@ class Uas:
         )
 
     def _register(self, event: RequestReceived, moment: Moment) -> Response:
-        flow = Flow(event.transaction.flow.local, event.source)
-        return self.register(event.request, flow, self._table, moment).response
+        request = event.transaction.request
+        return self.register(request, event.flow, self._table, moment).response
 
     def _subscribe(self, event: RequestReceived, moment: Moment) -> Response:
         transaction = event.transaction
-        flow = Flow(transaction.flow.local, event.source)
-        return self.subscribe(event.request, flow, transaction.to_tag, moment)
+        return self.subscribe(event.request, event.flow, transaction.to_tag, moment)
 
     def _notify(self, event: RequestReceived, moment: Moment) -> Response:
-        flow = Flow(event.transaction.flow.local, event.source)
-        self.notify(event.request, flow, self._table, moment)
+        self.notify(event.request, event.flow, self._table, moment)
         return Response(200, "OK")
 
     def _publish(self, event: RequestReceived, moment: Moment) -> Response:
-        flow = Flow(event.transaction.flow.local, event.source)
-        return self.publish(event.request, flow, moment)
+        return self.publish(event.request, event.flow, moment)
 
     def _options(self, event: RequestReceived, moment: Moment) -> Response:
         check_extensions(event.request, registrar.EXTENSIONS)

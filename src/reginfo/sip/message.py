@@ -165,7 +165,10 @@ class Request(SipMessage):
     __slots__ = ("method", "uri")
 
     def __init__(self, method: str, uri: str) -> None:
-        super().__init__()
+        # Not by `super`: each datagram makes one of these.
+        self.headers = {}
+        self.body = b""
+        self._via = self._from = self._to = self._cseq = None
         self.method = method
         self.uri = uri
 
@@ -198,27 +201,24 @@ class Request(SipMessage):
         """
         headers = self.headers
         vias = headers["Via"]
-        if via:
-            vias = [via, *vias[1:]]
+        top = via or vias[0]
+        if len(vias) > 1:
+            top = f"{CRLF}Via: ".join([top, *vias[1:]])
         to = headers["To"][0]
         if to_tag:
             to = f"{to};tag={to_tag}"
-        own = "".join(
-            [
-                f"{name}: {value}\r\n"
-                for name, values in response.headers.items()
-                for value in values
-            ]
-        )
+        own = ""
+        for name, values in response.headers.items():
+            for value in values:
+                own += f"{name}: {value}\r\n"
         if response.status == 100:
             # §8.2.6.1: a Timestamp of the request "MUST be copied".
-            own += "".join(
-                [f"Timestamp: {value}\r\n" for value in headers.get("Timestamp", ())]
-            )
+            for value in headers.get("Timestamp", ()):
+                own += f"Timestamp: {value}\r\n"
         body = response.body
         return (
             f"SIP/2.0 {response.status} {response.reason}\r\n"
-            f"Via: {f'{CRLF}Via: '.join(vias)}\r\n"
+            f"Via: {top}\r\n"
             f"From: {headers['From'][0]}\r\n"
             f"To: {to}\r\n"
             f"Call-ID: {headers['Call-ID'][0]}\r\n"
@@ -271,7 +271,9 @@ class Response(SipMessage):
         headers: Headers | None = None,
         body: bytes = b"",
     ) -> None:
-        super().__init__(headers, body)
+        self.headers = {} if headers is None else headers
+        self.body = body
+        self._via = self._from = self._to = self._cseq = None
         self.status = status
         self.reason = reason
 
