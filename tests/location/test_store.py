@@ -39,7 +39,7 @@ def test_what_is_claimed_is_bound_until_it_ends() -> None:
 
 
 def test_all_claims_are_in_before_any_is_announced() -> None:
-    # 3261-13
+    """All claims of a change are stored before any is announced (3261-13)."""
     watched = Watched()
     seen: list[int] = []
     watched.store.listener = lambda change: seen.append(
@@ -109,7 +109,11 @@ def test_a_claim_that_loses_is_kept_and_announced_to_nobody() -> None:
 
 
 def test_that_what_is_gone_is_gone_is_announced_once() -> None:
-    # 3680-31: a peer says it again, for a reason of its own.
+    """
+    The removal of a contact is announced once, however often a peer repeats it
+    (3680-31).
+    """
+    # A peer says it again, for a reason of its own.
     watched = Watched()
     watched.apply(binding(1, source="b/x", owner="b"))
     watched.apply(binding(1, "expired", edition=5, owner="b"))
@@ -148,7 +152,7 @@ def test_a_store_without_a_listener_keeps_what_it_is_told() -> None:
 
 
 def test_a_binding_of_ours_expires_at_its_time() -> None:
-    # 3261-16, 3680-21
+    """A binding of ours expires at its time (3261-16, 3680-21)."""
     watched = Watched("a")
     watched.apply(binding(stamp=7, expires_at=NOW + 60, owner="a"))
     watched.events()

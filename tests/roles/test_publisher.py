@@ -502,7 +502,7 @@ def test_what_may_have_arrived_is_taken_back_however_often_that_fails(
 
 
 def test_what_was_refused_for_good_needs_no_taking_back() -> None:
-    # 3903-16
+    """A publication that was refused for good is not removed (3903-16)."""
     server = Server()
     server.bind()
     server.answer(403)
