@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 from ..sip.uri import Uri
 from .binding import Binding
@@ -11,7 +10,7 @@ from .contact_row import ContactIndex, UserContacts
 from .contacts import Contacts
 from .keyring import Keyring
 from .lives import Claims
-from .record import Record
+from .record import Record, RecordKind
 
 TABLE = "location"
 """The table that is meant where none is named."""
@@ -74,16 +73,20 @@ class LocationView:
         self, aor: str, now: float, wall: float, table: str = TABLE
     ) -> Contacts:
         """What is known of the contacts of ``aor``, to decide something by."""
-        user = self._records.get(table, {}).get(aor)
-        rows = {} if user is None else user.bound
-        return Contacts(
-            rows={key: row.claims for key, row in rows.items()},
-            now=now,
-            wall=wall,
-            standing=self._keyring.standing(table, aor),
-            record=partial(self._keyring.record, table, aor),
-            past=partial(self.claims, aor, table=table),
-        )
+        rows: dict[str, Claims] = {}
+        users = self._records.get(table)
+        user = None if users is None else users.get(aor)
+        if user is not None:
+            for key, row in user.bound.items():
+                rows[key] = row.claims
+        standing = self._keyring.standing(table, aor)
+        return Contacts(rows, now, wall, standing, self, aor, table)
+
+    def record(
+        self, aor: str, kind: RecordKind, name: str = "", table: str = TABLE
+    ) -> Record | None:
+        """One record of ``aor``; None if there is none of that kind and name."""
+        return self._keyring.record(table, aor, kind, name)
 
     def latest_record(self, aor: str, table: str = TABLE) -> int:
         """The latest stamp of the records that concern the contacts; 0 for none."""
