@@ -121,7 +121,7 @@ class LocationStore(LocationRows):
         for record in records:
             self._take_record(aor, record, now, table, news, keys, is_told)
         told: list[Claim] = []
-        said: dict[ContactRow, set[object]] = {}
+        said: dict[ContactRow, set[object]] = {}  # with `is_told` only
         by_aor = self._records.get(table)
         if by_aor is None:
             by_aor = self._records[table] = {}
@@ -156,7 +156,8 @@ class LocationStore(LocationRows):
         if self.listener is not None:
             for key_change in keys:
                 self.listener(key_change._replace(at=now, is_published=is_published))
-        self._limit()
+        if len(self._over) > self._tombstones:
+            self._limit()
         return changes
 
     def set_key(
