@@ -57,7 +57,7 @@ class Description(msgspec.Struct, frozen=True):
 
 class Part(Protocol):
     """
-    One part of a server: it keeps state, has timers, and hears what changes.
+    One part of a server: it keeps state and has timers.
 
     The server loads the rows of :attr:`shelves`, then calls :meth:`begin` once, then
     drives the part. Every call is made inside a turn: if it raises, what it has changed
@@ -83,14 +83,22 @@ class Part(Protocol):
         so that many that are due together do not keep SIP waiting.
         """
 
-    def hears(self, change: Any) -> None:
-        """Take note of a `BindingChange` or `KeyChange` that was just decided."""
-
     def undone(self, moment: Moment) -> None:
         """A commit has failed and its changes were taken back: try again later."""
 
     def describe(self) -> Description:
         """Describe the part as it is now."""
+
+
+class HearingPart(Part, Protocol):
+    """A part that depends on what happens to contacts."""
+
+    def hears(self, change: Any) -> None:
+        """Take note of a `BindingChange` or `KeyChange` that was just decided."""
+
+
+Hears = Callable[[Any], None]
+"""See :meth:`HearingPart.hears`."""
 
 
 class Parts:
@@ -105,12 +113,18 @@ class Parts:
         self._journal = journal
         self._parts: list[Part] = []
 
+        self.hearers: list[Hears] = []
+        "The methods of the parts that hear changes, in the order of the parts."
+
     def __iter__(self) -> Iterator[Part]:
         return iter(self._parts)
 
-    def add(self, part: Part) -> None:
+    def add(self, part: Part | HearingPart) -> None:
         """Drive ``part`` after those that were added before."""
         self._parts.append(part)
+        hears: Hears | None = getattr(part, "hears", None)
+        if hears is not None:
+            self.hearers.append(hears)
 
     @property
     def shelves(self) -> list[Rows[Any]]:
@@ -140,11 +154,6 @@ class Parts:
                     part.timer_due(moment)
             except Exception:
                 logger.exception("! a timer of the %s", part.describe().name)
-
-    def hears(self, change: Any) -> None:
-        """Have each part hear a change; if one raises, the change is taken back."""
-        for part in self._parts:
-            part.hears(change)
 
     def undone(self, moment: Moment) -> None:
         """Tell each part that a commit has failed."""

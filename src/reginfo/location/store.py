@@ -213,9 +213,6 @@ class LocationStore(LocationRows):
 
         work_off(self._wheel, self._journal, moment.now, act)
 
-    def hears(self, change: object) -> None:
-        """Ignore it: the store itself announces what changes."""
-
     def undone(self, moment: Moment) -> None:
         """Do nothing: what is taken back is due again by its own undo."""
 

@@ -192,9 +192,6 @@ class Compositor:
 
         work_off(self._wheel, self._journal, now, act)
 
-    def hears(self, change: object) -> None:
-        """Ignore it: publications of others do not depend on what happens here."""
-
     def undone(self, moment: Moment) -> None:
         """Do nothing: what is taken back is due again by its own undo."""
 

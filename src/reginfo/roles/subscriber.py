@@ -241,9 +241,6 @@ class Subscriber:
         """Send SUBSCRIBEs for what is wanted, refresh what ends."""
         self.held.timer_due(moment.now)
 
-    def hears(self, change: object) -> None:
-        """Ignore it: what peers notify does not depend on what happens here."""
-
     def undone(self, moment: Moment) -> None:
         """Do nothing: what is taken back is due again by its own undo."""
 

@@ -114,7 +114,7 @@ class Assembly:
             tombstones=config.sync.tombstones,
         )
         self.parts = Parts(self.journal)
-        self.announcer = Announcer(self.journal, self.parts)
+        self.announcer = Announcer(self.journal, self.parts.hearers)
         self.store.listener = self.announcer.announce
         policy = SubscriptionPolicy(
             min_expires=config.presence_reginfo.min_expires,

@@ -188,6 +188,15 @@ class Request(SipMessage):
         if hops is not None and not (hops.isdecimal() and len(hops) < 6):
             raise RemoteProtocolError("malformed Max-Forwards")
 
+    def take_parsed(self, other: Request) -> None:
+        """
+        Know what ``other`` has read of its Via, From, To and CSeq.
+
+        For a copy, in which nobody changes these.
+        """
+        self._via, self._from = other._via, other._from
+        self._to, self._cseq = other._to, other._cseq
+
     def write_response(
         self, response: Response, *, to_tag: str, via: str = "", common: str = ""
     ) -> bytes:
