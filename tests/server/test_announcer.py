@@ -11,7 +11,7 @@ from reginfo.location.binding import BindingChange
 from reginfo.location.keyring import KeyChange
 from reginfo.server.announcer import Announcer
 
-from ..make import ALICE, NOW, binding
+from ..make import ALICE, NOW, binding, place
 
 
 @pytest.mark.parametrize(("event", "lines"), [("registered", 1), ("refreshed", 0)])
@@ -21,7 +21,7 @@ def test_the_log_has_what_came_or_went_once_it_is_durable(
     caplog.set_level(logging.INFO)
     heard: list[object] = []
     journal = Journal()
-    change = BindingChange("location", ALICE, binding(event=event), 1, at=NOW)
+    change = BindingChange(place(ALICE), binding(event=event), 1, at=NOW)
     Announcer(journal, [heard.append]).announce(change)
     assert heard == [change]
     assert caplog.messages == []
@@ -32,7 +32,7 @@ def test_the_log_has_what_came_or_went_once_it_is_durable(
 def test_a_change_of_keys_is_heard_and_not_logged() -> None:
     heard: list[object] = []
     journal = Journal()
-    change = KeyChange("location", ALICE, (ALICE,), (ALICE,), None)
+    change = KeyChange(place(ALICE), (ALICE,), (ALICE,), None)
     Announcer(journal, [heard.append]).announce(change)
     assert heard == [change]
     assert journal.close().after == []

@@ -10,6 +10,7 @@ from ..sip.uri import Uri
 from ..sip.value import Value
 from .claim import Claim
 from .lives import Claims, next_stamp
+from .place import Place
 from .record import Record, RecordKind, Standing
 from .record import next_stamp as next_record_stamp
 from .state import bound_by
@@ -30,12 +31,10 @@ def is_same(contact: str, uri: Uri) -> bool:
 class History(Protocol):
     """What is known of users; see :class:`reginfo.location.view.LocationView`."""
 
-    def claims(self, aor: str, key: str, table: str) -> Claims:
+    def claims(self, place: Place, key: str) -> Claims:
         """All claims kept for one contact."""
 
-    def record(
-        self, aor: str, kind: RecordKind, name: str, table: str
-    ) -> Record | None:
+    def record(self, place: Place, kind: RecordKind) -> Record | None:
         """The record of a kind."""
 
 
@@ -59,22 +58,21 @@ class Contacts(Value, frozen=True):
     "What the records of the user mean for the contacts; None for nothing."
 
     history: History | None = None
-    "Where more is found of :attr:`aor` in :attr:`table`; None for nowhere."
+    "Where more of :attr:`place` is found; None for nowhere."
 
-    aor: str = ""
-    table: str = ""
+    place: Place | None = None
 
     def record(self, kind: RecordKind) -> Record | None:
         """The record of a kind."""
-        if self.history is None:
+        if self.history is None or self.place is None:
             return None
-        return self.history.record(self.aor, kind, "", self.table)
+        return self.history.record(self.place, kind)
 
     def past(self, key: str) -> Claims:
         """All that is kept of a contact that is not in :attr:`rows`."""
-        if self.history is None:
+        if self.history is None or self.place is None:
             return ()
-        return self.history.claims(self.aor, key, self.table)
+        return self.history.claims(self.place, key)
 
     def claims(self, key: str) -> Claims:
         """All that is kept of a contact, bound or not."""

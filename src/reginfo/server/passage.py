@@ -8,7 +8,9 @@ from typing import Any, NamedTuple, Protocol
 
 from ..io.clock import Clock
 from ..ledger.turn import Turns
+from ..location.place import Place
 from ..reg.document import ContactEvent
+from ..roles.document import UnreadableDocument
 from ..routing.context import Context
 from ..routing.decision import Decision
 from ..routing.domains import Domains
@@ -171,10 +173,10 @@ class Passage:
     def lookup(self, table: str) -> int:
         server = self._server
         try:
-            aor = server.domains.aor(self.decision().uri)
+            place = Place(table, server.domains.aor(self.decision().uri))
         except RemoteProtocolError:
             return -1  # a URI that can name nobody
-        found = server.targets.contacts(aor, table)
+        found = server.targets.contacts(place)
         fitting = [one for one in found if one.takes(self.request.method)]
         if not fitting:
             return -2 if found else -1
@@ -284,7 +286,7 @@ class Passage:
     def _note(self, exc: Refusal | RemoteProtocolError) -> None:
         """Note why a NOTIFY was refused, for the script and the log."""
         self.reason = str(exc)
-        if isinstance(exc, Refusal) or not exc.is_logged:
+        if not isinstance(exc, UnreadableDocument):
             logger.warning(
                 "! reginfo_handle_notify: NOTIFY from %s:%d: %s", *self.flow.remote, exc
             )
