@@ -6,13 +6,12 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-import msgspec
-
 from ..sip.destination import Destination
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Local
 from ..sip.moment import Moment as Moment
 from ..sip.uri import Uri
+from ..sip.value import Value
 from .journal import Journal
 from .shelf import Rows
 
@@ -28,7 +27,7 @@ class Names(Protocol):
         """Call ``found`` with the destinations of ``uri``: at once, or later."""
 
 
-class Here(msgspec.Struct, frozen=True):
+class Here(Value, frozen=True):
     """Where this server is, known once its sockets are bound."""
 
     locals: tuple[Local, ...]
@@ -38,7 +37,7 @@ class Here(msgspec.Struct, frozen=True):
     "Resolves the URIs of others."
 
 
-class Description(msgspec.Struct, frozen=True):
+class Description(Value, frozen=True):
     """What a part says about itself, for the page, `reginfo show` and metrics."""
 
     name: str
