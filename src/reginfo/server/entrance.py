@@ -38,10 +38,11 @@ class Entrance:
         if type(event) is RequestReceived:
             self._turns.answer(event, self._received, moment)
             return
+        attempt = self._turns.attempt()
         try:
-            with self._turns.attempt():
-                self._hand_over(event, moment)
+            self._hand_over(event, moment)
         except Exception:
+            attempt.take_back()
             # A bug of ours must not stop the service for the others.
             logger.exception("! %s", type(event).__name__)
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import email.utils
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
 
-from ..location.binding import Binding
 from ..location.place import Place
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
@@ -29,13 +27,6 @@ logger = logging.getLogger("reginfo.server")
 
 METHODS = ("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "OPTIONS")
 """What is answered here; any other method is for somebody else."""
-
-
-class Saved(NamedTuple):
-    """What became of a REGISTER."""
-
-    response: Response
-    claims: tuple[Binding, ...]
 
 
 class Uas:
@@ -87,7 +78,7 @@ class Uas:
         table: str,
         moment: Moment,
         is_published: bool = True,
-    ) -> Saved:
+    ) -> registrar.Decision:
         """
         Bind what a REGISTER asks for.
 
@@ -116,7 +107,7 @@ class Uas:
                 records=decision.records,
                 is_published=is_published,
             )
-        return Saved(decision.response, decision.claims)
+        return decision
 
     def subscribe(
         self, request: Request, flow: Flow, tag: str, moment: Moment

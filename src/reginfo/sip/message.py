@@ -162,13 +162,14 @@ class SipMessage:
 class Request(SipMessage):
     """A request that came in."""
 
-    __slots__ = ("method", "uri")
+    __slots__ = ("_uri", "method", "uri")
 
     def __init__(self, method: str, uri: str) -> None:
         # Not by `super`: each datagram makes one of these.
         self.headers = {}
         self.body = b""
         self._via = self._from = self._to = self._cseq = None
+        self._uri: Uri | None = None
         self.method = method
         self.uri = uri
 
@@ -190,12 +191,13 @@ class Request(SipMessage):
 
     def take_parsed(self, other: Request) -> None:
         """
-        Know what ``other`` has read of its Via, From, To and CSeq.
+        Know what ``other`` has read of its Request-URI, Via, From, To and CSeq.
 
-        For a copy, in which nobody changes these.
+        For a copy, whose headers of these names nobody changes.
         """
         self._via, self._from = other._via, other._from
         self._to, self._cseq = other._to, other._cseq
+        self._uri = other._uri
 
     def write_response(
         self, response: Response, *, to_tag: str, via: str = "", common: str = ""
@@ -361,6 +363,9 @@ def request_uri(request: Request) -> Uri:
         RemoteProtocolError: 400 for none, 505 for another version, 416 for a scheme
             that is not ours.
     """
+    known = request._uri
+    if known is not None and known.text == request.uri:
+        return known
     if " " in request.uri:
         version = request.uri.rpartition(" ")[2]
         if version.upper().startswith("SIP/"):
@@ -371,6 +376,7 @@ def request_uri(request: Request) -> Uri:
         raise RemoteProtocolError("Unsupported URI Scheme", status=416)
     if uri.headers:
         raise RemoteProtocolError("Request-URI with headers")
+    request._uri = uri
     return uri
 
 
