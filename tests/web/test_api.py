@@ -203,6 +203,15 @@ def test_an_error_of_ours_is_json_too(client: Client) -> None:
     assert response.json() == {"error": "internal error: see the log"}
 
 
+def test_a_control_character_is_replaced() -> None:
+    """3261-90: it came as a quoted-pair (RFC 4475 intmeth)."""
+    odd = binding("odd", call_id="c\x1b[2J", params=(("name", '"\\\x07\x7f\\\\"'),))
+    client = Client((ALICE, odd))
+    (row,) = client.get("/v1/aors").json()["bindings"]
+    assert row["params"] == {"name": '"\\\ufffd\ufffd\\\\"'}
+    assert row["callid"] == "c\ufffd[2J"
+
+
 def test_octets_that_are_no_utf8_do_not_break_the_page() -> None:
     odd = binding("odd", params=(("name", "\udcff"),))
     client = Client((ALICE, odd))

@@ -30,7 +30,7 @@ from .requested import (
 )
 
 EXTENSIONS = frozenset({"path"})
-"""Option tags that a REGISTER may have in Require (§8.2.2.3)."""
+"""The option tags that are supported in Require of a REGISTER (§8.2.2.3)."""
 
 REGISTERED, REFRESHED = ContactEvent.REGISTERED, ContactEvent.REFRESHED
 UNREGISTERED, DEACTIVATED = ContactEvent.UNREGISTERED, ContactEvent.DEACTIVATED
@@ -45,10 +45,10 @@ class RegistrarPolicy(Value, frozen=True):
     "Seconds."
 
     max_contacts: int = 0
-    "The most contacts that an address-of-record may have; 0 for no limit."
+    "The maximum number of contacts per address-of-record; 0: no limit."
 
     replaces: bool = False
-    "Whether a contact over the limit replaces the oldest one; else it is refused."
+    "Whether a contact over the limit replaces the oldest one, or is refused."
 
     has_links: bool = False
     "Whether other servers may know of contacts that are not known here."
@@ -68,7 +68,7 @@ class RegistrarPolicy(Value, frozen=True):
 
 
 class Decision(Value, frozen=True):
-    """The response to a REGISTER, and the claims and records that make it true."""
+    """The response to a REGISTER, and the resulting claims and records."""
 
     response: Response
     claims: tuple[Claim, ...]
@@ -85,20 +85,20 @@ def decide(
     date: str = "",
 ) -> Decision:
     """
-    Decide a REGISTER, and do nothing about it.
+    Decide a REGISTER, without changing anything.
 
     Args:
-        request: an authorised REGISTER for an address-of-record of ours.
-        contacts: what is known of its contacts.
-        server_id: who will own what it binds.
-        flow: the flow that the request came by.
-        date: for the response's Date header (§10.3 step 8).
+        request: an authorised REGISTER for an address-of-record of this server.
+        contacts: the current contacts of that address-of-record.
+        server_id: the owner of the new claims.
+        flow: the flow that the request was received on.
+        date: the Date of the response (§10.3 step 8).
 
     Raises:
-        Refusal: 403 for a user that is barred, 420 for an extension, 423 for too short
-            an interval, 500 for a CSeq out of order or a user on probation, 503 for
-            too many contacts.
-        RemoteProtocolError: a Contact or Path that cannot be used.
+        Refusal: 403 for a barred user, 420 for an unsupported extension, 423 for too
+            short an interval, 500 for a CSeq out of order or a user on probation, 503
+            for too many contacts.
+        RemoteProtocolError: a Contact or Path cannot be used.
     """
     # The hot path: nothing is called here that does nothing for most requests.
     received = request.headers
@@ -133,13 +133,13 @@ def _granted(
     contact: RequestedContact, request: Request, policy: RegistrarPolicy
 ) -> int:
     """
-    Return for how many seconds ``contact`` is to be bound; 0 to remove it.
+    Return the interval of ``contact`` in seconds; 0 removes it.
 
-    The contact's own ``expires`` comes first, then the request's Expires, then
-    the policy (§10.3 step 7). A malformed one counts as 3600 (§20.10).
+    The ``expires`` of the contact comes first, then Expires of the request, then the
+    policy (§10.3 step 7). A malformed value counts as 3600 (§20.10).
 
     Raises:
-        Refusal: 423, for less than ``policy.min_expires``.
+        Refusal: 423, if it is less than ``policy.min_expires``.
     """
     expires = contact.expires
     if expires is None:
@@ -147,7 +147,7 @@ def _granted(
         if "Expires" in request.headers:
             common = request.expires
             expires = LONG if common is None else common
-    # Only an interval of less than an hour may be refused (ibid.).
+    # Only an interval of less than one hour may be refused (ibid.).
     if 0 < expires < policy.min_expires and expires < 3600:
         minimum = str(policy.min_expires)
         raise Refusal(423, "Interval Too Brief", headers=[("Min-Expires", minimum)])
@@ -163,9 +163,9 @@ def _came_before(
     request: Request, contacts: Contacts, values: list[str], branch: int
 ) -> bool:
     """
-    Whether this request is a retransmission of one that was served (3261-29).
+    Whether this request is a retransmission of one that was processed (3261-29).
 
-    Its transaction is gone after a restart, when a phone that got no answer sends the
+    After a restart its transaction is gone, and a phone that got no response sends the
     request again.
     """
     if not branch:
@@ -189,7 +189,7 @@ def _is_of(claim: Claim, request: Request) -> bool:
 
 
 def _check_standing(standing: Standing, now: float) -> None:
-    """Refuse a user that the administrator keeps from registering."""
+    """Refuse a user that an administrator has barred or put on probation."""
     if standing.rejected:
         raise Refusal(403, "Forbidden")
     if now < standing.probation_ends:
@@ -207,7 +207,7 @@ def _bind(
     flow: Flow,
     branch: int,
 ) -> tuple[Claim, ...]:
-    """Claims for the contacts that a REGISTER lists (§10.3 step 7)."""
+    """Make claims for the contacts of a REGISTER (§10.3 step 7)."""
     call_id, number = request.call_id, request.cseq.number
     now, rows = contacts.now, contacts.rows
     path = path_of(request) if "Path" in request.headers else ()
@@ -228,7 +228,7 @@ def _bind(
             elif bound is not None or policy.has_links:
                 event = UNREGISTERED
             else:
-                continue  # unbinding what is not bound, here or elsewhere
+                continue  # removes a contact that is not bound here or elsewhere
             stamp = contacts.stamp(key)
             # By position: by name, a struct of this size takes eight times as long.
             claims[key] = Claim(
@@ -270,9 +270,9 @@ def _remove_all(
     server_id: str,
     branch: int,
 ) -> tuple[tuple[Claim, ...], tuple[Record, ...]]:
-    """Claims that nothing is bound any more: ``Contact: *`` (§10.3 step 6)."""
+    """Make claims that remove all contacts: ``Contact: *`` (§10.3 step 6)."""
     if len(values) > 1 or request.expires != 0:
-        raise RemoteProtocolError("Contact: * with another contact, or not to expire")
+        raise RemoteProtocolError("Contact: * needs Expires: 0 and no other contact")
     call_id, number = request.call_id, request.cseq.number
     stamp = contacts.record_stamp(RecordKind.CLEARED)
     claims = []
@@ -301,7 +301,7 @@ def _remove_all(
         )
     if not policy.has_links:
         return tuple(claims), ()
-    # Contacts that other servers know of, and this one does not, go as well.
+    # This also removes contacts that only other servers know.
     cleared = Record(kind=RecordKind.CLEARED, value="", stamp=stamp, owner=server_id)
     return tuple(claims), (cleared,)
 
@@ -310,15 +310,15 @@ def _keys(
     uri: Uri, rows: Mapping[str, Claims], claims: Mapping[str, Claim]
 ) -> list[str]:
     """
-    The keys under which a contact is kept, the one to bind it by first.
+    Return the keys of a contact, beginning with the one to bind it by.
 
-    There are several if two servers have made keys of their own for two spellings.
-    All of them are unbound together; one that is not refreshed runs out.
+    There are several if two servers created keys for two spellings of it. A removal
+    removes all of them; a refresh lets the others expire.
     """
     key = uri.key
     if len(rows) == 1 and key in rows and not claims:
         return [key]  # the hot path
-    # §19.1.4 calls URIs equal that are spelled differently, and no key can tell.
+    # §19.1.4: URIs with different spellings can be equal, so no key is unique.
     found = [key] if key in rows or key in claims else []
     for other, known in rows.items():
         if other != key and uri.matches(Uri.parse(known[0].contact)):
@@ -332,10 +332,10 @@ def _keys(
 
 def _out_of_order() -> Refusal:
     """
-    The CSeq has not grown within the Call-ID that the contact is bound by.
+    Refuse a CSeq that is not greater than that of the binding with the same Call-ID.
 
-    Then the request fails whole (§10.3 step 7). Where the contact is not bound, or
-    bound by another Call-ID, there is no CSeq to compare with.
+    Then the whole request fails (§10.3 step 7). If the contact is not bound, or has
+    another Call-ID, there is no CSeq to compare with.
     """
     return Refusal(500, "CSeq Out Of Order")
 
@@ -349,10 +349,10 @@ def _over_limit(
     """
     Make claims that remove the contacts which ``claims`` replace (3261-16, -17).
 
-    All that are bound count, whoever owns them.
+    All bound contacts count, whatever their owner.
 
     Raises:
-        Refusal: 503, if nothing may be replaced; Retry-After is the time until the
+        Refusal: 503, if no contact may be replaced; Retry-After is the time until the
             first contact expires.
     """
     now = contacts.now
@@ -365,7 +365,7 @@ def _over_limit(
     left = [found for key, found in bound.items() if key not in claims]
     kept = sum(not claims[key].gone for key in bound.keys() & claims.keys())
     excess = len(left) + kept + len(new) - policy.max_contacts
-    # A limit that was lowered since must not keep a contact from being refreshed.
+    # If the limit was lowered, existing contacts can still be refreshed.
     if not new or excess <= 0:
         return ()
     if not policy.replaces or excess > len(left):
@@ -375,7 +375,7 @@ def _over_limit(
     left.sort(key=lambda found: found.registered_at)
     replaced = []
     for found in left[:excess]:
-        # A life of its own, as of an administrator: no refresh undoes it.
+        # A life of its own, like an action of an administrator: no refresh undoes it.
         stamp = contacts.stamp(found.key)
         replaced.append(
             msgspec.structs.replace(
@@ -396,7 +396,7 @@ def _over_limit(
 
 
 def _listed(contacts: Contacts, claims: tuple[Claim, ...]) -> list[str]:
-    """Contact values for all that is bound, once ``claims`` hold (§10.3 step 8)."""
+    """Return Contact values of all bindings after ``claims`` (§10.3 step 8)."""
     now = contacts.now
     if len(claims) == 1:
         claim = claims[0]

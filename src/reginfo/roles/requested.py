@@ -84,7 +84,7 @@ def path_of(request: Request) -> tuple[str, ...]:
     Return the route set of a contact, as Path records it (RFC 3327 §5.3).
 
     Raises:
-        RemoteProtocolError: no request can be sent by it.
+        RemoteProtocolError: no request can be routed by it.
     """
     path = tuple(request.values("Path"))
     for value in path:
@@ -110,12 +110,14 @@ def listener(local: Local) -> str:
 
 
 def contact_value(binding: Claim, now: float) -> str:
-    """Return a binding as a value of Contact."""
+    """Return the Contact header value of a binding."""
     text = f"<{binding.contact}>;expires={binding.expires(now)}"
     if binding.display_name:
         text = f"{quote(binding.display_name)} {text}"
     if binding.q is not None:
         text += f";q={binding.q}"
     for name, value in binding.params:
-        text += f";{name}" if value is None else f";{name}={value}"
+        # A peer may have listed these as parameters (§7.3.1: none stands twice).
+        if name != "expires" and name != "q":
+            text += f";{name}" if value is None else f";{name}={value}"
     return text

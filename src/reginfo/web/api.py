@@ -34,6 +34,7 @@ from ..roles.health import ServerHealth
 from ..roles.subscriber import Mirror
 from ..roles.watch import Watch
 from ..sip.errors import ReginfoError, RemoteProtocolError
+from ..sip.text import json_text
 from ..sip.uri import Uri
 from . import bindings, peers, watchers
 from .paging import in_domain, pick, text
@@ -346,7 +347,8 @@ def _canonical(aor: str) -> Aor:
 
 
 def _json(value: object, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status, media_type="application/json")
+    content = json_text(msgspec.json.encode(value))
+    return Response(content, status, media_type="application/json")
 
 
 def _error(status: int, reason: str) -> Response:
