@@ -97,9 +97,10 @@ class Compositor:
         self.others: Listings | None = None
         "Returns who else lists a contact, such as peers that notify."
 
+        self._longest = longest or (lambda peer: max_expires)
         self._learner = Learner(
             store,
-            longest=longest or (lambda peer: max_expires),
+            longest=self._longest,
             listings=self._all_listings,
         )
 
@@ -139,7 +140,7 @@ class Compositor:
                 raise Refusal(412, "Conditional Request Failed")
         document = None
         if asked.has_body:
-            document = read_document(request, peer, self._name)
+            document = read_document(request, peer, self._name, self._longest(peer))
             if document is not None:
                 document = _of(document, aor)
         etag = self._new_id()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ..location.claim import Claim
+from ..location.claim import MARKUP, SMALL, Claim, is_too_large, stripped
 from ..location.contacts import Contacts
 from ..location.lives import Claims
 from ..location.record import Record, RecordKind, Standing
@@ -95,9 +95,9 @@ def decide(
         date: the Date of the response (§10.3 step 8).
 
     Raises:
-        Refusal: 403 for a barred user, 420 for an unsupported extension, 423 for too
-            short an interval, 500 for a CSeq out of order or a user on probation, 503
-            for too many contacts.
+        Refusal: 403 for a barred user, 413 for a contact that is too large, 420 for an
+            unsupported extension, 423 for too short an interval, 500 for a CSeq out of
+            order or a user on probation, 503 for too many contacts.
         RemoteProtocolError: a Contact or Path cannot be used.
     """
     # The hot path: nothing is called here that does nothing for most requests.
@@ -212,6 +212,9 @@ def _bind(
     now, rows = contacts.now, contacts.rows
     path = path_of(request) if "Path" in request.headers else ()
     user_agent = request.header("User-Agent") or ""
+    texts = len(call_id) + len(user_agent)
+    if path:
+        texts += sum(map(len, path)) + MARKUP * len(path)
     claims: dict[str, Claim] = {}
     for value in values:
         contact = requested_contact(value)
@@ -256,6 +259,11 @@ def _bind(
                 branch,
                 "" if path else listener(flow.local),
             )
+            size = texts + 2 * len(value) + MARKUP * len(contact.params)
+            if size > SMALL and is_too_large(claims[key]):
+                if expires:
+                    raise Refusal(413, "Contact Too Large")
+                claims[key] = stripped(claims[key])
     replaced: tuple[Claim, ...] = ()
     if policy.max_contacts:
         replaced = _over_limit(contacts, claims, policy, server_id)

@@ -169,7 +169,9 @@ class Subscriber:
             raise Refusal(481, "Subscription Does Not Exist")
         subscription = mirror.subscription
         state = subscription.check_notify(request, PACKAGE)
-        document = read_document(request, mirror.source, self._name)
+        document = read_document(
+            request, mirror.source, self._name, self._longest(mirror.peer)
+        )
         held.remember(mirror)
         first = not subscription.is_established
         subscription.receive_notify(request, state, flow, now, self._jitter)

@@ -90,7 +90,7 @@ class Unsolicited:
         if event is None or event.package != self._package:
             raise Refusal(489, "Bad Event", headers=[("Allow-Events", self._package)])
         state = SubscriptionState.of(request)
-        document = read_document(request, peer, self._name)
+        document = read_document(request, peer, self._name, self._longest(peer))
         key = (peer, request.call_id)
         known = self._streams.pop(key, None)
         if known is None and len(self._streams) >= DIALOGS:

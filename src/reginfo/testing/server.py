@@ -123,7 +123,7 @@ class WireServer:
         for text in self.app.uris():
             uri = Uri.parse(text)
             transport = (uri.param("transport") or "udp").upper()
-            host, port = self._hosts.get(uri.host, (uri.host, 5060))
+            host, port = self._hosts.get(uri.host, (uri.host.strip("[]"), 5060))
             places[text] = Destination(transport, (host, uri.port or port))
         if self.storage is not None:
             self.app.load(self.storage)

@@ -196,6 +196,7 @@ class Wire:
         """Let time pass, one timer after the other."""
         end = self.now + seconds
         rounds = 0
+        self._deliver()  # what a server has sent that was asked for something directly
         while (at := self._timer_at()) is not None and at <= end:
             rounds = 0 if at > self.now else rounds + 1
             if rounds > ROUNDS:
