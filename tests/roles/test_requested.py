@@ -14,6 +14,7 @@ from reginfo.roles.requested import (
 )
 from reginfo.sip.errors import RemoteProtocolError
 from reginfo.sip.flow import Flow, Local
+from reginfo.sip.transport import TCP, UDP, Transport
 from reginfo.sip.uri import LONGEST_CACHED, Uri
 
 from ..make import NOW, binding, request
@@ -79,26 +80,26 @@ def test_a_contact_is_read_once_unless_it_is_very_long() -> None:
 @pytest.mark.parametrize(
     ("contact", "local", "source", "kept"),
     [
-        (PHONE, "UDP", ("192.0.2.50", 5060), ""),
-        (f"{PHONE}:5062", "UDP", ("192.0.2.50", 5062), ""),
-        (PHONE, "UDP", ("192.0.2.50", 5062), "sip:192.0.2.50:5062"),
-        (PHONE, "UDP", ("198.51.100.1", 5060), "sip:198.51.100.1:5060"),
-        (PHONE, "TCP", ("198.51.100.1", 9), "sip:198.51.100.1:9;transport=tcp"),
-        ("sip:a@[2001:DB8::0:1]", "UDP", ("2001:db8::1", 5060), ""),
-        ("sip:a@[2001:db8::1]", "UDP", ("2001:db8::2", 9), "sip:[2001:db8::2]:9"),
-        ("sip:a@phone.example", "UDP", ("192.0.2.50", 5060), "sip:192.0.2.50:5060"),
+        (PHONE, UDP, ("192.0.2.50", 5060), ""),
+        (f"{PHONE}:5062", UDP, ("192.0.2.50", 5062), ""),
+        (PHONE, UDP, ("192.0.2.50", 5062), "sip:192.0.2.50:5062"),
+        (PHONE, UDP, ("198.51.100.1", 5060), "sip:198.51.100.1:5060"),
+        (PHONE, TCP, ("198.51.100.1", 9), "sip:198.51.100.1:9;transport=tcp"),
+        ("sip:a@[2001:DB8::0:1]", UDP, ("2001:db8::1", 5060), ""),
+        ("sip:a@[2001:db8::1]", UDP, ("2001:db8::2", 9), "sip:[2001:db8::2]:9"),
+        ("sip:a@phone.example", UDP, ("192.0.2.50", 5060), "sip:192.0.2.50:5060"),
     ],
 )
 def test_the_source_is_kept_if_it_is_not_the_contact(
-    contact: str, local: str, source: tuple[str, int], kept: str
+    contact: str, local: Transport, source: tuple[str, int], kept: str
 ) -> None:
     flow = Flow(Local(local, "192.0.2.1", 5060), source)
     assert received(Uri.parse(contact), flow) == kept
 
 
 def test_a_listener_is_named_as_the_configuration_writes_it() -> None:
-    assert listener(Local("UDP", "192.0.2.1", 5060)) == "udp:192.0.2.1:5060"
-    assert listener(Local("TCP", "2001:db8::1", 5061)) == "tcp:[2001:db8::1]:5061"
+    assert listener(Local(UDP, "192.0.2.1", 5060)) == "udp:192.0.2.1:5060"
+    assert listener(Local(TCP, "2001:db8::1", 5061)) == "tcp:[2001:db8::1]:5061"
 
 
 def test_a_path_keeps_its_order_and_leads_somewhere() -> None:

@@ -201,7 +201,8 @@ class Held:
             subscription.flow = flow
             wanted = subscription.wanted
             # A peer that receives the SUBSCRIBE by TCP should notify by TCP.
-            by = f"{wanted.local};transport=tcp" if flow.local.is_reliable else None
+            param = flow.local.transport.uri_param
+            by = f"{wanted.local}{param}" if param else None
             subscription.wanted = msgspec.structs.replace(wanted, contact=by)
             subscription.begin(now, self._new_id)
             mirror.table.restart()

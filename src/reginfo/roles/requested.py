@@ -9,9 +9,10 @@ from ..reg.document import shortest_q
 from ..sip.address import numeric
 from ..sip.dialog import route_uri
 from ..sip.errors import RemoteProtocolError
-from ..sip.flow import SIP_PORT, Flow, Local, uri_host
+from ..sip.flow import Flow, Local, uri_host
 from ..sip.headers import delta_seconds, parse_name_addr, quote
 from ..sip.message import Request
+from ..sip.transport import SIP_PORT
 from ..sip.uri import CACHE, LONGEST_CACHED, Uri
 from ..sip.value import Value
 
@@ -98,9 +99,7 @@ def received(uri: Uri, flow: Flow) -> str:
     host, port = flow.remote
     if (uri.port or SIP_PORT) == port and numeric(uri.host).address == host:
         return ""
-    transport = flow.local.transport.lower()
-    suffix = "" if transport == "udp" else f";transport={transport}"
-    return f"sip:{uri_host(host)}:{port}{suffix}"
+    return f"sip:{uri_host(host)}:{port}{flow.local.transport.uri_param}"
 
 
 @lru_cache(64)
