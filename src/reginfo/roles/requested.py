@@ -9,7 +9,7 @@ from ..reg.document import shortest_q
 from ..sip.address import numeric
 from ..sip.dialog import route_uri
 from ..sip.errors import RemoteProtocolError
-from ..sip.flow import Flow, Local, uri_host
+from ..sip.flow import Flow, Local, unscoped, uri_host
 from ..sip.headers import delta_seconds, parse_name_addr, quote
 from ..sip.message import Request
 from ..sip.transport import SIP_PORT
@@ -97,8 +97,10 @@ def path_of(request: Request) -> tuple[str, ...]:
 def received(uri: Uri, flow: Flow) -> str:
     """Return the source of a REGISTER as a URI; empty if its Contact says the same."""
     host, port = flow.remote
-    if (uri.port or SIP_PORT) == port and numeric(uri.host).address == host:
-        return ""
+    if (uri.port or SIP_PORT) == port:
+        address = numeric(uri.host).address
+        if address == host or address == unscoped(host):
+            return ""
     return f"sip:{uri_host(host)}:{port}{flow.local.transport.uri_param}"
 
 
