@@ -6,13 +6,12 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-import msgspec
-
 from ..sip.destination import Destination
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Local
 from ..sip.moment import Moment as Moment
 from ..sip.uri import Uri
+from ..sip.value import Value
 from .journal import Journal
 from .shelf import Rows
 
@@ -28,7 +27,7 @@ class Names(Protocol):
         """Call ``found`` with the destinations of ``uri``: at once, or later."""
 
 
-class Here(msgspec.Struct, frozen=True):
+class Here(Value, frozen=True):
     """The addresses of this server, known when its sockets are bound."""
 
     locals: tuple[Local, ...]
@@ -38,7 +37,7 @@ class Here(msgspec.Struct, frozen=True):
     "Resolves the URIs of others."
 
 
-class Description(msgspec.Struct, frozen=True):
+class Description(Value, frozen=True):
     """A part's description of itself, for the page, `reginfo show` and metrics."""
 
     name: str
@@ -57,7 +56,7 @@ class Description(msgspec.Struct, frozen=True):
 
 class Part(Protocol):
     """
-    One part of a server, with state, timers, and a listener for changes.
+    One part of a server: it keeps state and has timers.
 
     The server loads the rows of :attr:`shelves`, then calls :meth:`begin` once, then
     drives the part. Every call is made inside a turn: if it raises, its changes are
@@ -83,14 +82,22 @@ class Part(Protocol):
         many items that are due together do not delay SIP.
         """
 
-    def hears(self, change: Any) -> None:
-        """Receive a `BindingChange` or `KeyChange` that was just decided."""
-
     def undone(self, moment: Moment) -> None:
         """Receive the news that a commit failed and was undone; retry later."""
 
     def describe(self) -> Description:
         """Describe the current state of the part."""
+
+
+class HearingPart(Part, Protocol):
+    """A part that depends on what happens to contacts."""
+
+    def hears(self, change: Any) -> None:
+        """Take note of a `BindingChange` or `KeyChange` that was just decided."""
+
+
+Hears = Callable[[Any], None]
+"""See :meth:`HearingPart.hears`."""
 
 
 class Parts:
@@ -105,12 +112,18 @@ class Parts:
         self._journal = journal
         self._parts: list[Part] = []
 
+        self.hearers: list[Hears] = []
+        "The methods of the parts that hear changes, in the order of the parts."
+
     def __iter__(self) -> Iterator[Part]:
         return iter(self._parts)
 
-    def add(self, part: Part) -> None:
+    def add(self, part: Part | HearingPart) -> None:
         """Add ``part``, to be driven after those that were added before."""
         self._parts.append(part)
+        hears: Hears | None = getattr(part, "hears", None)
+        if hears is not None:
+            self.hearers.append(hears)
 
     @property
     def shelves(self) -> list[Rows[Any]]:
@@ -140,11 +153,6 @@ class Parts:
                     part.timer_due(moment)
             except Exception:
                 logger.exception("! a timer of the %s failed", part.describe().name)
-
-    def hears(self, change: Any) -> None:
-        """Pass a change to each part; if one raises, the change is undone."""
-        for part in self._parts:
-            part.hears(change)
 
     def undone(self, moment: Moment) -> None:
         """Inform each part that a commit failed."""

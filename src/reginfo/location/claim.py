@@ -36,7 +36,7 @@ Life = tuple[int, str]
 """The stamp at which a binding began, and its Call-ID; see :attr:`Claim.life`."""
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
+class Claim(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """
     One server's statement about one contact.
 
@@ -150,7 +150,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True
 
     def expires(self, now: float) -> int:
         """Return the seconds left, rounded up, so never 0 for a live binding."""
-        return max(0, math.ceil(self.expires_at - now - 1e-3))
+        left = math.ceil(self.expires_at - now - 1e-3)
+        return left if left > 0 else 0
 
 
 def is_too_large(claim: Claim) -> bool:

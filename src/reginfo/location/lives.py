@@ -115,7 +115,9 @@ def next_stamp(claims: Iterable[Claim], wall: float, floor: int = 0) -> int:
         wall: the time in seconds since the epoch.
         floor: the stamp of a record, which the new claim must exceed as well.
     """
-    stamp = max(int(wall * 1e6), floor + 1)
+    stamp = int(wall * 1e6)
+    if stamp <= floor:
+        stamp = floor + 1
     for claim in claims:
         known = claim.edition if claim.edition > claim.stamp else claim.stamp
         if known >= stamp:

@@ -192,9 +192,7 @@ class InDialog:
     ) -> list[Flow]:
         """Return the flows to the destinations; by default that of the dialog."""
         if isinstance(destinations, RemoteProtocolError):
-            logger.info(
-                "! %s: %s; using the dialog's flow", uri.text, destinations
-            )
+            logger.info("! %s: %s; using the dialog's flow", uri.text, destinations)
             return [flow]
         flows = [
             found

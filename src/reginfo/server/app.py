@@ -66,6 +66,8 @@ class App(Admin):
         self.publisher = assembly.publisher
         self.compositor = assembly.compositor
         self.relaying = assembly.relaying
+        self.source = assembly.source
+        self.sink = assembly.sink
         self.pua_reginfo = assembly.pua_reginfo
 
     # Life.
@@ -100,6 +102,7 @@ class App(Admin):
             self._names = self._network.resolver(config.dns)
             places = await self._network.find(self.uris(), self._names)
             self._assembly.is_open = self._network.is_open
+            self._assembly.hang_up = self._network.hang_up
             self.listening = self._network.listening
             self.begin(self._rim.locals, places, self._names)
         except BaseException as exc:
@@ -112,11 +115,6 @@ class App(Admin):
                 raise StartError(str(exc)) from exc
             raise
         self._rim.start()
-        # The loaded objects live long, and a full garbage collection with a million
-        # objects would stop the server for a quarter of a second.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
 
     def load(self, database: Storage) -> None:
         """Load the stored state; :meth:`begin` continues with it."""
@@ -126,6 +124,7 @@ class App(Admin):
             clock.not_before(last)
         moment = clock.moment()
         # This creates many objects, and none of them is garbage.
+        collects = gc.isenabled()
         gc.disable()
         try:
             shelf.load(
@@ -136,7 +135,8 @@ class App(Admin):
                 boot_id=clock.boot_id,
             )
         finally:
-            gc.enable()
+            if collects:
+                gc.enable()
 
     def load_script(self) -> None:
         """
@@ -154,9 +154,12 @@ class App(Admin):
         """The running script, if there is one."""
         return self._assembly.script
 
-    def set_open(self, is_open: Callable[[Flow], bool]) -> None:
-        """Set the function that says whether a flow can still be used."""
+    def set_open(
+        self, is_open: Callable[[Flow], bool], hang_up: Callable[[Flow], None]
+    ) -> None:
+        """Set how to find out whether a flow can still be used, and how to end one."""
         self._assembly.is_open = is_open
+        self._assembly.hang_up = hang_up
 
     def uris(self) -> list[str]:
         """Return the URIs of peers and presence servers that :meth:`begin` needs."""
@@ -209,7 +212,8 @@ class App(Admin):
 
     def flow_lost(self, flow: Flow, moment: Moment) -> None:
         """Receive the news that a stream was closed."""
-        self._assembly.flow_lost(flow, moment)
+        for lost in self._assembly.flow_lost:
+            lost(flow, moment)
 
     @property
     def timer_at(self) -> float | None:

@@ -36,8 +36,10 @@ class WireServer:
 
     Args:
         listening: whether somebody accepts TCP connections at an address.
+        hang_up: closes a stream, by its two addresses as we see them.
         deliver: arranges the delivery of packets, for a handler that has waited.
         storage: the storage of the server; None to store nothing.
+        skew: seconds by which its calendar is ahead of that of the wire.
     """
 
     def __init__(
@@ -48,16 +50,21 @@ class WireServer:
         hosts: dict[str, Address],
         new_id: Callable[[], str],
         listening: Callable[[Address], bool],
+        hang_up: Callable[[Address, Address], None],
         deliver: Callable[[], None],
         storage: Storage | None,
+        skew: float = 0.0,
     ) -> None:
         self.config = config
         self.storage = storage
-        self.app = App(config, clock=_Clock(links), new_id=new_id, jitter=lambda: 0.5)
+        self.app = App(
+            config, clock=_Clock(links, skew), new_id=new_id, jitter=lambda: 0.5
+        )
         self.turns = self.app.turns
         self._links = links
         self._hosts = hosts
         self._listening = listening
+        self._close = hang_up
         self._deliver = deliver
         self._unsettled = self._delivering = False
         self.locals = [
@@ -131,7 +138,7 @@ class WireServer:
         if self.storage is not None:
             self.app.load(self.storage)
         self.app.load_script()
-        self.app.set_open(self._is_open)
+        self.app.set_open(self._is_open, self._hang_up)
         self.app.listening = [
             f"{one.transport.token}:{one.sent_by}" for one in self.locals
         ]
@@ -230,6 +237,11 @@ class WireServer:
             return True
         return self._links.is_open((local.host, local.port), flow.remote)
 
+    def _hang_up(self, flow: Flow) -> None:
+        if self._is_open(flow):
+            self._close((flow.local.host, flow.local.port), flow.remote)
+            self.turns.flow_lost(flow)
+
 
 class _Names:
     """Resolves the names that a wire knows, and numeric addresses."""
@@ -256,8 +268,9 @@ _NUMERIC = re.compile(r"[\d.]+|\[[\da-fA-F:.]+\]")
 class _Clock(Clock):
     """Both clocks of a server, driven by its wire."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: Links, skew: float) -> None:
         self._links = links
+        self._skew = skew
         super().__init__()
         self.boot_id = BOOT_ID
 
@@ -265,7 +278,7 @@ class _Clock(Clock):
         return self._links.now
 
     def wall(self) -> float:
-        return self._links.epoch + self._links.now
+        return self._links.epoch + self._links.now + self._skew
 
     def not_before(self, wall: float) -> None:
         """Do nothing: the clock of a wire never goes back."""
