@@ -133,7 +133,7 @@ def parse_name_addr(text: str) -> NameAddr:
     if text[:1] == "<":
         # Without a display name; that is, nearly always.
         uri, bracket, rest = text[1:].partition(">")
-        if not bracket or not uri or "<" in uri or " " in uri:
+        if not bracket or not uri or "<" in uri or " " in uri or "\t" in uri:
             raise RemoteProtocolError(f"malformed address: {text[:80]!r}")
         return NameAddr(uri, parse_params(rest) if rest else {})
     if "<" in text:
@@ -150,7 +150,7 @@ def parse_name_addr(text: str) -> NameAddr:
     return NameAddr(uri, parse_params(semicolon + rest))
 
 
-_ODD_IN_URI = frozenset('?,"<> ')
+_ODD_IN_URI = frozenset('?,"<> \t')
 
 
 def cached_name_addr(text: str) -> NameAddr:
