@@ -55,7 +55,7 @@ def message(data: bytes) -> None:
     from reginfo.sip.event import RequestReceived
     from reginfo.sip.flow import Flow, Local
     from reginfo.sip.message import Request, Response
-    from reginfo.sip.parser import parse
+    from reginfo.sip.parser import Malformed, parse
     from reginfo.sip.transport import Transport
 
     assert unescape(escape(data)) == data
@@ -79,7 +79,12 @@ def message(data: bytes) -> None:
         if isinstance(event, RequestReceived):
             ours.respond(event.transaction, Response(200, "OK"))
     for datagram in ours.datagrams_to_send():
-        response = parse(datagram.data)
+        try:
+            response = parse(datagram.data)
+        except Malformed as exc:
+            # A 400 copies what is wrong with the request.
+            assert str(exc).endswith(" is not UTF-8"), datagram.data
+            continue
         assert isinstance(response, Response), datagram.data
         copied = {"Via", "From", "To", "Call-ID", "CSeq"}
         assert copied <= response.headers.keys(), datagram.data
