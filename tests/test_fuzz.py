@@ -63,6 +63,7 @@ def test_a_stream_that_depends_on_its_pieces_is_found(
 ) -> None:
     class Broken:
         error = None
+        pongs = 0
 
         def __init__(self, max_message: int) -> None:
             pass

@@ -146,11 +146,11 @@ def framing(data: bytes) -> None:
     """A stream gives the same messages in whatever pieces it comes."""
     from reginfo.sip.framing import Framer
 
-    def framed(pieces: Iterable[bytes]) -> tuple[list[bytes], str]:
+    def framed(pieces: Iterable[bytes]) -> tuple[list[bytes], str, int]:
         framer, found = Framer(max_message=1024), []
         for piece in pieces:
             found += framer.receive(piece)
-        return found, str(framer.error or "")
+        return found, str(framer.error or ""), framer.pongs
 
     size = 1 + (data[0] if data else 0) % 16
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
