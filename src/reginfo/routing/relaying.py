@@ -76,7 +76,7 @@ class Relaying:
         self.decide: Callable[[Request], Decision] = decider.decide
         "Decides where a request goes; see :meth:`Decider.decide`."
 
-        forwarding = Forwarding(
+        self._forwarding = forwarding = Forwarding(
             is_ours=domains.is_ours,
             needs_flow=needs_flow,
             tokens=tokens,
@@ -133,6 +133,8 @@ class Relaying:
         """
         targets: list[Target] = []
         if isinstance(decision, UserOf):
+            # A request is validated (§16.3) before its targets are determined (§16.5).
+            self._forwarding.check(request)
             targets = self._contacts(request, decision.aor)
         elif not decision.route and (route := self._service_routes.of(request)):
             targets = [Target(decision.uri, route=route)]
