@@ -11,6 +11,7 @@ from .claim import Claim
 from .lives import Claims, next_stamp
 from .record import Record, RecordKind, Standing
 from .record import next_stamp as next_record_stamp
+from .stamp import Stamp
 from .state import bound_by
 
 
@@ -78,12 +79,12 @@ class Contacts(Value, frozen=True, kw_only=True):
                 return key
         return None
 
-    def stamp(self, key: str) -> int:
+    def stamp(self, key: str) -> Stamp:
         """A stamp for a new claim, later than all that is kept of that contact."""
         floor = 0 if self.standing is None else self.standing.latest
         return next_stamp(self.claims(key), self.wall, floor)
 
-    def record_stamp(self, kind: RecordKind) -> int:
+    def record_stamp(self, kind: RecordKind) -> Stamp:
         """A stamp for a new record, later than all claims that it is about."""
         floor = 0 if self.standing is None else self.standing.latest
         claims = [claim for known in self.rows.values() for claim in known]

@@ -15,6 +15,7 @@ from ..location.claim import MARKUP, SMALL, Claim, is_too_large, stripped
 from ..location.contacts import Contacts
 from ..location.lives import Claims
 from ..location.record import Record, RecordKind, Standing
+from ..location.stamp import label
 from ..reg.document import ContactEvent, shortest_q
 from ..sip.address import numeric
 from ..sip.demands import check_extensions, understands_body
@@ -248,7 +249,7 @@ def _bind(
                 gone=not expires,
                 event=event,
                 owner=server_id,
-                until=stamp + expires * 1_000_000,
+                until=label(stamp, expires),
                 expires_at=now + expires,
                 registered_at=now if bound is None else bound.registered_at,
                 q=_q(contact),

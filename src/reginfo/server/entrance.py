@@ -13,7 +13,6 @@ from ..sip.event import (
     RequestReceived,
     ResponseReceived,
 )
-from ..sip.flow import Flow
 from ..sip.message import Response
 from ..sip.moment import Moment
 from .router import Router
@@ -51,8 +50,7 @@ class Entrance:
         request, script = event.request, self.script
         decision = self._relaying.decide(request)
         if script is not None:
-            flow = Flow(event.transaction.flow.local, event.source)
-            if script.takes(request, flow, decision):
+            if script.takes(request, event.flow, decision):
                 script.receive(event, decision)
                 return None
         return self._router.serve(event, request, decision, moment)

@@ -8,7 +8,6 @@ from ..routing.relaying import Relaying
 from ..sip.endpoint import Endpoint
 from ..sip.errors import Refusal
 from ..sip.event import RequestReceived
-from ..sip.flow import Flow
 from ..sip.message import Request, Response
 from ..sip.moment import Moment
 from .uas import METHODS, Uas
@@ -95,9 +94,8 @@ class Router:
         request = event.request
         if not isinstance(decision, UserOf) or not request.to.tag:
             return False
-        flow = Flow(event.transaction.flow.local, event.source)
         return self._relaying.knows(decision.aor) and not self._uas.expects(
-            request, flow
+            request, event.flow
         )
 
     def _may_pass(self, request: Request) -> bool:

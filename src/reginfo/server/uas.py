@@ -174,22 +174,19 @@ class Uas:
         )
 
     def _register(self, event: RequestReceived, moment: Moment) -> Response:
-        flow = Flow(event.transaction.flow.local, event.source)
-        return self.register(event.request, flow, self._table, moment).response
+        request, flow = event.request, event.flow
+        return self.register(request, flow, self._table, moment).response
 
     def _subscribe(self, event: RequestReceived, moment: Moment) -> Response:
-        transaction = event.transaction
-        flow = Flow(transaction.flow.local, event.source)
-        return self.subscribe(event.request, flow, transaction.to_tag, moment)
+        tag = event.transaction.to_tag
+        return self.subscribe(event.request, event.flow, tag, moment)
 
     def _notify(self, event: RequestReceived, moment: Moment) -> Response:
-        flow = Flow(event.transaction.flow.local, event.source)
-        self.notify(event.request, flow, self._table, moment)
+        self.notify(event.request, event.flow, self._table, moment)
         return Response(200, "OK")
 
     def _publish(self, event: RequestReceived, moment: Moment) -> Response:
-        flow = Flow(event.transaction.flow.local, event.source)
-        return self.publish(event.request, flow, moment)
+        return self.publish(event.request, event.flow, moment)
 
     def _options(self, event: RequestReceived, moment: Moment) -> Response:
         check_extensions(event.request, registrar.EXTENSIONS)
