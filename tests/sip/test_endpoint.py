@@ -857,7 +857,7 @@ def test_a_call_on_a_stream_that_is_lost_has_failed_unless_it_was_answered() -> 
     """3261-50"""
     ours = Caller()
     tcp = Flow(Local(Transport.TCP, "192.0.2.2", 5060), ("192.0.2.1", 5060))
-    lost, over = ours.call(tcp, user=FIRST), ours.call(tcp, user="over")
+    lost, over = ours.call(tcp, user=FIRST), ours.call(tcp, user=SECOND)
     ours.take(answer(over.data, 486, "Busy"), 1.0, tcp)
     ours.endpoint.flow_lost(tcp, 2.0)
     (event,) = ours.endpoint.events()
