@@ -12,10 +12,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 from xml.parsers import expat
 
-from reginfo.location.stamp import Stamp
-
 from ..location.claim import Claim
 from ..location.record import Record, RecordKind
+from ..location.stamp import Stamp
 from ..reg.contact import MAX_STAMP
 from ..reg.document import ContactEvent
 from ..reg.elements import MAX_DEPTH
