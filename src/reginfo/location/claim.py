@@ -8,6 +8,7 @@ import msgspec
 
 from ..reg.document import ContactEvent, ContactState
 from ..reg.writer import escape
+from .stamp import Stamp
 
 ACTIVE = ContactState.ACTIVE
 
@@ -32,7 +33,7 @@ A contact with so many characters of text, plus 40 for each parameter and each e
 of its path, is never too large: no character takes more than six octets.
 """
 
-Life = tuple[int, str]
+Life = tuple[Stamp, str]
 """The stamp at which a binding began, and its Call-ID; see :attr:`Claim.life`."""
 
 
@@ -62,13 +63,13 @@ class Claim(msgspec.Struct, frozen=True, gc=False, array_like=True):
     cseq: int
     "Call-ID and CSeq of the REGISTER (RFC 3261 §10.3 step 7)."
 
-    begin: int
+    begin: Stamp
     "The stamp of the REGISTER or action that began the binding."
 
-    stamp: int
+    stamp: Stamp
     "When the request of user agent or administrator was accepted, in µs."
 
-    edition: int
+    edition: Stamp
     """
     Orders statements about one REGISTER: equal to :attr:`stamp` at first, and later
     when a foreign peer lists it again, drops it, or changes its end.
@@ -83,7 +84,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False, array_like=True):
     owner: str
     "The id of the server at which the contact was registered or removed."
 
-    until: int
+    until: Stamp
     "Stamp plus granted interval, in µs: a label that never changes."
 
     expires_at: float

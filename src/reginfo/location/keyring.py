@@ -16,6 +16,7 @@ from .lives import SLACK
 from .longest import LongestLife
 from .place import Aor, Name, Place, as_written, place_in, row_key
 from .record import Record, RecordKind, Standing, standing
+from .stamp import Stamp, wall_at
 
 logger = logging.getLogger("reginfo.location")
 
@@ -207,7 +208,7 @@ class Keyring:
         self._set(place, record.id, record)
         self._rows.write(_entry_key(place, record), record, nothing)
 
-    def _forget(self, stamp: int) -> None:
+    def _forget(self, stamp: Stamp) -> None:
         """
         Forget records that are too old to matter; at most two for each one that is set.
 
@@ -215,7 +216,7 @@ class Keyring:
             stamp: the current time, as the stamp of the latest record.
         """
         for (place, _, _), record in list(itertools.islice(self._passing.items(), 2)):
-            old = record.stamp / 1e6 <= stamp / 1e6 - self._remembered(record)
+            old = wall_at(record.stamp) <= wall_at(stamp) - self._remembered(record)
             if old or len(self._passing) > TOMBSTONES:
                 self._erase(place, record)
 
@@ -256,7 +257,7 @@ class Keyring:
             wall: the time in seconds since the epoch.
         """
         for (place, _, _), record in list(self._passing.items()):
-            if record.stamp / 1e6 <= wall - self._remembered(record):
+            if wall_at(record.stamp) <= wall - self._remembered(record):
                 self._erase(place, record)
 
     def _take_loaded(self, entry: str, record: Record) -> None:

@@ -5,7 +5,6 @@ The endpoint: turns datagrams into requests and responses (RFC 3261 §17, §18, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from .clients import CANCELLING, Clients
 from .errors import RemoteProtocolError
@@ -27,6 +26,7 @@ from .parser import Malformed, parse
 from .responding import Responder, check, way_back
 from .timer import TimerWheel
 from .transaction import TERMINATED, ClientTransaction, Datagram, ServerTransaction
+from .user import User
 
 CLIENTS = (ClientTransaction, InviteClientTransaction)
 SERVERS = (ServerTransaction, InviteServerTransaction)
@@ -163,7 +163,7 @@ class Endpoint:
         self,
         draft: Draft,
         flow: Flow,
-        user: Any,
+        user: User,
         *,
         branch: str | None = None,
         is_divisible: bool = False,
@@ -172,12 +172,11 @@ class Endpoint:
         Send ``draft`` on ``flow``, and retransmit it until it is answered.
 
         Args:
-            user: a :class:`~reginfo.sip.user.User`, which receives the response.
-            branch: the branch of our Via; random by default.
-            is_divisible: whether ``user`` can send shorter requests instead. If such a
-                request is too long for a datagram and there is no stream, its user
-                receives a failure; any other request is sent in a datagram
-                nevertheless.
+            user: receives the response.
+            branch: of our Via; a random one if left out.
+            is_divisible: whether ``user`` sends shorter requests instead, if the
+                request is too long for a datagram and there is no stream. It receives
+                a failure then; any other request goes by a datagram all the same.
 
         Raises:
             LocalProtocolError: the branch is invalid.
