@@ -11,11 +11,15 @@ from reginfo.routing.nat import Nat
 from reginfo.sip.dialog import route_uri
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.token import Tokens
+from reginfo.sip.transport import Transport
 from reginfo.sip.uri import Uri
 
 from ..make import binding
 
-UDP, TCP = Local("UDP", "192.0.2.1", 5060), Local("TCP", "192.0.2.1", 5060)
+UDP, TCP = (
+    Local(Transport.UDP, "192.0.2.1", 5060),
+    Local(Transport.TCP, "192.0.2.1", 5060),
+)
 BEHIND_NAT: dict[str, Any] = {
     "contact": "sip:a@10.0.0.5",
     "received": "sip:203.0.113.5:40000",

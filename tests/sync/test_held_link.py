@@ -6,6 +6,7 @@ import pytest
 
 from reginfo.events.subscribe import HeldSubscription, Wanted
 from reginfo.sip.flow import Flow, Local
+from reginfo.sip.transport import Transport
 from reginfo.sync.feed import NEVER
 from reginfo.sync.held_link import SILENCE, HeldLink
 
@@ -13,7 +14,7 @@ from ..make import LOCAL, PEER, numbers
 from .test_served_link import GROUP
 
 WANTED = Wanted(uri=GROUP.uri, local="sip:a@192.0.2.1", event="reg", accept="*/*")
-STREAM = Local("TCP", "192.0.2.1", 5060)
+STREAM = Local(Transport.TCP, "192.0.2.1", 5060)
 
 
 def held(local: Local) -> HeldLink:

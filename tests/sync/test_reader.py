@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reginfo.location.record import RecordKind
-from reginfo.reg.reader import MAX_BODY
+from reginfo.reg.markup import MAX_BODY
 from reginfo.sip.errors import RemoteProtocolError
 from reginfo.sync.cursor import Stretch
 from reginfo.sync.reader import MAX_FAULTS, LinkDocument, read

@@ -354,7 +354,7 @@ def test_a_calendar_that_is_off_is_warned_of(caplog: pytest.LogCaptureFixture) -
 
 def test_the_longest_time_that_is_granted_is_said_and_stored() -> None:
     wire, a, b = pair()
-    a.app.store.longest_life = 200_000.0
+    a.app.store.hear_longest_life(200_000.0)
     register(wire, a)
     wire.pass_time(1)
     assert b.app.store.longest_life == 200_000

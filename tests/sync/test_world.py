@@ -10,7 +10,6 @@ import pytest
 from . import world
 from .world import ALICE, FAULTS, NAMES, SHAPES, World, peers_of, play, run
 
-
 STEPS = int(os.environ.get("REGINFO_STEPS", "2000"))
 """Steps in all; `make tests` plays 10 000."""
 

@@ -18,7 +18,7 @@ from ..reg.document import (
     contact_id,
     registration_id,
 )
-from ..reg.reader import NAMESPACE as REGINFO
+from ..reg.elements import NAMESPACE as REGINFO
 from ..reg.writer import escape
 from .cursor import Stretch
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import msgspec
-
 from ..events.subscribe import HeldSubscription
 from ..sip.message import Response
 from ..sip.moment import Moment
@@ -17,20 +15,12 @@ SILENCE = 30.0
 """Seconds without a NOTIFY after which a link is lost."""
 
 
-class Reached(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """How far a link has come: what is stored."""
-
-    cursor: Cursor | None
-    longest: int = 0
-    "The longest time in seconds that the other server has said is granted."
-
-
 class HeldLink:
     """One subscription of ours to a group at another server."""
 
     __slots__ = (
         "about", "asked", "back_after", "cursor", "drift", "elements", "found_by",
-        "group", "heard_at", "is_foreign", "is_told", "longest", "lost_since", "peer",
+        "group", "heard_at", "is_foreign", "is_told", "lost_since", "peer",
         "problem", "refused", "skew", "source", "subscription", "uri",
     )  # fmt: skip
 
@@ -55,7 +45,6 @@ class HeldLink:
         "Whether it has told all that there was since it was last lost."
 
         self.is_foreign = False
-        self.longest = 0
         self.elements = self.about = self.refused = self.drift = 0
         "Claims and records that it has told since it was lost; how many there are."
 

@@ -16,8 +16,9 @@ from ..location.claim import Claim
 from ..location.record import Record, RecordKind
 from ..reg.contact import MAX_STAMP
 from ..reg.document import ContactEvent
-from ..reg.reader import MAX_BODY, MAX_DEPTH
-from ..reg.reader import NAMESPACE as REGINFO
+from ..reg.elements import MAX_DEPTH
+from ..reg.elements import NAMESPACE as REGINFO
+from ..reg.markup import MAX_BODY
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
 from .cursor import LAST, Stretch

@@ -25,7 +25,7 @@ from .cursor import NONE, Cursor, Stretch, advanced
 from .envelope import LINK, MIN_RATE, PACKAGE, SINCE, VERSION
 from .feed import NEVER
 from .group import Group
-from .held_link import SILENCE, HeldLink, LinkSubscribe, Reached
+from .held_link import SILENCE, HeldLink, LinkSubscribe
 from .intake import Intake
 from .reader import LinkDocument, read
 
@@ -84,7 +84,7 @@ class LinkSink:
         self._close = close
         self._foreign = foreign
         self._intake = Intake(store, journal, own)
-        self._stored: Shelf[Reached] = Shelf(journal, KIND, Reached)
+        self._stored: Shelf[Cursor] = Shelf(journal, KIND, Cursor)
         self._links: dict[str, HeldLink] = {}
         self._by_dialog: dict[tuple[str, str], HeldLink] = {}
         self._empty_until = 0.0
@@ -139,8 +139,7 @@ class LinkSink:
         link = HeldLink(peer, wanted.uri, group, subscription)
         reached = self._stored.get(link.key)
         if reached is not None:
-            link.cursor, link.longest = reached.cursor, reached.longest
-            self._believe(reached.longest)
+            link.cursor = reached
         link.heard_at = now
         self._links[link.source] = link
         if not any(True for _ in self._store.aors(group.table)):
@@ -376,14 +375,14 @@ class LinkSink:
             link.skew = skew
         self._believe(said.longest)
         cursor = advanced(link.cursor, link.asked, said)
-        if cursor != link.cursor or said.longest > link.longest:
-            link.cursor, link.longest = cursor, max(link.longest, said.longest)
-            self._stored.put(link.key, Reached(link.cursor, link.longest))
+        if cursor is not None and cursor != link.cursor:
+            link.cursor = cursor
+            self._stored.put(link.key, cursor)
 
     def _believe(self, longest: int) -> None:
         """Keep what is over for as long as any of the servers grants."""
-        if self._store.longest_life < longest <= LONGEST_GRANT:
-            self._store.longest_life = float(longest)
+        if 0 < longest <= LONGEST_GRANT:
+            self._store.hear_longest_life(float(longest))
 
     def _hand_over(self, link: HeldLink, now: float) -> None:
         """Have a peer that knows no links watched by somebody else."""

@@ -390,12 +390,9 @@ class LinkSource:
         is_last = subscription.reason is not None and not said.more
         if is_last:
             state = f"terminated;reason={subscription.reason}"
-        draft = dialog.draft(
-            "NOTIFY",
-            f"Event: {subscription.event}\r\nSubscription-State: {state}\r\n"
-            f"Content-Type: {xml.MEDIA_TYPE}\r\n",
-            body,
-        )
+        headers = f"Event: {subscription.event}\r\nSubscription-State: {state}\r\n"
+        headers += f"Content-Type: {xml.MEDIA_TYPE}\r\n"
+        draft = dialog.draft("NOTIFY", headers, body)
         link.version += 1
         self.notifies += 1
         self.elements += found.elements
