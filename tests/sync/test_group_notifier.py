@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
 import pytest
 
 from reginfo.ledger.memory import MemoryStorage
@@ -23,9 +24,15 @@ PEER = (
 
 
 class World:
-    def __init__(self, *, group: str = OPEN, extra: str = "") -> None:
+    def __init__(
+        self, *, group: str = OPEN, extra: str = "", is_udp_only: bool = False
+    ) -> None:
         self.wire = LossyWire()
         self.config = linked("a", "", group=group, extra=extra)
+        if is_udp_only:
+            server = self.config.server
+            server = msgspec.structs.replace(server, listen=server.listen[:1])
+            self.config = msgspec.structs.replace(self.config, server=server)
         self.storage = MemoryStorage()
         self.server = self.wire.serve(self.config, self.storage)
         self.cseqs = 0
@@ -56,7 +63,7 @@ def uris(watcher: Rfc3680Watcher) -> dict[str, list[str]]:
 
 
 def test_the_first_document_is_the_whole_group_and_no_one_else() -> None:
-    """3680-130: one full document, valid against the schema, version 0."""
+    """3680-150: one full document, valid against the schema, version 0."""
     world = World()
     world.register(ALICE, "sip:a@192.0.2.21")
     world.register(ALICE, "sip:a@192.0.2.22")
@@ -83,7 +90,7 @@ def test_an_empty_group_has_a_document_too() -> None:
 
 
 def test_what_happens_then_is_told_once_and_nothing_else() -> None:
-    """3680-131: partial documents with what has changed, each one version later."""
+    """3680-151: partial documents with what has changed, each one version later."""
     world = World(extra="[notifier]\nmin_interval = 0.0\n")
     watcher = world.watcher()
     watcher.subscribe()

@@ -19,12 +19,11 @@ from ..events.notify import (
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, nothing
-from ..location.binding import Binding, BindingChange
+from ..location.binding import BindingChange
 from ..location.keyring import KeyChange
-from ..location.place import Aor, Place
+from ..location.place import Aor
 from ..location.store import LocationStore
 from ..reg import xml
-from ..reg.document import ContactEvent
 from ..roles.admission import Admission
 from ..roles.row import WatchRow, shifted_row
 from ..roles.watch import LONGEST_DOCUMENT, SHORTEST_DOCUMENT
@@ -38,16 +37,12 @@ from ..sip.user import User
 from .envelope import PACKAGE
 from .group import Group
 from .group_watch import GroupWatch
-from .news import GroupNews
 from .roster import FullState, Roster
 
 logger = logging.getLogger("reginfo.notifier")
 
 KIND = "group-watch"
 """The kind of our rows in the journal."""
-
-LONGEST_DATAGRAM_STATE = 48 * 1024
-"""Octets of the first state of a watcher that only UDP reaches, at most."""
 
 RETRY_AFTER = 30.0
 """Seconds until something that was due and could not be committed is due again."""
@@ -85,8 +80,7 @@ class GroupNotifier:
     ) -> None:
         self._store = store
         self._journal = journal
-        self._rosters = {group.aor: Roster(store, group) for group in groups}
-        self._news = {group.aor: GroupNews() for group in groups}
+        self._rosters = {group.aor: Roster(store, journal, group) for group in groups}
         self._send = send
         self._policy = policy
         self._recognise = recognise
@@ -158,7 +152,7 @@ class GroupNotifier:
         )
         watch = GroupWatch(row, self)
         if not watch.is_legacy and self._datagram_only(flow):
-            self._check_fits(watch, roster, now)
+            roster.check_fits(row, now)
         self._watches[row.id] = watch
         self._save(watch, self._forget, watch)
         if expires:
@@ -191,7 +185,7 @@ class GroupNotifier:
                 "! NOTIFY of %s to %s was answered %d; again in %.1f s",
                 row.aor, _who(watch), status, pause,
             )  # fmt: skip
-        if watch.ended and not watch.waits(self._news[row.aor].last):
+        if watch.ended and not watch.waits(self._last(watch)):
             self._end(watch, row.subscription.reason or "")
 
     def receive_failure(self, watch: GroupWatch, cause: str, moment: Moment) -> None:
@@ -205,10 +199,12 @@ class GroupNotifier:
         """Note what has changed; it is sent when the timers are looked at."""
         if not self._watches:
             return
-        if isinstance(change, BindingChange):
-            self._note(change)
-        elif isinstance(change, KeyChange):
-            self._note_identities(change)
+        for aor, roster in self._rosters.items():
+            if isinstance(change, BindingChange):
+                if roster.note(change):
+                    self._owe_all(aor)
+            elif isinstance(change, KeyChange):
+                roster.note_identities(change)
 
     # From the clock, and from the storage.
 
@@ -217,17 +213,14 @@ class GroupNotifier:
         if not self._watches:
             return None
         return min(
-            [
-                watch.next_at(self._news[watch.row.aor].last)
-                for watch in self._watches.values()
-            ]
+            [watch.next_at(self._last(watch)) for watch in self._watches.values()]
         )
 
     def timer_due(self, moment: Moment) -> None:
         """Send what is due, or collect some of it; end what was not refreshed."""
         now = moment.now
         for watch in list(self._watches.values()):
-            if watch.next_at(self._news[watch.row.aor].last) <= now:
+            if watch.next_at(self._last(watch)) <= now:
                 with self._journal.attempt():
                     self._advance(watch, now)
 
@@ -260,7 +253,7 @@ class GroupNotifier:
         """Describe how many watch groups, and how many NOTIFYs they were sent."""
         count = len(self)
         line = f"{count} {'watch' if count == 1 else 'watches'} of groups"
-        waiting = sum(len(news) for news in self._news.values())
+        waiting = sum(len(roster.news) for roster in self._rosters.values())
         figures = {
             "watches": count,
             "changes_waiting": waiting,
@@ -270,38 +263,9 @@ class GroupNotifier:
 
     # How.
 
-    def _note(self, change: BindingChange) -> None:
-        place, binding = change.place, change.binding
-        # If its own contacts come or go, those of another record are hidden or return.
-        anew = self._store.named_by(place) not in (None, place.aor)
-        for aor, roster in self._rosters.items():
-            if anew and roster.group.covers(place.aor):
-                self._owe_all(aor)
-            for name in roster.registrations_of(place):
-                self._add(aor, name, place, binding)
-
-    def _note_identities(self, change: KeyChange) -> None:
-        """Note that a user is reported under other addresses-of-record."""
-        place = change.place
-        parted = [aor for aor in change.before if aor not in change.after]
-        joined = [aor for aor in change.after if aor not in change.before]
-        bindings = self._store.bindings(place, change.at)
-        for aor, roster in self._rosters.items():
-            covers = roster.group.covers
-            if place.table != roster.group.table:
-                continue
-            for names, event in (
-                (parted, ContactEvent.DEACTIVATED),
-                (joined, ContactEvent.CREATED),
-            ):
-                for name in filter(covers, names):
-                    for binding in bindings:
-                        now = msgspec.structs.replace(binding, event=event)
-                        self._add(aor, name, place, now)
-
-    def _add(self, group: Aor, aor: Aor, place: Place, binding: Binding) -> None:
-        news = self._news[group]
-        self._journal.remember(news.undo, *news.add(aor, place, binding))
+    def _last(self, watch: GroupWatch) -> int:
+        """The number of the latest news of the group of a watch."""
+        return self._rosters[watch.row.aor].news.last
 
     def _owe_all(self, group: Aor) -> None:
         for watch in self._watches.values():
@@ -317,7 +281,7 @@ class GroupNotifier:
             return
         self._journal.remember(watch.restore, *watch.snapshot())
         if watch.full_due:
-            news = self._news[watch.row.aor]
+            news = self._rosters[watch.row.aor].news
             watch.full_due = False
             watch.building = FullState(self._store, news.last)
         if watch.building is not None:
@@ -340,7 +304,8 @@ class GroupNotifier:
         row = watch.row
         by_stream = row.subscription.dialog.flow.local.is_reliable
         room = LONGEST_DOCUMENT if by_stream else SHORTEST_DOCUMENT
-        news, roster = self._news[row.aor], self._rosters[row.aor]
+        roster = self._rosters[row.aor]
+        news = roster.news
         items = news.after(watch.told)
         body, to = roster.partial(row, items, watch.told, room, now)
         if not items or to == items[-1].number:
@@ -353,10 +318,10 @@ class GroupNotifier:
 
     def _send_registration(self, watch: GroupWatch, now: float) -> None:
         """Send the next registration to a watcher that understands one at a time."""
-        row, news = watch.row, self._news[watch.row.aor]
+        row, news = watch.row, self._rosters[watch.row.aor].news
         if watch.building is not None:
-            for aor in watch.building.elements:
-                watch.owed.setdefault(aor, {})
+            for aor in watch.building.elements | watch.building.gone:
+                watch.put_back(aor, watch.building.gone.get(aor, {}))
             watch.told, watch.building = watch.building.news, None
         watch.owe(news.after(watch.told))
         watch.told = news.last
@@ -423,21 +388,6 @@ class GroupNotifier:
             headers["Record-Route"] = list(route)  # RFC 3261 §12.1.1: MUST be copied
         return Response(200, "OK", headers)
 
-    def _check_fits(self, watch: GroupWatch, roster: Roster, now: float) -> None:
-        """
-        Refuse a watcher whose first document no datagram could carry.
-
-        Raises:
-            Refusal: 403.
-        """
-        state, size = FullState(self._store, 0), 0
-        while not state.is_complete and size <= LONGEST_DATAGRAM_STATE:
-            state.collect(roster, watch.row, now)
-            size = sum(len(one) for of in state.elements.values() for one in of)
-        if size > LONGEST_DATAGRAM_STATE:
-            reason = "Subscribe To This Group By TCP"
-            raise Refusal(403, reason)
-
     def _time_out(self, watch: GroupWatch, now: float) -> None:
         """Send the final NOTIFY of a watch that was not refreshed (§4.2.1.4)."""
         subscription = watch.row.subscription
@@ -456,7 +406,7 @@ class GroupNotifier:
         self._forget(watch)
         # No undo: if it is still stored after a restart, its next NOTIFY ends it.
         self._rows.erase(row.id, nothing, urgent=False)
-        if row.aor in self._news:
+        if row.aor in self._rosters:
             self._trim(row.aor)
 
     def _forget(self, watch: GroupWatch) -> None:
@@ -465,7 +415,7 @@ class GroupNotifier:
     def _trim(self, aor: Aor) -> None:
         """Forget the news that everybody was told."""
         told = [one.told for one in self._watches.values() if one.row.aor == aor]
-        self._news[aor].forget(told)
+        self._rosters[aor].news.forget(told)
 
     def _save(
         self, watch: GroupWatch, undo: Callable[..., None], *arguments: Any

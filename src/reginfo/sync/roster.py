@@ -1,4 +1,4 @@
-"""The registrations of a group, in documents of RFC 3680."""
+"""The registrations of a group, and the documents of RFC 3680 that report them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from ..location.binding import Binding
+from ..ledger.journal import Journal
+from ..location.binding import Binding, BindingChange
 from ..location.contact_row import ContactRow
+from ..location.keyring import KeyChange
 from ..location.place import Aor, Place
 from ..location.source import is_known_by
 from ..location.store import LocationStore
@@ -17,11 +19,16 @@ from ..reg.legacy import MAX_DOCUMENT, Profile
 from ..roles.document import contact_of
 from ..roles.pieces import AROUND, AROUND_LEGACY, AROUND_REGISTRATION, fitting
 from ..roles.row import WatchRow
+from ..sip.errors import Refusal
 from .group import Group
-from .news import NewsItem
+from .news import GroupNews, NewsItem
 
 AT_ONCE = 64
 """Contacts that are collected in one go, so that a large group stops nobody."""
+
+
+LONGEST_DATAGRAM_STATE = 48 * 1024
+"""Octets of the first state of a watcher that only UDP reaches, at most."""
 
 
 class FullState:
@@ -32,7 +39,7 @@ class FullState:
     left out, and follows as news.
     """
 
-    __slots__ = ("_at", "_goal", "elements", "is_complete", "news")
+    __slots__ = ("_at", "_goal", "elements", "gone", "is_complete", "news")
 
     def __init__(self, store: LocationStore, news: int) -> None:
         self._at = 0
@@ -41,6 +48,12 @@ class FullState:
         "The number of the news that it includes."
 
         self.elements: dict[Aor, list[bytes]] = {}
+        self.gone: dict[Aor, dict[str, Binding]] = {}
+        """
+        For a watcher that understands one registration each: it does not notice that a
+        contact is missing, and must be told what has gone.
+        """
+
         self.is_complete = False
 
     def collect(self, roster: Roster, row: WatchRow, now: float) -> None:
@@ -56,15 +69,56 @@ class FullState:
             if isinstance(item, ContactRow) and _is_last(item, number):
                 for aor, element in roster.elements_of(item, row, now):
                     self.elements.setdefault(aor, []).append(element)
+                if row.profile is Profile.LEGACY and item.claims[0].gone:
+                    for aor in roster.registrations_of(item.place):
+                        self.gone.setdefault(aor, {})[item.key] = item.claims[0]
         self.is_complete = True
 
 
 class Roster:
-    """Writes the documents of a group."""
+    """Who is in a group: what happens to them, and the documents of that."""
 
-    def __init__(self, store: LocationStore, group: Group) -> None:
+    def __init__(self, store: LocationStore, journal: Journal, group: Group) -> None:
         self.store = store
         self.group = group
+        self.news = GroupNews()
+        self._journal = journal
+
+    # What happens.
+
+    def note(self, change: BindingChange) -> bool:
+        """
+        Note that a contact has changed.
+
+        Returns:
+            Whether a whole registration is another one now. If a user's own contacts
+            come or go, those of a user whose identity it is are hidden, or return.
+        """
+        place = change.place
+        for aor in self.registrations_of(place):
+            self._add(aor, place, change.binding)
+        is_other = self.store.named_by(place) not in (None, place.aor)
+        return is_other and self.group.covers(place.aor)
+
+    def note_identities(self, change: KeyChange) -> None:
+        """Note that a user is reported under other addresses-of-record."""
+        place = change.place
+        if place.table != self.group.table:
+            return
+        bindings = self.store.bindings(place, change.at)
+        for aor in filter(self.group.covers, {*change.before, *change.after}):
+            if aor in change.before and aor in change.after:
+                continue
+            event = ContactEvent.CREATED
+            if aor in change.before:
+                event = ContactEvent.DEACTIVATED
+            for one in bindings:
+                self._add(aor, place, msgspec.structs.replace(one, event=event))
+
+    def _add(self, aor: Aor, place: Place, binding: Binding) -> None:
+        self._journal.remember(self.news.undo, *self.news.add(aor, place, binding))
+
+    # Documents.
 
     def registrations_of(self, place: Place) -> Iterator[Aor]:
         """The addresses-of-record of a user that are in the group."""
@@ -86,6 +140,20 @@ class Roster:
             return
         for aor in self.registrations_of(item.place):
             yield aor, element(row, aor, item.place, shown, shown.event, now)
+
+    def check_fits(self, row: WatchRow, now: float) -> None:
+        """
+        Refuse a watcher that no stream reaches, if no datagram could carry the state.
+
+        Raises:
+            Refusal: 403.
+        """
+        state, size = FullState(self.store, 0), 0
+        while not state.is_complete and size <= LONGEST_DATAGRAM_STATE:
+            state.collect(self, row, now)
+            size = sum([len(one) for each in state.elements.values() for one in each])
+        if size > LONGEST_DATAGRAM_STATE:
+            raise Refusal(403, "Subscribe To This Group By TCP")
 
     def full(self, row: WatchRow, state: FullState) -> bytes:
         """Write a whole state that has been collected: one document."""
