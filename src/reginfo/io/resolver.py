@@ -28,6 +28,12 @@ FAILED = 5.0
 LONGEST, SHORTEST = 86_400.0, 1.0
 """Bounds of a TTL in seconds: a day, and a second that makes a TTL of 0 bearable."""
 
+ABSENT = 15.0
+"""
+Seconds after which a host without an address is asked for again, whatever its zone
+says: an operator who sets up a peer waits for its address.
+"""
+
 NOTHING = 10_800.0
 """Bound of the TTL where there are no records: three hours (RFC 2308 §5)."""
 
@@ -210,7 +216,9 @@ class Resolver:
         answer: Answer | RemoteProtocolError
         try:
             answer = await self._ask(*question)
-            longest = LONGEST if answer.records else NOTHING
+            longest = LONGEST
+            if not answer.records:
+                longest = ABSENT if question[1] in ("A", "AAAA") else NOTHING
             seconds = min(max(answer.ttl, SHORTEST), longest)
         except RemoteProtocolError as exc:
             answer, seconds = exc, FAILED

@@ -42,6 +42,12 @@ kept alive, so a script that subscribes to every URI it sees could fill the memo
 
 Send = Callable[[Draft, Flow, User], object]
 
+FlowTo = Callable[[str, Flow | None], Flow | None]
+"""
+Returns the flow to a peer, by its name. With a flow that has failed: another one that
+is to be tried at once; None if all have failed.
+"""
+
 Listener = Callable[[Mirror, str, str], None]
 """A callback that receives a subscription, its state, and the reason."""
 
@@ -56,6 +62,7 @@ class Held:
         new_id: makes a random token.
         jitter: returns a random number from 0 to 1, to spread simultaneous timers.
         locate: finds the flow of a requested subscription, and calls :meth:`located`.
+        flow_to: finds the flow of any other one; None to keep that of :meth:`watch`.
     """
 
     def __init__(
@@ -67,6 +74,7 @@ class Held:
         new_id: Callable[[], str],
         jitter: Callable[[], float],
         locate: Callable[[Mirror], None] | None = None,
+        flow_to: FlowTo | None = None,
     ) -> None:
         self.listener: Listener | None = None
         "Called with each durable change of a requested subscription."
@@ -77,6 +85,7 @@ class Held:
         self._new_id = new_id
         self._jitter = jitter
         self._locate = locate
+        self._flow_to = flow_to
         self._wheel = TimerWheel()
         self._mirrors: dict[str, Mirror] = {}
         self._by_dialog: dict[tuple[str, str], Mirror] = {}
@@ -200,8 +209,7 @@ class Held:
         else:
             subscription.flow = flow
             wanted = subscription.wanted
-            # A peer that receives the SUBSCRIBE by TCP should notify by TCP.
-            by = f"{wanted.local};transport=tcp" if flow.local.is_reliable else None
+            by = contact_by(wanted.local, flow)
             subscription.wanted = msgspec.structs.replace(wanted, contact=by)
             subscription.begin(now, self._new_id)
             mirror.table.restart()
@@ -225,6 +233,30 @@ class Held:
     def stored(self, source: str) -> bool:
         """Whether a subscription is stored or held."""
         return source in self._stored or source in self._mirrors
+
+    def moved(self, peer: str, flows: Sequence[Flow], now: float) -> None:
+        """
+        Subscribe anew, a hundred each second, where a peer is to be found now.
+
+        Args:
+            flows: those that lead to it at present.
+        """
+        number = 0
+        for mirror in list(self._mirrors.values()):
+            subscription = mirror.subscription
+            if (
+                mirror.peer != peer
+                or mirror.requested
+                or subscription.flow in flows
+                or subscription.state is SubscriberState.ENDED
+            ):
+                continue
+            self.remember(mirror)
+            subscription.lapse()
+            subscription.timer_at = now + number / RESTART_RATE
+            mirror.table.restart()
+            self.settle(mirror)
+            number += 1
 
     # From the network.
 
@@ -258,6 +290,8 @@ class Held:
                 self.report(mirror, "refused", why)
             elif ended:
                 mirror.subscription.timer_at = now  # no NOTIFY follows
+        if response.status == 503:
+            self._try_another(mirror, now)
         self.settle(mirror)
 
     def receive_failure(self, mirror: Mirror, cause: str, now: float) -> None:
@@ -268,6 +302,7 @@ class Held:
         mirror.subscription.receive_failure(now, self._jitter)
         if mirror.subscription.state is SubscriberState.WAITING:
             self.report(mirror, "failed", cause)
+        self._try_another(mirror, now)
         self.settle(mirror)
 
     # From the clock.
@@ -293,10 +328,34 @@ class Held:
             assert self._locate is not None
             self._locate(mirror)
             return
+        if over or state is SubscriberState.WAITING:
+            self._find_flow(mirror)
         subscription.due(now, self._new_id, self._jitter)
         if subscription.dialog is not dialog:
             mirror.table.restart()
         self.settle(mirror)
+
+    def _find_flow(self, mirror: Mirror) -> None:
+        """Set the flow of a new dialog: the name of a peer may lead elsewhere now."""
+        flow = None if self._flow_to is None else self._flow_to(mirror.peer, None)
+        if flow is not None:
+            subscription = mirror.subscription
+            wanted = subscription.wanted
+            subscription.flow = flow
+            if (by := contact_by(wanted.local, flow)) != wanted.contact:
+                subscription.wanted = msgspec.structs.replace(wanted, contact=by)
+
+    def _try_another(self, mirror: Mirror, now: float) -> None:
+        """Subscribe at once at the next address of a peer that did not answer."""
+        subscription = mirror.subscription
+        if (
+            self._flow_to is not None
+            and not mirror.requested
+            and subscription.flow is not None
+            and subscription.state is SubscriberState.WAITING
+            and self._flow_to(mirror.peer, subscription.flow) is not None
+        ):
+            subscription.timer_at = now
 
     # Called by the package.
 
@@ -391,3 +450,12 @@ class Held:
         mirror.table.restore(state)
         self._index(mirror)
         self._wheel.schedule(mirror)
+
+
+def contact_by(local: str, flow: Flow) -> str | None:
+    """
+    Return the Contact of a SUBSCRIBE that is sent on ``flow``; None for the usual one.
+
+    A peer that receives the SUBSCRIBE by TCP should notify by TCP.
+    """
+    return f"{local};transport=tcp" if flow.local.is_reliable else None

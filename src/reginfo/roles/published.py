@@ -26,7 +26,9 @@ class PresenceServer(msgspec.Struct, kw_only=True):
     """A presence server."""
 
     uri: str
-    flow: Flow
+
+    flow: Flow | None = None
+    "Where PUBLISH is sent; None until the name of the server is found."
 
     profile: Profile | None = None
     "The profile of its documents; None to derive it from its Server header."
@@ -67,6 +69,7 @@ class PublishedState:
     __slots__ = (
         "aor",
         "asked",
+        "flow",
         "heard",
         "keeper",
         "owed",
@@ -92,6 +95,9 @@ class PublishedState:
         self.aor = aor
         self.target = target
         self.publication = publication
+        self.flow: Flow | None = None
+        "Where the PUBLISH under way was sent."
+
         self.asked = 0
         "The Expires of the unanswered PUBLISH, in seconds."
 

@@ -44,6 +44,12 @@ RETRY_AFTER = 5.0
 
 Send = Callable[[Draft, Flow, User], object]
 
+Failed = Callable[[str, Flow], Flow | None]
+"""
+Is called with the URI of a server and a flow that has failed; returns another flow that
+is to be tried at once, or None.
+"""
+
 
 class Publisher:
     """
@@ -53,6 +59,7 @@ class Publisher:
         send: sends a request on a flow; its last argument is the user of the request.
         new_id: makes a random token.
         jitter: returns a random number from 0 to 1.
+        failed: finds another address of a server that did not answer.
         min_expires, max_expires: the limits of Expires, in seconds.
     """
 
@@ -68,7 +75,9 @@ class Publisher:
         min_expires: int,
         max_expires: int,
         table: str,
+        failed: Failed | None = None,
     ) -> None:
+        self._failed = failed
         self._store = store
         self._journal = journal
         self._server_id = server_id
@@ -95,8 +104,13 @@ class Publisher:
         Publish at ``target``, and resume its stored publications.
 
         The state at the server is unknown, so each publication is modified once, 100
-        per second.
+        per second. Nothing is sent while the flow of the server is not known; a second
+        call for the same URI sets it, or another one.
         """
+        known = self._targets.get(target.uri)
+        if known is not None:
+            self._move(known, target, now)
+            return
         self._targets[target.uri] = target
         for number, key in enumerate(self._shelf.stored_at(target.uri)):
             at = now + number / RESTART_RATE
@@ -107,6 +121,26 @@ class Publisher:
                 # One row that cannot be used must not stop the others.
                 logger.exception("! publication of %s", key.replace("\0", " "))
                 self._forget(key)
+
+    def leave(self, uri: str) -> None:
+        """Do not publish at a server that turns out to be this one."""
+        if self._targets.pop(uri, None) is None:
+            return
+        for key, published in list(self._published.items()):
+            if published.target.uri == uri:
+                self._forget(key)
+                self._shelf.erase(key, published)
+
+    def _move(self, known: PresenceServer, new: PresenceServer, now: float) -> None:
+        """Publish where a server is to be found now."""
+        was_lost = known.flow is None
+        known.flow, known.profile = new.flow, new.profile
+        if not was_lost:
+            return
+        waiting = [one for one in self._published.values() if one.target is known]
+        for number, published in enumerate(waiting):
+            published.publication.timer_at = now + number / RESTART_RATE
+            self._wheel.schedule(published)
 
     def begin(self, here: Here, moment: Moment) -> None:
         """Do nothing: :meth:`publish_to` resumes the loaded publications."""
@@ -177,6 +211,8 @@ class Publisher:
             published.doubt()
         elif response.status >= 300:
             published.sent = {}
+        if response.status == 503:
+            self._try_another(published, now)
         self._advance(published, now)
 
     def receive_failure(
@@ -191,6 +227,7 @@ class Publisher:
         published.heard = published.publication.cseq, now
         published.publication.receive_failure(now, self._jitter)
         published.doubt()
+        self._try_another(published, now)
         self._advance(published, now)
 
     @property
@@ -222,6 +259,16 @@ class Publisher:
         return self._shelf.rows
 
     # How.
+
+    def _try_another(self, published: PublishedState, now: float) -> None:
+        """Publish at once at the next address of a server that did not answer."""
+        target = published.target
+        if self._failed is None or published.flow is None:
+            return
+        other = self._failed(target.uri, published.flow)
+        if other is not None:
+            target.flow = other
+            published.publication.not_before = now
 
     def _resume(
         self,
@@ -295,7 +342,9 @@ class Publisher:
         # A Kamailio that keeps publications in memory answers 200 to a refresh without
         # a body, but then has no document for later watchers.
         bodiless = target.speaks is not Profile.LEGACY
-        operation = publication.next(now, bodiless=bodiless)
+        operation = publication.timer_at = None
+        if target.flow is not None:
+            operation = publication.next(now, bodiless=bodiless)
         key = f"{target.uri}\0{published.aor}"
         if operation is not None:
             own = self._own(published.aor, now)
@@ -308,6 +357,8 @@ class Publisher:
                 body = self._body(published, own, now)
                 published.sent = own
             draft = publication.draft(headers, lifetime, body)
+            assert target.flow is not None
+            published.flow = target.flow
             self._send(draft, target.flow, published)
         if publication.is_over:
             self._published.pop(key, None)

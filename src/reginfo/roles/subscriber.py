@@ -24,7 +24,7 @@ from ..sip.message import Request
 from ..sip.uri import Uri
 from .document import read_document
 from .envelope import is_envelope
-from .held import Held, Send
+from .held import FlowTo, Held, Send
 from .held import Listener as Listener
 from .learner import DocumentOrigin, Learner
 from .listing import Listed, Listing, Listings
@@ -69,6 +69,7 @@ class Subscriber:
         max_expires: int,
         longest: Callable[[str], int] | None = None,
         locate: Callable[[Mirror], None] | None = None,
+        flow_to: FlowTo | None = None,
         location: str,
         name: Name = as_written,
     ) -> None:
@@ -95,6 +96,7 @@ class Subscriber:
             new_id=new_id,
             jitter=jitter,
             locate=locate,
+            flow_to=flow_to,
         )
         self._unsolicited = Unsolicited(
             journal,
@@ -124,6 +126,10 @@ class Subscriber:
     def cancel(self, peer: str, aor: Aor, now: float) -> bool:
         """End a requested subscription; return False if there is none."""
         return self.held.cancel(peer, aor, now)
+
+    def moved(self, peer: str, flows: Sequence[Flow], now: float) -> None:
+        """Subscribe anew where a peer is to be found now."""
+        self.held.moved(peer, flows, now)
 
     def located(
         self, mirror: Mirror, flow: Flow | None, cause: str, now: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from ..config.config import Config
 from ..events.notify import SubscriptionPolicy as SubscriptionPolicy
@@ -20,7 +20,6 @@ from ..ledger.sqlite import SqliteStorage
 from ..ledger.storage import Storage
 from ..location.schema import SCHEMA
 from ..routing.targets import Names
-from ..sip.destination import Destination
 from ..sip.errors import ReginfoError
 from ..sip.flow import Flow, Local
 from ..sip.moment import Moment
@@ -97,10 +96,9 @@ class App(Admin):
             self._network.listen(config.server.listen, config.server.advertised)
             self._assembly.source_of = self._network.source_of
             self._names = self._network.resolver(config.dns)
-            places = await self._network.find(self.uris(), self._names)
             self._assembly.is_open = self._network.is_open
             self.listening = self._network.listening
-            self.begin(self._rim.locals, places, self._names)
+            self.begin(self._rim.locals, self._names)
         except BaseException as exc:
             # The writer's thread would keep the process from ending.
             if writer is not None:
@@ -157,14 +155,9 @@ class App(Admin):
         """Set how to find out whether a flow can still be used."""
         self._assembly.is_open = is_open
 
-    def uris(self) -> list[str]:
-        """Peers and presence servers whose addresses :meth:`begin` needs."""
-        return self._assembly.outgoing.uris()
-
     def begin(
         self,
         locals: Sequence[Local],
-        places: Mapping[str, Destination],
         names: Names,
     ) -> None:
         """
@@ -172,14 +165,11 @@ class App(Admin):
 
         Args:
             locals: the addresses that we listen at.
-            places: where the URIs of peers and presence servers are.
             names: resolves other URIs.
         """
         moment = self.turns.moment()
-        outgoing = self._assembly.outgoing
-        outgoing.find(places)
         self._parts.begin(Here(tuple(locals), names), moment)
-        outgoing.begin(locals, places, moment)
+        self._assembly.outgoing.begin(locals, moment)
 
     def reload(self) -> None:
         """

@@ -39,6 +39,7 @@ from ..version import PRODUCT
 from .acts import Acts
 from .announcer import Announcer
 from .core import ServerCore
+from .destinations import Destinations
 from .entrance import Entrance
 from .outgoing import OutgoingRequests
 from .passage import ServerParts
@@ -152,6 +153,7 @@ class Assembly:
             max_expires=config.registrar.max_expires,
             longest=self.peers.longest,
             locate=self.outgoing.locate,
+            flow_to=self.outgoing.flow_to,
             location=self.table,
             name=self.domains.aor,
         )
@@ -165,6 +167,7 @@ class Assembly:
             min_expires=config.pua.min_expires,
             max_expires=config.pua.max_expires,
             table=self.table,
+            failed=self.outgoing.failed,
         )
         self.compositor = Compositor(
             self.store,
@@ -257,7 +260,14 @@ class Assembly:
             new_id=self.new_id,
             user_agent=PRODUCT,
         )
-        self.outgoing.connect(self.targets, self.subscriber, self.publisher)
+        self.destinations = Destinations(
+            by=self.targets.by,
+            changed=self.outgoing.moved,
+            moment=self.turns.moment,
+        )
+        self.outgoing.connect(
+            self.targets, self.subscriber, self.publisher, self.destinations
+        )
 
         # In the order in which they begin, and in which their timers are looked at. The
         # proxy says which addresses are ours, so that it is first.
@@ -267,6 +277,7 @@ class Assembly:
         self.parts.add(self.notifier)
         self.parts.add(self.subscriber)
         self.parts.add(self.publisher)
+        self.parts.add(self.destinations)
         if config.nat.ping != "none":
             self.parts.add(self._pinger(jitter))
         if config.registrar.connection_lost == "expire":

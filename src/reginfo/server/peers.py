@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ..config.sections import PeerSection
 from ..reg.legacy import Profile
@@ -44,10 +44,13 @@ class Peers:
         self._stranger = Watcher(min_interval=min_interval)
         self._by_address: dict[Address, PeerSection] = {}
 
-    def find(self, addresses: Mapping[str, Address]) -> None:
-        """Take it that the peers' URIs are at ``addresses``."""
+    def find(self, addresses: Mapping[str, Collection[Address]]) -> None:
+        """Set the addresses that the peers' URIs lead to at present."""
         self._by_address = {
-            addresses[peer.uri]: peer for peer in self._peers if peer.uri is not None
+            address: peer
+            for peer in self._peers
+            if peer.uri is not None
+            for address in addresses.get(peer.uri, ())
         }
 
     def longest(self, name: str) -> int:

@@ -42,7 +42,7 @@ class WireServer:
         config: Config,
         links: Links,
         *,
-        hosts: dict[str, Address],
+        hosts: dict[str, Address | list[Address]],
         new_id: Callable[[], str],
         listening: Callable[[Address], bool],
         deliver: Callable[[], None],
@@ -119,12 +119,6 @@ class WireServer:
 
     def start(self) -> None:
         """Continue with what is in the database."""
-        places: dict[str, Destination] = {}
-        for text in self.app.uris():
-            uri = Uri.parse(text)
-            transport = (uri.param("transport") or "udp").upper()
-            host, port = self._hosts.get(uri.host, (uri.host.strip("[]"), 5060))
-            places[text] = Destination(transport, (host, uri.port or port))
         if self.storage is not None:
             self.app.load(self.storage)
         self.app.load_script()
@@ -139,7 +133,7 @@ class WireServer:
             set_timer=lambda: None,  # the wire asks each time
             committer=None if self.storage is None else self,
         )
-        self.app.begin(self._able, places, _Names(self._hosts))
+        self.app.begin(self._able, _Names(self._hosts))
         self.settle()
 
     def stop(self) -> None:
@@ -229,7 +223,7 @@ class WireServer:
 class _Names:
     """Resolves names as a wire knows them, and numbers as they are."""
 
-    def __init__(self, hosts: dict[str, Address]) -> None:
+    def __init__(self, hosts: dict[str, Address | list[Address]]) -> None:
         self._hosts = hosts
 
     def find(
@@ -238,11 +232,17 @@ class _Names:
         found: Callable[[list[Destination] | RemoteProtocolError], None],
     ) -> None:
         transport = (uri.param("transport") or "udp").upper()
-        host, port = self._hosts.get(uri.host, (uri.host, 5060))
-        if uri.host not in self._hosts and not _NUMERIC.fullmatch(host):
+        known = self._hosts.get(uri.host, (uri.host.strip("[]"), 5060))
+        addresses = known if isinstance(known, list) else [known]
+        if uri.host not in self._hosts and not _NUMERIC.fullmatch(uri.host):
             found(RemoteProtocolError(f"{uri.host}: no such host", status=404))
             return
-        found([Destination(transport, (host.strip("[]"), uri.port or port))])
+        found(
+            [
+                Destination(transport, (host, uri.port or port))
+                for host, port in addresses
+            ]
+        )
 
 
 _NUMERIC = re.compile(r"[\d.]+|\[[\da-fA-F:.]+\]")

@@ -48,8 +48,8 @@ class Wire:
         self.servers: dict[Address, WireServer] = {}
         "By the first address of each."
 
-        self.hosts: dict[str, Address] = {}
-        "Names that can be resolved, and where they are."
+        self.hosts: dict[str, Address | list[Address]] = {}
+        "Names that can be resolved, and where they are; it may be changed at any time."
 
         self._at: dict[tuple[str, Address], WireServer] = {}
         self._down: set[Address] = set()
