@@ -20,7 +20,7 @@ from ..sip.flow import Flow, Local
 from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
 from ..sip.user import User
-from .mirror import HeldRow, Mirror, copy_of, shifted_row
+from .mirror import FlowTo, HeldRow, Mirror, contact_by, copy_of, shifted_row
 from .package import HeldPackage
 
 logger = logging.getLogger("reginfo.subscriber")
@@ -41,12 +41,6 @@ kept alive, so a script that subscribes to every URI it sees could fill the memo
 """
 
 Send = Callable[[Draft, Flow, User], object]
-
-FlowTo = Callable[[str, Flow | None], Flow | None]
-"""
-Returns the flow to a peer, by its name. With a flow that has failed: another one that
-is to be tried at once; None if all have failed.
-"""
 
 Listener = Callable[[Mirror, str, str], None]
 """A callback that receives a subscription, its state, and the reason."""
@@ -450,12 +444,3 @@ class Held:
         mirror.table.restore(state)
         self._index(mirror)
         self._wheel.schedule(mirror)
-
-
-def contact_by(local: str, flow: Flow) -> str | None:
-    """
-    Return the Contact of a SUBSCRIBE that is sent on ``flow``; None for the usual one.
-
-    A peer that receives the SUBSCRIBE by TCP should notify by TCP.
-    """
-    return f"{local};transport=tcp" if flow.local.is_reliable else None

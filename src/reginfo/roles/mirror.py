@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -11,8 +12,15 @@ from ..events.subscribe import HeldSubscription
 from ..location.place import Aor
 from ..location.source import Source
 from ..reg.table import Table, TableState
+from ..sip.flow import Flow
 from ..sip.message import Response
 from ..sip.moment import Moment
+
+FlowTo = Callable[[str, Flow | None], Flow | None]
+"""
+Returns the flow to a peer, by its name. With a flow that has failed: another one that
+is to be tried at once; None if all have failed.
+"""
 
 
 class HeldRow(msgspec.Struct, kw_only=True, gc=False):
@@ -150,3 +158,12 @@ def copy_of(subscription: HeldSubscription) -> HeldSubscription:
         dialog=None if dialog is None else msgspec.structs.replace(dialog),
         drafts=[],
     )
+
+
+def contact_by(local: str, flow: Flow) -> str | None:
+    """
+    Return the Contact of a SUBSCRIBE that is sent on ``flow``; None for the usual one.
+
+    A peer that receives the SUBSCRIBE by TCP should notify by TCP.
+    """
+    return f"{local};transport=tcp" if flow.local.is_reliable else None

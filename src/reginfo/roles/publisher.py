@@ -22,14 +22,13 @@ from ..location.binding import Binding, BindingChange
 from ..location.keyring import KeyChange
 from ..location.place import Aor, Place
 from ..location.store import LocationStore
-from ..reg import legacy, xml
-from ..reg.document import ContactEvent, RegistrationState, registration_id
+from ..reg import xml
 from ..reg.legacy import Profile, profile_of
 from ..sip.flow import Flow
 from ..sip.message import Draft, Response
 from ..sip.timer import TimerWheel
 from ..sip.user import User
-from .document import contact_of
+from .publication_body import PublicationBodies
 from .published import PresenceServer, PublishedShelf, PublishedState
 
 logger = logging.getLogger("reginfo.publisher")
@@ -90,6 +89,7 @@ class Publisher:
         self._targets: dict[str, PresenceServer] = {}
         self._published: dict[str, PublishedState] = {}
         self._shelf = PublishedShelf(journal)
+        self._bodies = PublicationBodies(store, server_id, table)
         self._wheel = TimerWheel()
 
     def __len__(self) -> int:
@@ -354,7 +354,7 @@ class Publisher:
             headers, body = f"Event: {PACKAGE}\r\n", b""
             if operation in (Operation.INITIAL, Operation.MODIFY):
                 headers += f"Content-Type: {xml.MEDIA_TYPE}\r\n"
-                body = self._body(published, own, now)
+                body = self._bodies.write(published, own, now)
                 published.sent = own
             draft = publication.draft(headers, lifetime, body)
             assert target.flow is not None
@@ -369,64 +369,6 @@ class Publisher:
             return
         self._shelf.save(key, published)
         self._wheel.schedule(published)
-
-    def _body(
-        self, published: PublishedState, own: dict[str, Binding], now: float
-    ) -> bytes:
-        """Write the full state of our contacts, including those that have ended."""
-        aor = published.aor
-        record = self._store.record_of(Place(self._table, aor))
-        gone = self._gone(published, record, own, now)
-        profile = published.target.speaks
-        elements = []
-        for binding in [*gone, *own.values()]:
-            contact = contact_of(binding, aor, implicit=aor != record.aor)
-            expires = registered = None
-            if binding.active:
-                expires = binding.expires(now)
-                registered = max(0, int(now - binding.registered_at))
-            if profile is Profile.LEGACY:
-                contact = legacy.adapt(contact)
-                expires = expires or 0
-            parts = xml.contact_parts(contact)
-            elements.append(xml.contact_element(parts, expires, registered))
-        state = RegistrationState.ACTIVE if own else RegistrationState.TERMINATED
-        registration = xml.registration_element(
-            aor, registration_id(aor), state, elements
-        )
-        # Readers accept the placeholder version like any other number, and some servers
-        # replace it.
-        return legacy.publish_body([registration])
-
-    def _gone(
-        self,
-        published: PublishedState,
-        record: Place,
-        own: dict[str, Binding],
-        now: float,
-    ) -> list[Binding]:
-        """Return published contacts that are no longer ours, with their last events."""
-        told = {**published.told, **published.sent}
-        rows = self._store.rows(record)
-        is_told = published.aor in self._store.identities(record)
-        gone = []
-        for key, last in told.items():
-            if key in own:
-                continue
-            in_doubt = now < published.publication.unheard_until
-            if not is_told or not rows or (in_doubt and key not in rows):
-                # The identity was removed; or the store has forgotten a contact that
-                # the presence server may still list.
-                over = last.expires_at <= now
-                event = ContactEvent.EXPIRED if over else ContactEvent.DEACTIVATED
-                gone.append(msgspec.structs.replace(last, event=event))
-            elif key in rows:
-                holds = rows[key][0]
-                # A contact that has moved to another server is reported by that one.
-                if holds.owner == self._server_id:
-                    event = ContactEvent.DEACTIVATED if holds.active else holds.event
-                    gone.append(msgspec.structs.replace(holds, event=event))
-        return gone
 
     def _remember(self, published: PublishedState, now: float) -> None:
         """Note the current state of the publication in the undo list."""

@@ -24,11 +24,11 @@ from ..sip.message import Request
 from ..sip.uri import Uri
 from .document import read_document
 from .envelope import is_envelope
-from .held import FlowTo, Held, Send
+from .held import Held, Send
 from .held import Listener as Listener
 from .learner import DocumentOrigin, Learner
 from .listing import Listed, Listing, Listings
-from .mirror import HeldRow
+from .mirror import FlowTo, HeldRow
 from .mirror import Mirror as Mirror
 from .naming import users_of
 from .unsolicited import Unsolicited

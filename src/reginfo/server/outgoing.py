@@ -11,7 +11,7 @@ from ..events.subscribe import Wanted
 from ..ledger.turn import Turns
 from ..reg import xml
 from ..roles import notifier
-from ..roles.held import contact_by
+from ..roles.mirror import contact_by
 from ..roles.published import PresenceServer
 from ..roles.publisher import Publisher
 from ..roles.subscriber import Mirror, Subscriber
