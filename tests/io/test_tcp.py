@@ -135,6 +135,37 @@ def test_after_a_half_close_the_responses_still_go_out(host: str) -> None:
     run()
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("requests", [1, 3])
+def test_after_a_half_close_the_last_response_closes_the_stream(
+    host: str, requests: int
+) -> None:
+    """3261-81 (§18.2.2): not before it, and at once with it."""
+
+    @in_loop
+    async def run() -> None:
+        rim = Rim(host)
+        await asyncio.sleep(0)
+        reader, writer = await asyncio.open_connection(*rim.address)
+        writer.write(MESSAGE * requests)
+        writer.write_eof()
+        await rim.until(lambda: bool(rim.lost))
+        (flow,) = {flow for _, flow in rim.received}
+        (ending,) = rim.transport._ending.values()
+        for left in reversed(range(requests)):
+            rim.transport.send(Datagram(TRYING, flow))
+            assert not ending._transport.is_closing()
+            rim.transport.send(Datagram(OK, flow))
+            assert ending._transport.is_closing() == (left == 0)
+        async with asyncio.timeout(5):
+            assert await reader.read() == (TRYING + OK) * requests
+        assert rim.transport._ending == {}
+        writer.close()
+        rim.transport.close()
+
+    run()
+
+
 @in_loop
 async def test_a_stream_that_is_shut_down_with_nothing_to_answer_is_closed() -> None:
     rim = Rim()

@@ -50,6 +50,7 @@ def register(
     source: tuple[str, int] = PHONE,
     now: float = NOW,
     date: str = "",
+    standing: Standing | None = None,
 ) -> Decision:
     lines = [f"Contact: {contact}" for contact in contacts]
     if expires is not None:
@@ -58,7 +59,7 @@ def register(
         request(
             "REGISTER", *lines, *headers, cseq=cseq, call_id=call_id, branch=branch
         ),
-        Contacts(rows=known or {}, now=now, wall=99e-6),
+        Contacts(rows=known or {}, now=now, wall=99e-6, standing=standing),
         policy=policy or RegistrarPolicy(),
         server_id="us",
         flow=Flow(LOCAL, source),
@@ -808,6 +809,69 @@ def test_record_route_is_ignored() -> None:
     """Record-Route in a REGISTER is ignored (3261-26)."""
     decision = register(f"<{CONTACT}>", headers=("Record-Route: <sip:p;lr>",))
     assert list(decision.response.headers) == ["Contact"]
+
+
+@pytest.mark.parametrize("branch", ["z9hG4bKold", "z9hG4bKnew"])
+@pytest.mark.parametrize("value", [f"<{CONTACT}>", "*"])
+@pytest.mark.parametrize("expires", [0, 600])
+def test_an_equal_cseq_is_refused(branch: str, value: str, expires: int) -> None:
+    """
+    3261-12: "if the CSeq value in the request is not greater", the update "MUST be
+    aborted", also for one that is equal; and nothing is decided.
+    """
+    known = rows(binding(5), binding(7, contact=DESK))
+    for cseq in (5, 4):
+        try:
+            register(value, known=known, cseq=cseq, expires=expires, branch=branch)
+        except (Refusal, RemoteProtocolError) as exc:
+            assert exc.status == (400 if value == "*" and expires else 500)
+        else:
+            raise AssertionError("it was accepted")
+    if value != "*":
+        (claim,) = register(value, known=known, cseq=6, expires=expires).claims
+        assert claim.cseq == 6
+
+
+@pytest.mark.parametrize("known", ["q=1", "expires=90", "Q=0.5", "Expires=90", "q=1.0"])
+@pytest.mark.parametrize("value", [f"<{CONTACT}>", CONTACT])
+def test_what_rfc_3261_defines_is_no_unknown_parameter(known: str, value: str) -> None:
+    """3680-73: neither q nor expires is among the parameters of the document."""
+    (claim,) = register(f"{value};{known};x=2;+y").claims
+    assert claim.params == (("x", "2"), ("+y", None))
+
+
+@pytest.mark.parametrize("contact", [f"<{CONTACT}>", f"<{DESK}>;expires=0", "*", ""])
+@pytest.mark.parametrize("expires", ["", "0", "1", "x", "99999999999"])
+@pytest.mark.parametrize(
+    "others",
+    [
+        {},
+        {"cseq": 5},
+        {"headers": ("Require: nothing",)},
+        {"headers": ("Path: <mailto:a@b>",)},
+        {"headers": ("Record-Route: <sip:p;lr>",)},
+        {"policy": RegistrarPolicy(max_contacts=1)},
+        {"policy": RegistrarPolicy(max_contacts=1, replaces=True)},
+        {"policy": RegistrarPolicy(min_expires=3600)},
+        {"standing": Standing(rejected=True)},
+        {"standing": Standing(probation_ends=NOW + 30)},
+    ],
+)
+def test_a_registrar_never_answers_6xx(
+    contact: str, expires: str, others: dict[str, Any]
+) -> None:
+    """3261-26 (§10.3): "Registrars MUST NOT generate 6xx responses", nor a route."""
+    known = rows(binding(5), binding(5, contact="sip:alice@192.0.2.52"))
+    values = [contact] if contact else []
+    try:
+        decision = register(*values, known=known, expires=expires, **others)
+    except (Refusal, RemoteProtocolError) as exc:
+        assert 400 <= exc.status < 600
+        names = [name for name, _ in exc.headers] if isinstance(exc, Refusal) else []
+    else:
+        assert decision.response.status == 200
+        names = list(decision.response.headers)
+    assert "Record-Route" not in names
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20))
