@@ -26,6 +26,7 @@ import msgspec
 from reginfo.server.app import App
 from reginfo.sip.destination import Destination
 from reginfo.sip.flow import Flow, Local
+from reginfo.sip.transport import Transport
 
 
 def _class(name: str, *modules: str) -> Any:
@@ -41,7 +42,7 @@ def _class(name: str, *modules: str) -> Any:
 Config = _class("Config", "reginfo.config.config", "reginfo.server.config")
 Clock = _class("Clock", "reginfo.io.clock", "reginfo.server.clock")
 
-LOCAL = Local("UDP", "127.0.0.1", 5060)
+LOCAL = Local(Transport.UDP, "127.0.0.1", 5060)
 PEER = ("127.0.0.2", 5060)
 PIECE = 1_000  # contacts in a document while the table is filled
 MESSAGES = 200
@@ -67,7 +68,7 @@ class There:
     """Names that all lead to the peer."""
 
     def find(self, uri: Any, found: Callable[[list[Destination]], None]) -> None:
-        found([Destination("UDP", PEER)])
+        found([Destination(Transport.UDP, PEER)])
 
 
 class Bench:

@@ -10,12 +10,13 @@ from reginfo.config.sections import DnsSection
 from reginfo.io.network import Network
 from reginfo.sip.endpoint import Endpoint
 from reginfo.sip.flow import Local
+from reginfo.sip.transport import Transport
 
 from ..make import numbers
 
-UDP = Local("UDP", "192.0.2.1", 5060)
-TCP = Local("TCP", "192.0.2.1", 5060)
-UDP6 = Local("UDP", "2001:db8::1", 5060)
+UDP = Local(Transport.UDP, "192.0.2.1", 5060)
+TCP = Local(Transport.TCP, "192.0.2.1", 5060)
+UDP6 = Local(Transport.UDP, "2001:db8::1", 5060)
 
 
 class Rim:
@@ -34,14 +35,14 @@ class Rim:
 @pytest.mark.parametrize(
     ("locals", "types", "transports"),
     [
-        ([UDP], ["A"], ["UDP"]),
-        ([UDP6], ["AAAA"], ["UDP"]),
-        ([UDP, TCP, UDP6], ["A", "AAAA"], ["UDP", "TCP"]),
-        ([TCP], ["A"], ["TCP"]),
+        ([UDP], ["A"], [Transport.UDP]),
+        ([UDP6], ["AAAA"], [Transport.UDP]),
+        ([UDP, TCP, UDP6], ["A", "AAAA"], [Transport.UDP, Transport.TCP]),
+        ([TCP], ["A"], [Transport.TCP]),
     ],
 )
 def test_names_are_resolved_to_what_we_can_send_to(
-    locals: list[Local], types: list[str], transports: list[str]
+    locals: list[Local], types: list[str], transports: list[Transport]
 ) -> None:
     """3263-03: other kinds of address and other transports are not asked for."""
     rim: Any = Rim(*locals)

@@ -14,6 +14,7 @@ from reginfo.io import tcp as stream
 from reginfo.io.tcp import StreamTransport
 from reginfo.sip.flow import Address, Flow, Local
 from reginfo.sip.transaction import Datagram
+from reginfo.sip.transport import Transport
 
 MESSAGE = b"OPTIONS sip:a SIP/2.0\r\nContent-Length: 5\r\n\r\nhello"
 BROKEN = b"OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/TCP h\r\nContent-Length: many\r\n\r\n"
@@ -400,7 +401,7 @@ def test_a_peer_that_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -
 async def test_ipv6_has_streams_too() -> None:
     """4475-05"""
     rim = Rim("::1")
-    assert rim.transport.local == Local("TCP", "::1", rim.address[1])
+    assert rim.transport.local == Local(Transport.TCP, "::1", rim.address[1])
     assert rim.transport.local.sent_by == f"[::1]:{rim.address[1]}"
     await asyncio.sleep(0)
     _, writer = await asyncio.open_connection(*rim.address)

@@ -14,6 +14,7 @@ import pytest
 from reginfo.io.udp import DRAIN, UdpSocket, is_unreachable
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.transaction import Datagram
+from reginfo.sip.transport import Transport
 
 LOOPBACK = "127.0.0.1"
 
@@ -239,7 +240,7 @@ def test_all_errors_of_the_queue_are_read_at_once(
 
     async def main() -> None:
         received = Received()
-        kernel = Kernel(received, Local("UDP", "192.0.2.1", 5060))
+        kernel = Kernel(received, Local(Transport.UDP, "192.0.2.1", 5060))
         kernel.errors = [
             (b"one", [extended(origin, kind, 0)], remote),
             (b"too long", [extended(2, 3, 4), extended(3, 2, 0)], remote),
@@ -272,7 +273,7 @@ def test_a_datagram_is_sent_again_if_the_error_was_of_an_earlier_one(
 
     async def main() -> None:
         received = Received()
-        kernel = Kernel(received, Local("UDP", "192.0.2.1", 5060))
+        kernel = Kernel(received, Local(Transport.UDP, "192.0.2.1", 5060))
         if queued:
             kernel.errors = [(b"earlier", [extended(2, 3, 3)], ("192.0.2.9", 5060))]
         kernel.sends = [OSError(ERRNO, "refused"), again]

@@ -23,6 +23,7 @@ from reginfo.roles.registrar import (
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.headers import parse_name_addr
+from reginfo.sip.transport import Transport
 
 from ..make import LOCAL, NOW, PHONE, binding, request
 
@@ -776,7 +777,7 @@ def test_a_register_that_came_by_a_path_was_received_by_somebody_else() -> None:
 
 def test_what_came_by_a_stream_says_so() -> None:
     message = request("REGISTER", f"Contact: <{CONTACT}>")
-    tcp = Local("TCP", "192.0.2.1", 5060)
+    tcp = Local(Transport.TCP, "192.0.2.1", 5060)
     decision = decide(
         message, Contacts(rows={}, now=NOW, wall=1.0), policy=RegistrarPolicy(),
         server_id="us", flow=Flow(tcp, ("192.0.2.50", 4444)),

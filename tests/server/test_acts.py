@@ -15,6 +15,7 @@ from reginfo.reg.document import ContactEvent
 from reginfo.sip.errors import LocalProtocolError, RemoteProtocolError
 from reginfo.sip.message import Response
 from reginfo.sip.parser import parse
+from reginfo.sip.transport import Transport
 from reginfo.testing import Wire, WireServer
 
 from ..make import ALICE, PHONE, place
@@ -52,7 +53,7 @@ class Two:
 
     def __init__(self, hosts: dict[str, str], transport: str) -> None:
         self.wire = Wire()
-        self.transport = transport.upper()
+        self.transport = Transport[transport.upper()]
         one = {"hosts": hosts, "transport": transport}
         self.a = self.wire.serve(config("a", "b", **one), MemoryStorage())  # type: ignore[arg-type]
         self.b = self.wire.serve(config("b", "a", **one), MemoryStorage())  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from ..sip.endpoint import Endpoint
 from ..sip.errors import ReginfoError
 from ..sip.flow import Address, Flow, Local, family_of
 from ..sip.framing import MAX_MESSAGE
+from ..sip.transport import TCP
 from .interfaces import expand, source_of
 from .nameservers import NameServers, at, hosts
 from .resolver import Resolver
@@ -119,7 +120,7 @@ class Network:
 
     def _bound(self, address: ListenAddress) -> UdpSocket | StreamTransport:
         rim, bound = self._rim, (address.host, address.port)
-        if address.transport == "tcp":
+        if address.transport.is_reliable:
             return StreamTransport.listening(bound, **self._stream_callbacks())
         return UdpSocket(
             bound,
@@ -143,7 +144,7 @@ class Network:
             if stream is None:
                 # We can open streams although nobody can open one to us.
                 transport = StreamTransport(
-                    Local("TCP", local.host, local.port, local.advertised),
+                    Local(TCP, local.host, local.port, local.advertised),
                     **self._stream_callbacks(),
                 )
                 self._rim.add(transport)

@@ -95,8 +95,11 @@ def _kept(claims: list[Claim]) -> Claims:
 
 def newest_of(claims: Claims, call_id: str) -> Claim | None:
     """The newest claim of any life with that Call-ID; None if none is kept."""
-    found = [claim for claim in claims if claim.call_id == call_id]
-    return max(found, key=rank, default=None)
+    newest = None
+    for claim in claims:
+        if claim.call_id == call_id and (newest is None or rank(claim) > rank(newest)):
+            newest = claim
+    return newest
 
 
 def next_stamp(claims: Iterable[Claim], wall: float, floor: int = 0) -> int:

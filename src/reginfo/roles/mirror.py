@@ -69,6 +69,7 @@ class Mirror:
         "peer",
         "problem",
         "requested",
+        "saved",
         "scheduled_at",
         "source",
         "subscription",
@@ -92,6 +93,9 @@ class Mirror:
 
         self.subscription = subscription
         self.table = Table()
+        self.saved: HeldRow | None = None
+        "What was stored last, if nothing has changed since: it is never edited."
+
         self.found_by: tuple[str, str] | None = None
         "Call-ID and local tag, by which its NOTIFYs are found."
 
@@ -166,4 +170,5 @@ def contact_by(local: str, flow: Flow) -> str | None:
 
     A peer that receives the SUBSCRIBE by TCP should notify by TCP.
     """
-    return f"{local};transport=tcp" if flow.local.is_reliable else None
+    param = flow.local.transport.uri_param
+    return f"{local}{param}" if param else None

@@ -23,10 +23,9 @@ from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow, Local, uri_host
 from ..sip.headers import NameAddr, cached_name_addr, delta_seconds, quote
 from ..sip.message import Headers, Request, Response
+from ..sip.transport import SIP_PORT
 from ..sip.uri import Uri
 from ..sip.value import Value
-
-SIP_PORT = 5060
 
 EXTENSIONS = frozenset({"path"})
 """The option tags that are supported in Require of a REGISTER (§8.2.2.3)."""
@@ -444,9 +443,7 @@ def _received(uri: Uri, flow: Flow) -> str:
     host, port = flow.remote
     if (numeric(uri.host).address, uri.port or SIP_PORT) == (host, port):
         return ""
-    transport = flow.local.transport.lower()
-    suffix = "" if transport == "udp" else f";transport={transport}"
-    return f"sip:{uri_host(host)}:{port}{suffix}"
+    return f"sip:{uri_host(host)}:{port}{flow.local.transport.uri_param}"
 
 
 @lru_cache(64)

@@ -14,9 +14,10 @@ from ..sip.errors import Refusal
 from ..sip.message import Request
 from ..sip.uri import Uri
 from .document import read_document
-from .learner import DocumentOrigin, Learner
+from .learner import Learner
 from .listing import Listed, Listing
 from .naming import users_of
+from .origin import DocumentOrigin
 
 DIALOGS = 10_000
 """The maximum number of dialogs whose documents are kept."""
@@ -116,7 +117,7 @@ class Unsolicited:
             location or self._location,
             stream.until,
         )
-        self._learner.learn(origin, document, taken.news, now, wall, changes)
+        self._learner.learn(origin, document, taken.news, table, now, wall)
         told = dict.fromkeys(Aor(one.aor) for one in taken.news)
         return users_of(document) or tuple(told)
 
