@@ -20,7 +20,7 @@ from ..sip.flow import Flow, Local
 from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
 from ..sip.user import User
-from .mirror import FlowTo, HeldRow, Mirror, contact_by, copy_of, shifted_row
+from .mirror import FlowTo, HeldRow, Mirror, copy_of, shifted_row
 from .package import HeldPackage
 
 logger = logging.getLogger("reginfo.subscriber")
@@ -201,10 +201,7 @@ class Held:
             self.report(mirror, "failed", cause)
             subscription.unreachable(now, self._jitter)
         else:
-            subscription.flow = flow
-            wanted = subscription.wanted
-            by = contact_by(wanted.local, flow)
-            subscription.wanted = msgspec.structs.replace(wanted, contact=by)
+            mirror.take_flow(flow)
             subscription.begin(now, self._new_id)
             mirror.table.restart()
         self.settle(mirror)
@@ -238,12 +235,8 @@ class Held:
         number = 0
         for mirror in list(self._mirrors.values()):
             subscription = mirror.subscription
-            if (
-                mirror.peer != peer
-                or mirror.requested
-                or subscription.flow in flows
-                or subscription.state is SubscriberState.ENDED
-            ):
+            is_there = mirror.requested or subscription.flow in flows
+            if mirror.peer != peer or is_there:
                 continue
             self.remember(mirror)
             subscription.lapse()
@@ -322,34 +315,22 @@ class Held:
             assert self._locate is not None
             self._locate(mirror)
             return
-        if over or state is SubscriberState.WAITING:
-            self._find_flow(mirror)
+        if self._flow_to and (over or state is SubscriberState.WAITING):
+            # The name of a peer may lead elsewhere now.
+            mirror.take_flow(self._flow_to(mirror.peer, None))
         subscription.due(now, self._new_id, self._jitter)
         if subscription.dialog is not dialog:
             mirror.table.restart()
         self.settle(mirror)
 
-    def _find_flow(self, mirror: Mirror) -> None:
-        """Set the flow of a new dialog: the name of a peer may lead elsewhere now."""
-        flow = None if self._flow_to is None else self._flow_to(mirror.peer, None)
-        if flow is not None:
-            subscription = mirror.subscription
-            wanted = subscription.wanted
-            subscription.flow = flow
-            if (by := contact_by(wanted.local, flow)) != wanted.contact:
-                subscription.wanted = msgspec.structs.replace(wanted, contact=by)
-
     def _try_another(self, mirror: Mirror, now: float) -> None:
         """Subscribe at once at the next address of a peer that did not answer."""
-        subscription = mirror.subscription
-        if (
-            self._flow_to is not None
-            and not mirror.requested
-            and subscription.flow is not None
-            and subscription.state is SubscriberState.WAITING
-            and self._flow_to(mirror.peer, subscription.flow) is not None
-        ):
-            subscription.timer_at = now
+        flow, state = mirror.subscription.flow, mirror.subscription.state
+        if not self._flow_to or not flow or mirror.requested:
+            return
+        is_waiting = state is SubscriberState.WAITING
+        if is_waiting and self._flow_to(mirror.peer, flow) is not None:
+            mirror.subscription.timer_at = now
 
     # Called by the package.
 

@@ -133,6 +133,15 @@ class Mirror:
     def timer_due(self, now: float) -> None:
         self.subscription.timer_due(now)
 
+    def take_flow(self, flow: Flow | None) -> None:
+        """Begin the next dialog on ``flow``; None leaves the flow as it is."""
+        subscription = self.subscription
+        wanted = subscription.wanted
+        if flow is not None:
+            subscription.flow = flow
+            if (by := contact_by(wanted.local, flow)) != wanted.contact:
+                subscription.wanted = msgspec.structs.replace(wanted, contact=by)
+
     # The user of each SUBSCRIBE (:class:`reginfo.sip.user.User`).
 
     def receive_response(self, response: Response, moment: Moment) -> None:
