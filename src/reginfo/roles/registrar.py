@@ -20,7 +20,7 @@ from ..sip.address import numeric
 from ..sip.demands import check_extensions, understands_body
 from ..sip.dialog import route_uri
 from ..sip.errors import Refusal, RemoteProtocolError
-from ..sip.flow import Flow, Local, uri_host
+from ..sip.flow import Flow, Local, unscoped, uri_host
 from ..sip.headers import NameAddr, cached_name_addr, delta_seconds, quote
 from ..sip.message import Headers, Request, Response
 from ..sip.transport import SIP_PORT
@@ -441,7 +441,7 @@ def _params(contact: NameAddr) -> tuple[tuple[str, str | None], ...]:
 def _received(uri: Uri, flow: Flow) -> str:
     """Return the source of a REGISTER as a URI; empty if its Contact is the same."""
     host, port = flow.remote
-    if (numeric(uri.host).address, uri.port or SIP_PORT) == (host, port):
+    if port == (uri.port or SIP_PORT) and numeric(uri.host).address == unscoped(host):
         return ""
     return f"sip:{uri_host(host)}:{port}{flow.local.transport.uri_param}"
 
