@@ -45,7 +45,7 @@ def test_a_peer_on_the_link_is_known_by_its_address(
 ) -> None:
     """3261-92: the flow has a scope, and the configuration none."""
     peers = Peers((peer,), 5.0, 7200)
-    peers.find({"sip:[fe80::60]": ("fe80::60", 5060)})
+    peers.find({"sip:[fe80::60]": [("fe80::60%eth0", 5060)]})
     flow = Flow(Local(UDP, "fe80::1%eth0", 5060), (host, 5060))
     assert peers.sender(Request("NOTIFY", "sip:a"), flow) is peer
     other = Flow(flow.local, ("fe80::61%eth0", 5060))

@@ -47,10 +47,10 @@ class Peers:
     def find(self, addresses: Mapping[str, Collection[Address]]) -> None:
         """Set the addresses that the peers' URIs lead to at present."""
         self._by_address = {
-            address: peer
+            (unscoped(host), port): peer
             for peer in self._peers
             if peer.uri is not None
-            for address in addresses.get(peer.uri, ())
+            for host, port in addresses.get(peer.uri, ())
         }
 
     def longest(self, name: str) -> int:
@@ -64,12 +64,12 @@ class Peers:
 
     def at(self, address: Address) -> PeerSection | None:
         """The peer whose URI is at ``address``."""
-        return self._by_address.get(address)
+        host, port = address
+        return self._by_address.get((unscoped(host), port))
 
     def sender(self, request: Request, flow: Flow) -> PeerSection | None:
         """The peer that a request comes from; None if it is none that is known."""
-        host, port = flow.remote
-        known = self._by_address.get((unscoped(host), port))
+        known = self.at(flow.remote)
         if known is not None:
             return known
         return next((p for p in self._peers if _matches(p, request, flow)), None)
