@@ -11,6 +11,7 @@ from ..reg import legacy, xml
 from ..reg.document import ContactEvent, RegistrationState, registration_id
 from ..reg.legacy import Profile
 from .document import contact_of
+from .envelope import claim_elements, record_elements, speaker_element
 from .published import PublishedState
 
 
@@ -34,6 +35,12 @@ class PublicationBodies:
         """Write the full state of our contacts, including those that have ended."""
         aor = published.aor
         record = self._store.record_of(Place(self._table, aor))
+        # The contacts of a user are claimed under its own name, and not for each of
+        # its identities.
+        published.is_plain = aor == record.aor
+        if published.target.takes_claims and published.is_plain:
+            published.is_plain = False
+            return self._claims(published, record, own, now)
         gone = self._gone(published, record, own, now)
         profile = published.target.speaks
         elements = []
@@ -55,6 +62,32 @@ class PublicationBodies:
         # Readers accept the placeholder version like any other number, and some servers
         # replace it.
         return legacy.publish_body([registration])
+
+    def _claims(
+        self,
+        published: PublishedState,
+        record: Place,
+        own: dict[str, Binding],
+        now: float,
+    ) -> bytes:
+        """
+        Write all claims for our contacts, and the records of the user.
+
+        For a `reginfo` server: each claim is complete in itself, and what is not listed
+        is not gone.
+        """
+        store, aor = self._store, published.aor
+        keys = dict.fromkeys([*published.told, *published.sent, *own])
+        elements = []
+        for key in keys:
+            elements += claim_elements(store.claims(record, key), aor, now)
+        elements += record_elements(store.records(record), now)
+        elements.append(speaker_element(self._server_id))
+        state = RegistrationState.ACTIVE if own else RegistrationState.TERMINATED
+        registration = xml.registration_element(
+            aor, registration_id(aor), state, elements
+        )
+        return xml.reginfo_body(0, True, [registration])
 
     def _gone(
         self,

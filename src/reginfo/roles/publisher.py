@@ -28,6 +28,7 @@ from ..sip.flow import Flow
 from ..sip.message import Draft, Response
 from ..sip.timer import TimerWheel
 from ..sip.user import User
+from .envelope import LINK, VERSION
 from .publication_body import PublicationBodies
 from .published import PresenceServer, PublishedShelf, PublishedState
 
@@ -207,6 +208,7 @@ class Publisher:
         elif outcome is Outcome.PUBLISHED:
             target.refused = False
             published.told = published.sent
+            self._recognise(published, response, now)
         if may_have_arrived(response.status):
             published.doubt()
         elif response.status >= 300:
@@ -260,6 +262,18 @@ class Publisher:
 
     # How.
 
+    def _recognise(
+        self, published: PublishedState, response: Response, now: float
+    ) -> None:
+        """Note whether a server takes claims; if so, publish them at once."""
+        target = published.target
+        target.takes_claims = (
+            target.speaks is Profile.STANDARD and response.header(LINK) == VERSION
+        )
+        if target.takes_claims and published.is_plain:
+            published.is_plain = False
+            published.publication.change(bool(self._own(published.aor, now)))
+
     def _try_another(self, published: PublishedState, now: float) -> None:
         """Publish at once at the next address of a server that did not answer."""
         target = published.target
@@ -279,7 +293,9 @@ class Publisher:
     ) -> None:
         """Resume one stored publication, and modify it at ``at``."""
         aor = Aor(key.partition("\0")[2])
-        publication, contacts = self._shelf.take(key)
+        row, contacts = self._shelf.take(key)
+        publication = row.publication
+        target.takes_claims = target.takes_claims or row.takes_claims
         # The unanswered PUBLISH may have arrived. We try the old entity-tag; a 412
         # means that it did arrive.
         publication.give_up(now)

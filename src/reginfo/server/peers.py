@@ -70,6 +70,11 @@ class Peers:
     def sender(self, request: Request, flow: Flow) -> PeerSection | None:
         """The peer that a request comes from; None if it is none that is known."""
         known = self.at(flow.remote)
+        if known is None and self._by_address and flow.local.is_reliable:
+            # The port of a stream that it has opened is any one; its Via has the port
+            # that it listens at.
+            port = request.via.port or flow.local.transport.default_port
+            known = self.at((flow.remote[0], port))
         if known is not None:
             return known
         return next((p for p in self._peers if _matches(p, request, flow)), None)
