@@ -224,9 +224,6 @@ class Relaying:
         """Cancel what rings for too long; send 100 for what takes long (Timer C)."""
         self.proxy.timer_due(moment.now)
 
-    def hears(self, change: object) -> None:
-        """Ignore it: targets are looked up when they are needed."""
-
     def undone(self, moment: Moment) -> None:
         """Do nothing: what is forwarded is not in the journal."""
 

@@ -109,11 +109,6 @@ class App(Admin):
                 raise StartError(str(exc)) from exc
             raise
         self._rim.start()
-        # What has been loaded lives long; and a full collection among a million
-        # objects would stop us for a quarter of a second.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
 
     def load(self, database: Storage) -> None:
         """Take in what is stored; :meth:`begin` continues with it."""
@@ -123,6 +118,7 @@ class App(Admin):
             clock.not_before(last)
         moment = clock.moment()
         # Much is made here, and all of it stays: there is no garbage to look for.
+        collects = gc.isenabled()
         gc.disable()
         try:
             shelf.load(
@@ -133,7 +129,8 @@ class App(Admin):
                 boot_id=clock.boot_id,
             )
         finally:
-            gc.enable()
+            if collects:
+                gc.enable()
 
     def load_script(self) -> None:
         """

@@ -121,7 +121,7 @@ class Assembly:
             new_id=self.new_id,
         )
         self.parts = Parts(self.journal)
-        self.announcer = Announcer(self.journal, self.parts)
+        self.announcer = Announcer(self.journal, self.parts.hearers)
         self.store.listener = self.announcer.announce
         policy = SubscriptionPolicy(
             min_expires=config.presence_reginfo.min_expires,

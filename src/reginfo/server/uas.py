@@ -5,9 +5,7 @@ from __future__ import annotations
 import email.utils
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
 
-from ..location.binding import Binding
 from ..location.place import Place
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
@@ -29,13 +27,6 @@ logger = logging.getLogger("reginfo.server")
 
 METHODS = ("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "OPTIONS")
 """What is answered here; any other method is for somebody else."""
-
-
-class Saved(NamedTuple):
-    """What became of a REGISTER."""
-
-    response: Response
-    claims: tuple[Binding, ...]
 
 
 class Uas:
@@ -87,7 +78,7 @@ class Uas:
         table: str,
         moment: Moment,
         is_published: bool = True,
-    ) -> Saved:
+    ) -> registrar.Decision:
         """
         Bind what a REGISTER asks for.
 
@@ -96,8 +87,8 @@ class Uas:
         """
         if request_uri(request).host not in self._domains:
             raise Refusal(404, "Not Found")  # §10.3 step 1
-        aor = self._domains.aor(request.to.parsed)
-        if not self._domains.serve(aor):
+        aor = self._domains.served(request.to.parsed)
+        if aor is None:
             raise Refusal(404, "Not Found")  # §10.3 step 5
         place, wall = Place(table, aor), moment.wall
         decision = registrar.decide(
@@ -116,7 +107,7 @@ class Uas:
                 records=decision.records,
                 is_published=is_published,
             )
-        return Saved(decision.response, decision.claims)
+        return decision
 
     def subscribe(
         self, request: Request, flow: Flow, tag: str, moment: Moment
@@ -174,22 +165,19 @@ class Uas:
         )
 
     def _register(self, event: RequestReceived, moment: Moment) -> Response:
-        flow = Flow(event.transaction.flow.local, event.source)
-        return self.register(event.request, flow, self._table, moment).response
+        request = event.transaction.request
+        return self.register(request, event.flow, self._table, moment).response
 
     def _subscribe(self, event: RequestReceived, moment: Moment) -> Response:
         transaction = event.transaction
-        flow = Flow(transaction.flow.local, event.source)
-        return self.subscribe(event.request, flow, transaction.to_tag, moment)
+        return self.subscribe(event.request, event.flow, transaction.to_tag, moment)
 
     def _notify(self, event: RequestReceived, moment: Moment) -> Response:
-        flow = Flow(event.transaction.flow.local, event.source)
-        self.notify(event.request, flow, self._table, moment)
+        self.notify(event.request, event.flow, self._table, moment)
         return Response(200, "OK")
 
     def _publish(self, event: RequestReceived, moment: Moment) -> Response:
-        flow = Flow(event.transaction.flow.local, event.source)
-        return self.publish(event.request, flow, moment)
+        return self.publish(event.request, event.flow, moment)
 
     def _options(self, event: RequestReceived, moment: Moment) -> Response:
         check_extensions(event.request, registrar.EXTENSIONS)

@@ -214,7 +214,9 @@ def parse_cseq(text: str) -> CSeq:
     if value >= 2**31:
         raise RemoteProtocolError(f"CSeq out of range: {number}")
     method = method.strip()
-    if not grammar.token.fullmatch(method):
+    if not (method.isalpha() and method.isascii()) and not grammar.token.fullmatch(
+        method
+    ):
         raise RemoteProtocolError(f"malformed CSeq: {text[:80]!r}")
     return CSeq(value, method)
 
@@ -224,7 +226,7 @@ def delta_seconds(text: str | None) -> int | None:
     if text is None:
         return None
     text = text.strip()
-    if not grammar.delta_seconds.fullmatch(text):
+    if not (text.isdecimal() and text.isascii() and len(text) <= 20):
         return None
     # §20.19: a number of 32 bits. More can only mean "long".
     return min(int(text), 2**32 - 1)
