@@ -1,4 +1,4 @@
-"""Peers that are ourselves, and pairs of servers of which one does not hear the other."""
+"""Peers that are ourselves, and pairs of servers of which one does not hear both."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import msgspec
 
 from ..events.states import SubscriberState
 from ..events.subscribe import HeldSubscription, Wanted
+from ..events.wanted import FlowTo
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.shelf import Rows, nothing
@@ -20,7 +21,7 @@ from ..sip.flow import Flow, Local
 from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
 from ..sip.user import User
-from .mirror import FlowTo, HeldRow, Mirror, copy_of, shifted_row
+from .mirror import HeldRow, Mirror, copy_of, shifted_row
 from .package import HeldPackage
 
 logger = logging.getLogger("reginfo.subscriber")
@@ -201,7 +202,7 @@ class Held:
             self.report(mirror, "failed", cause)
             subscription.unreachable(now, self._jitter)
         else:
-            mirror.take_flow(flow)
+            mirror.subscription.take_flow(flow)
             subscription.begin(now, self._new_id)
             mirror.table.restart()
         self.settle(mirror)
@@ -317,7 +318,7 @@ class Held:
             return
         if self._flow_to and (over or state is SubscriberState.WAITING):
             # The name of a peer may lead elsewhere now.
-            mirror.take_flow(self._flow_to(mirror.peer, None))
+            mirror.subscription.take_flow(self._flow_to(mirror.peer, None))
         subscription.due(now, self._new_id, self._jitter)
         if subscription.dialog is not dialog:
             mirror.table.restart()

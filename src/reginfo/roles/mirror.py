@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -12,15 +11,8 @@ from ..events.subscribe import HeldSubscription
 from ..location.place import Aor
 from ..location.source import Source
 from ..reg.table import Table, TableState
-from ..sip.flow import Flow
 from ..sip.message import Response
 from ..sip.moment import Moment
-
-FlowTo = Callable[[str, Flow | None], Flow | None]
-"""
-Returns the flow to a peer, by its name. With a flow that has failed: another one that
-is to be tried at once; None if all have failed.
-"""
 
 
 class HeldRow(msgspec.Struct, kw_only=True, gc=False):
@@ -133,15 +125,6 @@ class Mirror:
     def timer_due(self, now: float) -> None:
         self.subscription.timer_due(now)
 
-    def take_flow(self, flow: Flow | None) -> None:
-        """Begin the next dialog on ``flow``; None leaves the flow as it is."""
-        subscription = self.subscription
-        wanted = subscription.wanted
-        if flow is not None:
-            subscription.flow = flow
-            if (by := contact_by(wanted.local, flow)) != wanted.contact:
-                subscription.wanted = msgspec.structs.replace(wanted, contact=by)
-
     # The user of each SUBSCRIBE (:class:`reginfo.sip.user.User`).
 
     def receive_response(self, response: Response, moment: Moment) -> None:
@@ -171,13 +154,3 @@ def copy_of(subscription: HeldSubscription) -> HeldSubscription:
         dialog=None if dialog is None else msgspec.structs.replace(dialog),
         drafts=[],
     )
-
-
-def contact_by(local: str, flow: Flow) -> str | None:
-    """
-    Return the Contact of a SUBSCRIBE that is sent on ``flow``; None for the usual one.
-
-    A peer that receives the SUBSCRIBE by TCP should notify by TCP.
-    """
-    param = flow.local.transport.uri_param
-    return f"{local}{param}" if param else None

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..events.states import SubscriberState
 from ..events.subscribe import Wanted
+from ..events.wanted import FlowTo
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, nothing
@@ -27,7 +28,7 @@ from .held import Held, Send
 from .held import Listener as Listener
 from .learner import Learner
 from .listing import Listed, Listing, Listings
-from .mirror import FlowTo, HeldRow
+from .mirror import HeldRow
 from .mirror import Mirror as Mirror
 from .naming import users_of
 from .origin import DocumentOrigin

@@ -195,6 +195,7 @@ class Admin:
         if clock.behind:
             problems.append(f"calendar: {clock.behind:.1f} s behind the last commit")
         problems += assembly.outgoing.problems()
+        problems += assembly.sink.problems(clock.now())
         if assembly.store.is_crowded:
             problems.append(
                 "store: contacts that have ended are forgotten early: [sync] tombstones"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+import msgspec
+
 from ..config.config import Config
 from ..config.sections import PeerSection
 from ..events.subscribe import Wanted
+from ..events.wanted import contact_by
 from ..ledger.turn import Turns
+from ..location.place import Aor
 from ..reg import xml
 from ..roles import notifier
-from ..roles.mirror import contact_by
 from ..roles.published import PresenceServer
 from ..roles.publisher import Publisher
 from ..roles.subscriber import Mirror, Subscriber
@@ -21,7 +24,10 @@ from ..routing.targets import Targets
 from ..sip.flow import Address, Flow, Local
 from ..sip.moment import Moment
 from ..sip.uri import Uri
+from ..sync.group import Group
+from ..sync.held_link import HeldLink
 from .destinations import Destinations
+from .linking import Linking
 from .peers import Peers, profile_of
 
 logger = logging.getLogger("reginfo.server")
@@ -40,6 +46,7 @@ class OutgoingRequests:
         self._targets: Targets | None = None
         self._subscriber: Subscriber | None = None
         self._publisher: Publisher | None = None
+        self._links: Linking | None = None
         self._destinations: Destinations | None = None
         self._ours: set[Address] = set()
         self._begun: set[str] = set()
@@ -49,9 +56,11 @@ class OutgoingRequests:
         targets: Targets,
         subscriber: Subscriber,
         publisher: Publisher,
+        links: Linking,
         destinations: Destinations,
     ) -> None:
         """Set the roles that subscribe and publish, and what finds servers."""
+        self._links = links
         self._targets = targets
         self._destinations = destinations
         self._subscriber = subscriber
@@ -78,13 +87,19 @@ class OutgoingRequests:
             locals: the addresses that we listen at.
         """
         publisher, destinations = self._publisher, self._destinations
-        assert publisher is not None and destinations is not None
+        links = self._links
+        assert publisher is not None and destinations is not None and links is not None
         self._ours = {(local.host, local.port) for local in locals}
         destinations.follow(self.uris(), moment)
         for uri in self.publish_targets():
             if not destinations.flows(uri):
                 # What happens until it is found is published then.
                 publisher.publish_to(PresenceServer(uri=uri), moment.now)
+        for peer in self._config.peers:
+            for aor in peer.watch if peer.name not in self._begun else ():
+                group = self._group(peer, self._domains.aor(Uri.parse(aor)))
+                if group is not None:
+                    links.sink.expect(group, moment.now)
 
     def moved(self, uri: str, flows: list[Flow], moment: Moment) -> None:
         """Take note of where a URI leads that was not found, or was elsewhere."""
@@ -156,14 +171,16 @@ class OutgoingRequests:
 
     def _peer_moved(self, peer: PeerSection, flows: list[Flow], now: float) -> None:
         """Subscribe at a peer that is found; or anew, if it was elsewhere."""
-        subscriber, me = self._subscriber, self._config.pua_reginfo.server_address
-        assert subscriber is not None
+        subscriber, links = self._subscriber, self._links
+        me = self._config.pua_reginfo.server_address
+        assert subscriber is not None and links is not None
         if peer.watch and self._leads_here(flows):
             logger.error("! peer %s: %s leads to this server", peer.name, peer.uri)
             return
         if peer.name in self._begun:
             with self._turns.attempt():
                 subscriber.moved(peer.name, flows, now)
+                links.sink.moved(peer.name, flows, now)
             return
         self._begun.add(peer.name)
         for aor in peer.watch:
@@ -177,12 +194,38 @@ class OutgoingRequests:
                 rearm=self._config.pua_reginfo.rearm,
             )
             name = self._domains.aor(Uri.parse(aor))
+            group = self._group(peer, name)
             try:
                 with self._turns.attempt():
-                    subscriber.watch(peer.name, name, wanted, flows[0], now)
+                    if group is not None:
+                        links.sink.link(peer.name, group, wanted, flows[0], now)
+                    else:
+                        self._watch(peer.name, name, wanted, flows[0], now)
             except Exception:
-                # One subscription that cannot be resumed stops no other.
+                # A subscription that cannot be resumed must not stop others.
                 logger.exception("! %s/%s cannot be resumed", peer.name, aor)
+
+    def _group(self, peer: PeerSection, name: Aor) -> Group | None:
+        """The group that is watched at a peer by a link; None for anything else."""
+        assert self._links is not None
+        if peer.profile not in (None, "standard"):
+            return None
+        return self._links.groups.get(name)
+
+    def watch_foreign(self, link: HeldLink, now: float) -> None:
+        """Watch a group at a peer that turns out to be of another kind."""
+        subscription = link.subscription
+        assert subscription.flow is not None
+        wanted = msgspec.structs.replace(
+            subscription.wanted, event=notifier.PACKAGE, headers=""
+        )
+        self._watch(link.peer, link.group.aor, wanted, subscription.flow, now)
+
+    def _watch(
+        self, peer: str, name: Aor, wanted: Wanted, flow: Flow, now: float
+    ) -> None:
+        assert self._subscriber is not None
+        self._subscriber.watch(peer, name, wanted, flow, now)
 
     def _hop(self, uri: Uri) -> Uri:
         """Where a SUBSCRIBE for ``uri`` goes first."""
