@@ -1,4 +1,4 @@
-"""Subscriptions and publications of ours: which the configuration wants, and where."""
+"""The subscriptions and publications that the configuration requires."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ logger = logging.getLogger("reginfo.server")
 
 
 class OutgoingRequests:
-    """Where our SUBSCRIBE and PUBLISH go, and which of them the configuration wants."""
+    """Starts subscriptions and publications, and finds where they are sent."""
 
     def __init__(
         self, config: Config, peers: Peers, domains: Domains, turns: Turns
@@ -228,16 +228,16 @@ class OutgoingRequests:
         self._subscriber.watch(peer, name, wanted, flow, now)
 
     def _hop(self, uri: Uri) -> Uri:
-        """Where a SUBSCRIBE for ``uri`` goes first."""
+        """Return the next hop of a SUBSCRIBE for ``uri``."""
         proxy = self._config.pua_reginfo.outbound_proxy
         return uri if proxy is None else Uri.parse(proxy)
 
     def owner(self, uri: Uri) -> str:
-        """Who owns what is told of ``uri``: the peer that is asked, or its host."""
+        """Return the owner of contacts reported for ``uri``: a peer, or its host."""
         return self._peers.asked_at(self._hop(uri)) or uri.host
 
     def locate(self, mirror: Mirror) -> None:
-        """Find where a subscription that a script has asked for is to be sent."""
+        """Find the flow of a subscription that a script requested."""
 
         targets, subscriber = self._targets, self._subscriber
         assert targets is not None and subscriber is not None
@@ -254,7 +254,7 @@ class OutgoingRequests:
         targets.flow(Target(hop), found)
 
     def publish_targets(self) -> tuple[str, ...]:
-        """Where PUBLISH goes; to ourselves it does not need to be sent."""
+        """Return the URIs that PUBLISH is sent to."""
         pua = self._config.pua_reginfo
         if not pua.publish_reginfo:
             return ()
