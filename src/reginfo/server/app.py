@@ -66,6 +66,8 @@ class App(Admin):
         self.publisher = assembly.publisher
         self.compositor = assembly.compositor
         self.relaying = assembly.relaying
+        self.source = assembly.source
+        self.sink = assembly.sink
         self.pua_reginfo = assembly.pua_reginfo
 
     # Life.
@@ -99,6 +101,7 @@ class App(Admin):
             self._names = self._network.resolver(config.dns)
             places = await self._network.find(self.uris(), self._names)
             self._assembly.is_open = self._network.is_open
+            self._assembly.hang_up = self._network.hang_up
             self.listening = self._network.listening
             self.begin(self._rim.locals, places, self._names)
         except BaseException as exc:
@@ -150,9 +153,12 @@ class App(Admin):
         """The routing script at work, if there is one."""
         return self._assembly.script
 
-    def set_open(self, is_open: Callable[[Flow], bool]) -> None:
-        """Set how to find out whether a flow can still be used."""
+    def set_open(
+        self, is_open: Callable[[Flow], bool], hang_up: Callable[[Flow], None]
+    ) -> None:
+        """Set how to find out whether a flow can still be used, and how to end one."""
         self._assembly.is_open = is_open
+        self._assembly.hang_up = hang_up
 
     def uris(self) -> list[str]:
         """Peers and presence servers whose addresses :meth:`begin` needs."""
@@ -205,7 +211,8 @@ class App(Admin):
 
     def flow_lost(self, flow: Flow, moment: Moment) -> None:
         """Take note that a stream was closed."""
-        self._assembly.flow_lost(flow, moment)
+        for lost in self._assembly.flow_lost:
+            lost(flow, moment)
 
     @property
     def timer_at(self) -> float | None:
