@@ -286,8 +286,8 @@ def test_contacts_are_removed_as_the_administrator_does() -> None:
             "'expired' is no event of a removal; these are: d",
         ),
         ({"event": "gone"}, "'gone' is no event of a removal"),
-        ({"event": "probation"}, "retry_after is required with probation"),
-        ({"retry_after": 5}, "retry_after is required with probation"),
+        ({"event": "probation"}, "probation, and only probation, needs retry_after"),
+        ({"retry_after": 5}, "probation, and only probation, needs retry_after"),
         ({"event": "probation", "retry_after": -1}, "a whole number"),
     ],
 )
