@@ -1,14 +1,17 @@
-"""Subscriptions and publications of ours: which the configuration wants, and where."""
+"""The subscriptions and publications that the configuration requires."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from ..config.config import Config
 from ..events.subscribe import Wanted
 from ..io.network import flow_to
 from ..ledger.turn import Turns
+from ..location.place import Aor
 from ..reg import xml
 from ..roles import notifier
 from ..roles.published import PresenceServer
@@ -21,13 +24,15 @@ from ..sip.destination import Destination
 from ..sip.flow import Flow, Local
 from ..sip.moment import Moment
 from ..sip.uri import Uri
+from ..sync.held_link import HeldLink
+from .linking import Linking
 from .peers import Peers, profile_of
 
 logger = logging.getLogger("reginfo.server")
 
 
 class OutgoingRequests:
-    """Where our SUBSCRIBE and PUBLISH go, and which of them the configuration wants."""
+    """Starts subscriptions and publications, and finds where they are sent."""
 
     def __init__(
         self, config: Config, peers: Peers, domains: Domains, turns: Turns
@@ -39,22 +44,28 @@ class OutgoingRequests:
         self._targets: Targets | None = None
         self._subscriber: Subscriber | None = None
         self._publisher: Publisher | None = None
+        self._links: Linking | None = None
 
     def connect(
-        self, targets: Targets, subscriber: Subscriber, publisher: Publisher
+        self,
+        targets: Targets,
+        subscriber: Subscriber,
+        publisher: Publisher,
+        links: Linking,
     ) -> None:
         """Set the roles that subscribe and publish."""
+        self._links = links
         self._targets = targets
         self._subscriber = subscriber
         self._publisher = publisher
 
     def uris(self) -> list[str]:
-        """Peers and presence servers whose addresses :meth:`begin` needs."""
+        """Return the URIs of peers and presence servers that :meth:`begin` needs."""
         peers = [peer.uri for peer in self._config.peers if peer.uri is not None]
         return [*peers, *self.publish_targets()]
 
     def find(self, places: Mapping[str, Destination]) -> None:
-        """Set where the URIs of peers are."""
+        """Set the destinations of the URIs of peers."""
         self._peers.find({uri: place.address for uri, place in places.items()})
 
     def begin(
@@ -67,16 +78,16 @@ class OutgoingRequests:
         Subscribe at peers, and publish at presence servers.
 
         Args:
-            locals: the addresses that we listen at.
-            places: where :meth:`uris` are.
+            locals: the listening addresses.
+            places: the destinations of :meth:`uris`.
         """
         now = moment.now
-        publisher, subscriber = self._publisher, self._subscriber
-        assert publisher is not None and subscriber is not None
+        publisher, links = self._publisher, self._links
+        assert publisher is not None and links is not None
         ours = {(local.host, local.port) for local in locals}
         for uri in self.publish_targets():
             if places[uri].address in ours:
-                continue  # we are that presence server: our watchers are told anyway
+                continue  # that is this server: its watchers are notified anyway
             target = PresenceServer(
                 uri=uri,
                 flow=flow_to(places[uri], locals),
@@ -98,24 +109,43 @@ class OutgoingRequests:
                     rearm=self._config.pua_reginfo.rearm,
                 )
                 name = self._domains.aor(Uri.parse(aor))
+                group = links.groups.get(name)
                 try:
                     with self._turns.attempt():
-                        subscriber.watch(peer.name, name, wanted, flow, now)
+                        if group is not None and peer.profile in (None, "standard"):
+                            links.sink.link(peer.name, group, wanted, flow, now)
+                        else:
+                            self._watch(peer.name, name, wanted, flow, now)
                 except Exception:
                     # A subscription that cannot be resumed must not stop others.
                     logger.exception("! %s/%s cannot be resumed", peer.name, aor)
 
+    def watch_foreign(self, link: HeldLink, now: float) -> None:
+        """Watch a group at a peer that turns out to be of another kind."""
+        subscription = link.subscription
+        assert subscription.flow is not None
+        wanted = msgspec.structs.replace(
+            subscription.wanted, event=notifier.PACKAGE, headers=""
+        )
+        self._watch(link.peer, link.group.aor, wanted, subscription.flow, now)
+
+    def _watch(
+        self, peer: str, name: Aor, wanted: Wanted, flow: Flow, now: float
+    ) -> None:
+        assert self._subscriber is not None
+        self._subscriber.watch(peer, name, wanted, flow, now)
+
     def _hop(self, uri: Uri) -> Uri:
-        """Where a SUBSCRIBE for ``uri`` goes first."""
+        """Return the next hop of a SUBSCRIBE for ``uri``."""
         proxy = self._config.pua_reginfo.outbound_proxy
         return uri if proxy is None else Uri.parse(proxy)
 
     def owner(self, uri: Uri) -> str:
-        """Who owns what is told of ``uri``: the peer that is asked, or its host."""
+        """Return the owner of contacts reported for ``uri``: a peer, or its host."""
         return self._peers.asked_at(self._hop(uri)) or uri.host
 
     def locate(self, mirror: Mirror) -> None:
-        """Find where a subscription that a script has asked for is to be sent."""
+        """Find the flow of a subscription that a script requested."""
 
         targets, subscriber = self._targets, self._subscriber
         assert targets is not None and subscriber is not None
@@ -132,7 +162,7 @@ class OutgoingRequests:
         targets.flow(Target(hop), found)
 
     def publish_targets(self) -> tuple[str, ...]:
-        """Where PUBLISH goes; to ourselves it does not need to be sent."""
+        """Return the URIs that PUBLISH is sent to."""
         pua = self._config.pua_reginfo
         if not pua.publish_reginfo:
             return ()
