@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reginfo.config.config import Config
+from reginfo.ledger.part import Found
 from reginfo.location.binding import BindingChange
 from reginfo.location.keyring import KeyChange
 from reginfo.location.place import Aor, Place
@@ -14,8 +15,9 @@ from reginfo.sip.destination import Destination
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.flow import Flow
 from reginfo.sip.transport import UDP
+from reginfo.sip.uri import Uri
 
-from ..make import ALICE, LOCAL, NOW, PEER, PHONE, Nowhere, moment, place, request
+from ..make import ALICE, LOCAL, NOW, PEER, PHONE, moment, place, request
 
 CONTACT = "Contact: <sip:alice@192.0.2.50>"
 CONFIG = """
@@ -35,10 +37,18 @@ unsolicited = true
 AT_PHONE, AT_PEER = Flow(LOCAL, PHONE), Flow(LOCAL, PEER)
 
 
+class Names:
+    """Resolves the URI of the peer."""
+
+    def find(self, uri: Uri, found: Found) -> None:
+        assert uri.host == PEER[0]
+        found([Destination(UDP, PEER)])
+
+
 @pytest.fixture
 def app() -> App:
     app = App(Config.parse(CONFIG))
-    app.begin([LOCAL], {"sip:192.0.2.2": Destination(UDP, PEER)}, Nowhere())
+    app.begin([LOCAL], Names())
     return app
 
 
