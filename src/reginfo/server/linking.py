@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ..config.config import Config
 from ..events.notify import SubscriptionPolicy
+from ..events.wanted import FlowTo
 from ..ledger.journal import Journal
 from ..location.store import LocationStore
 from ..routing.domains import Domains
@@ -34,6 +35,7 @@ class Linking:
     Args:
         policy: how long a subscription to a group lasts.
         is_open, hang_up: whether the stream of a flow is open, and how to end it.
+        flow_to: finds the flow to a peer, by its name.
         foreign: is called with a link to a peer that turns out to be of another kind.
     """
 
@@ -53,6 +55,7 @@ class Linking:
         is_open: Callable[[Flow], bool],
         hang_up: Callable[[Flow], None],
         foreign: Callable[[HeldLink, float], None],
+        flow_to: FlowTo,
         new_id: Callable[[], str],
         jitter: Callable[[], float],
     ) -> None:
@@ -87,6 +90,7 @@ class Linking:
             jitter=jitter,
             close=hang_up,
             foreign=foreign,
+            flow_to=flow_to,
             own=paths.own,
         )
 
