@@ -1,4 +1,4 @@
-"""The links of a server: what serves them, and what holds them."""
+"""The links of a server: those that it serves, and those that it holds."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Linking:
         table = config.pua_reginfo.ul_domain
         named = [(domains.aor(Uri.parse(one.uri)), one) for one in config.groups]
         self.groups = {aor: Group(one, aor, table) for aor, one in named}
-        "By URI, in the form that addresses-of-record have."
+        "The groups by URI, in the form of addresses-of-record."
 
         paths = OwnerPaths(config.server.id, nat, tokens, domains.is_ours)
         self.source = LinkSource(
@@ -112,7 +112,7 @@ class Linking:
         self._in_dialog.send(draft, dialog.first_uri, dialog.flow, user)
 
     def _send(self, draft: Draft, flow: Flow, user: LinkSubscribe) -> None:
-        """Send a SUBSCRIBE: the first by ``flow``, others in the dialog."""
+        """Send a SUBSCRIBE: the first one on ``flow``, later ones in the dialog."""
         dialog = user.link.subscription.dialog
         if dialog is None or not dialog.remote_tag or flow.local.is_reliable:
             self._endpoint.send_request(draft, flow, user)
