@@ -91,7 +91,7 @@ class Framer:
             return False
         head = bytes(buffer[:end])
         try:
-            # A head that is too long alone is refused for that, as if it came in pieces.
+            # A head that is too long is refused for that, as if it came in pieces.
             length = content_length(head) if end <= self._max_message else -1
             if length < 0 or end + length > self._max_message:
                 raise RemoteProtocolError("Message Too Large", status=513)
