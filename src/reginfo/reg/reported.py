@@ -1,4 +1,4 @@
-"""A contact as a peer has reported it, and whether a report is news."""
+"""Whether what a peer reports of a contact is news."""
 
 from __future__ import annotations
 
@@ -7,19 +7,10 @@ import math
 import msgspec
 
 from .contact import Contact, unquoted
+from .table_row import ReportedContact
 
 SLACK = 1.0
 "Seconds by which two reports of one end differ: documents carry whole seconds."
-
-
-class ReportedContact(msgspec.Struct, frozen=True, gc=False):
-    """An active contact, as last reported."""
-
-    aor: str
-    contact: Contact
-
-    expires_at: float | None
-    "None if nobody said: it lives as long as the subscription that told us."
 
 
 def follow(
@@ -81,10 +72,3 @@ def _timeless(contact: Contact) -> Contact:
     return msgspec.structs.replace(
         contact, expires=None, duration_registered=None, params=params
     )
-
-
-def shifted(row: ReportedContact, by: float) -> ReportedContact:
-    """Return ``row`` with ``by`` seconds added to its end."""
-    if row.expires_at is None:
-        return row
-    return ReportedContact(row.aor, row.contact, row.expires_at + by)

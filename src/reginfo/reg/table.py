@@ -16,9 +16,11 @@ from .document import (
     Reginfo,
     RegistrationState,
 )
-from .reported import ReportedContact as ReportedContact
 from .reported import follow, is_same
-from .reported import shifted as shifted
+from .table_row import ReportedContact as ReportedContact
+from .table_row import TableDump as TableDump
+from .table_row import TableState as TableState
+from .table_row import shifted as shifted
 
 
 class News(NamedTuple):
@@ -52,28 +54,6 @@ class RowChange(msgspec.Struct, frozen=True, gc=False):
 
     before: ReportedContact | None
     after: ReportedContact | None
-
-
-class TableState(msgspec.Struct, frozen=True, gc=False):
-    """What a table knows beside its rows: which document comes next."""
-
-    version: int | None = None
-    cseq: int = -1
-    gone: tuple[tuple[str, Contact], ...] = ()
-    "Terminated contacts of the latest document, with their address-of-record."
-
-
-class TableDump(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole table, to be stored. Moments in it are relative to when it was made."""
-
-    version: int | None
-    cseq: int
-    rows: tuple[ReportedContact, ...]
-    gone: tuple[tuple[str, Contact], ...]
-
-    @property
-    def state(self) -> TableState:
-        return TableState(self.version, self.cseq, self.gone)
 
 
 _Gone = dict[tuple[str, str, str], Contact]
