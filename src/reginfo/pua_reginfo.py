@@ -1,8 +1,8 @@
 """
-The module that operators know: what `pua_reginfo` does, under its own names.
+The functions of the `pua_reginfo` module, under the names that operators know.
 
-Its parameters stand in ``[pua_reginfo]`` of the configuration; its functions are here,
-on the roles that do the work, and are what a script calls.
+Its parameters are in ``[pua_reginfo]`` of the configuration. Scripts call the functions
+here; the roles do the work.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 
 from .events.subscribe import Wanted
+from .location.place import Aor, Name, Place
 from .location.store import LocationStore
 from .reg import xml
 from .roles.notifier import PACKAGE, Notifier
@@ -24,7 +25,7 @@ from .sip.uri import Uri
 logger = logging.getLogger("reginfo.pua_reginfo")
 
 UPDATED, GONE = 1, 2
-"""What :meth:`PuaReginfo.handle_notify` returns; -1 is what it raises."""
+"""Return codes of :meth:`PuaReginfo.handle_notify`; for -1 it raises."""
 
 
 class PuaReginfo:
@@ -32,10 +33,10 @@ class PuaReginfo:
     The functions of the module.
 
     Args:
-        aor: the address-of-record that a URI names, as records are kept by.
-        owner: who owns what is told of a URI that is subscribed to.
-        server_address: From of our SUBSCRIBEs; None if it is not configured.
-        rearm: whether a subscription that was rejected is tried again.
+        aor: returns the address-of-record of a URI, in canonical form.
+        owner: returns the owner of the contacts reported for a subscribed URI.
+        server_address: the From of our SUBSCRIBEs; None if it is not configured.
+        rearm: whether to retry a subscription that was rejected.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class PuaReginfo:
         publisher: Publisher,
         subscriber: Subscriber,
         *,
-        aor: Callable[[Uri], str],
+        aor: Name,
         owner: Callable[[Uri], str],
         server_address: str | None,
         rearm: bool = True,
@@ -70,17 +71,17 @@ class PuaReginfo:
         wall: float,
     ) -> int:
         """
-        Take in a NOTIFY, and update the table ``location``.
+        Process a NOTIFY, and update the table ``location``.
 
         Args:
-            unsolicited: the peer that notifies without being asked, if it is so.
+            unsolicited: the peer that sent the NOTIFY without a subscription, if so.
 
         Returns:
-            1 if a contact that it tells of is registered now, or it has no body; 2 if
-            none is.
+            1 if a reported user has a contact now, or the NOTIFY has no body; 2 if none
+            has.
 
         Raises:
-            Refusal, RemoteProtocolError: it is wrong. Then nothing has changed.
+            Refusal, RemoteProtocolError: the NOTIFY is wrong; nothing has changed.
         """
         if unsolicited is not None and not self._subscriber.knows(request):
             aors = self._subscriber.receive_unsolicited(
@@ -89,21 +90,21 @@ class PuaReginfo:
         else:
             aors = self._subscriber.receive_notify(request, flow, now, wall, location)
         for aor in aors:
-            if self._store.is_bound(aor, now, location):
+            if self._store.is_bound(Place(location, aor), now):
                 return UPDATED
         return GONE if aors else UPDATED
 
     def subscribe(self, uri: str, expires: int, now: float) -> bool:
         """
-        Ask for the registrations at ``uri`` from now on; or no more, if 0 seconds.
+        Subscribe to the registrations of ``uri``; unsubscribe if ``expires`` is 0.
 
         Returns:
-            False if that cannot be; the log says why.
+            False if this is not possible; the reason is logged.
         """
         try:
             parsed = Uri.parse(uri)
             if parsed.scheme not in ("sip", "sips"):
-                raise RemoteProtocolError(f"no SIP URI: {uri[:80]!r}")
+                raise RemoteProtocolError(f"not a SIP URI: {uri[:80]!r}")
             aor = self._aor(parsed)
         except RemoteProtocolError as exc:
             logger.warning("! reginfo_subscribe: %s", exc)
@@ -124,12 +125,12 @@ class PuaReginfo:
             rearm=self._rearm,
         )
         if not self._subscriber.request(owner, aor, wanted, now):
-            logger.warning("! reginfo_subscribe: there are too many subscriptions")
+            logger.warning("! reginfo_subscribe: too many subscriptions")
             return False
         return True
 
-    def update(self, aor: str, now: float) -> bool:
-        """Tell and publish the present state of ``aor``; False if there is none."""
+    def update(self, aor: Aor, now: float) -> bool:
+        """Notify and publish the current state of ``aor``; False if there is none."""
         told = self._notifier.update(aor, now)
         published = self._publisher.update(aor, now)
         return told or published

@@ -189,6 +189,8 @@ WRONG_GRUU = f'-gruu xmlns="{GRUU_NAMESPACE}" first-cseq="1" uri="a&#10;"/>'
 
 
 DECORATION = {
+    "<unknown-param> with name 'q'": '<unknown-param name="Q">0.1</unknown-param>',
+    "<unknown-param> with name 'expires'": '<unknown-param name="expires"/>',
     "<unknown-param> with name ''": "<unknown-param/>",
     "<unknown-param> with name 'a b'": '<unknown-param name="a b"/>',
     "<pub-gruu> with control": f"<pub{WRONG_GRUU}",
@@ -203,7 +205,7 @@ def test_wrong_decoration_is_left_out_and_the_contact_stays(
 ) -> None:
     """
     A parameter, GRUU or foreign element that is wrong is left out, and the contact
-    stays (3680-104).
+    stays; so is a parameter that RFC 3261 defines (3680-104, 3680-120).
     """
     body = document_of(contact_of("", DECORATION[fault]))
     document = parse(body)

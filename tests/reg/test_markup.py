@@ -201,7 +201,7 @@ def test_a_number_is_read_as_it_is_written(value: int) -> None:
 @given(st.text())
 def test_one_line_has_no_control_characters(text: str) -> None:
     line = one_line(text)
-    assert not re.search(r"[\x00-\x1f]", line)
+    assert not re.search(r"[\x00-\x1f\x7f]", line)
     if line == text or not text.isprintable():
         assert len(line) <= len(text)
     assert one_line(line) == line

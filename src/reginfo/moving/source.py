@@ -1,4 +1,4 @@
-"""What of a configuration concerns us: parameters, addresses, calls of functions."""
+"""Reads parameters, addresses and function calls from such a configuration."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ MODULES = frozenset(
 """The modules whose parameters are read."""
 
 MAX_DEPTH = 10
-"""Files that include files: more of them are a ring."""
+"""Levels of included files; deeper than this, files include each other."""
 
 MAX_LENGTH = 4_000_000
-"""Characters that are read, of all files; configurations are shorter."""
+"""Characters read from all files together; configurations are shorter."""
 
 Include = Callable[[str], str | None]
-"""The text of a file, by the name that it is included by; None if there is none."""
+"""Returns the text of an included file by its name; None if it cannot be read."""
 
 
 _NAME = re.compile(r"\w+")
 
 
-class Place(NamedTuple):
-    """Where something stands."""
+class SourceLine(NamedTuple):
+    """A file and a line in it."""
 
     file: str
-    "Empty for the file that was asked for."
+    "Empty for the main file."
 
     line: int
 
@@ -44,52 +44,52 @@ class Parameter(NamedTuple):
     module: str
     name: str
     value: str
-    place: Place
+    place: SourceLine
 
 
 class Setting(NamedTuple):
-    """A line such as `listen = udp:192.0.2.1`: its value is of several words."""
+    """A line such as `listen = udp:192.0.2.1`; its value may have several words."""
 
     name: str
     values: tuple[str, ...]
-    place: Place
+    place: SourceLine
 
 
 class FunctionCall(NamedTuple):
-    """A function that is called in a route."""
+    """A function call in a route."""
 
     function: str
-    place: Place
+    place: SourceLine
 
 
 class SourceConfig:
-    """A configuration, as far as it concerns us, in the order of its lines."""
+    """The parts of a configuration that are converted, in the order of its lines."""
 
     def __init__(self) -> None:
         self.parameters: list[Parameter] = []
         self.settings: list[Setting] = []
         self.calls: list[FunctionCall] = []
-        self.left: list[tuple[Place, str]] = []
-        "What could not be read, and why."
+        self.left: list[tuple[SourceLine, str]] = []
+        "What could not be read, with the reason."
 
         self.others: dict[str, int] = {}
-        "Modules whose parameters are not looked at, and how many each has."
+        "Modules whose parameters are ignored, and how many parameters each has."
 
         self.loaded: set[str] = set()
-        "Modules that are loaded."
+        "The modules that the configuration loads."
 
         self.is_kamailio = False
-        "Whether it says so itself."
+        "Whether a directive says so."
 
 
 def read(
     text: str, include: Include, defined: Mapping[str, str] | None = None
 ) -> SourceConfig:
     """
-    Read a configuration; what is wrong in it is in :attr:`SourceConfig.left`.
+    Read a configuration; :attr:`SourceConfig.left` has what could not be read.
 
     Args:
-        defined: what Kamailio is given by `-A`.
+        defined: names and values that Kamailio is given with `-A`.
     """
     source = SourceConfig()
     _SourceReader(source, include, dict(defined or {})).read(text, "", 0)
@@ -104,13 +104,13 @@ class _SourceReader:
         self._include = include
         self._defined = defined
         self._left = MAX_LENGTH
-        self._depth = 0  # of braces: more than 0 in a route
-        # For each `#!ifdef` that is open: whether its part is read.
+        self._depth = 0  # of braces; greater than 0 inside a route
+        # For each open `#!ifdef`: whether the current branch is read.
         self._reads: list[bool] = []
 
     def read(self, text: str, file: str, depth: int) -> None:
         if len(text) > self._left:
-            self._leave(Place(file, 1), "it is too long to be a configuration")
+            self._leave(SourceLine(file, 1), "too long for a configuration")
             return
         self._left -= len(text)
         statement: list[Word] = []
@@ -145,7 +145,7 @@ class _SourceReader:
         if not statement:
             return
         first = statement[0]
-        place = Place(file, first.line)
+        place = SourceLine(file, first.line)
         if self._depth:
             self._source.calls += _calls(statement, file)
             return
@@ -165,10 +165,10 @@ class _SourceReader:
             )
             self._source.settings.append(Setting(name, values, place))
 
-    def _modparam(self, statement: list[Word], place: Place) -> None:
+    def _modparam(self, statement: list[Word], place: SourceLine) -> None:
         arguments = list(_arguments(statement[1:]))
         if len(arguments) != 3:
-            self._leave(place, "this modparam cannot be read")
+            self._leave(place, "this modparam cannot be parsed")
             return
         modules, name, value = arguments
         for module in modules.split("|"):
@@ -181,7 +181,7 @@ class _SourceReader:
                 others[module] = others.get(module, 0) + 1
 
     def _read_file(
-        self, statement: list[Word], place: Place, depth: int, must: bool
+        self, statement: list[Word], place: SourceLine, depth: int, must: bool
     ) -> None:
         name = statement[1].text if len(statement) > 1 else ""
         if depth >= MAX_DEPTH:
@@ -193,17 +193,17 @@ class _SourceReader:
         elif must:
             self._leave(place, f"{name} cannot be read")
 
-    # Directives: those of the preprocessor that Kamailio has.
+    # Directives of Kamailio's preprocessor.
 
     def _direct(self, word: Word, file: str, depth: int) -> None:
         name, _, rest = word.text.partition(" ")
         name, rest = name.lower(), rest.strip()
-        place = Place(file, word.line)
+        place = SourceLine(file, word.line)
         if name in ("kamailio", "ser", "maxcompat", "all"):
             self._source.is_kamailio = True
         elif name in ("ifdef", "ifndef", "ifexp"):
             if name == "ifexp":
-                self._leave(place, "#!ifexp is taken to be true")
+                self._leave(place, "#!ifexp is assumed to be true")
                 self._reads.append(True)
             else:
                 self._reads.append((rest in self._defined) == (name == "ifdef"))
@@ -218,7 +218,7 @@ class _SourceReader:
             if name != "trydef" or key not in self._defined:
                 self._defined[key] = value.strip().strip("\"'")
         elif name in ("subst", "substdef", "substdefs", "defenv"):
-            self._leave(place, f"#!{name} is not followed")
+            self._leave(place, f"#!{name} is not supported")
         elif name in ("include_file", "import_file"):
             file_name = Word(rest.strip("\"'"), word.line, "string")
             self._read_file([word, file_name], place, depth, name == "include_file")
@@ -229,16 +229,16 @@ class _SourceReader:
         value = self._defined.get(word.text)
         if value:
             return Word(value, word.line, "string")
-        # To Kamailio the parts of udp:HOST:PORT are words.
+        # Kamailio treats the parts of udp:HOST:PORT as words of their own.
         text = _NAME.sub(lambda part: self._defined.get(part[0]) or part[0], word.text)
         return Word(text, word.line, "word")
 
-    def _leave(self, place: Place, why: str) -> None:
+    def _leave(self, place: SourceLine, why: str) -> None:
         self._source.left.append((place, why))
 
 
 def _arguments(statement: list[Word]) -> Iterator[str]:
-    """Those in parentheses: each is of one word, or of several that belong together."""
+    """The arguments in parentheses; an argument may consist of several words."""
     current: list[str] = []
     for word in statement:
         if word.kind != "mark":
@@ -256,4 +256,4 @@ def _calls(statement: list[Word], file: str) -> Iterator[FunctionCall]:
     for word, after in zip(statement, statement[1:], strict=False):
         if word.kind == "word" and after.kind == "mark" and after.text == "(":
             # As in `!reginfo_handle_notify(...)`.
-            yield FunctionCall(word.text.lstrip("!"), Place(file, word.line))
+            yield FunctionCall(word.text.lstrip("!"), SourceLine(file, word.line))

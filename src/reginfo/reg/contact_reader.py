@@ -24,6 +24,9 @@ _RARE = frozenset(
 )
 """Attributes that contacts of most peers do not have."""
 
+_ATTRIBUTES = frozenset({"expires", "q"})
+"""Parameters of Contact that RFC 3261 defines: they are not unknown."""
+
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
 _PATH_VALUE = re.compile(r"(?:<[^<>]*>|[^,<]+)+")
 
@@ -235,6 +238,10 @@ def _param(
     if name in known:
         message = f"two <unknown-param> with name {name[:40]!r}"
         elements.complaints.tolerate(message, at)
+        return
+    if name in _ATTRIBUTES:
+        # It has an attribute, whose value counts (RFC 3680 §5.1).
+        elements.complaints.tolerate(f"<unknown-param> with name {name!r}", at)
         return
     known[name] = quoted(text) if text else None
 

@@ -22,7 +22,7 @@ Event = Start | str | None
 BLANKS = " \t\r\n"
 """What XML calls blank."""
 
-CONTROLS = re.compile(r"[\x00-\x1f]+")
+CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 def events(body: bytes) -> Iterator[Event]:

@@ -19,42 +19,20 @@ from ..location.contact_row import ContactRow
 from ..location.foreign import FINAL, GRACE, Told
 from ..location.keyring import REMEMBERED
 from ..location.lives import Claims, join, newest_of
+from ..location.place import Aor, Place
 from ..location.store import LocationStore
-from ..location.view import TABLE
 from ..reg.document import Contact, ContactEvent, ContactState, Reginfo
 from ..reg.table import News, Table
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
-from ..sip.value import Value
 from .envelope import claim_of, record_of
 from .listing import Listings
+from .origin import DocumentOrigin
 
 logger = logging.getLogger("reginfo.subscriber")
 
 EXPIRED = ContactEvent.EXPIRED
 ACTIVE = ContactState.ACTIVE
-
-
-class DocumentOrigin(Value, frozen=True):
-    """Where a document comes from."""
-
-    peer: str
-    "The owner of what it says, unless it is of our kind, or we know better."
-
-    source: str
-    "The source of the claims that are made of it; see :class:`~.source.Source`."
-
-    until: float
-    "How long a contact is believed that comes without `expires`, on our clock."
-
-    table: str = TABLE
-    "The location table that is learned into."
-
-    since: float | None = None
-    """
-    For the first document after the peer was out of reach: since when, in seconds since
-    the epoch.
-    """
 
 
 class Learner:
@@ -125,33 +103,34 @@ class Learner:
             had: contacts as they were listed until now, where they have changed, by
                 address-of-record and URI.
         """
-        store, table = self._store, origin.table
-        claims: dict[str, list[Claim]] = {}
+        store = self._store
+        claims: dict[Place, list[Claim]] = {}
         # What is claimed of a contact that a document mentions twice.
-        known: dict[tuple[str, str], Claims] = {}
+        known: dict[tuple[Place, str], Claims] = {}
         for item in news:
             aor, contact = item.aor, item.contact
             if contact.claim is not None:
                 continue  # a server of our kind: not being listed says nothing
+            place = origin.place(aor)
             try:
                 uri = Uri.parse(contact.uri)
             except RemoteProtocolError as exc:
                 logger.warning("! document of %s: %s", origin.source, exc)
                 continue
-            key, before = store.find(aor, uri, table)
+            key, before = store.find(place, uri)
             if known:
-                before = known.get((aor, key), before)
+                before = known.get((place, key), before)
             is_exact = contact.duration_registered is not None
-            told = self._told(origin, aor, before, now, wall, is_exact)
+            told = self._told(origin, place, before, now, wall, is_exact)
             claim = self._claim(
-                origin, aor, uri, contact, key, told, had.get((aor, contact.uri))
+                origin, place.aor, uri, contact, key, told, had.get((aor, contact.uri))
             )
             if claim is not None:
                 if len(news) > 1:
-                    known[aor, key] = join(before, claim)
-                claims.setdefault(aor, []).append(claim)
-        for aor, list_ in claims.items():
-            store.apply(aor, list_, now, table)
+                    known[place, key] = join(before, claim)
+                claims.setdefault(place, []).append(claim)
+        for place, list_ in claims.items():
+            store.apply(place, list_, now)
 
     def prolong(
         self,
@@ -174,8 +153,9 @@ class Learner:
                 uri = Uri.parse(contact.uri)
             except RemoteProtocolError:
                 continue  # already logged
-            key, claims = self._store.find(aor, uri, origin.table)
-            told = self._told(origin, aor, claims, now, wall)
+            place = origin.place(aor)
+            key, claims = self._store.find(place, uri)
+            told = self._told(origin, place, claims, now, wall)
             ends_at = self._expires_at(origin, contact, now)
             listing = self._listing(origin, contact, key, told, False, ends_at)
             if listing is None:
@@ -186,10 +166,10 @@ class Learner:
             had = (listing.call_id, listing.cseq)
             claim = foreign.listed(listing, told, had=had)
             if claim is not None:
-                self._store.apply(aor, (claim,), now, origin.table)
+                self._store.apply(place, (claim,), now)
 
     def forget_others(
-        self, origin: DocumentOrigin, aor: str, table: Table, now: float, wall: float
+        self, origin: DocumentOrigin, aor: Aor, table: Table, now: float, wall: float
     ) -> None:
         """
         End what the peer owns and does not list, although nothing is known of its past.
@@ -198,29 +178,30 @@ class Learner:
         younger than the store.
         """
         store = self._store
-        listed: dict[str, set[str]] = {aor: set()}
+        listed: dict[Place, set[str]] = {origin.place(aor): set()}
         for row in table:
             try:
                 uri = Uri.parse(row.contact.uri)
             except RemoteProtocolError:
                 continue
-            key, _ = store.find(row.aor, uri, origin.table)
-            listed.setdefault(row.aor, set()).add(key)
-        for aor, keys in listed.items():
+            place = origin.place(row.aor)
+            key, _ = store.find(place, uri)
+            listed.setdefault(place, set()).add(key)
+        for place, keys in listed.items():
             gone = []
-            for key, claims in store.rows(aor, origin.table).items():
+            for key, claims in store.rows(place).items():
                 holds = claims[0]
                 if key in keys or holds.is_over(now) or holds.owner != origin.peer:
                     continue
-                told = self._told(origin, aor, claims, now, wall)
+                told = self._told(origin, place, claims, now, wall)
                 uri = Uri.parse(holds.contact)
                 claim = self._ended(
-                    origin, aor, uri, EXPIRED, holds.call_id, holds.cseq, told
+                    origin, place.aor, uri, EXPIRED, holds.call_id, holds.cseq, told
                 )
                 if claim is not None:
                     gone.append(claim)
             if gone:
-                store.apply(aor, gone, now, origin.table)
+                store.apply(place, gone, now)
 
     def prolonged(self, row: ContactRow, now: float, wall: float) -> Claim | None:
         """
@@ -230,11 +211,11 @@ class Learner:
         """
         holds = row.claims[0]
         uri = Uri.parse(holds.contact)
-        for listed in self._listings(row.aor, uri, now):
+        for listed in self._listings(row.place.aor, uri, now):
             origin = DocumentOrigin(
-                listed.peer, listed.source, listed.expires_at, row.table
+                listed.peer, listed.source, row.place.table, listed.expires_at
             )
-            told = self._told(origin, row.aor, row.claims, now, wall)
+            told = self._told(origin, row.place, row.claims, now, wall)
             listing = self._listing(
                 origin, listed.contact, row.key, told, False, listed.expires_at
             )
@@ -250,17 +231,18 @@ class Learner:
         self, origin: DocumentOrigin, document: Reginfo, now: float, wall: float
     ) -> None:
         """Take in the claims and records of a document, each complete in itself."""
-        store, table = self._store, origin.table
+        store = self._store
         refused = 0
         for registration in document.registrations:
-            aor, claims = registration.aor, []
+            place = origin.place(registration.aor)
+            claims = []
             for contact in registration.contacts:
                 claim = claim_of(contact, origin.source, now, store.longest_life)
                 if claim is None:
                     refused += 1
                 else:
                     claims.append(claim)
-            known = {record.id for record in store.records(aor, table)}
+            known = {record.id for record in store.records(place)}
             records = [
                 record
                 for key in registration.keys
@@ -272,7 +254,7 @@ class Learner:
                     and record.id not in known
                 )
             ]
-            store.apply(aor, claims, now, table, records=records, is_told=True)
+            store.apply(place, claims, now, records=records, is_told=True)
         if refused:
             logger.warning(
                 "! document of %s: %d contacts refused, which are no claims",
@@ -284,7 +266,7 @@ class Learner:
     def _told(
         self,
         origin: DocumentOrigin,
-        aor: str,
+        place: Place,
         claims: Claims,
         now: float,
         wall: float,
@@ -297,13 +279,13 @@ class Learner:
             wall=wall,
             since=origin.since,
             is_exact=is_exact,
-            floor=self._store.latest_record(aor, origin.table),
+            floor=self._store.latest_record(place),
         )
 
     def _claim(
         self,
         origin: DocumentOrigin,
-        aor: str,
+        aor: Aor,
         uri: Uri,
         contact: Contact,
         key: str,
@@ -346,7 +328,7 @@ class Learner:
         return msgspec.structs.replace(claim, source=origin.source)
 
     def _had_elsewhere(
-        self, origin: DocumentOrigin, aor: str, uri: Uri, now: float
+        self, origin: DocumentOrigin, aor: Aor, uri: Uri, now: float
     ) -> Contact | None:
         """Return a contact as another document of the same peer lists it."""
         for one in self._listings(aor, uri, now):
@@ -357,7 +339,7 @@ class Learner:
     def _ended(
         self,
         origin: DocumentOrigin,
-        aor: str,
+        aor: Aor,
         uri: Uri,
         event: ContactEvent,
         call_id: str,
@@ -375,7 +357,9 @@ class Learner:
                 return None
             if numbers == (call_id, cseq):
                 # Another peer goes on listing it, which was an echo until now.
-                other_origin = DocumentOrigin(other.peer, other.source, 0.0)
+                other_origin = DocumentOrigin(
+                    other.peer, other.source, origin.table, 0.0
+                )
                 listing = self._listing(
                     other_origin, other.contact, claim.key, told, False,
                     other.expires_at,

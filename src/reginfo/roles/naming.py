@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 import msgspec
 
+from ..location.place import Aor, Name
 from ..reg.document import Reginfo, Registration
 from ..reg.reader import merged
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
 
 logger = logging.getLogger("reginfo.document")
-
-Name = Callable[[Uri], str]
-"""Returns the address-of-record that a URI names, in canonical form."""
-
-
-def as_written(uri: Uri) -> str:
-    """Return the address-of-record of a URI where each domain has its own users."""
-    return uri.aor
 
 
 def named(document: Reginfo, name: Name, source: str) -> Reginfo:
@@ -34,24 +26,29 @@ def named(document: Reginfo, name: Name, source: str) -> Reginfo:
     Args:
         source: who sent the document, for the log.
     """
-    aors: list[str] = []
+    aors: list[Aor | None] = []
     changed = False
     for registration in document.registrations:
+        aor: Aor | None = None
         try:
             aor = name(Uri.parse(registration.aor))
         except RemoteProtocolError as exc:
             logger.warning("! document of %s: %s", source, exc)
-            aor = ""
         aors.append(aor)
-        if not aor or aor != registration.aor:
+        if aor != registration.aor:
             changed = True
     if not changed and (len(aors) < 2 or len(set(aors)) == len(aors)):
         return document
     users: dict[str, list[Registration]] = {}
     for aor, registration in zip(aors, document.registrations, strict=True):
-        if aor:
+        if aor is not None:
             if aor != registration.aor:
                 registration = msgspec.structs.replace(registration, aor=aor)
             users.setdefault(aor, []).append(registration)
     registrations = tuple([merged(ones) for ones in users.values()])
     return msgspec.structs.replace(document, registrations=registrations)
+
+
+def users_of(document: Reginfo) -> tuple[Aor, ...]:
+    """Return the users in a document that :func:`named` has returned."""
+    return tuple([Aor(one.aor) for one in document.registrations])
