@@ -401,7 +401,7 @@ def test_what_is_the_same_for_all_is_rendered_once(
         rendered.append(contact.uri)
         return contact_parts(contact)
 
-    monkeypatch.setattr(xml, "contact_parts", counted)
+    monkeypatch.setattr(bodies, "contact_parts", counted)
     server = watching()
     server.subscribe(call_id="second")
     server.settle()

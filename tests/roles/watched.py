@@ -19,6 +19,7 @@ from reginfo.roles.admission import Admission
 from reginfo.roles.notifier import Notifier
 from reginfo.roles.watch import Watch
 from reginfo.roles.watcher import Watcher
+from reginfo.sip.dialog_flow import dialog_flow
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Request, Response
 
@@ -87,10 +88,11 @@ class Server:
         assert (request.method, flow.local.host) == ("SUBSCRIBE", LOCAL.host)
         return self.peer
 
-    def send(self, draft: Draft, flow: Flow, user: object) -> None:
-        assert isinstance(user, Watch)
-        self.sent.append((draft, flow, user))
-        self.unanswered.append(user)
+    def send(self, draft: Draft, watch: Watch) -> None:
+        dialog = watch.row.subscription.dialog
+        flow = dialog_flow(dialog.first_uri, dialog.flow)
+        self.sent.append((draft, flow, watch))
+        self.unanswered.append(watch)
 
     def subscribe(
         self,

@@ -40,7 +40,7 @@ class Notifier:
     The `reg` package of all subscriptions that we serve.
 
     Args:
-        send: sends a request by a flow; its last argument receives the response.
+        send: sends a NOTIFY.
         recognise: identifies the sender of a SUBSCRIBE.
         is_ours: whether an address-of-record is in one of our domains.
         jitter: a random number from 0 to 1.
@@ -165,17 +165,17 @@ class Notifier:
                 change.binding.owner, change.binding.source, watch.row.peer
             )
             if anew and watch.row.aor == aor:
-                self._journal.remember(watch.restore, *watch.snapshot())
+                self._journal.remember(watch.restore, watch.snapshot())
                 if hidden:
                     watch.withdraw(change.binding.key)
                 else:
                     watch.tell(change.binding)
                 watch.owe_anew()
             elif not hidden:
-                self._journal.remember(watch.restore, *watch.snapshot())
+                self._journal.remember(watch.restore, watch.snapshot())
                 watch.tell(change.binding)
             elif watch.waits:
-                self._journal.remember(watch.restore, *watch.snapshot())
+                self._journal.remember(watch.restore, watch.snapshot())
                 watch.withdraw(change.binding.key)
             else:
                 continue
@@ -200,7 +200,7 @@ class Notifier:
                 if claim.source is None or peer_of(claim.source) != watch.row.peer
             ]
             if new:
-                self._journal.remember(watch.restore, *watch.snapshot())
+                self._journal.remember(watch.restore, watch.snapshot())
                 for claim in new:
                     watch.tell(claim)
                 self.served.settle(watch, now)
@@ -226,7 +226,7 @@ class Notifier:
             for watch in self._watches.of(aor):
                 if watch.ended or not _concerns(change, watch.row):
                     continue
-                self._journal.remember(watch.restore, *watch.snapshot())
+                self._journal.remember(watch.restore, watch.snapshot())
                 watch.owe_anew()
                 if not is_of_our_kind(watch.row):
                     for left in parted:
@@ -241,7 +241,7 @@ class Notifier:
             return False
         for watch in self._watches_of(record):
             if not watch.ended:
-                self._journal.remember(watch.restore, *watch.snapshot())
+                self._journal.remember(watch.restore, watch.snapshot())
                 watch.owe_anew()
                 self.served.settle(watch, now)
         return True

@@ -24,7 +24,6 @@ from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow, Local
 from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
-from ..sip.user import User
 from .admission import RETRY_AFTER as FULL_RETRY_AFTER
 from .admission import Admission
 from .drain import Drain
@@ -44,10 +43,14 @@ RETRY_AFTER = 30.0
 RESTART_RATE = 100.0
 """Watchers that are notified each second after a restart, at the most."""
 
-Send = Callable[[Draft, Flow, User], object]
+Send = Callable[[Draft, Watch], object]
+"""Sends a NOTIFY in the dialog of a watch, which receives the response."""
 
-Body = Callable[[Watch, Owed, int, float], Written]
-"""Writes the body of a NOTIFY, of about as many octets as there is room for."""
+Body = Callable[[Watch, Owed, Callable[[Watch], int], float], Written]
+"""
+Writes the body of a NOTIFY, of about as many octets as there is room for: the third
+argument returns their number, which a short body does not need.
+"""
 
 
 class Served:
@@ -57,7 +60,7 @@ class Served:
     Args:
         package: what may be watched.
         body: writes the body of a NOTIFY.
-        send: sends a request by a flow; its last argument receives the response.
+        send: sends a NOTIFY.
         recognise: identifies the sender of a SUBSCRIBE.
         jitter: a random number from 0 to 1.
         datagram_only: whether a flow takes datagrams alone, as far as is known.
@@ -392,13 +395,13 @@ class Served:
     ) -> None:
         """Undo what has happened to a watch."""
         watch.row.subscription = subscription
-        watch.restore(*snapshot)
+        watch.restore(snapshot)
         watch.timer_at = subscription.expires_at
         self._wheel.schedule(watch)
 
     def _advance(self, watch: Watch, now: float) -> None:
         """Send what is due, and set the timer for what is not."""
-        self._journal.remember(watch.restore, *watch.snapshot())
+        self._journal.remember(watch.restore, watch.snapshot())
         self._send_due(watch, now)
 
     def _send_due(self, watch: Watch, now: float) -> None:
@@ -409,19 +412,25 @@ class Served:
 
     def _notify(self, watch: Watch, owed: Owed, now: float) -> None:
         row = watch.row
-        subscription = row.subscription
-        dialog = subscription.dialog
-        flow = dialog_flow(dialog.first_uri, dialog.flow)
-        by_stream = watch.longest > SHORTEST_DOCUMENT and not self._datagram_only(flow)
-        room = watch.longest if by_stream else SHORTEST_DOCUMENT
-        body, more = self._body(watch, owed, room, now)
-        draft = subscription.notify(self._media_type, body, now, more=more)
-        watch.is_long = by_stream and is_long(draft)
-        self._send(draft, flow, watch)
+        body, more = self._body(watch, owed, self._room, now)
+        draft = row.subscription.notify(self._media_type, body, now, more=more)
+        watch.is_long = is_long(draft) and self._takes_streams(watch)
+        self._send(draft, watch)
         self.notifies += 1
         if body:
             row.version += 1
         self.watches.save_progress(watch)
+
+    def _room(self, watch: Watch) -> int:
+        """Octets of the longest document that a watcher is sent."""
+        return watch.longest if self._takes_streams(watch) else SHORTEST_DOCUMENT
+
+    def _takes_streams(self, watch: Watch) -> bool:
+        """Whether a long document can be sent to a watcher, as far as is known."""
+        if watch.longest <= SHORTEST_DOCUMENT:
+            return False
+        dialog = watch.row.subscription.dialog
+        return not self._datagram_only(dialog_flow(dialog.first_uri, dialog.flow))
 
     def _lose(self, watch: Watch, why: str) -> None:
         """End a watch whose watcher was not notified of everything."""

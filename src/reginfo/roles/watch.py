@@ -329,7 +329,7 @@ class Watch:
             self.in_pieces,
         )
 
-    def restore(self, *snapshot: Any) -> None:
+    def restore(self, snapshot: tuple[Any, ...]) -> None:
         """Be as at :meth:`snapshot`: what was sent since never went out."""
         row = self.row
         (

@@ -364,12 +364,11 @@ class Assembly:
     def _send(self, draft: Any, flow: Flow, user: User) -> object:
         return self.endpoint.send_request(draft, flow, user)
 
-    def _send_notify(self, draft: Draft, flow: Flow, user: User) -> None:
-        """Send a NOTIFY to where its dialog leads; ``flow`` was an estimate."""
-        assert isinstance(user, Watch)
-        dialog = user.row.subscription.dialog
+    def _send_notify(self, draft: Draft, watch: Watch) -> None:
+        """Send a NOTIFY to where its dialog leads."""
+        dialog = watch.row.subscription.dialog
         self.in_dialog.send(
-            draft, dialog.first_uri, dialog.flow, user, is_divisible=True
+            draft, dialog.first_uri, dialog.flow, watch, is_divisible=True
         )
 
     def _send_subscribe(self, draft: Draft, flow: Flow, user: User) -> None:
