@@ -18,10 +18,11 @@ from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Request, Response
 from reginfo.sip.moment import Moment
 from reginfo.sip.parser import parse
+from reginfo.sip.transport import Transport
 from reginfo.sip.uri import Uri
 
 ALICE, BOB = Aor("sip:alice@example.com"), Aor("sip:bob@example.com")
-LOCAL = Local("UDP", "192.0.2.1", 5060)
+LOCAL = Local(Transport.UDP, "192.0.2.1", 5060)
 PHONE = ("192.0.2.50", 5060)
 PEER = ("192.0.2.2", 5060)
 NOW = 1000.0
@@ -66,7 +67,7 @@ def binding(
     A claim; its stamp is its CSeq if nothing else is said.
 
     All of one Call-ID are of one life. One that has expired is gone at the word of its
-    owner, as a peer of another kind gives it.
+    owner, as a foreign peer gives it.
     """
     stamp = cseq if stamp is None else stamp
     others.setdefault("begin", 1)

@@ -29,12 +29,13 @@ from reginfo.roles.published import (
 from reginfo.roles.publisher import RETRY_AFTER, Publisher
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
+from reginfo.sip.transport import Transport
 
 from ..make import load, moment, place, whole
 
 AOR = Aor("sip:alice@example.com")
 BOB = "sip:bob@example.com"
-FLOW = Flow(Local("UDP", "127.0.0.1", 5060), ("127.0.0.1", 5070))
+FLOW = Flow(Local(Transport.UDP, "127.0.0.1", 5060), ("127.0.0.1", 5070))
 NOW = 1000.0
 
 
@@ -734,7 +735,7 @@ def test_that_a_server_takes_no_publications_is_said_once(
         server.publisher.timer_due(moment(NOW + later))
         server.answer(489, now=NOW + later)
     said = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
-    assert said == ["! sip:presence@127.0.0.1 takes no publications of ours"]
+    assert said == ["! sip:presence@127.0.0.1 refuses all publications"]
     server.publisher.timer_due(moment(NOW + 903))
     server.answer(now=NOW + 903)
     assert not server.target.refused

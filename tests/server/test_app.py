@@ -17,6 +17,7 @@ from reginfo.sip.destination import Destination
 from reginfo.sip.flow import Local
 from reginfo.sip.message import Response
 from reginfo.sip.parser import parse
+from reginfo.sip.transport import Transport
 from reginfo.sip.uri import Uri
 from reginfo.testing import Wire, WireServer
 
@@ -117,8 +118,8 @@ def test_a_peer_that_is_asked_by_tcp_is_told_to_notify_by_tcp(
     """
     )
     app = App(Config.parse(config), new_id=lambda: "1")
-    locals = [Local(transport, *SELF) for transport in ("UDP", "TCP")]
-    transport = "TCP" if "tcp" in uri else "UDP"
+    locals = [Local(transport, *SELF) for transport in (Transport.UDP, Transport.TCP)]
+    transport = Transport.of(Uri.parse(uri)) or Transport.UDP
     place = Destination(transport, ("192.0.2.9", 5060))
     app.begin(locals, {uri: place}, Nowhere())
     app.timer_due(moment(app.now() + 1.0))
@@ -268,7 +269,7 @@ def test_a_subscription_that_cannot_be_held_does_not_keep_us_from_starting(
     )
     assert phone.register() == 200
     phone.wire.pass_time(1)
-    assert f"! b/{ALICE} cannot be continued" in caplog.text
+    assert f"! b/{ALICE} cannot be resumed" in caplog.text
     asked = [p.first_line for p in phone.wire.packets if b"SUBSCRIBE" in p.data[:9]]
     assert f"SUBSCRIBE {BOB} SIP/2.0" in asked
 

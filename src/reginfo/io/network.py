@@ -14,6 +14,7 @@ from ..sip.endpoint import Endpoint
 from ..sip.errors import ReginfoError, RemoteProtocolError
 from ..sip.flow import Address, Flow, Local, family_of, uri_host
 from ..sip.framing import MAX_MESSAGE
+from ..sip.transport import TCP
 from ..sip.uri import Uri
 from .interfaces import expand, source_of
 from .nameservers import NameServers, at, hosts
@@ -147,7 +148,7 @@ class Network:
 
     def _bound(self, address: ListenAddress) -> UdpSocket | StreamTransport:
         rim, bound = self._rim, (address.host, address.port)
-        if address.transport == "tcp":
+        if address.transport.is_reliable:
             return StreamTransport.listening(bound, **self._stream_callbacks())
         return UdpSocket(
             bound,
@@ -171,7 +172,7 @@ class Network:
             if stream is None:
                 # We can open streams although nobody can open one to us.
                 transport = StreamTransport(
-                    Local("TCP", local.host, local.port, local.advertised),
+                    Local(TCP, local.host, local.port, local.advertised),
                     **self._stream_callbacks(),
                 )
                 self._rim.add(transport)
@@ -204,6 +205,6 @@ def flow_to(destination: Destination, locals: Sequence[Local]) -> Flow:
             return Flow(local, destination.address)
     host, port = destination.address
     raise StartError(
-        f"{destination.transport.lower()}:{uri_host(host)}:{port}: "
+        f"{destination.transport.token}:{uri_host(host)}:{port}: "
         "we do not listen at an address of its kind"
     )

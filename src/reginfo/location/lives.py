@@ -121,6 +121,19 @@ def next_stamp(claims: Iterable[Claim], wall: float, floor: int = 0) -> int:
     return stamp
 
 
+def ended_at(claim: Claim, now: float, wall: float) -> float:
+    """
+    When a contact has ended, or will end if nothing changes, on the clock of ``now``.
+
+    Args:
+        claim: the claim that holds.
+        wall: seconds since the epoch, at the moment ``now``.
+    """
+    if claim.gone:
+        return now + claim.edition / 1e6 - wall
+    return claim.expires_at
+
+
 def forgotten_at(claims: Claims, now: float, wall: float, longest: float) -> float:
     """
     When a contact can be forgotten, if nothing changes until then.

@@ -1,8 +1,10 @@
-"""Documents in and out, as several roles need them."""
+"""Reads and writes parts of documents, for several roles."""
 
 from __future__ import annotations
 
 import logging
+
+import msgspec
 
 from ..location.binding import Binding
 from ..location.place import Aor, Name
@@ -17,19 +19,19 @@ logger = logging.getLogger("reginfo.document")
 
 
 class UnreadableDocument(RemoteProtocolError):
-    """A body that cannot be read; the log has it, with the name of who sent it."""
+    """A body that cannot be parsed; it has been logged, with the sender."""
 
 
 def contact_of(
     binding: Binding, aor: Aor, *, is_legacy: bool = False, implicit: bool = False
 ) -> Contact:
     """
-    Return a binding as a document lists it, without what changes with time.
+    Return a binding as a document lists it, without the fields that change with time.
 
     Args:
-        is_legacy: whether to add what Kamailio and OpenSIPS have attributes for.
-        implicit: whether the REGISTER named another of the user's identities than
-            ``aor``: then it is the network that has bound this one.
+        is_legacy: whether to add the attributes of Kamailio and OpenSIPS.
+        implicit: whether the REGISTER named another identity of the user than ``aor``:
+            then the network has bound this one.
     """
     event = binding.event
     if implicit and event is ContactEvent.REGISTERED:
@@ -50,20 +52,23 @@ def contact_of(
     )
 
 
-def read_document(request: Request, source: str, name: Name) -> Reginfo | None:
+def read_document(
+    request: Request, source: str, name: Name, longest: int | None = None
+) -> Reginfo | None:
     """
     Read the document in a NOTIFY or PUBLISH; None if there is none.
 
     Its addresses-of-record are canonical (:func:`.naming.named`).
 
     Args:
-        source: who sends it, for the log.
-        name: the address-of-record that a URI names.
+        source: the name of the sender, for the log.
+        name: returns the address-of-record of a URI.
+        longest: the longest lifetime that a contact may have, in seconds.
 
     Raises:
-        Refusal: 415 for a body that is not understood and not optional, 420 for
-            an extension that is required.
-        UnreadableDocument: it cannot be read.
+        Refusal: 415 for a body of another type that is not optional, 420 for a required
+            extension.
+        UnreadableDocument: the body cannot be parsed.
     """
     check_extensions(request)
     if not understands_body(request, xml.MEDIA_TYPE):
@@ -75,4 +80,28 @@ def read_document(request: Request, source: str, name: Name) -> Reginfo | None:
         raise UnreadableDocument(str(exc), status=exc.status) from exc
     for warning in document.warnings:
         logger.debug("! %s of %s: %s", request.method, source, warning)
-    return named(document, name, source)
+    document = named(document, name, source)
+    return document if longest is None else _limited(document, longest)
+
+
+def _limited(document: Reginfo, longest: int) -> Reginfo:
+    """``document`` without a contact that lasts longer than ``longest`` seconds."""
+    if all(
+        contact.expires is None or contact.expires <= longest
+        for registration in document.registrations
+        for contact in registration.contacts
+    ):
+        return document
+    registrations = tuple(
+        msgspec.structs.replace(
+            registration,
+            contacts=tuple(
+                contact
+                if contact.expires is None or contact.expires <= longest
+                else msgspec.structs.replace(contact, expires=longest)
+                for contact in registration.contacts
+            ),
+        )
+        for registration in document.registrations
+    )
+    return msgspec.structs.replace(document, registrations=registrations)

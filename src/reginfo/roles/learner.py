@@ -1,7 +1,7 @@
 """
-What others report of contacts, made into claims that the store can judge.
+Makes claims from the contacts that peers report.
 
-A server of our kind sends claims and records, which are taken in as they are. From
+A `reginfo` server sends claims and records, which are taken in as they are. From
 anybody else come documents of RFC 3680: what changes in what they list is made into
 claims (`location/foreign.py`).
 """
@@ -37,15 +37,15 @@ ACTIVE = ContactState.ACTIVE
 
 class Learner:
     """
-    Puts what peers report into the store.
+    Applies the reports of peers to the store.
 
     Addresses-of-record in documents and tables are in canonical form
     (:func:`.naming.named`).
 
     Args:
-        longest: the longest time that a contact is believed to last, in seconds, by the
-            name of the peer.
-        listings: who else lists a contact.
+        longest: the longest interval accepted for a contact, in seconds, by the name of
+            the peer.
+        listings: returns who else lists a contact.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class Learner:
         wall: float,
     ) -> None:
         """
-        Put a document into the store.
+        Apply a document to the store.
 
         Args:
-            news: what of it is new.
-            table: the table that has just taken it in.
+            news: the part of it that is new.
+            table: the table that it was applied to.
         """
         if table.has_claims:
             self._take(origin, document, now, wall)
@@ -97,20 +97,20 @@ class Learner:
         wall: float,
     ) -> None:
         """
-        Make claims of what is new, and apply them by address-of-record.
+        Make claims from the changes, and apply them for each address-of-record.
 
         Args:
-            had: contacts as they were listed until now, where they have changed, by
+            had: contacts as they were listed before, where they have changed, by
                 address-of-record and URI.
         """
         store = self._store
         claims: dict[Place, list[Claim]] = {}
-        # What is claimed of a contact that a document mentions twice.
+        # The claim so far, for contacts that a document mentions twice.
         known: dict[tuple[Place, str], Claims] = {}
         for item in news:
             aor, contact = item.aor, item.contact
             if contact.claim is not None:
-                continue  # a server of our kind: not being listed says nothing
+                continue  # a `reginfo` server: not being listed says nothing
             place = origin.place(aor)
             try:
                 uri = Uri.parse(contact.uri)
@@ -142,8 +142,8 @@ class Learner:
         """
         Extend contacts without `expires` that were listed again.
 
-        To the table this is no news; and they end with the subscription, which was
-        extended.
+        The table reports no change for them; but they end with the subscription, which
+        was extended.
 
         Args:
             contacts: such contacts, each with its address-of-record.
@@ -162,7 +162,7 @@ class Learner:
                 continue
             bound = newest_of(claims, listing.call_id)
             if bound is None or bound.gone or bound.expires_at > listing.expires_at:
-                continue  # it does not come back by this, nor does it end earlier
+                continue  # this neither revives the contact nor shortens it
             had = (listing.call_id, listing.cseq)
             claim = foreign.listed(listing, told, had=had)
             if claim is not None:
@@ -172,10 +172,10 @@ class Learner:
         self, origin: DocumentOrigin, aor: Aor, table: Table, now: float, wall: float
     ) -> None:
         """
-        End what the peer owns and does not list, although nothing is known of its past.
+        End contacts that the peer owns and does not list.
 
-        For the first full document: the table reports what it sees go, but it may be
-        younger than the store.
+        This is for the first full document: the table reports only contacts that it has
+        seen, and it may be younger than the store.
         """
         store = self._store
         listed: dict[Place, set[str]] = {origin.place(aor): set()}
@@ -205,9 +205,10 @@ class Learner:
 
     def prolonged(self, row: ContactRow, now: float, wall: float) -> Claim | None:
         """
-        The claim by which a contact goes on whose time is up here; None if it ends.
+        Return the claim that continues a contact that has expired here; None if it
+        ends.
 
-        A peer may list it for longer than the server that owned it has granted.
+        A peer may list a contact for longer than the server that owns it has granted.
         """
         holds = row.claims[0]
         uri = Uri.parse(holds.contact)
@@ -225,12 +226,12 @@ class Learner:
                     return claim
         return None
 
-    # From a server of our kind.
+    # From a `reginfo` server.
 
     def _take(
         self, origin: DocumentOrigin, document: Reginfo, now: float, wall: float
     ) -> None:
-        """Take in the claims and records of a document, each complete in itself."""
+        """Apply the claims and records of a document, each complete in itself."""
         store = self._store
         refused = 0
         for registration in document.registrations:
@@ -247,7 +248,7 @@ class Learner:
                 record
                 for key in registration.keys
                 if (record := record_of(key, origin.source, now)) is not None
-                # A removal that we have forgotten would be news with each document.
+                # A removal that we have forgotten would be a change in each document.
                 and not (
                     record.value is None
                     and record.stamp / 1e6 <= wall - REMEMBERED
@@ -257,7 +258,7 @@ class Learner:
             store.apply(place, claims, now, records=records, is_told=True)
         if refused:
             logger.warning(
-                "! document of %s: %d contacts refused, which are no claims",
+                "! document of %s: %d contacts ignored, which are not valid claims",
                 origin.source, refused,
             )  # fmt: skip
 
@@ -293,11 +294,11 @@ class Learner:
         had: Contact | None,
     ) -> Claim | None:
         """
-        Return the claim that a change in what a peer lists makes, if any.
+        Return the claim for a change in the list of a peer, if any.
 
         Args:
-            uri: that of the contact.
-            had: the contact as it was listed until now; None if it was not.
+            uri: the URI of the contact.
+            had: the contact as it was listed before; None if it was not.
         """
         call_id, cseq = contact.callid, contact.cseq
         event = contact.event
@@ -313,7 +314,7 @@ class Learner:
                 return foreign.listed(listing, told, had=before)
             event = EXPIRED
         if call_id is None or cseq is None:
-            # An S-CSCF gives a contact that ends another id than it had.
+            # An S-CSCF gives a contact that ends a different id.
             call_id, cseq = f"{contact.id}@{origin.peer}", 0
             known = newest_of(told.claims, call_id)
             if known is None and told.claims and told.claims[0].owner == origin.peer:
@@ -347,7 +348,7 @@ class Learner:
         told: Told,
         retry_after: int | None = None,
     ) -> Claim | None:
-        """Return the claim that a contact is gone, unless another document lists it."""
+        """Return the claim that ends a contact, unless another document lists it."""
         claim = foreign.ended(event, call_id, cseq, told, retry_after=retry_after)
         if claim is None or event in FINAL:
             return claim
@@ -356,7 +357,7 @@ class Learner:
             if other.peer == origin.peer and numbers[0] in (call_id, None):
                 return None
             if numbers == (call_id, cseq):
-                # Another peer goes on listing it, which was an echo until now.
+                # Another peer still lists it; until now that was an echo.
                 other_origin = DocumentOrigin(
                     other.peer, other.source, origin.table, 0.0
                 )

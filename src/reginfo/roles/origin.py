@@ -1,4 +1,4 @@
-"""Where a document comes from."""
+"""The origin of a document."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from ..sip.value import Value
 
 
 class DocumentOrigin(Value, frozen=True):
-    """Where a document comes from."""
+    """Which peer reports, how, and what is to be updated."""
 
     peer: str
-    "The owner of what it says, unless it is of our kind, or we know better."
+    "The owner of its contacts, unless the document or the store names another one."
 
     source: str
-    "The source of the claims that are made of it; see :class:`~.source.Source`."
+    "The source of the claims made from it; see :class:`~.source.Source`."
 
     table: str
-    "The location table that is learned into."
+    "The location table to update."
 
     until: float
-    "How long a contact is believed that comes without `expires`, on our clock."
+    "When a contact without `expires` ends, in seconds on our clock."
 
     since: float | None = None
     """
-    For the first document after the peer was out of reach: since when, in seconds since
-    the epoch.
+    For the first document after an outage of the peer: when that began, in seconds
+    since the epoch.
     """
 
     def place(self, aor: str) -> Place:

@@ -1,4 +1,4 @@
-"""Watches whose turn comes at a pace: what concerns all of them is no storm."""
+"""Limits the rate at which many watches are handled, to avoid a storm."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from collections.abc import Iterable
 from .watch import Watch
 
 TICK = 0.1
-"""Seconds between two rounds; in each, those of its time are told together."""
+"""Seconds between two rounds; in each round, several watches are handled."""
 
 
 class Pace:
     """
-    Which watches have their turn, and when.
+    A queue of watches that is worked off at a limited rate.
 
-    :meth:`due` says which now, and :attr:`timer_at` when to ask again.
+    :meth:`due` returns the next watches, and :attr:`timer_at` says when to call it
+    again.
 
     Args:
-        rate: how many have their turn each second, at the most.
+        rate: the maximum number of watches per second.
     """
 
     __slots__ = ("_waiting", "rate", "timer_at")
@@ -29,7 +30,7 @@ class Pace:
         self.timer_at: float | None = now
 
     def due(self, now: float) -> list[Watch]:
-        """Those whose turn it is, some of which may be served no more."""
+        """Return the watches whose turn it is; some may have ended meanwhile."""
         if self.timer_at is None or now < self.timer_at:
             return []
         number = min(self._at_once, len(self._waiting))
@@ -38,17 +39,17 @@ class Pace:
         return due
 
     def pace(self, rate: float, now: float) -> None:
-        """Go on at another rate."""
+        """Change the rate."""
         self.rate = rate
         if self.timer_at is not None:
             self.timer_at = min(self.timer_at, now + self._at_once / rate)
 
     def put_back(self, watch: Watch, at: float) -> None:
-        """What was done at its turn could not be committed: another one, not before."""
+        """Queue a watch again, because its commit failed; not before ``at``."""
         self._waiting.append(watch)
         self.timer_at = at if self.timer_at is None else max(at, self.timer_at)
 
     @property
     def _at_once(self) -> int:
-        """How many are told together."""
+        """The number of watches in one round."""
         return max(1, int(self.rate * TICK))

@@ -1,31 +1,57 @@
-"""Long states in pieces: what of it fits into one document."""
+"""Splits a long state into several documents."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ..sip.clients import LONGEST_DATAGRAM
+from ..sip.dialog_flow import dialog_flow
+from ..sip.flow import Flow
 from ..sip.message import Draft
+from .watch import SHORTEST_DOCUMENT, Watch
 
 AROUND = 190
-"""Octets of a document around its registrations, at most."""
+"""The maximum size of a document without its registrations, in octets."""
 
 AROUND_REGISTRATION = 90
-"""Octets of a registration around its address-of-record and its contacts, at most."""
+"""The maximum size of a registration without address and contacts, in octets."""
 
 AROUND_LEGACY = 300
-"""Octets of a document for Kamailio and OpenSIPS around its contacts, at most."""
+"""The maximum size of a legacy document without its contacts, in octets."""
 
 VIA = 120
-"""Octets that the Via of a request takes, about."""
+"""The approximate size of the Via of a request, in octets."""
 
 
 class Written(NamedTuple):
-    """A document, and whether others must follow: it did not have room for all."""
+    """A document, and whether others must follow because not everything did fit."""
 
     body: bytes
     more: bool
+
+
+class DocumentSizes:
+    """
+    The maximum sizes of documents.
+
+    Args:
+        datagram_only: whether a flow is known to support only datagrams.
+    """
+
+    def __init__(self, datagram_only: Callable[[Flow], bool]) -> None:
+        self._datagram_only = datagram_only
+
+    def takes_streams(self, watch: Watch) -> bool:
+        """Whether a watcher can be sent a long document, as far as is known."""
+        if watch.longest <= SHORTEST_DOCUMENT:
+            return False
+        dialog = watch.row.subscription.dialog
+        return not self._datagram_only(dialog_flow(dialog.first_uri, dialog.flow))
+
+    def of(self, watch: Watch) -> int:
+        """Return the maximum size in octets of a document for a watcher."""
+        return watch.longest if self.takes_streams(watch) else SHORTEST_DOCUMENT
 
 
 def fitting(sizes: Sequence[int], room: int, *, at_least: int = 1) -> int:
@@ -33,9 +59,9 @@ def fitting(sizes: Sequence[int], room: int, *, at_least: int = 1) -> int:
     Return how many of the first elements fit.
 
     Args:
-        sizes: octets of each element.
-        room: octets that there are for all of them.
-        at_least: how many are sent however long they are.
+        sizes: the size of each element, in octets.
+        room: the space for all of them, in octets.
+        at_least: the number of elements that are sent whatever their size.
     """
     for number, size in enumerate(sizes):
         room -= size
@@ -45,5 +71,5 @@ def fitting(sizes: Sequence[int], room: int, *, at_least: int = 1) -> int:
 
 
 def is_long(draft: Draft) -> bool:
-    """Whether a request is too long for a datagram (RFC 3261 §18.1.1), about."""
+    """Whether a request is probably too long for a datagram (RFC 3261 §18.1.1)."""
     return len(draft.head) + len(draft.body) + VIA > LONGEST_DATAGRAM

@@ -10,9 +10,10 @@ from ..ledger.journal import Journal
 from ..sip.address import numeric
 from ..sip.destination import Destination
 from ..sip.errors import RemoteProtocolError
-from ..sip.flow import SIP_PORT, Flow, unscoped
+from ..sip.flow import Flow, unscoped
 from ..sip.message import Draft, Response
 from ..sip.moment import Moment
+from ..sip.transport import SIP_PORT
 from ..sip.uri import Uri
 from ..sip.user import User
 from .nat import Nat
@@ -183,15 +184,15 @@ class InDialog:
             host = numeric(uri.host).address
             if not host or host != unscoped(remote):
                 return False
-        transport = ""
-        if uri.params:
-            transport = (uri.param("transport") or "").upper()
-            if transport and transport != flow.local.transport:
-                return False
+        transport = flow.local.transport
+        if not transport.serves(uri):
+            return False
         if (uri.port or SIP_PORT) == port:
             return self._is_open(flow)
         # Without a transport, a user agent on a stream is reached by that.
-        return flow.local.is_reliable and not transport and self._is_open(flow)
+        if not transport.is_reliable or uri.param("transport"):
+            return False
+        return self._is_open(flow)
 
     def _flows(
         self,

@@ -88,10 +88,11 @@ class OutgoingRequests:
             for aor in peer.watch:
                 assert me is not None and peer.uri is not None
                 flow = flow_to(places[peer.uri], locals)
+                param = flow.local.transport.uri_param
                 wanted = Wanted(
                     uri=aor,
                     local=me,
-                    contact=f"{me};transport=tcp" if flow.local.is_reliable else None,
+                    contact=f"{me}{param}" if param else None,
                     event=notifier.PACKAGE,
                     accept=xml.MEDIA_TYPE,
                     rearm=self._config.pua_reginfo.rearm,
@@ -101,8 +102,8 @@ class OutgoingRequests:
                     with self._turns.attempt():
                         subscriber.watch(peer.name, name, wanted, flow, now)
                 except Exception:
-                    # One subscription that cannot be continued stops no other.
-                    logger.exception("! %s/%s cannot be continued", peer.name, aor)
+                    # A subscription that cannot be resumed must not stop others.
+                    logger.exception("! %s/%s cannot be resumed", peer.name, aor)
 
     def _hop(self, uri: Uri) -> Uri:
         """Where a SUBSCRIBE for ``uri`` goes first."""
