@@ -150,35 +150,33 @@ class Notifier:
 
     def _tell(self, change: BindingChange, now: float) -> None:
         """Notify the watchers of a contact."""
-        if change.place.table != self._table:
+        place, binding = change.place, change.binding
+        if place.table != self._table:
             return
-        aor = change.place.aor
-        watches = self._watches_of(change.place)
+        watches = self._watches_of(place)
         if not watches:
             return
         # An identity's own contacts hide those of the record that names it.
-        anew = self._store.named_by(change.place) not in (None, aor)
+        named_by = self._store.named_by(place)
+        anew = named_by is not None and named_by != place.aor
         for watch in watches:
-            if watch.ended or is_of_our_kind(watch.row):
-                continue  # a `reginfo` server is sent claims
-            hidden = is_known_by(
-                change.binding.owner, change.binding.source, watch.row.peer
+            row = watch.row
+            if row.subscription.reason is not None or is_of_our_kind(row):
+                continue  # it has ended; or a `reginfo` server, which is sent claims
+            peer = row.peer
+            hidden = peer is not None and is_known_by(
+                binding.owner, binding.source, peer
             )
-            if anew and watch.row.aor == aor:
-                self._journal.remember(watch.restore, watch.snapshot())
-                if hidden:
-                    watch.withdraw(change.binding.key)
-                else:
-                    watch.tell(change.binding)
-                watch.owe_anew()
-            elif not hidden:
-                self._journal.remember(watch.restore, watch.snapshot())
-                watch.tell(change.binding)
-            elif watch.waits:
-                self._journal.remember(watch.restore, watch.snapshot())
-                watch.withdraw(change.binding.key)
-            else:
+            is_anew = anew and row.aor == place.aor
+            if hidden and not is_anew and not watch.waits:
                 continue
+            self._journal.remember(watch.restore, watch.snapshot())
+            if hidden:
+                watch.withdraw(binding.key)
+            else:
+                watch.tell(binding)
+            if is_anew:
+                watch.owe_anew()
             if not change.more:
                 self.served.settle(watch, now)
 
@@ -189,7 +187,7 @@ class Notifier:
         These servers compute the state themselves; the others are notified by
         :meth:`hears`.
         """
-        if place.table != self._table:
+        if not self._watches.of_our_kind or place.table != self._table:
             return
         for watch in self._watches_of(place):
             if watch.ended or not is_of_our_kind(watch.row):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from ..sip.clients import LONGEST_DATAGRAM
 from ..sip.dialog_flow import dialog_flow
 from ..sip.flow import Flow
 from ..sip.message import Draft
+from ..sip.value import Value
 from .watch import SHORTEST_DOCUMENT, Watch
 
 AROUND = 190
@@ -24,7 +24,7 @@ VIA = 120
 """The approximate size of the Via of a request, in octets."""
 
 
-class Written(NamedTuple):
+class Written(Value, frozen=True):
     """A document, and whether others must follow because not everything did fit."""
 
     body: bytes

@@ -185,7 +185,8 @@ class Served:
         if watch.ended and watch.settled:
             self._end(watch, watch.row.subscription.reason or "")
             return
-        self._advance(watch, now)
+        if watch.waits:
+            self._advance(watch, now)
 
     def receive_failure(self, watch: Watch, cause: str, now: float) -> None:
         """Note that a NOTIFY got no response: a timeout ends the watch (§4.2.2)."""
@@ -409,8 +410,9 @@ class Served:
 
     def _notify(self, watch: Watch, owed: Owed, now: float) -> None:
         row = watch.row
-        body, more = self._body(watch, owed, self._sizes.of, now)
-        draft = row.subscription.notify(self._media_type, body, now, more=more)
+        written = self._body(watch, owed, self._sizes.of, now)
+        body = written.body
+        draft = row.subscription.notify(self._media_type, body, now, more=written.more)
         watch.is_long = is_long(draft) and self._sizes.takes_streams(watch)
         self._send(draft, watch)
         self.notifies += 1
