@@ -201,6 +201,9 @@ class Kernel:
         "What becomes of the next datagrams: an error, or None if they are taken."
 
         self.sent: list[bytes] = []
+        self.receives: list[OSError | bytes] = []
+        "What the next calls receive; then nothing is waiting."
+
         self.transport = received.open()
         self.transport._socket.close()
         self.transport._socket = self  # type: ignore[assignment]
@@ -213,6 +216,12 @@ class Kernel:
         quoted, errors, remote = self.errors.pop(0)
         ancillary = [(socket.IPPROTO_IP, 11, error) for error in errors]
         return quoted, ancillary, flags, remote
+
+    def recvfrom(self, size: int) -> Any:
+        found = self.receives.pop(0) if self.receives else BlockingIOError()
+        if isinstance(found, OSError):
+            raise found
+        return found, ("192.0.2.9", 5060)
 
     def sendto(self, data: bytes, remote: object) -> None:
         if self.sends and (error := self.sends.pop(0)) is not None:
@@ -260,6 +269,34 @@ def test_all_errors_of_the_queue_are_read_at_once(
         assert not kernel.transport._read_errors()
         await asyncio.sleep(0)
         assert len(received.settled) == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "receives",
+    [
+        [],  # it is the queue alone that wakes us
+        [OSError(ERRNO, "refused")],
+        [b"one", OSError(ERRNO, "refused"), b"two"],
+        [OSError(ERRNO, "refused"), b"one"],
+    ],
+)
+def test_a_wake_up_reads_the_errors_and_all_that_is_waiting(
+    receives: list[OSError | bytes],
+) -> None:
+    """3261-66: an error among the datagrams ends nothing."""
+
+    async def main() -> None:
+        received = Received()
+        kernel = Kernel(received, Local(Transport.UDP, "192.0.2.1", 5060))
+        kernel.errors = [(b"sent", [extended(2, 3, 3)], ("192.0.2.9", 5060))]
+        kernel.receives = list(receives)
+        kernel.transport._drain()
+        assert [quoted for quoted, _, _ in received.unreachable] == [b"sent"]
+        datagrams = [one for one in receives if isinstance(one, bytes)]
+        assert [data for data, _ in received.datagrams] == datagrams
+        assert received.settled == [len(datagrams)]
 
     asyncio.run(main())
 

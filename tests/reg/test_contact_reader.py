@@ -217,6 +217,26 @@ def test_wrong_decoration_is_left_out_and_the_contact_stays(
     refuse(body, fault, strict=True)
 
 
+@pytest.mark.parametrize(
+    "received",
+    ["sip:[fe80::1%eth0]:5060", "sip:[fe80::1%25eth0]", "sip:fe80::1%2:5060", "%"],
+)
+@pytest.mark.parametrize("place", ["attribute", "claim"])
+def test_a_source_with_a_scope_id_is_left_out(received: str, place: str) -> None:
+    """3261-92: it means nothing here, and would be sent on in our documents."""
+    text = f'received="{received}"'
+    if place == "attribute":
+        contact = read_with_warning(contact_of(text), "has a scope id")
+    else:
+        claim = (
+            f'<claim xmlns="{CLAIM_NAMESPACE}" owner="o" key="k" begin="1"'
+            f' stamp="1" edition="1" until="1" {text}/>'
+        )
+        contact = read_with_warning(contact_of("", claim), "has a scope id")
+        assert contact.claim is not None and contact.claim.received == ""
+    assert (contact.received, contact.uri) == ("", "sip:a@192.0.2.1")
+
+
 def test_a_parameter_listed_twice_counts_once() -> None:
     """A parameter listed twice counts once (3680-104)."""
     # RFC 3261 §7.3.1: a header field must not have one parameter-name twice.

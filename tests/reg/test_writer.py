@@ -79,6 +79,7 @@ texts = (
     .map(str.strip)
     .filter(lambda text: text != "")
 )
+sources = st.just("") | texts.filter(lambda text: "%" not in text)
 numbers = st.none() | st.integers(0, 2**64 - 1)
 tokens = st.text("abcdefghijklmnopqrstuvwxyz0123456789-.!%*_+`'~", min_size=1)
 names = tokens.filter(lambda name: name not in ("q", "expires"))
@@ -94,7 +95,7 @@ def claims(draw: st.DrawFn) -> ClaimElement:
         owner=draw(texts),
         stamp=draw(st.integers(0, 2**53)),
         path=tuple(draw(st.lists(texts, max_size=3))),
-        received=draw(st.just("") | texts),
+        received=draw(sources),
         user_agent=draw(st.just("") | texts),
         key=draw(texts),
         begin=draw(st.integers(0, 2**53)),
@@ -131,7 +132,7 @@ def contacts(draw: st.DrawFn) -> Contact:
         pub_gruu=draw(st.none() | texts),
         temp_gruu=draw(st.none() | temp_gruu),
         path=draw(paths) if claim is None else claim.path,
-        received=draw(st.just("") | texts) if claim is None else claim.received,
+        received=draw(sources) if claim is None else claim.received,
         user_agent=draw(st.just("") | texts) if claim is None else claim.user_agent,
         claim=claim,
     )

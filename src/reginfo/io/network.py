@@ -12,7 +12,7 @@ from ..config.sections import DnsSection
 from ..sip.destination import Destination
 from ..sip.endpoint import Endpoint
 from ..sip.errors import ReginfoError, RemoteProtocolError
-from ..sip.flow import Address, Flow, Local, family_of, uri_host
+from ..sip.flow import Address, Flow, Local, family_of, scoped, uri_host
 from ..sip.framing import MAX_MESSAGE
 from ..sip.transport import TCP
 from ..sip.uri import Uri
@@ -120,6 +120,12 @@ class Network:
         stream = self._streams.get(flow.local)
         return stream is None or stream.is_open(flow.remote)
 
+    def hang_up(self, flow: Flow) -> None:
+        """End the stream of a flow at once: nothing comes by it any more."""
+        stream = self._streams.get(flow.local)
+        if stream is not None:
+            stream.hang_up(flow.remote)
+
     async def find(
         self, uris: Iterable[str], names: Resolver
     ) -> dict[str, Destination]:
@@ -202,7 +208,7 @@ def flow_to(destination: Destination, locals: Sequence[Local]) -> Flow:
     family = family_of(destination.address[0])
     for local in locals:
         if local.transport == destination.transport and family_of(local.host) == family:
-            return Flow(local, destination.address)
+            return Flow(local, scoped(destination.address, local))
     host, port = destination.address
     raise StartError(
         f"{destination.transport.token}:{uri_host(host)}:{port}: "

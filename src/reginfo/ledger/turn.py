@@ -198,8 +198,7 @@ class Turns:
             if known is not None and known.is_final:
                 logger.exception("! %s was answered before", event.request.method)
                 return
-            flow = Flow(transaction.flow.local, event.source)
-            response = refused(event.request, flow, exc)
+            response = refused(event.request, event.flow, exc)
         if response is not None:
             event.transaction.respond(response)
 

@@ -144,7 +144,7 @@ def _rare(elements: Elements, attributes: dict[str, str], at: int) -> dict[str, 
     """Return the fields of a contact that its less common attributes set."""
     get = attributes.get
     fields: dict[str, Any] = {
-        "received": get("received", ""),
+        "received": _received(elements, get("received", ""), at),
         "user_agent": one_line(get("user_agent", "")),
     }
     if (text := get("retry-after")) is not None:
@@ -158,6 +158,15 @@ def _rare(elements: Elements, attributes: dict[str, str], at: int) -> dict[str, 
         values = _PATH_VALUE.findall(text)
         fields["path"] = tuple([value.strip(BLANKS) for value in values])
     return fields
+
+
+def _received(elements: Elements, text: str, at: int) -> str:
+    """Return the source of a REGISTER; empty for one with a scope id."""
+    if "%" not in text:
+        return text
+    # A scope id means nothing here, and would be sent on (RFC 4007 §6).
+    elements.complaints.tolerate(f"received {text[:40]!r} has a scope id", at)
+    return ""
 
 
 def _event(
@@ -307,7 +316,8 @@ def _claim(
         # Without it, the contact is taken as from a server that has none.
         elements.complaints.tolerate("<claim> without owner, key or stamps", at)
         return
-    received, user_agent = get("received", ""), one_line(get("user-agent", ""))
+    received = _received(elements, get("received", ""), at)
+    user_agent = one_line(get("user-agent", ""))
     fields["claim"] = ClaimElement(
         owner=owner,
         key=key,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..location.binding import Binding
 from ..sip.address import numeric
 from ..sip.errors import RemoteProtocolError
-from ..sip.flow import Address, Flow, Local, unscoped
+from ..sip.flow import Address, Flow, Local, scoped, unscoped
 from ..sip.transport import SIP_PORT, Transport
 from ..sip.uri import Uri
 
@@ -120,12 +120,3 @@ def parse_received(text: str) -> tuple[Transport, Address] | None:
     if transport is None:
         return None
     return transport, (host, uri.port or SIP_PORT)
-
-
-def scoped(address: Address, local: Local) -> Address:
-    """Return the address of a peer with the scope of the listener that reaches it."""
-    host, port = address
-    scope = local.host.partition("%")[2]
-    if scope and "%" not in host and host.startswith("fe80:"):
-        return f"{host}%{scope}", port
-    return address

@@ -15,7 +15,7 @@ from ..sip.destination import Destination
 from ..sip.dialog import route_uri
 from ..sip.errors import RemoteProtocolError
 from ..sip.event import AnyClient
-from ..sip.flow import Address, Flow, Local, family_of
+from ..sip.flow import Address, Flow, Local, family_of, scoped
 from ..sip.headers import retry_after, unquote
 from ..sip.invite import InviteClientTransaction
 from ..sip.message import Response
@@ -23,7 +23,7 @@ from ..sip.transport import Transport, asked_for
 from ..sip.uri import Uri
 from .blocklist import Blocklist
 from .domains import Domains
-from .nat import Nat, scoped
+from .nat import Nat
 from .target import Target
 
 logger = logging.getLogger("reginfo.proxy")

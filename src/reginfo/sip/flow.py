@@ -106,6 +106,15 @@ def unscoped(host: str) -> str:
     return host.partition("%")[0] if "%" in host else host
 
 
+def scoped(address: Address, local: Local) -> Address:
+    """Return the address of a peer with the scope of the listener that reaches it."""
+    host, port = address
+    scope = local.host.partition("%")[2]
+    if scope and "%" not in host and host.startswith("fe80:"):
+        return f"{host}%{scope}", port
+    return address
+
+
 def uri_host(host: str) -> str:
     """
     Return an address as a URI has it: an IPv6 address in brackets.
