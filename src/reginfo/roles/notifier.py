@@ -28,7 +28,7 @@ from .admission import Admission
 from .bodies import Bodies
 from .drain import Drain
 from .row import WatchRow, is_of_our_kind
-from .served import Send, Served
+from .served import SendNotify, Served
 from .watch import Watch
 from .watcher import Watcher
 
@@ -57,7 +57,7 @@ class Notifier:
         store: LocationStore,
         journal: Journal,
         *,
-        send: Send,
+        send: SendNotify,
         policy: SubscriptionPolicy,
         recognise: Callable[[Request, Flow], Watcher],
         is_ours: Callable[[Aor], bool],

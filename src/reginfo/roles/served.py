@@ -42,7 +42,7 @@ RETRY_AFTER = 30.0
 RESTART_RATE = 100.0
 """The maximum number of watchers notified per second after a restart."""
 
-Send = Callable[[Draft, Watch], object]
+SendNotify = Callable[[Draft, Watch], object]
 """Sends a NOTIFY in the dialog of a watch, which receives the response."""
 
 Body = Callable[[Watch, Owed, Callable[[Watch], int], float], Written]
@@ -69,7 +69,7 @@ class Served:
         *,
         package: ServedPackage,
         body: Body,
-        send: Send,
+        send: SendNotify,
         policy: SubscriptionPolicy,
         recognise: Callable[[Request, Flow], Watcher],
         jitter: Callable[[], float],
