@@ -74,7 +74,7 @@ def read_document(
     if not understands_body(request, xml.MEDIA_TYPE):
         return None
     try:
-        document = xml.parse(request.body)
+        document = Reginfo.parse(request.body)
     except RemoteProtocolError as exc:
         logger.warning("! %s of %s: %s", request.method, source, exc)
         raise UnreadableDocument(str(exc), status=exc.status) from exc
