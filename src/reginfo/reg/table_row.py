@@ -19,20 +19,20 @@ class ReportedContact(msgspec.Struct, frozen=True, gc=False):
     contact: Contact
 
     expires_at: float | None
-    "None if nobody said: it lives as long as the subscription that told us."
+    "None if unknown: then it lasts as long as the subscription that reported it."
 
 
 class TableState(msgspec.Struct, frozen=True, gc=False):
-    """What a table knows beside its rows: which document comes next."""
+    """The state of a table without its rows: which document comes next."""
 
     version: int | None = None
     cseq: int = -1
     gone: tuple[tuple[str, Contact], ...] = ()
-    "Terminated contacts of the latest document, with their address-of-record."
+    "The terminated contacts of the latest document, with their address-of-record."
 
 
 class TableDump(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole table, to be stored. Moments in it are relative to when it was made."""
+    """A whole table for storage; its times are relative to the time of the dump."""
 
     version: int | None
     cseq: int
