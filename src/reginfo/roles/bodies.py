@@ -18,7 +18,7 @@ from ..reg.writer import (
     registration_element,
 )
 from ..sip.value import MutableValue
-from .document import contact_of
+from .document import binding_parts, contact_of
 from .envelope import claim_elements, record_elements, speaker_element
 from .pieces import AROUND, AROUND_LEGACY, AROUND_REGISTRATION, Written, fitting
 from .row import WatchRow, is_of_our_kind
@@ -273,22 +273,24 @@ class Bodies:
         self, row: WatchRow, aor: Aor, record: Place, binding: Binding, now: float
     ) -> bytes:
         """Write one contact; most of its XML is shared by all watchers."""
+        is_legacy = row.profile is Profile.LEGACY
         # Only peers get the source address of the REGISTER.
-        is_legacy = row.peer is not None and row.profile is Profile.LEGACY
-        key = (aor, binding.key, row.profile, is_legacy)
+        is_peer = is_legacy and row.peer is not None
+        key = (aor, binding.key, row.profile, is_peer)
         rendered = self._cache.get(key)
         if rendered is None or rendered.binding is not binding:
             if len(self._cache) >= CACHED_CONTACTS:
                 self._cache.clear()
-            contact = contact_of(
-                binding, aor, is_legacy=is_legacy, implicit=aor != record.aor
-            )
-            if row.profile is Profile.LEGACY:
-                contact = legacy.adapt(contact)
-            rendered = _Rendered(binding, contact_parts(contact))
+            implicit = aor != record.aor
+            if is_legacy:
+                contact = contact_of(binding, aor, is_legacy=is_peer, implicit=implicit)
+                parts = contact_parts(legacy.adapt(contact))
+            else:
+                parts = binding_parts(binding, aor, implicit=implicit)
+            rendered = _Rendered(binding, parts)
             self._cache[key] = rendered
         if not binding.active:
-            gone = 0 if row.profile is Profile.LEGACY else None
+            gone = 0 if is_legacy else None
             return contact_element(rendered.parts, gone, None)
         registered = max(0, int(now - binding.registered_at))
         return contact_element(rendered.parts, binding.expires(now), registered)

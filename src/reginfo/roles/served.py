@@ -167,7 +167,8 @@ class Served:
             return
         if status < 300:
             try:
-                watch.row.subscription.dialog.answered(response)
+                if "Contact" in response.headers:
+                    watch.row.subscription.dialog.answered(response)
             except RemoteProtocolError:
                 pass  # keep the current target
             watch.answered()

@@ -188,7 +188,7 @@ class InDialog:
         if not transport.serves(uri):
             return False
         if (uri.port or SIP_PORT) == port:
-            return self._is_open(flow)
+            return not transport.is_reliable or self._is_open(flow)
         # Without a transport parameter, the stream of a user agent is used.
         if not transport.is_reliable or uri.param("transport"):
             return False
