@@ -18,6 +18,7 @@ from .document import (
 )
 from .reported import follow, is_same
 from .table_row import ReportedContact as ReportedContact
+from .table_row import RowChange as RowChange
 from .table_row import TableDump as TableDump
 from .table_row import TableState as TableState
 from .table_row import shifted as shifted
@@ -42,18 +43,6 @@ class Taken(NamedTuple):
 
     missed: bool = False
     "Whether an earlier document was lost: refresh to get the full state."
-
-
-class RowChange(msgspec.Struct, frozen=True, gc=False):
-    """A change of one row of a table by a document."""
-
-    aor: str
-
-    id: str
-    "The id of the contact."
-
-    before: ReportedContact | None
-    after: ReportedContact | None
 
 
 _Gone = dict[tuple[str, str, str], Contact]

@@ -22,6 +22,18 @@ class ReportedContact(msgspec.Struct, frozen=True, gc=False):
     "None if unknown: then it lasts as long as the subscription that reported it."
 
 
+class RowChange(msgspec.Struct, frozen=True, gc=False):
+    """A change of one row of a table by a document."""
+
+    aor: str
+
+    id: str
+    "The id of the contact."
+
+    before: ReportedContact | None
+    after: ReportedContact | None
+
+
 class TableState(msgspec.Struct, frozen=True, gc=False):
     """The state of a table without its rows: which document comes next."""
 
