@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import os
 import signal
 import socket
 from pathlib import Path
 
 import pytest
+import typer
 
+from reginfo.cli import serve
 from reginfo.cli.serve import collect_rarely
+from reginfo.config.config import Config
 
 from .run import configured, run, start
 
@@ -100,3 +105,20 @@ def test_loaded_objects_are_not_garbage_collected(
     monkeypatch.setattr(gc, "set_threshold", lambda *at: calls.append(at[2] > 10))
     collect_rarely()
     assert calls == ["collect", "freeze", True]
+
+
+def test_that_is_done_before_the_server_says_that_it_is_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def stop() -> None:
+        calls.append("collect_rarely")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(serve, "collect_rarely", stop)
+    monkeypatch.setattr(typer, "echo", lambda *_, **__: calls.append("ready"))
+    listen = 'listen = ["udp:127.0.0.1:0"]\n[store]\nurl = "memory:"\n'
+    config = Config.read(configured(tmp_path, listen))
+    asyncio.run(serve.run(config, None))
+    assert calls == ["collect_rarely", "ready"]
