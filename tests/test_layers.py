@@ -265,7 +265,6 @@ UNTESTED = {
     "roles/admission.py",
     "roles/document.py",
     "roles/learner.py",
-    "roles/pace.py",
     "roles/package.py",
     "roles/row.py",
     "routing/target.py",

@@ -64,6 +64,7 @@ class Server:
         self.now = now
         self.sent: list[tuple[Draft, Flow, Watch]] = []
         self.unanswered: list[Watch] = []
+        self.failing: Watch | None = None
         self.tags = 0
         self.rows: dict[tuple[str, str], Any] = {}
         self.notifier = Notifier(
@@ -87,6 +88,9 @@ class Server:
 
     def send(self, draft: Draft, flow: Flow, user: object) -> None:
         assert isinstance(user, Watch)
+        if user is self.failing:
+            self.failing = None
+            raise ZeroDivisionError
         self.sent.append((draft, flow, user))
         self.unanswered.append(user)
 
@@ -162,8 +166,16 @@ class Server:
             else:
                 self.rows[kind, key] = msgspec.to_builtins(value)
 
+    def fail(self, number: int) -> None:
+        """Have the next NOTIFY of a watch fail by a bug of ours."""
+        self.failing = list(self.notifier.watches())[number]
+
     def restart(
-        self, seconds: float = 1.0, local: Local = LOCAL, shift: float = 0.0
+        self,
+        seconds: float = 1.0,
+        local: Local = LOCAL,
+        shift: float = 0.0,
+        failing: int | None = None,
     ) -> Server:
         """The server that a start makes of what has been committed."""
         after = Server(self.peer, self.now + seconds + shift)
@@ -173,6 +185,8 @@ class Server:
         load(shelves, [(*key, value) for key, value in self.rows.items()], shift)
         after.store.begin(here(local), moment(after.now))
         after.notifier.begin(here(local), moment(after.now))
+        if failing is not None:
+            after.fail(failing)
         after.pass_time(0)
         return after
 

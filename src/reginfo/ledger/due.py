@@ -1,4 +1,4 @@
-"""Working off what is due: a few items at a time, each by itself."""
+"""What is due is worked off a few items at a time, each by itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .journal import Journal
 logger = logging.getLogger("reginfo.timer")
 
 AT_ONCE = 16
-"""Items for each call: the server looks at its 5 ms between two of these."""
+"""Items for each call: between two calls the server looks at its clock."""
 
 RETRY_AFTER = 5.0
 """Seconds until an item that has failed is tried again."""
@@ -24,20 +24,36 @@ def work_off(
     """
     Call ``act`` with up to :data:`AT_ONCE` machines that are due.
 
-    Each is an attempt of its own. One that fails is logged, taken back, and is due
-    again after :data:`RETRY_AFTER`; the others are not affected. ``act`` schedules its
-    machine again where that is wanted.
+    One that fails is due again after :data:`RETRY_AFTER`; the others are not affected.
+    ``act`` schedules its machine again where that is wanted.
     """
+
+    def due(machine: Any) -> None:
+        machine.timer_due(now)
+        act(machine)
+
     for _ in range(AT_ONCE):
         machine = wheel.take(now)
         if machine is None:
             return
-        try:
-            with journal.attempt():
-                machine.timer_due(now)
-                act(machine)
-        except Exception:
-            # One item that cannot be handled must not keep the others waiting.
-            logger.exception("! %r cannot be worked off", machine)
+        if not work_on(machine, journal, due):
             machine.timer_at = now + RETRY_AFTER
             wheel.schedule(machine)
+
+
+def work_on(item: Any, journal: Journal, act: Callable[[Any], None]) -> bool:
+    """
+    Call ``act`` with one item that is due, as an attempt of its own.
+
+    Returns:
+        False if it has failed: that is logged, what it has changed is taken back, and
+        the caller arranges for the item to be due again after :data:`RETRY_AFTER`.
+    """
+    try:
+        with journal.attempt():
+            act(item)
+    except Exception:
+        # One item that cannot be handled must not keep the others waiting.
+        logger.exception("! %r cannot be worked off", item)
+        return False
+    return True

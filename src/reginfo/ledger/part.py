@@ -18,6 +18,9 @@ from .shelf import Rows
 
 logger = logging.getLogger("reginfo.server")
 
+RETRY_AFTER = 5.0
+"""Seconds until the timers of a part are looked at again after they have failed."""
+
 Found = Callable[[list[Destination] | RemoteProtocolError], None]
 
 
@@ -104,6 +107,8 @@ class Parts:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._parts: list[Part] = []
+        # Until when the timers of a part that has failed are left alone.
+        self._failed: dict[Part, float] = {}
 
     def __iter__(self) -> Iterator[Part]:
         return iter(self._parts)
@@ -129,17 +134,31 @@ class Parts:
         for part in self._parts:
             due = part.timer_at
             if due is not None and (at is None or due < at):
+                if self._failed:
+                    due = max(due, self._failed.get(part, due))
+                    if at is not None and at <= due:
+                        continue
                 at = due
         return at
 
     def timer_due(self, moment: Moment) -> None:
-        """Have each part do what is due, or some of it."""
+        """
+        Have each part do what is due, or some of it.
+
+        One that fails is called again after :data:`RETRY_AFTER`.
+        """
+        failed = self._failed
         for part in self._parts:
+            if failed:
+                if moment.now < failed.get(part, 0.0):
+                    continue
+                failed.pop(part, None)
             try:
                 with self._journal.attempt():
                     part.timer_due(moment)
             except Exception:
                 logger.exception("! a timer of the %s", part.describe().name)
+                failed[part] = moment.now + RETRY_AFTER
 
     def hears(self, change: Any) -> None:
         """Have each part hear a change; if one raises, the change is taken back."""
@@ -149,7 +168,12 @@ class Parts:
     def undone(self, moment: Moment) -> None:
         """Tell each part that a commit has failed."""
         for part in self._parts:
-            part.undone(moment)
+            try:
+                part.undone(moment)
+            except Exception:
+                logger.exception(
+                    "! the %s, after a failed commit", part.describe().name
+                )
 
     def describe(self) -> list[Description]:
         """Have each part describe itself."""

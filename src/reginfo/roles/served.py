@@ -241,13 +241,9 @@ class Served:
     def timer_due(self, now: float) -> None:
         """Send what has waited long enough; end what was not refreshed."""
         if self._resuming is not None:
-            for due in self._resuming.due(now):
-                if self.watches.has(due):
-                    self._resume(due, self._resuming, now)
+            self._resuming.work_off(self._journal, now, self._resume, RETRY_AFTER)
         if self._drain is not None:
-            for due in self._drain.due(now):
-                if self.watches.has(due) and not due.ended:
-                    self._deactivate(due, self._drain, now)
+            self._drain.work_off(self._journal, now, self._deactivate, RETRY_AFTER)
 
         def act(watch: Watch) -> None:
             if not watch.ended and now >= watch.row.subscription.expires_at:
@@ -293,6 +289,9 @@ class Served:
     def undone(self, now: float) -> None:
         """Retry later what was taken back before it was sent."""
         at = now + RETRY_AFTER
+        for pace in (self._drain, self._resuming):
+            if pace is not None:
+                pace.pause(at)
         for watch in self.watches:
             if not watch.stalled and now < watch.row.subscription.expires_at:
                 continue
@@ -356,10 +355,10 @@ class Served:
             headers["Record-Route"] = [*route]
         return Response(200, "OK", headers)
 
-    def _resume(self, watch: Watch, pace: Pace, now: float) -> None:
+    def _resume(self, watch: Watch, now: float) -> None:
         """Send what happened while we were down, and what may not have arrived."""
-        # If the commit fails, retry only after RETRY_AFTER.
-        self._journal.remember(pace.put_back, watch, now + RETRY_AFTER)
+        if not self.watches.has(watch):
+            return
         if now >= watch.row.subscription.expires_at and not watch.ended:
             self._time_out(watch)
         elif watch.ended:
@@ -374,12 +373,12 @@ class Served:
         subscription.reason = "timeout"
         watch.owe_full()
 
-    def _deactivate(self, watch: Watch, drain: Drain, now: float) -> None:
+    def _deactivate(self, watch: Watch, now: float) -> None:
         """Send the last NOTIFY of a subscription, because we leave (§4.2.2, §4.1.3)."""
+        if watch.ended or not self.watches.has(watch):
+            return
         subscription = watch.row.subscription
         undo = (watch, copy_of(subscription), watch.snapshot())
-        # If the commit fails, retry only after RETRY_AFTER.
-        self._journal.remember(drain.put_back, watch, now + RETRY_AFTER)
         subscription.reason = "deactivated"
         watch.owe_full()
         # Else a restart would continue it, although the watcher has ended it.

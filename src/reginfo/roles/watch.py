@@ -106,6 +106,11 @@ class Watch:
         self.is_long = False
         "Whether the NOTIFY under way needs a stream because of its length."
 
+    def __repr__(self) -> str:
+        row = self.row
+        by = row.peer or row.subscription.dialog.remote
+        return f"<watch of {row.aor} by {by}>"
+
     @property
     def ended(self) -> bool:
         """Whether the last NOTIFY has been, or is being, sent."""
