@@ -53,7 +53,7 @@ class WatchedSelector(selectors.DefaultSelector):
         return events
 
 
-class Place(NamedTuple):
+class Sample(NamedTuple):
     """What the main thread was doing when the watchdog looked."""
 
     since: float
@@ -88,7 +88,7 @@ class Watchdog:
         self._script = None if script is None else str(script)
         self._look = look
         self._main = threading.get_ident()
-        self._place = Place(0.0, "")
+        self._sample = Sample(0.0, "")
         self._hung_since = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -135,8 +135,8 @@ class Watchdog:
     def _look_at(self, now: float) -> None:
         since = self._selector.busy_since
         if since and now - since >= LOOK and self._selector.ended is not None:
-            if self._place.since != since:
-                self._place = Place(since, self.place())
+            if self._sample.since != since:
+                self._sample = Sample(since, self.place())
             if now - since >= HUNG and self._hung_since != since:
                 self._hung_since = since
                 self._log_stack(now - since)
@@ -161,7 +161,7 @@ class Watchdog:
         logged = self._logged_elsewhere()
         rest, self._logged = took - (logged - self._logged), logged
         if rest > SLOW:
-            place = self._place.text if self._place.since == since else ""
+            place = self._sample.text if self._sample.since == since else ""
             logger.warning(
                 "! %s took %.0f ms, in which nothing else was served",
                 place or "a turn",
