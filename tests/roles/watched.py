@@ -182,9 +182,10 @@ class Server:
         local: Local = LOCAL,
         shift: float = 0.0,
         failing: int | None = None,
+        admission: Admission | None = None,
     ) -> Server:
         """The server that a start makes of what has been committed."""
-        after = Server(self.peer, self.now + seconds + shift)
+        after = Server(self.peer, self.now + seconds + shift, admission)
         after.rows = self.rows
         after.datagram_only = self.datagram_only
         shelves = [*after.store.shelves, *after.notifier.shelves]

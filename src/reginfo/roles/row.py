@@ -30,6 +30,12 @@ class WatchRow(MutableValue, kw_only=True):
     instance: str = ""
     "The `+sip.instance` of the watcher's Contact."
 
+    neutral: bool = False
+    """
+    Whether the watcher may not watch, and is not to know that: its documents are those
+    of an address-of-record without contacts (RFC 6665 §6.2).
+    """
+
     settled: bool = True
     "Whether the watcher has confirmed all NOTIFYs, and nothing waits."
 

@@ -108,9 +108,12 @@ class Watch:
         "Whether the NOTIFY under way needs a stream because of its length."
 
     def __repr__(self) -> str:
-        row = self.row
-        by = row.peer or row.subscription.dialog.remote
-        return f"<watch of {row.aor} by {by}>"
+        return f"<watch of {self.row.aor} by {self.watcher}>"
+
+    @property
+    def watcher(self) -> str:
+        """The name of the peer that watches, or what From has."""
+        return self.row.peer or self.row.subscription.dialog.remote
 
     @property
     def ended(self) -> bool:
@@ -191,7 +194,7 @@ class Watch:
 
         Whatever waits is due at :attr:`timer_at`, or when :meth:`answered` is called.
         """
-        self.timer_at = None if self.ended else self.row.subscription.expires_at
+        self.wait()
         if self._sent != self._answered or not self.waits:
             return None
         at_once = self._full_due or self._lost
@@ -211,6 +214,10 @@ class Watch:
         self._sent += 1
         self._quiet_until = now + self.row.min_interval
         return owed
+
+    def wait(self) -> None:
+        """Have the timer of :meth:`take`, although it is not this watch's turn."""
+        self.timer_at = None if self.ended else self.row.subscription.expires_at
 
     def put_back(self, bindings: Sequence[Binding], parted: Parted) -> None:
         """Owe these still: they did not fit into the document. They do not wait."""

@@ -133,6 +133,7 @@ class Assembly:
             is_ours=self.domains.serve,
             admission=Admission(
                 allow=config.notifier.allow,
+                neutral=config.notifier.refuse == "neutral",
                 max_subscriptions=config.notifier.max_subscriptions,
                 max_per_watcher=config.notifier.max_per_watcher,
             ),
