@@ -8,8 +8,8 @@ import pytest
 
 from reginfo.config.config import Config
 from reginfo.ledger.sqlite import SqliteStorage
+from reginfo.location.rows import LEARNED_GRACE
 from reginfo.location.schema import SCHEMA
-from reginfo.location.store import LEARNED_GRACE
 from reginfo.testing import Packet, Wire, WireServer
 
 ALICE = "sip:alice@example.com"
@@ -262,7 +262,7 @@ def test_a_contact_learned_anew_after_its_short_lived_double_does_not_return() -
 
 
 def test_after_a_restart_both_go_on_where_they_were(tmp_path: Path) -> None:
-    # 6665-36
+    """After a restart both servers continue where they were (6665-36)."""
     wire = Wire()
     files = {name: tmp_path / f"{name}.db" for name in "ab"}
     disk = {name: SqliteStorage(path, SCHEMA) for name, path in files.items()}
@@ -315,7 +315,7 @@ def test_what_expired_while_a_was_down_is_told_as_expired(tmp_path: Path) -> Non
 
 
 def test_a_register_for_another_domain_is_refused() -> None:
-    # 3261-01, 3261-05
+    """A REGISTER for another domain is refused (3261-01, -05)."""
     wire = Wire()
     wire.serve(config("a", "b", watch=False, domains="example.net"))
     pair = Pair.__new__(Pair)

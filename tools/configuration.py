@@ -51,6 +51,9 @@ EXAMPLES = {
     "nat.ping": '"options"',
     "nat.ping_from": '"sip:pinger@example.com"',
     "dns.servers": '["192.0.2.53", "[2001:db8::53]:5353"]',
+    "sync.verify": '"1d"',
+    "group.uri": '"sip:allusers@example.com"',
+    "group.domains": '["example.com"]',
     "peer.name": '"b"',
     "peer.uri": '"sip:192.0.2.2:5060"',
     "peer.watch": '["sip:alice@example.com"]',
@@ -145,6 +148,8 @@ KINDS = {
     "store_path": '`"sqlite:PATH"` or `"memory:"`',
     "file_path": "path",
     "watched": "SIP URI",
+    "group_uri": "SIP URI",
+    "duration": 'seconds, or text such as `"12h"`',
     "watcher": "word, domain or SIP URI",
 }
 

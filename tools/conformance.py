@@ -2,9 +2,8 @@
 Make docs/conformance.md: which test shows which line of the RFCs.
 
 ``docs/checklist.md`` has the lines, and the reason where we deviate. A test shows a
-line by naming its id, in its docstring or in a marker,
-``@pytest.mark.shows("3680-94")``. "3680-94", "3903-01, -02" and "3261-01..05" are
-understood.
+line by naming its id in its docstring or in a marker, ``@pytest.mark.shows(...)``; a
+comment shows nothing. "3680-94", "3903-01, -02" and "3261-01..05" are understood.
 
 Only a test that ran and passed shows anything. The page is made from the text of the
 tests; ``tests/conftest.py`` records the outcome of each test in ``.conformance.json``;
@@ -26,12 +25,10 @@ from __future__ import annotations
 import argparse
 import ast
 import dataclasses
-import io
 import json
 import re
 import sys
-import tokenize
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -50,7 +47,6 @@ SHOWING = {"passed", "peer"}
 # "3903-01", and what may follow it: ", -02", " and -03", "..05", "..-05".
 ID = re.compile(r"(?<![\w-])(?P<rfc>\d{4,5}|sec)-(?P<number>\d{2,3})(?![\w-])")
 NEXT = re.compile(r"(?P<sign>\.\.-?|,? and -|, ?-)(?P<number>\d{2,3})(?![\w-])")
-NAMED = re.compile(r"(?:^|_)(?P<rfc>\d{4,5}|sec)_(?P<number>\d{2,3})(?=_|$)")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -107,7 +103,7 @@ def read_checklist(text: str) -> list[Section]:
 
 
 def ids_in(text: str) -> set[str]:
-    """The ids that a docstring or a comment names."""
+    """The ids that a docstring or a marker names."""
     ids = set()
     for match in ID.finditer(text):
         rfc, number = match["rfc"], match["number"]
@@ -123,25 +119,13 @@ def ids_in(text: str) -> set[str]:
     return ids
 
 
-def ids_in_name(name: str) -> set[str]:
-    """The ids that the name of a test names: ``test_3680_94_...``."""
-    return {f"{match['rfc']}-{match['number']}" for match in NAMED.finditer(name)}
-
-
 def read_tests(source: str) -> Iterator[tuple[str, set[str]]]:
-    """The tests of a module, each with the ids that it names."""
-    comments = comments_of(source)
+    """The tests of a module, each with the ids that it names. Comments do not count."""
     for name, function in functions(ast.parse(source).body):
         if is_void(function):
             continue
-        first = min([function.lineno, *(d.lineno for d in function.decorator_list)])
-        while comments.get(first - 1, ("", False))[1]:
-            first -= 1
-        inside = range(first, (function.end_lineno or first) + 1)
-        said = [comments[n][0] for n in inside if n in comments]
-        said.append(ast.get_docstring(function) or "")
-        ids = ids_in_name(name).union(*map(ids_in, markers(function)))
-        yield name, ids.union(*map(ids_in, blocks(said)))
+        docstring = " ".join((ast.get_docstring(function) or "").split())
+        yield name, ids_in(docstring).union(*map(ids_in, markers(function)))
 
 
 def markers(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
@@ -152,28 +136,6 @@ def markers(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
                 for argument in arguments:
                     if isinstance(argument, ast.Constant):
                         yield str(argument.value)
-
-
-def comments_of(source: str) -> dict[int, tuple[str, bool]]:
-    """The comments by line number, and whether they have the line to themselves."""
-    comments = {}
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            is_alone = not token.line[: token.start[1]].strip()
-            comments[token.start[0]] = (token.string.lstrip("# "), is_alone)
-    return comments
-
-
-def blocks(said: Iterable[str]) -> Iterator[str]:
-    """The comments as texts: one that ends in a comma goes on in the next."""
-    text = ""
-    for comment in said:
-        text = f"{text} {comment}".strip()
-        if not text.endswith(","):
-            yield text
-            text = ""
-    if text:
-        yield text
 
 
 def functions(

@@ -32,7 +32,10 @@ def sent(body: bytes, expires: int, etag: str | None) -> Request:
 def test_a_publish_has_a_body_an_etag_and_an_expiry_by_its_operation(
     body: bytes, expires: int, etag: str | None
 ) -> None:
-    # 3903-02
+    """
+    Whether a PUBLISH has a body, an entity tag and an Expires depends on its operation
+    (3903-02).
+    """
     publish = sent(body, expires, etag)
     publish.check()
     assert (publish.method, publish.uri) == ("PUBLISH", ALICE)

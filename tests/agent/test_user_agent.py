@@ -122,7 +122,7 @@ def test_options_is_answered() -> None:
 
 
 def test_a_notify_without_a_subscription_is_481() -> None:
-    # 6665-56
+    """A NOTIFY without a subscription is answered 481 (6665-56)."""
     desk = Desk()
     assert desk.receive("NOTIFY").status == 481
     desk.watch()

@@ -290,7 +290,7 @@ def test_a_subscription_that_the_notifier_forgot_is_made_anew() -> None:
 
 @pytest.mark.parametrize("reason", ["deactivated", "timeout", "probation", None])
 def test_a_notifier_that_ends_it_is_asked_again(reason: str | None) -> None:
-    # 6665-62
+    """A subscription that its notifier ended is made again (6665-62)."""
     watcher = established()
     watcher.now += 60
     end = "terminated" if reason is None else f"terminated;reason={reason}"
@@ -319,7 +319,7 @@ def test_a_notifier_that_wants_no_more_of_it_is_obeyed(reason: str) -> None:
 
 
 def test_it_is_over_when_the_last_notify_has_come() -> None:
-    # 6665-71
+    """A watch that is ended is over when the last NOTIFY has come (6665-71)."""
     watcher = established()
     watcher.watching.end(watcher.now)
     (subscribe,) = watcher.subscribes()
@@ -370,7 +370,7 @@ def test_who_leaves_between_two_subscriptions_has_left() -> None:
 
 
 def test_a_fetch_is_over_with_its_one_notify() -> None:
-    # 6665-17
+    """A fetch is over with its one NOTIFY (6665-17)."""
     watcher = Watcher(expires=0)
     assert watcher.first.expires == 0
     watcher.respond(200, "Expires: 0")

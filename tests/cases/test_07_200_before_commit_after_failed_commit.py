@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reginfo.script.load import NAME
 
-from ..io.test_rim import LOCAL, Disk, Places, Server
+from ..io.at_rim import LOCAL, Disk, Places, Server
 from ..simulation import given
 
 SCRIPT = """

@@ -7,7 +7,7 @@ import asyncio
 from reginfo.io.clock import Clock
 from reginfo.io.rim import Rim
 
-from ..io.test_rim import AOR, LOCAL, Places, Server, Wire, register
+from ..io.at_rim import AOR, LOCAL, Places, Server, Wire, register
 from ..simulation import given
 
 

@@ -33,9 +33,8 @@ def state(phone: Phone) -> str:
     return phone.notify()["subscription-state"]
 
 
-def test_6665_27_every_watcher_is_told_and_the_server_may_be_stopped(
-    alone: Server,
-) -> None:
+def test_every_watcher_is_told_and_the_server_may_be_stopped(alone: Server) -> None:
+    """After a drain every watcher has its final NOTIFY (6665-27)."""
     watchers = [Phone(alone.address) for _ in range(5)]
     for number, watcher in enumerate(watchers):
         assert watcher.subscribe(f"user{number}").status == 200

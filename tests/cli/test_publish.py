@@ -87,7 +87,10 @@ def test_what_is_odd_in_a_document_is_said(
 
 
 def test_a_refusal_is_1_and_says_why(presence: PresenceServer) -> None:
-    # 3903-09
+    """
+    A refused PUBLISH ends the command with 1, and its message gives the response
+    (3903-09).
+    """
     dead = run("publish", "al@example.test", "--etag", "dead", *to(presence))
     assert (dead.exit_code, dead.stdout) == (1, "")
     assert "412 Conditional Request Failed" in dead.stderr

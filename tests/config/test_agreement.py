@@ -70,7 +70,7 @@ def test_a_domain_that_is_left_out_must_be_known() -> None:
         ),
         (
             "name = 'b'\nuri = 'sip:b.example'\nwatch = ['sip:*@example.com']",
-            "`*` is not a user",
+            "or the `uri` of a [[group]]",
         ),
         ("name = 'b'\nmatch = {}", "needs an `address`, a `from`, or both"),
         ("name = 'b'\nmatch = {adress = '192.0.2.1'}", "did you mean address?"),
@@ -82,3 +82,33 @@ def test_a_domain_that_is_left_out_must_be_known() -> None:
 )
 def test_a_peer_must_be_whole(lines: str, error: str) -> None:
     assert error in "\n".join(errors_in(f"{SERVER}[[peer]]\n{lines}\n"))
+
+
+GROUP = 'uri = "sip:allusers@example.com"\ndomains = ["example.com"]\n'
+
+
+def test_a_group_stands_under_a_uri_for_some_of_our_domains() -> None:
+    config = Config.parse(f"{SERVER}[[group]]\n{GROUP}")
+    [group] = config.groups
+    assert (group.uri, group.domains, group.allow) == (
+        "sip:allusers@example.com",
+        ("example.com",),
+        ("peers",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "error"),
+    [
+        ("domains = ['example.com']", "group.uri: is missing"),
+        ("uri = 'sip:allusers@example.com'", "group.domains: is missing"),
+        (GROUP.replace("allusers@", ""), "does not name a group"),
+        (GROUP.replace("allusers", "*"), "does not name a group"),
+        (GROUP.replace("@example.com", "@b.example"), "in none of server.domains"),
+        (GROUP.replace('["example.com"]', '["b.example"]'), "b.example: none of"),
+        (f"{GROUP}allow = []", "group.allow: the list is empty"),
+        (f"{GROUP}[[group]]\n{GROUP}", "group.uri: is the URI of another group"),
+    ],
+)
+def test_a_group_must_be_whole(lines: str, error: str) -> None:
+    assert error in "\n".join(errors_in(f"{SERVER}[[group]]\n{lines}\n"))

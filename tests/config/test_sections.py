@@ -253,3 +253,33 @@ def test_who_may_watch_is_a_list_of_those(value: str) -> None:
 def test_a_peer_may_watch_nobody() -> None:
     config = Config.parse(f"{SERVER}[[peer]]\nname='b'\nuri='sip:b.example'\nwatch=[]")
     assert config.peers[0].watch == ()
+
+
+@pytest.mark.parametrize("value", ['"sip:all@b.example"', '["sip:all@b.example"]'])
+def test_a_peer_is_watched_for_one_uri_or_several(value: str) -> None:
+    config = Config.parse(
+        f"{SERVER}[pua_reginfo]\nserver_address='sip:a@192.0.2.1'\n"
+        f"[[peer]]\nname='b'\nuri='sip:b.example'\nwatch={value}"
+    )
+    assert config.peers[0].watch == ("sip:all@b.example",)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [('"1d"', 86_400), ('"12h"', 43_200), ('"5m"', 300), ('"30s"', 30), ("90.5", 90.5)],
+)
+def test_a_duration_is_a_number_or_has_a_unit(value: str, seconds: float) -> None:
+    assert Config.parse(f"{SERVER}[sync]\nverify={value}").sync.verify == seconds
+    assert Config.parse(SERVER).sync.verify == 86_400
+
+
+@pytest.mark.parametrize("value", ['"1w"', '""', '"d"', '"-1d"', "-1", "true", "[]"])
+def test_a_duration_without_a_unit_that_is_known_is_refused(value: str) -> None:
+    (error,) = errors_in(f"{SERVER}[sync]\nverify={value}")
+    assert "sync.verify" in error
+
+
+def test_tombstones_are_counted_by_the_thousand() -> None:
+    assert Config.parse(SERVER).sync.tombstones == 1_000_000
+    (error,) = errors_in(f"{SERVER}[sync]\ntombstones=10")
+    assert "at least 1000" in error

@@ -34,13 +34,13 @@ def asked(
 def test_a_publication_is_made_changed_refreshed_or_removed(
     headers: tuple[str, ...], body: bytes, expected: PublishRequest
 ) -> None:
-    # 3903-31 to 3903-33
+    """A PUBLISH makes, changes, refreshes or removes a publication (3903-31, -33)."""
     assert asked(*headers, body=body) == expected
 
 
 @pytest.mark.parametrize("event", [None, "presence", "reg.winfo"])
 def test_another_package_or_none_is_refused(event: str | None) -> None:
-    # 3903-30
+    """A PUBLISH of another event package, or of none, is refused (3903-30)."""
     with pytest.raises(Refusal) as caught:
         asked(body=b"x", event=event)
     assert caught.value.status == 489
@@ -55,7 +55,7 @@ def test_an_extension_that_is_required_is_refused() -> None:
 
 
 def test_too_short_a_time_is_refused() -> None:
-    # 3903-33
+    """A PUBLISH with too short an Expires is refused (3903-33)."""
     with pytest.raises(Refusal) as caught:
         asked("Expires: 59", body=b"x")
     assert caught.value.status == 423
@@ -67,7 +67,10 @@ def test_too_short_a_time_is_refused() -> None:
 def test_a_new_publication_of_nothing_or_of_several_is_a_bad_request(
     headers: tuple[str, ...],
 ) -> None:
-    # 3903-31, 3903-32
+    """
+    A new PUBLISH without a body, or one with several entity tags, is refused with 400
+    (3903-31, -32).
+    """
     with pytest.raises(RemoteProtocolError) as caught:
         asked(*headers, body=b"x" if headers else b"")
     assert caught.value.status == 400
@@ -75,5 +78,8 @@ def test_a_new_publication_of_nothing_or_of_several_is_a_bad_request(
 
 @pytest.mark.parametrize("etag", ['"a"', "a b", "a;b", "<a>"])
 def test_what_is_no_token_is_nobodys_entity_tag(etag: str) -> None:
-    # 3903-31: it is 412, as any other that is not known.
+    """
+    An entity tag that is no token is answered 412, like any unknown one (3903-31).
+    """
+    # It is 412, as any other that is not known.
     assert asked(f"SIP-If-Match: {etag}").etag == ""

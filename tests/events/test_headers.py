@@ -23,7 +23,7 @@ from ..make import request
     ],
 )
 def test_an_event_is_its_package_and_its_id(value: str, event: EventHeader) -> None:
-    # 3680-02, 6665-31
+    """An Event header is read as its package and its id (6665-90, 3680-02, 6665-31)."""
     assert EventHeader.parse(value) == event
     assert EventHeader.of(request("SUBSCRIBE", f"o: {value}")) == event
 
@@ -37,7 +37,7 @@ def test_a_message_may_have_no_event() -> None:
     [["Event: reg", "Event: reg"], ["Event: reg, presence"], ["Event: reg;id=1;id=2"]],
 )
 def test_an_event_stands_once(lines: list[str]) -> None:
-    # 6665-01
+    """Two Event headers are refused (6665-01)."""
     with pytest.raises(RemoteProtocolError):
         EventHeader.of(request("SUBSCRIBE", *lines))
 
@@ -58,7 +58,7 @@ def test_an_event_stands_once(lines: list[str]) -> None:
     ],
 )
 def test_a_subscription_state_is_read(value: str, state: SubscriptionState) -> None:
-    # 6665-60, 6665-65
+    """A Subscription-State header is read with its parameters (6665-60, -65)."""
     message = request("NOTIFY", f"Subscription-State: {value}")
     assert SubscriptionState.of(message) == state
 
@@ -67,7 +67,7 @@ def test_a_subscription_state_is_read(value: str, state: SubscriptionState) -> N
     "lines", [[], ["Subscription-State:"], ["Subscription-State: active;=1"]]
 )
 def test_a_notify_without_a_subscription_state_is_refused(lines: list[str]) -> None:
-    # 6665-59
+    """A NOTIFY without a Subscription-State is refused (6665-59)."""
     with pytest.raises(RemoteProtocolError) as caught:
         SubscriptionState.of(request("NOTIFY", *lines))
     assert caught.value.status == 400

@@ -49,7 +49,9 @@ TYPE = "application/reginfo+xml"
 def test_a_type_is_accepted_as_the_most_specific_range_says(
     lines: list[str] | None, accepted: bool
 ) -> None:
-    # 3680-08
+    """
+    The most specific range of Accept decides whether a type is accepted (3680-06, -08).
+    """
     assert accepts(lines, TYPE) == accepted
 
 
@@ -74,13 +76,14 @@ def test_what_can_be_served_passes() -> None:
 def test_what_cannot_be_served_is_refused_with_what_could_be(
     lines: list[str], status: int, says: tuple[str, str]
 ) -> None:
+    """A refusal lists what would have been accepted (6665-02, -28, 3680-08)."""
     with pytest.raises(Refusal) as caught:
         check(request("SUBSCRIBE", *lines), "reg", TYPE)
     assert (caught.value.status, list(caught.value.headers)) == (status, [says])
 
 
 def test_two_events_are_a_bad_request() -> None:
-    # 6665-01
+    """A SUBSCRIBE with two Event headers is refused with 400 (6665-01)."""
     with pytest.raises(Refusal, match="400"):
         check(request("SUBSCRIBE", "Event: reg", "Event: reg"), "reg", TYPE)
 
@@ -92,14 +95,14 @@ def test_two_events_are_a_bad_request() -> None:
 def test_time_is_granted_as_asked_within_the_policy(
     expires: str | None, seconds: int
 ) -> None:
-    # 6665-04
+    """The time that is granted is what was asked for, within the policy (6665-04)."""
     policy = SubscriptionPolicy(min_expires=10, default_expires=100, max_expires=200)
     lines = [] if expires is None else [f"Expires: {expires}"]
     assert granted(request("SUBSCRIBE", *lines), policy) == seconds
 
 
 def test_an_hour_is_never_too_short() -> None:
-    # 6665-05
+    """An hour is never refused as too short (6665-05)."""
     policy = SubscriptionPolicy(min_expires=7200)
     assert granted(request("SUBSCRIBE", "Expires: 3600"), policy) == 3600
     with pytest.raises(Refusal, match="423"):
@@ -108,7 +111,7 @@ def test_an_hour_is_never_too_short() -> None:
 
 @pytest.mark.parametrize("asked", [1, 59])
 def test_too_short_a_time_is_refused_with_the_shortest(asked: int) -> None:
-    # 6665-05
+    """A 423 names the shortest time in Min-Expires (6665-05)."""
     with pytest.raises(Refusal) as caught:
         granted(
             request("SUBSCRIBE", f"Expires: {asked}"),
@@ -127,7 +130,7 @@ def subscription() -> ServedSubscription:
 
 
 def test_a_notify_says_how_long_the_subscription_goes_on() -> None:
-    # 6665-13
+    """A NOTIFY says how long the subscription still lasts (6665-13)."""
     notify = received(subscription().notify(TYPE, b"<x/>", NOW + 10.5))
     assert notify.headers["Subscription-State"] == ["active;expires=49"]
     assert notify.headers["Event"] == ["reg;id=7"]
@@ -145,7 +148,7 @@ def test_at_first_all_that_was_granted_is_left(now: float) -> None:
 
 
 def test_a_final_notify_says_why() -> None:
-    # 6665-14
+    """A final NOTIFY gives its reason (6665-14)."""
     one = subscription()
     one.reason = "timeout"
     notify = received(one.notify(TYPE, b"", NOW))

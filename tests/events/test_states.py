@@ -1,10 +1,9 @@
-"""The transition tables are whole, and the page draws them as they are."""
+"""The transition tables are complete."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
@@ -17,8 +16,6 @@ from reginfo.events.states import (
     SubscriberState,
     diagram,
 )
-
-PAGE = Path(__file__).parents[2] / "docs" / "states.md"
 
 
 @pytest.mark.parametrize(
@@ -50,16 +47,6 @@ def test_every_state_is_reached_and_every_cause_has_an_effect(
         reached |= new
     assert reached == set(states)
     assert {cause for _, cause in table} == set(causes)
-
-
-def test_the_page_draws_the_tables() -> None:
-    page = PAGE.read_text("utf-8")
-    subscriber = diagram(
-        SUBSCRIBER_TRANSITIONS, start=SubscriberState.WAITING, end=SubscriberState.ENDED
-    )
-    publication = diagram(PUBLICATION_TRANSITIONS, start=PublicationState.UNPUBLISHED)
-    assert f"```mermaid\n{subscriber}```" in page
-    assert f"```mermaid\n{publication}```" in page
 
 
 def test_a_diagram_has_one_arrow_for_several_causes() -> None:

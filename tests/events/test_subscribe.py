@@ -107,7 +107,7 @@ def established() -> Held:
 
 
 def test_a_subscribe_makes_a_dialog_of_its_own() -> None:
-    # 6665-50, 3680-07
+    """Each SUBSCRIBE makes a dialog of its own (6665-50, 3680-07)."""
     held = Held()
     (subscribe,) = held.subscribes()
     assert subscribe.uri == ALICE
@@ -136,7 +136,7 @@ def test_a_refresh_is_as_in_the_golden_file() -> None:
 
 
 def test_without_a_notify_until_timer_n_it_has_failed() -> None:
-    # 6665-51, 6665-55
+    """A subscription without a NOTIFY until Timer N has failed (6665-51, -55)."""
     held = Held()
     held.respond(200, "Expires: 3600")
     assert held.one.timer_at == NOW + TIMER_N
@@ -152,7 +152,8 @@ def test_without_a_notify_until_timer_n_it_has_failed() -> None:
 
 
 def test_without_a_notify_after_a_refresh_it_has_failed_too() -> None:
-    # 6665-51: "the subscriber considers the subscription terminated".
+    """A refresh without a NOTIFY until Timer N ends the subscription (6665-51)."""
+    # "the subscriber considers the subscription terminated".
     held = established()
     held.now += 3000
     held.due()
@@ -163,7 +164,7 @@ def test_without_a_notify_after_a_refresh_it_has_failed_too() -> None:
 
 
 def test_a_notify_may_come_before_the_200() -> None:
-    # 6665-52
+    """A NOTIFY that comes before the 200 is taken (6665-52, -60)."""
     held = Held()
     held.notify("active;expires=600")
     assert held.one.state is SubscriberState.ACTIVE
@@ -183,7 +184,7 @@ def test_a_200_that_comes_late_may_shorten_it() -> None:
 
 
 def test_the_time_of_the_200_counts_if_the_notify_says_nothing() -> None:
-    # 6665-60, 6665-67
+    """The Expires of the 200 counts if the NOTIFY has none (6665-60, -67)."""
     held = Held()
     held.respond(200, "Expires: 120")
     held.notify("active")
@@ -191,7 +192,10 @@ def test_the_time_of_the_200_counts_if_the_notify_says_nothing() -> None:
 
 
 def test_of_a_forked_subscribe_the_first_to_notify_is_the_one() -> None:
-    # 3680-33, 6665-54
+    """
+    Of a forked SUBSCRIBE the first dialog that sends a NOTIFY is kept (3680-33,
+    6665-54).
+    """
     held = Held()
     held.notify(from_tag="first")
     with pytest.raises(Refusal, match="481"):
@@ -201,7 +205,7 @@ def test_of_a_forked_subscribe_the_first_to_notify_is_the_one() -> None:
 
 
 def test_the_route_set_is_that_of_the_notify() -> None:
-    # 6665-72, 6665-80
+    """The route set is that of the first NOTIFY (6665-72, -80)."""
     held = Held()
     held.respond(200, "Expires: 3600", "Record-Route: <sip:wrong;lr>")
     held.notify(
@@ -223,7 +227,7 @@ def test_the_route_set_is_that_of_the_notify() -> None:
 
 
 def test_a_notify_of_another_package_is_refused() -> None:
-    # 6665-57
+    """A NOTIFY of another package is refused (6665-57)."""
     for event in ("presence", "reg.winfo"):
         with pytest.raises(Refusal) as caught:
             Held().notify(event=event)
@@ -232,7 +236,7 @@ def test_a_notify_of_another_package_is_refused() -> None:
 
 
 def test_a_notify_with_another_id_is_not_of_this_subscription() -> None:
-    # 6665-53
+    """A NOTIFY with another id is not of this subscription (6665-53)."""
     with pytest.raises(Refusal, match="481"):
         Held().notify(event="reg;id=1")
 
@@ -244,7 +248,7 @@ def test_a_notify_with_the_id_that_was_asked_is() -> None:
 
 
 def test_a_notify_that_was_overtaken_is_refused() -> None:
-    # 6665-77
+    """A NOTIFY whose CSeq is lower than the last is refused (6665-77)."""
     held = established()
     held.notify(cseq=9)
     with pytest.raises(RemoteProtocolError) as caught:
@@ -278,7 +282,11 @@ def test_a_notify_when_there_is_no_dialog_is_refused() -> None:
     ("expires", "before"), [(3600, 540.0), (3000, 540.0), (600, 270.0), (60, 27.0)]
 )
 def test_it_is_refreshed_in_time(expires: int, before: float) -> None:
-    # 6665-67: ten minutes before the end, or half way, spread by a fifth.
+    """
+    A subscription is refreshed ten minutes before its end or half way, with jitter
+    (6665-67).
+    """
+    # Ten minutes before the end, or half way, spread by a fifth.
     held = Held()
     held.notify(f"active;expires={expires}")
     assert held.one.timer_at == pytest.approx(NOW + expires - before)
@@ -369,7 +377,7 @@ def test_notifies_do_not_postpone_a_refresh(
 
 
 def test_a_notify_that_shortens_it_hastens_the_refresh() -> None:
-    # 6665-60
+    """A NOTIFY that shortens the subscription brings the refresh forward (6665-60)."""
     held = established()
     held.now += 10
     held.notify("active;expires=100")
@@ -402,7 +410,7 @@ def test_what_a_refresh_was_granted_counts_in_any_order(
 
 
 def test_a_notify_of_the_refresh_counts_though_the_200_is_lost() -> None:
-    # 6665-82
+    """The NOTIFY of a refresh counts even when the 200 is lost (6665-82)."""
     held = established()
     held.now += 3000
     held.due()
@@ -433,7 +441,7 @@ def test_no_more_is_granted_than_was_asked(granted: int, said_by: str) -> None:
 
 
 def test_a_423_cannot_make_us_ask_for_years() -> None:
-    # 6665-84
+    """A 423 cannot make us ask for more than our limit (6665-84)."""
     held = Held()
     held.drafts()
     held.respond(423, f"Min-Expires: {2**32 - 1}")
@@ -443,7 +451,7 @@ def test_a_423_cannot_make_us_ask_for_years() -> None:
 
 
 def test_a_refresh_is_sent_in_the_dialog() -> None:
-    # 6665-67
+    """A refresh is a SUBSCRIBE in the dialog (6665-67)."""
     held = established()
     held.now += 3000
     held.due()
@@ -465,8 +473,7 @@ def test_nothing_is_refreshed_while_a_notify_is_waited_for() -> None:
 
 
 def test_a_204_ends_the_wait_for_a_notify() -> None:
-    # 6665-74
-    # 5839-08
+    """A 204 ends the wait for a NOTIFY (6665-74, 5839-08)."""
     held = established()
     held.now += 3000
     held.due()
@@ -481,7 +488,7 @@ def test_a_204_ends_the_wait_for_a_notify() -> None:
     "status", [404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604]
 )
 def test_a_refresh_that_ends_it_makes_a_new_one(status: int) -> None:
-    # 6665-68
+    """A refresh whose response ends the subscription makes a new one (6665-68)."""
     held = established()
     old = held.one.dialog
     held.now += 3000
@@ -499,7 +506,9 @@ def test_a_refresh_that_ends_it_makes_a_new_one(status: int) -> None:
 
 @pytest.mark.parametrize("failure", ["500", "503", "408", "transport"])
 def test_another_failure_of_a_refresh_leaves_it_until_its_end(failure: str) -> None:
-    # 6665-69
+    """
+    Any other failure of a refresh leaves the subscription until its end (6665-69).
+    """
     held = established()
     held.now = NOW + 3590
     for _ in range(20):
@@ -549,7 +558,7 @@ def test_failures_are_farther_and_farther_apart() -> None:
 
 
 def test_an_interval_that_was_too_brief_is_made_longer() -> None:
-    # 6665-70
+    """A 423 is followed by a SUBSCRIBE with the interval that it names (6665-70)."""
     held = Held()
     held.drafts()
     held.respond(423, "Min-Expires: 7200")
@@ -624,7 +633,9 @@ def test_a_200_that_was_lost_does_no_harm_if_the_notify_came() -> None:
 
 @pytest.mark.parametrize("reason", ["deactivated", "timeout"])
 def test_a_subscription_that_was_deactivated_is_asked_for_at_once(reason: str) -> None:
-    # 6665-61, 6665-62
+    """
+    A subscription that ended as deactivated is asked for again at once (6665-61, -62).
+    """
     held = established()
     held.now += SOON + 1
     held.notify(f"terminated;reason={reason};expires=500")
@@ -640,7 +651,7 @@ def test_a_subscription_that_was_deactivated_is_asked_for_at_once(reason: str) -
 
 @pytest.mark.parametrize("reason", ["probation", "giveup", "strange", ""])
 def test_a_notifier_may_say_when_to_come_back(reason: str) -> None:
-    # 6665-63, 6665-65
+    """The retry-after of a final NOTIFY delays the next SUBSCRIBE (6665-63, -65)."""
     held = established()
     held.notify(
         f"terminated;reason={reason};retry-after=77" if reason else "terminated"
@@ -662,8 +673,11 @@ def test_a_notifier_cannot_keep_us_away_for_years(asked: int, pause: float) -> N
 
 @pytest.mark.parametrize("reason", ["rejected", "noresource", "invariant"])
 def test_a_notifier_that_does_not_want_us_is_seldom_asked(reason: str) -> None:
-    # 6665-64
-    # 24341-02: a message server goes on watching
+    """
+    A subscription that was rejected is asked for again only after a long wait (6665-64,
+    24341-02).
+    """
+    # A message server goes on watching
     held = established()
     held.notify(f"terminated;reason={reason}")
     assert held.one.timer_at == held.now + 0.75 * LONGEST_BACK_OFF
@@ -672,7 +686,7 @@ def test_a_notifier_that_does_not_want_us_is_seldom_asked(reason: str) -> None:
 @pytest.mark.parametrize("reason", ["rejected", "noresource", "invariant"])
 @pytest.mark.parametrize("first", [True, False])
 def test_or_not_at_all_without_rearm(reason: str, first: bool) -> None:
-    # 6665-64
+    """A subscription without rearm is not asked for again (6665-64)."""
     held = Held(msgspec.structs.replace(WANTED, rearm=False))
     if not first:
         held.notify()
@@ -693,7 +707,7 @@ def test_one_that_was_refused_needs_no_unsubscribing() -> None:
 
 
 def test_an_end_of_ours_waits_for_the_final_notify() -> None:
-    # 6665-71, 6665-73
+    """After an unsubscribe the final NOTIFY is awaited (6665-71, -73)."""
     held = established()
     held.one.end(held.now)
     (subscribe,) = held.subscribes()
@@ -719,7 +733,7 @@ def test_an_end_of_ours_is_over_at_timer_n_without_a_final_notify() -> None:
 
 @pytest.mark.parametrize("status", [200, 423, 481, 500])
 def test_an_end_of_ours_is_an_end_whatever_the_answer(status: int) -> None:
-    # 6665-71
+    """An unsubscribe ends the subscription whatever the response is (6665-71)."""
     held = established()
     held.one.end(held.now)
     held.drafts()
@@ -737,7 +751,10 @@ def test_an_end_of_ours_that_nobody_answers_is_over() -> None:
 
 
 def test_an_end_before_the_first_notify_ends_it_when_that_comes() -> None:
-    # 6665-71
+    """
+    An unsubscribe before the first NOTIFY takes effect when that NOTIFY comes
+    (6665-71).
+    """
     held = Held()
     held.drafts()
     held.one.end(held.now)
@@ -825,7 +842,7 @@ def test_one_that_waited_waits_no_longer_after_a_restart() -> None:
 
 @pytest.mark.parametrize("status", [300, 301, 302])
 def test_a_redirection_is_followed_once(status: int) -> None:
-    # 6665-76
+    """A redirection is followed once (6665-76)."""
     held = Held()
     held.drafts()
     held.respond(status, "Contact: <sip:other@192.0.2.77:5070>")
@@ -850,7 +867,7 @@ def test_a_redirection_is_followed_once(status: int) -> None:
     ],
 )
 def test_what_leads_nowhere_is_a_failure(status: int, contact: str) -> None:
-    # 6665-76
+    """A redirection without a usable target is a failure (6665-76)."""
     held = Held()
     held.drafts()
     held.respond(status, f"Contact: {contact}")
@@ -883,6 +900,7 @@ def test_the_first_subscribe_goes_by_the_way_that_is_configured() -> None:
 
 
 def test_a_route_that_a_later_notify_records_is_not_looked_at() -> None:
+    """Record-Route in a later NOTIFY does not change the route set (6665-80)."""
     # 6665-80; RFC 3261 §12.2: the route set stays what it was.
     held = established()
     held.notify("active", "Record-Route: <sip:@@;lr>")
@@ -918,6 +936,7 @@ def test_a_notify_with_a_route_that_cannot_be_read_makes_no_dialog() -> None:
 def test_a_notifier_that_says_when_to_ask_again_is_not_asked_before(
     value: str, pause: float
 ) -> None:
+    """A Retry-After is respected before the next SUBSCRIBE (6665-27)."""
     # RFC 3261 §21.5.4: as a server answers that is leaving (6665-27) or full.
     held = Held()
     held.respond(503, f"Retry-After: {value}")

@@ -70,7 +70,8 @@ def test_a_contact_is_registered_and_removed(kamailio: Kamailio, way: int) -> No
 
 @pytest.mark.parametrize("way", [0, 1])
 def test_what_is_published_is_told_to_who_watches(kamailio: Kamailio, way: int) -> None:
-    # 3903-02: all four of them.
+    """All four PUBLISH operations reach those who watch (3903-02)."""
+    # All four of them.
     aor = f"pub{way}@example.test"
     to = ways(kamailio)[way]
     watch = start("watch", aor, "--json", "--count", "4", *to)

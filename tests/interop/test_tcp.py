@@ -119,6 +119,10 @@ def test_a_watcher_reconnects_and_is_told_by_its_new_stream(
 
 
 def test_a_watcher_whose_stream_is_gone_is_given_up(server: Server) -> None:
+    """
+    A watcher whose connection is gone is given up when its NOTIFY has failed for 32 s
+    (6665-22).
+    """
     with TcpPhone(server.address) as watcher, Phone(server.address) as phone:
         accepted = watcher.subscribe("hal")
         watcher.notify()

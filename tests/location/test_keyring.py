@@ -14,7 +14,8 @@ from reginfo.location import keyring
 from reginfo.location.binding import BindingChange
 from reginfo.location.keyring import KIND, REMEMBERED, KeyChange
 from reginfo.location.record import Record, RecordKind
-from reginfo.location.store import TABLE, LocationStore
+from reginfo.location.store import LocationStore
+from reginfo.location.view import TABLE
 
 from ..make import ALICE, BOB, NOW, WALL, binding, here, load, moment
 

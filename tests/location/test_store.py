@@ -11,75 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reginfo.ledger.journal import Journal
-from reginfo.location.binding import Binding, BindingChange
+from reginfo.location.binding import Binding
 from reginfo.location.claim import KIND, Claim
-from reginfo.location.keyring import KeyChange
 from reginfo.location.lives import SLACK
 from reginfo.location.record import Record, RecordKind
-from reginfo.location.store import (
-    LEARNED_GRACE,
-    LONGEST_LIFE,
-    OVER_AGE,
-    OVER_OF_ONE,
-    RETRY_AFTER,
-    TABLE,
-    LocationStore,
-)
+from reginfo.location.rows import LEARNED_GRACE, OVER_AGE, OVER_OF_ONE
+from reginfo.location.store import LONGEST_LIFE, RETRY_AFTER, LocationStore
+from reginfo.location.view import TABLE
 
 from ..make import ALICE, BOB, EXPIRED, NOW, WALL, binding, here, load, moment
 from .test_lives import ANY as claims
+from .watched import CYCLE, Watched, disk, restart
 
 DESK = "sip:alice@192.0.2.51"
 
 LATER = NOW + LONGEST_LIFE + SLACK
 """When a contact that has ended now is forgotten, if it was granted for long."""
-
-CYCLE = [
-    binding(5, call_id="a", stamp=10),
-    binding(4, call_id="a", stamp=20),
-    binding(1, call_id="b", stamp=15),
-]
-"""Each would beat the next, by CSeq if the Call-ID is equal and by time if not."""
-
-
-class Watched:
-    """A store, and what it has announced."""
-
-    def __init__(self, server_id: str = "a") -> None:
-        self.journal = Journal()
-        self.store = LocationStore(server_id, self.journal)
-        self.store.listener = self.listen
-        self.changes: list[BindingChange] = []
-
-    def listen(self, change: BindingChange | KeyChange) -> None:
-        if isinstance(change, BindingChange):
-            self.changes.append(change)
-
-    def apply(self, *claims: Binding, now: float = NOW, aor: str = ALICE) -> None:
-        self.store.apply(aor, claims, now)
-
-    def events(self) -> list[str]:
-        events = [change.binding.event.value for change in self.changes]
-        self.changes.clear()
-        return events
-
-    def pass_time(self, until: float) -> None:
-        while (at := self.store.timer_at) is not None and at <= until:
-            self.store.timer_due(moment(at))
-
-    def view(self) -> Any:
-        """All that is claimed, and what is bound."""
-        store = self.store
-        return {
-            aor: (
-                {k: [c.order for c in claims] for k, claims in store.rows(aor).items()},
-                sorted(b.order for b in store.bindings(aor, NOW)),
-            )
-            for aor in store.aors()
-        }
-
-    def numbers(self) -> list[int]:
-        return [number for number, _ in self.store.changes.after(0)]
 
 
 def test_what_is_claimed_is_bound_until_it_ends() -> None:
@@ -92,7 +39,7 @@ def test_what_is_claimed_is_bound_until_it_ends() -> None:
 
 
 def test_all_claims_are_in_before_any_is_announced() -> None:
-    # 3261-13
+    """All claims of a change are stored before any is announced (3261-13)."""
     watched = Watched()
     seen: list[int] = []
     watched.store.listener = lambda change: seen.append(
@@ -162,7 +109,11 @@ def test_a_claim_that_loses_is_kept_and_announced_to_nobody() -> None:
 
 
 def test_that_what_is_gone_is_gone_is_announced_once() -> None:
-    # 3680-31: a peer says it again, for a reason of its own.
+    """
+    The removal of a contact is announced once, however often a peer repeats it
+    (3680-31).
+    """
+    # A peer says it again, for a reason of its own.
     watched = Watched()
     watched.apply(binding(1, source="b/x", owner="b"))
     watched.apply(binding(1, "expired", edition=5, owner="b"))
@@ -201,7 +152,7 @@ def test_a_store_without_a_listener_keeps_what_it_is_told() -> None:
 
 
 def test_a_binding_of_ours_expires_at_its_time() -> None:
-    # 3261-16, 3680-21
+    """A binding of ours expires at its time (3261-16, 3680-21)."""
     watched = Watched("a")
     watched.apply(binding(stamp=7, expires_at=NOW + 60, owner="a"))
     watched.events()
@@ -499,44 +450,6 @@ def test_an_expiry_that_could_not_be_committed_is_tried_again_but_not_at_once() 
 # From the disk.
 
 
-def disk(watched: Watched) -> dict[str, Any]:
-    """What is on disk once the open batch is."""
-    rows: dict[str, Any] = {}
-    for kind, key, value in watched.journal.close().entries:
-        assert kind == KIND
-        rows[key] = None if value is None else msgspec.to_builtins(value)
-    return {key: value for key, value in rows.items() if value is not None}
-
-
-def restart(watched: Watched, now: float, shift: float = 0.0) -> Watched:
-    after = Watched()
-    entries = [(KIND, key, value) for key, value in disk(watched).items()]
-    load(after.store.shelves, entries, shift)
-    after.store.begin(here(), moment(now))
-    return after
-
-
-def test_after_a_restart_everything_is_as_it_was() -> None:
-    watched = Watched()
-    watched.apply(*CYCLE)
-    watched.apply(binding(1, contact=DESK), aor=BOB)
-    watched.apply(binding(2, "unregistered", contact=DESK), aor=BOB)
-    before = watched.view()
-    after = restart(watched, NOW)
-    assert after.view() == before
-    assert after.changes == []
-    assert after.numbers() == watched.numbers()
-    assert after.store.changes.last == watched.store.changes.last
-
-
-def test_times_are_on_the_clock_of_the_new_start() -> None:
-    watched = Watched()
-    watched.apply(binding(expires_at=NOW + 600, registered_at=NOW - 5))
-    after = restart(watched, 50.0, shift=-NOW)
-    (bound,) = after.store.bindings(ALICE, 50.0)
-    assert (bound.expires_at, bound.registered_at) == (600.0, -5.0)
-
-
 def test_what_expired_while_we_were_down_is_told_as_expired() -> None:
     watched = Watched()
     watched.apply(binding(expires_at=NOW + 60))
@@ -562,20 +475,3 @@ def test_what_was_loaded_is_forgotten_like_anything_else() -> None:
     after = restart(watched, NOW)
     after.pass_time(LATER + 1)
     assert list(after.store.aors()) == []
-
-
-def test_a_life_that_was_evicted_stays_so_over_a_restart() -> None:
-    watched = Watched()
-    for number in range(20):
-        watched.apply(binding(1, call_id=f"c{number}", begin=number, stamp=number))
-    after = restart(watched, NOW)
-    claims = after.store.claims(ALICE, binding().key)
-    assert [c.call_id for c in claims] == [f"c{n}" for n in range(19, 12, -1)]
-
-
-def test_the_key_of_an_entry_names_table_aor_contact_and_call_id() -> None:
-    watched = Watched()
-    watched.apply(binding())
-    ((_, key, value),) = watched.journal.close().entries
-    assert key.split("\0") == [TABLE, ALICE, binding().key, "1 a"]
-    assert value == binding(number=1)

@@ -287,7 +287,8 @@ DAMAGED = "opensips/10-notify-damaged-by-overwrite"
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_body_says_what_it_says(name: str) -> None:  # 3680-77, -80, -81
+def test_body_says_what_it_says(name: str) -> None:
+    """A captured body is read as its peer meant it (3680-77, -80, -81)."""
     assert xml.parse(body_of(CAPTURES / f"{name}.sip")) == DOCUMENTS[name]
 
 
@@ -300,12 +301,16 @@ def test_every_document_among_the_captures_is_looked_at() -> None:
     assert names == {*DOCUMENTS, DAMAGED}
 
 
-def test_damaged_body_is_refused() -> None:  # 3680-50
+def test_damaged_body_is_refused() -> None:
+    """A damaged body is refused (3680-50)."""
     with pytest.raises(RemoteProtocolError, match=r"not well-formed.*line 2"):
         xml.parse(body_of(CAPTURES / f"{DAMAGED}.sip"))
 
 
-def test_two_registrations_of_one_aor_are_merged_with_a_warning() -> None:  # 3680-59
+def test_two_registrations_of_one_aor_are_merged_with_a_warning() -> None:
+    """
+    Two registrations of one address-of-record are merged with a warning (3680-59).
+    """
     name = "opensips/12-notify-two-registrations-of-one-aor"
     body = body_of(CAPTURES / f"{name}.sip")
     document = xml.parse(body)

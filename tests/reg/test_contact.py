@@ -27,7 +27,8 @@ ACTIVE = {"registered", "created", "refreshed", "shortened"}
 TERMINATED = {"expired", "deactivated", "probation", "unregistered", "rejected"}
 
 
-def test_state_of_a_contact_follows_from_its_event() -> None:  # 3680-16, -26
+def test_state_of_a_contact_follows_from_its_event() -> None:
+    """The state of a contact follows from its event (3680-16, -26)."""
     assert {str(state) for state in ContactState} == {"active", "terminated"}
     assert {str(e) for e in ContactEvent if e.state is ContactState.ACTIVE} == ACTIVE
     assert {str(e) for e in ContactEvent} == ACTIVE | TERMINATED
@@ -44,7 +45,8 @@ def test_events_survive_storage() -> None:
     assert decoded.state is ContactState.ACTIVE
 
 
-def test_ids_are_short_stable_and_unique() -> None:  # 3680-61..63, -65, -66
+def test_ids_are_short_stable_and_unique() -> None:
+    """Ids are short, stable and unique (3680-61, -62, -63, -65, -66)."""
     alice, bob = "sip:alice@example.com", "sip:bob@example.com"
     uri = "sip:192.0.2.1"
     assert registration_id(alice) == "dbc9e3d69ea29a07"
@@ -77,7 +79,8 @@ def test_ids_are_short_stable_and_unique() -> None:  # 3680-61..63, -65, -66
         ("0.123456", "0.123"),
     ],
 )
-def test_q_has_one_form(text: str, shortest: str) -> None:  # 3680-70
+def test_q_has_one_form(text: str, shortest: str) -> None:
+    """A q value has one written form (3680-70)."""
     assert shortest_q(text) == shortest
 
 
@@ -100,9 +103,8 @@ def test_q_is_a_number_from_0_to_1(text: str) -> None:
         ("a\\b", r'"a\\b"'),
     ],
 )
-def test_params_are_quoted_when_they_are_not_tokens(
-    text: str, in_header: str
-) -> None:  # 3680-74
+def test_params_are_quoted_when_they_are_not_tokens(text: str, in_header: str) -> None:
+    """Parameters are quoted when they are not tokens (3680-74)."""
     assert quoted(text) == in_header
     assert quoted(in_header) == in_header
 
@@ -117,7 +119,8 @@ def test_params_are_quoted_when_they_are_not_tokens(
         ('"a\\\nb"', "a\nb"),
     ],
 )
-def test_params_are_compared_unquoted(text: str, plain: str) -> None:  # 3680-74
+def test_params_are_compared_unquoted(text: str, plain: str) -> None:
+    """Parameters are compared unquoted (3680-74)."""
     assert unquoted(text) == plain
 
 

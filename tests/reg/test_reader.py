@@ -122,7 +122,8 @@ def test_document_in_the_shape_of_the_rfcs_example() -> None:  # RFC 3680 §5.3
     )
 
 
-def test_contact_in_the_shape_of_the_gruu_example() -> None:  # 5628-01, -02
+def test_contact_in_the_shape_of_the_gruu_example() -> None:
+    """A contact in the shape of the GRUU example is read (5628-01, -02)."""
     contact = f"""
         <contact xmlns:gr="{reader.GRUU_NAMESPACE}"
            id="76" state="active" event="registered"
@@ -154,7 +155,8 @@ def test_contact_in_the_shape_of_the_gruu_example() -> None:  # 5628-01, -02
     )
 
 
-def test_prefix_and_default_namespace_are_the_same() -> None:  # 3680-53
+def test_prefix_and_default_namespace_are_the_same() -> None:
+    """A namespace prefix and the default namespace are equivalent (3680-53)."""
     body = (
         f'<r:reginfo xmlns:r="{NS}" version="7" state="partial"><r:registration '
         f'aor="{ALICE}" id="a7" state="active"><r:contact id="76" state="active" '
@@ -173,12 +175,14 @@ def test_prefix_and_default_namespace_are_the_same() -> None:  # 3680-53
 )
 def test_utf8_with_and_without_mark_and_declaration(
     bom: bytes, declaration: bytes
-) -> None:  # 3680-52
+) -> None:
+    """UTF-8 is read with and without byte order mark and declaration (3680-52)."""
     body = bom + declaration + document_of(contact_of('callid="ü€😀"'))
     assert parse(body, strict=True).registrations[0].contacts[0].callid == "ü€😀"
 
 
-def test_other_encodings_are_refused() -> None:  # 3680-52
+def test_other_encodings_are_refused() -> None:
+    """Encodings other than UTF-8 are refused (3680-52)."""
     text = f'<reginfo xmlns="{NS}" version="0" state="full"/>'
     for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32"):
         refuse(text.encode(encoding), "not UTF-8")
@@ -186,9 +190,8 @@ def test_other_encodings_are_refused() -> None:  # 3680-52
     refuse(declared.encode("latin-1"), "not well-formed")
 
 
-def test_foreign_elements_and_attributes_are_skipped() -> (
-    None
-):  # 3680-54, 24229-11, -12
+def test_foreign_elements_and_attributes_are_skipped() -> None:
+    """Foreign elements and attributes are skipped (3680-54, 24229-11, -12)."""
     body = f"""<reginfo xmlns="{NS}" xmlns:x="urn:example" version="0" state="full"
         x:version="9">
       <x:a><uri>no</uri><x:b/></x:a>
@@ -205,7 +208,8 @@ def test_foreign_elements_and_attributes_are_skipped() -> (
     assert document.registrations[0].contacts == (GOOD,)
 
 
-def test_only_what_xml_calls_blank_is_trimmed() -> None:  # 3680-75
+def test_only_what_xml_calls_blank_is_trimmed() -> None:
+    """Only what XML calls blank is trimmed (3680-75)."""
     plain = contact_of(
         'q=" 0.5\n" path="\u2003p1 , p2 "',
         "<display-name>\n Al<x:b xmlns:x='urn:x'>x</x:b>ice\u00a0</display-name>",
@@ -218,7 +222,8 @@ def test_only_what_xml_calls_blank_is_trimmed() -> None:  # 3680-75
     assert read_with_warning(contact_of('q="\u00a01"'), "with q").q is None
 
 
-def test_comments_instructions_and_cdata_are_no_matter() -> None:  # 3680-77
+def test_comments_instructions_and_cdata_are_no_matter() -> None:
+    """Comments, processing instructions and CDATA make no difference (3680-77)."""
     body = document_of(
         "<!-- - --><?x y?>"
         '<contact event="registered" state="active" id="76"><!--x-->'
@@ -232,14 +237,16 @@ def test_comments_instructions_and_cdata_are_no_matter() -> None:  # 3680-77
     "text, number",
     [("0", 0), ("00000000000", 0), (" 12\n", 12), ("+7", 7), ("0" * 5000 + "4", 4)],
 )
-def test_numbers_may_be_padded(text: str, number: int) -> None:  # 3680-77
+def test_numbers_may_be_padded(text: str, number: int) -> None:
+    """Numbers may have leading zeros and white space (3680-77)."""
     body = f'<reginfo xmlns="{NS}" version="{text}" state="full"/>'.encode()
     assert parse(body, strict=True).version == number
     assert read(contact_of(f'expires="{text}"')).expires == number
 
 
 @pytest.mark.parametrize("zeros", [1, 2, 100])
-def test_largest_number_may_be_padded(zeros: int) -> None:  # 3680-77, -83
+def test_largest_number_may_be_padded(zeros: int) -> None:
+    """The largest number may have leading zeros (3680-77, -83)."""
     text = "0" * zeros + "18446744073709551615"
     assert read(contact_of(f'expires="{text}"')).expires == 2**64 - 1
 
@@ -272,7 +279,8 @@ def test_all_of_a_contact_is_read() -> None:
     )
 
 
-def test_attributes_of_kamailio_and_opensips_are_read() -> None:  # 3680-81
+def test_attributes_of_kamailio_and_opensips_are_read() -> None:
+    """The attributes of Kamailio and OpenSIPS are read (3680-81)."""
     contact = read(
         contact_of(
             'received="sip:192.0.2.9:5060" user_agent="p&#10;q"'
@@ -323,7 +331,8 @@ def test_last_of_two_claims_counts() -> None:
 # What is put up with.
 
 
-def test_bad_contact_does_not_lose_the_good_ones() -> None:  # 3680-79
+def test_bad_contact_does_not_lose_the_good_ones() -> None:
+    """A bad contact does not lose the good ones (3680-79)."""
     body = document_of('<contact id="1"><uri>sip:a</uri></contact>', GOOD_XML)
     document = parse(body)
     assert document.registrations[0].contacts == (GOOD,)
@@ -349,7 +358,8 @@ BAD = {
 @pytest.mark.parametrize("fault", BAD)
 def test_contact_that_cannot_be_understood_is_left_out(
     fault: str,
-) -> None:  # 3680-26, -79
+) -> None:
+    """A contact that cannot be understood is left out (3680-26, -79)."""
     body = document_of(BAD[fault], GOOD_XML)
     refuse(body, fault, strict=True)
     document = parse(body)
@@ -378,7 +388,11 @@ DECORATION = {
 @pytest.mark.parametrize("fault", DECORATION)
 def test_wrong_decoration_is_left_out_and_the_contact_stays(
     fault: str,
-) -> None:  # 3680-104
+) -> None:
+    """
+    A parameter, GRUU or foreign element that is wrong is left out, and the contact
+    stays (3680-104).
+    """
     body = document_of(contact_of("", DECORATION[fault]))
     document = parse(body)
     (contact,) = document.registrations[0].contacts
@@ -389,7 +403,8 @@ def test_wrong_decoration_is_left_out_and_the_contact_stays(
     refuse(body, fault, strict=True)
 
 
-def test_a_parameter_listed_twice_counts_once() -> None:  # 3680-104
+def test_a_parameter_listed_twice_counts_once() -> None:
+    """A parameter listed twice counts once (3680-104)."""
     # RFC 3261 §7.3.1: a header field must not have one parameter-name twice.
     twice = '<unknown-param name="X">1</unknown-param><unknown-param name="x"/>'
     contact = read_with_warning(contact_of("", twice), "two <unknown-param>")
@@ -399,7 +414,10 @@ def test_a_parameter_listed_twice_counts_once() -> None:  # 3680-104
 @pytest.mark.parametrize("state", ["terminated", "init"])
 def test_a_registration_that_is_over_counts_without_its_contacts(
     state: str,
-) -> None:  # 3680-104
+) -> None:
+    """
+    A registration that is over counts even if its contacts cannot be read (3680-104).
+    """
     # RFC 3680 §5.1: it has no contacts, so nothing depends on reading them.
     body = document_of(BAD["without id"], state=state)
     (registration,) = parse(body).registrations
@@ -412,23 +430,27 @@ def test_empty_uri_of_opensips_is_no_contact() -> None:  # an & in the Contact
     assert parse(document_of(empty, GOOD_XML)).registrations[0].contacts == (GOOD,)
 
 
-def test_event_terminated_is_expired() -> None:  # 3680-80
+def test_event_terminated_is_expired() -> None:
+    """The event "terminated" is read as "expired" (3680-80)."""
     contact = contact_of(event="expired").replace("expired", "terminated")
     read = read_with_warning(contact, "event 'terminated'")
     assert read.event is ContactEvent.EXPIRED
 
 
-def test_state_may_be_left_to_the_event() -> None:  # 3680-80
+def test_state_may_be_left_to_the_event() -> None:
+    """A contact without a state takes it from its event (3680-80)."""
     contact = contact_of().replace('state="active"', "")
     assert read_with_warning(contact, "without state").event is ContactEvent.CREATED
 
 
-def test_shortened_without_expires_as_sprout_sends_it() -> None:  # 3680-67
+def test_shortened_without_expires_as_sprout_sends_it() -> None:
+    """A shortened contact without expires, as Sprout sends it, is read (3680-67)."""
     contact = read_with_warning(contact_of(event="shortened"), "shortened without exp")
     assert contact.expires is None
 
 
-def test_probation_without_retry_after() -> None:  # 3680-68
+def test_probation_without_retry_after() -> None:
+    """A contact in probation without retry-after is read (3680-68)."""
     contact = read_with_warning(contact_of(event="probation"), "without retry-after")
     assert contact.retry_after is None
 
@@ -437,23 +459,27 @@ def test_probation_without_retry_after() -> None:  # 3680-68
 @pytest.mark.parametrize(
     "text", ["", "-1", "1.5", "soon", "٣", "²", f"{2**64}", "++1", "\u20031"]
 )
-def test_number_that_is_none_is_ignored(name: str, text: str) -> None:  # 3680-80
+def test_number_that_is_none_is_ignored(name: str, text: str) -> None:
+    """An expires that is no number is ignored (3680-80)."""
     contact = read_with_warning(contact_of(f'{name}="{text}"'), f"{name} '")
     field = name.replace("-", "_")
     assert getattr(contact, field) is None
 
 
-def test_cseq_and_q_that_are_none_are_ignored() -> None:  # 3680-80
+def test_cseq_and_q_that_are_none_are_ignored() -> None:
+    """A cseq or q that is no number is ignored (3680-80)."""
     assert read_with_warning(contact_of('cseq="x"'), "cseq 'x'").cseq is None
     assert read_with_warning(contact_of('q="2"'), "q '2'").q is None
 
 
-def test_callid_and_expires_may_be_missing() -> None:  # 3680-80
+def test_callid_and_expires_may_be_missing() -> None:
+    """The attributes callid and expires may be missing (3680-80)."""
     contact = read(contact_of())
     assert (contact.callid, contact.cseq, contact.expires) == (None, None, None)
 
 
-def test_registration_may_be_init() -> None:  # 3680-80
+def test_registration_may_be_init() -> None:
+    """The state of a registration may be init (3680-80)."""
     (registration,) = parse(document_of(state="init"), strict=True).registrations
     assert registration.state is RegistrationState.INIT
 
@@ -468,7 +494,8 @@ def test_active_contacts_of_a_terminated_registration() -> None:
     assert parse(ended, strict=True)
 
 
-def test_root_without_namespace() -> None:  # 3680-80
+def test_root_without_namespace() -> None:
+    """A root element without a namespace is read, with a warning (3680-80)."""
     body = document_of(GOOD_XML).replace(f' xmlns="{NS}"'.encode(), b"")
     refuse(body, "without the namespace", strict=True)
     document = parse(body)
@@ -503,7 +530,8 @@ def test_text_of_an_element_that_has_no_place_is_not_read() -> None:
     assert read_with_warning(contact, "<b> in <uri>").uri == "sip:a@192.0.2.1"
 
 
-def test_two_contacts_of_one_id() -> None:  # 3680-65
+def test_two_contacts_of_one_id() -> None:
+    """Two contacts with one id are both read, with a warning (3680-65)."""
     body = document_of(GOOD_XML, GOOD_XML)
     refuse(body, r"id of another \(line 4\)", strict=True)
     document = parse(body)
@@ -523,7 +551,8 @@ def test_two_contacts_of_one_id() -> None:  # 3680-65
 @pytest.mark.parametrize("turn", [1, -1])
 def test_registrations_of_one_aor_are_merged(
     states: tuple[str, str], merged: str, turn: int
-) -> None:  # 3680-59
+) -> None:
+    """Registrations of one address-of-record are merged (3680-59)."""
     inner = "".join(
         f'<registration aor="{ALICE}" id="{number}" state="{state}">'
         f"{contact_of(event='expired')}</registration>"
@@ -556,14 +585,18 @@ def test_gruu_without_what_it_needs_is_ignored(element: str, attributes: str) ->
     assert (read.pub_gruu, read.temp_gruu) == (None, None)
 
 
-def test_second_gruu_is_ignored() -> None:  # 5628-03
+def test_second_gruu_is_ignored() -> None:
+    """A second GRUU of a contact is ignored (5628-03)."""
     first = GRUU.format("pub-gruu", 'uri="sip:a"')
     second = GRUU.format("pub-gruu", 'uri="sip:b"')
     read = read_with_warning(contact_of("", first + second), "<pub-gruu> that")
     assert read.pub_gruu == "sip:a"
 
 
-def test_temp_gruu_with_the_attribute_that_the_text_names() -> None:  # 5628-02
+def test_temp_gruu_with_the_attribute_that_the_text_names() -> None:
+    """
+    A temp-gruu with the attribute that the text of the RFC names is read (5628-02).
+    """
     element = GRUU.format("temp-gruu", 'uri="sip:a;gr" cseq="5"')
     assert read(contact_of("", element)).temp_gruu == TempGruu("sip:a;gr", 5)
 
@@ -611,7 +644,11 @@ def test_warnings_are_not_without_end() -> None:
 )
 def test_attribute_that_must_be_there(
     attribute: str, element: str, strict: bool
-) -> None:  # 3680-55, -60, -79
+) -> None:
+    """
+    A mandatory attribute that is missing is refused, with element and line (3680-55,
+    -60, -79).
+    """
     name = attribute.partition("=")[0]
     line = 1 if element == "reginfo" else 2
     message = rf"<{element}> without {name} \(line {line}\)"
@@ -642,9 +679,8 @@ def test_a_fault_of_the_document_itself_is_found_on_its_line() -> None:
         ("</registration>", "", "mismatched tag"),
     ],
 )
-def test_document_that_is_none(
-    old: str, new: str, message: str
-) -> None:  # 3680-56, -58, -60
+def test_document_that_is_none(old: str, new: str, message: str) -> None:
+    """A body that is no reginfo document is refused (3680-56, -58, -60)."""
     body = document_of(GOOD_XML).decode().replace(old, new, 1)
     if old == "reginfo":
         body = f"<presence>{body}</presence>"
@@ -667,7 +703,8 @@ def test_body_that_is_no_xml(body: bytes) -> None:
         "<!DOCTYPE reginfo>",
     ],
 )
-def test_document_type_declaration(declaration: str) -> None:  # 3680-78, sec-03
+def test_document_type_declaration(declaration: str) -> None:
+    """A document type declaration is refused (3680-78, sec-03)."""
     entity = document_of(contact_of().replace("sip:a@192.0.2.1", "&a;"))
     refuse(declaration.encode() + entity, "document type declaration")
 
@@ -676,13 +713,15 @@ def test_entity_that_nobody_declared() -> None:
     refuse(document_of(contact_of("", "&a;")), "undefined entity: line 3")
 
 
-def test_body_that_is_too_long() -> None:  # 3680-78
+def test_body_that_is_too_long() -> None:
+    """A body over the limit is refused (3680-78)."""
     body = document_of(GOOD_XML)
     assert parse(body + b" " * (MAX_BODY - len(body)))
     refuse(body + b" " * (MAX_BODY - len(body) + 1), "1048577 bytes")
 
 
-def test_too_many_elements() -> None:  # 3680-78
+def test_too_many_elements() -> None:
+    """A document with too many elements is refused (3680-78)."""
     refuse(document_of("<a/>" * (2 * MAX_ELEMENTS)), "more than 20000 elements")
     assert parse(document_of(*["<x:a xmlns:x='x'/>"] * MAX_ELEMENTS))
     rest = 2 * MAX_ELEMENTS - document_of().count(b"<")
@@ -691,7 +730,8 @@ def test_too_many_elements() -> None:  # 3680-78
 
 
 @pytest.mark.parametrize("outer", ["", "<contact>", "<contact><uri>"])
-def test_too_deep(outer: str) -> None:  # 3680-78
+def test_too_deep(outer: str) -> None:
+    """A document that is nested too deeply is refused (3680-78)."""
     inner = outer + "<x:a xmlns:x='x'>" * (MAX_DEPTH + 1)
     refuse(document_of(inner), "deeper than 32")
     ends = "</x:a>" * MAX_DEPTH

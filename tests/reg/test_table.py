@@ -104,7 +104,8 @@ NOTHING = Taken()
 # Versions.
 
 
-def test_first_document_sets_the_version() -> None:  # 3680-90
+def test_first_document_sets_the_version() -> None:
+    """The first document sets the version (3680-90)."""
     table = Table()
     assert table.take(full(7, of(REGISTERED)), 1, 0.0) == Taken(
         (News(ALICE, REGISTERED),)
@@ -118,26 +119,30 @@ def test_first_document_that_is_partial_misses_something() -> None:
     assert taken == Taken((News(ALICE, REGISTERED),), missed=True)
 
 
-def test_next_document_is_processed() -> None:  # 3680-91
+def test_next_document_is_processed() -> None:
+    """The document with the next version is processed (3680-91)."""
     table = known(of(REGISTERED))
     taken = table.take(partial(1, of(UNREGISTERED)), 2, 0.0)
     assert taken == Taken((News(ALICE, UNREGISTERED),))
     assert table.take(partial(2, of(OTHER)), 3, 0.0).missed is False
 
 
-def test_gap_before_a_partial_document_shows() -> None:  # 3680-92
+def test_gap_before_a_partial_document_shows() -> None:
+    """A gap before a partial document is reported (3680-92)."""
     table = known(of(REGISTERED))
     taken = table.take(partial(2, of(UNREGISTERED)), 2, 0.0)
     assert taken == Taken((News(ALICE, UNREGISTERED),), missed=True)
     assert table.take(partial(3, of(OTHER)), 3, 0.0).missed is False
 
 
-def test_full_document_stands_on_its_own() -> None:  # 3680-92
+def test_full_document_stands_on_its_own() -> None:
+    """A full document after a gap needs no refresh (3680-92)."""
     taken = known(of(REGISTERED)).take(full(7, of(REGISTERED, OTHER)), 2, 0.0)
     assert taken == Taken((News(ALICE, OTHER),))
 
 
-def test_overtaken_document_is_discarded() -> None:  # 3680-93
+def test_overtaken_document_is_discarded() -> None:
+    """A document with a lower version is discarded (3680-93)."""
     table = known(of(REGISTERED), version=5)
     assert table.take(full(4, of(UNREGISTERED)), 2, 0.0) == NOTHING
     assert table.take(partial(4, of(UNREGISTERED)), 2, 0.0) == NOTHING
@@ -145,7 +150,11 @@ def test_overtaken_document_is_discarded() -> None:  # 3680-93
     assert table.take(partial(6), 2, 0.0).missed is False
 
 
-def test_equal_version_is_processed_if_full_and_newer() -> None:  # 3680-94
+def test_equal_version_is_processed_if_full_and_newer() -> None:
+    """
+    A document with the same version is processed if it is full and its CSeq is higher
+    (3680-94).
+    """
     table = known(of(REGISTERED))
     assert table.take(full(0, of(OTHER)), 1, 0.0) == NOTHING
     assert table.take(partial(0, of(OTHER)), 2, 0.0) == NOTHING
@@ -155,7 +164,8 @@ def test_equal_version_is_processed_if_full_and_newer() -> None:  # 3680-94
     assert ids(table) == {(ALICE, "2")}
 
 
-def test_version_after_the_last_is_a_gap() -> None:  # 3680-98
+def test_version_after_the_last_is_a_gap() -> None:
+    """The version after 2^32-1 counts as a gap (3680-98)."""
     table = known(of(REGISTERED), version=LAST)
     assert table.take(partial(0, of(OTHER)), 1, 0.0) == NOTHING  # an old one
     taken = table.take(partial(0, of(OTHER)), 2, 0.0)
@@ -173,7 +183,8 @@ def test_any_cseq_may_be_the_first(prepare: Callable[[], Table]) -> None:
 # Full and partial.
 
 
-def test_full_document_replaces_all() -> None:  # 3680-95, -100
+def test_full_document_replaces_all() -> None:
+    """A full document replaces the whole table (3680-95, -100)."""
     table = known(of(REGISTERED, OTHER), of(contact("3"), aor=BOB, id="b"))
     taken = table.take(full(1, of(OTHER)), 2, 1.0)
     assert taken == Taken((omitted(REGISTERED), omitted(contact("3"), BOB)))
@@ -182,7 +193,8 @@ def test_full_document_replaces_all() -> None:  # 3680-95, -100
     assert list(table) == []
 
 
-def test_partial_document_leaves_the_rest_as_it_is() -> None:  # 3680-96
+def test_partial_document_leaves_the_rest_as_it_is() -> None:
+    """A partial document leaves what it does not list as it is (3680-96)."""
     table = known(of(REGISTERED), of(contact("3"), aor=BOB, id="b"))
     refreshed = contact(event="refreshed", cseq=2)
     taken = table.take(partial(1, of(refreshed, OTHER)), 2, 10.0)
@@ -190,7 +202,8 @@ def test_partial_document_leaves_the_rest_as_it_is() -> None:  # 3680-96
     assert ids(table) == {(ALICE, "1"), (ALICE, "2"), (BOB, "3")}
 
 
-def test_terminated_contact_is_no_longer_known() -> None:  # 3680-97
+def test_terminated_contact_is_no_longer_known() -> None:
+    """A terminated contact is no longer known (3680-97)."""
     table = known(of(REGISTERED, OTHER))
     table.take(partial(1, of(UNREGISTERED)), 2, 0.0)
     assert ids(table) == {(ALICE, "2")}
@@ -311,7 +324,8 @@ def test_a_second_more_or_less_is_no_news(expires: int, is_news: bool) -> None:
     assert bool(taken.news) is is_news
 
 
-def test_same_document_again_brings_nothing() -> None:  # 3680-102
+def test_same_document_again_brings_nothing() -> None:
+    """The same document again brings no news (3680-102)."""
     document = full(0, of(REGISTERED, contact("2", "expired"), state=ACTIVE))
     table = Table()
     assert len(table.take(document, 1, 0.0).news) == 2
@@ -319,7 +333,8 @@ def test_same_document_again_brings_nothing() -> None:  # 3680-102
     assert table.take(document, 3, 300.0) == NOTHING  # stored by the notifier
 
 
-def test_terminated_contact_is_news_once_while_it_is_repeated() -> None:  # 3680-102
+def test_terminated_contact_is_news_once_while_it_is_repeated() -> None:
+    """A terminated contact is news once, however often it is repeated (3680-102)."""
     table = known(of(REGISTERED))
     ended = of(UNREGISTERED, state=TERMINATED)
     assert table.take(full(0, ended), 2, 0.0).news == (News(ALICE, UNREGISTERED),)
@@ -344,7 +359,8 @@ def test_terminated_contact_is_news_once_while_it_is_repeated() -> None:  # 3680
 )
 def test_same_register_may_only_end_earlier(
     now: float, expires: int | None, is_news: bool
-) -> None:  # 3680-103
+) -> None:
+    """For the same REGISTER the end of a contact may only become earlier (3680-103)."""
     table = known(of(REGISTERED))
     again = contact(expires=expires)
     taken = table.take(partial(1, of(again)), 2, now)
@@ -355,7 +371,8 @@ def test_same_register_may_only_end_earlier(
     )
 
 
-def test_small_steps_add_up_to_news() -> None:  # 3680-103
+def test_small_steps_add_up_to_news() -> None:
+    """Steps that are too small to report add up to news (3680-103)."""
     table = known(of(REGISTERED))
     steps = [
         len(table.take(partial(v, of(contact(expires=600 - v))), v + 1, 0.0).news)
@@ -405,7 +422,8 @@ def test_end_that_nobody_told_may_be_told() -> None:
     )
 
 
-def test_owner_with_our_extension_may_prolong() -> None:  # 3680-103
+def test_owner_with_our_extension_may_prolong() -> None:
+    """An owner with our extension may prolong a contact (3680-103)."""
     first = contact(claim=ClaimElement(owner="s1", stamp=1))
     table = known(of(first))
     assert table.take(partial(1, of(first)), 2, 100.0) == NOTHING
@@ -415,7 +433,8 @@ def test_owner_with_our_extension_may_prolong() -> None:  # 3680-103
     assert row.expires_at == 700.0
 
 
-def test_duration_and_quotes_are_no_news() -> None:  # 3680-74
+def test_duration_and_quotes_are_no_news() -> None:
+    """A new duration, or quotes around a parameter, are no news (3680-74)."""
     table = known(of(contact(params=(("a", '"x"'), ("b", None)))))
     again = contact(params=(("a", "x"), ("b", None)), duration_registered=7)
     assert table.take(partial(1, of(again)), 2, 0.0) == NOTHING
@@ -427,6 +446,9 @@ def test_duration_and_quotes_are_no_news() -> None:  # 3680-74
 
 
 def test_new_subscription_keeps_what_is_known_until_its_first_full_document() -> None:
+    """
+    A new subscription keeps what is known until its first full document (3680-99).
+    """
     table = known(of(REGISTERED, OTHER), version=9)  # 3680-99
     table.restart()
     assert ids(table) == {(ALICE, "1"), (ALICE, "2")}
@@ -506,7 +528,8 @@ def test_news_are_all_that_a_listener_needs(
 @given(histories, st.floats(0, 10))
 def test_nothing_is_told_twice(
     history: list[tuple[Reginfo, int, float]], wait: float
-) -> None:  # 3680-102
+) -> None:
+    """No news is reported twice (3680-102)."""
     table = Table()
     for document, cseq, now in history:
         table.take(document, cseq, now)
@@ -520,7 +543,8 @@ def test_nothing_is_told_twice(
 @given(histories, some_documents)
 def test_full_document_leaves_nothing_else(
     history: list[tuple[Reginfo, int, float]], last: Reginfo
-) -> None:  # 3680-95
+) -> None:
+    """After a full document the table has only what the document lists (3680-95)."""
     table = Table()
     for document, cseq, now in history:
         table.take(document, cseq, now)
@@ -562,7 +586,7 @@ def test_nothing_is_gone_before_the_last_piece() -> None:
 
 
 def test_a_change_between_two_pieces_is_listed_too() -> None:
-    # 3680-111
+    """A change between two pieces of a full state is applied (3680-111)."""
     table = known(of(contact("1"), contact("2"), contact("3")))
     table.take(piece(full(1, of(contact("1"))), Piece.MORE), 2, 1.0)
     table.take(partial(2, of(contact("9"), contact("2", "expired"))), 3, 1.0)
@@ -571,7 +595,7 @@ def test_a_change_between_two_pieces_is_listed_too() -> None:
 
 
 def test_registrations_that_no_piece_lists_are_gone() -> None:
-    # 3680-111
+    """Registrations that no piece lists are gone after the last (3680-111)."""
     table = known(of(contact("1")), of(contact("2"), aor=BOB, id="b"))
     table.take(piece(full(1, of(contact("1"))), Piece.MORE), 2, 1.0)
     assert table.aors() == (ALICE, BOB)
@@ -595,7 +619,7 @@ def test_a_piece_that_was_missed_ends_nothing() -> None:
 
 @pytest.mark.parametrize("how", ["restart", "dump", "undo"])
 def test_the_end_of_a_series_of_before_ends_nothing(how: str) -> None:
-    # 3680-111
+    """The last piece of an earlier series ends nothing (3680-111)."""
     table = known(of(contact("1"), contact("2"), contact("3")))
     state = table.state
     table.take(piece(full(1, of(contact("1"))), Piece.MORE), 2, 1.0)
@@ -611,7 +635,7 @@ def test_the_end_of_a_series_of_before_ends_nothing(how: str) -> None:
 
 
 def test_a_whole_document_in_the_middle_of_a_series_is_whole() -> None:
-    # 3680-111
+    """A whole document in the middle of a series counts as full (3680-111)."""
     table = known(of(contact("1"), contact("2")))
     table.take(piece(full(1, of(contact("1"))), Piece.MORE), 2, 1.0)
     table.take(full(2, of(contact("2"))), 3, 1.0)

@@ -169,7 +169,8 @@ documents = st.builds(
 @settings(deadline=None)  # a busy machine is no failure
 @given(documents)
 @example(document(PLAIN, RICH))
-def test_parse_is_the_inverse_of_serialize(document: Reginfo) -> None:  # 3680-76
+def test_parse_is_the_inverse_of_serialize(document: Reginfo) -> None:
+    """Reading is the inverse of writing (3680-76)."""
     assert xml.parse(xml.serialize(document)) == document
 
 
@@ -182,7 +183,8 @@ anything = st.text(st.characters())
 @example("]]>", "\x7f\x85", "\t\n\r", '&<>"')
 def test_whatever_is_written_is_well_formed(
     aor: str, uri: str, other: str, name: str
-) -> None:  # 3680-50
+) -> None:
+    """Whatever is written is well-formed (3680-50)."""
     contact = Contact(
         id=uri,
         uri=uri,
@@ -231,7 +233,8 @@ languages = st.sampled_from(["en", "de-CH", "x-klingon"])
 @given(contacts(), st.integers(0, 2**32 - 1), st.booleans(), uris, languages)
 def test_whatever_is_written_is_valid(
     contact: Contact, version: int, full: bool, uri: str, lang: str
-) -> None:  # 3680-51, -82, -83
+) -> None:
+    """Whatever is written is valid against the schema (3680-51, -82, -83)."""
     # A URI and a language are what they are; all else is free text there.
     contact = msgspec.structs.replace(
         contact,
@@ -250,7 +253,10 @@ def test_whatever_is_written_is_valid(
     SCHEMA.assertValid(etree.fromstring(body))
 
 
-def test_document_is_written_like_this() -> None:  # 3680-52, -55, -58, -60, -64
+def test_document_is_written_like_this() -> None:
+    """
+    A document is written as expected, octet by octet (3680-52, -55, -58, -60, -64).
+    """
     assert xml.serialize(document(PLAIN, version=3)) == (
         b'<?xml version="1.0" encoding="UTF-8"?>\n'
         b'<reginfo xmlns="urn:ietf:params:xml:ns:reginfo" version="3" state="full">'
@@ -274,7 +280,8 @@ def test_temporary_gruu_alone_is_written() -> None:
     assert xml.parse(xml.serialize(document(contact))) == document(contact)
 
 
-def test_children_of_a_contact_come_in_the_order_of_the_schema() -> None:  # 3680-72
+def test_children_of_a_contact_come_in_the_order_of_the_schema() -> None:
+    """The children of a contact come in the order of the schema (3680-72)."""
     body = xml.serialize(document(RICH))
     assert is_valid(body)
     ((contact,),) = etree.fromstring(body)
@@ -289,7 +296,10 @@ def test_children_of_a_contact_come_in_the_order_of_the_schema() -> None:  # 368
     ]
 
 
-def test_what_registered_a_contact_is_written() -> None:  # 3680-71, 3680-73
+def test_what_registered_a_contact_is_written() -> None:
+    """
+    The REGISTER that made a contact, and its parameters, are written (3680-71, -73).
+    """
     contact = msgspec.structs.replace(
         PLAIN, callid="c@h", cseq=7, params=(("methods", '"INVITE"'), ("ob", None))
     )
@@ -302,7 +312,8 @@ def test_what_registered_a_contact_is_written() -> None:  # 3680-71, 3680-73
     ]
 
 
-def test_claim_is_one_foreign_element() -> None:  # 3680-82
+def test_claim_is_one_foreign_element() -> None:
+    """A claim is one foreign element (3680-82)."""
     head, tail = xml.contact_parts(RICH)
     assert b"<claim" not in head and b"received" not in head
     assert tail.endswith(
@@ -317,7 +328,8 @@ def test_claim_is_one_foreign_element() -> None:  # 3680-82
     assert b'left="9" gone="true"/></contact>' in xml.contact_parts(bare)[1]
 
 
-def test_keys_are_foreign_elements_after_the_contacts() -> None:  # 3680-82
+def test_keys_are_foreign_elements_after_the_contacts() -> None:
+    """Keys are foreign elements after the contacts (3680-82)."""
     (one,) = document(PLAIN).registrations
     keys = (
         RecordKey("identities", '<sip:a@b>;x="y"\n, <tel:+1>', "s1", 5),
@@ -352,7 +364,8 @@ def test_a_key_that_says_too_little_is_left_out(attributes: str) -> None:
     assert [warning[:6] for warning in read.warnings] == ["<key> "]
 
 
-def test_attributes_of_legacy_peers_are_against_the_schema() -> None:  # 3680-81
+def test_attributes_of_legacy_peers_are_against_the_schema() -> None:
+    """The attributes for legacy peers are not valid against the schema (3680-81)."""
     contact = msgspec.structs.replace(RICH, claim=None)
     body = xml.serialize(document(contact))
     assert b' path="&lt;sip:p1;lr&gt;,&lt;sip:p2;lr&gt;"' in body
@@ -392,7 +405,11 @@ def test_our_schema_refuses_what_the_rfcs_refuses(old: bytes, new: bytes) -> Non
 )
 def test_parts_are_put_together_at_any_time(
     expires: int | None, duration: int | None, attributes: str
-) -> None:  # 3680-67, -69
+) -> None:
+    """
+    The parts of a document can be put together later, with the times of that moment
+    (3680-67, -69).
+    """
     parts = xml.contact_parts(
         msgspec.structs.replace(PLAIN, expires=99, duration_registered=99)
     )

@@ -39,7 +39,7 @@ class Server:
 
 
 def test_a_contact_can_be_created() -> None:
-    # 3680-18
+    """A contact can be created (3680-18)."""
     server = Server()
     other = "sip:alice@192.0.2.99"
     assert server.act(create, other, expires=60, call_id="new", q="0.50") == [
@@ -64,7 +64,7 @@ def test_a_contact_that_is_known_is_created_under_its_key() -> None:
 
 
 def test_contacts_can_be_shortened() -> None:
-    # 3680-20
+    """Contacts can be shortened (3680-20)."""
     server = Server()
     assert server.act(shorten, expires=30) == ["50 shortened", "51 shortened"]
     assert [b.expires(NOW) for b in server.store.bindings(ALICE, NOW)] == [30, 30]
@@ -149,6 +149,7 @@ def test_who_is_on_probation_comes_back_when_it_is_over() -> None:
 def test_contacts_can_be_removed_for_a_reason(
     event: ContactEvent, retry_after: int | None
 ) -> None:
+    """Contacts can be removed for a reason (3680-22, -23, -25)."""
     server = Server()
     assert server.act(remove, event=event, retry_after=retry_after, contact=DESK) == [
         f"51 {event.value}"

@@ -44,6 +44,9 @@ def test_a_legacy_peer_is_told_all_at_once_if_that_fits() -> None:
 
 
 def test_a_legacy_peer_is_told_nothing_of_an_empty_registration() -> None:
+    """
+    A legacy peer gets no document, and no version, for an empty registration (6665-09).
+    """
     # peers.md 4: `init` is an error to it.
     server = Server(OLD)
     server.subscribe()

@@ -13,7 +13,8 @@ from reginfo.events.notify import SubscriptionPolicy
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import BindingChange
 from reginfo.location.keyring import KeyChange
-from reginfo.location.store import TABLE, LocationStore
+from reginfo.location.store import LocationStore
+from reginfo.location.view import TABLE
 from reginfo.reg import xml
 from reginfo.reg.document import (
     ClaimElement,
@@ -303,7 +304,7 @@ def test_a_refresh_without_a_body_lets_it_stand_longer() -> None:
 
 @pytest.mark.parametrize("expires", [86_401, 10**6, 2**32 - 1])
 def test_a_contact_that_is_published_is_not_believed_for_years(expires: int) -> None:
-    # 3680-110
+    """The expires of a published contact is limited (3680-110)."""
     server = Server()
     server.publish(contact(expires=expires))
     (bound,) = server.store.bindings(ALICE, NOW)

@@ -35,7 +35,8 @@ def ends(server: Server) -> list[tuple[str, str | None]]:
 OVER = ("terminated", "deactivated")
 
 
-def test_6665_27_each_watcher_is_told_that_it_is_over_with_the_full_state() -> None:
+def test_each_watcher_is_told_that_it_is_over_with_the_full_state() -> None:
+    """A drain ends each subscription with the full state (6665-27)."""
     server = Server()
     server.bind(binding())
     full(server, 1)
@@ -53,7 +54,8 @@ def test_6665_27_each_watcher_is_told_that_it_is_over_with_the_full_state() -> N
 
 
 def test_no_more_are_told_at_once_than_the_pace_allows() -> None:
-    # 6665-27: it is no storm.
+    """Notifications of a drain are paced (6665-27)."""
+    # It is no storm.
     server = Server()
     full(server, 100)
     server.notifier.drain(50.0, server.now)

@@ -40,7 +40,9 @@ from .watched import (
 
 
 def test_a_change_is_told_in_part_with_the_next_version() -> None:
-    # 3680-28, 3680-56, 3680-57
+    """
+    A change is sent as a partial document with the next version (3680-28, -56, -57).
+    """
     server = watching(EAGER, binding(contact=DESK))
     server.bind(binding())
     (document,) = server.documents()
@@ -53,7 +55,7 @@ def test_a_change_is_told_in_part_with_the_next_version() -> None:
 
 
 def test_each_subscription_has_its_own_versions() -> None:
-    # 3680-57
+    """Each subscription has its own versions (3680-57)."""
     server = watching()
     server.bind(binding())
     server.settle()
@@ -64,7 +66,7 @@ def test_each_subscription_has_its_own_versions() -> None:
 
 
 def test_a_watcher_is_told_when_a_user_agent_may_come_back() -> None:
-    # 3680-23
+    """A watcher is told when a user agent may come back (3680-23)."""
     server = watching(EAGER, binding())
     server.bind(binding(2, "probation", retry_after=77))
     (contact,) = contacts(*server.documents())
@@ -72,7 +74,11 @@ def test_a_watcher_is_told_when_a_user_agent_may_come_back() -> None:
 
 
 def test_all_who_watch_are_told_whoever_is_not() -> None:
-    # 3680-28: of the others one is on its way out, and to one it is no news.
+    """
+    All watchers are notified, except those that end and those to whom it is no news
+    (3680-28).
+    """
+    # Of the others one is on its way out, and to one it is no news.
     server = Server()
     server.subscribe(call_id="ending")
     server.subscribe(0, tag="tag1", call_id="ending", cseq=2)
@@ -91,7 +97,7 @@ def test_all_who_watch_are_told_whoever_is_not() -> None:
 
 
 def test_all_who_watch_are_told_all_that_one_register_changes() -> None:
-    # 3680-28
+    """All watchers get all that one REGISTER changes (3680-28)."""
     server = watching()
     server.subscribe(call_id="second")
     server.settle()
@@ -130,7 +136,7 @@ def test_one_table_is_watched_and_no_other() -> None:
 
 
 def test_changes_of_others_are_not_told() -> None:
-    # 3680-31
+    """Changes of other addresses are not sent (3680-31)."""
     server = watching()
     server.bind(binding(), aor=BOB)
     server.store.apply(ALICE, [binding()], NOW, "another table")
@@ -139,7 +145,7 @@ def test_changes_of_others_are_not_told() -> None:
 
 @pytest.mark.parametrize("event", ["unregistered", "expired", "rejected"])
 def test_the_last_contact_that_goes_ends_the_registration(event: str) -> None:
-    # 3680-13, 3680-14
+    """The last contact that goes ends the registration (3680-13, -14, -15)."""
     server = watching(EAGER, binding(), binding(contact=DESK))
     server.bind(binding(2, event))
     (document,) = server.documents()
@@ -156,7 +162,7 @@ def test_the_last_contact_that_goes_ends_the_registration(event: str) -> None:
 
 
 def test_all_that_one_register_changes_is_told_at_once() -> None:
-    # 3680-28
+    """All that one REGISTER changes is in one NOTIFY (3680-28)."""
     server = watching(POLITE, binding(), binding(contact=DESK))
     server.pass_time(10)
     server.bind(
@@ -171,7 +177,7 @@ def test_all_that_one_register_changes_is_told_at_once() -> None:
 
 
 def test_one_notify_is_under_way_at_a_time() -> None:
-    # 6665-23
+    """Only one NOTIFY of a dialog is in flight (6665-23)."""
     server = watching()
     for cseq in (1, 2, 3):
         server.bind(binding(cseq, "registered" if cseq == 1 else "refreshed"))
@@ -198,7 +204,7 @@ def test_seconds_left_are_counted_when_the_notify_is_sent() -> None:
 
 
 def test_changes_within_five_seconds_are_told_together() -> None:
-    # 3680-34
+    """Changes within five seconds are merged into one NOTIFY (3680-34)."""
     server = watching(POLITE)
     server.pass_time(10)
     server.bind(binding())
@@ -213,7 +219,7 @@ def test_changes_within_five_seconds_are_told_together() -> None:
 
 
 def test_a_peer_is_told_without_delay() -> None:
-    # 3680-34
+    """A peer is notified without delay (3680-34)."""
     server = watching(EAGER)
     for cseq in (1, 2, 3):
         server.bind(binding(cseq))
@@ -237,7 +243,7 @@ def test_a_peer_is_told_without_delay() -> None:
 def test_merged_changes_show_the_newest_state_and_lose_none(
     known: list[str], happens: list[str], told: list[str]
 ) -> None:
-    # 3680-35
+    """Merged changes show the newest state and lose none (3680-35)."""
     server = watching(POLITE, *[binding(1, event) for event in known])
     for cseq, event in enumerate(happens, 2):
         server.bind(binding(cseq, event))
@@ -246,7 +252,7 @@ def test_merged_changes_show_the_newest_state_and_lose_none(
 
 
 def test_what_is_gone_is_told_before_what_has_come() -> None:
-    # 3680-27
+    """Terminated contacts come before active ones (3680-27)."""
     server = watching(POLITE, binding(contact=DESK))
     server.bind(binding(1))
     server.bind(binding(2, "unregistered", contact=DESK))

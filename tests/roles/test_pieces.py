@@ -102,7 +102,7 @@ def test_each_piece_is_valid_and_short_and_together_they_are_all(
 
 
 def test_one_contact_at_least_is_in_each_piece() -> None:
-    # 6665-87
+    """Each piece has at least one contact (6665-87)."""
     server = Server(PEER_B)
     server.datagram_only = True
     long = [
@@ -154,7 +154,7 @@ def test_many_changes_at_once_are_partial_documents(
 
 
 def test_what_changes_between_two_pieces_is_told_as_it_is_then() -> None:
-    # 3680-111
+    """A change between two pieces is sent with its newest state (3680-111)."""
     server = Server(PEER_B)
     server.datagram_only = True
     server.bind(*many(20))
@@ -176,7 +176,7 @@ def test_what_changes_between_two_pieces_is_told_as_it_is_then() -> None:
 
 @pytest.mark.parametrize("event", ["refused", "refresh", "restart"])
 def test_a_series_that_breaks_off_begins_again(event: str) -> None:
-    # 6665-20, 6665-36
+    """A series of pieces that breaks off begins again (6665-20, -36)."""
     server = Server(PEER_B)
     server.datagram_only = True
     server.bind(*many(20))
@@ -252,7 +252,7 @@ def test_nor_one_that_is_too_large_for_its_server() -> None:
 
 
 def test_one_that_cannot_be_shorter_is_lost_like_any_other() -> None:
-    # 6665-18
+    """A NOTIFY that cannot be shorter is lost like any other (6665-18)."""
     server = Server(PEER_B)
     server.datagram_only = True
     server.bind(*many(20))
@@ -264,7 +264,7 @@ def test_one_that_cannot_be_shorter_is_lost_like_any_other() -> None:
 
 
 def test_a_short_document_is_never_a_reason_to_try_again() -> None:
-    # 6665-18
+    """The length of a short document is never a reason to try again (6665-18)."""
     server = Server(PEER_B)
     server.bind(binding())
     server.subscribe()
@@ -275,7 +275,7 @@ def test_a_short_document_is_never_a_reason_to_try_again() -> None:
 
 
 def test_kamailio_gets_no_marks() -> None:
-    # 3680-111
+    """Kamailio gets no elements that mark pieces (3680-111)."""
     server = Server(OLD)
     server.bind(*many(20))
     server.subscribe()

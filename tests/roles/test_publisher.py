@@ -9,7 +9,8 @@ import pytest
 
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding, BindingChange
-from reginfo.location.store import TABLE, LocationStore
+from reginfo.location.store import LocationStore
+from reginfo.location.view import TABLE
 from reginfo.reg import xml
 from reginfo.reg.document import (
     ContactEvent,
@@ -501,7 +502,7 @@ def test_what_may_have_arrived_is_taken_back_however_often_that_fails(
 
 
 def test_what_was_refused_for_good_needs_no_taking_back() -> None:
-    # 3903-16
+    """A publication that was refused for good is not removed (3903-16)."""
     server = Server()
     server.bind()
     server.answer(403)

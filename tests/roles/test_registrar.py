@@ -74,7 +74,7 @@ def refused(*args: object, **kwargs: object) -> Refusal:
 
 
 def test_without_contact_all_bindings_are_listed() -> None:
-    # 3261-06, 3261-14
+    """A REGISTER without Contact lists all bindings (3261-06, -14)."""
     known = rows(
         binding(expires_at=NOW + 59.2, q="0.5", display_name='A "B"',
                 params=(("+x", '"y"'), ("ob", None))),
@@ -96,7 +96,7 @@ def test_a_query_of_an_unknown_address_lists_nothing() -> None:
 
 
 def test_the_response_has_the_date_if_there_is_one() -> None:
-    # 3261-14
+    """The response has a Date header when the time is known (3261-14)."""
     assert "Date" not in register().response.headers
     date = "Sat, 13 Nov 2010 23:29:00 GMT"
     assert register(date=date).response.headers["Date"] == [date]
@@ -106,7 +106,7 @@ def test_the_response_has_the_date_if_there_is_one() -> None:
 
 
 def test_a_new_contact_is_registered() -> None:
-    # 3261-16, 3680-17
+    """A new contact is registered (3261-16, 3680-17)."""
     decision = register(f"<{CONTACT}>;q=0.500;+Foo=Bar;expires=60", headers=(
         "User-Agent: Phone/1",
     ))  # fmt: skip
@@ -127,7 +127,7 @@ def test_a_new_contact_is_registered() -> None:
     [("a", 2), ("another", 1)],
 )
 def test_a_known_contact_is_refreshed(call_id: str, cseq: int) -> None:
-    # 3261-12, 3680-19
+    """A known contact is refreshed (3261-12, 3680-19)."""
     known = rows(binding(1, registered_at=NOW - 50))
     decision = register(f"<{CONTACT}>", known=known, call_id=call_id, cseq=cseq)
     (claim,) = decision.claims
@@ -145,7 +145,7 @@ def test_a_known_contact_is_refreshed(call_id: str, cseq: int) -> None:
     ],
 )
 def test_a_contact_that_was_gone_begins_a_new_life(before: Binding) -> None:
-    # 3680-27
+    """A contact that comes back begins a new life (3680-27)."""
     (claim,) = register(f"<{CONTACT}>", known=rows(before)).claims
     assert (claim.event, claim.registered_at) == ("registered", NOW)
 
@@ -157,7 +157,7 @@ def test_a_binding_learned_from_a_peer_becomes_ours_when_it_is_refreshed() -> No
 
 
 def test_all_bindings_are_listed_after_a_register_of_one() -> None:
-    # 3261-14
+    """The response to a REGISTER of one contact lists all bindings (3261-14)."""
     known = rows(binding(contact=DESK, expires_at=NOW + 60, call_id="b"))
     decision = register(f"<{CONTACT}>", known=known)
     assert contacts(decision) == [
@@ -186,7 +186,10 @@ def test_all_bindings_are_listed_after_a_register_of_one() -> None:
 def test_expires_of_the_contact_comes_first_then_the_header_then_the_policy(
     contact: str, expires: int | str | None, granted: int
 ) -> None:
-    # 3261-09
+    """
+    Expires is taken from the contact first, then from the header, then from the policy
+    (3261-09).
+    """
     policy = RegistrarPolicy(min_expires=60, default_expires=1800, max_expires=7200)
     decision = register(f"<{CONTACT}>{contact}", expires=expires, policy=policy)
     assert contacts(decision) == [f"<{CONTACT}>;expires={granted}"]
@@ -195,14 +198,15 @@ def test_expires_of_the_contact_comes_first_then_the_header_then_the_policy(
 
 @pytest.mark.parametrize("contact", ["", ";expires=59", ";expires=1"])
 def test_too_short_an_interval_is_refused(contact: str) -> None:
-    # 3261-10
+    """Too short an interval is refused (3261-10)."""
     refusal = refused(f"<{CONTACT}>{contact}", expires=59)
     assert refusal.status == 423
     assert ("Min-Expires", "60") in refusal.headers
 
 
 def test_an_interval_of_an_hour_is_never_refused() -> None:
-    # 3261-10: "less than one hour".
+    """An interval of an hour is never refused (3261-10)."""
+    # "less than one hour".
     policy = RegistrarPolicy(min_expires=7200, max_expires=86_400)
     assert refused(f"<{CONTACT}>", expires=3599, policy=policy).status == 423
     (claim,) = register(f"<{CONTACT}>", expires=3600, policy=policy).claims
@@ -219,7 +223,7 @@ def test_to_unbind_is_never_too_short() -> None:
 
 
 def test_a_contact_that_expires_at_once_is_unregistered() -> None:
-    # 3261-16, 3680-24
+    """A contact that expires at once is unregistered (3261-16, 3680-24)."""
     known = rows(binding(1, owner="b", source="b/x", expires_at=NOW + 77))
     decision = register(f"<{CONTACT}>;expires=0", known=known)
     (claim,) = decision.claims
@@ -242,7 +246,7 @@ def test_unbinding_an_unknown_contact_changes_nothing() -> None:
 
 
 def test_a_star_unbinds_all() -> None:
-    # 3261-08
+    """A "*" unbinds all contacts (3261-08)."""
     known = rows(
         binding(1),
         binding(1, "expired", contact="sip:c@192.0.2.9"),
@@ -270,7 +274,7 @@ def test_a_star_unbinds_all() -> None:
 def test_a_star_stands_alone_and_expires_at_once(
     given_contacts: tuple[str, ...], expires: int | str | None
 ) -> None:
-    # 3261-07
+    """A "*" must be the only contact, with Expires 0 (3261-07)."""
     with pytest.raises(RemoteProtocolError) as caught:
         register(*given_contacts, expires=expires, known=rows(binding()))
     assert caught.value.status == 400
@@ -278,7 +282,7 @@ def test_a_star_stands_alone_and_expires_at_once(
 
 @pytest.mark.parametrize("cseq", [9, 10])
 def test_a_star_that_was_overtaken_fails_whole(cseq: int) -> None:
-    # 3261-08
+    """A "*" with an overtaken CSeq changes nothing (3261-08)."""
     known = rows(binding(1, contact=DESK, call_id="b"), binding(10))
     assert refused("*", expires=0, known=known, cseq=cseq).status == 500
 
@@ -293,7 +297,7 @@ def test_a_star_of_nothing_is_fine() -> None:
 @pytest.mark.parametrize("expires", [0, 600])
 @pytest.mark.parametrize("cseq", [4, 5])
 def test_a_register_that_was_overtaken_is_refused(cseq: int, expires: int) -> None:
-    # 3261-12
+    """A REGISTER whose CSeq was overtaken is refused (3261-12)."""
     known = rows(binding(5))
     refusal = refused(f"<{CONTACT}>", known=known, cseq=cseq, expires=expires)
     assert refusal.status == 500
@@ -312,7 +316,10 @@ def test_a_register_that_was_overtaken_is_refused(cseq: int, expires: int) -> No
 def test_cseq_is_compared_only_with_what_the_contact_is_bound_by(
     known: list[Binding],
 ) -> None:
-    # 3261-74: RFC 3261 §10.3 step 7: no binding, or one of another Call-ID.
+    """
+    CSeq is compared only with a binding of the same contact and Call-ID (3261-74).
+    """
+    # RFC 3261 §10.3 step 7: no binding, or one of another Call-ID.
     (claim,) = register(f"<{CONTACT}>", known=rows(*known), cseq=1).claims
     assert claim.begin == claim.stamp >= 99
     bound = [one for one in known if one.call_id == "b"]
@@ -393,7 +400,8 @@ def test_two_spellings_of_one_contact_are_unbound_together() -> None:
 )
 @pytest.mark.parametrize("first", [True, False])
 def test_one_contact_that_fails_fails_all(bad: str, status: int, first: bool) -> None:
-    # 3261-13: a decision is whole, or there is none.
+    """One contact that fails fails the whole REGISTER (3261-13)."""
+    # A decision is whole, or there is none.
     known = rows(binding(10, contact=DESK))
     good = f"<{CONTACT}>"
     with pytest.raises((Refusal, RemoteProtocolError)) as caught:
@@ -403,7 +411,11 @@ def test_one_contact_that_fails_fails_all(bad: str, status: int, first: bool) ->
 
 
 def test_a_register_that_comes_again_is_answered_again_and_changes_nothing() -> None:
-    # 3261-29: its transaction was lost with a restart.
+    """
+    A REGISTER that comes again after a restart is answered again and changes nothing
+    (3261-29).
+    """
+    # Its transaction was lost with a restart.
     first = register(f"<{CONTACT}>", f"<{DESK}>;expires=60")
     known = rows(*first.claims)
     again = register(f"<{CONTACT}>", f"<{DESK}>;expires=60", known=known, now=NOW + 2)
@@ -412,7 +424,7 @@ def test_a_register_that_comes_again_is_answered_again_and_changes_nothing() -> 
 
 
 def test_an_unregister_that_comes_again_is_answered_again() -> None:
-    # 3261-29
+    """An unregistration that comes again is answered again (3261-29)."""
     known = rows(binding(1))
     first = register("*", expires=0, known=known)
     after = rows(binding(1), *first.claims)
@@ -479,7 +491,7 @@ def test_a_via_without_a_branch_is_not_known_again() -> None:
 def test_contacts_are_the_same_if_their_uris_are_equal(
     spelling: str, same: bool
 ) -> None:
-    # 3261-11
+    """Contacts are the same if their URIs are equal (3261-11)."""
     known = rows(binding(1, contact="sip:alice@example.net"))
     (claim,) = register(f"<{spelling}>", known=known).claims
     assert claim.event == ("refreshed" if same else "registered")
@@ -501,7 +513,8 @@ def test_the_name_of_a_contact_is_kept() -> None:
 
 
 def test_parameters_of_the_uri_and_of_the_header_are_kept_apart() -> None:
-    # 4475-04: cparam01, cparam02
+    """Parameters of the URI and of the header are kept apart (4475-04)."""
+    # Cparam01, cparam02
     (claim,) = register("<sip:alice@192.0.2.50;unknownparam>;other;+a=b").claims
     assert claim.contact == "sip:alice@192.0.2.50;unknownparam"
     assert claim.params == (("other", None), ("+a", "b"))
@@ -511,7 +524,8 @@ def test_parameters_of_the_uri_and_of_the_header_are_kept_apart() -> None:
 
 
 def test_an_escaped_header_in_a_contact_is_kept() -> None:
-    # 4475-04: regescrt
+    """An escaped header in a contact is kept (4475-04)."""
+    # Regescrt
     uri = "sip:user@example.com?Route=%3Csip:sip.example.com%3E"
     (claim,) = register(f"<{uri}>").claims
     assert claim.contact == uri
@@ -521,7 +535,7 @@ def test_an_escaped_header_in_a_contact_is_kept() -> None:
     ("q", "kept"), [("1", "1"), ("1.000", "1"), ("0.70", "0.7"), ("0", "0"), ("", None)]
 )
 def test_q_is_kept_in_its_shortest_form(q: str, kept: str | None) -> None:
-    # 3680-70
+    """A q value is kept in its shortest form (3680-70)."""
     (claim,) = register(f"<{CONTACT}>;q={q}").claims
     assert claim.q == kept
 
@@ -539,7 +553,7 @@ LIMITED = RegistrarPolicy(max_contacts=2)
 
 
 def test_too_many_contacts_are_refused() -> None:
-    # 3261-17
+    """Too many contacts are refused (3261-17)."""
     known = rows(binding(1, owner="us"), binding(1, contact=DESK, owner="us"))
     refusal = refused("<sip:third@192.0.2.9>", known=known, policy=LIMITED)
     assert refusal.status == 503
@@ -637,7 +651,7 @@ def test_contacts_of_other_servers_count_as_well() -> None:
 
 
 def test_an_extension_that_is_required_and_unknown_is_refused() -> None:
-    # 3261-02
+    """An extension that is required and unknown is refused with 420 (3261-02)."""
     refusal = refused(f"<{CONTACT}>", headers=("Require: path, gruu, outbound",))
     assert refusal.status == 420
     assert refusal.headers == (("Unsupported", "gruu, outbound"),)
@@ -645,7 +659,9 @@ def test_an_extension_that_is_required_and_unknown_is_refused() -> None:
 
 
 def test_the_path_is_stored_in_order_and_copied_if_supported() -> None:
-    # 3327-01, 3327-03
+    """
+    The Path is stored in order, and copied to the response if supported (3327-01, -03).
+    """
     path = ("Path: <sip:p1;lr>, <sip:p2;lr>", "Path: <sip:p3;lr>")
     decision = register(f"<{CONTACT}>", headers=(*path, "Supported: path"))
     (claim,) = decision.claims
@@ -657,7 +673,7 @@ def test_the_path_is_stored_in_order_and_copied_if_supported() -> None:
 
 
 def test_a_path_that_the_phone_knows_nothing_of_is_stored_and_not_copied() -> None:
-    # 3327-02
+    """The Path is stored but not copied if the phone does not support it (3327-02)."""
     decision = register(f"<{CONTACT}>", headers=("Path: <sip:p;lr>",))
     assert decision.claims[0].path == ("<sip:p;lr>",)
     assert "Path" not in decision.response.headers
@@ -719,14 +735,14 @@ def test_what_came_by_a_stream_says_so() -> None:
 
 
 def test_record_route_is_ignored() -> None:
-    # 3261-26
+    """Record-Route in a REGISTER is ignored (3261-26)."""
     decision = register(f"<{CONTACT}>", headers=("Record-Route: <sip:p;lr>",))
     assert list(decision.response.headers) == ["Contact"]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20))
 def test_a_contact_makes_sense_or_is_refused(text: str) -> None:
-    # 3261-18
+    """A contact that cannot be used is refused (3261-18)."""
     try:
         decision = register(text or "x")
     except RemoteProtocolError as exc:

@@ -47,7 +47,10 @@ from .watched import (
 
 
 def test_a_subscribe_is_accepted_and_the_full_state_follows() -> None:
-    # 6665-03, 6665-07, 6665-28, 3680-29
+    """
+    A SUBSCRIBE is accepted and the full state follows (6665-03, -07, -28, 3680-29,
+    -05).
+    """
     server = Server()
     server.bind(binding(expires_at=NOW + 600))
     answer = server.subscribe(300)
@@ -69,7 +72,7 @@ def test_a_subscribe_is_accepted_and_the_full_state_follows() -> None:
 
 
 def test_an_address_without_contacts_is_init() -> None:
-    # 3680-12, 6665-09
+    """An address without contacts has the state init (3680-12, 6665-09)."""
     server = Server()
     server.subscribe(aor=BOB)
     (document,) = server.documents()
@@ -79,7 +82,7 @@ def test_an_address_without_contacts_is_init() -> None:
 
 
 def test_a_notify_is_of_the_dialog_byte_for_byte() -> None:
-    # 6665-22, 6665-30, 6665-31
+    """A NOTIFY repeats the data of the dialog byte for byte (6665-22, -30, -31)."""
     server = Server()
     server.subscribe(
         600, "Record-Route: <sip:p1.example.net;lr>,<sip:p2.example.net;lr>",
@@ -101,7 +104,7 @@ def test_a_notify_is_of_the_dialog_byte_for_byte() -> None:
 
 @pytest.mark.parametrize("expires", [600, 0])
 def test_the_200_copies_record_route(expires: int) -> None:
-    # 6665-91
+    """The 200 copies Record-Route (6665-91)."""
     routes = ["<sip:p1.example.net;lr>,<sip:p2.example.net;lr>", "<sip:p3;lr;r2=on>"]
     answer = Server().subscribe(expires, *(f"Record-Route: {r}" for r in routes))
     assert answer.headers["Record-Route"] == routes
@@ -136,12 +139,12 @@ def test_who_subscribes_by_tcp_is_told_that_we_are_there_by_tcp() -> None:
 def test_no_more_time_is_granted_than_asked(
     asked: int | str | None, given: int
 ) -> None:
-    # 3680-04, 6665-04
+    """Not more time is granted than was asked for (3680-04, 6665-04)."""
     assert Server().subscribe(asked).headers["Expires"] == [str(given)]
 
 
 def test_too_short_a_time_is_refused() -> None:
-    # 6665-05
+    """Too short a time is refused (6665-05)."""
     server = Server()
     with pytest.raises(Refusal) as caught:
         server.subscribe(59)
@@ -152,7 +155,9 @@ def test_too_short_a_time_is_refused() -> None:
 
 @pytest.mark.parametrize("event", ["", "presence", "reg.winfo", "reginfo"])
 def test_another_package_or_none_is_refused(event: str) -> None:
-    # 3680-01, 6665-02
+    """
+    A SUBSCRIBE for another event package, or for none, is refused (3680-01, 6665-02).
+    """
     with pytest.raises(Refusal) as caught:
         Server().subscribe(event=event)
     assert caught.value.status == 489
@@ -167,7 +172,7 @@ def test_an_extension_that_is_required_is_refused() -> None:
 
 
 def test_a_watcher_that_does_not_take_our_documents_is_refused() -> None:
-    # 3680-08
+    """A watcher that does not accept our documents is refused (3680-08)."""
     with pytest.raises(Refusal) as caught:
         Server().subscribe(600, "Accept: text/plain")
     assert caught.value.status == 406
@@ -188,7 +193,7 @@ def test_a_subscribe_without_contact_makes_no_dialog() -> None:
 
 
 def test_a_body_of_a_subscribe_is_ignored() -> None:
-    # 3680-03
+    """A body of a SUBSCRIBE is ignored (3680-03)."""
     server = Server()
     server.subscribe(600, "Content-Type: application/x-filter")
     assert len(server.documents()) == 1
@@ -198,7 +203,7 @@ def test_a_body_of_a_subscribe_is_ignored() -> None:
 
 
 def test_a_refresh_brings_the_full_state_at_once() -> None:
-    # 6665-07, 3680-36
+    """A refresh brings the full state at once (6665-07, 3680-36)."""
     server = watching(POLITE, binding())
     assert server.subscribe(300, tag="tag1", cseq=2).headers["Expires"] == ["300"]
     (notify,) = server.notifies()
@@ -220,7 +225,7 @@ def test_a_refresh_puts_off_the_end() -> None:
 
 
 def test_a_refresh_may_move_the_target() -> None:
-    # 6665-26
+    """A refresh may change the remote target (6665-26)."""
     server = watching()
     server.subscribe(600, tag="tag1", cseq=2, contact="<sip:new@192.0.2.61>")
     assert server.sent[0][0].uri == "sip:new@192.0.2.61"
@@ -242,7 +247,7 @@ def test_a_refresh_may_move_the_target() -> None:
     ],
 )
 def test_a_refresh_of_an_unknown_subscription_is_refused(wrong: dict[str, str]) -> None:
-    # 6665-24, 6665-31
+    """A refresh of an unknown subscription is refused (6665-24, -31)."""
     server = watching()
     with pytest.raises(Refusal) as caught:
         server.subscribe(600, cseq=2, **wrong)  # type: ignore[arg-type]
@@ -251,7 +256,7 @@ def test_a_refresh_of_an_unknown_subscription_is_refused(wrong: dict[str, str]) 
 
 
 def test_a_refresh_that_is_too_short_is_refused_and_changes_nothing() -> None:
-    # 6665-06
+    """A refresh that is too short is refused and changes nothing (6665-06)."""
     server = watching()
     with pytest.raises(Refusal, match="423"):
         server.subscribe(5, tag="tag1", cseq=2)
@@ -260,7 +265,7 @@ def test_a_refresh_that_is_too_short_is_refused_and_changes_nothing() -> None:
 
 
 def test_a_refresh_that_was_overtaken_is_refused() -> None:
-    # 6665-25
+    """A refresh whose CSeq was overtaken is refused (6665-25)."""
     server = watching()
     server.subscribe(600, tag="tag1", cseq=5)
     server.settle()
@@ -271,7 +276,7 @@ def test_a_refresh_that_was_overtaken_is_refused() -> None:
 
 
 def test_an_unsubscribe_is_answered_by_a_final_notify_with_the_state() -> None:
-    # 6665-16, 6665-14
+    """An unsubscribe is followed by a final NOTIFY with the state (6665-16, -14)."""
     server = watching(POLITE, binding())
     answer = server.subscribe(0, tag="tag1", cseq=2)
     assert answer.headers["Expires"] == ["0"]
@@ -287,7 +292,7 @@ def test_an_unsubscribe_is_answered_by_a_final_notify_with_the_state() -> None:
 
 
 def test_an_unsubscribe_waits_for_the_answer_under_way() -> None:
-    # 6665-23
+    """An unsubscribe waits for the NOTIFY in flight (6665-23)."""
     server = watching()
     server.bind(binding())
     server.subscribe(0, tag="tag1", cseq=2)
@@ -301,7 +306,7 @@ def test_an_unsubscribe_waits_for_the_answer_under_way() -> None:
 
 
 def test_a_fetch_brings_the_state_once_and_leaves_nothing() -> None:
-    # 6665-17
+    """A fetch gets one NOTIFY and leaves no subscription (6665-17)."""
     server = Server()
     server.bind(binding())
     server.subscribe(0)
@@ -315,7 +320,7 @@ def test_a_fetch_brings_the_state_once_and_leaves_nothing() -> None:
 
 
 def test_a_subscription_that_is_not_refreshed_ends_with_a_final_notify() -> None:
-    # 6665-15
+    """A subscription that is not refreshed ends with a final NOTIFY (6665-15)."""
     server = watching()
     server.pass_time(601)
     (notify,) = server.notifies()
@@ -325,6 +330,7 @@ def test_a_subscription_that_is_not_refreshed_ends_with_a_final_notify() -> None
 
 
 def test_a_final_notify_that_is_refused_is_not_sent_again() -> None:
+    """A final NOTIFY that is refused is not sent again (6665-20)."""
     # 6665-20, and no more
     server = watching()
     server.pass_time(601)
@@ -341,7 +347,7 @@ def test_a_final_notify_that_is_refused_is_not_sent_again() -> None:
     "status", [404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604]
 )
 def test_an_answer_that_ends_a_subscription_ends_it(status: int) -> None:
-    # 6665-19, 6665-21
+    """Each response that must end a subscription ends it (6665-19, -21)."""
     server = watching()
     server.bind(binding())
     server.answer(status)
@@ -355,7 +361,8 @@ def test_an_answer_that_ends_a_subscription_ends_it(status: int) -> None:
 def test_a_watcher_that_the_network_does_not_reach_has_half_a_minute(
     cause: str,
 ) -> None:
-    # 6665-18: as long as one that does not answer
+    """A watcher that the network does not reach is kept for half a minute (6665-18)."""
+    # As long as one that does not answer
     server = watching()
     server.bind(binding())
     served = server.notifier.served
@@ -370,7 +377,7 @@ def test_a_watcher_that_the_network_does_not_reach_has_half_a_minute(
 
 
 def test_a_watcher_that_is_reached_again_hears_the_full_state() -> None:
-    # 6665-18
+    """A watcher that is reached again gets the full state (6665-18)."""
     server = watching()
     server.bind(binding())
     served = server.notifier.served
@@ -382,7 +389,7 @@ def test_a_watcher_that_is_reached_again_hears_the_full_state() -> None:
 
 
 def test_a_notify_without_an_answer_ends_the_subscription() -> None:
-    # 6665-18, 6665-21
+    """A NOTIFY without a response ends the subscription (6665-18, -21)."""
     server = watching()
     server.bind(binding())
     served = server.notifier.served
@@ -410,7 +417,7 @@ def test_a_notify_without_an_answer_ends_the_subscription() -> None:
 def test_another_failure_is_tried_again_with_the_newest_full_state(
     status: int, headers: list[str], delay: float
 ) -> None:
-    # 6665-20
+    """After any other failure the newest full state is sent again (6665-20)."""
     server = watching(EAGER, binding())
     server.bind(binding(2, "refreshed"))
     server.answer(status, *headers)
@@ -429,7 +436,7 @@ def test_another_failure_is_tried_again_with_the_newest_full_state(
 
 
 def test_a_watcher_cannot_postpone_its_notify_for_days() -> None:
-    # 6665-85
+    """A Retry-After of days does not delay a NOTIFY for days (6665-85)."""
     server = Server(EAGER)
     server.subscribe(7200)
     server.settle()
@@ -466,7 +473,7 @@ def test_pauses_between_attempts_double_up_to_half_a_minute(status: int) -> None
 
 
 def test_a_refresh_does_not_wait_for_the_next_attempt() -> None:
-    # 6665-07
+    """A refresh does not wait for the next attempt (6665-07)."""
     server = watching()
     server.bind(binding())
     server.answer(503, "Retry-After: 3000")
@@ -496,7 +503,9 @@ def test_202_is_as_good_as_200() -> None:
 
 
 def test_a_watcher_that_has_confirmed_everything_hears_nothing_of_a_restart() -> None:
-    # 6665-36
+    """
+    A watcher that has confirmed everything gets no NOTIFY after a restart (6665-36).
+    """
     server = Server()
     server.subscribe()
     server.bind(binding())
@@ -514,7 +523,9 @@ def test_a_watcher_that_has_confirmed_everything_hears_nothing_of_a_restart() ->
 
 
 def test_a_watcher_whose_last_notify_was_unanswered_is_told_again() -> None:
-    # 6665-36
+    """
+    A watcher whose last NOTIFY was unanswered gets it again after a restart (6665-36).
+    """
     server = Server()
     server.subscribe()
     server.settle()
@@ -528,7 +539,8 @@ def test_a_watcher_whose_last_notify_was_unanswered_is_told_again() -> None:
 
 
 def test_after_a_restart_watchers_are_told_one_after_the_other() -> None:
-    # 6665-36: a restart is no storm.
+    """After a restart watchers are notified one after the other (6665-36)."""
+    # A restart is no storm.
     server = Server()
     for number in range(250):
         server.subscribe(call_id=f"call{number}")
@@ -552,7 +564,10 @@ def test_after_a_restart_watchers_are_told_one_after_the_other() -> None:
 def test_a_change_before_its_turn_is_no_gap_to_a_watcher_whose_notify_was_lost() -> (
     None
 ):
-    # 6665-36: the NOTIFY of version 1 may never have left.
+    """
+    A change during the restart is no gap to a watcher whose NOTIFY was lost (6665-36).
+    """
+    # The NOTIFY of version 1 may never have left.
     server = Server()
     for number in range(40):
         server.subscribe(call_id=f"call{number}")
@@ -586,7 +601,7 @@ def test_a_legacy_peer_hears_what_has_gone_while_a_notify_was_lost() -> None:
 
 
 def test_what_expired_while_we_were_down_is_told_at_that_pace_too() -> None:
-    # 6665-36
+    """What expired while the server was down is notified at that pace too (6665-36)."""
     server = Server()
     server.bind(binding(expires_at=NOW + 60))
     for number in range(30):
@@ -635,7 +650,7 @@ def test_a_change_that_the_disk_takes_takes_along_what_it_did_not_take() -> None
 
 
 def test_a_failed_commit_does_not_shorten_the_five_seconds() -> None:
-    # 3680-34
+    """A failed commit does not shorten the five seconds (3680-34)."""
     server = watching(POLITE)
     server.bind(binding())  # waits for its time, and is on disk
     server.journal.close()
@@ -650,7 +665,8 @@ def test_a_failed_commit_does_not_shorten_the_five_seconds() -> None:
 
 
 def test_a_watcher_whose_notify_was_lost_hears_how_a_contact_has_gone() -> None:
-    # 3680-21: what is not in the full state would only be missing.
+    """A watcher whose NOTIFY was lost still hears how a contact ended (3680-21)."""
+    # What is not in the full state would only be missing.
     server = Server()
     server.bind(binding(expires_at=NOW + 60))
     server.subscribe()
@@ -677,7 +693,8 @@ def test_what_expired_while_we_were_down_is_told_from_where_we_are_now() -> None
 
 
 def test_what_is_sent_is_on_disk_first_and_what_is_answered_when_it_may() -> None:
-    # 6665-36: no CSeq is used twice; what else is lost costs a NOTIFY.
+    """The CSeq of a NOTIFY is on disk before it is sent (6665-36)."""
+    # No CSeq is used twice; what else is lost costs a NOTIFY.
     server = Server(POLITE)
     server.subscribe()
     server.settle()
@@ -720,7 +737,10 @@ def test_times_are_on_the_clock_of_the_new_start() -> None:
 
 
 def test_what_waited_for_its_time_is_told_after_a_restart() -> None:
-    # 6665-36: its view has changed, and it has not been told.
+    """
+    A change that waited when the server stopped is sent after the restart (6665-36).
+    """
+    # Its view has changed, and it has not been told.
     server = Server(POLITE)
     server.subscribe()
     server.settle()
@@ -977,14 +997,17 @@ def refusal(server: Server, **others: Any) -> Refusal:
     ],
 )
 def test_who_is_allowed_to_is_served(allow: str, from_: str) -> None:
-    # 3680-10, 3680-11
+    """A watcher that the policy allows is served (3680-10, -11)."""
     server = Server(admission=Admission(allow=("sip:x@y.example", allow)))
     assert server.subscribe(from_=from_).status == 200
 
 
 @pytest.mark.parametrize("allow", ["self", "peers", "example.org", "sip:carol@h"])
 def test_who_is_not_is_refused_and_no_subscription_is_made(allow: str) -> None:
-    # 3680-11, 6665-11
+    """
+    A watcher that the policy does not allow is refused without a subscription (3680-11,
+    6665-11).
+    """
     server = Server(admission=Admission(allow=(allow,)))
     assert refusal(server).status == 403
     assert len(server.notifier) == 0
@@ -992,13 +1015,13 @@ def test_who_is_not_is_refused_and_no_subscription_is_made(allow: str) -> None:
 
 
 def test_peers_can_be_allowed_by_that_name() -> None:
-    # 3680-11
+    """The policy can allow peers by that word (3680-11)."""
     server = Server(PEER_B, admission=Admission(allow=("peers",)))
     assert server.subscribe().status == 200
 
 
 def test_authentication_comes_before_anything_is_kept() -> None:
-    # 3680-09
+    """Authentication comes before anything is kept (3680-09, 6665-10)."""
     asked: list[tuple[str, str]] = []
 
     def challenge(request: Request, aor: str) -> None:
@@ -1012,7 +1035,7 @@ def test_authentication_comes_before_anything_is_kept() -> None:
 
 
 def test_over_the_limit_one_may_come_again_later() -> None:
-    # 6665-35
+    """Over the limit the 503 has a Retry-After (6665-35)."""
     for most in (1, 2):
         server = Server(admission=Admission(max_subscriptions=most))
         for number in range(most):
@@ -1028,7 +1051,7 @@ def test_over_the_limit_one_may_come_again_later() -> None:
 
 @pytest.mark.parametrize("most", [1, 2])
 def test_one_watcher_cannot_take_all_the_room(most: int) -> None:
-    # 6665-35
+    """One watcher cannot use up the limit (6665-35)."""
     server = Server(admission=Admission(max_per_watcher=most))
     for number in range(most):
         server.subscribe(call_id=f"{number}")
@@ -1060,7 +1083,7 @@ def lost(server: Server, **second: Any) -> list[str]:
 
 
 def test_a_new_subscription_of_a_device_replaces_the_one_that_does_not_answer() -> None:
-    # 6665-33
+    """A new subscription of a device replaces one that does not answer (6665-33)."""
     server = Server()
     assert lost(server) == ["timeout"]
     server.answer(408)  # the NOTIFY that was under way
@@ -1080,12 +1103,12 @@ def test_a_new_subscription_of_a_device_replaces_the_one_that_does_not_answer() 
     ],
 )
 def test_another_subscription_replaces_nothing(second: dict[str, str]) -> None:
-    # 6665-33
+    """Another subscription replaces nothing (6665-33)."""
     assert lost(Server(), **second) == []
 
 
 def test_a_device_whose_subscription_works_may_have_a_second() -> None:
-    # 6665-33
+    """A device whose subscription works may have a second (6665-33)."""
     server = Server()
     server.subscribe(call_id="first", contact=DEVICE)
     server.settle()
@@ -1098,7 +1121,7 @@ def test_a_device_whose_subscription_works_may_have_a_second() -> None:
 
 
 def test_there_is_no_subscription_without_a_subscribe() -> None:
-    # 6665-29
+    """There is no subscription without a SUBSCRIBE (6665-29)."""
     server = Server()
     server.bind(binding(1))
     assert len(server.notifier) == 0
@@ -1106,7 +1129,7 @@ def test_there_is_no_subscription_without_a_subscribe() -> None:
 
 
 def test_a_subscription_goes_on_when_its_user_has_gone() -> None:
-    # 6665-37
+    """A subscription continues when its user has unregistered (6665-37)."""
     server = watching(EAGER, binding(1))
     server.bind(binding(2, "unregistered"))
     (notify,) = server.notifies()
@@ -1115,5 +1138,5 @@ def test_a_subscription_goes_on_when_its_user_has_gone() -> None:
 
 
 def test_kamailios_ten_seconds_more_are_granted_as_asked() -> None:
-    # 6665-79
+    """Kamailio's ten additional seconds are granted as asked (6665-79)."""
     assert Server().subscribe(610).headers["Expires"] == ["610"]

@@ -13,7 +13,8 @@ from reginfo.location.binding import Binding
 from reginfo.location.foreign import GRACE, MOVED
 from reginfo.location.keyring import REMEMBERED
 from reginfo.location.record import Record, RecordKind
-from reginfo.location.store import LEARNED_GRACE, TABLE
+from reginfo.location.rows import LEARNED_GRACE
+from reginfo.location.view import TABLE
 from reginfo.reg import xml
 from reginfo.reg.document import (
     Contact,
@@ -53,7 +54,7 @@ from .told import (
 
 
 def test_one_subscribe_is_sent_for_each_address_of_a_peer() -> None:
-    # 6665-50, 6665-78
+    """One SUBSCRIBE is sent for each address of a peer (6665-50, -78)."""
     server = Server()
     server.watch()
     server.watch()
@@ -81,7 +82,7 @@ def test_what_the_configuration_wants_no_script_can_end() -> None:
 
 
 def test_a_peer_that_does_not_answer_is_asked_again() -> None:
-    # 6665-51
+    """A peer that does not answer is asked again (6665-51)."""
     server = Server()
     server.watch()
     server.subscriber.held.receive_failure(server.mirror(), "timeout", server.now)
@@ -92,7 +93,7 @@ def test_a_peer_that_does_not_answer_is_asked_again() -> None:
 
 
 def test_a_refresh_is_sent_in_time() -> None:
-    # 6665-67
+    """A refresh is sent in time (6665-67)."""
     server = watching()
     server.pass_time(3601 - 600 * 0.9)
     (refresh,) = server.subscribes()
@@ -103,7 +104,7 @@ def test_a_refresh_is_sent_in_time() -> None:
 
 
 def test_what_a_peer_has_registered_is_known_here() -> None:
-    # 3680-32
+    """What a peer has registered is known here (3680-32)."""
     server = watching()
     server.notify(document(1, contact(
         q="0.5", params=(("+x", '"y"'),), display_name="A", duration_registered=40,
@@ -145,7 +146,7 @@ def test_what_is_unregistered_there_is_gone_here() -> None:
 
 
 def test_when_a_user_agent_may_come_back_is_known_here_too() -> None:
-    # 3680-23
+    """The retry-after of a contact in probation is known here too (3680-23)."""
     server = watching(contact())
     gone = contact(event="probation", expires=0, cseq=2, retry_after=77)
     server.notify(document(1, gone, full=False))
@@ -188,6 +189,7 @@ def test_what_expires_there_is_gone_here() -> None:
 def test_a_full_document_that_lists_what_is_gone_tells_why(
     event: str, cseq: int
 ) -> None:
+    """A full document that lists a contact as terminated gives its event (3680-100)."""
     # 3680-100 is only for what is not listed.
     server = watching(contact())
     server.notify(document(1, contact(event=event, expires=0, cseq=cseq)))
@@ -195,7 +197,8 @@ def test_a_full_document_that_lists_what_is_gone_tells_why(
 
 
 def test_what_is_gone_is_gone_only_once() -> None:
-    # 3680-102: many notifiers repeat a terminated row in each document.
+    """A contact that is gone is reported gone once (3680-102)."""
+    # Many notifiers repeat a terminated row in each document.
     server = watching(contact())
     gone = contact(event="unregistered", expires=0)
     server.notify(document(1, gone))
@@ -215,7 +218,7 @@ def test_what_two_peers_say_is_gone_is_gone_only_once() -> None:
 
 
 def test_an_active_contact_without_a_second_left_has_expired() -> None:
-    # 3680-97
+    """An active contact with no second left has expired (3680-97)."""
     server = watching(contact())
     server.notify(document(1, contact(expires=0, cseq=2), full=False))
     assert server.bound() == []
@@ -223,7 +226,7 @@ def test_an_active_contact_without_a_second_left_has_expired() -> None:
 
 
 def test_a_notify_without_a_body_changes_nothing() -> None:
-    # 3680-101
+    """A NOTIFY without a body changes nothing (3680-101)."""
     server = watching(contact())
     assert server.receive(b"") == ()
     assert len(server.bound()) == 1
@@ -243,7 +246,7 @@ def test_a_full_document_without_a_registration_tells_of_who_is_watched(
 
 
 def test_a_document_that_comes_again_changes_nothing() -> None:
-    # 3680-93, 3680-94, 3680-102
+    """A document that comes again changes nothing (3680-93, -94, -102)."""
     server = watching(contact())
     told = document(1, contact(cseq=2), contact(DESK), full=False)
     server.notify(told)
@@ -254,7 +257,8 @@ def test_a_document_that_comes_again_changes_nothing() -> None:
 
 
 def test_a_full_document_of_the_same_version_is_taken_in() -> None:
-    # 3680-94: Kamailio, Sprout and Flexisip write 0 always.
+    """A full document of the same version is taken in (3680-94)."""
+    # Kamailio, Sprout and Flexisip write 0 always.
     server = watching(contact())
     server.notify(document(0, contact(DESK)))
     assert server.contacts() == [DESK]
@@ -262,7 +266,7 @@ def test_a_full_document_of_the_same_version_is_taken_in() -> None:
 
 
 def test_several_addresses_in_one_document_are_known_each() -> None:
-    # 3680-59
+    """Several addresses in one document are each known (3680-59)."""
     server = watching()
     one, other = (
         document(1, contact()).registrations[0],
@@ -299,7 +303,7 @@ def test_how_long_a_contact_has_been_there_is_kept_if_nobody_says() -> None:
 
 @pytest.mark.parametrize("full", [False, True])
 def test_a_spelling_of_a_known_contact_is_that_contact(full: bool) -> None:
-    # 3261-11
+    """An equal URI in another spelling is the same contact (3261-11)."""
     server = watching(contact("sip:alice@example.net"))
     told = contact("sip:alice@EXAMPLE.net;foo=bar", "refreshed", cseq=2)
     server.notify(document(1, told, full=full))
@@ -311,7 +315,7 @@ def test_a_spelling_of_a_known_contact_is_that_contact(full: bool) -> None:
 
 
 def test_a_full_document_removes_what_this_peer_has_told_us() -> None:
-    # 3680-95, 3680-100
+    """A full document removes what this peer has reported before (3680-95, -100)."""
     server = watching(contact(), contact(DESK))
     known = server.bound()[0]
     server.pass_time(1)
@@ -485,7 +489,7 @@ def test_what_has_moved_to_us_is_not_removed_by_omission() -> None:
 
 
 def test_a_partial_document_removes_nothing_that_it_does_not_list() -> None:
-    # 3680-96
+    """A partial document removes nothing that it does not list (3680-96)."""
     server = watching(contact(), contact(DESK))
     server.notify(document(1, contact(DESK, "unregistered", cseq=2), full=False,
                            state=RegistrationState.ACTIVE))  # fmt: skip
@@ -530,7 +534,7 @@ def test_an_address_that_is_none_is_left_out(aor: str) -> None:
 
 
 def test_a_contact_without_expires_lives_as_long_as_the_subscription() -> None:
-    # 3680-103
+    """A contact without expires lives as long as the subscription (3680-103)."""
     server = watching(wanted=msgspec.structs.replace(WANTED, expires=9999))
     server.notify(document(1, contact(expires=None)), state="active;expires=300")
     assert server.bound()[0].expires_at == NOW + 300 + GRACE
@@ -539,7 +543,10 @@ def test_a_contact_without_expires_lives_as_long_as_the_subscription() -> None:
 
 
 def test_a_subscription_that_is_refreshed_prolongs_a_contact_without_expires() -> None:
-    # 3680-103: "after its last mention".
+    """
+    A subscription that is refreshed prolongs a contact without expires (3680-103).
+    """
+    # "after its last mention".
     server = watching()
     server.notify(document(1, contact(expires=None)), state="active;expires=300")
     server.pass_time(200)
@@ -548,7 +555,7 @@ def test_a_subscription_that_is_refreshed_prolongs_a_contact_without_expires() -
 
 
 def test_a_contact_that_is_mentioned_again_is_refreshed_by_it() -> None:
-    # 3680-103
+    """A contact that is mentioned again is refreshed by it (3680-103)."""
     server = watching(contact(), contact(DESK, expires=None))
     both = (contact(), contact("sip:@@", expires=None), contact(DESK, expires=None))
     server.notify(document(1, *both))
@@ -605,7 +612,7 @@ def test_a_learned_contact_expires_if_its_owner_says_nothing() -> None:
 
 
 def test_the_end_of_one_register_may_only_become_earlier() -> None:
-    # 3680-103
+    """For one REGISTER the end of a contact may only become earlier (3680-103)."""
     server = watching(contact(expires=600))
     server.pass_time(100)
     server.notify(document(1, contact(expires=600), full=False))
@@ -707,7 +714,7 @@ def test_what_ends_here_and_lasts_longer_at_a_peer_goes_on() -> None:
 
 
 def test_a_contact_without_call_id_and_cseq_counts_by_the_order_of_notifies() -> None:
-    # 3680-80
+    """A contact without Call-ID and CSeq counts by the order of NOTIFYs (3680-80)."""
     server = watching(contact(callid=None, cseq=None))
     server.notify(document(1, contact(callid=None, cseq=None, expires=900)))
     assert server.bound()[0].expires_at == NOW + 900
@@ -719,7 +726,7 @@ def test_a_contact_without_call_id_and_cseq_counts_by_the_order_of_notifies() ->
 
 
 def test_a_version_that_was_missed_is_asked_for() -> None:
-    # 3680-92
+    """A missing version is followed by a refresh (3680-92)."""
     server = watching(contact())
     server.notify(document(2, contact(DESK), full=False))
     assert server.contacts() == [PHONE_URI, DESK]
@@ -731,7 +738,8 @@ def test_a_version_that_was_missed_is_asked_for() -> None:
 
 
 def test_after_a_refresh_versions_go_on_as_before() -> None:
-    # 3680-57: a refresh is no new subscription.
+    """After a refresh the versions continue (3680-57)."""
+    # A refresh is no new subscription.
     server = watching(contact())
     server.pass_time(3601 - 600 * 0.9)
     assert len(server.subscribes()) == 1
@@ -741,7 +749,7 @@ def test_after_a_refresh_versions_go_on_as_before() -> None:
 
 
 def test_a_first_document_that_is_partial_is_not_enough() -> None:
-    # 3680-90
+    """A first document that is partial is followed by a refresh (3680-90)."""
     server = Server()
     server.watch()
     server.subscribes()
@@ -751,7 +759,9 @@ def test_a_first_document_that_is_partial_is_not_enough() -> None:
 
 
 def test_what_was_known_stays_until_a_new_subscription_has_brought_it_anew() -> None:
-    # 3680-99
+    """
+    Known contacts stay until a new subscription has brought its full state (3680-99).
+    """
     server = watching(contact(), contact(DESK))
     server.pass_time(40)
     server.receive(b"", state="terminated;reason=deactivated")
@@ -764,7 +774,7 @@ def test_what_was_known_stays_until_a_new_subscription_has_brought_it_anew() -> 
 
 
 def test_the_state_in_a_final_notify_is_taken_in() -> None:
-    # 6665-71
+    """The state in a final NOTIFY is applied (6665-71)."""
     server = watching(contact())
     server.notify(document(1), state="terminated;reason=noresource")
     assert server.contacts() == []
@@ -791,7 +801,7 @@ BODY = xml.serialize(document(1, contact(DESK)))
 
 
 def test_a_notify_outside_our_dialogs_is_refused() -> None:
-    # 6665-56
+    """A NOTIFY outside our dialogs is refused (6665-56, 3680-33)."""
     server = watching(contact())
     is_refused(server, 481, BODY, call_id="stray")
     is_refused(server, 481, BODY, to="<sip:us@192.0.2.1>;tag=guessed")
@@ -800,7 +810,7 @@ def test_a_notify_outside_our_dialogs_is_refused() -> None:
 
 
 def test_a_notify_of_a_dialog_that_is_over_is_refused() -> None:
-    # 6665-56
+    """A NOTIFY of a dialog that is over is refused (6665-56)."""
     server = watching(contact())
     old = server.mirror().subscription.dialog
     assert old is not None
@@ -819,17 +829,17 @@ def test_a_stray_notify_is_refused_before_its_body_is_looked_at() -> None:
 
 
 def test_a_notify_of_another_package_is_refused() -> None:
-    # 6665-57
+    """A NOTIFY of another package is refused (6665-57)."""
     is_refused(watching(), 489, BODY, event="presence")
 
 
 def test_a_notify_without_a_subscription_state_is_refused() -> None:
-    # 6665-59
+    """A NOTIFY without a subscription state is refused (6665-59)."""
     is_refused(watching(), 400, BODY, state="")
 
 
 def test_a_notify_that_was_overtaken_is_refused() -> None:
-    # 6665-77
+    """A NOTIFY whose CSeq was overtaken is refused (6665-77)."""
     server = watching()
     server.notify(document(1), cseq=10)
     server.changes.clear()
@@ -838,7 +848,7 @@ def test_a_notify_that_was_overtaken_is_refused() -> None:
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/pidf+xml", ""])
 def test_a_body_of_another_type_is_refused(content_type: str) -> None:
-    # 6665-66
+    """A body of another type is refused (6665-66)."""
     refusal = is_refused(watching(), 415, BODY, content_type=content_type)
     assert isinstance(refusal, Refusal)
     assert refusal.headers == (("Accept", "application/reginfo+xml"),)
@@ -856,7 +866,7 @@ def test_a_type_may_be_spelled_in_any_case_and_have_parameters() -> None:
 def test_a_body_that_cannot_be_read_is_refused(
     body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # 6665-66, sec-03
+    """A body that cannot be read is refused (6665-66, sec-03)."""
     is_refused(watching(contact()), 400, body)
     assert "! NOTIFY of a/sip:alice@example.com" in caplog.text
 
@@ -1024,7 +1034,7 @@ def test_a_contact_of_a_peer_is_not_believed_for_years(expires: int) -> None:
 
 
 def test_a_peer_may_have_a_limit_of_its_own() -> None:
-    # 3680-110
+    """A peer may have a limit of its own for expires (3680-110)."""
     server = watching(longest={"a": 60}.__getitem__)
     server.notify(document(1, contact(), contact(DESK, expires=30)))
     assert [b.expires_at for b in server.bound()] == [NOW + 60, NOW + 30]

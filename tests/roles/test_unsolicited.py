@@ -55,14 +55,14 @@ def test_a_stray_notify_that_says_no_time_is_believed_as_long_as_any() -> None:
 def test_a_stray_notify_is_not_believed_for_years(
     expires: int | None, state: str
 ) -> None:
-    # 3680-110, 6665-84
+    """The expires of an unsolicited NOTIFY is limited (3680-110, 6665-84)."""
     server = Server()
     server.stray(document(0, contact(expires=expires)), state=state)
     assert server.bound()[0].expires_at == NOW + 7200
 
 
 def test_a_stray_notify_prolongs_what_it_mentions_again() -> None:
-    # 3680-103
+    """An unsolicited NOTIFY prolongs a contact that it lists again (3680-103)."""
     server = Server()
     server.stray(document(0, contact(expires=None)), state="active;expires=60")
     server.pass_time(30)
@@ -116,7 +116,7 @@ def test_of_stray_dialogs_the_one_that_is_silent_longest_is_forgotten(
 def test_a_stray_notify_that_makes_no_sense_is_refused(
     event: str, state: str, status: int
 ) -> None:
-    # 6665-57, 6665-59
+    """An unsolicited NOTIFY that cannot be used is refused (6665-57, -59)."""
     server = Server()
     with pytest.raises((Refusal, RemoteProtocolError)) as caught:
         server.stray(document(0, contact()), event=event, state=state)

@@ -48,7 +48,7 @@ def test_until_there_is_something_to_tell_its_end_is_waited_for(watch: Watch) ->
 
 
 def test_what_waits_is_due_when_that_is_polite(watch: Watch) -> None:
-    # 3680-34
+    """A change that waits is due after the minimum interval (3680-34)."""
     watch.owe_full()
     watch.take(NOW)
     watch.answered()

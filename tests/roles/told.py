@@ -11,7 +11,8 @@ from reginfo.events.subscribe import Wanted
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding, BindingChange
 from reginfo.location.keyring import KeyChange
-from reginfo.location.store import TABLE, LocationStore
+from reginfo.location.store import LocationStore
+from reginfo.location.view import TABLE
 from reginfo.reg import xml
 from reginfo.reg.document import (
     ClaimElement,

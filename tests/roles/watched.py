@@ -10,7 +10,8 @@ import msgspec
 from reginfo.events.notify import SubscriptionPolicy
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding
-from reginfo.location.store import TABLE, LocationStore
+from reginfo.location.store import LocationStore
+from reginfo.location.view import TABLE
 from reginfo.reg import xml
 from reginfo.reg.document import Contact, Reginfo, Registration
 from reginfo.reg.legacy import Profile

@@ -111,7 +111,7 @@ def test_its_source_need_not_differ_from_its_contact() -> None:
 
 
 def test_who_comes_back_in_time_keeps_the_binding() -> None:
-    # 5626-08
+    """A phone that comes back in time keeps its binding (5626-08)."""
     world = World()
     old, new = Flow(TCP, PHONE), Flow(TCP, ("198.51.100.7", 41001))
     instance = (("+sip.instance", '"<urn:uuid:1>"'),)

@@ -127,7 +127,9 @@ def test_a_peer_that_is_asked_by_tcp_is_told_to_notify_by_tcp(
 
 
 def test_options_says_all_that_a_monitoring_system_wants_to_know() -> None:
-    # 3261-27
+    """
+    The 200 to OPTIONS lists all that a monitoring system asks for (3261-27, 6665-28).
+    """
     response = Phone().ask("OPTIONS", uri="sip:192.0.2.1")
     assert response.status == 200
     assert response.headers["Allow"] == [
@@ -139,7 +141,7 @@ def test_options_says_all_that_a_monitoring_system_wants_to_know() -> None:
 
 
 def test_another_domain_is_not_found_here() -> None:
-    # 3261-01, 3261-05
+    """A REGISTER for another domain is answered 404 (3261-01, -05)."""
     phone = Phone()
     assert phone.register(uri="sip:example.org") == 404
     assert phone.register(to="<sip:alice@example.org>") == 404
@@ -155,7 +157,8 @@ def test_every_domain_of_ours_and_our_address_is_served() -> None:
 
 
 def test_registers_of_one_user_are_decided_in_the_order_in_which_they_come() -> None:
-    # 3261-15: each sees what the one before it has done.
+    """REGISTERs of one user are decided in order of arrival (3261-15)."""
+    # Each sees what the one before it has done.
     phone = Phone()
     assert phone.register(cseq=5) == 200
     assert phone.register(cseq=4) == 500
@@ -165,7 +168,7 @@ def test_registers_of_one_user_are_decided_in_the_order_in_which_they_come() -> 
 
 
 def test_a_subscribe_that_comes_by_two_ways_is_served_once() -> None:
-    # 6665-32
+    """A SUBSCRIBE that arrives by two paths is served once (6665-32)."""
     phone = Phone()
     assert phone.subscribe(cseq=1, branch="one").status == 200
     assert phone.subscribe(cseq=1, branch="two").status == 482
@@ -197,7 +200,7 @@ def test_what_is_no_address_of_record_cannot_be_registered() -> None:
 
 
 def test_who_may_watch_is_as_configured() -> None:
-    # 3680-11
+    """The configuration decides who may subscribe (3680-11)."""
     phone = Phone(CONFIG + 'allow = ["self"]\nmax_subscriptions = 1\n')
     other = "<sip:bob@example.com>;tag=b"
     assert phone.subscribe(from_=other).status == 403
@@ -273,7 +276,7 @@ def test_a_subscription_that_cannot_be_held_does_not_keep_us_from_starting(
 def test_a_method_that_nobody_answers_here_is_405_with_those_that_are(
     method: str,
 ) -> None:
-    # 3261-28
+    """A method that is not implemented is answered 405 with Allow (3261-28)."""
     response = Phone().ask(method)
     assert response.status == 405
     assert response.headers["Allow"] == [
@@ -317,7 +320,7 @@ def notify(phone: Phone, body: str = BODY, *headers: str, cseq: int = 1) -> int:
 
 
 def test_a_notify_without_a_subscription_registers_nobody() -> None:
-    # 6665-56
+    """A NOTIFY without a subscription changes no registration (6665-56)."""
     phone = Phone()
     assert notify(phone) == 481
     assert phone.server.contacts(BOB) == []
@@ -328,7 +331,7 @@ def test_a_notify_without_a_subscription_registers_nobody() -> None:
 
 
 def test_a_peer_that_is_configured_for_it_may_notify_without_being_asked() -> None:
-    # 6665-56
+    """A peer that is configured for it may send unsolicited NOTIFYs (6665-56)."""
     phone = Phone(CONFIG + OLD)
     assert notify(phone) == 200
     (binding,) = phone.server.bindings(BOB)

@@ -12,7 +12,7 @@ from reginfo.sip.message import Request, Response
 from reginfo.sip.parser import parse
 from reginfo.testing import Wire
 
-from ..io.test_rim import LOCAL, SUBSCRIBE, Places, Server, ok_to, register
+from ..io.at_rim import LOCAL, SUBSCRIBE, Places, Server, ok_to, register
 from ..make import ALICE
 
 CONFIG = '[server]\nid = "a"\ndomains = ["example.com"]\n[store]\nurl = "memory:"\n'

@@ -22,5 +22,8 @@ from reginfo.server.peers import IMS_MAX_EXPIRES, Peers
 def test_a_contact_of_a_peer_lasts_as_long_as_its_configuration_says(
     peer: PeerSection, longest: int
 ) -> None:
-    # 3680-110
+    """
+    A contact of a peer lasts at most as long as the peer's configuration allows
+    (3680-110).
+    """
     assert Peers((peer,), 5.0, 7200).longest("p") == longest

@@ -115,7 +115,8 @@ def test_the_first_request_of_the_peer_may_have_any_cseq() -> None:
     assert ours.remote_cseq == 0
 
 
-def test_a_request_of_the_peer_refreshes_target_and_flow() -> None:  # 6665-80
+def test_a_request_of_the_peer_refreshes_target_and_flow() -> None:
+    """A request of the peer refreshes the remote target and the flow (6665-80)."""
     ours = dialog()
     other = Flow(SERVER, ("192.0.2.9", 1))
     ours.receive(subscribe(contact="<sip:new@h>"), other)

@@ -155,6 +155,7 @@ def test_requests_of_rfc_2543_are_told_apart_without_a_branch() -> None:
 
 
 def test_a_cookie_without_a_branch_is_treated_as_none() -> None:
+    """A branch that is only the magic cookie is treated as none (4475-03)."""
     ours = endpoint()
     bare: dict[str, Any] = {"via": "SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK"}
     serve(ours, request(**bare))  # 4475-03 badbranch
@@ -163,10 +164,12 @@ def test_a_cookie_without_a_branch_is_treated_as_none() -> None:
 
 
 def test_no_hops_left_is_fine_for_a_request_to_us() -> None:
+    """A request to us with no hops left is served (3261-20)."""
     serve(endpoint(), request(max_forwards="0"))  # 3261-20
 
 
 def test_a_request_that_comes_by_two_ways_is_served_once() -> None:
+    """A request that arrives by two paths is served once (3261-19)."""
     ours = endpoint()
     transaction = serve(ours, request())
     other = request(via="SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK2")
@@ -395,7 +398,8 @@ def test_a_response_to_another_sent_by_is_discarded(
 # What goes out, and in which order.
 
 
-def test_responses_go_out_before_requests() -> None:  # 6665-08
+def test_responses_go_out_before_requests() -> None:
+    """Responses are sent before requests (6665-08)."""
     ours = endpoint()
     transaction = serve(ours, request())
     ours.send_request(DRAFT, FLOW, "first")

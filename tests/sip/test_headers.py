@@ -115,6 +115,7 @@ def test_what_is_no_list_of_parameters_is_refused(text: str) -> None:
 def test_an_address_has_a_uri_parameters_and_a_name(
     text: str, address: NameAddr
 ) -> None:
+    """An address is read with its URI, parameters and display name (4475-04)."""
     assert parse_name_addr(text) == address
     assert cached_name_addr(text) == address
 
@@ -195,6 +196,7 @@ def test_any_text_is_an_address_or_the_peers_error(text: str) -> None:
 def test_a_via_has_a_transport_an_address_and_parameters(
     text: str, transport: str, host: str, port: int | None, params: dict[str, str]
 ) -> None:
+    """A Via is read with transport, address and parameters (4475-02)."""
     via = parse_via(text)
     assert (via.transport, via.host, via.port) == (transport, host, port)
     assert via.params == params
@@ -267,6 +269,7 @@ def test_what_is_no_cseq_is_refused(text: str) -> None:
 def test_seconds_are_a_number_of_32_bits_or_nothing(
     text: str | None, seconds: int | None
 ) -> None:
+    """Delta-seconds are a number of 32 bits, or are ignored (3261-09)."""
     assert delta_seconds(text) == seconds  # 3261-09
 
 

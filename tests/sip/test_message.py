@@ -53,6 +53,7 @@ def with_header(name: str, value: str) -> bytes:
     ],
 )
 def test_names_are_the_same_in_any_case(name: str, expected: str) -> None:
+    """Header names are the same in any case (3261-25)."""
     assert canonical(name) == expected  # 3261-25
 
 
@@ -95,6 +96,7 @@ def test_values_of_a_list_stand_on_one_line_or_on_several() -> None:
     ],
 )
 def test_a_bad_request_uri_earns_its_status(line: str, status: int) -> None:
+    """A bad Request-URI gets the status of its fault (4475-02, -03)."""
     with pytest.raises(RemoteProtocolError) as caught:
         request_uri(parsed(message(line, [])))
     assert caught.value.status == status  # 4475-02, 4475-03
@@ -133,6 +135,7 @@ def test_a_request_with_a_malformed_header_is_refused(name: str, value: str) -> 
 
 @pytest.mark.parametrize("hops", ["0", "70", "0068", "255"])
 def test_any_number_of_hops_will_do(hops: str) -> None:
+    """Any Max-Forwards up to 255, or none, is accepted (3261-20)."""
     parsed(request(max_forwards=hops)).check()  # 3261-20
     parsed(request(without=("Max-Forwards",))).check()
 

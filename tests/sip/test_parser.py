@@ -74,7 +74,8 @@ def test_a_reason_may_be_empty(line: str) -> None:
     assert (response.status, response.reason) == (200, "")
 
 
-def test_compact_forms_are_spelled_out() -> None:  # 3261-25
+def test_compact_forms_are_spelled_out() -> None:
+    """Compact header names are expanded (3261-25)."""
     for short, name in COMPACT.items():
         assert canonical(short) == canonical(short.upper()) == name
     assert {"o", "u", *"mftilcvske"} <= set(COMPACT)
@@ -87,7 +88,8 @@ def test_compact_forms_are_spelled_out() -> None:  # 3261-25
     }  # fmt: skip
 
 
-def test_lines_that_are_folded_are_one_line() -> None:  # 3261-25
+def test_lines_that_are_folded_are_one_line() -> None:
+    """Folded lines are one line (3261-25)."""
     folded = parsed(
         b"A sip:b SIP/2.0\r\nSubject: I know\r\n  you\r\n\tare\r\n \r\n there\r\n\r\n"
     )

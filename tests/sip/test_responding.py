@@ -55,6 +55,7 @@ def flush(target: Endpoint, now: float) -> list[Datagram]:
 
 
 def test_an_unknown_method_is_answered_405_with_allow() -> None:
+    """An unknown method is answered 405 with Allow (3261-28)."""
     ours = endpoint()
     assert received(ours, request("INVITE")) == []
     (datagram,) = ours.datagrams_to_send()
@@ -113,6 +114,7 @@ def test_a_request_uri_of_ours_has_one_of_three_schemes(uri: str) -> None:
 @pytest.mark.parametrize("name", ["From", "To", "Call-ID", "CSeq"])
 @pytest.mark.parametrize("branch", [";branch=z9hG4bK1", ";branch=1", ""])
 def test_what_a_request_lacks_is_left_empty_in_the_400(name: str, branch: str) -> None:
+    """A header field that a request lacks is not copied to the 400 (3261-21)."""
     ours = endpoint()
     via = f"SIP/2.0/UDP 192.0.2.1:9988{branch}"
     (response,) = answers(ours, request(via=via, without=(name,)))  # 3261-21
@@ -143,6 +145,7 @@ def test_what_a_request_lacks_is_left_empty_in_the_400(name: str, branch: str) -
 def test_a_malformed_request_is_answered_400_and_makes_no_transaction(
     change: dict[str, Any],
 ) -> None:
+    """A malformed request is answered 400 and makes no transaction (3261-18)."""
     ours = endpoint()
     (response,) = answers(ours, request(**change))  # 3261-18
     assert response.status == 400

@@ -226,6 +226,7 @@ def test_a_uri_is_taken_apart() -> None:
 
 
 def test_a_user_part_may_hold_what_separates_elsewhere() -> None:  # 4475-01 semiuri
+    """A user part may hold characters that separate elsewhere (4475-01)."""
     uri = Uri.parse("sip:user;par=u%40example.net@example.com")
     assert (uri.user, uri.host, uri.params) == (
         "user;par=u%40example.net", "example.com", (),
@@ -280,6 +281,7 @@ def test_a_long_uri_is_read_anew_each_time_and_a_short_one_is_not() -> None:
     ],
 )
 def test_the_aor_is_scheme_user_host_and_port_alone(text: str, aor: str) -> None:
+    """The address-of-record is scheme, user, host and port alone (3261-05)."""
     assert Uri.parse(text).aor == aor  # 3261-05
 
 
@@ -300,6 +302,7 @@ def test_an_aor_is_a_uri_and_its_own_aor(uri: Uri) -> None:
     ],
 )
 def test_only_escapes_that_change_nothing_are_undone(text: str, expected: str) -> None:
+    """Only escapes that change nothing are undone (4475-01)."""
     assert normal(text) == expected
 
 

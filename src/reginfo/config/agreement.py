@@ -12,6 +12,7 @@ from .address import SocketAddress
 from .lines import KeyPath
 from .sections import (
     DnsSection,
+    GroupSection,
     LimitsSection,
     NatSection,
     PeerMatch,
@@ -94,7 +95,35 @@ def check_sections_agree(reading: Reading) -> None:
             (*path, "use_domain"),
             ("pua_reginfo", "default_domain"),
         )
+    _check_groups(reading)
     _check_peers(reading, pua_reginfo)
+
+
+def _check_groups(reading: Reading) -> None:
+    ours = {d for _, server in reading.all(ServerSection) for d in server.domains}
+    known: list[Uri] = []
+    for path, group in reading.all(GroupSection):
+        uri = Uri.parse(group.uri)
+        reading.require(
+            not any(uri.matches(other) for other in known),
+            "is the URI of another group",
+            (*path, "uri"),
+        )
+        known.append(uri)
+        listed = ", ".join(sorted(ours))
+        reading.require(
+            uri.host in ours,
+            f"is in none of server.domains: {listed}",
+            (*path, "uri"),
+            ("server", "domains"),
+        )
+        others = [domain for domain in group.domains if domain not in ours]
+        reading.require(
+            not others,
+            f"{', '.join(others)}: none of server.domains: {listed}",
+            (*path, "domains"),
+            ("server", "domains"),
+        )
 
 
 def _check_peers(reading: Reading, pua_reginfo: PuaReginfoSection) -> None:

@@ -15,6 +15,7 @@ from .agreement import check_sections_agree, warnings_of
 from .lines import Lines, syntax_error
 from .sections import (
     DnsSection,
+    GroupSection,
     NatSection,
     NotifierSection,
     PeerSection,
@@ -25,6 +26,7 @@ from .sections import (
     RegistrarSection,
     ServerSection,
     StoreSection,
+    SyncSection,
     UsrlocSection,
 )
 from .toml import Reading, written
@@ -56,6 +58,8 @@ class Config(Struct, frozen=True, kw_only=True):
     proxy: ProxySection = ProxySection()
     nat: NatSection = NatSection()
     dns: DnsSection = DnsSection()
+    sync: SyncSection = SyncSection()
+    groups: tuple[GroupSection, ...] = field(default=(), name="group")
     peers: tuple[PeerSection, ...] = field(default=(), name="peer")
 
     @staticmethod

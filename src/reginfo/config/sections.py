@@ -17,8 +17,10 @@ from .address import AdminAddress, AdvertisedAddress, ListenAddress, SocketAddre
 from .values import (
     admin_address,
     advertised_address,
+    duration,
     file_path,
     flag,
+    group_uri,
     host_name,
     listen_address,
     one_of,
@@ -276,6 +278,38 @@ class DnsSection(Struct, frozen=True, kw_only=True):
     "The time after which a name without an answer counts as unknown."
 
 
+class SyncSection(Struct, frozen=True, kw_only=True):
+    """``[sync]``: what is kept, so that several servers stay identical."""
+
+    tombstones: Annotated[int, whole(1000)] = 1_000_000
+    """
+    The most contacts that are kept although they are not bound any more. Beyond it,
+    those that ended first are forgotten early, and `health` is degraded.
+    """
+
+    verify: Annotated[float, duration] = 86_400.0
+    """
+    How often each peer that is linked to us is sent all of the location database anew,
+    slowly, beside what changes; 0 for never.
+    """
+
+
+class GroupSection(Struct, frozen=True, kw_only=True):
+    """``[[group]]``: whole domains that are watched under one URI."""
+
+    uri: Annotated[str, group_uri]
+    """
+    What a SUBSCRIBE for the group is sent to, and what a `watch` of a [[peer]] names.
+    It is the URI of no user, in one of `server.domains`.
+    """
+
+    domains: Annotated[tuple[str, ...], several(host_name, at_least=1)]
+    "The domains whose users are in the group; some or all of `server.domains`."
+
+    allow: Annotated[tuple[str, ...], several(watcher, at_least=1)] = ("peers",)
+    "Who may subscribe to the group, as in `notifier.allow`."
+
+
 class PeerMatch(Struct, frozen=True, kw_only=True):
     """``match`` of a ``[[peer]]``: how its requests are recognised."""
 
@@ -295,8 +329,11 @@ class PeerSection(Struct, frozen=True, kw_only=True):
     uri: Annotated[str | None, sip_uri] = None
     "The URI that SUBSCRIBE is sent to."
 
-    watch: Annotated[tuple[str, ...], several(watched)] = ()
-    "The addresses-of-record that are subscribed to at this peer."
+    watch: Annotated[tuple[str, ...], one_or_several(watched)] = ()
+    """
+    What is subscribed to at this peer, one URI or a list: addresses-of-record, or the
+    `uri` of a [[group]], by which whole domains are kept in sync.
+    """
 
     profile: Annotated[str | None, one_of("standard", "legacy", "ims")] = None
     "The dialect that it understands; by default recognised from its messages."

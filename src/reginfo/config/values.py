@@ -115,10 +115,35 @@ def sip_uri(value: object) -> str:
 
 
 def watched(value: object) -> str:
-    """Read an address-of-record to subscribe to."""
+    """Read an address-of-record, or the URI of a group, to subscribe to."""
     if Uri.parse(sip_uri(value)).user == "*":
-        raise ValueError("`*` is not a user: name each address-of-record")
+        raise ValueError(
+            "`*` is not a user: name each address-of-record, or the `uri` of a"
+            " [[group]], which has all users of its domains"
+        )
     return text(value)
+
+
+def group_uri(value: object) -> str:
+    """Read the URI of a group."""
+    uri = Uri.parse(sip_uri(value))
+    if not uri.user or uri.user == "*":
+        raise ValueError(f"{shown(value)} does not name a group: write sip:NAME@DOMAIN")
+    return text(value)
+
+
+def duration(value: object) -> float:
+    """Read seconds, as a number or as text with a unit: ``30s``, ``5m``, ``12h``."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+    if isinstance(value, str):
+        found = re.fullmatch(r"(\d{1,9})\s*([smhd])", value)
+        if found is None:
+            raise ValueError(
+                f'a duration such as "30s", "5m", "12h" or "1d" is needed,'
+                f" not {shown(value)}"
+            )
+        return float(int(found[1]) * units[found[2]])
+    return seconds(value)
 
 
 def watcher(value: object) -> str:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -19,30 +18,20 @@ import msgspec
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
-from ..ledger.shelf import Rows, nothing
+from ..ledger.shelf import Rows
 from ..reg.document import ContactEvent
-from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
 from .binding import Binding, BindingChange
-from .changes import ChangeIndex
-from .claim import KIND, Claim, shifted, stripped
-from .contact_row import ContactIndex, ContactRow, UserContacts
-from .contacts import Contacts
-from .keyring import KeyChange, Keyring, UserRecords
-from .lives import SLACK, Claims, forgotten_at, join
+from .claim import Claim
+from .contact_row import ContactRow, UserContacts
+from .keyring import KeyChange, UserRecords
+from .lives import Claims, forgotten_at, join
 from .record import Record, RecordKind, next_stamp
+from .rows import OVER_OF_ONE, LocationRows
 from .state import bound_by, change
+from .view import TABLE
 
 logger = logging.getLogger("reginfo.location")
-
-TABLE = "location"
-"""The table that is meant where none is named."""
-
-LEARNED_GRACE = 5.0
-"""
-Seconds after its end until a contact that another server owns is reported as expired,
-so that its owner is the first to say so. It counts as gone meanwhile.
-"""
 
 RETRY_AFTER = 5.0
 """Seconds until what was due, and could not be committed, is due again."""
@@ -52,16 +41,6 @@ LONGEST_LIFE = 86_400.0
 
 TOMBSTONES = 1_000_000
 """Contacts that are kept although they are not bound, at the most."""
-
-OVER_OF_ONE = 64
-"""
-Contacts of one address-of-record that are kept although they ended long ago, at most.
-
-A browser that makes a new contact for each page would leave a day's worth of them.
-"""
-
-OVER_AGE = 1800.0
-"""Seconds after which a contact counts as ended long ago: most outages are shorter."""
 
 _ALWAYS = -math.inf
 
@@ -73,7 +52,7 @@ Prolong = Callable[[ContactRow, float, float], Claim | None]
 """Returns a claim by which a contact goes on whose time is up, if there is one."""
 
 
-class LocationStore:
+class LocationStore(LocationRows):
     """
     Contacts by table and address-of-record.
 
@@ -101,182 +80,20 @@ class LocationStore:
         tombstones: int = TOMBSTONES,
         longest_life: float = LONGEST_LIFE,
     ) -> None:
-        self.server_id = server_id
-        self._journal = journal
-        self._records: dict[str, dict[str, UserContacts]] = {}
-        self._index = ContactIndex()
-        self._wheel = TimerWheel()
-        self._rows: Rows[Claim] = Rows(journal, KIND, Claim, self._take_loaded, shifted)
-        self._keyring = Keyring(journal, self._number, identities_key, canonical)
-        self._identified = identities_key is not None
-        # Contacts that are not bound, those that ended first at the front.
-        self._over: dict[ContactRow, None] = {}
+        super().__init__(
+            server_id, journal, identities_key=identities_key, canonical=canonical
+        )
         self._tombstones = tombstones
         self.longest_life = longest_life
         self.listener: Listener | None = None
         self.claim_listener: ClaimListener | None = None
         self.prolong: Prolong | None = None
 
-        self.changes = ChangeIndex()
-        "Every claim and record that is kept, in the order of their last changes."
-
         self.sequence = 0
         "Of the last change that was announced."
 
         self.forgotten_early = 0
         "How many contacts were forgotten because there were too many."
-
-    @property
-    def longest_life(self) -> float:
-        """The longest time in seconds that any linked server grants."""
-        return self._keyring.longest_life
-
-    @longest_life.setter
-    def longest_life(self, seconds: float) -> None:
-        self._keyring.longest_life = seconds
-
-    # Queries.
-
-    def bindings(self, aor: str, now: float, table: str = TABLE) -> list[Binding]:
-        """The contacts that ``aor`` is bound to at this moment."""
-        user = self._records.get(table, {}).get(aor)
-        if user is None:
-            return []
-        return [
-            shown
-            for row in user.bound.values()
-            if (shown := row.shown) is not None and shown.expires_at > now
-        ]
-
-    def binding(
-        self, aor: str, key: str, now: float, table: str = TABLE
-    ) -> Binding | None:
-        """What one contact is bound by at this moment; None if it is not bound."""
-        user = self._records.get(table, {}).get(aor)
-        row = None if user is None else user.bound.get(key)
-        shown = None if row is None else row.shown
-        return shown if shown is not None and shown.expires_at > now else None
-
-    def claims(self, aor: str, key: str, table: str = TABLE) -> Claims:
-        """All claims kept for one contact, the one that holds first; empty if none."""
-        user = self._records.get(table, {}).get(aor)
-        row = None if user is None else user.rows.get(key)
-        return row.claims if row else ()
-
-    def rows(self, aor: str, table: str = TABLE) -> dict[str, Claims]:
-        """The claims for each contact of ``aor``, those that are gone included."""
-        user = self._records.get(table, {}).get(aor)
-        if user is None:
-            return {}
-        return {key: row.claims for key, row in user.rows.items()}
-
-    def is_known(self, aor: str, table: str = TABLE) -> bool:
-        """Whether anything is kept of ``aor``, be it that a contact has gone."""
-        return aor in self._records.get(table, {}) or bool(
-            self._keyring.user(table, aor)
-        )
-
-    def contacts(
-        self, aor: str, now: float, wall: float, table: str = TABLE
-    ) -> Contacts:
-        """What is known of the contacts of ``aor``, to decide something by."""
-        user = self._records.get(table, {}).get(aor)
-        rows = {} if user is None else user.bound
-        return Contacts(
-            rows={key: row.claims for key, row in rows.items()},
-            now=now,
-            wall=wall,
-            standing=self._keyring.standing(table, aor),
-            record=partial(self._keyring.record, table, aor),
-            past=partial(self.claims, aor, table=table),
-        )
-
-    def latest_record(self, aor: str, table: str = TABLE) -> int:
-        """The latest stamp of the records that concern the contacts; 0 for none."""
-        standing = self._keyring.standing(table, aor)
-        return 0 if standing is None else standing.latest
-
-    def aors(self, table: str = TABLE) -> Iterator[str]:
-        """Every address-of-record that has a row, in the order in which they came."""
-        return iter(self._records.get(table, {}))
-
-    def is_bound(self, aor: str, now: float, table: str = TABLE) -> bool:
-        """Whether ``aor`` is bound to any contact at this moment."""
-        user = self._records.get(table, {}).get(aor)
-        if user is None:
-            return False
-        for row in user.bound.values():
-            if row.shown is not None and row.shown.expires_at > now:
-                return True
-        return False
-
-    def find(self, aor: str, uri: Uri, table: str = TABLE) -> tuple[str, Claims]:
-        """
-        Return the key under which a contact is kept, and what is claimed of it.
-
-        Like :meth:`.Contacts.find`, with an index where there are many contacts. Where
-        the contact is not known, ``uri.key`` and no claims.
-        """
-        user = self._records.get(table, {}).get(aor)
-        if user is None:
-            return uri.key, ()
-        row = user.rows.get(uri.key)
-        if row is not None:
-            return uri.key, row.claims
-        row = self._index.find(table, aor, user.rows, uri)
-        return (uri.key, ()) if row is None else (row.key, row.claims)
-
-    def identities(self, aor: str, table: str = TABLE) -> tuple[str, ...]:
-        """
-        The addresses-of-record under which the contacts of ``aor`` are reported.
-
-        Its public identities; where none are known, ``aor`` itself.
-        """
-        if self._identified and (found := self._keyring.identities(table, aor)):
-            return found
-        return (aor,)
-
-    def record_of(self, aor: str, table: str = TABLE) -> str:
-        """
-        The user whose contacts ``aor`` has: its own, or whose identity it is.
-
-        Its own as long as something is bound to it; of several users that name the
-        identity, the one that did so last.
-        """
-        named_by = self.named_by(aor, table)
-        if named_by is None:
-            return aor
-        own = self._records.get(table, {}).get(aor)
-        return aor if own is not None and own.bound else named_by
-
-    def named_by(self, aor: str, table: str = TABLE) -> str | None:
-        """The user that names ``aor`` as an identity; None if there is none."""
-        if not self._identified:
-            return None
-        return self._keyring.named_by(table, aor)
-
-    def keys(self, aor: str, table: str = TABLE) -> dict[str, str]:
-        """The keys of ``aor`` by name."""
-        return {
-            name: record.value
-            for name, record in self._keyring.keys(table, aor).items()
-            if record.value is not None
-        }
-
-    def records(self, aor: str, table: str = TABLE) -> list[Record]:
-        """All records of ``aor``, also what was removed or lifted."""
-        return self._keyring.records(table, aor)
-
-    def tables(self) -> list[str]:
-        """The tables in which there are contacts."""
-        return list(self._records)
-
-    @property
-    def over(self) -> int:
-        """How many contacts are kept that are not bound."""
-        return len(self._over)
-
-    # Changes.
 
     def apply(
         self,
@@ -517,45 +334,6 @@ class LocationStore:
             self._set_shown(row, after)
         self._schedule(row, now)
 
-    def _set_shown(self, row: ContactRow, shown: Claim | None) -> None:
-        """Set what a contact is shown to be bound by, and all that follows."""
-        row.shown = shown
-        user = self._records.get(row.table, {}).get(row.aor)
-        if shown is None:
-            if row not in self._over:
-                self._over[row] = None
-            if user is not None:
-                user.bound.pop(row.key, None)
-                user.over.setdefault(row, None)
-        else:
-            self._over.pop(row, None)
-            if user is not None:
-                user.over.pop(row, None)
-                user.bound[row.key] = row
-
-    def _keep(self, row: ContactRow, claims: Claims, new: Claim) -> None:
-        """Have a contact keep ``claims``, of which ``new`` is new."""
-        before, changes = row.claims, self.changes
-        number = changes.next_number()
-        msgspec.structs.force_setattr(new, "number", number)
-        row.claims = claims
-        changes.add(number, row)
-        self._rows.write(
-            _entry_key(row, new), new, self._restore, row, before, row.shown
-        )
-        for claim in before:
-            if not _has(claims, claim):
-                changes.drop(claim.number)
-                if claim.life != new.life:
-                    self._rows.erase(_entry_key(row, claim), nothing)
-
-    def _owe(self, row: ContactRow) -> Claim:
-        """Number what holds anew: somebody has said what loses to it."""
-        holds, *others = row.claims
-        owed = msgspec.structs.replace(holds, source=None)
-        self._keep(row, (owed, *others), owed)
-        return owed
-
     def _take_record(
         self,
         aor: str,
@@ -584,10 +362,6 @@ class LocationStore:
             self._journal.remember(self._show, row, row.shown)
             self._evaluate(row, row.claims, now, news)
 
-    def _rows_of(self, table: str, aor: str) -> list[ContactRow]:
-        user = self._records.get(table, {}).get(aor)
-        return [] if user is None else list(user.rows.values())
-
     def _wait_for_probation(self, user: UserRecords, now: float) -> None:
         standing = user.standing
         if standing is not None and standing.probation_ends > now:
@@ -601,40 +375,6 @@ class LocationStore:
             self._journal.remember(self._show, row, row.shown)
             self._evaluate(row, row.claims, now, news)
         self._announce(user.table, user.aor, news, now)
-
-    def _take_loaded(self, key: str, claim: Claim) -> None:
-        table, aor = key.split("\0", 2)[:2]
-        user = self._records.setdefault(table, {}).setdefault(aor, UserContacts())
-        row = user.rows.get(claim.key)
-        if row is None:
-            row = user.rows[claim.key] = ContactRow(table, aor, claim.key)
-        row.claims = join(row.claims, claim)
-
-    def _number_all(self, rows: list[ContactRow]) -> None:
-        """Build the index of changes of what was loaded."""
-        numbered: list[tuple[int, ContactRow | UserRecords]] = []
-        for row in rows:
-            numbered += [(claim.number, row) for claim in row.claims]
-        for user in self._keyring.users():
-            numbered += [(record.number, user) for record in user.records.values()]
-        numbered.sort(key=lambda pair: pair[0])
-        for number, item in numbered:
-            self.changes.add(number, item)
-            self.changes.last = number
-
-    def _number(
-        self, user: UserRecords, before: Record | None, after: Record | None
-    ) -> None:
-        """Note in the index of changes that a record has been replaced."""
-        if after is not None:
-            number = self.changes.next_number()
-            old = before.number if before is not None else 0
-            msgspec.structs.force_setattr(after, "number", number)
-            self.changes.add(number, user)
-            if old:
-                self.changes.drop(old)
-        elif before is not None:
-            self.changes.drop(before.number)
 
     def _row_due(self, row: ContactRow, now: float, wall: float) -> None:
         """Report a contact whose time is up, or forget what is long gone."""
@@ -669,118 +409,3 @@ class LocationStore:
         self._evaluate(row, row.claims, now, news)
         self._strip(row, now)
         self._announce(row.table, row.aor, news, now)
-
-    def _strip(self, row: ContactRow, now: float) -> None:
-        """Keep of a contact that has ended only what orders its claims."""
-        before = row.claims
-        kept = []
-        for at, claim in enumerate(before):
-            known = claim
-            if claim.is_over(now):
-                claim = stripped(claim)
-            if at == 0 and not claim.gone and row.shown is None:
-                # So that a restart knows that this has been reported.
-                claim = msgspec.structs.replace(claim, event=ContactEvent.EXPIRED)
-            kept.append(known if claim == known else claim)
-        row.claims = tuple(kept)
-        for claim, old in zip(kept, before, strict=True):
-            if claim is not old:
-                self._rows.write(
-                    _entry_key(row, claim), claim, self._put_back, row, before,
-                    urgent=False,
-                )  # fmt: skip
-
-    def _ends_at(self, shown: Claim) -> float:
-        if shown.owner == self.server_id:
-            return shown.expires_at
-        return shown.expires_at + LEARNED_GRACE
-
-    def _schedule(self, row: ContactRow, now: float) -> None:
-        if row.shown is not None:
-            row.timer_at = self._ends_at(row.shown)
-        else:
-            # Without the calendar this is a guess; it is looked at again when due.
-            user = self._records.get(row.table, {}).get(row.aor)
-            is_one_of_many = user is not None and len(user.over) > OVER_OF_ONE
-            longest = OVER_AGE if is_one_of_many else self.longest_life + SLACK
-            row.timer_at = now + longest
-        self._wheel.schedule(row)
-
-    def _postpone(self, row: ContactRow, at: float) -> None:
-        row.timer_at = at
-        self._wheel.schedule(row)
-
-    def _drop(self, row: ContactRow) -> None:
-        """Forget a contact, with all of its claims."""
-        before, shown = row.claims, row.shown
-        row.claims, row.shown = (), None
-        for claim in before:
-            self.changes.drop(claim.number)
-            # A crash may lose this: then it is forgotten again.
-            self._rows.erase(
-                _entry_key(row, claim), self._restore, row, before, shown, urgent=False
-            )
-        self._remove(row)
-
-    def _remove(self, row: ContactRow) -> None:
-        row.timer_at = None
-        self._wheel.schedule(row)
-        self._over.pop(row, None)
-        self._index.remove(row)
-        users = self._records.get(row.table, {})
-        user = users.get(row.aor)
-        if user is not None and user.rows.get(row.key) is row:
-            del user.rows[row.key]
-            user.bound.pop(row.key, None)
-            user.over.pop(row, None)
-            if not user.rows:
-                del users[row.aor]
-                self._index.forget(row.table, row.aor)
-        if not users:
-            self._records.pop(row.table, None)
-
-    # What is taken back if a commit fails.
-
-    def _restore(self, row: ContactRow, before: Claims, shown: Claim | None) -> None:
-        now = row.timer_at
-        current, row.claims = row.claims, before
-        for claim in current:
-            if not _has(before, claim):
-                self.changes.drop(claim.number)
-        for claim in before:
-            if not _has(current, claim):
-                number = self.changes.next_number()
-                msgspec.structs.force_setattr(claim, "number", number)
-                self.changes.add(number, row)
-        if not before:
-            row.shown = shown
-            self._remove(row)
-            return
-        users = self._records.setdefault(row.table, {})
-        user = users.setdefault(row.aor, UserContacts())
-        user.rows[row.key] = row
-        self._show(row, shown)
-        self._index.add(row)
-        if shown is None and now is not None:
-            self._postpone(row, now)
-
-    def _put_back(self, row: ContactRow, before: Claims) -> None:
-        row.claims = before
-
-    def _show(self, row: ContactRow, shown: Claim | None) -> None:
-        self._set_shown(row, shown)
-        if shown is not None:
-            self._postpone(row, self._ends_at(shown))
-
-
-def _entry_key(row: ContactRow, claim: Claim) -> str:
-    """One row on disk for each life that is kept."""
-    return f"{row.table}\0{row.aor}\0{row.key}\0{claim.begin} {claim.call_id}"
-
-
-def _has(claims: Claims, claim: Claim) -> bool:
-    """Whether ``claim`` is one of them: the same object, and not an equal one."""
-    for known in claims:
-        if known is claim:
-            return True
-    return False

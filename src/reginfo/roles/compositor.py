@@ -22,7 +22,8 @@ from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, Shelf, nothing
 from ..location.foreign import GRACE
 from ..location.source import PUBLISHED, Source
-from ..location.store import TABLE, LocationStore
+from ..location.store import LocationStore
+from ..location.view import TABLE
 from ..reg.document import ContactEvent, Reginfo
 from ..reg.table import News, ReportedContact, RowChange, TableState, shifted
 from ..sip.errors import Refusal, RemoteProtocolError

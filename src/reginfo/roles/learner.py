@@ -21,7 +21,8 @@ from ..location.foreign import FINAL, GRACE, Told
 from ..location.keyring import REMEMBERED
 from ..location.lives import Claims, join, newest_of
 from ..location.record import Record, RecordKind
-from ..location.store import TABLE, LocationStore
+from ..location.store import LocationStore
+from ..location.view import TABLE
 from ..reg.document import Contact, ContactEvent, RecordKey, Reginfo
 from ..reg.table import News, RowChange, Table
 from ..sip.errors import RemoteProtocolError

@@ -16,7 +16,8 @@ from ..location.binding import BindingChange
 from ..location.claim import Claim
 from ..location.keyring import KeyChange
 from ..location.source import is_known_by, peer_of
-from ..location.store import TABLE, LocationStore
+from ..location.store import LocationStore
+from ..location.view import TABLE
 from ..reg import xml
 from ..reg.document import ContactEvent
 from ..reg.legacy import Profile

@@ -20,7 +20,8 @@ from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows
 from ..location.binding import Binding, BindingChange
 from ..location.keyring import KeyChange
-from ..location.store import TABLE, LocationStore
+from ..location.store import LocationStore
+from ..location.view import TABLE
 from ..reg import legacy, xml
 from ..reg.document import ContactEvent, RegistrationState, registration_id
 from ..reg.legacy import Profile, profile_of

@@ -14,7 +14,8 @@ from ..ledger.shelf import Rows, nothing
 from ..location.claim import Claim
 from ..location.contact_row import ContactRow
 from ..location.foreign import GRACE
-from ..location.store import TABLE, LocationStore
+from ..location.store import LocationStore
+from ..location.view import TABLE
 from ..reg.document import Reginfo
 from ..reg.table import ReportedContact, RowChange, shifted
 from ..sip.errors import Refusal

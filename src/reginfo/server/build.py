@@ -111,6 +111,7 @@ class Assembly:
             identities_key=config.pua_reginfo.ul_identities_key,
             canonical=self.domains.aor,
             longest_life=self.peers.longest_life,
+            tombstones=config.sync.tombstones,
         )
         self.parts = Parts(self.journal)
         self.announcer = Announcer(self.journal, self.parts)

@@ -9,7 +9,7 @@ import msgspec
 
 from ..config.config import Config
 from ..location.binding import Binding
-from ..location.store import TABLE
+from ..location.view import TABLE
 from ..sip.flow import Address
 from ..sip.message import Draft, Request, Response
 from ..sip.parser import parse
