@@ -90,7 +90,11 @@ class Scripting:
         Raises:
             ScriptError: it is wrong; the previous one remains.
         """
-        self.route = load(self._path)
+        self.handlers.is_running = True
+        try:
+            self.route = load(self._path)
+        finally:
+            self.handlers.is_running = False
         logger.warning("= the script has been read again: %s", self._path)
 
     @property
