@@ -120,7 +120,7 @@ def test_what_other_modules_had_has_its_default() -> None:
     config = Config.parse(CONFIG)
     rows = re.findall(
         r"^\| `\[(\w+)\] (\w+)` \| .*?(\w+)(?: \(.*\))? \|$",
-        section("What other modules had"),
+        section("Parameters of other modules"),
         re.MULTILINE,
     )
     assert len(rows) == 13
@@ -170,7 +170,7 @@ def test_a_publish_is_as_the_page_has_it(tmp_path: Path) -> None:
     peer.answer(peer.published(), 200, ("SIP-ETag", "first"))
     peer.script.register(BOB, BOBS_PHONE)
     second = peer.published()
-    told(blocks(section("What is sent"), "sip")[0], second)
+    told(blocks(section("Requests that it sends"), "sip")[0], second)
     assert second.header("SIP-If-Match") == "first"
     document = xml.parse(second.message.body)
     (registration,) = document.registrations
@@ -194,7 +194,9 @@ def test_a_publish_that_is_not_taken_is_followed_as_the_page_says(
     tmp_path: Path,
 ) -> None:
     rows = dict(
-        re.findall(r"^\| (\d+|none) \| (.*) \|$", section("What is sent"), re.M)
+        re.findall(
+            r"^\| (\d+|none) \| (.*) \|$", section("Requests that it sends"), re.M
+        )
     )
     assert rows.keys() == {"412", "423", "503", "none"}
     peer = Publishing(tmp_path)
@@ -259,7 +261,10 @@ def message(msg):
     script.send("MESSAGE", "sip:carol@192.0.2.9")
     there = ("192.0.2.9", 5060)
     peer = Notifier(script)
-    told(blocks(section("What is sent"), "sip")[1], SentMessage(peer.subscribe, there))
+    told(
+        blocks(section("Requests that it sends"), "sip")[1],
+        SentMessage(peer.subscribe, there),
+    )
     assert peer.notify(source=there).status == 200
     script.pass_time(3600)
     refresh = [one for one in script.sent() if one.method == "SUBSCRIBE"][0]

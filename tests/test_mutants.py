@@ -130,4 +130,4 @@ def test_the_page_says_of_which_commits_its_figures_are(
         "",
     ]
     page = mutants.page([mutants.judged(mutant("x", "y", "killed"), KEPT)], marks)
-    assert page.index("85% at least.") < page.index(marks[0]) < page.index("| module")
+    assert page.index("at least 85%.") < page.index(marks[0]) < page.index("| module")

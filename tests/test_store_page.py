@@ -1,4 +1,4 @@
-"""What docs/store.md says can be done, and is so."""
+"""The statements and examples of docs/store.md are true."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ QUERIES: dict[str, str] = dict(BLOCKS)
 
 PHONE = (("+sip.instance", '"<urn:uuid:1>"'),)
 ANSWERS: dict[str, list[tuple[Any, ...]]] = {
-    "Where is alice?": [("sip:alice@192.0.2.50", "in an hour", "Phone 1.0")],
-    "How many contacts has each server, and how many users?": [
+    "Where is alice registered?": [("sip:alice@192.0.2.50", "in an hour", "Phone 1.0")],
+    "How many contacts and users does each server have?": [
         ("a", 2, 2),
         ("b", 1, 1),
     ],
-    "Who has the same phone on several accounts?": [
+    "Which phones are registered for several users?": [
         ("<urn:uuid:1>", f"{ALICE},{BOB}"),
     ],
-    "Whose registration ends within five minutes?": [
+    "Which registrations end within five minutes?": [
         (BOB, "sip:bob@192.0.2.60", "in two minutes"),
     ],
 }
@@ -45,7 +45,7 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A store with some bindings, folded as far as it ever is."""
+    """A store with some bindings, folded completely."""
     memory = Journal()
     store = LocationStore("a", memory)
     alice = binding(expires_at=NOW + 3600, params=PHONE, user_agent="Phone 1.0")
@@ -74,7 +74,7 @@ def test_each_question_of_the_page_has_an_answer_here() -> None:
 @pytest.mark.parametrize("question", ANSWERS)
 def test_the_examples_in_sql_answer_their_question(path: Path, question: str) -> None:
     with (
-        closing(SqliteStorage(path, SCHEMA)),  # while a server runs
+        closing(SqliteStorage(path, SCHEMA)),  # as while a server runs
         closing(sqlite3.connect(path)) as database,
     ):
         times = {
@@ -88,7 +88,9 @@ def test_the_examples_in_sql_answer_their_question(path: Path, question: str) ->
 
 
 def test_the_columns_are_those_of_the_view(path: Path) -> None:
-    table = PAGE[PAGE.index("| column | |") : PAGE.index("It shows what holds.")]
+    table = PAGE[
+        PAGE.index("| column | |") : PAGE.index("The view lists active contacts")
+    ]
     cells = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
     columns = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
     with closing(sqlite3.connect(path)) as database:
@@ -124,6 +126,6 @@ def test_a_backup_is_restored_as_the_page_says(path: Path, tmp_path: Path) -> No
 
 
 def test_the_figures_are_those_of_the_code() -> None:
-    assert f"which is now {SCHEMA.version}." in PAGE
-    assert commit.FOLD_AFTER == 10.0 and "ten seconds\nlater" in PAGE
+    assert f"currently {SCHEMA.version}." in PAGE
+    assert commit.FOLD_AFTER == 10.0 and "Ten seconds\nlater" in PAGE
     assert commit.FOLD_AT == 50_000 and "50 000 changes" in PAGE

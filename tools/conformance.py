@@ -1,14 +1,14 @@
 """
-Make docs/conformance.md: which test shows which line of the RFCs.
+Generate docs/conformance.md: which test shows which requirement of the RFCs.
 
 ``docs/checklist.md`` has the lines, and the reason where we deviate. A test shows a
 line by naming its id in its docstring or in a marker, ``@pytest.mark.shows(...)``; a
 comment shows nothing. "3680-94", "3903-01, -02" and "3261-01..05" are understood.
 
-Only a test that ran and passed shows anything. The page is made from the text of the
-tests; ``tests/conftest.py`` records the outcome of each test in ``.conformance.json``;
-and at the end of ``make test``, ``--ran`` refuses a page that names a test which did
-not run, failed, was skipped or was expected to fail.
+Only a test that ran and passed shows anything. The page is generated from the source
+of the tests; ``tests/conftest.py`` records the outcome of each test in
+``.conformance.json``; at the end of ``make test``, ``--ran`` refuses a page that names
+a test which did not run, failed, was skipped or was expected to fail.
 
 ::
 
@@ -38,11 +38,11 @@ MUTANTS = ROOT / "docs" / "mutants.md"
 TESTS = ROOT / "tests"
 
 OUTCOMES = ROOT / ".conformance.json"
-"""What became of each test when it ran last: ``passed``, or ``peer`` if it was skipped
-because a program of others is missing here, or ``failed``, ``skipped``, ``xfailed``."""
+"""The outcome of the last run of each test: ``passed``, ``failed``, ``skipped``,
+``xfailed``, or ``peer`` if it was skipped because an external program is missing."""
 
 SHOWING = {"passed", "peer"}
-"""The outcomes of a test that shows what it names."""
+"""The outcomes with which a test shows the lines that it names."""
 
 # "3903-01", and what may follow it: ", -02", " and -03", "..05", "..-05".
 ID = re.compile(r"(?<![\w-])(?P<rfc>\d{4,5}|sec)-(?P<number>\d{2,3})(?![\w-])")
@@ -51,18 +51,18 @@ NEXT = re.compile(r"(?P<sign>\.\.-?|,? and -|, ?-)(?P<number>\d{2,3})(?![\w-])")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Line:
-    """One thing that an RFC asks."""
+    """One requirement of an RFC."""
 
     id: str
     place: str
-    "Where, and how strong it is there: ``§4.1 M``."
+    "The section, and the strength of the requirement: ``§4.1 M``."
 
     text: str
     rfc: str = ""
-    "What the RFC says where the line is wrong."
+    "What the RFC says, if the line disagrees."
 
     deviates: str = ""
-    "Why we do it otherwise."
+    "Why the server deviates."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -210,14 +210,14 @@ def page(sections: list[Section], shown: dict[str, list[Test]], score: str) -> s
     due = [section for section in sections if section.is_due]
     later = [section for section in sections if not section.is_due]
     out = [
-        "# What the RFCs ask, and which test shows it",
+        "# Conformance: the requirements of the RFCs, and the tests that show them",
         "",
-        "Made by `make conformance` of [checklist.md](checklist.md) and of the tests.",
-        "A line is *done* if a test shows it, it *deviates* for the reason that is",
-        "given, or it is *open*. M: must, MN: must not, S: should, SN: should not,",
-        "R: recommended, y: may, i: an interpretation of ours.",
+        "`make conformance` generates this page from [checklist.md](checklist.md) and",
+        "the tests. A line is *done* if a test shows it; it *deviates* for the stated",
+        "reason; or it is *open*. M: must, MN: must not, S: should, SN: should not,",
+        "R: recommended, y: may, i: our interpretation.",
         "",
-        f"[Mutants](mutants.md) show that the tests find faults: {score}.",
+        f"[Mutation testing](mutants.md) shows that the tests detect errors: {score}.",
         "",
         "| section | lines | done | deviates | open |",
         "|---|---|---|---|---|",
@@ -233,11 +233,11 @@ def page(sections: list[Section], shown: dict[str, list[Test]], score: str) -> s
     out.append(summary("**all**", all_due, states))
     for section in due:
         out += ["", f"## {section.title}", ""]
-        out += ["| line | | what it asks | |", "|---|---|---|---|"]
+        out += ["| line | | requirement | |", "|---|---|---|---|"]
         for line in section.lines:
             out.append(row(line, shown.get(line.id, [])))
     if later:
-        out += ["", "## Later", "", "Of the sections that are not due yet:", ""]
+        out += ["", "## Later", "", "Sections that are not required yet:", ""]
         out += ["| section | lines | done | deviates | open |", "|---|---|---|---|---|"]
         for section in later:
             out.append(summary(section.title, section.lines, states))

@@ -1,4 +1,4 @@
-"""reginfo_disable_publish: that some users register is not published."""
+"""reginfo_disable_publish: the registrations of some users are not published."""
 
 from reginfo import Message, Route
 

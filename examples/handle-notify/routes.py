@@ -1,4 +1,4 @@
-"""reginfo_handle_notify: what others notify is known here."""
+"""reginfo_handle_notify: adds contacts that another server notifies."""
 
 import logging
 

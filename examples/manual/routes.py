@@ -30,7 +30,7 @@ async def main(msg: Message) -> None:
         msg.reginfo_disable_publish()
         msg.t_on_reply("register_reply")
     elif msg.is_method("SUBSCRIBE"):
-        msg.handle_subscribe()  # of those who watch here
+        msg.handle_subscribe()  # of watchers at this server
         return
     else:
         msg.t_on_reply("1")

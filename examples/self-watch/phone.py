@@ -1,10 +1,10 @@
 """
-A phone that watches itself: it hears when an administrator removes it, and why.
+A phone that watches itself, and learns when and why an administrator removes it.
 
     python phone.py 127.0.0.1:5060 sip:alice@example.com sip:alice@127.0.0.1:5090
 
-It does what RFC 3680 §4.7.1 asks of a user agent: after `deactivated` it registers
-again at once, after `probation` when it may, after `rejected` never.
+It follows RFC 3680 §4.7.1: after `deactivated` it registers again at once, after
+`probation` when `retry-after` is over, and after `rejected` not at all.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ async def run(agent: Agent, aor: Uri, contact: str) -> None:
 
 
 def of_mine(notification: Notification, contact: str) -> Contact | None:
-    """Find our contact in a NOTIFY; None if it is not there."""
+    """Find this phone's contact in a NOTIFY; None if it is not listed."""
     if notification.document is None:
         return None
     return next(

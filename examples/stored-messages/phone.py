@@ -1,10 +1,10 @@
 """
-A phone for messages (RFC 3428), as small as can be::
+A minimal phone for messages (RFC 3428)::
 
     python phone.py alice send bob@example.com "are you there?"
     python phone.py bob receive 2
 
-`receive` registers, prints so many messages, and ends.
+`receive` registers, prints the given number of messages, and exits.
 """
 
 import secrets
@@ -23,7 +23,7 @@ seen: set[str] = set()
 
 
 def request(method: str, uri: str, to: str, *headers: str, body: str = "") -> str:
-    """Send a request; the status line that it is answered with."""
+    """Send a request, and return the status line of the response."""
     token = secrets.token_hex(4)
     lines = [
         f"{method} {uri} SIP/2.0",
@@ -44,7 +44,7 @@ def request(method: str, uri: str, to: str, *headers: str, body: str = "") -> st
 
 
 def receive() -> tuple[str, str]:
-    """The next message: who it is from, and its text. It is answered 200."""
+    """Answer the next message with 200, and return its sender and its text."""
     while True:
         message = udp.recv(65535).decode()
         head, _, text = message.partition("\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Messages for users who are offline are stored, and delivered when they register."""
+"""Stores messages for offline users, and delivers them when the users register."""
 
 import sqlite3
 from email.utils import formatdate
@@ -8,7 +8,7 @@ from reginfo import ContactChanged, Message, Route
 
 route = Route()
 delivering: set[str] = set()
-UNREACHABLE = {408, 430, 480, 503}  # the answer of a phone that got nothing
+UNREACHABLE = {408, 430, 480, 503}  # the phone did not get the message
 
 store = sqlite3.connect(Path(__file__).with_name("messages.db"), isolation_level=None)
 store.execute("PRAGMA journal_mode = WAL")
@@ -33,14 +33,14 @@ def message(msg: Message) -> None:
             msg.body,
         ),
     )
-    msg.send_reply(202, "Accepted")  # RFC 3428 §7: it is not delivered yet
+    msg.send_reply(202, "Accepted")  # RFC 3428 §7: stored, but not delivered yet
 
 
 @route.event("registered")
 @route.event("refreshed")  # for messages that did not arrive before
 async def registered(event: ContactChanged) -> None:
     if event.aor in delivering:
-        return  # two phones at once: each message goes to one of them
+        return  # two phones at once: deliver each message to one of them
     delivering.add(event.aor)
     try:
         await deliver(event)
@@ -61,8 +61,8 @@ async def deliver(event: ContactChanged) -> None:
             from_=sender,
         )
         if reply.status in UNREACHABLE:
-            return  # the phone is not there: the rest waits for it, in order
+            return  # the phone is gone: keep the rest, in order
         if reply.status < 300:
             store.execute("DELETE FROM message WHERE id = ?", (number,))
-        # A message that was refused is tried again when the phone registers next; it
-        # does not hold up those behind it.
+        # A refused message is retried at the next registration; the messages behind it
+        # do not wait for that.

@@ -1,4 +1,4 @@
-"""reginfo_subscribe: whoever registers elsewhere by way of us is watched there."""
+"""reginfo_subscribe: watches users who register at another server through us."""
 
 import logging
 

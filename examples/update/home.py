@@ -1,4 +1,4 @@
-"""The home network: it knows the identities of its users, and says so in its 200."""
+"""The home network, which lists the identities of its users in the 200."""
 
 from reginfo import Message, Route
 

@@ -1,4 +1,4 @@
-"""reginfo_update: public identities that the home network tells are told at once."""
+"""reginfo_update: reports the public identities from the home network at once."""
 
 from reginfo import Message, Route
 

@@ -130,7 +130,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> _Any:
-    # The command line, for one, needs none of these to start.
+    # The command line, for example, starts without any of these.
     if name in _WHERE:
         value = getattr(_import_module(_WHERE[name], __name__), name)
         globals()[name] = value

@@ -1,8 +1,8 @@
 """
-The module that operators know: what `pua_reginfo` does, under its own names.
+The functions of the `pua_reginfo` module, under the names that operators know.
 
-Its parameters stand in ``[pua_reginfo]`` of the configuration; its functions are here,
-on the roles that do the work, and are what a script calls.
+Its parameters are in ``[pua_reginfo]`` of the configuration. Scripts call the functions
+here; the roles do the work.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .sip.uri import Uri
 logger = logging.getLogger("reginfo.pua_reginfo")
 
 UPDATED, GONE = 1, 2
-"""What :meth:`PuaReginfo.handle_notify` returns; -1 is what it raises."""
+"""Return codes of :meth:`PuaReginfo.handle_notify`; for -1 it raises."""
 
 
 class PuaReginfo:
@@ -32,10 +32,10 @@ class PuaReginfo:
     The functions of the module.
 
     Args:
-        aor: the address-of-record that a URI names, as records are kept by.
-        owner: who owns what is told of a URI that is subscribed to.
-        server_address: From of our SUBSCRIBEs; None if it is not configured.
-        rearm: whether a subscription that was rejected is tried again.
+        aor: returns the address-of-record of a URI, in canonical form.
+        owner: returns the owner of the contacts reported for a subscribed URI.
+        server_address: the From of our SUBSCRIBEs; None if it is not configured.
+        rearm: whether to retry a subscription that was rejected.
     """
 
     def __init__(
@@ -70,17 +70,17 @@ class PuaReginfo:
         wall: float,
     ) -> int:
         """
-        Take in a NOTIFY, and update the table ``location``.
+        Process a NOTIFY, and update the table ``location``.
 
         Args:
-            unsolicited: the peer that notifies without being asked, if it is so.
+            unsolicited: the peer that sent the NOTIFY without a subscription, if so.
 
         Returns:
-            1 if a contact that it tells of is registered now, or it has no body; 2 if
-            none is.
+            1 if a reported user has a contact now, or the NOTIFY has no body; 2 if none
+            has.
 
         Raises:
-            Refusal, RemoteProtocolError: it is wrong. Then nothing has changed.
+            Refusal, RemoteProtocolError: the NOTIFY is wrong; nothing has changed.
         """
         if unsolicited is not None and not self._subscriber.knows(request):
             aors = self._subscriber.receive_unsolicited(
@@ -95,15 +95,15 @@ class PuaReginfo:
 
     def subscribe(self, uri: str, expires: int, now: float) -> bool:
         """
-        Ask for the registrations at ``uri`` from now on; or no more, if 0 seconds.
+        Subscribe to the registrations of ``uri``; unsubscribe if ``expires`` is 0.
 
         Returns:
-            False if that cannot be; the log says why.
+            False if this is not possible; the reason is logged.
         """
         try:
             parsed = Uri.parse(uri)
             if parsed.scheme not in ("sip", "sips"):
-                raise RemoteProtocolError(f"no SIP URI: {uri[:80]!r}")
+                raise RemoteProtocolError(f"not a SIP URI: {uri[:80]!r}")
             aor = self._aor(parsed)
         except RemoteProtocolError as exc:
             logger.warning("! reginfo_subscribe: %s", exc)
@@ -124,12 +124,12 @@ class PuaReginfo:
             rearm=self._rearm,
         )
         if not self._subscriber.request(owner, aor, wanted, now):
-            logger.warning("! reginfo_subscribe: there are too many subscriptions")
+            logger.warning("! reginfo_subscribe: too many subscriptions")
             return False
         return True
 
     def update(self, aor: str, now: float) -> bool:
-        """Tell and publish the present state of ``aor``; False if there is none."""
+        """Notify and publish the current state of ``aor``; False if there is none."""
         told = self._notifier.update(aor, now)
         published = self._publisher.update(aor, now)
         return told or published

@@ -1,8 +1,8 @@
 """
 A pytest plugin: the fixture ``reginfo_server``, for the tests of an application.
 
-It is loaded by pytest where this package is installed, and imports the server only
-when a test asks for the fixture.
+pytest loads it wherever this package is installed; it imports the server only when a
+test uses the fixture.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from .library.server import Server
 
-LIMIT = 15.0  # seconds that a start or a stop may take, on a machine with much to do
+LIMIT = 15.0  # seconds that a start or a stop may take, on a loaded machine
 
 
 class BackgroundServer:
@@ -38,7 +38,7 @@ class BackgroundServer:
         return self._server.addresses
 
     def contacts(self, aor: str) -> list[str]:
-        """The URIs that an address-of-record is registered at."""
+        """Return the contact URIs of an address-of-record."""
 
         async def ask() -> list[str]:
             return self._server.contacts(aor)
@@ -48,7 +48,7 @@ class BackgroundServer:
 
 @pytest.fixture
 def reginfo_server() -> Iterator[BackgroundServer]:
-    """A registrar of example.com at free ports of 127.0.0.1, in memory."""
+    """A registrar for example.com on free ports of 127.0.0.1, in memory."""
     from .library.server import Server
 
     loop = asyncio.new_event_loop()

@@ -24,8 +24,8 @@ def test_a_file_is_written_and_what_is_left_is_said(tmp_path: Path) -> None:
     done = run("import-config", file, "-A", "LOCAL=192.0.2.1", "-o", str(out))
     assert (done.exit_code, done.stdout) == (0, "")
     assert done.stderr == (
-        "reginfo: line 5: usrloc db_mode: what is answered 200 is on disk, see"
-        " [store]\n"
+        "reginfo: line 5: usrloc db_mode: everything answered with 200 is on disk,"
+        " see [store]\n"
     )
     config = Config.read(out)
     assert config.server.domains == ("example.com",)

@@ -43,7 +43,7 @@ def test_what_makes_no_sense_is_2_and_removes_nothing(server: Server) -> None:
         "unregister", f"alice@{DOMAIN}", "--admin", server.admin, "--event=probation"
     )
     assert done.exit_code == 2
-    assert "retry-after goes with probation" in done.stderr
+    assert "retry-after is required with probation" in done.stderr
     assert len(server.all_bindings()) == 1
 
 

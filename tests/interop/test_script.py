@@ -78,7 +78,12 @@ def test_an_error_in_it_is_a_500_and_the_server_goes_on(
     [
         ("async def", "async dof", 8, "invalid syntax"),
         ('"first"', '"$nonsense"', 11, "$nonsense: no such pseudo-variable"),
-        ('@route.request("MESSAGE")', '@route.event("came")', 7, "no event 'came'"),
+        (
+            '@route.request("MESSAGE")',
+            '@route.event("came")',
+            7,
+            "unknown event 'came'",
+        ),
     ],
 )
 def test_what_is_wrong_with_it_is_found_before_it_serves(

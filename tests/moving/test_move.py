@@ -1,4 +1,4 @@
-"""Their configurations become ours, and what does not is listed."""
+"""Configurations of OpenSIPS and Kamailio are converted; the rest is listed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KAMAILIO, OPENSIPS = Dialect.KAMAILIO, Dialect.OPENSIPS
 
 
 def moved(text: str, dialect: Dialect = KAMAILIO) -> tuple[Config, list[str]]:
-    """What it has come to, read by our server; and what is left."""
+    """The converted configuration, parsed by our server; and what is left."""
     result = of(text, dialect)
     return Config.parse(result.toml), [str(left) for left in result.left]
 
@@ -92,15 +92,15 @@ def test_what_is_not_said_is_as_it_was_there() -> None:
     [
         (
             'modparam("usrloc", "db_url", "mysql://root:secret@localhost/x")',
-            "line 1: usrloc db_url: all that has to last is in one file, see [store]",
+            "line 1: usrloc db_url: all durable state is in one file, see [store]",
         ),
         (
             'modparam("pua", "frobnicate", 1)',
-            "line 1: pua frobnicate: no such parameter is known here",
+            "line 1: pua frobnicate: unknown parameter",
         ),
         (
             'modparam("registrar", "max_expires", "soon")',
-            "line 1: registrar max_expires: 'soon' is no number",
+            "line 1: registrar max_expires: 'soon' is not a number",
         ),
         (
             'modparam("pua_reginfo", "server_address", "bob")',
@@ -108,29 +108,32 @@ def test_what_is_not_said_is_as_it_was_there() -> None:
         ),
         (
             "listen=tls:192.0.2.1:5061",
-            "line 1: tls:192.0.2.1:5061: we listen at numeric addresses,"
-            " by UDP and TCP",
+            "line 1: tls:192.0.2.1:5061: only numeric addresses, with UDP or TCP,"
+            " are supported",
         ),
         (
             "listen=udp:192.0.2.1 advertise 203.0.113.1:5060",
-            "line 1: advertise 203.0.113.1:5060: we are known by the address at which"
-            " we listen",
+            "line 1: advertise 203.0.113.1:5060: see [server] advertise",
         ),
-        ('alias="_"', "line 1: _: it is no name of a domain"),
+        ('alias="_"', "line 1: _: not a domain name"),
         (
             'route {\n  reginfo_subscribe("$ru");\n}',
             "line 2: reginfo_subscribe(): in a routing script:"
             " msg.reginfo_subscribe(...)",
         ),
-        ('modparam("tm", "x", 1)', "tm: parameters of other modules are not looked at"),
+        ('modparam("tm", "x", 1)', "tm: parameters of other modules are ignored"),
         (
             'modparam("registrar", "min_expires", 7200)',
             None,  # our own default is moved to fit
         ),
         (
+            'modparam("pua", "min_expires", 7200)',
+            None,  # our default of max_expires is 3600
+        ),
+        (
             'modparam("registrar", "default_expires", 5)\n'
             'modparam("registrar", "min_expires", 60)',
-            "registrar.default_expires: 5 is not within the other bounds: 60 is taken",
+            "registrar.default_expires: 5 is outside the other limits: 60 is used",
         ),
     ],
 )

@@ -40,7 +40,7 @@ def test_parameters_of_our_modules_with_their_lines() -> None:
 )
 def test_a_modparam_that_cannot_be_read_is_left_with_its_line(text: str) -> None:
     source = read(f"\n{text}\n", nothing)
-    assert source.left == [(Place("", 2), "this modparam cannot be read")]
+    assert source.left == [(Place("", 2), "this modparam cannot be parsed")]
 
 
 def test_addresses_and_domains() -> None:
@@ -78,7 +78,7 @@ def test_what_kamailio_defines_and_leaves_out() -> None:
     source = read(text, nothing, {"GIVEN": "7"})
     assert source.is_kamailio
     assert [(p.name, p.value) for p in source.parameters] == [("a", "60"), ("d", "7")]
-    assert source.left == [(Place("", 13), "#!subst is not followed")]
+    assert source.left == [(Place("", 13), "#!subst is not supported")]
 
 
 def test_files_that_are_included_are_read() -> None:

@@ -12,7 +12,7 @@ from reginfo.reg import xml
 from reginfo.reg.document import Contact
 from reginfo.reg.legacy import Profile
 from reginfo.roles import bodies
-from reginfo.roles.document import SPEAKER
+from reginfo.roles.envelope import SPEAKER
 from reginfo.roles.served import RETRY_AFTER
 
 from ..make import (

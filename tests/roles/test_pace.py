@@ -1,4 +1,4 @@
-"""Watches have their turns at a pace; one that fails has another, later."""
+"""Watches whose turn comes at a pace; one that fails has another, later."""
 
 from __future__ import annotations
 
@@ -14,9 +14,60 @@ from ..make import NOW, binding, moment
 from .watched import Server
 
 
-def pace_of(number: int, rate: float = 1.0) -> Pace:
-    watches: Any = [f"w{n}" for n in range(number)]
+def paced(number: int, rate: float) -> Any:
+    """A pace of numbers, which stand for watches here."""
+    watches: Any = range(number)
     return Pace(watches, rate=rate, now=NOW)
+
+
+def run(pace: Any) -> list[tuple[float, list[Any]]]:
+    """When each has its turn, until all had theirs."""
+    turns = []
+    while pace.timer_at is not None:
+        now = pace.timer_at
+        turns.append((now, list(pace.due(now))))
+    return turns
+
+
+@pytest.mark.parametrize("rate", [0.5, 7.0, 100.0, 5000.0])
+def test_each_has_one_turn_in_the_order_given_and_at_the_rate(rate: float) -> None:
+    turns = run(paced(60, rate))
+    assert [one for _, some in turns for one in some] == list(range(60))
+    had = 0
+    for now, some in turns:
+        assert had <= (now - NOW) * rate + 1e-6
+        assert len(some) <= max(1, rate * TICK)
+        had += len(some)
+
+
+def test_nothing_is_due_before_the_timer_nor_after_the_last() -> None:
+    pace = paced(2, 1.0)
+    assert pace.due(NOW) == [0]
+    assert pace.timer_at == NOW + 1.0
+    assert pace.due(NOW + 0.999) == []
+    assert pace.due(NOW + 1.0) == [1]
+    assert pace.timer_at is None
+    assert pace.due(NOW + 9.0) == []
+
+
+def test_another_rate_counts_at_once_when_it_is_faster() -> None:
+    pace = paced(40, 0.1)
+    assert pace.due(NOW) == [0]
+    assert pace.timer_at == NOW + 10.0
+    pace.pace(100.0, NOW + 1.0)
+    assert pace.timer_at == NOW + 1.0 + TICK
+    assert len(pace.due(NOW + 1.0 + TICK)) == 10
+    at = pace.timer_at
+    pace.pace(0.1, NOW + 1.1)
+    assert pace.timer_at == at  # a slower one, after the next turn
+
+
+def test_a_pace_of_nobody_is_due_once_and_ends() -> None:
+    pace = paced(0, 1.0)
+    assert pace.due(NOW) == []
+    assert pace.timer_at is None
+    pace.pace(5.0, NOW)
+    assert pace.timer_at is None
 
 
 def all_due(pace: Pace, until: float = NOW + 1e6) -> list[tuple[float, Any]]:
@@ -27,36 +78,25 @@ def all_due(pace: Pace, until: float = NOW + 1e6) -> list[tuple[float, Any]]:
     return turns
 
 
-def test_each_has_its_turn_in_order() -> None:
-    assert all_due(pace_of(3)) == [(0, "w0"), (1, "w1"), (2, "w2")]
-
-
-def test_nobody_has_a_turn_early() -> None:
-    pace = pace_of(30, rate=100.0)
-    assert len(pace.due(NOW)) == 10
-    assert pace.due(NOW + TICK / 2) == []
-    assert len(pace.due(NOW + TICK)) == 10
-
-
 def test_one_that_is_put_back_has_its_turn_then_and_keeps_no_other_waiting() -> None:
-    pace = pace_of(4)
+    pace = paced(4, 1.0)
     (failed,) = pace.due(NOW)
     pace.put_back(failed, NOW + 2.5)
-    assert all_due(pace) == [(1, "w1"), (2, "w2"), (3, "w3"), (4, "w0")]
+    assert all_due(pace) == [(1, 1), (2, 2), (3, 3), (4, 0)]
 
 
 def test_the_last_one_that_is_put_back_is_not_forgotten() -> None:
-    pace = pace_of(1)
+    pace = paced(1, 1.0)
     (failed,) = pace.due(NOW)
     assert pace.timer_at is None
     pace.put_back(failed, NOW + 30)
     assert pace.timer_at == NOW + 30
     assert pace.due(NOW + 29) == []
-    assert all_due(pace) == [(30, "w0")]
+    assert all_due(pace) == [(30, 0)]
 
 
 def test_those_that_are_put_back_together_are_no_storm() -> None:
-    pace = pace_of(40, rate=100.0)
+    pace = paced(40, 100.0)
     for _, watch in all_due(pace):
         pace.put_back(watch, NOW + 30)
     turns = all_due(pace)
@@ -67,11 +107,11 @@ def test_those_that_are_put_back_together_are_no_storm() -> None:
 
 
 def test_while_nothing_can_be_committed_nobody_has_a_turn() -> None:
-    pace = pace_of(3)
+    pace = paced(3, 1.0)
     (first,) = pace.due(NOW)
     pace.put_back(first, NOW + 30)
     pace.pause(NOW + 30)
-    assert all_due(pace) == [(30, "w1"), (31, "w2"), (32, "w0")]
+    assert all_due(pace) == [(30, 1), (31, 2), (32, 0)]
 
 
 @pytest.mark.parametrize("failing", [0, 3, 9])

@@ -22,7 +22,7 @@ from reginfo.reg.document import (
     Reginfo,
     RegistrationState,
 )
-from reginfo.roles.document import SPEAKER
+from reginfo.roles.envelope import SPEAKER
 from reginfo.roles.held import KIND, RETRY_AFTER
 from reginfo.roles.subscriber import CONTACT_KIND
 from reginfo.sip.errors import Refusal, RemoteProtocolError

@@ -55,11 +55,11 @@ def test_a_script_is_its_routes(tmp_path: Path) -> None:
             "routes.py:1: ModuleNotFoundError: No module",
         ),
         ("x = 1\nimport sys\nsys.exit(3)\n", "routes.py:3: SystemExit: 3"),
-        ("x = 1\n", "routes.py: there is no Route in it"),
-        (HEAD + "other = Route()\n", "routes.py: there is more than one Route in it"),
+        ("x = 1\n", "routes.py: has no Route"),
+        (HEAD + "other = Route()\n", "routes.py: has more than one Route"),
         (
             HEAD + "\n@route.event('came')\ndef f(e): pass\n",
-            "routes.py:4: ValueError: no event 'came'; there are: registered",
+            "routes.py:4: ValueError: unknown event 'came'; there are: registered",
         ),
         (
             HEAD + "@route.request()\ndef f(): pass\n",

@@ -265,7 +265,7 @@ def test_it_has_no_message(new: NewScript, caplog: pytest.LogCaptureFixture) -> 
         """
     )
     register(script)
-    told = "routes.py:8: event registered: ValueError: $ru is of a message, and there"
+    told = "routes.py:8: event registered: ValueError: $ru needs a message, and an"
     assert told in caplog.text
     assert len(script.bindings(BOB)) == 1
 

@@ -261,7 +261,7 @@ def test_the_line_that_is_told_is_where_the_script_left_off(
     [record] = [one for one in caplog.records if one.levelno >= logging.ERROR]
     assert record.getMessage() == (
         f"! routes.py:{FIRST + 6}: MESSAGE of sip:alice@example.com: "
-        "ValueError: no header: 'a b'"
+        "ValueError: not a header name: 'a b'"
     )
     assert record.exc_info is not None
     assert f'routes.py", line {FIRST + 2}, in message' in caplog.text

@@ -193,7 +193,7 @@ class FakeApp:
         retry_after: int | None,
     ) -> int:
         if (event is ContactEvent.PROBATION) != (retry_after is not None):
-            raise LocalProtocolError("retry-after goes with probation")
+            raise LocalProtocolError("retry-after is required with probation only")
         gone = [
             (name, binding)
             for name, binding in self.known

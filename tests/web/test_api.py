@@ -190,7 +190,7 @@ def test_other_errors_are_json_too(client: Client) -> None:
     assert client.get("/v2").json() == {"error": "no such resource"}
     wrong = client.request("POST", "/v1/aors")
     assert wrong.status_code == 405
-    assert wrong.json()["error"].startswith("POST is not for this: only ")
+    assert wrong.json()["error"].startswith("POST is not allowed here: only ")
     assert "GET" in wrong.headers["allow"]
     assert client.get("/v1/drain").headers["allow"] == "POST"
 
@@ -199,7 +199,7 @@ def test_an_error_of_ours_is_json_too(client: Client) -> None:
     client.app.known[0] = (ALICE, None)  # type: ignore[assignment]
     response = client.get("/v1/aors")
     assert response.status_code == 500
-    assert response.json() == {"error": "an error of ours: see the log"}
+    assert response.json() == {"error": "internal error: see the log"}
 
 
 def test_octets_that_are_no_utf8_do_not_break_the_page() -> None:

@@ -1,4 +1,4 @@
-"""A phone that can register, and no more."""
+"""A phone that registers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 T1 = 0.5  # seconds to the first retransmission (RFC 3261 §17.1.2.1)
-LIMIT = 5.0  # seconds that a phone of ours waits for its 200
+LIMIT = 5.0  # seconds to wait for the 200
 
 REGISTER = """\
 REGISTER sip:{domain} SIP/2.0
@@ -27,11 +27,11 @@ Content-Length: 0
 
 
 class RegistrationFailed(Exception):
-    """The registrar did not answer, or with something else than 200."""
+    """The registrar did not answer, or did not answer with 200."""
 
 
 class Phone:
-    """One user's phone, at a UDP port of its own, which has a registrar."""
+    """The phone of one user, at a UDP port of its own."""
 
     def __init__(self, user: str, domain: str, registrar: tuple[str, int]) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -56,10 +56,10 @@ class Phone:
 
     def register(self, expires: int) -> None:
         """
-        Register for ``expires`` seconds; 0 to un-register.
+        Register for ``expires`` seconds; 0 unregisters.
 
         Raises:
-            NoAnswer: and not 200.
+            RegistrationFailed: there was no answer, or it was not 200.
         """
         cseq = next(self._cseq)
         request = REGISTER.format(
@@ -81,7 +81,7 @@ class Phone:
             except (TimeoutError, ConnectionRefusedError):
                 continue
             if f"CSeq: {cseq} REGISTER" not in response:
-                continue  # to a request of before
+                continue  # the response to an earlier request
             status = response.partition("\r\n")[0]
             if not status.startswith("SIP/2.0 200 "):
                 raise RegistrationFailed(f"REGISTER was answered {status!r}")

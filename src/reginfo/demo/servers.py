@@ -1,4 +1,4 @@
-"""Servers as processes of their own, on free ports of this machine."""
+"""Runs servers as processes, on free ports of this machine."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from types import TracebackType
 from typing import Self
 
 START_LIMIT = 15.0  # seconds until a server is ready; some disks are slow
-STOP_LIMIT = 10.0  # seconds until it has ended, after it was asked to
+STOP_LIMIT = 10.0  # seconds from SIGTERM to the end of the process
 
 READY = re.compile(r"^ready sip=udp:([\d.]+):(\d+) admin=(\S+)$", re.MULTILINE)
 
 
 class ServerFailed(Exception):
-    """A server did not start, or did not end well."""
+    """A server did not start, or did not exit with 0."""
 
 
 class DemoServer:
     """
-    One ``reginfo serve``, from ``with`` to its end.
+    One ``reginfo serve`` process, as a context manager.
 
     Args:
-        directory: Where its files are; it has one of its own.
-        name: Its id.
-        config: The text of its configuration.
+        directory: for its files, which are named after the server.
+        name: the id of the server.
+        config: the text of its configuration.
     """
 
     def __init__(self, directory: Path, name: str, config: str) -> None:
@@ -71,10 +71,10 @@ class DemoServer:
 
     def stop(self) -> None:
         """
-        Ask it to end (SIGTERM), and wait.
+        Send SIGTERM, and wait until the process has ended.
 
         Raises:
-            ServerFailed: it does not, or not with 0.
+            ServerFailed: it did not end in time, or not with 0.
         """
         assert self._process is not None
         self._process.terminate()
@@ -82,18 +82,18 @@ class DemoServer:
             code = self._process.wait(STOP_LIMIT)
         except subprocess.TimeoutExpired as exc:
             raise ServerFailed(
-                f"server {self.name} did not end within {STOP_LIMIT:g} s"
+                f"server {self.name} did not stop within {STOP_LIMIT:g} s"
             ) from exc
         if code:
-            raise ServerFailed(f"server {self.name} ended with {code}")
+            raise ServerFailed(f"server {self.name} exited with {code}")
 
     @property
     def has_ended(self) -> bool:
-        """Whether it runs no more."""
+        """Whether the process has ended."""
         return self._process is None or self._process.poll() is not None
 
     def log_tail(self, lines: int = 20) -> str:
-        """The end of what it has logged."""
+        """Return the last lines of its log."""
         if not self._log.exists():
             return ""
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
@@ -107,7 +107,7 @@ class DemoServer:
                 return
             if process.poll() is not None:
                 raise ServerFailed(
-                    f"server {self.name} ended with {process.returncode} at its start"
+                    f"server {self.name} exited with {process.returncode} at the start"
                 )
             time.sleep(0.01)
         raise ServerFailed(f"server {self.name} was not ready within {START_LIMIT:g} s")
@@ -120,10 +120,9 @@ class DemoServer:
 
 def free_port() -> int:
     """
-    A UDP port that nobody has now.
+    Return a UDP port that is free at this moment.
 
-    For a server that must name its own port in its configuration, and so cannot ask
-    for any free one.
+    A server whose configuration must name its own port cannot listen on port 0.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""The demonstration, step by step: who registers at A is known at B."""
+"""The demonstration, step by step: B learns of a registration at A."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ min_expires = 1
 min_interval = 0
 """
 
-# B's requests are known at A by where they come from.
+# A recognises B by the source address of its requests.
 PEER_OF_A = """
 [[peer]]
 name = "b"
@@ -66,7 +66,7 @@ T = TypeVar("T")
 
 
 class StepFailed(Exception):
-    """A step was not seen in time."""
+    """A step did not complete in time."""
 
 
 def tell(console: Console) -> int:
@@ -74,7 +74,7 @@ def tell(console: Console) -> int:
     Run the demonstration.
 
     Returns:
-        What the process is to end with: 0 only if every step was seen.
+        The exit code of the process: 0 only if every step completed.
     """
     signal.signal(signal.SIGTERM, _end)
     with ExitStack() as stack:
@@ -88,13 +88,13 @@ def tell(console: Console) -> int:
             console.print(Text(f"failed: {exc}", "bold red"))
             for server in servers:
                 log = Text(server.log_tail())
-                console.print(Panel(log, title=f"the end of {server.name}'s log"))
+                console.print(Panel(log, title=f"end of the log of {server.name}"))
             return 1
     return 0
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    sys.exit(128 + number)  # by way of the `with` blocks, which end our processes
+    sys.exit(128 + number)  # the `with` blocks stop the servers
 
 
 def _tell(
@@ -126,47 +126,47 @@ def _tell(
         except NotFound:
             return []
 
-    with told.step("B has subscribed at A: who is alice?"):
+    with told.step("B has subscribed at A to the registrations of alice"):
         _eventually(lambda: _notify(b, "state="), "B got no NOTIFY from A")
 
     with told.step("alice's phone has registered at A") as note:
         phone.register(expires=600)
         note(phone.contact)
-    with told.step("B knows where alice is") as note:
-        rows = _eventually(at_b, "B does not know alice")
-        note("REGISTER, NOTIFY, and asking B")
+    with told.step("B knows alice's contact") as note:
+        rows = _eventually(at_b, "B did not learn alice's contact")
+        note("REGISTER, NOTIFY, and the query to B")
     console.print(Text("\nB's location table (reginfo show):", "bold"))
     console.print(table(rows, console.width))
     notify = _eventually(
-        lambda: _notify(b, phone.contact), "the NOTIFY is not in B's trace"
+        lambda: _notify(b, phone.contact), "the NOTIFY did not appear in B's trace"
     )
     console.print(
-        Text(f"\nThe NOTIFY that told it, {notify.remote} to {notify.local}:\n", "bold")
+        Text(f"\nThe NOTIFY from {notify.remote} to {notify.local}:\n", "bold")
     )
     on_the_wire = notify.data.decode(errors="replace").replace("\r\n", "\n")
     console.print(Text(f"{on_the_wire}\n", "yellow"), soft_wrap=True)
 
-    with told.step("alice's phone has un-registered at A"):
+    with told.step("alice's phone has unregistered at A"):
         phone.register(expires=0)
-    with told.step("B knows that alice is gone"):
-        _eventually(lambda: not at_b(), "B still shows alice")
-        _eventually(lambda: _notify(b, 'event="unregistered"'), "A has not told why")
+    with told.step("B has removed alice's contact"):
+        _eventually(lambda: not at_b(), "B did not remove alice's contact")
+        _eventually(lambda: _notify(b, 'event="unregistered"'), "A sent no event")
 
-    with told.step(f"alice's phone has registered for {SHORT} seconds, and is silent"):
+    with told.step(f"alice's phone has registered for {SHORT} seconds; no refresh"):
         phone.register(expires=SHORT)
-    with told.step("B knows where alice is"):
-        _eventually(at_b, "B does not know alice")
-    with told.step("its time is up, and B shows alice no more"):
-        _eventually(lambda: not at_b(), "B still shows alice")
+    with told.step("B knows alice's contact"):
+        _eventually(at_b, "B did not learn alice's contact")
+    with told.step("the contact has expired, and B has removed it"):
+        _eventually(lambda: not at_b(), "B did not remove alice's contact")
 
-    with told.step("both servers have ended when they were asked to"):
+    with told.step("both servers have stopped after SIGTERM"):
         for server in (b, a):
             server.stop()
-    console.print(Text(f"\nAll {told.number} steps were seen.", "bold green"))
+    console.print(Text(f"\nAll {told.number} steps succeeded.", "bold green"))
 
 
 class _Steps:
-    """Prints each step when it was seen, and how long it took."""
+    """Prints each step when it is complete, and how long it took."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -190,7 +190,7 @@ class _Steps:
 
 
 def _eventually(look: Callable[[], T | None], failure: str) -> T:
-    """What ``look`` finds, as soon as it is something."""
+    """Return the first true value of ``look``."""
     deadline = time.monotonic() + LIMIT
     while time.monotonic() < deadline:
         if found := look():
@@ -200,7 +200,7 @@ def _eventually(look: Callable[[], T | None], failure: str) -> T:
 
 
 def _notify(server: DemoServer, part: str) -> Traced | None:
-    """The first NOTIFY that has come to ``server`` with ``part`` in it."""
+    """Return the first NOTIFY that ``server`` received with ``part`` in it."""
     for message in read_trace(server.trace):
         is_notify = message.direction == "<" and message.data.startswith(b"NOTIFY ")
         if is_notify and part.encode() in message.data:

@@ -1,1 +1,1 @@
-"""Moving over: configurations of OpenSIPS and Kamailio, read and turned into ours."""
+"""Converts configurations of OpenSIPS and Kamailio."""

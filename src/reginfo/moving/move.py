@@ -1,4 +1,4 @@
-"""A configuration of ours, made of one of theirs."""
+"""Converts a configuration of OpenSIPS or Kamailio to `reginfo.toml`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .parameters import FUNCTIONS, PARAMETERS, Equivalent
 from .source import Parameter, Place, Setting, SourceConfig
 
 NO_LIMIT = 4_294_967_295
-"""Seconds: the greatest Expires there is (RFC 3261 §20.19)."""
+"""Seconds: the greatest value of Expires (RFC 3261 §20.19)."""
 
 SECTIONS = (
     "server",
@@ -29,14 +29,14 @@ LIMITS = ("min_expires", "default_expires", "max_expires")
 
 
 class Dialect(StrEnum):
-    """Whose configuration it is; their defaults differ."""
+    """The program that the configuration is for; defaults differ."""
 
     OPENSIPS = "opensips"
     KAMAILIO = "kamailio"
 
 
 class Left(NamedTuple):
-    """What was not carried over."""
+    """An item that was not carried over, and the reason."""
 
     place: Place | None
     what: str
@@ -48,20 +48,20 @@ class Left(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """What a configuration has come to."""
+    """The result of a conversion."""
 
     toml: str
-    "The `reginfo.toml`, with a comment on the origin of each key; it can be loaded."
+    "A valid `reginfo.toml`, with a comment on the origin of each key."
 
     left: list[Left]
 
 
 def dialect_of(source: SourceConfig, name: str) -> Dialect:
     """
-    Whose configuration it seems to be.
+    Guess which program a configuration is for.
 
     Args:
-        name: of its file.
+        name: the name of its file.
     """
     if source.is_kamailio or source.loaded & {"kex", "corex", "tmx", "pv"}:
         return Dialect.KAMAILIO
@@ -73,10 +73,10 @@ def dialect_of(source: SourceConfig, name: str) -> Dialect:
 
 def move(source: SourceConfig, dialect: Dialect, name: str) -> Moved:
     """
-    Turn a configuration into ours.
+    Convert a configuration.
 
     Args:
-        name: of the file that it is from, for a comment.
+        name: the name of its file, for a comment.
     """
     return _Mover(dialect, name).move(source)
 
@@ -88,7 +88,7 @@ class _Mover:
         self._values: dict[tuple[str, str], str] = {}
         self._comments: dict[tuple[str, str], str] = {}
         self._left: list[Left] = []
-        self._set(("server", "id"), '"a"', "any name, another for each server")
+        self._set(("server", "id"), '"a"', "any name; unique among the servers")
 
     def move(self, source: SourceConfig) -> Moved:
         self._left += [Left(place, "not read", why) for place, why in source.left]
@@ -104,7 +104,7 @@ class _Mover:
                 self._left.append(Left(call.place, f"{call.function}()", why))
         if source.others:
             names = ", ".join(sorted(source.others))
-            why = "parameters of other modules are not looked at"
+            why = "parameters of other modules are ignored"
             self._left.append(Left(None, names, why))
         return Moved(self._written(), self._left)
 
@@ -114,7 +114,7 @@ class _Mover:
         what = f"{parameter.module} {parameter.name}"
         ours = PARAMETERS[parameter.module].get(parameter.name)
         if ours is None:
-            why = "no such parameter is known here"
+            why = "unknown parameter"
         elif isinstance(ours, str):
             why = ours
         else:
@@ -123,7 +123,7 @@ class _Mover:
             self._left.append(Left(parameter.place, what, why))
 
     def _carry(self, parameter: Parameter, ours: Equivalent) -> str:
-        """Take a value over; why not, if not."""
+        """Carry a value over; otherwise return the reason why not."""
         value = parameter.value
         key = (ours.section, ours.key)
         if ours.kind == "text":
@@ -131,7 +131,7 @@ class _Mover:
         else:
             number = _number(value)
             if number is None:
-                return f"{_clean(value)[:40]!r} is no number"
+                return f"{_clean(value)[:40]!r} is not a number"
             written = str(number)
             if ours.kind == "flag":
                 written = "true" if number else "false"
@@ -141,7 +141,7 @@ class _Mover:
                 written = "1"
         if parameter.module == "pua" and ours.key == "outbound_proxy":
             if key in self._values:
-                return "that of pua_reginfo is taken"
+                return "the value of pua_reginfo is used"
         wrong = _wrong(ours.section, ours.key, written)
         if wrong:
             return wrong
@@ -163,7 +163,7 @@ class _Mover:
             for address in self._addresses(setting):
                 wrong = _wrong("server", "listen", _listed([address]))
                 if wrong:
-                    why = "we listen at numeric addresses, by UDP and TCP"
+                    why = "only numeric addresses, with UDP or TCP, are supported"
                     self._left.append(Left(setting.place, _clean(address), why))
                 elif address not in found:
                     found.append(address)
@@ -173,13 +173,13 @@ class _Mover:
             self._set(("server", "listen"), _listed(found), where)
 
     def _addresses(self, setting: Setting) -> list[str]:
-        """The addresses of a line, each by one transport and with its port."""
+        """The addresses in a line, each with its transport and port."""
         if not setting.values:
             return []
         for at, word in enumerate(setting.values):
             if word in ("advertise", "as", "AS") and at:
                 what = " ".join(setting.values[at : at + 2])
-                why = "we are known by the address at which we listen"
+                why = "see [server] advertise"
                 self._left.append(Left(setting.place, _clean(what), why))
                 break
         address = setting.values[0]
@@ -204,7 +204,7 @@ class _Mover:
                 name = re.sub(r"^(?:udp|tcp|tls|sctp):", "", value, flags=re.IGNORECASE)
                 name = re.sub(r":\d+$", "", name).lower()
                 if _wrong("server", "domains", _listed([name])):
-                    why = "it is no name of a domain"
+                    why = "not a domain name"
                     self._left.append(Left(setting.place, _clean(value), why))
                 elif name not in found:
                     found.append(name)
@@ -215,7 +215,7 @@ class _Mover:
             places.append("default_domain")
         if not found:
             found.append("example.com")
-            why = "no alias says which domains are ours: example.com stands for them"
+            why = "no alias names a domain of this server: example.com is a placeholder"
             self._left.append(Left(None, "server.domains", why))
         self._set(
             ("server", "domains"),
@@ -223,7 +223,7 @@ class _Mover:
             ", ".join(dict.fromkeys(places)) or "CHANGE THIS",
         )
 
-    # What is not said.
+    # Values that the configuration does not set.
 
     def _defaults(self, source: SourceConfig) -> None:
         self._set(("store", "url"), '"sqlite:reginfo.db"', "relative to this file")
@@ -232,11 +232,11 @@ class _Mover:
             and self._dialect is Dialect.OPENSIPS
             and ("pua_reginfo", "publish_reginfo") not in self._values
         ):
-            comment = "OpenSIPS publishes only if it is told to"
+            comment = "by default, OpenSIPS does not publish"
             self._set(("pua_reginfo", "publish_reginfo"), "false", comment)
         key = ("usrloc", "use_domain")
         if key not in self._values:
-            self._set(key, "false", "what is meant there if nothing is said")
+            self._set(key, "false", "the default of OpenSIPS and Kamailio")
         if self._values[key] == "false":
             if ("pua_reginfo", "default_domain") not in self._values:
                 why = "false needs pua_reginfo.default_domain, which is not set"
@@ -244,11 +244,11 @@ class _Mover:
                 self._set(key, "true", "false needs pua_reginfo.default_domain")
 
     def _agree(self) -> None:
-        """See that the bounds of a time are in their order, as we want them."""
+        """Adjust limits that would be refused: minimum <= default <= maximum."""
         for section, usual in (
             ("registrar", (60, 3_600, 86_400)),
             ("presence_reginfo", (60, 3_761, 86_400)),
-            ("pua", (60, None, 86_400)),
+            ("pua", (60, None, 3_600)),
         ):
             low, value, high = (
                 int(self._values.get((section, key), default or 0))
@@ -263,14 +263,15 @@ class _Mover:
     def _adjust(self, section: str, key: str, number: int) -> None:
         old = self._values.get((section, key))
         if old is not None:
-            why = f"{old} is not within the other bounds: {number} is taken"
+            why = f"{old} is outside the other limits: {number} is used"
             self._left.append(Left(None, f"{section}.{key}", why))
-        self._set((section, key), str(number), "as the other bounds want it")
+        self._set((section, key), str(number), "adjusted to the other limits")
 
     # Writing.
 
     def _written(self) -> str:
-        lines = [f"# Made of {_clean(self._name)}, a configuration of {self._dialect}."]
+        name, dialect = _clean(self._name), self._dialect
+        lines = [f"# Converted from {name}, a configuration of {dialect}."]
         for section in SECTIONS:
             keys = [key for key in self._values if key[0] == section]
             if not keys:
@@ -280,15 +281,15 @@ class _Mover:
                 lines.append(f"# {self._comments[key]}")
                 lines.append(f"{key[1]} = {self._values[key]}")
         if self._left:
-            lines += ["", "# What was not carried over:", "#"]
+            lines += ["", "# Not carried over:", "#"]
             lines += [f"# {_clean(str(left))}" for left in self._left]
         return "\n".join([*lines, ""])
 
 
 def _wrong(section: str, key: str, written: str) -> str:
-    """What our reader says of one value; empty if it takes it."""
+    """Validate one value; return the error, or an empty string."""
     base = {"server": {"id": '"a"', "domains": '["example.com"]'}}
-    # Of what has to fit to it, `_defaults` and `_agree` take care.
+    # `_defaults` and `_agree` check it against other keys.
     if key == "use_domain":
         base["pua_reginfo"] = {"default_domain": '"example.com"'}
     elif key in LIMITS and _number(written):
@@ -312,7 +313,7 @@ def _wrong(section: str, key: str, written: str) -> str:
 
 
 def _number(value: str) -> int | None:
-    """A whole number, or a word that stands for one."""
+    """Parse an integer, or a word such as "yes" that stands for 1 or 0."""
     word = value.strip().lower()
     if word in ("yes", "true", "on"):
         return 1
@@ -324,7 +325,7 @@ def _number(value: str) -> int | None:
 
 
 def _quoted(text: str) -> str:
-    """A string of TOML; JSON writes it the same way, but for what is not printable."""
+    """Write a TOML string; printable text is written the same way in JSON."""
     return json.dumps(_clean(text), ensure_ascii=False)
 
 
@@ -333,6 +334,6 @@ def _listed(texts: list[str]) -> str:
 
 
 def _clean(text: str) -> str:
-    """In one line, without what no terminal and no TOML wants, and no passwords."""
+    """Remove passwords, control characters and line ends, and limit the length."""
     text = re.sub(r"://[^\s@/]{0,200}@", "://...@", text[:500])
     return "".join(c if c.isprintable() else "\ufffd" for c in text)

@@ -1,4 +1,4 @@
-"""What of a configuration concerns us: parameters, addresses, calls of functions."""
+"""Reads parameters, addresses and function calls from such a configuration."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ MODULES = frozenset(
 """The modules whose parameters are read."""
 
 MAX_DEPTH = 10
-"""Files that include files: more of them are a ring."""
+"""Levels of included files; deeper than this, files include each other."""
 
 MAX_LENGTH = 4_000_000
-"""Characters that are read, of all files; configurations are shorter."""
+"""Characters read from all files together; configurations are shorter."""
 
 Include = Callable[[str], str | None]
-"""The text of a file, by the name that it is included by; None if there is none."""
+"""Returns the text of an included file by its name; None if it cannot be read."""
 
 
 _NAME = re.compile(r"\w+")
 
 
 class Place(NamedTuple):
-    """Where something stands."""
+    """A file and a line in it."""
 
     file: str
-    "Empty for the file that was asked for."
+    "Empty for the main file."
 
     line: int
 
@@ -48,7 +48,7 @@ class Parameter(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """A line such as `listen = udp:192.0.2.1`: its value is of several words."""
+    """A line such as `listen = udp:192.0.2.1`; its value may have several words."""
 
     name: str
     values: tuple[str, ...]
@@ -56,40 +56,40 @@ class Setting(NamedTuple):
 
 
 class FunctionCall(NamedTuple):
-    """A function that is called in a route."""
+    """A function call in a route."""
 
     function: str
     place: Place
 
 
 class SourceConfig:
-    """A configuration, as far as it concerns us, in the order of its lines."""
+    """The parts of a configuration that are converted, in the order of its lines."""
 
     def __init__(self) -> None:
         self.parameters: list[Parameter] = []
         self.settings: list[Setting] = []
         self.calls: list[FunctionCall] = []
         self.left: list[tuple[Place, str]] = []
-        "What could not be read, and why."
+        "What could not be read, with the reason."
 
         self.others: dict[str, int] = {}
-        "Modules whose parameters are not looked at, and how many each has."
+        "Modules whose parameters are ignored, and how many parameters each has."
 
         self.loaded: set[str] = set()
-        "Modules that are loaded."
+        "The modules that the configuration loads."
 
         self.is_kamailio = False
-        "Whether it says so itself."
+        "Whether a directive says so."
 
 
 def read(
     text: str, include: Include, defined: Mapping[str, str] | None = None
 ) -> SourceConfig:
     """
-    Read a configuration; what is wrong in it is in :attr:`SourceConfig.left`.
+    Read a configuration; :attr:`SourceConfig.left` has what could not be read.
 
     Args:
-        defined: what Kamailio is given by `-A`.
+        defined: names and values that Kamailio is given with `-A`.
     """
     source = SourceConfig()
     _SourceReader(source, include, dict(defined or {})).read(text, "", 0)
@@ -104,13 +104,13 @@ class _SourceReader:
         self._include = include
         self._defined = defined
         self._left = MAX_LENGTH
-        self._depth = 0  # of braces: more than 0 in a route
-        # For each `#!ifdef` that is open: whether its part is read.
+        self._depth = 0  # of braces; greater than 0 inside a route
+        # For each open `#!ifdef`: whether the current branch is read.
         self._reads: list[bool] = []
 
     def read(self, text: str, file: str, depth: int) -> None:
         if len(text) > self._left:
-            self._leave(Place(file, 1), "it is too long to be a configuration")
+            self._leave(Place(file, 1), "too long for a configuration")
             return
         self._left -= len(text)
         statement: list[Word] = []
@@ -168,7 +168,7 @@ class _SourceReader:
     def _modparam(self, statement: list[Word], place: Place) -> None:
         arguments = list(_arguments(statement[1:]))
         if len(arguments) != 3:
-            self._leave(place, "this modparam cannot be read")
+            self._leave(place, "this modparam cannot be parsed")
             return
         modules, name, value = arguments
         for module in modules.split("|"):
@@ -193,7 +193,7 @@ class _SourceReader:
         elif must:
             self._leave(place, f"{name} cannot be read")
 
-    # Directives: those of the preprocessor that Kamailio has.
+    # Directives of Kamailio's preprocessor.
 
     def _direct(self, word: Word, file: str, depth: int) -> None:
         name, _, rest = word.text.partition(" ")
@@ -203,7 +203,7 @@ class _SourceReader:
             self._source.is_kamailio = True
         elif name in ("ifdef", "ifndef", "ifexp"):
             if name == "ifexp":
-                self._leave(place, "#!ifexp is taken to be true")
+                self._leave(place, "#!ifexp is assumed to be true")
                 self._reads.append(True)
             else:
                 self._reads.append((rest in self._defined) == (name == "ifdef"))
@@ -218,7 +218,7 @@ class _SourceReader:
             if name != "trydef" or key not in self._defined:
                 self._defined[key] = value.strip().strip("\"'")
         elif name in ("subst", "substdef", "substdefs", "defenv"):
-            self._leave(place, f"#!{name} is not followed")
+            self._leave(place, f"#!{name} is not supported")
         elif name in ("include_file", "import_file"):
             file_name = Word(rest.strip("\"'"), word.line, "string")
             self._read_file([word, file_name], place, depth, name == "include_file")
@@ -229,7 +229,7 @@ class _SourceReader:
         value = self._defined.get(word.text)
         if value:
             return Word(value, word.line, "string")
-        # To Kamailio the parts of udp:HOST:PORT are words.
+        # Kamailio treats the parts of udp:HOST:PORT as words of their own.
         text = _NAME.sub(lambda part: self._defined.get(part[0]) or part[0], word.text)
         return Word(text, word.line, "word")
 
@@ -238,7 +238,7 @@ class _SourceReader:
 
 
 def _arguments(statement: list[Word]) -> Iterator[str]:
-    """Those in parentheses: each is of one word, or of several that belong together."""
+    """The arguments in parentheses; an argument may consist of several words."""
     current: list[str] = []
     for word in statement:
         if word.kind != "mark":

@@ -1,4 +1,4 @@
-"""The words of a configuration of OpenSIPS or Kamailio, each with its line."""
+"""Splits a configuration of OpenSIPS or Kamailio into words with line numbers."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 
 class Word(NamedTuple):
-    """A word, a string or a mark."""
+    """A word, a string, or a punctuation mark."""
 
     text: str
-    "Of a string what is between its quotes."
+    "For a string, what is between its quotes."
 
     line: int
     kind: str
-    "`word`, `string`, `mark`, `line` for the end of one, or `directive`: `#!define`."
+    "`word`, `string`, `mark`, `line` (the end of a line) or `directive` (`#!define`)."
 
 
-# Each alternative eats what it begins with, so that no text is looked at twice.
+# Each alternative consumes what it begins with, so the time is linear.
 _TOKEN = re.compile(
     r"""
     (?P<line>\n)
@@ -37,9 +37,9 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 def words(text: str) -> Iterator[Word]:
     """
-    Split ``text``; whatever it is, it has words, and takes time as its length does.
+    Split ``text`` into words, in linear time; any text is accepted.
 
-    A directive is one only where a line begins.
+    A directive is recognised only at the beginning of a line.
     """
     line, begins = 1, True
     for match in _TOKEN.finditer(text):

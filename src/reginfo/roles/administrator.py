@@ -143,7 +143,7 @@ def remove(
     if event not in REMOVALS:
         raise LocalProtocolError(f"{event} does not remove a contact")
     if (event is ContactEvent.PROBATION) != (retry_after is not None):
-        raise LocalProtocolError("retry-after goes with probation, and only with that")
+        raise LocalProtocolError("retry-after is required with probation only")
     claims = tuple(
         _life(
             bound,

@@ -9,12 +9,8 @@ from ..reg import legacy, xml
 from ..reg.document import Piece, RegistrationState, registration_id
 from ..reg.legacy import MAX_DOCUMENT, Profile
 from ..sip.value import MutableValue
-from .document import (
-    claim_elements,
-    contact_of,
-    record_elements,
-    speaker_element,
-)
+from .document import contact_of
+from .envelope import claim_elements, record_elements, speaker_element
 from .pieces import AROUND, AROUND_LEGACY, AROUND_REGISTRATION, Written, fitting
 from .row import WatchRow, is_of_our_kind
 from .watch import Owed, Parted, Watch

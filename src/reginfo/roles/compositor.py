@@ -32,8 +32,8 @@ from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
 from .contribution import Contribution, ContributionRow, shifted_row
 from .document import read_document
-from .learner import DocumentOrigin, Learner, Listed, Listings
-from .listing import Listing
+from .learner import DocumentOrigin, Learner
+from .listing import Listed, Listing, Listings
 from .naming import Name, as_written
 
 logger = logging.getLogger("reginfo.compositor")

@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 
 from ..location.binding import Binding
-from ..location.lives import Claims
-from ..location.record import Record
 from ..reg import xml
-from ..reg.document import (
-    ClaimElement,
-    Contact,
-    ContactEvent,
-    RecordKey,
-    Reginfo,
-    contact_id,
-)
+from ..reg.document import Contact, ContactEvent, Reginfo, contact_id
 from ..sip.demands import check_extensions, understands_body
 from ..sip.errors import RemoteProtocolError
 from ..sip.message import Request
 from .naming import Name, named
 
-ACTIVE = "active"
-
 logger = logging.getLogger("reginfo.document")
 
 
-SPEAKER = "server"
-"""
-The kind of a record that ends each registration which a server of our kind is sent.
-
-It says that what is not listed is not gone.
-"""
+class UnreadableDocument(RemoteProtocolError):
+    """A body that cannot be read; the log has it, with the name of who sent it."""
 
 
 def contact_of(
@@ -65,77 +49,6 @@ def contact_of(
     )
 
 
-def claim_elements(claims: Claims, aor: str, now: float) -> list[bytes]:
-    """
-    All claims for a contact, whole, for a server of our kind.
-
-    Each is a ``<contact>`` of its own: one that lost may come to hold there.
-    """
-    elements = []
-    for at, claim in enumerate(claims):
-        left = claim.expires_at - now
-        key = f"{claim.key}\0{claim.begin}\0{claim.call_id}" if at else claim.key
-        event = claim.event
-        if claim.gone is (event.state == ACTIVE) or (left <= 0 and not claim.gone):
-            # The state in the document has to agree with the event in it.
-            event = ContactEvent.EXPIRED
-        contact = Contact(
-            id=contact_id(aor, key),
-            uri=claim.contact,
-            event=event,
-            q=claim.q,
-            callid=claim.call_id,
-            cseq=claim.cseq,
-            display_name=claim.display_name or None,
-            params=claim.params,
-            retry_after=claim.retry_after,
-            claim=ClaimElement(
-                owner=claim.owner,
-                key=claim.key,
-                begin=claim.begin,
-                stamp=claim.stamp,
-                edition=claim.edition,
-                until=claim.until,
-                left=None if left <= 0 else round(left * 1000),
-                gone=claim.gone,
-                path=claim.path,
-                received=claim.received,
-                user_agent=claim.user_agent,
-            ),
-        )
-        registered = max(0, int(now - claim.registered_at))
-        expires = claim.expires(now) if event.state == ACTIVE else None
-        elements.append(
-            xml.contact_element(xml.contact_parts(contact), expires, registered)
-        )
-    return elements
-
-
-def record_elements(records: Iterable[Record], now: float) -> list[bytes]:
-    """The records of a user, for a server of our kind."""
-    return [
-        xml.key_element(
-            RecordKey(
-                name=record.name,
-                value=record.value,
-                owner=record.owner,
-                stamp=record.stamp,
-                kind=record.kind.value,
-                until=record.until,
-                left=max(0, round((record.expires_at - now) * 1000))
-                if record.until
-                else None,
-            )
-        )
-        for record in records
-    ]
-
-
-def speaker_element(server_id: str) -> bytes:
-    """What says that a registration comes from a server of our kind."""
-    return xml.key_element(RecordKey("", None, server_id, 0, kind=SPEAKER))
-
-
 def read_document(request: Request, source: str, name: Name) -> Reginfo | None:
     """
     Read the document in a NOTIFY or PUBLISH; None if there is none.
@@ -149,7 +62,7 @@ def read_document(request: Request, source: str, name: Name) -> Reginfo | None:
     Raises:
         Refusal: 415 for a body that is not understood and not optional, 420 for
             an extension that is required.
-        RemoteProtocolError: it cannot be read.
+        UnreadableDocument: it cannot be read.
     """
     check_extensions(request)
     if not understands_body(request, xml.MEDIA_TYPE):
@@ -158,8 +71,7 @@ def read_document(request: Request, source: str, name: Name) -> Reginfo | None:
         document = xml.parse(request.body)
     except RemoteProtocolError as exc:
         logger.warning("! %s of %s: %s", request.method, source, exc)
-        exc.is_logged = True
-        raise
+        raise UnreadableDocument(str(exc), status=exc.status) from exc
     for warning in document.warnings:
         logger.debug("! %s of %s: %s", request.method, source, warning)
     return named(document, name, source)

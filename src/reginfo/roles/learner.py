@@ -20,13 +20,14 @@ from ..location.contact_row import ContactRow
 from ..location.foreign import FINAL, GRACE, Told
 from ..location.keyring import REMEMBERED
 from ..location.lives import Claims, join, newest_of
-from ..location.record import Record, RecordKind
 from ..location.store import LocationStore
 from ..location.view import TABLE
-from ..reg.document import Contact, ContactEvent, RecordKey, Reginfo
+from ..reg.document import Contact, ContactEvent, Reginfo
 from ..reg.table import News, RowChange, Table
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
+from .envelope import claim_of, is_envelope, record_of
+from .listing import Listings
 
 logger = logging.getLogger("reginfo.subscriber")
 
@@ -56,22 +57,6 @@ class DocumentOrigin(NamedTuple):
 
     is_first: bool = False
     "Whether nothing was ever learned by that way, or all of it was lost."
-
-
-class Listed(NamedTuple):
-    """A contact that a peer lists as bound, in one of its documents."""
-
-    peer: str
-    source: str
-    aor: str
-    contact: Contact
-
-    expires_at: float
-    "When it ends at the peer; or, if the peer does not say, when we believe that."
-
-
-Listings = Callable[[str, Uri, float], Iterable[Listed]]
-"""Returns who lists a contact of an address-of-record as bound at a moment."""
 
 
 class Learner:
@@ -114,7 +99,7 @@ class Learner:
             news: what of it is new (:class:`~reginfo.reg.table.Table`).
             changes: how that has changed the rows of the table.
         """
-        if is_of_our_kind(document):
+        if is_envelope(document):
             self._take(origin, document, now, wall)
             return
         self.learn_news(origin, news, now, wall, changes)
@@ -263,103 +248,34 @@ class Learner:
         self, origin: DocumentOrigin, document: Reginfo, now: float, wall: float
     ) -> None:
         """Take in the claims and records of a document, each complete in itself."""
+        store, table = self._store, origin.table
         refused = 0
         for registration in document.registrations:
-            claims = []
+            aor, claims = registration.aor, []
             for contact in registration.contacts:
-                claim = self._whole(origin, contact, now)
+                claim = claim_of(contact, origin.source, now, store.longest_life)
                 if claim is None:
                     refused += 1
                 else:
                     claims.append(claim)
+            known = {record.id for record in store.records(aor, table)}
             records = [
                 record
                 for key in registration.keys
-                if (record := self._record(origin, registration.aor, key, now, wall))
-                is not None
+                if (record := record_of(key, origin.source, now)) is not None
+                # A removal that we have forgotten would be news with each document.
+                and not (
+                    record.value is None
+                    and record.stamp / 1e6 <= wall - REMEMBERED
+                    and record.id not in known
+                )
             ]
-            self._store.apply(
-                registration.aor,
-                claims,
-                now,
-                origin.table,
-                records=records,
-                is_told=True,
-            )
+            store.apply(aor, claims, now, table, records=records, is_told=True)
         if refused:
             logger.warning(
                 "! document of %s: %d contacts refused, which are no claims",
                 origin.source, refused,
             )  # fmt: skip
-
-    def _whole(
-        self, origin: DocumentOrigin, contact: Contact, now: float
-    ) -> Claim | None:
-        """Return the claim that a contact is, from a server of our kind."""
-        said = contact.claim
-        if said is None or contact.callid is None or contact.cseq is None:
-            return None
-        try:
-            Uri.parse(contact.uri)
-        except RemoteProtocolError:
-            return None
-        left = 0.0 if said.left is None else said.left / 1000
-        return Claim(
-            contact=contact.uri,
-            key=said.key,
-            call_id=contact.callid,
-            cseq=contact.cseq,
-            begin=said.begin,
-            stamp=said.stamp,
-            edition=said.edition,
-            gone=said.gone,
-            event=contact.event,
-            owner=said.owner,
-            until=said.until,
-            expires_at=now + min(left, self._store.longest_life),
-            registered_at=now - (contact.duration_registered or 0),
-            source=origin.source,
-            q=contact.q,
-            params=contact.params,
-            display_name=contact.display_name or "",
-            path=said.path,
-            received=said.received,
-            user_agent=said.user_agent,
-            retry_after=contact.retry_after,
-        )
-
-    def _record(
-        self,
-        origin: DocumentOrigin,
-        aor: str,
-        key: RecordKey,
-        now: float,
-        wall: float,
-    ) -> Record | None:
-        """Return a record of a server of our kind; None for one that is of no use."""
-        if key.kind not in _KINDS:
-            return None
-        kind = RecordKind(key.kind)
-        if (
-            key.value is None
-            and key.stamp / 1e6 <= wall - REMEMBERED
-            and all(known.id != (kind, key.name) for known in self._known(origin, aor))
-        ):
-            # A removal that we have forgotten would be news with each document.
-            return None
-        return Record(
-            kind=kind,
-            name=key.name,
-            value=key.value,
-            stamp=key.stamp,
-            owner=key.owner,
-            until=key.until,
-            expires_at=now + (key.left or 0) / 1000 if key.until else 0.0,
-            source=origin.source,
-        )
-
-    def _known(self, origin: DocumentOrigin, aor: str) -> list[Record]:
-        return self._store.records(aor, origin.table)
 
     # From anybody else.
 
@@ -512,19 +428,3 @@ class Learner:
             return now
         # 3680-103: it lives as long as the subscription that reported it.
         return min(origin.until + GRACE, now + longest)
-
-
-_KINDS = frozenset(kind.value for kind in RecordKind)
-
-
-def is_of_our_kind(document: Reginfo) -> bool:
-    """
-    Whether a document carries claims or records: then it says only what it lists.
-
-    At least a record of the kind `SPEAKER` is in each that a server of our kind sends.
-    """
-    return any(
-        bool(registration.keys)
-        or any(contact.claim is not None for contact in registration.contacts)
-        for registration in document.registrations
-    )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, NamedTuple, TypeVar
 
 from ..location.contacts import is_same
+from ..reg.document import Contact
 from ..reg.table import ReportedContact, RowChange
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
@@ -17,6 +18,22 @@ _id = id  # the name is also that of a contact's id
 _Row = tuple[T, ReportedContact]
 _Rows = dict[tuple[int, str], _Row[T]]
 """By the identity of the owner and the id of the contact."""
+
+
+class Listed(NamedTuple):
+    """A contact that a peer lists as bound, in one of its documents."""
+
+    peer: str
+    source: str
+    aor: str
+    contact: Contact
+
+    expires_at: float
+    "When it ends at the peer; or, if the peer does not say, when we believe that."
+
+
+Listings = Callable[[str, Uri, float], Iterable[Listed]]
+"""Returns who lists a contact of an address-of-record as bound at a moment."""
 
 
 class Listing(Generic[T]):

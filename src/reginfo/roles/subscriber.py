@@ -23,10 +23,11 @@ from ..sip.flow import Flow
 from ..sip.message import Request
 from ..sip.uri import Uri
 from .document import read_document
+from .envelope import is_envelope
 from .held import Held, Send
 from .held import Listener as Listener
-from .learner import DocumentOrigin, Learner, Listed, Listings, is_of_our_kind
-from .listing import Listing
+from .learner import DocumentOrigin, Learner
+from .listing import Listed, Listing, Listings
 from .mirror import HeldRow
 from .mirror import Mirror as Mirror
 from .naming import Name, as_written
@@ -316,7 +317,7 @@ class Subscriber:
             is_first,
         )
         self._learner.learn(origin, document, taken.news, now, wall, changes)
-        if table.is_full and is_first and not is_of_our_kind(document):
+        if table.is_full and is_first and not is_envelope(document):
             self._learner.forget_others(origin, mirror.aor, table, now, wall)
         return taken.missed
 

@@ -13,8 +13,8 @@ from ..sip.errors import Refusal
 from ..sip.message import Request
 from ..sip.uri import Uri
 from .document import read_document
-from .learner import DocumentOrigin, Learner, Listed
-from .listing import Listing
+from .learner import DocumentOrigin, Learner
+from .listing import Listed, Listing
 from .naming import Name
 
 DIALOGS = 10_000

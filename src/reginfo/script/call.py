@@ -1,4 +1,4 @@
-"""One request in a script: its state, and what the server does when a handler asks."""
+"""The protocol between a script and its server for one request."""
 
 from __future__ import annotations
 
@@ -11,40 +11,38 @@ from ..sip.message import Request, Response
 
 class Call(Protocol):
     """
-    One request that passes the script, as the server has it.
-
-    Where a method says that it raises nothing, an error has become a response.
+    One request that a script handles, as the server implements it.
     """
 
     request: Request
-    "A copy of the request, which the script may change, and which is relayed."
+    "A copy of the request. The script may change it, and it is what is relayed."
 
     flow: Flow
-    "The flow that the request came by."
+    "The flow that the request was received on."
 
     targets: list[Target]
-    "The targets that the request is relayed to; empty for its Request-URI."
+    "The targets to relay the request to; if empty, its Request-URI is the target."
 
     on_reply: str | None
-    "The reply route."
+    "The name of the reply route."
 
     on_failure: str | None
-    "The failure route."
+    "The name of the failure route."
 
     reply_headers: list[tuple[str, str]]
-    "Headers for the response that is sent from here."
+    "Header fields to add to the response of this server."
 
     answered: bool
     "Whether a final response has been sent."
 
     relayed: bool
-    "Whether the request was relayed, or given to the server."
+    "Whether the request was relayed, or left to the server's default."
 
     publishes: bool
-    "Whether what the request changes is published."
+    "Whether changes made by the request are published."
 
     refusal: Response | None
-    "The response to a NOTIFY that :meth:`handle_notify` did not take in."
+    "The response to a NOTIFY that :meth:`handle_notify` refused."
 
     reason: str
     "Why the last :meth:`handle_notify` returned -1."
@@ -70,10 +68,10 @@ class Call(Protocol):
         """Serve a SUBSCRIBE, and answer it; False if it was refused."""
 
     def handle_publish(self) -> bool:
-        """Take in a PUBLISH, and answer it; False if it was refused."""
+        """Process a PUBLISH, and answer it; False if it was refused."""
 
     def handle_notify(self, table: str) -> int:
-        """Take in a NOTIFY without answering it; 2, 1 or -1."""
+        """Process a NOTIFY without answering it; 2, 1 or -1."""
 
     def default(self) -> None:
         """Handle the request as the server does without a script."""

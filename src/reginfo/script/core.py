@@ -1,4 +1,4 @@
-"""What a script asks of the server, for no request in particular."""
+"""The protocol between a script and its server, apart from single requests."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class Core(Protocol):
     """
     The server that a script runs in.
 
-    An address-of-record is given as `bob@example.com` or as a URI. If a method raises,
+    Addresses-of-record are passed as `bob@example.com` or as a URI. If a method raises,
     nothing has changed.
     """
 
     def subscribe(self, uri: str, expires: int) -> bool:
-        """Subscribe to the registrations of ``uri``; ``expires=0`` ends it."""
+        """Subscribe to the registrations of ``uri``; ``expires=0`` unsubscribes."""
 
     def update(self, aor: str) -> bool:
-        """Notify and publish the present state; False if there is no such record."""
+        """Notify and publish the current state; False if there is no such record."""
 
     def remove(
         self,
@@ -37,7 +37,7 @@ class Core(Protocol):
         Remove contacts as an administrator does; return how many.
 
         Args:
-            publishes: whether presence servers are to hear of it.
+            publishes: whether to publish the change.
         """
 
     def key(self, table: str, aor: str, key: str) -> str | None:
@@ -50,11 +50,11 @@ class Core(Protocol):
         Set a key, or remove it; False if there is none to remove.
 
         Args:
-            publishes: whether presence servers are to hear of it.
+            publishes: whether to publish the change.
         """
 
     def bindings(self, aor: str, table: str) -> Sequence[Binding]:
-        """Return the contacts that ``aor`` is bound to."""
+        """Return the bindings of ``aor``."""
 
     def send_request(
         self,
@@ -66,8 +66,8 @@ class Core(Protocol):
         from_: str | None,
     ) -> Awaitable[Response]:
         """
-        Send a request of our own to ``to``, or to ``binding`` if it is given.
+        Send a new request to ``to``, or to ``binding`` if it is given.
 
         Raises:
-            ValueError: it cannot be written.
+            ValueError: the request cannot be written.
         """

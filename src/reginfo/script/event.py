@@ -1,4 +1,4 @@
-"""Events of a script: changes of contacts and of subscriptions."""
+"""The arguments of event handlers: changes of contacts and of subscriptions."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .pseudo import Data
 
 
 class Event(Functions):
-    """What has happened; it is on disk already."""
+    """A change that is already on disk."""
 
     __slots__ = ("name",)
 
     def __init__(self, core: Core, name: str) -> None:
         super().__init__(core)
         self.name = name
-        "As :meth:`reginfo.script.route.Route.event` has it."
+        "The name of the event, as in :meth:`reginfo.script.route.Route.event`."
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -37,10 +37,10 @@ class ContactChanged(Event):
         self.table = table
         self.aor: str = Data(aor)
         self.binding = binding
-        "The contact as it is now, and whose it is."
+        "The contact after the change, with its owner."
 
         self.learned = learned
-        "Whether it was registered at another server, and learned from that."
+        "Whether the contact registered at another server, which reported it."
 
     def __repr__(self) -> str:
         where = "learned" if self.learned else "registered here"
@@ -48,7 +48,7 @@ class ContactChanged(Event):
 
     @property
     def contact(self) -> str:
-        """The contact's URI."""
+        """The contact URI."""
         return Data(self.binding.contact)
 
     def send_to_contact(
@@ -60,9 +60,9 @@ class ContactChanged(Event):
         from_: str | None = None,
     ) -> Awaitable[Response]:
         """
-        Send a request to this contact, by its flow or where its URI leads.
+        Send a request to this contact, by its flow or its URI.
 
-        Otherwise as :meth:`send_request`.
+        See :meth:`send_request`.
         """
         return self._core.send_request(
             method, self.aor, self.binding, headers, body, from_
@@ -70,21 +70,20 @@ class ContactChanged(Event):
 
 
 class SubscriptionChanged(Event):
-    """What became of a subscription that was asked for by `reginfo_subscribe`."""
+    """A change of a subscription that `reginfo_subscribe` requested."""
 
     __slots__ = ("reason", "state", "uri")
 
     def __init__(self, core: Core, uri: str, state: str, reason: str) -> None:
         super().__init__(core, "subscription")
         self.uri = uri
-        "What was subscribed to."
+        "The URI that was subscribed to."
 
         self.state = state
         """
-        `active`, `terminated` by the other side, `refused`, `failed` for want of an
-        answer or of an address, or `ended` by us. Unless it was ended, it is asked for
-        again.
+        `active`, `terminated` by the other side, `refused`, `failed` (no answer, or no
+        address), or `ended` by this server. Unless it has ended, it is retried.
         """
 
         self.reason = reason
-        "As Subscription-State, or the response, has it; why it failed."
+        "The reason from Subscription-State or from the response, or of the failure."

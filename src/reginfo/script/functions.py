@@ -1,4 +1,4 @@
-"""The functions that a script has wherever it is: for a request, and for an event."""
+"""The functions that are available for requests and for events."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .core import Core
 from .result import ERROR, OK, Result, UnusableText, expands
 
 EXPIRES = 3600
-"""Seconds that `reginfo_subscribe` asks for if nothing is said."""
+"""The default interval of `reginfo_subscribe`, in seconds."""
 
 
 class Functions:
     """
     Functions of pua_reginfo, usrloc and registrar, under their own names.
 
-    Strings may hold pseudo-variables (:mod:`reginfo.script.pseudo`); a
-    :class:`~reginfo.sip.uri.Uri` is taken where a URI or an address-of-record is.
+    Strings may contain pseudo-variables (:mod:`reginfo.script.pseudo`). A
+    :class:`~reginfo.sip.uri.Uri` is accepted as a URI or an address-of-record.
     """
 
     __slots__ = ("_core", "var")
@@ -39,16 +39,16 @@ class Functions:
     @expands("uri")
     def reginfo_subscribe(self, uri: str | Uri, expires: int = EXPIRES) -> Result:
         """
-        Subscribe to the registrations of ``uri``, and stay subscribed.
+        Subscribe to the registrations of ``uri``, and keep the subscription alive.
 
-        Waits for nothing. A second call for the same URI makes no second subscription;
-        its changes run `@route.event("subscription")`.
+        Returns at once. A second call for the same URI creates no second subscription.
+        Changes of the subscription run `@route.event("subscription")`.
 
         Args:
-            expires: seconds asked for each time; 0 to end the subscription.
+            expires: the interval to request, in seconds; 0 unsubscribes.
 
         Returns:
-            1 if the request is queued; -1 if the URI is none, if
+            1 if the request is queued; -1 if ``uri`` is invalid, if
             `pua_reginfo.server_address` is not set, or if a limit is reached.
         """
         _whole("expires", expires)
@@ -57,7 +57,7 @@ class Functions:
     @expands("aor")
     def reginfo_update(self, aor: str | Uri) -> Result:
         """
-        Publish the present state of ``aor``, and tell its watchers, once more.
+        Publish the current state of ``aor``, and notify its watchers, again.
 
         Returns:
             1; -1 if there is no such record.
@@ -71,7 +71,7 @@ class Functions:
 
     @expands("table", "aor", "key", "value")
     def ul_add_key(self, table: str, aor: str | Uri, key: str, value: str) -> Result:
-        """Keep ``value`` under ``key`` in the record of ``aor``; 1, or -1."""
+        """Store ``value`` under ``key`` in the record of ``aor``; 1, or -1."""
         name, text = self._name(key), self._text(value)
         try:
             self._set_key(table, aor, name, text)
@@ -81,7 +81,9 @@ class Functions:
 
     @expands("table", "aor", "key")
     def ul_get_key(self, table: str, aor: str | Uri, key: str) -> str | None:
-        """What stands under ``key`` in the record of ``aor``; None if nothing does."""
+        """
+        Return the value of ``key`` in the record of ``aor``; None if there is none.
+        """
         try:
             value = self._core.key(self._text(table), self._text(aor), self._name(key))
         except RemoteProtocolError:
@@ -90,7 +92,7 @@ class Functions:
 
     @expands("table", "aor", "key")
     def ul_rm_key(self, table: str, aor: str | Uri, key: str) -> Result:
-        """Remove ``key`` from the record of ``aor``; -1 if it is not there."""
+        """Remove ``key`` from the record of ``aor``; -1 if there is no such key."""
         name = self._name(key)
         try:
             done = self._set_key(table, aor, name, None)
@@ -108,18 +110,18 @@ class Functions:
         retry_after: int | None = None,
     ) -> Result:
         """
-        Remove a contact of ``aor``, or all, as the administrator does.
+        Remove a contact of ``aor``, or all of them, as an administrator does.
 
         Args:
-            event: the reason that watchers are notified of (RFC 3680 §4.7.1):
-                deactivated, probation, rejected or unregistered.
-            retry_after: seconds; with probation, and only with that.
+            event: the event to report (RFC 3680 §4.7.1): deactivated, probation,
+                rejected or unregistered.
+            retry_after: seconds; required with probation, not allowed otherwise.
 
         Returns:
-            1; -1 if nothing is bound there.
+            1; -1 if there is no such binding.
 
         Raises:
-            ValueError: there is no such event, or `retry_after` does not go with it.
+            ValueError: the event is unknown, or `retry_after` does not match it.
         """
         try:
             why = ContactEvent(event)
@@ -127,9 +129,9 @@ class Functions:
             why = None
         if why is None or why not in REMOVALS:
             names = ", ".join(sorted(REMOVALS))
-            raise ValueError(f"nobody is removed by {event!r}; there are: {names}")
+            raise ValueError(f"{event!r} is no event of a removal; these are: {names}")
         if (why is ContactEvent.PROBATION) != (retry_after is not None):
-            raise ValueError("retry_after goes with probation, and only with that")
+            raise ValueError("retry_after is required with probation only")
         if retry_after is not None:
             _whole("retry_after", retry_after)
         which = None if contact is None else self._text(contact)
@@ -144,10 +146,10 @@ class Functions:
 
     def bindings(self, aor: str | Uri, table: str = TABLE) -> Sequence[Binding]:
         """
-        The contacts that ``aor`` is bound to.
+        Return the bindings of ``aor``.
 
         Raises:
-            RemoteProtocolError: that is no address-of-record.
+            RemoteProtocolError: ``aor`` is not an address-of-record.
         """
         return self._core.bindings(self._text(aor), table)
 
@@ -162,18 +164,18 @@ class Functions:
         from_: str | None = None,
     ) -> Awaitable[Response]:
         """
-        Send a request of our own, such as a MESSAGE (RFC 3428).
+        Send a new request, such as a MESSAGE (RFC 3428).
 
-        To a user of ours it goes to the contact that is preferred; to any other URI
-        where that is. It is on its way when this returns; to await what is returned is
-        to wait for the final response: a 408 if none comes, a 480 if nobody is there.
+        A request to a user of this server goes to the preferred contact; any other URI
+        is resolved. The request is queued when this returns. Await the result for the
+        final response: 408 if there is none, 480 if the user has no contacts.
 
         Args:
-            headers: beyond those that any request has, such as Content-Type.
-            from_: the URI that it is from; that of the user itself if left out.
+            headers: further header fields, such as Content-Type.
+            from_: the URI in From; by default the user's own.
 
         Raises:
-            ValueError: the method, a header or a URI cannot be written.
+            ValueError: the method, a header field or a URI cannot be written.
         """
         text = self._text(uri)
         try:
@@ -184,10 +186,10 @@ class Functions:
 
     def quote(self, text: str) -> str:
         """
-        ``text`` as a part of a string that is given to a function.
+        Quote ``text`` for use within a string argument of a function.
 
-        What came in a message may have a `$` in it, which would be taken for the
-        beginning of a pseudo-variable: `f"{msg.quote(msg.to.uri)} is away"`.
+        Text from a message may contain a `$`, which would begin a pseudo-variable:
+        `f"{msg.quote(msg.to.uri)} is away"`.
         """
         return pseudo.quote(text)
 
@@ -195,7 +197,7 @@ class Functions:
 
     @property
     def _publishes(self) -> bool:
-        """Whether what is changed from here is published."""
+        """Whether changes made here are published."""
         return True
 
     def _set_key(
@@ -206,7 +208,7 @@ class Functions:
         )
 
     def _text(self, value: str | Uri) -> str:
-        """A string of the script with its pseudo-variables replaced."""
+        """Replace the pseudo-variables in a string of the script."""
         if isinstance(value, Uri):
             return value.text
         if not isinstance(value, str):
@@ -217,25 +219,25 @@ class Functions:
             raise self._blame(str(exc), value) from exc
 
     def _blame(self, what: str, *texts: str) -> ValueError:
-        """Return the error for texts that cannot be used, by who has written them."""
+        """Build the error for unusable texts: the sender's fault, or the script's."""
         if any(self._came_in(text) for text in texts):
             return UnusableText(what)
         return ValueError(what)
 
     def _came_in(self, text: str) -> bool:
-        """Whether a text came in a message, or has something of one in it."""
+        """Whether a text comes from a message, or contains a part of one."""
         return isinstance(text, pseudo.Data)
 
     def _name(self, value: str) -> str:
         name = self._text(value)
         if not name or "\0" in name:
-            raise self._blame(f"{name!r} is no name of a key", name)
+            raise self._blame(f"{name!r} is not the name of a key", name)
         return name
 
     def _value(self, name: str, argument: str) -> str:
         if name == "var":
             return self.var.get(argument, "")
-        raise ValueError(f"${name} is of a message, and there is none here")
+        raise ValueError(f"${name} needs a message, and an event has none")
 
 
 def _result(done: bool) -> Result:

@@ -1,4 +1,4 @@
-"""A routing script: read from its file, and checked as far as that can be."""
+"""Loads a routing script from its file, and checks it."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from .result import EXPANDED, Expanded
 from .route import Route
 
 NAME = "reginfo_routes"
-"""What a script's module is called."""
+"""The module name of a script."""
 
 COMMON = frozenset({"lookup", "save"})
-"""Functions whose names others have, too: looked at on arguments of handlers only."""
+"""Method names that other classes have, too: checked only on arguments of functions."""
 
 NAMED = {"t_on_reply": "reply", "t_on_failure": "failure"}
-"""Functions that take the name of a route, and of which kind that is."""
+"""Functions that take the name of a route, with the kind of that route."""
 
 
 class ScriptError(ReginfoError):
-    """What is wrong with a script, each with its line: ``FILE:LINE: what``."""
+    """The errors in a script, one per line: ``FILE:LINE: message``."""
 
 
 def load(path: Path) -> Route:
     """
-    Run a script, and return its routes.
+    Execute a script, and return its routes.
 
-    Modules beside it can be imported; they are read anew, too.
+    It may import modules from its directory, which are loaded again as well.
 
     Raises:
-        ScriptError: it cannot be read, fails, or calls for what there is not.
+        ScriptError: it cannot be read, raises, or names something that does not exist.
     """
     try:
         source = path.read_bytes()
     except OSError as exc:
         raise ScriptError(f"{path}: {exc.strerror}") from exc
     try:
-        # `ast` first: wrong strings are reported before the script runs.
+        # Parsed first: wrong strings are reported before the script runs.
         tree = ast.parse(source, str(path))
         code = compile(tree, str(path), "exec")
     except SyntaxError as exc:
@@ -63,7 +63,7 @@ def load(path: Path) -> Route:
 
 
 def line_of(trace: TracebackType | None, path: Path) -> int | None:
-    """The line of the script at ``path`` at which an exception passed through it."""
+    """Return the last line of the script at ``path`` in a traceback, if any."""
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(trace)
@@ -79,13 +79,13 @@ def _run(code: object, module: ModuleType, path: Path) -> None:
         file = getattr(known, "__file__", None)
         if file and str(Path(file).parent) == directory:
             del sys.modules[name]
-    # By its name, as dataclasses and others look for a module.
+    # dataclasses, for example, look a module up by its name.
     sys.modules[NAME] = module
     sys.path.insert(0, directory)
     try:
         exec(code, module.__dict__)  # type: ignore[arg-type]
     except (Exception, SystemExit) as exc:
-        # The script that runs goes on with the modules that it has.
+        # The running script keeps its modules.
         for name in set(sys.modules) - set(before):
             del sys.modules[name]
         sys.modules.update(before)
@@ -100,13 +100,13 @@ def _route_of(module: ModuleType, path: Path) -> Route:
     routes = {id(v): v for v in vars(module).values() if isinstance(v, Route)}
     if len(routes) != 1:
         found = "no" if not routes else "more than one"
-        raise ScriptError(f"{path}: there is {found} Route in it: route = Route()")
+        raise ScriptError(f"{path}: has {found} Route; one is needed: route = Route()")
     return next(iter(routes.values()))
 
 
 def _calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
     """
-    Find calls of methods, each with the name of the method.
+    Find method calls, with the names of the methods.
 
     Methods with common names count only if the object is an argument of a function.
     """
@@ -120,7 +120,7 @@ def _calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
 
 
 def _strings(*arguments: ast.expr) -> Iterator[ast.Constant]:
-    """Find the string constants among arguments, and in tuples and lists of them."""
+    """Find the string constants in arguments, also in tuples and lists."""
     for argument in arguments:
         if isinstance(argument, ast.Tuple | ast.List):
             yield from _strings(*argument.elts)
@@ -129,7 +129,7 @@ def _strings(*arguments: ast.expr) -> Iterator[ast.Constant]:
 
 
 def _expanded(call: ast.Call, expanded: Expanded) -> Iterator[ast.Constant]:
-    """Find the string constants of a call in which pseudo-variables are replaced."""
+    """Find the string constants of a call that may contain pseudo-variables."""
     given = [*zip(expanded.order, call.args, strict=False)]
     given += [(one.arg or "", one.value) for one in call.keywords]
     for name, argument in given:

@@ -1,4 +1,4 @@
-"""The message that a route handles: a request that is relayed, or a reply to it."""
+"""The argument of a handler: a request, or a response to a relayed request."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ from .values import VALUES
 PROTECTED = frozenset(
     {"CSeq", "Call-ID", "Content-Length", "From", "Max-Forwards", "To", "Via"}
 )
-"""Headers that the transaction stands on: a script reads them only."""
+"""
+Header fields that a script cannot change, because the transaction depends on them.
+"""
 
 _ODD = '\r\n\0$<>"'
-"""Characters by which a text can be unusable."""
+"""Characters that can make a text unusable."""
 
 MAIN, REPLY, FAILURE = "request", "reply", "failure"
 """The kinds of route."""
@@ -35,12 +37,12 @@ MAIN, REPLY, FAILURE = "request", "reply", "failure"
 
 class Message(Functions):
     """
-    A request that passes the script, or a reply to one that was relayed.
+    A request that the script handles, or a response to a relayed request.
 
-    :attr:`request` is a copy that the script may change: what is relayed is the copy.
+    :attr:`request` is a copy that the script may change; the copy is relayed.
 
-    The string functions take pseudo-variables; beside each stands its typed form: for
-    `$rU` there is `msg.uri.user`, for `$hdr(Event)` `msg.hdr("Event")`.
+    String arguments of functions may contain pseudo-variables. Each has a typed form:
+    `msg.uri.user` for `$rU`, `msg.hdr("Event")` for `$hdr(Event)`.
     """
 
     __slots__ = ("_call", "kind", "reply")
@@ -61,17 +63,17 @@ class Message(Functions):
 
     @property
     def request(self) -> Request:
-        """The request, as it is relayed."""
+        """The request, as it will be relayed."""
         return self._call.request
 
     @property
     def flow(self) -> Flow:
-        """The flow that the request came by."""
+        """The flow that the request was received on."""
         return self._call.flow
 
     @property
     def targets(self) -> list[Target]:
-        """The targets that :meth:`t_relay` relays to; empty for the Request-URI."""
+        """The targets of :meth:`t_relay`; if empty, the Request-URI is the target."""
         return self._call.targets
 
     @property
@@ -94,7 +96,7 @@ class Message(Functions):
         reply = "" if self.reply is None else f"{self.reply.status} to "
         return f"<Message {reply}{self.method} {self.request.uri} from {host}:{port}>"
 
-    # What it is.
+    # Attributes and tests.
 
     @property
     def method(self) -> str:
@@ -104,10 +106,10 @@ class Message(Functions):
     @property
     def uri(self) -> Uri:
         """
-        The Request-URI: `$ru`, `$rU` is `uri.user`, `$rd` is `uri.host`.
+        The Request-URI: `$ru`; `$rU` is `uri.user`, `$rd` is `uri.host`.
 
-        It can be set, to a string or a :class:`~reginfo.sip.uri.Uri`: then the request
-        goes there, unless :meth:`lookup` or :meth:`append_branch` say otherwise.
+        A string or a :class:`~reginfo.sip.uri.Uri` can be assigned. The request is then
+        sent to it, unless :meth:`lookup` or :meth:`append_branch` set other targets.
         """
         return Uri.parse(self.request.uri)
 
@@ -140,17 +142,17 @@ class Message(Functions):
 
     @property
     def source(self) -> Address:
-        """Host and port that it came from: `$si`, `$sp`."""
+        """The source host and port of the request: `$si`, `$sp`."""
         return self.flow.remote
 
     @property
     def status(self) -> int | None:
-        """The status of the reply, `$rs`; None in a request route."""
+        """The status of the response, `$rs`; None in a request route."""
         return None if self.reply is None else self.reply.status
 
     @property
     def body(self) -> bytes:
-        """`$rb`, as octets."""
+        """`$rb`, as bytes."""
         return self._headed.body
 
     def is_method(self, names: str) -> bool:
@@ -158,28 +160,31 @@ class Message(Functions):
         return self.request.method in names.replace(" ", "").split("|")
 
     def t_check_status(self, pattern: str | int) -> bool:
-        """Whether the reply's status is, or holds, what a regular expression says."""
+        """Whether a regular expression matches the status of the response."""
         reply = self.reply
         return reply is not None and bool(re.search(str(pattern), str(reply.status)))
 
     def hdr(self, name: str) -> str | None:
-        """The first value of a header of the message; None if it is not there."""
+        """Return the first value of a header field; None if there is none."""
         value = self._headed.header(_name(name))
         return None if value is None else pseudo.Data(value)
 
     def hdrs(self, name: str) -> list[str]:
-        """The values of all its lines."""
+        """Return the values of all header fields with this name."""
         return [pseudo.Data(line) for line in self._headed.headers.get(_name(name), [])]
 
-    # What is changed in it.
+    # Changes.
 
     @expands("name", "value")
     def append_hf(self, name: str, value: str | None = None) -> Result:
         r"""
-        Add a header line to what is passed on: `"X-Name: value\r\n"`, or both parts.
+        Add a header field to the message that is forwarded.
+
+        Args:
+            name: the name, or the complete line `"X-Name: value\r\n"`.
 
         Raises:
-            ValueError: it is no header line, or one that no script may write.
+            ValueError: the line is invalid, or a script may not change this field.
         """
         key, text = self._line(name, value)
         headers = self._headed.headers
@@ -189,10 +194,10 @@ class Message(Functions):
     @expands("name")
     def remove_hf(self, name: str) -> Result:
         """
-        Remove all lines of a header from what is passed on; -1 if there is none.
+        Remove a header field from the message that is forwarded; -1 if there is none.
 
         Raises:
-            ValueError: it is one that no script may remove.
+            ValueError: a script may not remove this field.
         """
         key = _changeable(self._text(name))
         return OK if self._headed.headers.pop(key, None) else ERROR
@@ -200,12 +205,12 @@ class Message(Functions):
     @expands("name", "value")
     def append_to_reply(self, name: str, value: str | None = None) -> Result:
         r"""
-        Add a header line to what this request is answered here, `save` included.
+        Add a header field to the response of this server, including that of `save`.
 
-        What :meth:`default` answers is as it is without a script.
+        It does not affect the response of :meth:`default`.
 
         Raises:
-            ValueError: it is no header line, or one that no script may write.
+            ValueError: the line is invalid, or a script may not change this field.
         """
         self._only("append_to_reply", MAIN, FAILURE)
         self._call.reply_headers.append(self._line(name, value))
@@ -213,7 +218,7 @@ class Message(Functions):
 
     @expands("uri")
     def append_branch(self, uri: str | Uri, q: float = 1.0) -> Result:
-        """Send it to ``uri``, too; -1 if that is no SIP URI."""
+        """Add ``uri`` to the targets; -1 if it is not a SIP URI."""
         self._only("append_branch", MAIN, FAILURE)
         try:
             parsed = Uri.parse(self._text(uri))
@@ -224,7 +229,7 @@ class Message(Functions):
         self.targets.append(Target(parsed, q))
         return OK
 
-    # What becomes of it.
+    # Answering and relaying.
 
     @expands("reason", "headers")
     def send_reply(
@@ -235,16 +240,16 @@ class Message(Functions):
         body: bytes = b"",
     ) -> Result:
         """
-        Answer the request; -1 if it has been answered.
+        Answer the request; -1 if it has already been answered.
 
         Raises:
-            ValueError: that is no status, or a header cannot be written.
+            ValueError: ``code`` is not a status, or a header field cannot be written.
         """
         self._only("send_reply", MAIN, FAILURE)
         code = int(code)
         text = self._text(reason)
         if not 100 <= code < 700:
-            raise ValueError(f"no response: {code} is no status")
+            raise ValueError(f"{code} is not a SIP status code")
         self._check_text("response", text)
         if self.answered:
             return ERROR
@@ -257,10 +262,11 @@ class Message(Functions):
 
     def t_relay(self) -> Result:
         """
-        Send the request on: to what :meth:`lookup` found, or to its Request-URI.
+        Relay the request to the targets of :meth:`lookup`, or to its Request-URI.
 
         Returns:
-            1; -1 if it was relayed before, or cannot be and was answered instead.
+            1; -1 if it was relayed before, or was answered because it cannot be
+            relayed.
         """
         self._only("t_relay", MAIN, FAILURE)
         if self.answered or (self.kind == MAIN and self.relayed):
@@ -268,21 +274,21 @@ class Message(Functions):
         return OK if self._call.relay() else ERROR
 
     def t_on_reply(self, name: str | None) -> Result:
-        """Have the replies pass the reply route ``name``; None for no route."""
+        """Set the reply route of the request; None for no route."""
         self._call.on_reply = name
         return OK
 
     def t_on_failure(self, name: str | None) -> Result:
-        """Have the failure route ``name`` called if all branches fail."""
+        """Set the failure route, which is called if all branches fail."""
         self._call.on_failure = name
         return OK
 
     def loose_route(self) -> bool:
-        """Whether its Route, and not its Request-URI, has brought it here (§16.4)."""
+        """Whether the request has a Route to this server, or is in a dialog (§16.4)."""
         return bool(self.request.headers.get("Route")) or self.to.tag != ""
 
     def default(self) -> Result:
-        """Do with it what the server does without a script."""
+        """Handle the request as without a script."""
         self._only("default", MAIN)
         self._call.default()
         return OK
@@ -295,8 +301,8 @@ class Message(Functions):
         Bind the contacts of a REGISTER, and answer it.
 
         Returns:
-            1 if something was bound anew, 2 if it was refreshed, 3 if it was removed,
-            4 if nothing was asked for; -1 if it was refused and answered.
+            1 for a new binding, 2 for a refresh, 3 for a removal, 4 for a query; -1 if
+            the request was refused and answered.
         """
         self._only("save", MAIN)
         self._of("save", "REGISTER")
@@ -305,10 +311,10 @@ class Message(Functions):
     @expands("table")
     def lookup(self, table: str = TABLE) -> Result:
         """
-        Make the contacts that the Request-URI is bound to the targets of the request.
+        Make the contacts of the user in the Request-URI the targets of the request.
 
         Returns:
-            1; -1 if there is none; -2 if there are, and none of them takes the method.
+            1; -1 if there are none; -2 if none of them supports the method.
         """
         self._only("lookup", MAIN, FAILURE)
         return Result(self._call.lookup(self._text(table)))
@@ -318,18 +324,18 @@ class Message(Functions):
     @expands("uldomain")
     def reginfo_handle_notify(self, uldomain: str = TABLE) -> Result:
         """
-        Take in the NOTIFY, and update the table ``uldomain``. Nothing is answered.
+        Process the NOTIFY, and update the table ``uldomain``, without answering.
 
         Returns:
-            1: updated, and a contact is registered still, or there was no body. 2:
-            updated, and none is registered now. -1: it is wrong, see
-            :attr:`reginfo_reason`; nothing has changed.
+            1: updated, and a reported user has a contact, or there was no body. 2:
+            updated, and none has. -1: the NOTIFY is wrong and nothing has changed; see
+            :attr:`reginfo_reason`.
         """
         self._only("reginfo_handle_notify", MAIN)
         return Result(self._call.handle_notify(self._text(uldomain)))
 
     def reply_for_notify(self) -> Result:
-        """Answer the NOTIFY as fits: 200, or what :meth:`reginfo_handle_notify` met."""
+        """Answer the NOTIFY with 200, or with the error of `reginfo_handle_notify`."""
         self._only("reply_for_notify", MAIN)
         if self.answered:
             return ERROR
@@ -337,7 +343,7 @@ class Message(Functions):
         return OK
 
     def reginfo_disable_publish(self) -> Result:
-        """Do not PUBLISH what this message changes; say so before it does."""
+        """Do not publish changes by this message; call it before the change."""
         self._call.publishes = False
         return OK
 
@@ -348,7 +354,7 @@ class Message(Functions):
         return OK if self._call.handle_subscribe() else ERROR
 
     def handle_publish(self) -> Result:
-        """Take in a PUBLISH of a peer, and answer it; -1 if refused."""
+        """Process a PUBLISH of a peer, and answer it; -1 if refused."""
         self._only("handle_publish", MAIN)
         self._of("handle_publish", "PUBLISH")
         return OK if self._call.handle_publish() else ERROR
@@ -361,23 +367,23 @@ class Message(Functions):
 
     @property
     def _headed(self) -> SipMessage:
-        """The message whose headers and body are meant."""
+        """The message that header and body functions apply to."""
         return self.request if self.kind != REPLY or self.reply is None else self.reply
 
     def _only(self, function: str, *kinds: str) -> None:
         if self.kind not in kinds:
-            raise ValueError(f"{function} is not for a {self.kind} route")
+            raise ValueError(f"{function} is not available in a {self.kind} route")
 
     def _of(self, function: str, method: str) -> None:
         if self.method != method:
-            raise ValueError(f"{function} is for a {method}, and this is {self.method}")
+            raise ValueError(f"{function} is only for {method}, not {self.method}")
 
     def _line(self, name: str, value: str | None) -> tuple[str, str]:
         if value is None:
             text = self._text(name).removesuffix("\n").removesuffix("\r")
             name, colon, value = text.partition(":")
             if not colon:
-                raise self._blame(f"no header line: {text[:80]!r}", text)
+                raise self._blame(f"not a header line: {text[:80]!r}", text)
         else:
             value = self._text(value)
         value = value.strip()
@@ -386,20 +392,20 @@ class Message(Functions):
 
     def _check_text(self, what: str, text: str) -> None:
         """
-        Check that a text can stand in a header, or in the first line of a response.
+        Check that a text can be written in a header field or a status line.
 
         Raises:
-            ValueError: it has a line break or a NUL in it.
+            ValueError: it contains a line break or a NUL.
         """
         if any(char in text for char in "\r\n\0"):
-            raise self._blame(f"no {what}: {text[:80]!r}", text)
+            raise self._blame(f"not a {what}: {text[:80]!r}", text)
 
     def _came_in(self, text: str) -> bool:
         """
-        Whether a text is of this message.
+        Whether a text comes from this message.
 
-        A script puts texts together, so it counts as well if it has a character that
-        makes it unusable, a header value or a user in common with the message.
+        Scripts build texts from parts, so a text counts as well if it shares an
+        unusable character, a header value or a user with the message.
         """
         if super()._came_in(text):
             return True
@@ -428,12 +434,12 @@ class Message(Functions):
 def _name(name: str) -> str:
     name = name.strip()
     if not grammar.token.fullmatch(name):
-        raise ValueError(f"no header: {name[:80]!r}")
+        raise ValueError(f"not a header name: {name[:80]!r}")
     return canonical(name)
 
 
 def _changeable(name: str) -> str:
     key = _name(name)
     if key in PROTECTED:
-        raise ValueError(f"{key} cannot be changed by a script")
+        raise ValueError(f"a script cannot change {key}")
     return key

@@ -23,29 +23,29 @@ VARIABLES = {
     "cs": "the number in CSeq",
     "ua": "User-Agent",
     "rb": "the body, as text",
-    "rs": "the status of the reply",
-    "rr": "the reason phrase of the reply",
-    "si": "the address that the message came from",
-    "sp": "the port that it came from",
+    "rs": "the status of the response",
+    "rr": "the reason phrase of the response",
+    "si": "the source address of the message",
+    "sp": "the source port of the message",
 }
-"""Those without an argument. What a message does not have is the empty string."""
+"""Pseudo-variables without an argument. A missing value is an empty string."""
 
 WITH_ARGUMENT = {
-    "hdr": "a header of the message, all its lines with commas between them",
-    "var": "a variable of the script, as `msg.var` has it",
+    "hdr": "the values of a header field, separated by commas",
+    "var": "a variable of the script, in `msg.var`",
 }
 
 Value = Callable[[str, str], str]
-"""The value of a variable, by its name and its argument."""
+"""Returns the value of a variable, by its name and its argument."""
 
 
 class Data(str):
-    """Text that came in a message: a `$` in it is a dollar sign, and nothing more."""
+    """Text from a message: a `$` in it does not begin a pseudo-variable."""
 
     __slots__ = ()
 
 
-# A name ends where letters end; `$(rU)` is for where more letters follow.
+# A name ends where the letters end; `$(rU)` is used if more letters follow.
 _FOUND = re.compile(
     r"\$(?:"
     r"(?P<dollar>\$)"
@@ -58,10 +58,10 @@ _FOUND = re.compile(
 
 def expand(text: str, value: Value) -> str:
     """
-    ``text`` with its pseudo-variables replaced; `$$` is a dollar sign.
+    Replace the pseudo-variables in ``text``; `$$` becomes a dollar sign.
 
     Raises:
-        ValueError: a `$` begins none of them.
+        ValueError: a `$` does not begin a pseudo-variable.
     """
     if "$" not in text or isinstance(text, Data):
         return text
@@ -76,13 +76,13 @@ def expand(text: str, value: Value) -> str:
 
 
 def quote(text: str) -> str:
-    """``text`` for a string that is expanded, and where it is to stay as it is."""
+    """Quote ``text`` so that :func:`expand` does not change it."""
     return text.replace("$", "$$")
 
 
 def check(text: str) -> None:
     """
-    See that every `$` of ``text`` begins a pseudo-variable.
+    Check that every `$` in ``text`` begins a pseudo-variable.
 
     Raises:
         ValueError: one does not.

@@ -1,4 +1,4 @@
-"""What the functions of a script return, raise, and have in common."""
+"""Return values and errors of script functions, and their common decorator."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 EXPANDED: dict[str, Expanded] = {}
 """
-By name, the functions that take strings with pseudo-variables, as :func:`expands` marks
-them. What `reginfo check` looks at follows from this.
+The functions that accept strings with pseudo-variables, by name, as :func:`expands`
+marks them. `reginfo check` checks these.
 """
 
 
 class Expanded(NamedTuple):
-    """Which arguments of a function may hold pseudo-variables."""
+    """The arguments of a function that may contain pseudo-variables."""
 
     order: tuple[str, ...]
-    "The names of all parameters, in order, without the first."
+    "The names of all parameters, in order, without `self`."
 
     names: frozenset[str]
-    "The names of those parameters."
+    "The names of the parameters that may contain pseudo-variables."
 
 
 class Result(int):
     """
-    A return code as those of the modules are: positive if it went well, else negative.
+    A return code like those of the modules: positive for success, negative for failure.
 
-    True if positive, so that `if msg.lookup("location"):` reads as it does there. It
-    can be awaited, and waits for nothing: a function reads the same in a coroutine and
-    in a plain handler.
+    A positive code is true, so that `if msg.lookup("location"):` works as in the
+    original scripts. It can be awaited, which returns at once: calls look the same in a
+    coroutine and in a plain handler.
     """
 
     def __bool__(self) -> bool:
@@ -41,7 +41,7 @@ class Result(int):
 
     def __await__(self) -> Generator[None, None, Result]:
         return self
-        yield  # what makes this a generator
+        yield  # makes this a generator
 
 
 OK, ERROR = Result(1), Result(-1)
@@ -49,15 +49,15 @@ OK, ERROR = Result(1), Result(-1)
 
 class UnusableText(RemoteProtocolError, ValueError):
     """
-    Text that came in a message, and that a function of a script cannot use.
+    Text from a message that a script function cannot use.
 
-    The sender is at fault, and not the script: unless the script catches it as a
+    This is the sender's fault, not the script's: unless the script catches the
     ValueError, the request is answered 400.
     """
 
 
 def expands(*names: str) -> Callable[[F], F]:
-    """Mark a function of a script: pseudo-variables are replaced in these arguments."""
+    """Mark the arguments of a function in which pseudo-variables are replaced."""
 
     def mark(function: F) -> F:
         order = tuple(inspect.signature(function).parameters)[1:]

@@ -1,4 +1,4 @@
-"""The routes of an operator's script: which handler is for what."""
+"""The routes of a script: registers the handlers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .event import Event
 from .message import Message
 
 Answer = Response | None
-"""What a handler may return: a response is sent as it is."""
+"""The possible results of a handler; a response is sent."""
 
 Handler = Callable[[Message], Answer | Awaitable[Answer]]
 EventHandler = Callable[[Event], object]
@@ -21,15 +21,15 @@ EventHandler = Callable[[Event], object]
 H = TypeVar("H", bound=Callable[..., Any])
 
 SUBSCRIPTION = "subscription"
-"""The event that tells what became of a subscription of ours."""
+"""The event for changes of our own subscriptions."""
 
 EVENTS = (*(event.value for event in ContactEvent), SUBSCRIPTION)
-"""What :meth:`Route.event` can be asked for: RFC 3680 §4.7.1, and one more."""
+"""The names of events: those of RFC 3680 §4.7.1, and one more."""
 
 
 class Route:
     """
-    The routes of a script, which makes one of these and calls it `route`::
+    The routes of a script, which creates one instance and calls it `route`::
 
         from reginfo import Message, Route
 
@@ -39,14 +39,14 @@ class Route:
         def register(msg: Message) -> None:
             msg.save("location")
 
-    A handler takes what it handles as its only argument, and may be a coroutine
-    function. It may return a :class:`~reginfo.sip.message.Response`, which is sent, or
-    raise a :class:`~reginfo.sip.errors.Refusal`, which becomes one.
+    A handler takes one argument, the message or event, and may be a coroutine function.
+    It may return a :class:`~reginfo.sip.message.Response`, which is sent, or raise a
+    :class:`~reginfo.sip.errors.Refusal`, which becomes a response.
     """
 
     def __init__(self) -> None:
         self.requests: dict[str, Handler] = {}
-        "By method; that of all others under the empty string."
+        "By method; the empty string stands for all other methods."
 
         self.replies: dict[str, Handler] = {}
         self.failures: dict[str, Handler] = {}
@@ -68,18 +68,19 @@ class Route:
 
     def request(self, *methods: str) -> Callable[[H], H]:
         """
-        Handle requests: of ``methods``, or all that have no route of their own.
+        Handle requests with one of ``methods``; by default, with any method that has no
+        route of its own.
 
         Args:
-            methods: names, each alone or several with `|` between them.
+            methods: method names; one string may name several, separated by `|`.
 
         Raises:
-            ValueError: one is no method, or has a handler already.
+            ValueError: a name is not a method, or already has a handler.
         """
         names = [name.strip() for text in methods for name in text.split("|")]
         for name in names:
             if not grammar.token.fullmatch(name):
-                raise ValueError(f"{name!r} is no method")
+                raise ValueError(f"{name!r} is not a method")
 
         def add(handler: H) -> H:
             for name in names or [""]:
@@ -90,25 +91,25 @@ class Route:
         return add
 
     def reply(self, name: str) -> Callable[[H], H]:
-        """Handle the replies to requests that were relayed after `t_on_reply(name)`."""
+        """Handle the responses to requests relayed after `t_on_reply(name)`."""
         return _adder(self.replies, name, f"reply route {name!r}")
 
     def failure(self, name: str) -> Callable[[H], H]:
-        """Handle that all branches of a request failed after `t_on_failure(name)`."""
+        """Handle the failure of all branches, after `t_on_failure(name)`."""
         return _adder(self.failures, name, f"failure route {name!r}")
 
     def event(self, name: str) -> Callable[[H], H]:
         """
-        Handle what happens to a contact, here or at a peer; or to a subscription.
+        Handle an event of a contact, here or at a peer, or of a subscription.
 
         Args:
             name: one of :data:`EVENTS`.
 
         Raises:
-            ValueError: there is no such event, or it has a handler already.
+            ValueError: the event is unknown, or already has a handler.
         """
         if name not in EVENTS:
-            raise ValueError(f"no event {name!r}; there are: {', '.join(EVENTS)}")
+            raise ValueError(f"unknown event {name!r}; there are: {', '.join(EVENTS)}")
         return _adder(self.events, name, f"route for the event {name!r}")
 
     def handler_of(self, method: str) -> Handler | None:
@@ -133,5 +134,5 @@ def _add(handlers: dict[str, Any], name: str, handler: Any, kind: str) -> None:
     except TypeError as exc:
         raise ValueError(f"the {kind} does not take one argument: {exc}") from exc
     if name in handlers:
-        raise ValueError(f"there is a {kind} already")
+        raise ValueError(f"there is already a {kind}")
     handlers[name] = handler

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from ..io.clock import Clock
 from ..ledger.turn import Turns
 from ..reg.document import ContactEvent
+from ..roles.document import UnreadableDocument
 from ..routing.context import Context
 from ..routing.decision import Decision
 from ..routing.domains import Domains
@@ -284,7 +285,7 @@ class Passage:
     def _note(self, exc: Refusal | RemoteProtocolError) -> None:
         """Note why a NOTIFY was refused, for the script and the log."""
         self.reason = str(exc)
-        if isinstance(exc, Refusal) or not exc.is_logged:
+        if not isinstance(exc, UnreadableDocument):
             logger.warning(
                 "! reginfo_handle_notify: NOTIFY from %s:%d: %s", *self.flow.remote, exc
             )

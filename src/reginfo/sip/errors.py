@@ -30,8 +30,6 @@ class RemoteProtocolError(ReginfoError):
     def __init__(self, message: str, *, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
-        self.is_logged = False
-        "Whether the log has it, of whoever knew best where it comes from."
 
 
 class Refusal(ReginfoError):

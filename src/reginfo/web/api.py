@@ -1,16 +1,16 @@
 """
-The administrator's API: what this server knows, as JSON over HTTP.
+The administrator's API: JSON over HTTP.
 
-``GET /v1/health``          how the server is
-``GET /v1/aors``            bindings, by address-of-record, page by page
-``GET /v1/aors/{aor}``      the bindings of one
+``GET /v1/health``          the health of the server
+``GET /v1/aors``            bindings, by address-of-record, in pages
+``GET /v1/aors/{aor}``      the bindings of one address-of-record
 ``DELETE /v1/aors/{aor}``   remove its contacts, or one of them
-``GET /v1/watchers``        who watches whom, page by page
-``GET /v1/peers``           peers, and the subscriptions held there, page by page
-``POST /v1/drain``          end all subscriptions that are served: the server will leave
+``GET /v1/watchers``        the subscriptions that are served, in pages
+``GET /v1/peers``           peers, and the subscriptions held there, in pages
+``POST /v1/drain``          end all subscriptions that are served
 
-What is shown is committed, and what is still being committed is waited for. Every error
-is JSON, too: ``{"error": "..."}``.
+Only committed state is shown; a response waits for a commit in progress. Errors are
+JSON as well: ``{"error": "..."}``.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ from .paging import in_domain, pick, text
 T = TypeVar("T")
 
 MAX_PAGE = 10_000
-"""Addresses-of-record, watchers or subscriptions in a page: some megabytes of JSON."""
+"""The most addresses-of-record, watchers or subscriptions in a page: some megabytes."""
 
 Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE)]
 
 
 class Administration(Protocol):
-    """What the API asks of a server: :class:`reginfo.server.app.App`."""
+    """What the API needs from a server; see :class:`reginfo.server.app.App`."""
 
     def now(self) -> float: ...
     def health(self) -> ServerHealth: ...
@@ -69,25 +69,25 @@ class Administration(Protocol):
 
 
 class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The parameters that all lists have."""
+    """The parameters that all lists accept."""
 
     q: str = ""
     "Only addresses-of-record that contain this."
 
     prefix: str = ""
-    "Only addresses-of-record that begin like this: ``sip:al``."
+    "Only addresses-of-record that start with this, such as ``sip:al``."
 
     domain: str = ""
     "Only addresses-of-record in this domain."
 
     after: str = ""
-    "Only what comes after this: the ``next`` of the page before."
+    "Only items after this one: the ``next`` of the previous page."
 
     limit: Limit = 1_000
-    "How many at most."
+    "The maximum number of items."
 
     def has(self, aor: str) -> bool:
-        """Whether an address-of-record is among those that are asked for."""
+        """Whether an address-of-record matches the query."""
         if self.q not in aor or not aor.startswith(self.prefix):
             return False
         return not self.domain or in_domain(aor, self.domain.lower())
@@ -100,7 +100,7 @@ class AorQuery(Query, frozen=True, kw_only=True):
     "Only bindings that were registered at this server."
 
     source: str = ""
-    "Only bindings that this peer has told us, or that came by this way."
+    "Only bindings learned from this peer, or from this source."
 
     def wants(self, binding: Binding) -> bool:
         if self.owner and binding.owner != self.owner:
@@ -112,13 +112,13 @@ class WatcherQuery(Query, frozen=True, kw_only=True):
     """The parameters of ``GET /v1/watchers``."""
 
     aor: str = ""
-    "Only those that watch this one; ``sip:`` may be left out."
+    "Only subscriptions to this address-of-record; ``sip:`` may be omitted."
 
     watcher: str = ""
     "Only watchers whose URI contains this."
 
     peer: str = ""
-    "Only those that are this peer's."
+    "Only subscriptions of this configured peer."
 
     def wants(self, watch: Watch) -> bool:
         return (
@@ -133,7 +133,7 @@ class PeerQuery(Query, frozen=True, kw_only=True):
     """The parameters of ``GET /v1/peers``."""
 
     aor: str = ""
-    "Only what is asked about this one; ``sip:`` may be left out."
+    "Only subscriptions to this address-of-record; ``sip:`` may be omitted."
 
     name: str = ""
     "Only this peer."
@@ -162,31 +162,31 @@ class Removal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     event: Literal["deactivated", "probation", "rejected", "unregistered"] = (
         "deactivated"
     )
-    "Why (RFC 3680 §4.7.1): those who watch are told."
+    "The event that watchers are notified of (RFC 3680 §4.7.1)."
 
     retry_after: Annotated[int, Meta(ge=0, le=2**31)] | None = None
-    "Seconds after which the user agent may come back: with `probation` only."
+    "Seconds until the user agent should register again; only with `probation`."
 
 
 class RemovalAnswer(Struct, frozen=True, kw_only=True):
-    """What a removal has come to."""
+    """The result of a removal."""
 
     removed: int
-    "How many contacts."
+    "The number of contacts that were removed."
 
 
 class DrainRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of ``POST /v1/drain``."""
 
     rate: Annotated[float, Meta(gt=0, le=100_000)] = 100.0
-    "Subscriptions that are ended each second, at the most."
+    "The maximum number of subscriptions to end per second."
 
 
 def api(app: Administration) -> Starlette:
-    """The API of ``app``, as an ASGI application."""
+    """Build the API of ``app``, an ASGI application."""
 
     async def committed(read: Callable[[], T]) -> T:
-        """What ``read`` returns, once that is on disk."""
+        """Return what ``read`` returns, once it is on disk."""
         while True:
             found = read()
             if await app.committed():
@@ -287,9 +287,9 @@ def api(app: Administration) -> Starlette:
     async def drain(request: Request) -> Response:
         content_type = request.headers.get("content-type", "").partition(";")[0]
         if content_type.strip().lower() != "application/json":
-            # A page of somebody else's in a browser on this machine can send any other
-            # type without asking us first.
-            return _error(415, "the body has to be application/json")
+            # A foreign web page in a browser on this machine can send other types
+            # without a preflight request.
+            return _error(415, "the body must be application/json")
         try:
             asked = msgspec.json.decode(await request.body(), type=DrainRequest)
         except msgspec.MsgspecError as exc:
@@ -311,13 +311,13 @@ def api(app: Administration) -> Starlette:
             WrongQuery: lambda request, exc: _error(400, str(exc)),
             404: lambda request, exc: _error(404, "no such resource"),
             405: _method_not_allowed,
-            500: lambda request, exc: _error(500, "an error of ours: see the log"),
+            500: lambda request, exc: _error(500, "internal error: see the log"),
         },
     )
 
 
 class WrongQuery(Exception):
-    """The parameters of a request make no sense."""
+    """A parameter of a request is unknown, or its value is invalid."""
 
 
 Q = TypeVar("Q", bound=Query | Removal)
@@ -325,10 +325,10 @@ Q = TypeVar("Q", bound=Query | Removal)
 
 def _query(request: Request, kind: type[Q]) -> Q:
     """
-    The parameters of a request.
+    Parse the parameters of a request.
 
     Raises:
-        WrongQuery: one is unknown, or its value is wrong.
+        WrongQuery: one is unknown, or its value is invalid.
     """
     try:
         return msgspec.convert(dict(request.query_params), kind, strict=False)
@@ -337,7 +337,7 @@ def _query(request: Request, kind: type[Q]) -> Q:
 
 
 def _canonical(aor: str) -> str:
-    """An address-of-record as the store has it; ``sip:`` may be left out."""
+    """Canonicalise an address-of-record; ``sip:`` may be omitted."""
     try:
         return Uri.parse(aor if ":" in aor else f"sip:{aor}").aor or aor
     except RemoteProtocolError:
@@ -355,6 +355,6 @@ def _error(status: int, reason: str) -> Response:
 def _method_not_allowed(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     allowed = (exc.headers or {}).get("Allow", "GET")
-    response = _error(405, f"{request.method} is not for this: only {allowed}")
+    response = _error(405, f"{request.method} is not allowed here: only {allowed}")
     response.headers["Allow"] = allowed
     return response

@@ -1,4 +1,4 @@
-"""Bindings as the API shows them: the same for programs and for people."""
+"""Bindings, as the API and `reginfo show` show them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class BindingItem(Struct, frozen=True, kw_only=True):
     "Id of the server at which it was registered."
 
     source: str | None
-    "By whom and by which way we know, as `Binding.source`; null if it happened here."
+    "How it was learned, as in `Binding.source`; null if it was registered here."
 
     expires: int
     "Seconds left."
@@ -38,10 +38,10 @@ class BindingItem(Struct, frozen=True, kw_only=True):
     "Route set to the user agent, topmost first (RFC 3327)."
 
     received: str | None
-    "Where the REGISTER came from, if that is not where ``uri`` points."
+    "The source address of the REGISTER, if it differs from that of ``uri``."
 
     event: str
-    "What last happened to it (RFC 3680 §4.7.1)."
+    "Its latest event (RFC 3680 §4.7.1)."
 
 
 class BindingPage(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -50,11 +50,11 @@ class BindingPage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     bindings: list[BindingItem]
 
     next: str | None = None
-    "The ``after`` of the next page; not there if this is the last."
+    "The ``after`` of the next page; absent in the last one."
 
 
 def row(aor: str, binding: Binding, now: float) -> BindingItem:
-    """A binding, as it is shown."""
+    """Convert a binding to what the API shows."""
     return BindingItem(
         aor=text(aor),
         uri=text(binding.contact),
@@ -75,6 +75,6 @@ def row(aor: str, binding: Binding, now: float) -> BindingItem:
 
 
 def told_by(binding: Binding, source: str) -> bool:
-    """Whether ``source``, one way or all those of a peer, has told us."""
+    """Whether a binding was learned from ``source``: a source, or a peer's name."""
     mine = binding.source
     return mine is not None and source in (mine, mine.partition("/")[0])

@@ -1,4 +1,4 @@
-"""Asks a running server, by its API."""
+"""A client of the API of a running server."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ from ..sip.errors import ReginfoError
 from . import bindings, peers, watchers
 
 TIMEOUT = 10.0  # seconds for each response
-PAGE = 5_000  # asked for at once
+PAGE = 5_000  # items per page
 
 
 class NotFound(ReginfoError):
-    """Nobody is registered under the address-of-record that was asked for."""
+    """The address-of-record has no such contacts."""
 
 
 class ApiUnreachable(ReginfoError):
-    """The server does not answer, or not as we expect."""
+    """The server does not answer, or its answer is not understood."""
 
 
 class ApiRefusal(ReginfoError):
-    """The server says that what was asked of it makes no sense."""
+    """The server refuses a request as invalid."""
 
 
 class RemovalResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a removal has come to."""
+    """The result of a removal."""
 
     removed: int
 
 
 class Draining(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a server is with taking leave of its watchers."""
+    """The progress of a drain."""
 
     watchers: int
-    "How many there were when it began."
+    "The number of watchers when it began."
 
     left: int
-    "How many there are still."
+    "The number of watchers that are left."
 
     gave_up: int
-    "How many were not reached, and are not waited for any more."
+    "The number of watchers that did not answer the last NOTIFY."
 
     rate: float
-    "How many are told each second, at the most."
+    "The maximum number of subscriptions ended per second."
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """What the commands need of a server's health."""
+    """The part of a server's health that the commands use."""
 
     status: str
     draining: Draining | None
@@ -81,7 +81,7 @@ class Client:
         self.address = address
         where = parse_admin(address)
         unix = str(where.path) if isinstance(where, UnixPath) else None
-        # A transport of our own: proxies of the environment are not for this machine.
+        # An explicit transport: proxies from the environment do not apply here.
         self._http = httpx2.Client(
             base_url="http://localhost" if unix else f"http://{where}",
             transport=httpx2.HTTPTransport(uds=unix),
@@ -101,7 +101,7 @@ class Client:
 
     def bindings(self, aor: str | None = None) -> list[bindings.BindingItem]:
         """
-        The bindings of one address-of-record, or of all.
+        Fetch the bindings of one address-of-record, or of all.
 
         Raises:
             NotFound: ``aor`` has none.
@@ -113,17 +113,19 @@ class Client:
         return [row for page in pages for row in page.bindings]
 
     def watchers(self, aor: str | None = None) -> list[watchers.WatcherItem]:
-        """Who watches one address-of-record, or any."""
+        """Fetch the watchers of one address-of-record, or of all."""
         pages = self._pages("/v1/watchers", watchers.WatcherPage, aor=aor or "")
         return [row for page in pages for row in page.watchers]
 
     def peers(self, aor: str | None = None) -> list[peers.PeerItem]:
-        """Peers, and what they are asked about; only about ``aor`` if it is given."""
+        """
+        Fetch the peers and the subscriptions there; only those to ``aor`` if given.
+        """
         pages = self._pages("/v1/peers", peers.PeerPage, aor=aor or "")
         return [row for page in pages for row in page.peers]
 
     def health(self) -> Health:
-        """How the server is."""
+        """Fetch the health of the server."""
         return self._ask("GET", "/v1/health", Health)
 
     def remove(
@@ -135,11 +137,11 @@ class Client:
         retry_after: int | None = None,
     ) -> int:
         """
-        Have contacts of ``aor`` removed; how many there were.
+        Remove contacts of ``aor``, and return how many were removed.
 
         Raises:
-            NotFound: there is none.
-            ApiRefusal: the server says that this makes no sense.
+            NotFound: there are none.
+            ApiRefusal: the server refuses the parameters.
         """
         asked = {"contact": contact, "event": event, "retry_after": retry_after}
         params = {name: value for name, value in asked.items() if value is not None}
@@ -151,13 +153,13 @@ class Client:
         Have the server end all subscriptions that it serves.
 
         Args:
-            rate: so many a second at the most; None leaves that to the server.
+            rate: the maximum number per second; None for the server's default.
         """
         body = {} if rate is None else {"rate": rate}
         return self._ask("POST", "/v1/drain", Draining, json=body)
 
     def _pages(self, path: str, kind: type[P], **query: Any) -> list[P]:
-        """All pages of a list."""
+        """Fetch all pages of a list."""
         pages: list[P] = []
         after: str | None = ""
         while after is not None:
@@ -174,12 +176,14 @@ class Client:
                 raise NotFound(error.get("error", "not found"))
             if response.status_code == 400:
                 error = msgspec.json.decode(response.content, type=dict[str, str])
-                raise ApiRefusal(error.get("error", "that makes no sense"))
-            # 503: it answers, and is not well.
+                raise ApiRefusal(error.get("error", "invalid request"))
+            # 503: the server answers, but is not healthy.
             if response.status_code != 503:
                 response.raise_for_status()
             return msgspec.json.decode(response.content, type=kind)
         except httpx2.TransportError as exc:
             raise ApiUnreachable(f"no server answers at {self.address}: {exc}") from exc
         except (httpx2.HTTPError, msgspec.MsgspecError) as exc:
-            raise ApiUnreachable(f"{self.address} is no reginfo server: {exc}") from exc
+            raise ApiUnreachable(
+                f"{self.address} is not a reginfo server: {exc}"
+            ) from exc

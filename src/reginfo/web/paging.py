@@ -1,4 +1,4 @@
-"""One page of many things, in an order, without keeping the server from its work."""
+"""Selects one page of a long list, in slices, so that SIP is not delayed."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Generic, NamedTuple, TypeVar
 T = TypeVar("T")
 
 SLICE = 5_000
-"""Things looked at between two turns of the event loop: some milliseconds."""
+"""Items that are examined between two turns of the event loop: some milliseconds."""
 
 
 class Picked(NamedTuple, Generic[T]):
-    """What is in one page, in its order."""
+    """The items of one page, in order."""
 
     things: list[T]
 
     next: str | None
-    "The key after which the next page begins; None if this is the last one."
+    "The key after which the next page begins; None for the last page."
 
 
 async def pick(
@@ -30,19 +30,18 @@ async def pick(
     limit: int,
 ) -> Picked[T]:
     """
-    The first ``limit`` of the things that are wanted, in the order of their keys.
+    Select the first ``limit`` wanted things, in the order of their keys.
 
     Args:
-        key: of each thing its own.
-        wanted: is asked of few things more than there are in the page.
-        after: only keys that are greater.
+        key: returns the unique key of a thing.
+        wanted: whether a thing is listed; called for few things beyond the page.
+        after: selects only things with a greater key.
     """
     found: list[tuple[str, T]] = []
     end = ""
     for start in range(0, len(things), SLICE):
         if start:
-            # Others have their turn; and what they do meanwhile may be in this page
-            # or not, as if they had done it after it.
+            # Give SIP a turn. Changes made meanwhile may or may not be in this page.
             await asyncio.sleep(0)
         found += [
             (name, thing)
@@ -61,7 +60,7 @@ async def pick(
 
 def in_domain(aor: str, domain: str) -> bool:
     """Whether an address-of-record is in ``domain``, which is in lower case."""
-    # It is asked of very many, and they are in canonical form: no need to parse them.
+    # Called very often, with canonical addresses: there is no need to parse them.
     _, at, place = aor.rpartition("@")
     if not at:
         _, _, place = aor.partition(":")
@@ -70,8 +69,8 @@ def in_domain(aor: str, domain: str) -> bool:
 
 def text(value: str) -> str:
     """
-    ``value`` as JSON can hold it.
+    Replace what JSON cannot represent.
 
-    Octets of a message that are no UTF-8 are kept as surrogates, which it cannot.
+    Bytes of a message that are not UTF-8 are kept as surrogates, which JSON forbids.
     """
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

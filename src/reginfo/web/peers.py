@@ -1,4 +1,4 @@
-"""Peers as the API shows them, with the subscriptions that this server holds there."""
+"""Peers, and the subscriptions that this server holds there, as the API shows them."""
 
 from __future__ import annotations
 
@@ -14,57 +14,57 @@ class PeerItem(Struct, frozen=True, kw_only=True):
     """
     One subscription at a peer, as the API shows it.
 
-    A peer at which there is none has one row, too, with ``aor`` null.
+    A peer without a subscription has one row, in which ``aor`` is null.
     """
 
     name: str
 
     uri: str | None
-    "Where it is asked; null if it never is."
+    "The URI that SUBSCRIBE is sent to; null if there is none."
 
     aor: str | None
-    "The address-of-record that it is asked about."
+    "The address-of-record that is subscribed to."
 
     state: str | None
     """
-    `active`; `notify-wait`: asked, and no NOTIFY yet; `waiting`: to be asked (again) in
-    ``next`` seconds; `ended`.
+    `waiting`: SUBSCRIBE will be sent in ``next`` seconds; `notify-wait`: it was sent,
+    and no NOTIFY has arrived; `active`; `refused`; `ended`.
     """
 
     expires: int | None
     "Seconds left, unless it is refreshed; null if there is no subscription now."
 
     next: int | None
-    "Seconds until it is refreshed, asked for again or given up."
+    "Seconds until it is refreshed, retried or given up."
 
     notified: int | None
-    "Seconds since the last NOTIFY; null if none came since the start."
+    "The age of the last NOTIFY in seconds; null if none arrived since the start."
 
     missed: int
-    "NOTIFYs that never came, since the start; after each, the full state is asked for."
+    "NOTIFYs that were lost since the start; each leads to a refresh."
 
     problem: str | None
-    "What was wrong at last; null if a NOTIFY has come since."
+    "The latest failure; null if a NOTIFY has arrived since."
 
     contacts: list[str]
-    "What it has told: the contacts that are registered, as far as it says."
+    "The contacts that the peer reports as registered."
 
 
 class PeerPage(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Some peers."""
+    """A page of peers."""
 
     peers: list[PeerItem]
 
     next: str | None = None
-    "The ``after`` of the next page; not there if this is the last."
+    "The ``after`` of the next page; absent in the last one."
 
 
 class HeldPeer(Struct, frozen=True):
-    """A subscription at a peer; or a peer at which there is none."""
+    """A subscription at a peer; or a peer without one."""
 
     name: str
     peer: PeerSection | None
-    "As it is configured."
+    "The configuration of the peer; None if it is no longer configured."
 
     mirror: Mirror | None = None
 
@@ -74,12 +74,12 @@ class HeldPeer(Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """Its place among all: by the peer's name, then by address-of-record."""
+        """The sort key: the name of the peer, then the address-of-record."""
         return text(f"{self.name} {self.aor}")
 
 
 def held(peers: list[PeerSection], mirrors: list[Mirror]) -> list[HeldPeer]:
-    """All peers, and all subscriptions at them."""
+    """List all subscriptions at peers, and all peers without one."""
     by_name = {peer.name: peer for peer in peers}
     asked = {mirror.peer for mirror in mirrors}
     return [
@@ -89,7 +89,7 @@ def held(peers: list[PeerSection], mirrors: list[Mirror]) -> list[HeldPeer]:
 
 
 def row(one: HeldPeer, now: float) -> PeerItem:
-    """A subscription at a peer, as it is shown."""
+    """Convert a subscription at a peer to what the API shows."""
     uri = None if one.peer is None else one.peer.uri
     mirror = one.mirror
     if mirror is None:

@@ -1,4 +1,4 @@
-"""HTTP for the API, in the event loop of the server that it tells about."""
+"""The HTTP server of the API, in the event loop of the SIP server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from ..config.address import AdminAddress, SocketAddress, UnixPath
 from ..sip.flow import family_of
 
-STOP_LIMIT = 2  # seconds that a client has to read its response when we end
+STOP_LIMIT = 2  # seconds that clients have to read a response when the server stops
 
 
 class WebServer:
@@ -22,7 +22,7 @@ class WebServer:
     Serves an ASGI application at one address.
 
     Args:
-        listen: Port 0 is any free port; see :attr:`address`.
+        listen: the address; port 0 selects any free port, see :attr:`address`.
     """
 
     def __init__(self, application: Starlette, listen: AdminAddress) -> None:
@@ -40,16 +40,16 @@ class WebServer:
             )
         )
         self.address = ""
-        "Once started, where it is: ``http://HOST:PORT`` or ``unix:PATH``."
+        "Its address once started: ``http://HOST:PORT`` or ``unix:PATH``."
 
     async def start(self) -> None:
         """
-        Begin to serve. Whoever connects from now on is answered.
+        Begin to accept connections.
 
         Raises:
-            OSError: the address cannot be listened at.
+            OSError: the server cannot listen at the address.
         """
-        # Bound here: uvicorn itself would end the process if that failed.
+        # Bound here, because uvicorn would exit the process if that failed.
         listener = _bound(self._listen)
         listener.listen()
         if isinstance(self._listen, UnixPath):
@@ -60,7 +60,7 @@ class WebServer:
         self._task = asyncio.create_task(self._server.serve([listener]))
 
     async def stop(self) -> None:
-        """Answer what has been asked, and end."""
+        """Finish the requests in progress, and stop."""
         if self._task is None:
             return
         self._server.should_exit = True
@@ -73,15 +73,15 @@ class WebServer:
 class _Uvicorn(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        yield  # signals are the business of the whole process
+        yield  # the process handles signals itself
 
 
 def _bound(listen: AdminAddress) -> socket.socket:
     if isinstance(listen, UnixPath):
         listener = socket.socket(socket.AF_UNIX)
     else:
-        # asyncio turns Nagle's algorithm off only where it sees that this is TCP; with
-        # it, each response would wait 40 ms for an acknowledgement.
+        # asyncio disables Nagle's algorithm only if the protocol says TCP. With Nagle,
+        # each response would wait 40 ms for an acknowledgement.
         listener = socket.socket(
             family_of(listen.host), socket.SOCK_STREAM, socket.IPPROTO_TCP
         )
@@ -89,7 +89,7 @@ def _bound(listen: AdminAddress) -> socket.socket:
         if isinstance(listen, UnixPath):
             _remove_stale(listen.path)
             listener.bind(str(listen.path))
-            # Who may ask is who may write here: ourselves and our group.
+            # Only our own user and group may connect.
             listen.path.chmod(0o660)
         else:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -101,7 +101,7 @@ def _bound(listen: AdminAddress) -> socket.socket:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove the socket of a server that was killed, and no other file."""
+    """Remove the socket of a server that was killed, but no other file."""
     if not path.is_socket():
         return
     with socket.socket(socket.AF_UNIX) as probe:

@@ -1,4 +1,4 @@
-"""Rows of the API as a table for people."""
+"""Prints rows of the API as a table."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from rich.text import Text
 
 def table(rows: Sequence[Struct], width: int | None) -> Table:
     """
-    Some rows of one kind, with the names of their fields.
+    Build a table of rows of one type, with the names of their fields.
 
-    One in a line; or, if that is too wide for ``width`` columns, field below field.
-    What no row has anything to say in has no column, and no line.
+    Each row is a line; if that is wider than ``width`` columns, each field is a line.
+    Fields that are empty in every row are left out.
     """
     cells = [{k: _cell(v) for k, v in structs.asdict(row).items()} for row in rows]
     names = [name for name in cells[0] if any(cell[name] for cell in cells)]
@@ -23,7 +23,7 @@ def table(rows: Sequence[Struct], width: int | None) -> Table:
         for name in names
         if any(type(getattr(row, name)) in (int, float) for row in rows)
     }
-    # As Text: a phone's brackets are no markup of ours.
+    # As Text, because brackets in the data are not markup.
     lines = [[Text(cell[name]) for name in names] for cell in cells]
     longest = [max(map(len, column)) for column in zip(names, *lines, strict=True)]
     if width is not None and sum(longest) + 3 * len(names) + 1 > width:
@@ -56,5 +56,5 @@ def _cell(value: object) -> str:
             text = f"{value:g}"
         case _:
             text = str(value)
-    # Nor may a phone move the cursor of whoever looks.
+    # Replace control characters, which could move the cursor of the terminal.
     return "".join(c if c.isprintable() else "\ufffd" for c in text)

@@ -1,4 +1,4 @@
-"""Watchers as the API shows them: subscriptions that this server serves."""
+"""Watchers, as the API shows them: the subscriptions that this server serves."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class WatcherItem(Struct, frozen=True, kw_only=True):
     "The address-of-record that is watched."
 
     watcher: str
-    "Who watches: the URI in From."
+    "The URI in From."
 
     contact: str
-    "Where NOTIFYs go."
+    "The remote target: the URI that NOTIFYs are sent to."
 
     peer: str | None
-    "The configured peer that this is; null if it is none."
+    "The name of the configured peer; null if the watcher is not a peer."
 
     state: str
-    "`active`; or `terminated`, while the last NOTIFY is on its way."
+    "`active`; or `terminated`, while the last NOTIFY is unanswered."
 
     reason: str | None
     "Why it is terminated (RFC 6665 §4.1.3); null while it is active."
@@ -35,52 +35,52 @@ class WatcherItem(Struct, frozen=True, kw_only=True):
     "Seconds left, unless it is refreshed."
 
     version: int
-    "Of the next document (RFC 3680 §5.1)."
+    "The version of the next document (RFC 3680 §5.1)."
 
     id: str | None
-    "The `id` of its Event (RFC 6665 §8.2.1); null if it has none."
+    "The `id` parameter of Event (RFC 6665 §8.2.1); null if there is none."
 
     callid: str
-    "Call-ID of its dialog, as in every message of it."
+    "The Call-ID of the dialog."
 
     unanswered: bool
-    "Whether a NOTIFY is under way."
+    "Whether a NOTIFY has been sent, and not been answered yet."
 
     waits: bool
-    "Whether there is more to tell, when its time has come."
+    "Whether a change waits for that answer, or for `min_interval`."
 
     min_interval: float
-    "Least time between two NOTIFYs, in seconds (RFC 3680 §4.10)."
+    "The minimum time between two NOTIFYs, in seconds (RFC 3680 §4.10)."
 
     profile: str
-    "How documents are written for it: `standard`, `legacy` or `ims`."
+    "The dialect of its documents: `standard`, `legacy` or `ims`."
 
     instance: str | None
-    "The `+sip.instance` of the device, if it says so."
+    "The `+sip.instance` of the device; null if it has none."
 
 
 class WatcherPage(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Some watchers."""
+    """A page of watchers."""
 
     watchers: list[WatcherItem]
 
     next: str | None = None
-    "The ``after`` of the next page; not there if this is the last."
+    "The ``after`` of the next page; absent in the last one."
 
 
 def key(watch: Watch) -> str:
-    """Its place among all watchers: by address-of-record."""
-    # Call-ID and tag: no two have both. Neither they nor the first may hold a blank.
+    """Return the sort key of a watch: address-of-record, Call-ID and tag."""
+    # Call-ID and tag together are unique. None of the three can contain a blank.
     return text(f"{watch.row.aor} {watch.row.id.replace(chr(0), ' ')}")
 
 
 def watcher(watch: Watch) -> str:
-    """Who watches."""
+    """Return the URI of a watcher."""
     return text(cached_name_addr(watch.row.subscription.dialog.remote).uri)
 
 
 def row(watch: Watch, now: float) -> WatcherItem:
-    """A watcher, as it is shown."""
+    """Convert a watch to what the API shows."""
     subscription = watch.row.subscription
     dialog = subscription.dialog
     event_id = EventHeader.parse(subscription.event).id

@@ -1,0 +1,84 @@
+"""Who may watch whom (RFC 3680 §4.6): the policy alone, without subscriptions."""
+
+from __future__ import annotations
+
+import pytest
+
+from reginfo.roles.admission import RETRY_AFTER, Admission
+from reginfo.sip.errors import Refusal
+from reginfo.sip.message import Request
+
+from ..make import ALICE, BOB, request
+
+NAMES = (ALICE, "tel:+15550100")
+TAG = ";tag=from"
+
+
+def subscribe(watcher: str = BOB) -> Request:
+    return request("SUBSCRIBE", from_=f"<{watcher}>{TAG}")
+
+
+@pytest.mark.parametrize(
+    ("allow", "watcher", "is_peer", "served"),
+    [
+        (("all",), "sip:anybody@elsewhere.test", False, True),
+        (("self",), ALICE, False, True),
+        (("self",), "tel:+15550100", False, True),
+        (("self",), "SIP:alice@EXAMPLE.com;transport=tcp", False, True),
+        (("self",), BOB, False, False),
+        (("peers",), BOB, True, True),
+        (("peers",), BOB, False, False),
+        (("example.com",), BOB, False, True),
+        (("example.com",), "sip:bob@sub.example.com", False, False),
+        ((BOB,), BOB, False, True),
+        ((BOB,), ALICE, False, False),
+        (("self", "peers", BOB), BOB, False, True),
+        ((), ALICE, True, False),
+    ],
+)
+def test_a_watcher_is_served_by_one_of_the_rules_or_refused(
+    allow: tuple[str, ...], watcher: str, is_peer: bool, served: bool
+) -> None:
+    """RFC 3680 §4.6: the authorization policy decides who may subscribe."""
+    admission = Admission(allow=allow)
+    if served:
+        admission.check(subscribe(watcher), NAMES, is_peer=is_peer)
+        return
+    with pytest.raises(Refusal, match="403 Forbidden"):
+        admission.check(subscribe(watcher), NAMES, is_peer=is_peer)
+
+
+def test_credentials_are_asked_for_before_anything_else_is_looked_at() -> None:
+    seen: list[tuple[Request, str]] = []
+
+    def challenge(message: Request, aor: str) -> None:
+        seen.append((message, aor))
+        raise Refusal(401, "Unauthorized")
+
+    message = subscribe()
+    with pytest.raises(Refusal, match="401"):
+        Admission(allow=(), authenticate=challenge).check(message, NAMES, is_peer=False)
+    assert seen == [(message, ALICE)]
+
+
+@pytest.mark.parametrize(
+    ("of_all", "of_watcher", "status"),
+    [(1, 1, None), (2, 0, 503), (3, 9, 503), (1, 2, 403), (0, 3, 403)],
+)
+def test_there_is_room_up_to_both_limits(
+    of_all: int, of_watcher: int, status: int | None
+) -> None:
+    admission = Admission(max_subscriptions=2, max_per_watcher=2)
+    if status is None:
+        admission.check_room(of_all, of_watcher)
+        return
+    with pytest.raises(Refusal) as caught:
+        admission.check_room(of_all, of_watcher)
+    assert caught.value.status == status
+    # Room for all comes again by itself; a watcher has to end one of its own.
+    again = (("Retry-After", RETRY_AFTER),) if status == 503 else ()
+    assert caught.value.headers == again
+
+
+def test_without_limits_there_is_room_for_any_number() -> None:
+    Admission().check_room(10**9, 10**9)

@@ -1,0 +1,31 @@
+"""A destination, as a value."""
+
+from __future__ import annotations
+
+import pytest
+
+from reginfo.sip.destination import Destination
+from reginfo.sip.flow import Address
+
+
+@pytest.mark.parametrize("address", [("192.0.2.1", 5060), ("2001:db8::1", 5061)])
+@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+def test_a_destination_is_a_transport_and_an_address(
+    transport: str, address: Address
+) -> None:
+    """RFC 3263 §4: the IP address, port and transport of the next hop."""
+    found = Destination(transport, address)
+    assert (found.transport, found.address) == (transport, address)
+    assert found == Destination(transport, address)
+    assert len({found, Destination(transport, address)}) == 1
+
+
+def test_one_address_by_another_transport_is_another_destination() -> None:
+    address = ("192.0.2.1", 5060)
+    assert Destination("UDP", address) != Destination("TCP", address)
+
+
+def test_a_destination_does_not_change() -> None:
+    found = Destination("UDP", ("192.0.2.1", 5060))
+    with pytest.raises(AttributeError):
+        found.transport = "TCP"  # type: ignore[misc]
