@@ -164,7 +164,7 @@ def start(path: Path) -> dict[str, Any]:
     seconds = time.perf_counter() - begin
     journal.close()
     now = clock.now()
-    bindings = sum(len(app.store.bindings(aor, now)) for aor in app.store.aors())
+    bindings = sum(len(app.store.bindings(place, now)) for place in app.store.places())
     octets = path.stat().st_size
     return {"seconds": seconds, "bindings": bindings, "octets": octets}
 

@@ -12,6 +12,7 @@ from reginfo.ledger.part import Found, Here
 from reginfo.ledger.shelf import Rows
 from reginfo.ledger.storage import StoredRow
 from reginfo.location.binding import Binding
+from reginfo.location.place import TABLE, Aor, Place
 from reginfo.reg.document import ContactEvent
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Request, Response
@@ -19,7 +20,7 @@ from reginfo.sip.moment import Moment
 from reginfo.sip.parser import parse
 from reginfo.sip.uri import Uri
 
-ALICE, BOB = "sip:alice@example.com", "sip:bob@example.com"
+ALICE, BOB = Aor("sip:alice@example.com"), Aor("sip:bob@example.com")
 LOCAL = Local("UDP", "192.0.2.1", 5060)
 PHONE = ("192.0.2.50", 5060)
 PEER = ("192.0.2.2", 5060)
@@ -31,6 +32,11 @@ EXPIRED = ContactEvent.EXPIRED
 def moment(now: float = NOW, wall: float | None = None) -> Moment:
     """A moment on both clocks, which run alike if nothing else is said."""
     return Moment(now, WALL + now if wall is None else wall)
+
+
+def place(aor: str, table: str = TABLE) -> Place:
+    """The key of a user in the store."""
+    return Place(table, Aor(aor))
 
 
 class Nowhere:

@@ -30,6 +30,8 @@ from reginfo.sip.parser import parse
 from reginfo.testing import Wire
 from reginfo.testing.wire import Packet, WireServer
 
+from .make import place
+
 HOSTS = {"a": "192.0.2.1", "b": "192.0.2.2", "c": "192.0.2.3"}
 """The addresses of the servers, by server id."""
 
@@ -127,7 +129,7 @@ def is_registered(response: Response | None) -> bool:
 
 def claims(server: WireServer, aor: str = ALICE) -> list[Binding]:
     """All that a server keeps for the contacts of ``aor``, what has ended included."""
-    rows = server.app.store.rows(aor)
+    rows = server.app.store.rows(place(aor))
     return [claim for claims in rows.values() for claim in claims]
 
 
@@ -406,7 +408,7 @@ class Simulation:
         known = {
             name: {
                 key: [claim.order for claim in claims]
-                for key, claims in server.app.store.rows(ALICE).items()
+                for key, claims in server.app.store.rows(place(ALICE)).items()
             }
             for name, server in self.servers.items()
         }

@@ -14,6 +14,8 @@ from reginfo.sip.message import Request, Response
 from reginfo.sip.parser import parse
 from reginfo.testing import Script, Wire
 
+from .make import place
+
 ALICE, AL, TEL = "sip:alice@example.com", "sip:al@example.com", "tel:+15550100"
 PHONE = ("192.0.2.50", 5060)
 WATCHER = ("192.0.2.60", 5060)
@@ -118,13 +120,13 @@ def test_another_server_knows_the_identities_too() -> None:
     wire.pass_time(1)
     registers(wire, 1, f"<{ALICE}>, <{AL}>")
     wire.pass_time(1)
-    assert b.app.store.keys(ALICE) == {"identities": f"<{ALICE}>, <{AL}>"}
-    assert b.app.store.identities(ALICE) == (ALICE, AL)
+    assert b.app.store.keys(place(ALICE)) == {"identities": f"<{ALICE}>, <{AL}>"}
+    assert b.app.store.identities(place(ALICE)) == (ALICE, AL)
     assert b.contacts(ALICE) == ["sip:alice@192.0.2.50"]
     registers(wire, 2, f"<{ALICE}>, <{TEL}>")
     wire.pass_time(1)
-    assert b.app.store.identities(ALICE) == (ALICE, TEL)
-    assert b.app.store.record_of(TEL) == ALICE
+    assert b.app.store.identities(place(ALICE)) == (ALICE, TEL)
+    assert b.app.store.record_of(place(TEL)).aor == ALICE
     # A document of identities is no second registration there.
     assert b.app.aors() == [ALICE]
 
@@ -140,13 +142,15 @@ def test_identities_survive_a_restart(tmp_path: Path) -> None:
     database.close()
     database = SqliteStorage(path, SCHEMA)
     again = wire.serve(config(CONFIG), database)
-    assert again.app.store.identities(ALICE) == (ALICE, AL)
+    assert again.app.store.identities(place(ALICE)) == (ALICE, AL)
     while database.fold():
         pass
     wire.kill(again)
     database.close()
     database = SqliteStorage(path, SCHEMA)
-    assert wire.serve(config(CONFIG), database).app.store.record_of(AL) == ALICE
+    assert (
+        wire.serve(config(CONFIG), database).app.store.record_of(place(AL)).aor == ALICE
+    )
     database.close()
 
 

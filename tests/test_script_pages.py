@@ -21,6 +21,7 @@ from reginfo.sip.message import Response
 from reginfo.testing import Script
 from reginfo.testing.script import CONFIG
 
+from .make import place
 from .server.scripted import WATCHES_BOB, Notifier, contact, document
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -244,7 +245,7 @@ def test_ul_identities_key(tmp_path: Path) -> None:
     value = f'P-Associated-URI: "B, B" <{BOB}>, <tel:+15550100>'
     assert script.register(BOB, BOBS_PHONE, value) == 200
     store = script.server.app.store
-    assert store.identities(BOB) == (BOB, "tel:+15550100")
+    assert store.identities(place(BOB)) == (BOB, "tel:+15550100")
 
 
 def test_reginfo_disable_publish(tmp_path: Path) -> None:

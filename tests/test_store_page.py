@@ -20,7 +20,7 @@ from reginfo.location.schema import SCHEMA
 from reginfo.location.store import LocationStore
 from reginfo.reg.document import ContactEvent, ContactState
 
-from .make import ALICE, BOB, NOW, binding
+from .make import ALICE, BOB, NOW, binding, place
 
 PAGE = (Path(__file__).parents[1] / "docs" / "store.md").read_text("utf-8")
 
@@ -58,7 +58,7 @@ def path(tmp_path: Path) -> Path:
         (BOB, binding(contact="sip:bob@192.0.2.61", expires_at=NOW + 600, owner="b")),
         (BOB, binding(contact="sip:bob@192.0.2.62", expires_at=NOW - 60, owner="c")),
     ):
-        store.apply(aor, [claim], NOW)
+        store.apply(place(aor), [claim], NOW)
     path = tmp_path / "reginfo.db"
     with closing(SqliteStorage(path, SCHEMA)) as journal:
         journal.append(memory.close().entries, boot=NOW, wall=time.time())

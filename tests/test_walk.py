@@ -12,6 +12,8 @@ from reginfo.location.rows import LEARNED_GRACE
 from reginfo.location.schema import SCHEMA
 from reginfo.testing import Packet, Wire, WireServer
 
+from .make import place
+
 ALICE = "sip:alice@example.com"
 PHONE = ("192.0.2.50", 5060)
 CONTACT = "sip:alice@192.0.2.50"
@@ -115,7 +117,7 @@ def test_what_the_phone_unregisters_at_a_is_gone_at_b() -> None:
     pair.register(f"<{CONTACT}>")
     pair.register(f"<{CONTACT}>", expires=0)
     assert pair.b.contacts(ALICE) == []
-    (gone,) = pair.b.app.store.rows(ALICE).values()
+    (gone,) = pair.b.app.store.rows(place(ALICE)).values()
     assert gone[0].event == "unregistered"
 
 
@@ -126,7 +128,7 @@ def test_both_contacts_that_a_star_removes_are_unregistered_at_b() -> None:
     notified = len([p for p in pair.wire.packets if is_notify(p)])
     pair.register("*", expires=0)
     assert pair.b.contacts(ALICE) == []
-    rows = pair.b.app.store.rows(ALICE).values()
+    rows = pair.b.app.store.rows(place(ALICE)).values()
     assert [row[0].event for row in rows] == ["unregistered", "unregistered"]
     # The claims, and what `*` says of contacts that are known elsewhere.
     assert len([p for p in pair.wire.packets if is_notify(p)]) <= notified + 2
@@ -140,7 +142,7 @@ def test_what_expires_at_a_expires_at_b() -> None:
     pair.wire.pass_time(2.0)
     assert pair.a.contacts(ALICE) == pair.b.contacts(ALICE) == []
     pair.wire.pass_time(LEARNED_GRACE)
-    (gone,) = pair.b.app.store.rows(ALICE).values()
+    (gone,) = pair.b.app.store.rows(place(ALICE)).values()
     assert (gone[0].event, gone[0].owner, gone[0].gone) == ("expired", "a", False)
 
 
@@ -151,7 +153,7 @@ def test_a_binding_whose_owner_is_gone_expires_all_the_same() -> None:
     pair.wire.pass_time(600.1)
     assert pair.b.contacts(ALICE) == []
     pair.wire.pass_time(10.0)
-    (gone,) = pair.b.app.store.rows(ALICE).values()
+    (gone,) = pair.b.app.store.rows(place(ALICE)).values()
     assert gone[0].event == "expired"
 
 
@@ -308,7 +310,7 @@ def test_what_expired_while_a_was_down_is_told_as_expired(tmp_path: Path) -> Non
     # Time passing makes no claim: b has seen for itself that it is over.
     wire.pass_time(LEARNED_GRACE)
     for server in (pair.a, pair.b):
-        (row,) = server.app.store.rows(ALICE).values()
+        (row,) = server.app.store.rows(place(ALICE)).values()
         assert row[0].event == "expired"
         assert server.contacts(ALICE) == []
     disk.close()

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 
 from .events.subscribe import Wanted
+from .location.place import Aor, Name, Place
 from .location.store import LocationStore
 from .reg import xml
 from .roles.notifier import PACKAGE, Notifier
@@ -45,7 +46,7 @@ class PuaReginfo:
         publisher: Publisher,
         subscriber: Subscriber,
         *,
-        aor: Callable[[Uri], str],
+        aor: Name,
         owner: Callable[[Uri], str],
         server_address: str | None,
         rearm: bool = True,
@@ -89,7 +90,7 @@ class PuaReginfo:
         else:
             aors = self._subscriber.receive_notify(request, flow, now, wall, location)
         for aor in aors:
-            if self._store.is_bound(aor, now, location):
+            if self._store.is_bound(Place(location, aor), now):
                 return UPDATED
         return GONE if aors else UPDATED
 
@@ -128,7 +129,7 @@ class PuaReginfo:
             return False
         return True
 
-    def update(self, aor: str, now: float) -> bool:
+    def update(self, aor: Aor, now: float) -> bool:
         """Notify and publish the current state of ``aor``; False if there is none."""
         told = self._notifier.update(aor, now)
         published = self._publisher.update(aor, now)

@@ -8,6 +8,7 @@ from reginfo.io.clock import Clock
 from reginfo.io.rim import Rim
 
 from ..io.at_rim import AOR, LOCAL, Places, Server, Wire, register
+from ..make import place
 from ..simulation import given
 
 
@@ -50,7 +51,7 @@ def test_what_was_due_while_the_machine_slept_is_done_within_a_second() -> None:
         loop.time = lambda: time() + 1.0  # type: ignore[method-assign]
         for _ in range(10):
             await asyncio.sleep(0)
-        rows = app.store.rows(AOR)
+        rows = app.store.rows(place(AOR))
         return [claim.event.value for claims in rows.values() for claim in claims]
 
     assert asyncio.run(run()) in ([], ["expired"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from reginfo.testing import Script
 
+from ..make import place
 from ..simulation import given
 
 SCRIPT = """
@@ -53,4 +54,4 @@ def test_a_handler_that_raises_has_changed_nothing(tmp_path: Path) -> None:
     script.send("MESSAGE", BOB, "Content-Type: text/plain", body="Hi")
     (relayed,) = (one for one in script.sent() if one.uri == "sip:bob@192.0.2.60")
     script.answer(relayed, 486, "Busy Here")
-    assert sorted(script.server.app.store.keys(BOB)) == []
+    assert sorted(script.server.app.store.keys(place(BOB))) == []

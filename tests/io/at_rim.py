@@ -21,6 +21,8 @@ from reginfo.sip.flow import Flow, Local
 from reginfo.sip.transaction import Datagram
 from reginfo.sip.uri import Uri
 
+from ..make import place
+
 LOCAL = Local("UDP", "127.0.0.1", 5060)
 PHONE = ("192.0.2.1", 5060)
 WATCHER = ("192.0.2.9", 5060)
@@ -105,7 +107,7 @@ class Server:
 
     def bound(self) -> list[str]:
         now = self.app.now()
-        return [binding.contact for binding in self.app.store.bindings(AOR, now)]
+        return [binding.contact for binding in self.app.store.bindings(place(AOR), now)]
 
 
 def request(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import re
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reginfo.io.trace import Traced, TraceFile, read_trace
+from reginfo.io.trace import Traced, TraceFile, escape, read_trace, unescape
 
 OURS, THEIRS = ("127.0.0.1", 5060), ("192.0.2.7", 5070)
 
@@ -50,6 +52,40 @@ def test_reading_is_the_inverse_of_writing(messages: list[tuple[str, bytes]]) ->
             )
             for direction, data in messages
         ]
+
+
+HEAD = "2026-01-01T00:00:00.000000Z < 127.0.0.1:5060 192.0.2.7:5070 4"
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"A: b\r\n\tc\r\n\r\n", b"A: b\r\n\tc\r\n\r\n"),
+        ("A: é大\r\n".encode(), "A: é大\r\n".encode()),
+        (b"BEL:\\\x07 NUL:\\\0", rb"BEL:\\\x07 NUL:\\\x00"),
+        (b"\x1b[2J\x7f", rb"\x1b[2J\x7f"),
+        (b"\x9b\xff", rb"\x9b\xff"),
+        ("\x9b\u2028".encode(), rb"\xc2\x9b\xe2\x80\xa8"),
+        (b"a\rb\r\r\n", b"a\\x0db\\x0d\r\n"),
+        (rb"\x41\\", rb"\\x41\\\\"),
+        (f"a\n{HEAD}\nb".encode(), f"a\n\\x32{HEAD[1:]}\nb".encode()),
+        (HEAD.encode(), f"\\x32{HEAD[1:]}".encode()),
+    ],
+)
+def test_a_message_forges_nothing_and_controls_no_terminal(
+    data: bytes, text: bytes
+) -> None:
+    """3261-91: what is not text is shown as an escape, and can be read back."""
+    assert escape(data) == text
+    assert unescape(text) == data
+
+
+@given(st.binary() | st.text().map(str.encode) | st.text("\\x0123\r\n").map(str.encode))
+def test_unescape_is_the_inverse_of_escape(data: bytes) -> None:
+    text = escape(data)
+    assert unescape(text) == data
+    assert all(c.isprintable() or c in "\t\r\n" for c in text.decode())
+    assert not re.search(r"^\d{4}-\d\d-\d\dT", text.decode(), re.MULTILINE)
 
 
 def test_a_message_that_is_being_written_is_left_out(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from reginfo.location.claim import KIND
 from reginfo.location.schema import SCHEMA
 from reginfo.location.store import LocationStore
 
-from ..make import ALICE, NOW, WALL, binding, here, moment, value_of
+from ..make import ALICE, NOW, WALL, binding, here, moment, place, value_of
 
 
 @pytest.fixture
@@ -471,7 +471,7 @@ def test_one_row_that_cannot_be_used_is_left_out_and_logged(
     store = LocationStore("a", Journal())
     shelf.load(journal, store.shelves, boot=NOW, wall=WALL, boot_id="")
     store.begin(here(), moment(NOW, WALL))
-    assert [claim.call_id for claim in store.bindings(ALICE, NOW)] == ["good"]
+    assert [claim.call_id for claim in store.bindings(place(ALICE), NOW)] == ["good"]
     (record,) = caplog.records
     assert "stored row location" in record.getMessage()
     assert "bad" in record.getMessage()

@@ -13,7 +13,7 @@ from reginfo.location.contacts import Contacts
 from reginfo.location.store import LocationStore
 from reginfo.sip.uri import Uri
 
-from ..make import ALICE, BOB, NOW, binding
+from ..make import ALICE, BOB, NOW, binding, place
 
 uris = st.builds(
     "sip:u{}@192.0.2.7{}".format,
@@ -36,9 +36,9 @@ def test_the_index_finds_what_a_search_finds(
         patch.setattr(contact_row, "INDEXED", 3)
         for number, (contact, commits) in enumerate(contacts):
             claim = binding(number + 1, contact=contact, call_id=contact)
-            store.apply(ALICE, [claim], NOW)
-            key, claims = store.find(ALICE, uri)
-            slow = Contacts(rows=store.rows(ALICE), now=NOW, wall=0.0).find(uri)
+            store.apply(place(ALICE), [claim], NOW)
+            key, claims = store.find(place(ALICE), uri)
+            slow = Contacts(rows=store.rows(place(ALICE)), now=NOW, wall=0.0).find(uri)
             # Equality is not transitive: of several that equal it, any is right.
             assert bool(claims) is (slow is not None)
             if claims:
@@ -46,16 +46,16 @@ def test_the_index_finds_what_a_search_finds(
             if commits:
                 journal.close()
         journal.close().take_back()
-        slow = Contacts(rows=store.rows(ALICE), now=NOW, wall=0.0).find(uri)
-        assert bool(store.find(ALICE, uri)[1]) is (slow is not None)
+        slow = Contacts(rows=store.rows(place(ALICE)), now=NOW, wall=0.0).find(uri)
+        assert bool(store.find(place(ALICE), uri)[1]) is (slow is not None)
 
 
 def test_another_user_has_another_index() -> None:
     store = LocationStore("a", Journal())
     for number in range(INDEXED + 1):
         contact = f"sip:{number}@192.0.2.7"
-        store.apply(ALICE, [binding(1, contact=contact, call_id=contact)], NOW)
+        store.apply(place(ALICE), [binding(1, contact=contact, call_id=contact)], NOW)
     uri = Uri.parse("sip:1@192.0.2.7;x=1")
-    assert store.find(ALICE, uri)[0] == "sip:1@192.0.2.7"
-    assert store.find(BOB, uri) == (uri.key, ())
-    assert store.find(ALICE, Uri.parse("sip:99@192.0.2.7"))[1] == ()
+    assert store.find(place(ALICE), uri)[0] == "sip:1@192.0.2.7"
+    assert store.find(place(BOB), uri) == (uri.key, ())
+    assert store.find(place(ALICE), Uri.parse("sip:99@192.0.2.7"))[1] == ()

@@ -13,11 +13,11 @@ from reginfo.ledger.journal import Journal
 from reginfo.location import keyring
 from reginfo.location.binding import BindingChange
 from reginfo.location.keyring import KIND, REMEMBERED, KeyChange
+from reginfo.location.place import TABLE, Aor
 from reginfo.location.record import Record, RecordKind
 from reginfo.location.store import LocationStore
-from reginfo.location.view import TABLE
 
-from ..make import ALICE, BOB, NOW, WALL, binding, here, load, moment
+from ..make import ALICE, BOB, NOW, WALL, binding, here, load, moment, place
 
 AL, TEL = "sip:al@example.com", "tel:+15550100"
 BOTH = f"<{ALICE}>, <{AL}>"
@@ -39,7 +39,7 @@ class Keys:
     def set(
         self, value: str | None, name: str = "identities", aor: str = ALICE
     ) -> bool:
-        return self.store.set_key(aor, name, value, NOW, WALL)
+        return self.store.set_key(place(aor), name, value, NOW, WALL)
 
     def restart(self, wall: float = WALL) -> Keys:
         """What a start makes of what was written."""
@@ -51,11 +51,11 @@ class Keys:
 
 def all_keys(keys: Keys, aor: str) -> dict[str, Record]:
     """The keys of a user, those that were removed included."""
-    return {record.name: record for record in keys.store.records(aor)}
+    return {record.name: record for record in keys.store.records(place(aor))}
 
 
 def put(keys: Keys, aor: str, *records: Record) -> None:
-    keys.store.apply(aor, (), NOW, records=records)
+    keys.store.apply(place(aor), (), NOW, records=records)
 
 
 def key(value: str | None, stamp: int, owner: str, name: str = "k") -> Record:
@@ -68,10 +68,10 @@ def test_what_is_set_is_there_until_it_is_removed() -> None:
     assert not keys.set(None, "barred")
     assert keys.set("yes", "barred")
     assert keys.set("yes", "barred")
-    assert keys.store.keys(ALICE) == {"barred": "yes"}
-    assert keys.store.keys(ALICE, "other") == keys.store.keys(BOB) == {}
+    assert keys.store.keys(place(ALICE)) == {"barred": "yes"}
+    assert keys.store.keys(place(ALICE, "other")) == keys.store.keys(place(BOB)) == {}
     assert keys.set(None, "barred")
-    assert keys.store.keys(ALICE) == {}
+    assert keys.store.keys(place(ALICE)) == {}
     assert not keys.set(None, "barred")
     assert len(keys.changes) == 2  # to set what is set changes nothing
 
@@ -81,9 +81,9 @@ def test_a_restart_knows_all_keys() -> None:
     keys.set(BOTH)
     keys.set("no", "barred")
     after = keys.restart().store
-    assert after.keys(ALICE) == {"identities": BOTH, "barred": "no"}
-    assert after.identities(ALICE) == (ALICE, AL)
-    assert after.record_of(AL) == ALICE
+    assert after.keys(place(ALICE)) == {"identities": BOTH, "barred": "no"}
+    assert after.identities(place(ALICE)) == (ALICE, AL)
+    assert after.record_of(place(AL)).aor == ALICE
 
 
 def test_a_restart_forgets_what_was_removed_long_ago() -> None:
@@ -101,23 +101,23 @@ def test_a_restart_forgets_what_was_removed_long_ago() -> None:
 
 
 def removed(keys: Keys, aor: str, wall: float, name: str = "k") -> None:
-    keys.store.set_key(aor, name, "v", NOW, wall)
-    keys.store.set_key(aor, name, None, NOW, wall)
+    keys.store.set_key(place(aor), name, "v", NOW, wall)
+    keys.store.set_key(place(aor), name, None, NOW, wall)
 
 
 def test_what_was_removed_long_ago_is_forgotten_while_we_run() -> None:
     keys = Keys()
     removed(keys, ALICE, WALL)
     keys.journal.close()
-    keys.store.set_key(BOB, "k", "v", NOW, WALL + REMEMBERED - 1)
+    keys.store.set_key(place(BOB), "k", "v", NOW, WALL + REMEMBERED - 1)
     assert all_keys(keys, ALICE)["k"].value is None
-    keys.store.set_key(BOB, "k", "w", NOW, WALL + REMEMBERED + 1)
+    keys.store.set_key(place(BOB), "k", "w", NOW, WALL + REMEMBERED + 1)
     assert all_keys(keys, ALICE) == {}
     batch = keys.journal.close()
     assert batch.entries[-1] == (KIND, f"{TABLE}\0{ALICE}\0key\0k", None)
     batch.take_back()
     assert all_keys(keys, ALICE)["k"].value is None
-    keys.store.set_key(BOB, "k", "x", NOW, WALL + REMEMBERED + 2)
+    keys.store.set_key(place(BOB), "k", "x", NOW, WALL + REMEMBERED + 2)
     assert all_keys(keys, ALICE) == {}
 
 
@@ -126,7 +126,7 @@ def test_what_was_removed_and_set_again_is_not_forgotten() -> None:
     removed(keys, ALICE, WALL)
     keys.set("again", "k")
     removed(keys, BOB, WALL + REMEMBERED + 1)
-    assert keys.store.keys(ALICE) == {"k": "again"}
+    assert keys.store.keys(place(ALICE)) == {"k": "again"}
 
 
 def test_of_very_many_that_were_removed_the_oldest_are_forgotten(
@@ -145,7 +145,7 @@ def test_what_a_restart_knows_to_be_removed_is_forgotten_in_time() -> None:
     removed(keys, ALICE, WALL)
     after = keys.restart()
     assert all_keys(after, ALICE)
-    after.store.set_key(BOB, "k", "v", NOW, WALL + REMEMBERED + 1)
+    after.store.set_key(place(BOB), "k", "v", NOW, WALL + REMEMBERED + 1)
     assert all_keys(after, ALICE) == {}
 
 
@@ -154,10 +154,16 @@ def test_a_commit_that_fails_leaves_what_was() -> None:
     keys.set(BOTH)
     keys.journal.close()
     keys.set(f"<{TEL}>")
-    assert keys.store.record_of(TEL) == ALICE
+    assert keys.store.record_of(place(TEL)).aor == ALICE
     keys.journal.close().take_back()
-    assert keys.store.keys(ALICE) == {"identities": BOTH}
-    assert (keys.store.record_of(AL), keys.store.record_of(TEL)) == (ALICE, TEL)
+    assert keys.store.keys(place(ALICE)) == {"identities": BOTH}
+    assert (
+        keys.store.record_of(place(AL)).aor,
+        keys.store.record_of(place(TEL)).aor,
+    ) == (
+        ALICE,
+        TEL,
+    )
     keys.set("x", "new", BOB)
     keys.journal.close().take_back()
     assert all_keys(keys, BOB) == {}
@@ -182,15 +188,15 @@ def test_all_servers_come_to_the_same(order: list[Record], again: int) -> None:
 def test_identities_stand_for_the_record() -> None:
     """The contract, `ul_identities_key`: set and present, or the record alone."""
     keys = Keys()
-    assert keys.store.identities(ALICE) == (ALICE,)
+    assert keys.store.identities(place(ALICE)) == (ALICE,)
     keys.set(f"<{AL}>, <{TEL}>")
-    assert keys.store.identities(ALICE) == (AL, TEL)
-    assert [keys.store.record_of(aor) for aor in (ALICE, AL, TEL, BOB)] == [
+    assert keys.store.identities(place(ALICE)) == (AL, TEL)
+    assert [keys.store.record_of(place(aor)).aor for aor in (ALICE, AL, TEL, BOB)] == [
         ALICE, ALICE, ALICE, BOB,
     ]  # fmt: skip
     keys.set(None)
-    assert keys.store.identities(ALICE) == (ALICE,)
-    assert keys.store.record_of(AL) == AL
+    assert keys.store.identities(place(ALICE)) == (ALICE,)
+    assert keys.store.record_of(place(AL)).aor == AL
     assert [(change.before, change.after) for change in keys.changes] == [
         ((ALICE,), (AL, TEL)), ((AL, TEL), (ALICE,)),
     ]  # fmt: skip
@@ -200,46 +206,52 @@ def test_without_the_parameter_a_key_is_a_key() -> None:
     """The contract, `ul_identities_key`: not set."""
     keys = Keys(key=None)
     keys.set(BOTH)
-    assert keys.store.identities(ALICE) == (ALICE,)
-    assert (keys.store.record_of(AL), keys.store.named_by(AL)) == (AL, None)
+    assert keys.store.identities(place(ALICE)) == (ALICE,)
+    assert (keys.store.record_of(place(AL)).aor, keys.store.named_by(place(AL))) == (
+        AL,
+        None,
+    )
 
 
 def test_a_value_of_no_identities_is_none(caplog: pytest.LogCaptureFixture) -> None:
     keys = Keys()
     with caplog.at_level(logging.WARNING):
         keys.set("<mailto:x@y>, ")
-    assert keys.store.identities(ALICE) == (ALICE,)
+    assert keys.store.identities(place(ALICE)) == (ALICE,)
     assert "no identity: '<mailto:x@y>'" in caplog.text
 
 
 def test_who_registers_an_identity_by_itself_has_a_record_of_its_own() -> None:
     keys = Keys()
     keys.set(BOTH)
-    keys.store.apply(AL, [binding(1)], NOW)
-    assert keys.store.record_of(AL) == AL
-    keys.store.apply(AL, [binding(2, "unregistered")], NOW)
-    assert keys.store.record_of(AL) == ALICE
+    keys.store.apply(place(AL), [binding(1)], NOW)
+    assert keys.store.record_of(place(AL)).aor == AL
+    keys.store.apply(place(AL), [binding(2, "unregistered")], NOW)
+    assert keys.store.record_of(place(AL)).aor == ALICE
 
 
 def test_of_two_records_that_name_an_identity_the_last_has_it() -> None:
     keys = Keys()
     keys.set(f"<{TEL}>")
     keys.set(f"<{TEL}>", aor=BOB)
-    assert keys.store.record_of(TEL) == BOB
+    assert keys.store.record_of(place(TEL)).aor == BOB
     keys.set(f"<{TEL}>, <{AL}>")
-    assert keys.store.record_of(TEL) == ALICE
+    assert keys.store.record_of(place(TEL)).aor == ALICE
     keys.set(f"<{TEL}>, <{AL}>", aor=BOB)
-    assert keys.restart().store.record_of(TEL) == BOB
+    assert keys.restart().store.record_of(place(TEL)).aor == BOB
     keys.set(None, aor=BOB)
-    assert keys.store.record_of(TEL) == ALICE
+    assert keys.store.record_of(place(TEL)).aor == ALICE
 
 
 def test_identities_are_named_as_the_domains_have_them() -> None:
     store = LocationStore(
-        "a", Journal(), identities_key="i", canonical=lambda uri: uri.user or "none"
+        "a",
+        Journal(),
+        identities_key="i",
+        canonical=lambda uri: Aor(uri.user or "none"),
     )
-    store.set_key("alice", "i", "<sip:al@one.example>", NOW, WALL, TABLE)
-    assert store.identities("alice") == ("al",)
+    store.set_key(place("alice", TABLE), "i", "<sip:al@one.example>", NOW, WALL)
+    assert store.identities(place("alice")) == ("al",)
 
 
 def test_stamps_go_on_from_what_is_learned() -> None:
@@ -247,15 +259,15 @@ def test_stamps_go_on_from_what_is_learned() -> None:
     stamps = itertools.count(int((WALL + 60) * 1e6))
     put(keys, ALICE, key("theirs", next(stamps), "b"))
     keys.set("ours", "k")
-    assert keys.store.keys(ALICE) == {"k": "ours"}
+    assert keys.store.keys(place(ALICE)) == {"k": "ours"}
 
 
 def test_two_settings_of_one_name_that_are_of_different_kinds_are_apart() -> None:
     keys = Keys()
     keys.set("yes", "cleared")
     put(keys, ALICE, Record(kind=RecordKind.CLEARED, value="", stamp=5, owner="b"))
-    assert keys.store.keys(ALICE) == {"cleared": "yes"}
-    assert len(keys.store.records(ALICE)) == 2
+    assert keys.store.keys(place(ALICE)) == {"cleared": "yes"}
+    assert len(keys.store.records(place(ALICE))) == 2
 
 
 def test_each_record_is_in_the_index_of_changes_once() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from reginfo.location.place import TABLE
 from reginfo.location.rows import LEARNED_GRACE
-from reginfo.location.view import TABLE
 
-from ..make import ALICE, BOB, NOW, binding, moment
+from ..make import ALICE, BOB, NOW, binding, moment, place
 from .watched import CYCLE, Watched, restart
 
 DESK = "sip:alice@192.0.2.51"
@@ -31,7 +31,7 @@ def test_times_are_on_the_clock_of_the_new_start() -> None:
     watched = Watched()
     watched.apply(binding(expires_at=NOW + 600, registered_at=NOW - 5))
     after = restart(watched, 50.0, shift=-NOW)
-    (bound,) = after.store.bindings(ALICE, 50.0)
+    (bound,) = after.store.bindings(place(ALICE), 50.0)
     assert (bound.expires_at, bound.registered_at) == (600.0, -5.0)
 
 
@@ -40,7 +40,7 @@ def test_a_life_that_was_evicted_stays_so_over_a_restart() -> None:
     for number in range(20):
         watched.apply(binding(1, call_id=f"c{number}", begin=number, stamp=number))
     after = restart(watched, NOW)
-    claims = after.store.claims(ALICE, binding().key)
+    claims = after.store.claims(place(ALICE), binding().key)
     assert [c.call_id for c in claims] == [f"c{n}" for n in range(19, 12, -1)]
 
 
@@ -77,11 +77,11 @@ def test_a_contact_that_has_ended_keeps_only_what_orders_it() -> None:
     long = binding(expires_at=NOW + 60, user_agent="Phone 1.0", params=(("x", "1"),))
     watched.apply(long)
     watched.pass_time(NOW + 60)
-    (kept,) = watched.store.claims(ALICE, KEY)
+    (kept,) = watched.store.claims(place(ALICE), KEY)
     assert kept.order == long.order
     assert (kept.user_agent, kept.params) == ("", ())
     watched.journal.close().take_back()
-    assert watched.store.rows(ALICE) == {}
+    assert watched.store.rows(place(ALICE)) == {}
 
 
 @pytest.mark.parametrize(("owner", "grace"), [("a", 0.0), ("b", LEARNED_GRACE)])
@@ -102,4 +102,4 @@ def test_what_is_not_bound_is_counted_until_it_is_bound_again() -> None:
     assert watched.store.over == 0
     watched.journal.close().take_back()
     assert watched.store.over == 0
-    assert list(watched.store.aors()) == []
+    assert list(watched.store.aors(TABLE)) == []

@@ -22,7 +22,7 @@ from reginfo.location.schema import SCHEMA
 from reginfo.location.store import LocationStore
 from reginfo.reg.document import ContactEvent, ContactState
 
-from ..make import ALICE, BOB, NOW, WALL, binding, moment
+from ..make import ALICE, BOB, NOW, WALL, binding, moment, place
 from .test_lives import ANY as claims
 
 CONTACT, DESK = "sip:alice@192.0.2.50", "sip:alice@192.0.2.51"
@@ -38,7 +38,7 @@ def fold(path: Path, aor: str, *given: Binding, table: str = "location") -> None
     memory = Journal()
     store = LocationStore("a", memory)
     for claim in given:
-        store.apply(aor, [claim], NOW, table)
+        store.apply(place(aor, table), [claim], NOW)
     with closing(SqliteStorage(path, SCHEMA)) as journal:
         journal.append(memory.close().entries, boot=NOW, wall=WALL)
         while journal.fold():
@@ -159,13 +159,13 @@ def test_the_view_shows_what_the_function_of_claims_and_records_does(
     store = LocationStore("a", journal := Journal())
     for one in said:
         if isinstance(one, Record):
-            store.apply(ALICE, (), NOW, records=[one])
+            store.apply(place(ALICE), (), NOW, records=[one])
             continue
         claim, end, contact = one
         claim = msgspec.structs.replace(
             claim, expires_at=end, key=contact, contact=contact, number=0
         )
-        store.apply(ALICE, [claim], NOW)
+        store.apply(place(ALICE), [claim], NOW)
     now = NOW + later
     while (at := store.timer_at) is not None and at <= now:
         store.timer_due(moment(at))
@@ -178,7 +178,7 @@ def test_the_view_shows_what_the_function_of_claims_and_records_does(
             pass
     bound = {
         b.key: (b.call_id, b.cseq, b.owner, int(b.expires_at - NOW))
-        for b in store.bindings(ALICE, now)
+        for b in store.bindings(place(ALICE), now)
     }
     start = datetime.fromtimestamp(WALL, UTC)
     shown = {

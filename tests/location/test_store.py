@@ -14,12 +14,12 @@ from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding
 from reginfo.location.claim import KIND, Claim
 from reginfo.location.lives import SLACK
+from reginfo.location.place import TABLE
 from reginfo.location.record import Record, RecordKind
 from reginfo.location.rows import LEARNED_GRACE, OVER_AGE, OVER_OF_ONE
 from reginfo.location.store import LONGEST_LIFE, RETRY_AFTER, LocationStore
-from reginfo.location.view import TABLE
 
-from ..make import ALICE, BOB, EXPIRED, NOW, WALL, binding, here, load, moment
+from ..make import ALICE, BOB, EXPIRED, NOW, WALL, binding, here, load, moment, place
 from .test_lives import ANY as claims
 from .watched import CYCLE, Watched, disk, restart
 
@@ -32,10 +32,10 @@ LATER = NOW + LONGEST_LIFE + SLACK
 def test_what_is_claimed_is_bound_until_it_ends() -> None:
     watched = Watched()
     watched.apply(binding(expires_at=NOW + 60))
-    (bound,) = watched.store.bindings(ALICE, NOW + 59.9)
+    (bound,) = watched.store.bindings(place(ALICE), NOW + 59.9)
     assert bound.contact == "sip:alice@192.0.2.50"
-    assert watched.store.bindings(ALICE, NOW + 60) == []
-    assert watched.store.bindings(BOB, NOW) == []
+    assert watched.store.bindings(place(ALICE), NOW + 60) == []
+    assert watched.store.bindings(place(BOB), NOW) == []
 
 
 def test_all_claims_are_in_before_any_is_announced() -> None:
@@ -43,7 +43,7 @@ def test_all_claims_are_in_before_any_is_announced() -> None:
     watched = Watched()
     seen: list[int] = []
     watched.store.listener = lambda change: seen.append(
-        len(watched.store.bindings(ALICE, change.at))
+        len(watched.store.bindings(place(ALICE), change.at))
     )
     watched.apply(binding(), binding(contact=DESK))
     assert seen == [2, 2]
@@ -80,9 +80,9 @@ def test_a_cycle_of_call_id_and_time_has_one_winner(order: tuple[Binding, ...]) 
     watched = Watched()
     for claim in order:
         watched.apply(claim)
-    (bound,) = watched.store.bindings(ALICE, NOW)
+    (bound,) = watched.store.bindings(place(ALICE), NOW)
     assert (bound.call_id, bound.stamp) == ("b", 15)
-    kept = watched.store.claims(ALICE, bound.key)
+    kept = watched.store.claims(place(ALICE), bound.key)
     assert [one.order for one in kept] == [CYCLE[2].order, CYCLE[0].order]
 
 
@@ -104,8 +104,8 @@ def test_a_claim_that_loses_is_kept_and_announced_to_nobody() -> None:
     watched.apply(binding(1, call_id="b", stamp=1))
     assert watched.changes == []
     key = binding().key
-    assert [c.call_id for c in watched.store.claims(ALICE, key)] == ["a", "b"]
-    assert watched.store.claims(BOB, key) == ()
+    assert [c.call_id for c in watched.store.claims(place(ALICE), key)] == ["a", "b"]
+    assert watched.store.claims(place(BOB), key) == ()
 
 
 def test_that_what_is_gone_is_gone_is_announced_once() -> None:
@@ -119,7 +119,7 @@ def test_that_what_is_gone_is_gone_is_announced_once() -> None:
     watched.apply(binding(1, "expired", edition=5, owner="b"))
     watched.apply(binding(1, "unregistered", edition=6, owner="b"))
     assert watched.events() == ["registered", "expired"]
-    assert watched.store.claims(ALICE, binding().key)[0].edition == 6
+    assert watched.store.claims(place(ALICE), binding().key)[0].edition == 6
 
 
 def test_that_what_was_never_there_is_gone_is_kept_and_announced_to_nobody() -> None:
@@ -127,25 +127,25 @@ def test_that_what_was_never_there_is_gone_is_kept_and_announced_to_nobody() -> 
     watched.apply(binding(2, "unregistered"))
     assert watched.changes == []
     watched.apply(binding(1))
-    assert watched.store.bindings(ALICE, NOW) == []
+    assert watched.store.bindings(place(ALICE), NOW) == []
 
 
 def test_tables_are_apart() -> None:
     watched = Watched()
-    watched.store.apply(ALICE, [binding()], NOW, "other")
-    assert watched.store.bindings(ALICE, NOW) == []
-    assert watched.store.rows(ALICE) == {}
-    assert list(watched.store.aors()) == []
+    watched.store.apply(place(ALICE, "other"), [binding()], NOW)
+    assert watched.store.bindings(place(ALICE), NOW) == []
+    assert watched.store.rows(place(ALICE)) == {}
+    assert list(watched.store.aors(TABLE)) == []
     assert list(watched.store.aors("other")) == [ALICE]
-    assert len(watched.store.bindings(ALICE, NOW, "other")) == 1
-    assert watched.changes[0].table == "other"
+    assert len(watched.store.bindings(place(ALICE, "other"), NOW)) == 1
+    assert watched.changes[0].place.table == "other"
 
 
 def test_a_store_without_a_listener_keeps_what_it_is_told() -> None:
     store = LocationStore("a", Journal())
     assert store.timer_at is None
-    assert len(store.apply(ALICE, [binding()], NOW)) == 1
-    assert len(store.bindings(ALICE, NOW)) == 1
+    assert len(store.apply(place(ALICE), [binding()], NOW)) == 1
+    assert len(store.bindings(place(ALICE), NOW)) == 1
 
 
 # Time.
@@ -170,7 +170,7 @@ def test_time_passing_makes_no_claim() -> None:
     watched.apply(binding(stamp=7, expires_at=NOW + 60, user_agent="x" * 99))
     numbers = watched.numbers()
     watched.pass_time(NOW + 61)
-    (claim,) = watched.store.claims(ALICE, binding().key)
+    (claim,) = watched.store.claims(place(ALICE), binding().key)
     assert (claim.stamp, claim.edition, claim.gone) == (7, 7, False)
     assert claim.user_agent == ""  # nothing is kept but what orders it
     assert watched.numbers() == numbers  # and nothing of it goes to others
@@ -181,7 +181,9 @@ def test_a_learned_binding_waits_for_its_owner_to_say_that_it_has_expired() -> N
     watched.apply(binding(expires_at=NOW + 60, owner="b", source="b/x"))
     watched.events()
     watched.pass_time(NOW + 60 + LEARNED_GRACE - 0.2)
-    assert watched.store.bindings(ALICE, NOW + 60) == []  # gone, though not said so
+    assert (
+        watched.store.bindings(place(ALICE), NOW + 60) == []
+    )  # gone, though not said so
     assert watched.events() == []
     watched.pass_time(NOW + 60 + LEARNED_GRACE + 0.125)
     (change,) = watched.changes
@@ -229,10 +231,10 @@ def test_a_contact_is_forgotten_whole_and_nothing_remains() -> None:
     watched.apply(binding(1, call_id="old", begin=1, stamp=1, expires_at=NOW + 3600))
     watched.apply(binding(call_id="new", begin=2, stamp=2, expires_at=NOW + 60))
     watched.pass_time(LATER + 59)
-    assert len(watched.store.claims(ALICE, binding().key)) == 2
+    assert len(watched.store.claims(place(ALICE), binding().key)) == 2
     watched.journal.close()
     watched.pass_time(LATER + 61)
-    assert list(watched.store.aors()) == []
+    assert list(watched.store.aors(TABLE)) == []
     assert watched.store.timer_at is None
     assert watched.numbers() == [] and watched.store.over == 0
     batch = watched.journal.close()
@@ -240,7 +242,7 @@ def test_a_contact_is_forgotten_whole_and_nothing_remains() -> None:
     assert batch.entries == [(KIND, key, None) for key in keys]
     assert not batch.urgent
     batch.take_back()
-    assert len(watched.store.claims(ALICE, binding().key)) == 2
+    assert len(watched.store.claims(place(ALICE), binding().key)) == 2
     assert len(watched.numbers()) == 2
 
 
@@ -252,7 +254,7 @@ def test_a_contact_is_kept_as_long_as_something_older_can_come_back() -> None:
     watched.store.timer_due(moment(LATER, WALL + LATER - NOW))
     assert watched.store.timer_at == pytest.approx(LATER + 500)
     watched.store.timer_due(moment(LATER + 501, WALL + LATER + 501 - NOW))
-    assert list(watched.store.aors()) == []
+    assert list(watched.store.aors(TABLE)) == []
 
 
 def test_contacts_that_have_ended_are_limited_in_number() -> None:
@@ -263,9 +265,9 @@ def test_contacts_that_have_ended_are_limited_in_number() -> None:
         stamp = int((WALL + NOW) * 1e6)
         watched.apply(binding(1, "unregistered", contact=contact, stamp=stamp))
     # For a while all are kept: somebody may still have to be told.
-    assert len(watched.store.rows(ALICE)) == OVER_OF_ONE + 6
+    assert len(watched.store.rows(place(ALICE))) == OVER_OF_ONE + 6
     watched.pass_time(NOW + OVER_AGE + 1)
-    kept = list(watched.store.rows(ALICE))
+    kept = list(watched.store.rows(place(ALICE)))
     assert len(kept) == OVER_OF_ONE
     assert kept[:2] == [DESK, "sip:6@192.0.2.9"]
 
@@ -274,20 +276,20 @@ def test_contacts_of_all_users_that_have_ended_are_limited_in_number() -> None:
     store = LocationStore("a", Journal(), tombstones=2)
     for number in range(5):
         aor = f"sip:{number}@example.com"
-        store.apply(aor, [binding(1, "unregistered")], NOW)
-    assert list(store.aors()) == ["sip:3@example.com", "sip:4@example.com"]
+        store.apply(place(aor), [binding(1, "unregistered")], NOW)
+    assert list(store.aors(TABLE)) == ["sip:3@example.com", "sip:4@example.com"]
     assert store.forgotten_early == 3 and store.over == 2
 
 
 def test_a_contact_expires_in_its_own_table() -> None:
     watched = Watched()
-    watched.store.apply(ALICE, [binding(expires_at=NOW + 60)], NOW, "other")
+    watched.store.apply(place(ALICE, "other"), [binding(expires_at=NOW + 60)], NOW)
     watched.pass_time(NOW + 61)
-    assert [(c.table, c.binding.event.value) for c in watched.changes] == [
+    assert [(c.place.table, c.binding.event.value) for c in watched.changes] == [
         ("other", "registered"),
         ("other", "expired"),
     ]
-    assert list(watched.store.aors()) == []
+    assert list(watched.store.aors(TABLE)) == []
     watched.pass_time(LATER + 61)
     assert list(watched.store.aors("other")) == []
 
@@ -310,9 +312,9 @@ def test_what_is_gone_does_not_come_back_with_an_older_longer_claim(
         watched.apply(binding(2, "unregistered", call_id="short", stamp=3))
     for at in range(61, 4000, 100):
         watched.pass_time(NOW + at)
-        assert watched.store.bindings(ALICE, NOW + at) == []
+        assert watched.store.bindings(place(ALICE), NOW + at) == []
     watched.pass_time(2 * LATER)
-    assert list(watched.store.aors()) == []
+    assert list(watched.store.aors(TABLE)) == []
     assert watched.events().count("registered") == 1
 
 
@@ -322,8 +324,8 @@ def test_what_is_gone_does_not_come_back_with_an_older_longer_claim(
 def told(watched: Watched, *claims: Claim) -> list[Claim]:
     """The claims that are sent on when a peer of our kind has said ``claims``."""
     sent: list[Claim] = []
-    watched.store.claim_listener = lambda table, aor, new, now: sent.extend(new)
-    watched.store.apply(ALICE, claims, NOW, is_told=True)
+    watched.store.claim_listener = lambda place, new, now: sent.extend(new)
+    watched.store.apply(place(ALICE), claims, NOW, is_told=True)
     return sent
 
 
@@ -358,9 +360,9 @@ def test_a_record_that_loses_is_owed_what_holds() -> None:
     watched = Watched()
     new = Record(kind=RecordKind.REJECTED, value="", stamp=9, owner="a")
     old = Record(kind=RecordKind.REJECTED, value=None, stamp=5, owner="b", source="b/x")
-    watched.store.apply(ALICE, (), NOW, records=[new])
+    watched.store.apply(place(ALICE), (), NOW, records=[new])
     (number,) = watched.numbers()
-    watched.store.apply(ALICE, (), NOW, records=[old], is_told=True)
+    watched.store.apply(place(ALICE), (), NOW, records=[old], is_told=True)
     (later,) = watched.numbers()
     assert later > number
 
@@ -369,20 +371,20 @@ def test_a_record_changes_what_all_contacts_are_bound_by() -> None:
     watched = Watched()
     watched.apply(binding(1), binding(1, contact=DESK, stamp=20))
     cleared = Record(kind=RecordKind.CLEARED, value="", stamp=10, owner="b")
-    watched.store.apply(ALICE, (), NOW, records=[cleared])
+    watched.store.apply(place(ALICE), (), NOW, records=[cleared])
     assert watched.events() == ["registered", "registered", "unregistered"]
-    (bound,) = watched.store.bindings(ALICE, NOW)
+    (bound,) = watched.store.bindings(place(ALICE), NOW)
     assert bound.contact == DESK
     watched.apply(binding(2, stamp=9))
-    assert len(watched.store.bindings(ALICE, NOW)) == 1
+    assert len(watched.store.bindings(place(ALICE), NOW)) == 1
     watched.journal.close()
     watched.store.apply(
-        ALICE, (), NOW,
+        place(ALICE), (), NOW,
         records=[Record(kind=RecordKind.REJECTED, value="", stamp=30, owner="b")],
     )  # fmt: skip
-    assert watched.store.bindings(ALICE, NOW) == []
+    assert watched.store.bindings(place(ALICE), NOW) == []
     watched.journal.close().take_back()
-    assert [b.contact for b in watched.store.bindings(ALICE, NOW)] == [DESK]
+    assert [b.contact for b in watched.store.bindings(place(ALICE), NOW)] == [DESK]
 
 
 # What is taken back.
@@ -424,7 +426,7 @@ def test_what_is_taken_back_never_was(kept: list[Any], undone: list[Any]) -> Non
         one.changes.clear()
         one.pass_time(later + 2 * RETRY_AFTER)
         one.pass_time(2 * LATER)
-        assert list(one.store.aors()) == []
+        assert list(one.store.aors(TABLE)) == []
         assert one.store.timer_at is None
     first, second = (
         sorted((c.binding.call_id, c.binding.cseq) for c in one.changes)
@@ -440,7 +442,7 @@ def test_an_expiry_that_could_not_be_committed_is_tried_again_but_not_at_once() 
     watched.store.timer_due(moment(NOW + 60, WALL))
     assert watched.events() == ["registered", "expired"]
     watched.journal.close().take_back()
-    assert watched.store.claims(ALICE, binding().key)[0].event != EXPIRED
+    assert watched.store.claims(place(ALICE), binding().key)[0].event != EXPIRED
     watched.pass_time(NOW + 60 + RETRY_AFTER - 1)
     assert watched.events() == []
     watched.pass_time(NOW + 60 + RETRY_AFTER + 1)
@@ -458,7 +460,7 @@ def test_what_expired_while_we_were_down_is_told_as_expired() -> None:
         after = Watched()
         load(after.store.shelves, [(KIND, k, v) for k, v in rows.items()])
         after.store.begin(here(), moment(NOW + late, WALL + late))
-        assert after.store.bindings(ALICE, NOW + late) == []
+        assert after.store.bindings(place(ALICE), NOW + late) == []
         assert after.events() == ["expired"]
 
 
@@ -474,4 +476,4 @@ def test_what_was_loaded_is_forgotten_like_anything_else() -> None:
     watched.apply(binding(1, "unregistered", expires_at=NOW + 60))
     after = restart(watched, NOW)
     after.pass_time(LATER + 1)
-    assert list(after.store.aors()) == []
+    assert list(after.store.aors(TABLE)) == []

@@ -10,9 +10,10 @@ from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding, BindingChange
 from reginfo.location.claim import KIND
 from reginfo.location.keyring import KeyChange
+from reginfo.location.place import TABLE
 from reginfo.location.store import LocationStore
 
-from ..make import ALICE, NOW, binding, here, load, moment
+from ..make import ALICE, NOW, binding, here, load, moment, place
 
 CYCLE = [
     binding(5, call_id="a", stamp=10),
@@ -36,7 +37,7 @@ class Watched:
             self.changes.append(change)
 
     def apply(self, *claims: Binding, now: float = NOW, aor: str = ALICE) -> None:
-        self.store.apply(aor, claims, now)
+        self.store.apply(place(aor), claims, now)
 
     def events(self) -> list[str]:
         events = [change.binding.event.value for change in self.changes]
@@ -52,10 +53,13 @@ class Watched:
         store = self.store
         return {
             aor: (
-                {k: [c.order for c in claims] for k, claims in store.rows(aor).items()},
-                sorted(b.order for b in store.bindings(aor, NOW)),
+                {
+                    k: [c.order for c in claims]
+                    for k, claims in store.rows(place(aor)).items()
+                },
+                sorted(b.order for b in store.bindings(place(aor), NOW)),
             )
-            for aor in store.aors()
+            for aor in store.aors(TABLE)
         }
 
     def numbers(self) -> list[int]:

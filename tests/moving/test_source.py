@@ -10,8 +10,8 @@ from reginfo.moving.source import (
     MAX_LENGTH,
     FunctionCall,
     Parameter,
-    Place,
     Setting,
+    SourceLine,
     read,
 )
 
@@ -27,9 +27,9 @@ def test_parameters_of_our_modules_with_their_lines() -> None:
         nothing,
     )
     assert source.parameters == [
-        Parameter("usrloc", "x", "1", Place("", 2)),
-        Parameter("registrar", "x", "1", Place("", 2)),
-        Parameter("pua", "y", "ab", Place("", 3)),
+        Parameter("usrloc", "x", "1", SourceLine("", 2)),
+        Parameter("registrar", "x", "1", SourceLine("", 2)),
+        Parameter("pua", "y", "ab", SourceLine("", 3)),
     ]
     assert source.others == {"tm": 1}
     assert source.left == []
@@ -40,7 +40,7 @@ def test_parameters_of_our_modules_with_their_lines() -> None:
 )
 def test_a_modparam_that_cannot_be_read_is_left_with_its_line(text: str) -> None:
     source = read(f"\n{text}\n", nothing)
-    assert source.left == [(Place("", 2), "this modparam cannot be parsed")]
+    assert source.left == [(SourceLine("", 2), "this modparam cannot be parsed")]
 
 
 def test_addresses_and_domains() -> None:
@@ -51,9 +51,9 @@ def test_addresses_and_domains() -> None:
     )
     first = ("udp:192.0.2.1:5060", "advertise", "203.0.113.1:5060")
     assert source.settings == [
-        Setting("listen", first, Place("", 1)),
-        Setting("socket", ("tcp:192.0.2.1",), Place("", 2)),
-        Setting("alias", ("a.example", "b.example"), Place("", 3)),
+        Setting("listen", first, SourceLine("", 1)),
+        Setting("socket", ("tcp:192.0.2.1",), SourceLine("", 2)),
+        Setting("alias", ("a.example", "b.example"), SourceLine("", 3)),
     ]
 
 
@@ -63,7 +63,7 @@ def test_calls_in_routes_and_nothing_else_of_them() -> None:
         ' modparam("pua", "x", 1);\n}\nalias="a"',
         nothing,
     )
-    assert FunctionCall("reginfo_handle_notify", Place("", 2)) in source.calls
+    assert FunctionCall("reginfo_handle_notify", SourceLine("", 2)) in source.calls
     assert source.parameters == []
     assert [setting.name for setting in source.settings] == ["alias"]
 
@@ -78,19 +78,19 @@ def test_what_kamailio_defines_and_leaves_out() -> None:
     source = read(text, nothing, {"GIVEN": "7"})
     assert source.is_kamailio
     assert [(p.name, p.value) for p in source.parameters] == [("a", "60"), ("d", "7")]
-    assert source.left == [(Place("", 13), "#!subst is not supported")]
+    assert source.left == [(SourceLine("", 13), "#!subst is not supported")]
 
 
 def test_files_that_are_included_are_read() -> None:
     files = {"x.cfg": 'modparam("pua", "x", 1)\nimport_file "none.cfg"'}
     source = read('include_file "x.cfg"\ninclude_file "y.cfg"\n', files.get)
-    assert source.parameters == [Parameter("pua", "x", "1", Place("x.cfg", 1))]
-    assert source.left == [(Place("", 2), "y.cfg cannot be read")]
+    assert source.parameters == [Parameter("pua", "x", "1", SourceLine("x.cfg", 1))]
+    assert source.left == [(SourceLine("", 2), "y.cfg cannot be read")]
 
 
 def test_files_that_include_each_other_are_read_a_few_times() -> None:
     source = read('include_file "x"', {"x": 'include_file "x"\n'}.get)
-    assert source.left == [(Place("x", 1), "x: files include each other")]
+    assert source.left == [(SourceLine("x", 1), "x: files include each other")]
 
 
 def test_a_file_that_is_no_configuration_for_its_length_is_not_read() -> None:

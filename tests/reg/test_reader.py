@@ -377,6 +377,8 @@ def test_document_without_a_contact_that_is_understood_is_refused(fault: str) ->
 
 GRUU = f'-gruu xmlns="{reader.GRUU_NAMESPACE}" first-cseq="1" uri="a&#10;"/>'
 DECORATION = {
+    "<unknown-param> with name 'q'": '<unknown-param name="Q">0.1</unknown-param>',
+    "<unknown-param> with name 'expires'": '<unknown-param name="expires"/>',
     "<unknown-param> with name ''": "<unknown-param/>",
     "<unknown-param> with name 'a b'": '<unknown-param name="a b"/>',
     "<pub-gruu> with control": f"<pub{GRUU}",
@@ -391,7 +393,7 @@ def test_wrong_decoration_is_left_out_and_the_contact_stays(
 ) -> None:
     """
     A parameter, GRUU or foreign element that is wrong is left out, and the contact
-    stays (3680-104).
+    stays; so is a parameter that RFC 3261 defines (3680-104, 3680-120).
     """
     body = document_of(contact_of("", DECORATION[fault]))
     document = parse(body)

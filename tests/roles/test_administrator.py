@@ -13,7 +13,7 @@ from reginfo.reg.document import ContactEvent, ContactState
 from reginfo.roles.administrator import admit, create, remove, shorten
 from reginfo.sip.errors import LocalProtocolError, RemoteProtocolError
 
-from ..make import ALICE, NOW, binding, moment
+from ..make import ALICE, NOW, binding, moment, place
 
 PHONE, DESK = "sip:alice@192.0.2.50", "sip:alice@192.0.2.51"
 
@@ -23,19 +23,19 @@ class Server:
 
     def __init__(self) -> None:
         self.store = LocationStore("a", Journal())
-        self.store.apply(ALICE, [binding(1), binding(1, contact=DESK)], NOW)
+        self.store.apply(place(ALICE), [binding(1), binding(1, contact=DESK)], NOW)
         self.stamp = 100
 
     def act(self, function: Any, *arguments: Any, **others: Any) -> list[str]:
         """Contact and event of each change that an act has made."""
         self.stamp += 1
-        contacts = self.store.contacts(ALICE, NOW, self.stamp / 1e6)
+        contacts = self.store.contacts(place(ALICE), NOW, self.stamp / 1e6)
         act = function(contacts, *arguments, server_id="a", **others)
-        changes = self.store.apply(ALICE, act.claims, NOW, records=act.records)
+        changes = self.store.apply(place(ALICE), act.claims, NOW, records=act.records)
         return [f"{c.binding.contact[-2:]} {c.binding.event.value}" for c in changes]
 
     def contacts(self) -> list[str]:
-        return [b.contact for b in self.store.bindings(ALICE, NOW)]
+        return [b.contact for b in self.store.bindings(place(ALICE), NOW)]
 
 
 def test_a_contact_can_be_created() -> None:
@@ -45,7 +45,9 @@ def test_a_contact_can_be_created() -> None:
     assert server.act(create, other, expires=60, call_id="new", q="0.50") == [
         "99 created"
     ]
-    (created,) = [b for b in server.store.bindings(ALICE, NOW) if b.contact == other]
+    (created,) = [
+        b for b in server.store.bindings(place(ALICE), NOW) if b.contact == other
+    ]
     assert (created.expires(NOW), created.q, created.owner) == (60, "0.5", "a")
     assert (created.call_id, created.cseq) == ("new", 1)  # of no REGISTER
     assert (created.registered_at, created.stamp) == (NOW, server.stamp)
@@ -67,7 +69,10 @@ def test_contacts_can_be_shortened() -> None:
     """Contacts can be shortened (3680-20)."""
     server = Server()
     assert server.act(shorten, expires=30) == ["50 shortened", "51 shortened"]
-    assert [b.expires(NOW) for b in server.store.bindings(ALICE, NOW)] == [30, 30]
+    assert [b.expires(NOW) for b in server.store.bindings(place(ALICE), NOW)] == [
+        30,
+        30,
+    ]
 
 
 def test_one_contact_can_be_shortened_alone() -> None:
@@ -82,27 +87,27 @@ def test_what_ends_sooner_is_not_prolonged(expires: int) -> None:
 def test_what_is_removed_becomes_ours_in_a_life_of_its_own() -> None:
     server = Server()
     learned = binding(7, contact="sip:alice@192.0.2.52", owner="b", source="b/x")
-    server.store.apply(ALICE, [learned], NOW)
+    server.store.apply(place(ALICE), [learned], NOW)
     assert len(server.act(remove, contact=learned.contact)) == 1
-    claim, before = server.store.claims(ALICE, learned.key)
+    claim, before = server.store.claims(place(ALICE), learned.key)
     assert (claim.owner, claim.source, claim.stamp) == ("a", None, server.stamp)
     assert claim.begin == server.stamp and before is learned
     assert (claim.call_id, claim.cseq) == ("a", 7)  # what documents show
     # A refresh that was not heard of yet does not undo it, whatever its CSeq.
     late = binding(99, contact=learned.contact, owner="b", stamp=50)
-    server.store.apply(ALICE, [late], NOW)
+    server.store.apply(place(ALICE), [late], NOW)
     assert learned.contact not in server.contacts()
 
 
 def test_what_is_shortened_keeps_its_owner() -> None:
     server = Server()
     learned = binding(7, contact="sip:alice@192.0.2.52", owner="b", source="b/x")
-    server.store.apply(ALICE, [learned], NOW)
+    server.store.apply(place(ALICE), [learned], NOW)
     assert len(server.act(shorten, expires=30)) == 3
-    assert {b.owner for b in server.store.bindings(ALICE, NOW)} == {"a", "b"}
+    assert {b.owner for b in server.store.bindings(place(ALICE), NOW)} == {"a", "b"}
     # What is registered later is not shortened any more.
-    server.store.apply(ALICE, [binding(9, stamp=server.stamp + 1)], NOW)
-    ends = [b.expires(NOW) for b in server.store.bindings(ALICE, NOW)]
+    server.store.apply(place(ALICE), [binding(9, stamp=server.stamp + 1)], NOW)
+    ends = [b.expires(NOW) for b in server.store.bindings(place(ALICE), NOW)]
     assert sorted(ends) == [30, 30, 600]
 
 
@@ -120,7 +125,7 @@ def test_who_is_rejected_stays_away_until_admitted() -> None:
     removed = server.act(remove, event=ContactEvent.REJECTED)
     assert removed == ["50 rejected", "51 rejected"]
     # Another server has served the phone, and had not heard of it.
-    server.store.apply(ALICE, [binding(2, stamp=999, owner="b")], NOW)
+    server.store.apply(place(ALICE), [binding(2, stamp=999, owner="b")], NOW)
     assert server.contacts() == []
     server.stamp = 2000
     assert server.act(admit) == ["50 registered"]
@@ -130,7 +135,7 @@ def test_who_is_rejected_stays_away_until_admitted() -> None:
 def test_who_is_on_probation_comes_back_when_it_is_over() -> None:
     server = Server()
     server.act(remove, event=ContactEvent.PROBATION, retry_after=30)
-    server.store.apply(ALICE, [binding(2, stamp=999, owner="b")], NOW)
+    server.store.apply(place(ALICE), [binding(2, stamp=999, owner="b")], NOW)
     assert server.contacts() == []
     assert server.store.timer_at == NOW + 30
     server.store.timer_due(moment(NOW + 30))
@@ -155,7 +160,7 @@ def test_contacts_can_be_removed_for_a_reason(
         f"51 {event.value}"
     ]
     assert server.contacts() == [PHONE]
-    gone = server.store.claims(ALICE, DESK)[0]
+    gone = server.store.claims(place(ALICE), DESK)[0]
     assert gone.retry_after == retry_after
     assert gone.event.state is ContactState.TERMINATED
 
@@ -190,5 +195,5 @@ def test_what_makes_no_sense_is_not_done(
 def test_whoever_was_removed_can_register_again() -> None:
     server = Server()
     server.act(remove)
-    server.store.apply(ALICE, [binding(2, stamp=server.stamp + 1)], NOW)
+    server.store.apply(place(ALICE), [binding(2, stamp=server.stamp + 1)], NOW)
     assert server.contacts() == [PHONE]

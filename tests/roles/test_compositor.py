@@ -13,8 +13,8 @@ from reginfo.events.notify import SubscriptionPolicy
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import BindingChange
 from reginfo.location.keyring import KeyChange
+from reginfo.location.place import TABLE, Aor
 from reginfo.location.store import LocationStore
-from reginfo.location.view import TABLE
 from reginfo.reg import xml
 from reginfo.reg.document import (
     ClaimElement,
@@ -31,7 +31,19 @@ from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.message import Request, Response
 from reginfo.sip.parser import parse
 
-from ..make import ALICE, BOB, NOW, WALL, binding, here, load, moment, numbers, request
+from ..make import (
+    ALICE,
+    BOB,
+    NOW,
+    WALL,
+    binding,
+    here,
+    load,
+    moment,
+    numbers,
+    place,
+    request,
+)
 
 PHONE = "sip:alice@192.0.2.50"
 DESK = "sip:alice@192.0.2.51"
@@ -96,7 +108,7 @@ class Server:
 
     def receive(self, message: Request, peer: str = "a", aor: str = ALICE) -> Response:
         return self.compositor.receive_publish(
-            message, peer=peer, aor=aor, now=self.now, wall=WALL + self.now
+            message, peer=peer, aor=Aor(aor), now=self.now, wall=WALL + self.now
         )
 
     def publish(
@@ -118,7 +130,7 @@ class Server:
         return [(c.binding.contact, c.binding.event.value) for c in changes]
 
     def contacts(self, aor: str = ALICE) -> list[str]:
-        return [b.contact for b in self.store.bindings(aor, self.now)]
+        return [b.contact for b in self.store.bindings(place(aor), self.now)]
 
     def pass_time(self, seconds: float) -> None:
         end = self.now + seconds
@@ -193,7 +205,7 @@ def test_what_is_published_is_known_and_told() -> None:
     assert (response.status, response.header("Expires")) == (200, "3600")
     assert server.contacts() == [PHONE, DESK]
     assert server.events() == [(PHONE, "registered"), (DESK, "registered")]
-    (first, _) = server.store.bindings(ALICE, NOW)
+    (first, _) = server.store.bindings(place(ALICE), NOW)
     assert (first.owner, first.call_id, first.cseq) == ("a", "phone", 1)
     assert (first.expires_at, first.source) == (NOW + 600, "a/PUBLISH")
 
@@ -203,7 +215,7 @@ def test_what_is_published_is_kept_in_the_table_that_is_meant() -> None:
 
     def bound() -> list[str]:
         assert server.contacts() == []
-        found = server.store.bindings(ALICE, server.now, "elsewhere")
+        found = server.store.bindings(place(ALICE, "elsewhere"), server.now)
         return [one.contact for one in found]
 
     other = "sip:alice@EXAMPLE.net;x=1"
@@ -268,7 +280,9 @@ def test_what_was_left_out_comes_back_when_it_is_listed_again() -> None:
     assert {event for _, event in server.events()} == {"expired"}
     server.publish(contact(cseq=2), peer="c")  # another publisher knows of more
     assert server.events() == [(PHONE, "registered")]
-    assert [b.call_id for b in server.store.bindings(ALICE, server.now)] == ["phone"]
+    assert [b.call_id for b in server.store.bindings(place(ALICE), server.now)] == [
+        "phone"
+    ]
 
 
 def test_what_was_said_to_be_gone_does_not_come_back_by_the_same_register() -> None:
@@ -307,7 +321,7 @@ def test_a_contact_that_is_published_is_not_believed_for_years(expires: int) -> 
     """The expires of a published contact is limited (3680-110)."""
     server = Server()
     server.publish(contact(expires=expires))
-    (bound,) = server.store.bindings(ALICE, NOW)
+    (bound,) = server.store.bindings(place(ALICE), NOW)
     assert bound.expires_at == NOW + 86_400
 
 
@@ -328,7 +342,7 @@ def test_what_is_removed_is_gone() -> None:
     server = Server()
     first = server.publish(contact())
     assert len(server.compositor) == 1
-    (bound,) = server.store.bindings(ALICE, NOW)
+    (bound,) = server.store.bindings(place(ALICE), NOW)
     server.now += 1
     server.events()
     removed = server.publish(etag=etag(first), expires=0, body=b"")
@@ -336,7 +350,7 @@ def test_what_is_removed_is_gone() -> None:
     assert server.events() == [(PHONE, "expired")]
     assert len(server.compositor) == 0
     # To others that we tell, this is later than what they know.
-    (gone,) = server.store.claims(ALICE, bound.key)
+    (gone,) = server.store.claims(place(ALICE), bound.key)
     assert gone.gone and gone.stamp == bound.stamp and gone.edition > bound.edition
     assert not server.compositor._listing._found
     assert len(server.restart().compositor) == 0
@@ -356,7 +370,7 @@ def test_a_publication_may_outlive_what_is_known_of_its_contacts() -> None:
     server = Server()
     first = server.publish(contact(expires=10), expires=7200)
     server.pass_time(1000)
-    server.store._drop(server.store._rows_of("location", ALICE)[0])
+    server.store._drop(server.store._rows_of(place(ALICE))[0])
     server.events()
     assert server.publish(etag=etag(first), expires=0, body=b"").status == 200
     assert server.events() == []
@@ -414,7 +428,7 @@ def test_of_two_with_one_entity_tag_one_wins() -> None:
     first = etag(server.publish(contact()))
     assert server.publish(contact(cseq=2), etag=first).status == 200
     assert refused(server, contact(cseq=3), etag=first).status == 412
-    (bound,) = server.store.bindings(ALICE, NOW)
+    (bound,) = server.store.bindings(place(ALICE), NOW)
     assert bound.cseq == 2
 
 
@@ -520,11 +534,11 @@ def test_what_kamailio_publishes_is_understood() -> None:
         assert isinstance(message, Request)
         messages[name] = message
     first = etag(server.receive(messages["20-publish-initial"], aor=aor))
-    (bound,) = server.store.bindings(aor, NOW)
+    (bound,) = server.store.bindings(place(aor), NOW)
     assert (bound.contact, bound.cseq) == ("sip:alice@127.0.0.1:37611", 1)
     messages["22-publish-update"].headers["SIP-If-Match"] = [first]
     server.receive(messages["22-publish-update"], aor=aor)
-    (bound,) = server.store.bindings(aor, NOW)
+    (bound,) = server.store.bindings(place(aor), NOW)
     assert (bound.cseq, bound.expires_at) == (2, NOW + 900)
 
 
@@ -536,7 +550,7 @@ def test_several_publishers_are_merged_by_contact() -> None:
     server = Server()
     server.publish(contact())
     server.publish(contact(cseq=2), contact(DESK, callid="desk"), peer="b")
-    bound = {b.contact: b.cseq for b in server.store.bindings(ALICE, NOW)}
+    bound = {b.contact: b.cseq for b in server.store.bindings(place(ALICE), NOW)}
     assert bound == {PHONE: 2, DESK: 1}
     server.events()
     # What is older than what is known is not news, whoever says it.
@@ -580,7 +594,7 @@ def test_what_another_has_listed_and_has_ended_there_stays_no_more(later: int) -
 def test_nobody_can_publish_what_is_registered_here() -> None:
     server = Server()
     ours = binding(3, contact=PHONE, call_id="phone", owner="us", stamp=10)
-    server.store.apply(ALICE, [ours], server.now)
+    server.store.apply(place(ALICE), [ours], server.now)
     server.events()
     first = server.publish(contact(cseq=3, expires=60))
     server.publish(etag=etag(first), expires=0, body=b"")
@@ -592,7 +606,7 @@ def test_what_was_learned_another_way_does_not_go_with_a_publication() -> None:
     first = server.publish(contact())
     newer = binding(2, contact=PHONE, call_id="phone", owner="x", source="x/sub")
     newer = msgspec.structs.replace(newer, stamp=int(WALL * 2e6))
-    server.store.apply(ALICE, [newer], server.now)
+    server.store.apply(place(ALICE), [newer], server.now)
     server.events()
     server.publish(etag=etag(first), expires=0, body=b"")
     assert (server.events(), server.contacts()) == ([], [PHONE])
@@ -604,7 +618,7 @@ def test_a_publisher_of_our_kind_says_whose_a_contact_is() -> None:
         owner="x", stamp=77, key=PHONE, begin=77, edition=77, until=99, left=600_000
     )
     first = server.publish(contact(claim=whole))
-    (bound,) = server.store.bindings(ALICE, NOW)
+    (bound,) = server.store.bindings(place(ALICE), NOW)
     assert (bound.owner, bound.stamp, bound.source) == ("x", 77, "a/PUBLISH")
     # Its end removes nothing: only a claim says that a contact is gone.
     server.publish(etag=etag(first), expires=0, body=b"")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from reginfo.location.place import as_written
 from reginfo.reg import xml
 from reginfo.reg.document import ContactEvent, contact_id
 from reginfo.roles.document import UnreadableDocument, contact_of, read_document
-from reginfo.roles.naming import as_written
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.message import Request
 

@@ -11,6 +11,7 @@ from reginfo.events.states import SubscriberState
 from reginfo.events.subscribe import Wanted
 from reginfo.events.waiting import LONGEST_BACK_OFF
 from reginfo.ledger.journal import Journal
+from reginfo.location.place import TABLE, Aor
 from reginfo.location.store import LocationStore
 from reginfo.reg import xml
 from reginfo.roles import held
@@ -60,6 +61,7 @@ class Asked:
             jitter=lambda: 0.5,
             max_expires=7200,
             locate=self.sought.append,
+            location=TABLE,
         )
         self.subscriber.held.listener = self.listen
 
@@ -72,7 +74,7 @@ class Asked:
 
     def request(self, aor: str = ALICE, expires: int = 3600) -> bool:
         wanted = msgspec.structs.replace(WANTED, uri=aor, expires=expires)
-        return self.subscriber.request(PLACE, aor, wanted, self.now)
+        return self.subscriber.request(PLACE, Aor(aor), wanted, self.now)
 
     def pass_time(self, seconds: float) -> None:
         end = self.now + seconds

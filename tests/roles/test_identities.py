@@ -7,6 +7,7 @@ import pytest
 
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding
+from reginfo.location.place import TABLE, Aor, as_written
 from reginfo.location.record import Record, RecordKind
 from reginfo.location.store import LocationStore
 from reginfo.reg import xml
@@ -14,7 +15,7 @@ from reginfo.reg.document import ContactEvent, Reginfo, contact_id
 from reginfo.reg.legacy import Profile
 from reginfo.roles.admission import Admission
 from reginfo.roles.learner import DocumentOrigin, Learner
-from reginfo.roles.naming import as_written, named
+from reginfo.roles.naming import named
 from reginfo.roles.published import PresenceServer, PublishedState
 from reginfo.roles.publisher import Publisher
 from reginfo.roles.watcher import Watcher
@@ -22,10 +23,10 @@ from reginfo.sip.errors import Refusal
 from reginfo.sip.flow import Flow
 from reginfo.sip.message import Draft, Response
 
-from ..make import ALICE, BOB, NOW, WALL, binding, flow, moment, numbers
+from ..make import ALICE, BOB, NOW, WALL, binding, flow, moment, numbers, place
 from .watched import EAGER, OLD, PEER_B, POLITE, Server, golden
 
-AL, TEL = "sip:al@example.com", "tel:+15550100"
+AL, TEL = Aor("sip:al@example.com"), Aor("tel:+15550100")
 ELSEWHERE = "sip:alice@example.net"
 BOBS = "sip:bob@192.0.2.60"
 KEY = "identities"
@@ -46,7 +47,7 @@ class Home(Server):
 
     def identify(self, *aors: str, of: str = ALICE) -> None:
         value = ", ".join(f"<{aor}>" for aor in aors) or None
-        self.store.set_key(of, KEY, value, self.now, WALL + self.now)
+        self.store.set_key(place(of), KEY, value, self.now, WALL + self.now)
 
     def events_told(self) -> list[States]:
         """What was sent since this was last asked, document by document."""
@@ -183,7 +184,7 @@ def shared(peer: Watcher = EAGER) -> Home:
     home.bind(binding())
     home.subscribe(aor=AL)
     home.settle()
-    assert home.store.record_of(AL) == ALICE
+    assert home.store.record_of(place(AL)).aor == ALICE
     return home
 
 
@@ -191,7 +192,7 @@ def test_who_watches_an_identity_that_falls_to_another_user_is_told() -> None:
     """24229-03: taken from one, it is the other's, which had named it before."""
     home = shared()
     home.identify(ALICE)
-    assert home.store.record_of(AL) == BOB
+    assert home.store.record_of(place(AL)).aor == BOB
     told = home.events_told()
     assert [one.get(AL) for one in told] == [("terminated", ["deactivated"])]
     home.answer()
@@ -203,8 +204,8 @@ def test_who_watches_an_identity_that_another_user_names_again_is_told() -> None
     """24229-03: also where the two have the identities that they had."""
     home = shared()
     value = f'"Bob" <{BOB}>, <{AL}>'
-    home.store.set_key(BOB, KEY, value, home.now, WALL + home.now)
-    assert home.store.record_of(AL) == BOB
+    home.store.set_key(place(BOB), KEY, value, home.now, WALL + home.now)
+    assert home.store.record_of(place(AL)).aor == BOB
     told = home.events_told()
     assert [one.get(AL) for one in told] == [("init", [])]
 
@@ -214,7 +215,7 @@ def test_a_legacy_watcher_of_an_identity_that_passes_on_is_told() -> None:
     home = shared(OLD)
     home.bind(binding(contact=BOBS, call_id="bob"), aor=BOB)
     value = f'"Bob" <{BOB}>, <{AL}>'
-    home.store.set_key(BOB, KEY, value, home.now, WALL + home.now)
+    home.store.set_key(place(BOB), KEY, value, home.now, WALL + home.now)
     (document,) = home.documents()
     (told,) = document.registrations
     assert told.aor == AL
@@ -380,7 +381,7 @@ def test_update_tells_the_present_state_once_more() -> None:
 
 def test_a_server_of_our_kind_is_told_the_record_and_its_keys() -> None:
     home = at_home(PEER_B, ALICE, ALICE, AL)
-    home.store.set_key(ALICE, "barred", "yes", NOW, WALL)
+    home.store.set_key(place(ALICE), "barred", "yes", NOW, WALL)
     (document,) = home.documents()
     (one,) = document.registrations
     assert (one.aor, [c.event for c in one.contacts]) == (ALICE, ["registered"])
@@ -393,7 +394,7 @@ def test_a_server_of_our_kind_is_told_the_record_and_its_keys() -> None:
 
 def test_others_are_not_told_of_keys() -> None:
     home = at_home()
-    home.store.set_key(ALICE, "barred", "yes", NOW, WALL)
+    home.store.set_key(place(ALICE), "barred", "yes", NOW, WALL)
     assert home.notifies() == []
     home.subscribe(600, tag="tag1", cseq=2)
     assert b"barred" not in home.notifies()[0].body
@@ -402,42 +403,39 @@ def test_others_are_not_told_of_keys() -> None:
 def test_keys_are_learned_and_not_told_back() -> None:
     """The contract: persisted, and replicated with the record."""
     home = at_home(PEER_B, ALICE, ALICE, AL)
-    home.store.set_key(ALICE, "barred", "yes", NOW, WALL)
+    home.store.set_key(place(ALICE), "barred", "yes", NOW, WALL)
     (document,) = home.documents()
     there = Home(Watcher(name="a", min_interval=0.0))
     there.subscribe()
     there.settle()
     learner = Learner(there.store, longest=lambda _: 600, listings=lambda *_: ())
-    learner.learn(DocumentOrigin("a", f"a/{ALICE}", NOW + 600), document, (), NOW, WALL)
-    assert there.store.keys(ALICE).keys() == {KEY, "barred"}
-    assert there.store.record_of(AL) == ALICE
+    origin = DocumentOrigin("a", f"a/{ALICE}", TABLE, NOW + 600)
+    learner.learn(origin, document, (), NOW, WALL)
+    assert there.store.keys(place(ALICE)).keys() == {KEY, "barred"}
+    assert there.store.record_of(place(AL)).aor == ALICE
     assert there.notifies() == []
     home.answer()
-    home.store.set_key(ALICE, "barred", None, NOW, WALL)
-    learner.learn(
-        DocumentOrigin("a", f"a/{ALICE}", NOW + 600), home.documents()[0], (), NOW, WALL
-    )
-    assert there.store.keys(ALICE).keys() == {KEY}
-    learner.learn(
-        DocumentOrigin("a", f"a/{ALICE}", NOW + 600), document, (), NOW, WALL
-    )  # late
-    assert there.store.keys(ALICE).keys() == {KEY}
+    home.store.set_key(place(ALICE), "barred", None, NOW, WALL)
+    learner.learn(origin, home.documents()[0], (), NOW, WALL)
+    assert there.store.keys(place(ALICE)).keys() == {KEY}
+    learner.learn(origin, document, (), NOW, WALL)  # late
+    assert there.store.keys(place(ALICE)).keys() == {KEY}
 
 
 def test_a_document_that_names_no_user_teaches_no_keys() -> None:
     home = at_home(PEER_B, ALICE, ALICE, AL)
-    home.store.set_key(ALICE, "barred", "yes", NOW, WALL)
+    home.store.set_key(place(ALICE), "barred", "yes", NOW, WALL)
     body = home.notifies()[0].body.replace(ALICE.encode(), b"mailto:alice")
     there = LocationStore("b", Journal())
     learner = Learner(there, longest=lambda _: 600, listings=lambda *_: ())
     learner.learn(
-        DocumentOrigin("a", "a/x", NOW + 600),
+        DocumentOrigin("a", "a/x", TABLE, NOW + 600),
         named(xml.parse(body), as_written, "a"),
         (),
         NOW,
         WALL,
     )
-    assert there.records(ALICE) == []
+    assert there.records(place(ALICE)) == []
 
 
 # What is published.
@@ -459,6 +457,7 @@ class Presence:
             jitter=lambda: 0.5,
             min_expires=min_expires,
             max_expires=3600,
+            table=TABLE,
         )
         self.store.listener = self.publisher.hears
         self.target = PresenceServer(
@@ -472,10 +471,10 @@ class Presence:
 
     def identify(self, *aors: str) -> None:
         value = ", ".join(f"<{aor}>" for aor in aors) or None
-        self.store.set_key(ALICE, KEY, value, NOW, WALL)
+        self.store.set_key(place(ALICE), KEY, value, NOW, WALL)
 
     def bind(self, *claims: Binding, aor: str = ALICE) -> None:
-        self.store.apply(aor, claims, NOW)
+        self.store.apply(place(aor), claims, NOW)
 
     def told(self) -> list[tuple[str, States]]:
         """Request-URIs and documents of the PUBLISHes sent, each answered 200."""
@@ -525,7 +524,7 @@ def test_another_key_publishes_nothing() -> None:
     presence = Presence()
     presence.bind(binding())
     presence.told()
-    presence.store.set_key(ALICE, "barred", "yes", NOW, WALL)
+    presence.store.set_key(place(ALICE), "barred", "yes", NOW, WALL)
     assert presence.told() == []
 
 
@@ -540,7 +539,7 @@ def test_what_expired_long_ago_is_published_as_expired() -> None:
     later = NOW + 200
     while (at := presence.store.timer_at) is not None and at < later:
         presence.store.timer_due(moment(at))
-    presence.store._drop(presence.store._rows_of("location", ALICE)[0])
+    presence.store._drop(presence.store._rows_of(place(ALICE))[0])
     presence.publisher.receive_failure(published, "timeout", later)
     presence.publisher.timer_due(moment(later + 300))
     ((draft, _),) = presence.sent
@@ -595,22 +594,22 @@ def test_learned_identities_of_ours_are_published() -> None:
     key = Record(
         kind=RecordKind.KEY, name=KEY, value=f"<{AL}>", stamp=1, owner="b", source="b/x"
     )
-    presence.store.apply(ALICE, (), NOW, records=[key])
+    presence.store.apply(place(ALICE), (), NOW, records=[key])
     assert {uri for uri, _ in presence.told()} == {ALICE, AL}
 
 
 def test_an_identity_that_passes_to_another_user_is_published_as_that_users() -> None:
     """The contract: each identity is published with the contacts of its user."""
     presence = Presence()
-    presence.store.set_key(BOB, KEY, f"<{BOB}>, <{AL}>", NOW, WALL)
+    presence.store.set_key(place(BOB), KEY, f"<{BOB}>, <{AL}>", NOW, WALL)
     presence.identify(ALICE, AL)
     presence.bind(binding())
     bobs = [binding(contact=BOBS), binding(contact="sip:bob@192.0.2.61")]
     presence.bind(*bobs, aor=BOB)
     presence.told()
-    assert presence.store.record_of(AL) == ALICE
-    presence.store.set_key(BOB, KEY, f'"Bob" <{BOB}>, <{AL}>', NOW, WALL)
-    assert presence.store.record_of(AL) == BOB
+    assert presence.store.record_of(place(AL)).aor == ALICE
+    presence.store.set_key(place(BOB), KEY, f'"Bob" <{BOB}>, <{AL}>', NOW, WALL)
+    assert presence.store.record_of(place(AL)).aor == BOB
     assert presence.told() == [
         (BOB, {BOB: ("active", ["registered", "registered"])}),
         (AL, {AL: ("active", ["created", "created"])}),

@@ -9,6 +9,7 @@ import pytest
 
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding
+from reginfo.location.place import TABLE, Aor
 from reginfo.location.store import LocationStore
 from reginfo.reg.document import Reginfo
 from reginfo.reg.table import Table
@@ -16,7 +17,7 @@ from reginfo.roles.learner import DocumentOrigin, Learner
 from reginfo.roles.listing import Listed
 from reginfo.sip.uri import Uri
 
-from ..make import ALICE, NOW, WALL, binding
+from ..make import ALICE, NOW, WALL, binding, place
 from .told import DESK, PHONE_URI, claim, contact, document
 
 LONGEST = 7200
@@ -34,7 +35,7 @@ class Learning:
             self.store, longest=lambda _: LONGEST, listings=self.listings
         )
 
-    def listings(self, aor: str, uri: Uri, now: float) -> list[Listed]:
+    def listings(self, aor: Aor, uri: Uri, now: float) -> list[Listed]:
         return [
             Listed(peer, f"{peer}/{ALICE}", aor, row.contact, row.expires_at or UNTIL)
             for peer, table in self.tables.items()
@@ -46,7 +47,7 @@ class Learning:
         ]
 
     def origin(self, peer: str, **others: Any) -> DocumentOrigin:
-        return DocumentOrigin(peer, f"{peer}/{ALICE}", UNTIL, **others)
+        return DocumentOrigin(peer, f"{peer}/{ALICE}", TABLE, UNTIL, **others)
 
     def take(self, told: Reginfo, peer: str = "p", **others: Any) -> None:
         table = self.tables.setdefault(peer, Table())
@@ -65,7 +66,7 @@ class Learning:
         return [row for _, row in self.store.changes.after(0)]
 
     def bound(self) -> dict[str, Binding]:
-        found = self.store.bindings(ALICE, self.now)
+        found = self.store.bindings(place(ALICE), self.now)
         return {one.contact: one for one in found}
 
 
@@ -116,7 +117,7 @@ def test_a_contact_whose_uri_is_none_is_left_out_and_logged(
 
 def test_what_is_dropped_ends_only_if_the_peer_owns_it() -> None:
     here = Learning()
-    here.store.apply(ALICE, [binding(owner="us", stamp=5)], NOW)
+    here.store.apply(place(ALICE), [binding(owner="us", stamp=5)], NOW)
     here.take(document(0, contact(callid="a"), contact(DESK, callid="desk")))
     assert here.bound()[PHONE_URI].owner == "us"  # an echo
     here.take(document(1))
@@ -132,7 +133,7 @@ def test_a_wish_to_end_it_ends_what_anybody_owns(
     callid: str, cseq: int, left: int
 ) -> None:
     here = Learning()
-    here.store.apply(ALICE, [binding(1, owner="us")], NOW)
+    here.store.apply(place(ALICE), [binding(1, owner="us")], NOW)
     here.take(document(0, contact(event="unregistered", callid=callid, cseq=cseq)))
     assert len(here.bound()) == left
 
@@ -191,7 +192,7 @@ def test_the_first_full_state_ends_what_the_peer_owned_and_does_not_list() -> No
     here = Learning()
     ours = binding(owner="us", contact="sip:ours@192.0.2.9")
     theirs = binding(owner="p", contact="sip:old@192.0.2.9", call_id="b")
-    here.store.apply(ALICE, [ours, theirs], NOW)
+    here.store.apply(place(ALICE), [ours, theirs], NOW)
     here.take(document(0, contact()))
     table = here.tables["p"]
     here.learner.forget_others(here.origin("p"), ALICE, table, NOW, WALL + NOW)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from reginfo.location.place import Name, as_written
 from reginfo.reg.document import (
     Contact,
     ContactEvent,
@@ -13,7 +14,7 @@ from reginfo.reg.document import (
     contact_id,
     registration_id,
 )
-from reginfo.roles.naming import Name, as_written, named
+from reginfo.roles.naming import named
 from reginfo.routing.domains import Domains
 from reginfo.sip.uri import Uri
 

@@ -21,6 +21,7 @@ from ..make import (
     NOW,
     binding,
     moment,
+    place,
     response,
 )
 from .test_pieces import SCHEMA
@@ -129,7 +130,7 @@ def test_one_table_is_watched_and_no_other() -> None:
     server.subscribe()
     assert server.told() == [("sip:alice@192.0.2.50", "registered")]
     server.answer()
-    server.store.apply(ALICE, [binding(contact=DESK)], NOW)
+    server.store.apply(place(ALICE), [binding(contact=DESK)], NOW)
     assert not server.sent
     server.bind(binding(2, "unregistered"))
     assert server.told() == [("sip:alice@192.0.2.50", "unregistered")]
@@ -139,7 +140,7 @@ def test_changes_of_others_are_not_told() -> None:
     """Changes of other addresses are not sent (3680-31)."""
     server = watching()
     server.bind(binding(), aor=BOB)
-    server.store.apply(ALICE, [binding()], NOW, "another table")
+    server.store.apply(place(ALICE, "another table"), [binding()], NOW)
     assert not server.sent
 
 
@@ -312,7 +313,7 @@ def test_after_a_subscribe_it_is_sent_all_that_is_kept_whoever_said_it() -> None
     server.bind(binding(1, owner="b", source="b/x"))
     server.bind(binding(2, "unregistered", contact=DESK, owner="b", source="b/x"))
     server.store.apply(
-        ALICE, (), NOW,
+        place(ALICE), (), NOW,
         records=[Record(kind=RecordKind.CLEARED, value="", stamp=1, owner="c")],
     )  # fmt: skip
     server.answer()

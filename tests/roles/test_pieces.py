@@ -18,7 +18,7 @@ from reginfo.roles.watcher import Watcher
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Request
 
-from ..make import ALICE, NOW, PEER, WALL, binding, request
+from ..make import ALICE, NOW, PEER, WALL, binding, place, request
 from .watched import EAGER, OLD, PEER_B, Server, contacts, state
 
 SCHEMA = etree.XMLSchema(
@@ -294,12 +294,12 @@ def test_identities_that_end_are_told_in_pieces_too() -> None:
     server.store.listener = server.notifier.hears
     server.datagram_only = True
     al, ann = "sip:al@example.com", "sip:ann@example.com"
-    server.store.set_key(ALICE, KEY, f"<{ALICE}>, <{al}>, <{ann}>", NOW, WALL)
+    server.store.set_key(place(ALICE), KEY, f"<{ALICE}>, <{al}>, <{ann}>", NOW, WALL)
     server.bind(*many(8))
     server.subscribe()
     table = folded(pieces(server))
     assert set(table.aors()) == {ALICE, al, ann}
-    server.store.set_key(ALICE, KEY, f"<{ALICE}>", NOW, WALL)
+    server.store.set_key(place(ALICE), KEY, f"<{ALICE}>", NOW, WALL)
     sent = pieces(server)
     told: dict[str, list[tuple[str, str]]] = {}
     for notify in sent:

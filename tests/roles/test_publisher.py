@@ -9,8 +9,8 @@ import pytest
 
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding, BindingChange
+from reginfo.location.place import TABLE, Aor
 from reginfo.location.store import LocationStore
-from reginfo.location.view import TABLE
 from reginfo.reg import xml
 from reginfo.reg.document import (
     ContactEvent,
@@ -30,9 +30,9 @@ from reginfo.roles.publisher import RETRY_AFTER, Publisher
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
 
-from ..make import load, moment, whole
+from ..make import load, moment, place, whole
 
-AOR = "sip:alice@example.com"
+AOR = Aor("sip:alice@example.com")
 BOB = "sip:bob@example.com"
 FLOW = Flow(Local("UDP", "127.0.0.1", 5060), ("127.0.0.1", 5070))
 NOW = 1000.0
@@ -76,7 +76,7 @@ class Server:
             jitter=lambda: self.jitter,
             min_expires=60,
             max_expires=3600,
-            **others,
+            **{"table": TABLE} | others,
         )
 
     def send(self, draft: Draft, flow: Flow, user: object) -> None:
@@ -85,7 +85,7 @@ class Server:
         self.sent.append((draft, user))
 
     def bind(self, cseq: int = 1, **other: Any) -> None:
-        self.store.apply(AOR, [binding(cseq, **other)], NOW)
+        self.store.apply(place(AOR), [binding(cseq, **other)], NOW)
 
     def restart(self, shift: float = 0.0, *targets: PresenceServer) -> Publisher:
         """A publisher that goes on with what this one has on disk."""
@@ -168,7 +168,7 @@ def test_a_publication_lives_as_long_as_the_longest_of_its_contacts(
         binding(1, key=f"sip:{n}@h", contact=f"sip:{n}@h", expires_at=NOW + seconds)
         for n, seconds in enumerate(order)
     ]
-    server.store.apply(AOR, contacts, NOW)
+    server.store.apply(place(AOR), contacts, NOW)
     assert "Expires: 900\r\n" in server.last()[0].head
 
 
@@ -222,7 +222,7 @@ def test_one_register_is_one_publish_however_many_contacts_it_has() -> None:
     learned = binding(1, key="sip:c@h", contact="sip:c@h", owner="b", source="b/x")
     for claims in (ours, [*ours, learned]):
         server = Server()
-        server.store.apply(AOR, claims, NOW)
+        server.store.apply(place(AOR), claims, NOW)
         assert len(server.sent) == 1
         (registration,) = server.last()[1].registrations
         assert [contact.uri for contact in registration.contacts] == [
@@ -238,7 +238,7 @@ def test_a_change_that_is_not_ours_publishes_nothing() -> None:
     server.answer()
     learned = {"key": "sip:b@h", "contact": "sip:b@h", "owner": "b", "source": "b/x"}
     server.bind(1, **learned)
-    server.store.apply(AOR, [binding(2)], NOW, "other")
+    server.store.apply(place(AOR, "other"), [binding(2)], NOW)
     assert len(server.sent) == 1
     # Not after a restart, either.
     publisher = server.restart()
@@ -330,7 +330,7 @@ def test_a_terminated_contact_is_told_again_if_the_publish_that_told_it_failed()
     contacts = server.last()[1].registrations[0].contacts
     assert [c.event.value for c in contacts] == ["unregistered", "registered"]
     server.answer(now=NOW + 4)
-    server.store.apply(AOR, [binding(2, key="sip:b@h", call_id="d")], NOW + 5)
+    server.store.apply(place(AOR), [binding(2, key="sip:b@h", call_id="d")], NOW + 5)
     contacts = server.last()[1].registrations[0].contacts
     assert [c.event.value for c in contacts] == ["refreshed"]
 
@@ -451,10 +451,10 @@ def test_one_that_cannot_be_gone_on_with_is_left_out_after_a_restart(
 ) -> None:
     server = Server()
     server.bind()
-    server.store.apply(BOB, [binding()], NOW)
+    server.store.apply(place(BOB), [binding()], NOW)
     own = Publisher._own
 
-    def picky(self: Publisher, aor: str, now: float) -> dict[str, Binding]:
+    def picky(self: Publisher, aor: Aor, now: float) -> dict[str, Binding]:
         if aor == AOR:
             raise ZeroDivisionError
         return own(self, aor, now)
@@ -477,7 +477,7 @@ def test_what_may_have_arrived_is_taken_back_however_often_that_fails(
     for n in range(losses + 1):
         if n == 1:
             server.store.apply(
-                AOR, [binding(2, event=ContactEvent.UNREGISTERED)], NOW + 1
+                place(AOR), [binding(2, event=ContactEvent.UNREGISTERED)], NOW + 1
             )
         (published,) = server.publisher.publications()
         if how == "no answer":
@@ -507,7 +507,9 @@ def test_what_was_refused_for_good_needs_no_taking_back() -> None:
     server.bind()
     server.answer(403)
     sent = len(server.sent)
-    server.store.apply(AOR, [binding(2, event=ContactEvent.UNREGISTERED)], NOW + 1)
+    server.store.apply(
+        place(AOR), [binding(2, event=ContactEvent.UNREGISTERED)], NOW + 1
+    )
     server.publisher.timer_due(moment(NOW + 300))
     assert len(server.sent) == sent
     assert not len(server.publisher)
@@ -563,7 +565,7 @@ def test_that_more_was_to_come_is_taken_back_with_the_rest() -> None:
     server.answer()
     server.journal.close()
     (published,) = server.publisher.publications()
-    change = BindingChange(TABLE, AOR, binding(2), 9, more=True, at=NOW)
+    change = BindingChange(place(AOR), binding(2), 9, more=True, at=NOW)
     server.publisher.hears(change)
     assert published.owed
     server.journal.close().take_back()
@@ -770,7 +772,7 @@ def test_times_are_on_the_clock_of_the_new_start() -> None:
 def test_after_a_restart_publications_are_gone_on_with_one_after_another() -> None:
     server = Server()
     for number in range(3):
-        server.store.apply(f"sip:{number}@example.com", [binding()], NOW)
+        server.store.apply(place(f"sip:{number}@example.com"), [binding()], NOW)
         server.answer()
     restarted = server.restart()
     assert [draft.uri for draft, _ in server.sent] == ["sip:0@example.com"]
@@ -782,13 +784,15 @@ def test_after_a_restart_publications_are_gone_on_with_one_after_another() -> No
 
 def test_one_table_is_published_and_no_other() -> None:
     server = Server()
-    server.store.apply(AOR, [binding()], NOW, "other")
+    server.store.apply(place(AOR, "other"), [binding()], NOW)
     assert server.sent == []
     server.publisher = server.new_publisher(table="other")
     server.store.listener = server.publisher.hears
     server.publisher.publish_to(server.target, NOW)
-    server.store.apply(AOR, [binding(2)], NOW, "other")
+    server.store.apply(place(AOR, "other"), [binding(2)], NOW)
     server.answer()
-    server.store.apply(AOR, [binding(3, event=ContactEvent.UNREGISTERED)], NOW, "other")
+    server.store.apply(
+        place(AOR, "other"), [binding(3, event=ContactEvent.UNREGISTERED)], NOW
+    )
     (contact,) = server.last()[1].registrations[0].contacts
     assert contact.cseq == 3

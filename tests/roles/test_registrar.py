@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,9 +14,15 @@ from reginfo.location.binding import Binding
 from reginfo.location.contacts import Contacts
 from reginfo.location.lives import Claims, join
 from reginfo.location.record import Standing
-from reginfo.roles.registrar import Decision, RegistrarPolicy, decide
+from reginfo.roles.registrar import (
+    Decision,
+    RegistrarPolicy,
+    contact_value,
+    decide,
+)
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.flow import Flow, Local
+from reginfo.sip.headers import parse_name_addr
 
 from ..make import LOCAL, NOW, PHONE, binding, request
 
@@ -732,6 +739,27 @@ def test_what_came_by_a_stream_says_so() -> None:
         server_id="us", flow=Flow(tcp, ("192.0.2.50", 4444)),
     )  # fmt: skip
     assert decision.claims[0].received == "sip:192.0.2.50:4444;transport=tcp"
+
+
+@pytest.mark.parametrize("name", ["a", 'a"b\\', "a\x07\0", "a\r\nX: y", "é<>,;"])
+@pytest.mark.parametrize(
+    "params",
+    [
+        (("q", "0.1"), ("expires", "5"), ("x", None)),
+        (("expires", None), ("q", '"0.1"'), ("y", '"<,;>"')),
+    ],
+)
+def test_no_parameter_stands_twice_whatever_a_peer_has_listed(
+    name: str, params: tuple[tuple[str, str | None], ...]
+) -> None:
+    """3261-96: a Contact that is written can be read, and says what is meant."""
+    known = binding(params=params, display_name=name, q="0.5", owner="b")
+    value = contact_value(known, NOW)
+    assert not set(value) & set("\r\n")
+    contact = parse_name_addr(value)
+    assert contact.uri == known.contact
+    assert contact.display_name == re.sub("[\r\n]", " ", name)
+    assert contact.params == {"expires": "600", "q": "0.5", **dict([params[-1]])}
 
 
 def test_record_route_is_ignored() -> None:

@@ -12,9 +12,9 @@ from reginfo.events.states import SubscriberState
 from reginfo.location.binding import Binding
 from reginfo.location.foreign import GRACE, MOVED
 from reginfo.location.keyring import REMEMBERED
+from reginfo.location.place import TABLE, Aor
 from reginfo.location.record import Record, RecordKind
 from reginfo.location.rows import LEARNED_GRACE
-from reginfo.location.view import TABLE
 from reginfo.reg import xml
 from reginfo.reg.document import (
     Contact,
@@ -36,6 +36,7 @@ from ..make import (
     binding,
     flow,
     moment,
+    place,
 )
 from .told import (
     DESK,
@@ -150,7 +151,7 @@ def test_when_a_user_agent_may_come_back_is_known_here_too() -> None:
     server = watching(contact())
     gone = contact(event="probation", expires=0, cseq=2, retry_after=77)
     server.notify(document(1, gone, full=False))
-    (row,) = server.store.rows(ALICE).values()
+    (row,) = server.store.rows(place(ALICE)).values()
     assert (row[0].event, row[0].retry_after) == ("probation", 77)
 
 
@@ -159,7 +160,7 @@ def test_what_is_learned_is_kept_in_the_table_that_is_meant() -> None:
 
     def bound() -> list[tuple[str, float]]:
         assert server.bound() == []
-        found = server.store.bindings(ALICE, server.now, "elsewhere")
+        found = server.store.bindings(place(ALICE, "elsewhere"), server.now)
         return [(one.contact, one.expires_at - server.now) for one in found]
 
     server.watch()
@@ -307,7 +308,7 @@ def test_a_spelling_of_a_known_contact_is_that_contact(full: bool) -> None:
     server = watching(contact("sip:alice@example.net"))
     told = contact("sip:alice@EXAMPLE.net;foo=bar", "refreshed", cseq=2)
     server.notify(document(1, told, full=full))
-    (row,) = server.store.rows(ALICE).values()
+    (row,) = server.store.rows(place(ALICE)).values()
     assert (row[0].cseq, row[0].active) == (2, True)
 
 
@@ -323,7 +324,7 @@ def test_a_full_document_removes_what_this_peer_has_told_us() -> None:
     assert server.contacts() == [DESK]
     assert server.events() == ["50 expired"]
     # Nobody has wished it: it is a later statement about the same REGISTER.
-    (gone,) = server.store.claims(ALICE, known.key)
+    (gone,) = server.store.claims(place(ALICE), known.key)
     assert gone.gone and gone.stamp == known.stamp and gone.edition > known.edition
 
 
@@ -335,7 +336,7 @@ def test_what_was_left_out_comes_back_when_it_is_listed_again() -> None:
         assert server.events() == ["50 expired"]
         server.notify(document(version + 1, contact()))
         assert server.events() == ["50 registered"]
-    (row,) = server.store.rows(ALICE).values()
+    (row,) = server.store.rows(place(ALICE)).values()
     assert [(one.call_id, one.cseq) for one in row] == [("phone", 1)]
 
 
@@ -385,13 +386,13 @@ def test_every_life_of_a_contact_is_taken_in() -> None:
     one = contact(callid="one", claim=claim("b", 60, begin=60))
     other = contact(callid="other", id="2", claim=claim("a", 50, begin=50))
     server.notify(document(1, one, other))
-    (row,) = server.store.rows(ALICE).values()
+    (row,) = server.store.rows(place(ALICE)).values()
     assert [c.call_id for c in row] == ["one", "other"]
 
 
 def test_a_full_document_removes_nothing_that_another_has_told_us() -> None:
     server = watching(contact())
-    server.store.apply(ALICE, [
+    server.store.apply(place(ALICE), [
         binding(1, contact=DESK, owner="us"),
         binding(1, contact="sip:alice@192.0.2.52", owner="c", source=f"c/{ALICE}"),
     ], NOW)  # fmt: skip
@@ -483,7 +484,7 @@ def test_what_has_moved_to_us_is_not_removed_by_omission() -> None:
     server = watching(contact())
     later = int((WALL + NOW + 1) * 1e6)
     moved = binding(1, contact=PHONE_URI, call_id="b", owner="us", stamp=later)
-    server.store.apply(ALICE, [moved], NOW)
+    server.store.apply(place(ALICE), [moved], NOW)
     server.notify(document(1))
     assert server.contacts() == [PHONE_URI]
 
@@ -508,10 +509,10 @@ def test_what_the_store_has_and_the_table_has_not_is_removed_too() -> None:
         server = Server(table=table)
         server.watch()
         known = binding(1, contact=PHONE_URI, owner="a", source=SOURCE)
-        server.store.apply(ALICE, [known], NOW, table)
+        server.store.apply(place(ALICE, table), [known], NOW)
         server.changes.clear()
         server.notify(document(1))
-        assert server.store.bindings(ALICE, NOW, table) == []
+        assert server.store.bindings(place(ALICE, table), NOW) == []
         assert server.events() == ["50 expired"]
 
 
@@ -527,7 +528,7 @@ def test_an_address_that_is_none_is_left_out(aor: str) -> None:
     one = document(1, contact()).registrations[0]
     other = document(1, contact(DESK), aor=aor).registrations[0]
     server.notify(Reginfo(version=1, full=True, registrations=(other, one)))
-    assert list(server.store.aors()) == [ALICE]
+    assert list(server.store.aors(TABLE)) == [ALICE]
 
 
 # For how long.
@@ -594,7 +595,7 @@ def test_what_the_peer_lists_again_comes_back_and_what_another_ended_does_not() 
             1, "unregistered", call_id="phone", owner=owner, edition=2**52,
             stamp=server.bound()[0].stamp, begin=server.bound()[0].begin,
         )  # fmt: skip
-        server.store.apply(ALICE, [gone], server.now)
+        server.store.apply(place(ALICE), [gone], server.now)
         assert server.events()[-1] == "50 unregistered"
         server.notify(document(1))
         server.notify(document(2, contact(expires=None)))
@@ -632,7 +633,7 @@ def test_what_is_ours_comes_back_to_a_server_that_has_lost_it() -> None:
     (one,) = server.bound()
     assert (one.owner, one.cseq) == ("us", 1)
     mine = binding(2, contact=PHONE_URI, call_id="phone", owner="us", stamp=50)
-    server.store.apply(ALICE, [mine], NOW)
+    server.store.apply(place(ALICE), [mine], NOW)
     server.events()
     server.notify(document(2, contact(claim=claim(owner="us", stamp=40))))
     assert [one.order for one in server.bound()] == [mine.order]
@@ -652,7 +653,7 @@ def test_an_echo_of_what_is_ours_changes_nothing(echo: Contact) -> None:
     # A peer without our extension that has it from us.
     server = watching()
     mine = binding(1, contact=PHONE_URI, call_id="phone", owner="us", stamp=40)
-    server.store.apply(ALICE, [mine], NOW)
+    server.store.apply(place(ALICE), [mine], NOW)
     server.changes.clear()
     server.journal.close()
     server.notify(document(1, echo))
@@ -676,7 +677,7 @@ def test_a_final_word_of_a_peer_ends_what_another_one_owns() -> None:
     server.watch("old")
     told = contact(event="unregistered", expires=0)
     server.notify(document(0, told), source=f"old/{ALICE}")
-    (row,) = server.store.rows(ALICE).values()
+    (row,) = server.store.rows(place(ALICE)).values()
     assert (row[0].event, row[0].owner, row[0].gone) == ("unregistered", "old", True)
     server = watching(contact(claim=claim(owner="c")))
     server.watch("old")
@@ -704,7 +705,7 @@ def test_what_ends_here_and_lasts_longer_at_a_peer_goes_on() -> None:
         1, contact=PHONE_URI, call_id="phone", owner="us", stamp=40,
         expires_at=NOW + 60,
     )  # fmt: skip
-    server.store.apply(ALICE, [mine], NOW)
+    server.store.apply(place(ALICE), [mine], NOW)
     server.notify(document(1, contact(expires=600)))
     assert server.bound()[0].owner == "us"  # an echo, until now
     server.events()
@@ -927,7 +928,7 @@ def test_what_was_told_before_a_restart_is_no_news_after_it() -> None:
 
 def test_after_a_restart_not_all_are_refreshed_at_once() -> None:
     server = Server()
-    aors = [f"sip:{number}@example.com" for number in range(5)]
+    aors = [Aor(f"sip:{number}@example.com") for number in range(5)]
     for aor in aors:
         server.watch(aor=aor)
         server.receive(b"", source=f"a/{aor}")
@@ -1085,7 +1086,7 @@ def test_that_a_key_was_removed_long_ago_is_no_news() -> None:
     stamp = int((WALL - REMEMBERED) * 1e6)
     gone = [RecordKey(name, None, "a", stamp) for name in "kl"]
     known = Record(kind=RecordKind.KEY, name="l", value="v", stamp=stamp - 1, owner="a")
-    server.store.apply(ALICE, (), server.now, records=[known])
+    server.store.apply(place(ALICE), (), server.now, records=[known])
     server.notify(with_keys(document(1), *gone))
-    assert [record.name for record in server.store.records(ALICE)] == ["l"]
-    assert server.store.keys(ALICE) == {}
+    assert [record.name for record in server.store.records(place(ALICE))] == ["l"]
+    assert server.store.keys(place(ALICE)) == {}

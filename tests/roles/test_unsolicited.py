@@ -18,6 +18,7 @@ from ..make import (
     ALICE,
     NOW,
     WALL,
+    place,
     request,
 )
 from .told import (
@@ -158,8 +159,8 @@ def test_a_stray_notify_that_is_taken_back_never_was() -> None:
 def test_keys_are_learned_though_nobody_has_asked() -> None:
     server = Server()
     server.stray(with_keys(document(0, contact()), RecordKey("k", "v", "a", 70)))
-    assert server.store.keys(ALICE) == {"k": "v"}
-    (key,) = server.store.records(ALICE)
+    assert server.store.keys(place(ALICE)) == {"k": "v"}
+    (key,) = server.store.records(place(ALICE))
     assert key.source == "p/unsolicited"
 
 

@@ -11,8 +11,8 @@ from reginfo.events.subscribe import Wanted
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding, BindingChange
 from reginfo.location.keyring import KeyChange
+from reginfo.location.place import TABLE, Aor
 from reginfo.location.store import LocationStore
-from reginfo.location.view import TABLE
 from reginfo.reg import xml
 from reginfo.reg.document import (
     ClaimElement,
@@ -41,6 +41,7 @@ from ..make import (
     load,
     moment,
     numbers,
+    place,
     received,
     request,
     response,
@@ -144,7 +145,7 @@ class Server:
             self.changes.append(change)
 
     def watch(self, peer: str = "a", aor: str = ALICE, wanted: Wanted = WANTED) -> None:
-        self.subscriber.watch(peer, aor, wanted, flow(PEER), self.now)
+        self.subscriber.watch(peer, Aor(aor), wanted, flow(PEER), self.now)
         self.pass_time(0)
 
     def mirror(self, source: str = SOURCE) -> Mirror:
@@ -228,7 +229,7 @@ class Server:
         self.subscriber.held.receive_response(mirror, answer, self.now)
 
     def bound(self, aor: str = ALICE) -> list[Binding]:
-        return self.store.bindings(aor, self.now)
+        return self.store.bindings(place(aor), self.now)
 
     def contacts(self, aor: str = ALICE) -> list[str]:
         return [one.contact for one in self.bound(aor)]

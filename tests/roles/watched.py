@@ -10,8 +10,8 @@ import msgspec
 from reginfo.events.notify import SubscriptionPolicy
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding
+from reginfo.location.place import TABLE, Aor
 from reginfo.location.store import LocationStore
-from reginfo.location.view import TABLE
 from reginfo.reg import xml
 from reginfo.reg.document import Contact, Reginfo, Registration
 from reginfo.reg.legacy import Profile
@@ -31,6 +31,7 @@ from ..make import (
     here,
     load,
     moment,
+    place,
     received,
     request,
     response,
@@ -38,7 +39,7 @@ from ..make import (
 
 DESK = "sip:alice@192.0.2.51"
 WATCHER = "sip:bob@192.0.2.60"
-NUMBER, DOMAIN = "tel:+15550100", "sip:example.com"
+NUMBER, DOMAIN = Aor("tel:+15550100"), Aor("sip:example.com")
 GOLDEN = Path(__file__).parents[1] / "golden"
 EAGER = Watcher(min_interval=0.0)
 POLITE = Watcher(min_interval=5.0)
@@ -118,11 +119,15 @@ class Server:
         )  # fmt: skip
         self.tags += 1
         return self.notifier.receive_subscribe(
-            message, flow(remote), tag=f"tag{self.tags}", aor=aor, now=self.now
+            message,
+            flow(remote),
+            tag=f"tag{self.tags}",
+            aor=Aor(aor),
+            now=self.now,
         )
 
     def bind(self, *claims: Binding, aor: str = ALICE) -> None:
-        self.store.apply(aor, claims, self.now, self.table)
+        self.store.apply(place(aor, self.table), claims, self.now)
 
     def answer(self, status: int = 200, *headers: str) -> None:
         """Answer the NOTIFY that has waited longest."""

@@ -15,7 +15,7 @@ from reginfo.routing.connections import GRACE, RESTART_GRACE, Connections
 from reginfo.routing.nat import Nat
 from reginfo.sip.flow import Flow, Local
 
-from ..make import ALICE, BOB, LOCAL, NOW, binding, here, moment
+from ..make import ALICE, BOB, LOCAL, NOW, binding, here, moment, place
 
 TCP = Local("TCP", "192.0.2.1", 5060)
 OTHER_TCP = Local("TCP", "192.0.2.1", 5080)
@@ -66,7 +66,7 @@ class World:
             listener=str(flow.local),
             **others,
         )
-        self.store.apply(aor, [one], self.now)
+        self.store.apply(place(aor), [one], self.now)
         return one
 
     def close(self, flow: Flow) -> None:
@@ -81,7 +81,7 @@ class World:
         self.now = end
 
     def bound(self, aor: str = ALICE) -> list[str]:
-        return [one.contact for one in self.store.bindings(aor, self.now)]
+        return [one.contact for one in self.store.bindings(place(aor), self.now)]
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_binding_keeps_its_owner_and_call_id() -> None:
     one = world.bind(flow)
     world.close(flow)
     world.pass_time(GRACE + 1)
-    (holds,) = world.store.claims(ALICE, one.key)
+    (holds,) = world.store.claims(place(ALICE), one.key)
     assert msgspec.structs.asdict(holds) == msgspec.structs.asdict(one) | {
         "event": holds.event,
         "gone": True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from reginfo.location.place import Aor
 from reginfo.routing.decision import Decider, Onward, Ours, UserOf
 from reginfo.routing.domains import Domains
 from reginfo.routing.nat import Nat
@@ -25,7 +26,7 @@ def decide(uri: str, *route: str, method: str = "MESSAGE") -> Ours | UserOf | On
     domains = Domains(["example.com"], use_domain=True, default_domain=None)
     domains.begin([UDP, SIX])
 
-    def served(uri: Uri) -> str | None:
+    def served(uri: Uri) -> Aor | None:
         return domains.aor(uri) if uri.aor and domains.is_ours(uri) else None
 
     decider = Decider(

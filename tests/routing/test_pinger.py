@@ -16,7 +16,7 @@ from reginfo.routing.pinger import EMPTY, Ping, Pinger, PingPolicy
 from reginfo.sip.flow import Flow
 from reginfo.sip.message import Draft, Response
 
-from ..make import ALICE, LOCAL, NOW, binding, here, moment
+from ..make import ALICE, LOCAL, NOW, binding, here, moment, place
 
 NAT = Flow(LOCAL, ("198.51.100.7", 41000))
 ELSEWHERE = Flow(LOCAL, ("192.0.2.50", 5060))
@@ -66,7 +66,7 @@ class World:
         )
 
     def bind(self, *claims: Binding, now: float = NOW) -> None:
-        self.store.apply(ALICE, claims, now)
+        self.store.apply(place(ALICE), claims, now)
 
     def pings(self, now: float) -> list[Ping]:
         """Those that are sent up to ``now``."""
@@ -75,7 +75,9 @@ class World:
         return [ping for _, _, ping in self.sent[before:]]
 
     def events(self, now: float = NOW) -> list[str]:
-        return [claims[0].event.value for claims in self.store.rows(ALICE).values()]
+        return [
+            claims[0].event.value for claims in self.store.rows(place(ALICE)).values()
+        ]
 
 
 def natted(**others: Any) -> Binding:
@@ -154,8 +156,8 @@ def test_a_contact_that_has_gone_is_not_pinged() -> None:
 
 
 def fail(world: World, times: int, now: float = NOW) -> None:
-    (claims,) = world.store.rows(ALICE).values()
-    ping = world.pinger._pings["location", ALICE, claims[0].key]
+    (claims,) = world.store.rows(place(ALICE)).values()
+    ping = world.pinger._pings[place(ALICE), claims[0].key]
     for _ in range(times):
         world.pinger.receive_failure(ping, moment(now))
 

@@ -13,6 +13,7 @@ from reginfo.sip.message import Draft, Request
 from reginfo.testing import Script
 from reginfo.testing.script import CONFIG
 
+from ..make import place
 from ..server.scripted import PHONE, written
 
 HOME: Address = ("192.0.2.70", 5060)
@@ -94,7 +95,7 @@ def test_who_has_no_contact_left_has_no_service_route(
 ) -> None:
     registers(edge, ORIG)
     registers(edge, ORIG, contact=contact)
-    assert edge.server.app.store.keys(ALICE) == {}
+    assert edge.server.app.store.keys(place(ALICE)) == {}
     assert "Route" not in calls(edge)[0].headers
 
 
@@ -182,7 +183,7 @@ def test_nobody_but_its_own_registrar_gives_a_user_a_service_route(
         assert relayed.to == ("192.0.2.99", 5060)
         headers = [("Contact", "<sip:x@192.0.2.99>;expires=600")]
         edge.answer(relayed, 200, headers=[*headers, ("Service-Route", SECOND)])
-    assert edge.server.app.store.keys("sip:bob@example.com") == {}
+    assert edge.server.app.store.keys(place("sip:bob@example.com")) == {}
     assert calls(edge)[0].headers["Route"] == [ORIG]
     # Nor does it take one away.
     edge.sent()
@@ -213,7 +214,7 @@ def test_a_key_that_is_no_route_is_not_gone_by(edge: Script, value: str) -> None
             kind=RecordKind.KEY, name=KEY, value=value, stamp=stamp, owner="b",
             source="b/x",
         )  # fmt: skip
-        stored.apply(ALICE, (), edge.wire.now, records=[record])
+        stored.apply(place(ALICE), (), edge.wire.now, records=[record])
 
     put(value, 1)
     message, where = calls(edge)

@@ -21,7 +21,7 @@ from reginfo.sip.invite import InviteClientTransaction
 from reginfo.sip.message import Draft, Response
 from reginfo.sip.uri import Uri
 
-from ..make import ALICE, NOW, binding, numbers
+from ..make import ALICE, NOW, binding, numbers, place
 
 UDP = Local("UDP", "192.0.2.1", 5060)
 SECOND = Local("UDP", "192.0.2.9", 5060)
@@ -176,7 +176,7 @@ def test_a_route_says_where_before_any_name_is_asked_for() -> None:
 
 def test_what_a_script_sends_goes_to_contacts_or_where_its_uri_leads() -> None:
     finder = Finder()
-    finder.store.apply(ALICE, [binding()], NOW)
+    finder.store.apply(place(ALICE), [binding()], NOW)
 
     def ways(uri: str) -> list[str]:
         return [way.uri.text for way in finder.targets.of(Uri.parse(uri), None)]
@@ -228,8 +228,8 @@ def test_a_contact_that_cannot_be_used_leaves_the_others_where_they_are(
     route = binding(2, contact="sip:alice@192.0.2.52", path=("<sip:[::g];lr>",))
     odd = binding(3, contact="sip:alice@192.0.2.53", q="often")
     good = binding(4, contact="sip:alice@192.0.2.54")
-    finder.store.apply(ALICE, [bad, route, odd, good], NOW)
-    found = finder.targets.contacts(ALICE, "location")
+    finder.store.apply(place(ALICE), [bad, route, odd, good], NOW)
+    found = finder.targets.contacts(place(ALICE))
     assert [one.target.uri.text for one in found] == [good.contact]
     assert caplog.text.count("cannot be used") == 3
     assert finder.targets.of(Uri.parse(ALICE), bad) == []

@@ -8,7 +8,7 @@ from reginfo.config.config import Config
 from reginfo.sip.errors import ReginfoError
 from reginfo.testing import Wire, WireServer
 
-from ..make import ALICE, binding
+from ..make import ALICE, binding, place
 
 CONFIG = """
 [server]
@@ -28,7 +28,7 @@ def server() -> WireServer:
 
 
 def test_a_removal_that_makes_no_sense_has_changed_nothing(server: WireServer) -> None:
-    server.app.store.apply(ALICE, [binding()], 1000.0)
+    server.app.store.apply(place(ALICE), [binding()], 1000.0)
     server.app.turns.settle()
     with pytest.raises(ReginfoError):
         server.app.remove("no address")
@@ -37,7 +37,7 @@ def test_a_removal_that_makes_no_sense_has_changed_nothing(server: WireServer) -
 
 
 def test_each_part_describes_itself(server: WireServer) -> None:
-    server.app.store.apply(ALICE, [binding()], 1000.0)
+    server.app.store.apply(place(ALICE), [binding()], 1000.0)
     parts = {part.name: part for part in server.app.health().parts}
     assert (
         parts["store"].figures["users"] == parts["store"].figures["changes_total"] == 1

@@ -13,7 +13,7 @@ from reginfo.location.keyring import KeyChange
 from reginfo.server import announcer
 from reginfo.server.announcer import Announcer
 
-from ..make import ALICE, NOW, binding
+from ..make import ALICE, NOW, binding, place
 
 
 class Heard:
@@ -39,7 +39,7 @@ def test_the_log_has_what_came_or_went_once_it_is_durable(
     caplog.set_level(logging.INFO)
     parts: Any = Heard()
     journal = Journal()
-    change = BindingChange("location", ALICE, binding(event=event), 1, at=NOW)
+    change = BindingChange(place(ALICE), binding(event=event), 1, at=NOW)
     Announcer(journal, parts).announce(change)
     assert parts.changes == [change]
     assert caplog.messages == []
@@ -50,7 +50,7 @@ def test_the_log_has_what_came_or_went_once_it_is_durable(
 def test_a_change_of_keys_is_heard_and_not_logged() -> None:
     parts: Any = Heard()
     journal = Journal()
-    change = KeyChange("location", ALICE, (ALICE,), (ALICE,), None)
+    change = KeyChange(place(ALICE), (ALICE,), (ALICE,), None)
     Announcer(journal, parts).announce(change)
     assert parts.changes == [change]
     assert journal.close().after == []

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from reginfo.config.config import Config
+from reginfo.location.place import TABLE, Aor
 from reginfo.roles.compositor import Compositor
 from reginfo.roles.publisher import Publisher
 from reginfo.roles.subscriber import Subscriber
@@ -19,7 +20,7 @@ from reginfo.sip.parser import parse
 from reginfo.sip.uri import Uri
 from reginfo.testing import Wire, WireServer
 
-from ..make import moment
+from ..make import moment, place
 
 ALICE = "sip:alice@example.com"
 PHONE = ("192.0.2.50", 5060)
@@ -146,7 +147,7 @@ def test_another_domain_is_not_found_here() -> None:
     assert phone.register(uri="sip:example.org") == 404
     assert phone.register(to="<sip:alice@example.org>") == 404
     assert phone.subscribe(uri="sip:alice@example.org").status == 404
-    assert list(phone.server.app.store.aors()) == []
+    assert list(phone.server.app.store.aors(TABLE)) == []
 
 
 def test_every_domain_of_ours_and_our_address_is_served() -> None:
@@ -236,7 +237,7 @@ def test_a_timer_of_one_role_that_fails_stops_no_other(
 
     monkeypatch.setattr(role, "timer_due", broken)
     phone.wire.pass_time(61)
-    rows = phone.server.app.store.rows(ALICE)
+    rows = phone.server.app.store.rows(place(ALICE))
     assert [claims[0].event.value for claims in rows.values()] == ["expired"]
     assert {r.getMessage() for r in caplog.records if r.levelname == "ERROR"} == {
         f"! a timer of the {role.__name__.lower()}"
@@ -248,7 +249,7 @@ def test_a_subscription_that_cannot_be_held_does_not_keep_us_from_starting(
 ) -> None:
     watch = Subscriber.watch
 
-    def picky(self: Subscriber, peer: str, aor: str, *others: Any) -> None:
+    def picky(self: Subscriber, peer: str, aor: Aor, *others: Any) -> None:
         watch(self, peer, aor, *others)
         if aor == ALICE:
             raise ZeroDivisionError

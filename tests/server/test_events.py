@@ -15,6 +15,7 @@ from reginfo.roles import administrator
 from reginfo.script.load import NAME
 from reginfo.testing import EPOCH, Script
 
+from ..make import place
 from .scripted import (
     BOB,
     BOBS_PHONE,
@@ -98,7 +99,7 @@ def remove(event: ContactEvent) -> Callable[[Script], object]:
 
 def administered(act: administrator.Act, script: Script) -> None:
     store, now = script.server.app.store, script.wire.now
-    store.apply(BOB, act.claims, now, records=act.records)
+    store.apply(place(BOB), act.claims, now, records=act.records)
     script.pass_time(0)
     script.send("OPTIONS", "sip:example.com")  # a turn, in which it is committed
 
@@ -107,7 +108,7 @@ def create(script: Script) -> None:
     store = script.server.app.store
     now = script.wire.now
     act = administrator.create(
-        store.contacts(BOB, now, EPOCH),
+        store.contacts(place(BOB), now, EPOCH),
         BOBS_PHONE,
         expires=600,
         server_id="test",
@@ -120,7 +121,7 @@ def shorten(script: Script) -> None:
     store = script.server.app.store
     now = script.wire.now
     act = administrator.shorten(
-        store.contacts(BOB, now, EPOCH + now), expires=30, server_id="test"
+        store.contacts(place(BOB), now, EPOCH + now), expires=30, server_id="test"
     )
     administered(act, script)
 

@@ -19,6 +19,7 @@ from reginfo.sip.message import Request, Response
 from reginfo.testing import Script, Wire
 from reginfo.testing.script import SentMessage
 
+from ..make import place
 from .scripted import BOB, BOBS_PHONE, CONFIG, HEAD, PHONE, NewScript, written
 
 FIRST = HEAD.count("\n") + 2
@@ -239,7 +240,7 @@ def test_a_refusal_takes_back_what_was_changed_before_it(
     )
     response = script.send("MESSAGE", BOB)
     assert response is not None and response.status == 403
-    assert script.server.app.store.keys(BOB) == {}
+    assert script.server.app.store.keys(place(BOB)) == {}
     assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
 

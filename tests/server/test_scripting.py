@@ -14,7 +14,7 @@ from reginfo.script.load import ScriptError
 from reginfo.sip.message import Request, Response
 from reginfo.testing import Script
 
-from ..make import binding
+from ..make import binding, place
 from .scripted import (
     ALICE,
     AT_BOB,
@@ -118,7 +118,7 @@ def test_a_handler_may_be_a_coroutine_that_never_waits(new: NewScript) -> None:
         """
     )
     assert script.register(BOB, BOBS_PHONE) == 200
-    assert script.server.app.store.keys(BOB) == {"seen": "call-1"}
+    assert script.server.app.store.keys(place(BOB)) == {"seen": "call-1"}
 
 
 def test_a_response_may_be_returned_and_a_refusal_raised(new: NewScript) -> None:
@@ -191,7 +191,7 @@ def test_what_a_failed_handler_has_changed_is_taken_back(new: NewScript) -> None
     script.register(BOB, BOBS_PHONE)
     assert code(script.send("MESSAGE", BOB))[0] == 500
     assert [b.contact for b in script.bindings(BOB)] == [BOBS_PHONE]
-    assert script.server.app.store.keys(ALICE) == {}
+    assert script.server.app.store.keys(place(ALICE)) == {}
 
 
 def test_what_was_answered_before_the_error_stays(new: NewScript) -> None:
@@ -289,7 +289,7 @@ def test_save_says_what_it_has_done(new: NewScript) -> None:
 
 
 def last(script: Script) -> str:
-    return script.server.app.store.keys("sip:codes@example.com")["last"]
+    return script.server.app.store.keys(place("sip:codes@example.com"))["last"]
 
 
 def test_save_can_fill_other_tables(new: NewScript) -> None:
@@ -759,12 +759,12 @@ def test_an_event_is_told_after_the_commit(
     app = script.server.app
     app.journal.close()
     app.turns._settling = True  # nobody commits meanwhile
-    app.store.apply(BOB, [binding_of_bob()], script.wire.now)
+    app.store.apply(place(BOB), [binding_of_bob()], script.wire.now)
     assert told(caplog) == []
     batch = app.journal.close()
     batch.take_back()
     assert told(caplog) == []
-    app.store.apply(BOB, [binding_of_bob()], script.wire.now)
+    app.store.apply(place(BOB), [binding_of_bob()], script.wire.now)
     app.journal.close().announce()
     assert told(caplog) == [f"registered {BOB} {BOBS_PHONE} False"]
 
@@ -804,7 +804,7 @@ def test_an_event_may_send_to_the_contact(
         script.answer(message, 200)
         for _ in range(5):
             await asyncio.sleep(0)
-        assert script.server.app.store.keys(BOB) == {"welcome": "200"}
+        assert script.server.app.store.keys(place(BOB)) == {"welcome": "200"}
 
     asyncio.run(scenario())
 
@@ -883,7 +883,7 @@ def test_use_domain_off_makes_one_user_of_all_domains(new: NewScript) -> None:
     script = new(SAVES.replace("sip:codes@example.com", "$tu"), config)
     script.register(BOB, BOBS_PHONE)
     assert [b.contact for b in script.bindings("sip:bob@example.net")] == [BOBS_PHONE]
-    assert script.server.app.store.keys("sip:bob@example.net")["last"] == "1"
+    assert script.server.app.store.keys(place("sip:bob@example.net"))["last"] == "1"
 
 
 def test_a_user_part_may_be_empty_and_a_number_be_dialled(new: NewScript) -> None:
@@ -922,7 +922,7 @@ def test_a_dollar_in_what_came_in_is_a_dollar(new: NewScript) -> None:
     assert code(answer) == (480, f"{odd} is not at {PHONE[0]}")
     assert answer is not None and answer.header("X-Key") == "$hdr(To) costs $5"
     assert script.register(odd, "sip:bo$ru@192.0.2.60") == 200
-    assert script.server.app.store.keys(odd) == {"at": "sip:bo$ru@192.0.2.60"}
+    assert script.server.app.store.keys(place(odd)) == {"at": "sip:bo$ru@192.0.2.60"}
 
 
 def test_what_began_by_the_old_script_ends_by_it(

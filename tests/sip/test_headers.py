@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from reginfo.sip import grammar
 from reginfo.sip.errors import RemoteProtocolError
 from reginfo.sip.headers import (
     CSeq,
@@ -83,7 +86,7 @@ def test_parameters_are_a_mapping(text: str, params: dict[str, str | None]) -> N
     [
         *["a", ";", ";;", ";a;", ";a;A=1", ";=1", ";a=<b>", ";a=<b", ";a=>b"],
         *[" ", " a", "; ", "; a;", "; a; A=1", "; a=", '; a="', "; a b", ";a=b c"],
-        *[';a="b"c', '; a="b";;'],
+        *[';a="b"c', '; a="b";;', ";<a>", ";a>=1", ";a;b<"],
     ],
 )
 def test_what_is_no_list_of_parameters_is_refused(text: str) -> None:
@@ -109,13 +112,21 @@ def test_what_is_no_list_of_parameters_is_refused(text: str) -> None:
         # §20.10: without brackets all parameters are the header's (4475-04 cparam01).
         ("sip:a@b;tag=1;x", NameAddr("sip:a@b", {"tag": "1", "x": None})),
         ("sip:a@b ; tag = 1", NameAddr("sip:a@b", {"tag": "1"})),
+        ('sip:a@b;x="<y>;z"', NameAddr("sip:a@b", {"x": '"<y>;z"'})),
+        ('sip:a@b ; x = "<y>,z" ;q=1', NameAddr("sip:a@b", {"x": '"<y>,z"', "q": "1"})),
+        (r'sip:a@b;x="\"<"', NameAddr("sip:a@b", {"x": r'"\"<"'})),
+        ('tel:+1;x=">"', NameAddr("tel:+1", {"x": '">"'})),
+        ('<sip:a@b>;x="<y>;z"', NameAddr("sip:a@b", {"x": '"<y>;z"'})),
         ("*", NameAddr("*")),
     ],
 )
 def test_an_address_has_a_uri_parameters_and_a_name(
     text: str, address: NameAddr
 ) -> None:
-    """An address is read with its URI, parameters and display name (4475-04)."""
+    """
+    An address is read with its URI, parameters and display name; also an addr-spec with
+    a quoted-string as a parameter (4475-04, 3261-94).
+    """
     assert parse_name_addr(text) == address
     assert cached_name_addr(text) == address
 
@@ -126,6 +137,8 @@ def test_an_address_has_a_uri_parameters_and_a_name(
         *["", " ", "<>", "<sip:a@b", "<sip:a@b>x", "< sip:a@b >", "<sip:<a@b>"],
         *['"A <sip:a@b>', "A, B <sip:a@b>", '"A" "B" <sip:a@b>', "A <sip:a@b>x"],
         *["sip:a@b?c=d", "sip:a@b,sip:c@d", 'sip:"a"@b', "sip:a b@c", ";tag=1"],
+        *["sip:a@b;<x>", "sip:a@b;x=<y>", 'sip:a@b;x="<y', "sip:a@b;x>", "sip:<a@b"],
+        *['sip:a@b;x="<y>"z', 'sip:a@b;x="<">', "sip:a@b; <x>", "a;x <sip:a@b>"],
     ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
@@ -273,17 +286,42 @@ def test_seconds_are_a_number_of_32_bits_or_nothing(
     assert delta_seconds(text) == seconds  # 3261-09
 
 
-@given(st.text())
+without_line_ends = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\r\n")
+)
+
+
+@given(without_line_ends)
 @example('a"b\\c\\"')
+@example("\x00\x07\x1b\x7f\t")
 def test_unquote_is_the_inverse_of_quote(text: str) -> None:
+    """Escapes that were read are written as escapes again (3261-90)."""
     assert unquote(quote(text)) == text
+    assert re.fullmatch(grammar.QUOTED_STRING, quote(text))
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"], min_codepoint=32)))
+@given(without_line_ends)
 @example('a"b\\')
+@example("BEL:\x07 NUL:\x00 DEL:\x7f")
 def test_a_quoted_name_is_read_back(text: str) -> None:
-    name = text.replace("\x7f", "")
-    assert parse_name_addr(f"{quote(name)} <sip:a@b>").display_name == name
+    """A display name is read as it was written, control characters too (3261-90)."""
+    assert parse_name_addr(f"{quote(text)} <sip:a@b>").display_name == text
+
+
+@given(st.text())
+@example("a\r\nX-Evil: 1")
+def test_a_quoted_string_ends_no_line(text: str) -> None:
+    """CR and LF, which no quoted-pair may have, become blanks (3261-90)."""
+    assert not set(quote(text)) & {"\r", "\n"}
+
+
+@pytest.mark.parametrize(
+    ("char", "written"),
+    [("\x07", "\\\x07"), ("\0", "\\\0"), ("\x7f", "\\\x7f"), ("\t", "\t"), ("é", "é")],
+)
+def test_what_is_no_qdtext_is_a_quoted_pair(char: str, written: str) -> None:
+    """A control character stands in a quoted-pair alone; a tab is LWS (3261-90)."""
+    assert quote(char) == f'"{written}"'
 
 
 @pytest.mark.parametrize("text", ["", '"', "token", 'a"b"', '"a'])

@@ -205,12 +205,14 @@ def test_the_tag_of_an_answer_cannot_be_told_by_those_who_know_the_request(
     "data",
     [
         request(without=("Via",)),
-        request(via="nothing"),
-        request(via=","),
-        request(via="SIP/2.0/UDP h;;"),
+        request(via=""),
         request("INVITE", without=("Via",)),
+        request("ACK", via="nothing"),
         request(without=("Via", "CSeq")),
         request(via="x", cseq="x"),
+        request(via="x", from_="<sip:a"),
+        request(via="x", to='"'),
+        request(via="x", without=("Call-ID",)),
         b"nonsense",
         b"X",
         b"REGISTER\r\n\r\n",
@@ -226,6 +228,45 @@ def test_what_says_nowhere_to_answer_to_is_met_with_silence(data: bytes) -> None
         assert answers(ours, data) == []
         assert ours.malformed == times
     serve(ours, request())
+
+
+@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "fe80::1%eth0"])
+@pytest.mark.parametrize(
+    "via",
+    [
+        "nothing", ",", "SIP/2.0/UDP h;;", "SIP/2.0/UDP h:99999", "SIP/2.0/UDP h;a;A",
+        "HTTP/1.1/TCP h", "SIP/2.0/UDP", 'SIP/2.0/UDP h;x="', "SIP/2.0/UDP fe80::1",
+    ],
+)  # fmt: skip
+def test_a_via_that_cannot_be_read_is_answered_to_the_source(
+    via: str, host: str, transport: str
+) -> None:
+    """3261-93: the rest can be read, and the Via is copied as it is."""
+    ours = endpoint()
+    here = "2001:db8::2" if ":" in host else "192.0.2.2"
+    flow = Flow(Local(transport, here, 5060), (host, 9988))
+    last = "SIP/2.0/UDP last"
+    ours.receive_datagram(request(via=via, more=(f"Via: {last}",)), flow, 0.0)
+    assert ours.events() == []
+    (datagram,) = ours.datagrams_to_send()
+    response = as_response(datagram)
+    assert (response.status, datagram.flow) == (400, flow)
+    assert response.headers["Via"] == [via, last]
+    assert response.header("Call-ID") == "c@192.0.2.1"
+    assert response.to.tag
+
+
+@pytest.mark.parametrize("tag", [";tag=", ";tag", " ; Tag = ", ";x=1;tag"])
+@pytest.mark.parametrize("method", ["REGISTER", "INVITE"])
+def test_a_to_with_an_empty_tag_is_refused_and_gets_no_second_one(
+    tag: str, method: str
+) -> None:
+    """3261-96: no parameter stands twice in what we send, whatever was asked."""
+    to = f"<sip:alice@example.com>{tag}"
+    (response,) = answers(endpoint(), request(method, to=to))
+    assert response.status == 400
+    assert response.header("To") == to.rstrip(" ")
 
 
 @pytest.mark.parametrize("data", [b"", b"\r\n", b"\r\n\r\n", b"\0" * 4, b"\0"])
@@ -304,6 +345,19 @@ def test_nothing_that_a_datagram_holds_raises(
             "SIP/2.0/UDP h ;rport=9988; branch=z9hG4bK1;received=192.0.2.1",
             ("192.0.2.1", 9988),
         ),
+        # Nor is anything in a quoted-string changed.
+        (
+            'SIP/2.0/UDP h;x=";rport;received=1";rport;branch=z9hG4bK1;Received=7',
+            'SIP/2.0/UDP h;x=";rport;received=1";rport=9988;branch=z9hG4bK1'
+            ";received=192.0.2.1",
+            ("192.0.2.1", 9988),
+        ),
+        (
+            'SIP/2.0/UDP h;x="\\";rport" ; RPORT ;branch=z9hG4bK1, SIP/2.0/UDP g;rport',
+            'SIP/2.0/UDP h;x="\\";rport" ;rport=9988;branch=z9hG4bK1'
+            ";received=192.0.2.1, SIP/2.0/UDP g;rport",
+            ("192.0.2.1", 9988),
+        ),
         (
             "SIP/2.0/UDP h;rport;branch=z9hG4bK1 , SIP/2.0/UDP g;rport",
             "SIP/2.0/UDP h;rport=9988;branch=z9hG4bK1;received=192.0.2.1"
@@ -331,6 +385,26 @@ def test_a_response_goes_back_as_via_and_source_say(
     (datagram,) = ours.datagrams_to_send()
     assert as_response(datagram).headers["Via"] == [expected, "SIP/2.0/UDP last"]
     assert datagram.flow == Flow(SERVER, remote)
+
+
+@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+@pytest.mark.parametrize("rport", ["", ";rport"])
+@pytest.mark.parametrize("sent_by", ["[fe80::1]:5070", "[fe80::2]:5070", "h:5070"])
+def test_a_scope_id_is_never_in_a_via(sent_by: str, rport: str, transport: str) -> None:
+    """3261-92: `received` is the address alone; the flow keeps the scope."""
+    ours = endpoint()
+    flow = Flow(Local(transport, "fe80::9%eth0", 5060), ("fe80::1%eth0", 5070))
+    via = f"SIP/2.0/{transport} {sent_by};branch=z9hG4bK1{rport}"
+    ours.receive_datagram(request(via=via), flow, 0.0)
+    (event,) = ours.events()
+    assert isinstance(event, RequestReceived)
+    ours.respond(event.transaction, OK)
+    (datagram,) = ours.datagrams_to_send()
+    assert datagram.flow == flow
+    assert b"%" not in datagram.data
+    is_new = rport or sent_by != "[fe80::1]:5070"
+    received = as_response(datagram).via.params.get("received")
+    assert received == ("fe80::1" if is_new else None)
 
 
 @pytest.mark.parametrize(

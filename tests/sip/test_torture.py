@@ -29,7 +29,7 @@ FATES = {
     "lwsdisp": PASSED, "longreq": 405, "dblreq": PASSED, "semiuri": PASSED,
     "transports": PASSED, "mpart01": 405, "unreason": DROPPED, "noreason": DROPPED,
     # 4475-02
-    "badinv01": DROPPED, "clerr": 400, "ncl": 400, "scalar02": 400,
+    "badinv01": 400, "clerr": 400, "ncl": 400, "scalar02": 400,
     "scalarlg": DROPPED, "quotbal": 400, "ltgtruri": 400, "lwsruri": 400,
     "lwsstart": 400, "trws": PASSED, "escruri": 400, "baddate": 405,
     "regbadct": PASSED, "badaspec": 400, "baddn": 400, "badvers": 505,
@@ -251,6 +251,13 @@ def test_what_cannot_be_read_whole_is_malformed(name: str) -> None:
         parse(data(name))
     assert caught.value.status == 400
     assert isinstance(caught.value.message, Request)
+
+
+def test_badinv01_is_answered_to_its_source() -> None:
+    """A Via that cannot be read is copied as it is (4475-02, 3261-93)."""
+    (response,) = answers(endpoint(), data("badinv01"))
+    assert response.status == 400
+    assert response.headers["Via"] == ["SIP/2.0/UDP 192.0.2.15;;,;,,"]
 
 
 def test_regbadct_has_a_contact_that_cannot_be_read() -> None:

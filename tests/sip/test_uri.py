@@ -73,6 +73,12 @@ MALFORMED = [
     "alice",
     "sip:",
     "sip:@",
+    "sip:@h",
+    "sips:@h:5061",
+    "sip::p@h",
+    "sip::@h",
+    "sip:@h;lr",
+    "sip:@@h",
     "sip:a@",
     "sip:a b@c",
     "sip:a@b c",
@@ -211,6 +217,7 @@ def test_any_text_is_a_uri_or_the_peers_error(text: str) -> None:
 
 @pytest.mark.parametrize("text", MALFORMED)
 def test_what_is_no_uri_is_refused(text: str) -> None:
+    """Nor is one without a user before its "@" (3261-95)."""
     with pytest.raises(RemoteProtocolError):
         Uri.parse(text)
 

@@ -11,6 +11,7 @@ from reginfo.events.notify import ServedSubscription as Served
 from reginfo.events.states import SubscriberState
 from reginfo.events.subscribe import HeldSubscription, Wanted
 from reginfo.location.binding import Binding
+from reginfo.location.place import Aor
 from reginfo.reg.document import (
     Contact,
     ContactEvent,
@@ -29,7 +30,9 @@ from ..make import flow, whole
 
 NOW = 1000.0
 
-ALICE, BOB, CAROL = (f"sip:{user}@example.com" for user in ("alice", "bob", "carol"))
+ALICE, BOB, CAROL = (
+    Aor(f"sip:{user}@example.com") for user in ("alice", "bob", "carol")
+)
 
 
 def binding(user: str, **others: Any) -> Binding:
@@ -85,7 +88,7 @@ def watch(
     return Watch(
         WatchRow(
             id=f"{call_id}\0ours",
-            aor=aor,
+            aor=Aor(aor),
             subscription=subscription,
             **(fields | others),
         ),
@@ -104,7 +107,7 @@ def mirror(peer: str, aor: str, *contacts: str, **others: Any) -> Mirror:
         "expires_at": NOW + 600,
         "timer_at": NOW + 300,
     }
-    one = Mirror(peer, aor, HeldSubscription(**(fields | others)), NO_KEEPER)
+    one = Mirror(peer, Aor(aor), HeldSubscription(**(fields | others)), NO_KEEPER)
     listed = tuple(
         Contact(id=uri, uri=uri, event=ContactEvent.REGISTERED) for uri in contacts
     )
@@ -159,10 +162,10 @@ class FakeApp:
     def health(self) -> ServerHealth:
         return msgspec.convert(WELL | self.well, ServerHealth)
 
-    def aors(self) -> list[str]:
-        return list(dict(self.known))
+    def aors(self) -> list[Aor]:
+        return [Aor(name) for name in dict(self.known)]
 
-    def bindings(self, aor: str) -> list[Binding]:
+    def bindings(self, aor: Aor) -> list[Binding]:
         return [binding for name, binding in self.known if name == aor]
 
     def watches(self) -> list[Watch]:

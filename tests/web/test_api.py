@@ -12,6 +12,7 @@ from reginfo.config.sections import PeerSection
 from reginfo.events.headers import SubscriptionState
 from reginfo.events.states import SubscriberState
 from reginfo.location.binding import Binding
+from reginfo.location.place import Aor
 from reginfo.reg.document import ContactEvent
 from reginfo.web.api import api
 
@@ -156,7 +157,7 @@ def test_a_filtered_page_has_as_many_as_a_whole_one(client: Client) -> None:
 
 def test_who_has_no_contact_left_takes_no_room_in_a_page() -> None:
     class Gone(FakeApp):
-        def aors(self) -> list[str]:
+        def aors(self) -> list[Aor]:
             return [ALICE, BOB, CAROL]
 
     client = Client()
@@ -200,6 +201,15 @@ def test_an_error_of_ours_is_json_too(client: Client) -> None:
     response = client.get("/v1/aors")
     assert response.status_code == 500
     assert response.json() == {"error": "internal error: see the log"}
+
+
+def test_a_control_character_is_replaced() -> None:
+    """3261-90: it came as a quoted-pair (RFC 4475 intmeth)."""
+    odd = binding("odd", call_id="c\x1b[2J", params=(("name", '"\\\x07\x7f\\\\"'),))
+    client = Client((ALICE, odd))
+    (row,) = client.get("/v1/aors").json()["bindings"]
+    assert row["params"] == {"name": '"\\\ufffd\ufffd\\\\"'}
+    assert row["callid"] == "c\ufffd[2J"
 
 
 def test_octets_that_are_no_utf8_do_not_break_the_page() -> None:

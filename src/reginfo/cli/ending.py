@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Never
 
+import msgspec
 import typer
+
+from ..sip.text import json_text, printable
 
 NOT_THERE = 1
 """The request was refused or failed, or nothing matched."""
@@ -24,7 +27,8 @@ STORE_UNUSABLE = 5
 
 def say(message: str) -> None:
     """Print a message that is no result, on standard error."""
-    for line in message.splitlines():
+    # splitlines() would also split at characters that stand in what a peer has sent.
+    for line in message.split("\n"):
         typer.echo(f"reginfo: {printable(line)}", err=True)
 
 
@@ -34,6 +38,9 @@ def fail(message: str, code: int) -> Never:
     raise typer.Exit(code)
 
 
-def printable(text: str) -> str:
-    """``text`` without characters that could control a terminal."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+def echo_json(value: object, *, indent: int = 0) -> None:
+    """Print a value as JSON, in several lines if ``indent`` is given."""
+    text = msgspec.json.encode(value)
+    if indent:
+        text = msgspec.json.format(text, indent=indent)
+    typer.echo(json_text(text).decode())

@@ -42,9 +42,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 Trace = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FILE", help="Write every SIP message to this file, as on the wire."
-    ),
+    typer.Option(metavar="FILE", help="Write every SIP message to this file."),
 ]
 
 

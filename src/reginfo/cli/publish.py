@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from ..agent.agent import Agent
@@ -14,9 +13,10 @@ from ..agent.publish import PublishResult, document_of
 from ..reg import xml
 from ..sip.errors import RemoteProtocolError
 from ..sip.grammar import token
+from ..sip.text import printable
 from ..sip.transaction import TIMER_F
 from ..sip.uri import Uri
-from .ending import NOT_THERE, WRONG, fail, say
+from .ending import NOT_THERE, WRONG, echo_json, fail, say
 from .options import Json, Trace, uri_of
 from .talk import LONGEST, Server, Timeout, Transport, talk
 
@@ -104,12 +104,12 @@ def publish(
     if published is None:
         fail("interrupted: it is unknown whether it was published", NOT_THERE)
     if json:
-        typer.echo(msgspec.json.encode(published).decode())
+        echo_json(published)
     elif published.etag is None:
         say("removed")
     else:
         say(f"published for {published.expires} s")
-        typer.echo(published.etag)
+        typer.echo(printable(published.etag))
 
 
 def _body(aor: Uri, contacts: list[str], file: Path | None, expires: int) -> bytes:

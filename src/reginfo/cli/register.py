@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 import typer
 
 from ..agent.agent import Agent
 from ..agent.register import ALL, RegisteredContact, contact_value
+from ..sip.text import printable
 from ..sip.transaction import TIMER_F
-from .ending import NOT_THERE, WRONG, fail, printable
+from .ending import NOT_THERE, WRONG, echo_json, fail
 from .options import Json, Trace, uri_of
 from .talk import LONGEST, Server, Timeout, Transport, talk
 
@@ -76,9 +76,7 @@ def register(
     if contacts is None:
         fail("interrupted: it is unknown whether the contact is registered", NOT_THERE)
     if json:
-        result = {"aor": name.aor, "contacts": contacts}
-        text = msgspec.json.format(msgspec.json.encode(result), indent=2)
-        typer.echo(text.decode())
+        echo_json({"aor": name.aor, "contacts": contacts}, indent=2)
         return
     for one in contacts:
         typer.echo(_line(one))

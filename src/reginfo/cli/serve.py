@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..config.config import Config
+from ..io.log import log_to
 from ..io.trace import TraceFile
 from ..ledger.storage import StoreError
 from ..script.load import ScriptError
@@ -65,11 +66,7 @@ def serve(
     from ..io.watchdog import Watchdog, WatchedSelector
 
     configuration = read_config(config, with_script=True)
-    logging.basicConfig(
-        level=log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        stream=sys.stderr,
-    )
+    log_to(logging.StreamHandler(sys.stderr), log_level.upper())
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     trace_file = trace_to(trace)
     selector, shutdown = WatchedSelector(), Shutdown()

@@ -12,7 +12,7 @@ from rich.console import Console
 from ..web import bindings, peers, watchers
 from ..web.client import ApiUnreachable, Client, NotFound
 from ..web.table import table
-from .ending import NOT_THERE, UNREACHABLE, WRONG, fail
+from .ending import NOT_THERE, UNREACHABLE, WRONG, echo_json, fail
 from .options import Admin, Json, ServersConfig, client_of
 
 PIPE_WIDTH = 1_000  # columns, where there is no terminal: lines stay whole
@@ -57,8 +57,7 @@ def show(
     if aor is not None and not rows:
         fail(nothing, NOT_THERE)
     if json:
-        text = msgspec.json.format(msgspec.json.encode(page), indent=2)
-        typer.echo(text.decode())
+        echo_json(page, indent=2)
     elif rows:
         terminal = Console()
         width = terminal.width if terminal.is_terminal else None

@@ -10,7 +10,7 @@ import msgspec
 
 from ..agent.watching import Notification
 from ..reg.document import Contact, Reginfo
-from .ending import printable
+from ..sip.text import printable
 
 NOTHING = "-"
 """A column that has no value."""

@@ -6,13 +6,12 @@ import time
 from contextlib import aclosing
 from typing import Annotated
 
-import msgspec
 import typer
 
 from ..agent.agent import Agent
 from ..agent.watching import Notification, Trouble, WatchEvent
 from ..sip.transaction import TIMER_F
-from .ending import WRONG, fail, say
+from .ending import WRONG, echo_json, fail, say
 from .options import Trace, uri_of
 from .talk import LONGEST, Server, Timeout, Transport, talk
 from .told import builtins, lines
@@ -99,7 +98,7 @@ def report(event: WatchEvent, uri: str, json: bool) -> None:
     if isinstance(event, Notification):
         at = time.time()
         if json:
-            typer.echo(msgspec.json.encode(builtins(event, uri, at)).decode())
+            echo_json(builtins(event, uri, at))
         else:
             for line in lines(event, uri, at):
                 typer.echo(line)

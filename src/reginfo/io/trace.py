@@ -1,12 +1,16 @@
-"""
-Every message as it was on the wire, in a file.
+r"""
+Every message that was on the wire, in a file.
 
 Each has a line in front: the time, whether it came in (``<``) or went out (``>``), our
-address, the other's, and the number of octets. An empty line ends it.
+address, the other's, and the number of octets that follow. An empty line ends it.
 
     2026-01-31T12:00:00.000000Z < 127.0.0.1:5060 127.0.0.1:5070 417
     NOTIFY sip:b@127.0.0.1:5060 SIP/2.0
     ...
+
+The file is text, and safe to be shown on a terminal: octets that are control characters
+or not UTF-8 are written as ``\x1b``, and a backslash as ``\\``. Tabs and line ends stay
+as they are; the first digit of a line that looks like the one in front is escaped.
 """
 
 from __future__ import annotations
@@ -51,14 +55,49 @@ class TraceFile:
         self, direction: str, data: bytes, local: Address, remote: Address
     ) -> None:
         at = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
+        text = escape(data)
         head = (
             f"{at:%Y-%m-%dT%H:%M:%S.%fZ} {direction} {local[0]}:{local[1]}"
-            f" {remote[0]}:{remote[1]} {len(data)}\n"
+            f" {remote[0]}:{remote[1]} {len(text)}\n"
         )
-        self._file.write(b"%b%b\n\n" % (head.encode(), data))
+        self._file.write(b"%b%b\n\n" % (head.encode(), text))
 
     def close(self) -> None:
         self._file.close()
+
+
+# What is looked at before it is written. No more than one character at a time, so that
+# nobody sends what takes long.
+_SPECIAL = re.compile(
+    r"[^\t\r\n\x20-\x5b\x5d-\x7e]|\r(?!\n)|^[0-9](?=[0-9]{3}-[0-9]{2}-[0-9]{2}T)",
+    re.MULTILINE,
+)
+_ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|\\)")
+
+
+def escape(data: bytes) -> bytes:
+    """Write a message as it stands in the file; :func:`unescape` is the inverse."""
+    return _SPECIAL.sub(_escaped, data.decode("utf-8", "surrogateescape")).encode()
+
+
+def unescape(text: bytes) -> bytes:
+    """Read a message as it stands in the file."""
+    return _ESCAPE.sub(_unescaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    char = match[0]
+    if char == "\\":
+        return "\\\\"
+    if char.isprintable() and not char.isascii():
+        return char
+    octets = char.encode("utf-8", "surrogateescape")
+    return "".join([f"\\x{octet:02x}" for octet in octets])
+
+
+def _unescaped(match: re.Match[bytes]) -> bytes:
+    octet = match[1]
+    return b"\\" if octet is None else bytes.fromhex(octet.decode())
 
 
 _HEAD = re.compile(rb"(\S+) ([<>]) (\S+) (\S+) (\d+)\n")
@@ -79,6 +118,6 @@ def read_trace(path: Path) -> Iterator[Traced]:
             direction=direction,
             local=local,
             remote=remote,
-            data=content[begin:end],
+            data=unescape(content[begin:end]),
         )
         position = end + 2

@@ -10,6 +10,7 @@ from ..agent.target import aor_uri
 from ..config.config import Config
 from ..io.eager import Handlers
 from ..io.udp import Trace
+from ..location.place import Aor
 from ..server.app import App
 from ..web.api import api
 from ..web.server import WebServer
@@ -79,7 +80,7 @@ class Server:
 
     def contacts(self, aor: str) -> list[str]:
         """The URIs that an address-of-record is registered at, here or at a peer."""
-        name = aor_uri(aor).aor
+        name = Aor(aor_uri(aor).aor)
         return [binding.contact for binding in self._app.bindings(name)]
 
     @property

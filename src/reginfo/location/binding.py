@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from .claim import Claim
+from .place import Place
 
 Binding = Claim
 """
@@ -18,10 +19,8 @@ claim was made with; and its end may have been brought forward (`state.py`).
 class BindingChange(msgspec.Struct, frozen=True, gc=False):
     """One thing that happened to one contact."""
 
-    table: str
-    "The location table: `location`, unless an operator has several."
-
-    aor: str
+    place: Place
+    "Whose contact it is."
 
     binding: Binding
     "As it is from now on, with the event that has happened."

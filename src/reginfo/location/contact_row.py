@@ -9,6 +9,7 @@ from ..sip.uri import Uri
 from .claim import Claim
 from .contacts import is_same
 from .lives import Claims
+from .place import Place
 
 INDEXED = 16
 """Contacts of one address-of-record that are searched without an index."""
@@ -23,12 +24,11 @@ class ContactRow:
     """
 
     __slots__ = (
-        "aor", "base", "claims", "key", "scheduled_at", "shown", "table", "timer_at",
+        "base", "claims", "key", "place", "scheduled_at", "shown", "timer_at",
     )  # fmt: skip
 
-    def __init__(self, table: str, aor: str, key: str) -> None:
-        self.table = table
-        self.aor = aor
+    def __init__(self, place: Place, key: str) -> None:
+        self.place = place
         self.key = key
 
         self.claims: Claims = ()
@@ -79,11 +79,11 @@ class ContactIndex:
     """
 
     def __init__(self) -> None:
-        # By table and address-of-record, then by `Uri.base`, then by key.
-        self._records: dict[tuple[str, str], dict[str, dict[str, ContactRow]]] = {}
+        # By user, then by `Uri.base`, then by key.
+        self._records: dict[Place, dict[str, dict[str, ContactRow]]] = {}
 
     def find(
-        self, table: str, aor: str, record: Mapping[str, ContactRow], uri: Uri
+        self, place: Place, record: Mapping[str, ContactRow], uri: Uri
     ) -> ContactRow | None:
         """
         Return the contact of a record that equals ``uri``.
@@ -93,9 +93,9 @@ class ContactIndex:
         """
         found = record
         if len(record) > INDEXED:
-            index = self._records.get((table, aor))
+            index = self._records.get(place)
             if index is None:
-                index = self._records[table, aor] = {}
+                index = self._records[place] = {}
                 for row in record.values():
                     self.add(row)
             found = index.get(uri.base, {})
@@ -108,7 +108,7 @@ class ContactIndex:
         """Note a contact that is new in its record."""
         if not self._records:
             return
-        index = self._records.get((row.table, row.aor))
+        index = self._records.get(row.place)
         if index is not None:
             if not row.base:
                 row.base = _base(row)
@@ -116,16 +116,16 @@ class ContactIndex:
 
     def remove(self, row: ContactRow) -> None:
         """Note that a contact is no longer in its record."""
-        index = self._records.get((row.table, row.aor))
+        index = self._records.get(row.place)
         rows = None if index is None else index.get(row.base)
         if index is not None and rows is not None:
             rows.pop(row.key, None)
             if not rows:
                 del index[row.base]
 
-    def forget(self, table: str, aor: str) -> None:
+    def forget(self, place: Place) -> None:
         """Forget a whole record."""
-        self._records.pop((table, aor), None)
+        self._records.pop(place, None)
 
 
 def _base(row: ContactRow) -> str:

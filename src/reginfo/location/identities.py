@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ..sip.errors import RemoteProtocolError
 from ..sip.headers import parse_name_addr, split
-from ..sip.uri import Uri
+from .place import Aor, Name
 
 
-def read(
-    value: str, canonical: Callable[[Uri], str]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def read(value: str, canonical: Name) -> tuple[tuple[Aor, ...], tuple[str, ...]]:
     """
     The identities in ``value``, and the elements that are none.
 
@@ -24,7 +20,7 @@ def read(
     Returns:
         addresses-of-record; and what could not be read, as written.
     """
-    found: dict[str, None] = {}
+    found: dict[Aor, None] = {}
     wrong: list[str] = []
     for element in split(value):
         try:
@@ -34,15 +30,3 @@ def read(
         else:
             found[aor] = None
     return tuple(found), tuple(wrong)
-
-
-def canonical(uri: Uri) -> str:
-    """
-    The address-of-record that a URI names, where nobody has another idea of it.
-
-    Raises:
-        RemoteProtocolError: it can name none.
-    """
-    if not uri.aor:
-        raise RemoteProtocolError(f"no address-of-record: {uri.text[:80]!r}")
-    return uri.aor

@@ -11,9 +11,9 @@ import msgspec
 
 from ..ledger.journal import Journal
 from ..ledger.shelf import Rows, nothing
-from ..sip.uri import Uri
 from . import identities
 from .lives import SLACK
+from .place import Aor, Name, Place, as_written, place_in, row_key
 from .record import Record, RecordKind, Standing, standing
 
 logger = logging.getLogger("reginfo.location")
@@ -31,20 +31,22 @@ TOMBSTONES = 100_000
 """Removed keys that are remembered at the most, to limit the memory that they take."""
 
 
+_RecordKey = tuple[Place, RecordKind, str]
+
+
 class KeyChange(NamedTuple):
     """A key of a record has been set, or removed."""
 
-    table: str
-    aor: str
+    place: Place
 
-    before: tuple[str, ...]
-    after: tuple[str, ...]
+    before: tuple[Aor, ...]
+    after: tuple[Aor, ...]
     "By which addresses-of-record the record was told of, and is from now on."
 
     source: str | None
     "The subscription that told us; None if it happened here."
 
-    moved: tuple[str, ...] = ()
+    moved: tuple[Aor, ...] = ()
     "Identities that belong to another record than before."
 
     at: float = 0.0
@@ -57,11 +59,10 @@ class KeyChange(NamedTuple):
 class UserRecords:
     """The records of one address-of-record."""
 
-    __slots__ = ("aor", "records", "scheduled_at", "standing", "table", "timer_at")
+    __slots__ = ("place", "records", "scheduled_at", "standing", "timer_at")
 
-    def __init__(self, table: str, aor: str) -> None:
-        self.table = table
-        self.aor = aor
+    def __init__(self, place: Place) -> None:
+        self.place = place
         self.records: dict[tuple[RecordKind, str], Record] = {}
         self.standing: Standing | None = None
         # When a probation ends.
@@ -91,26 +92,26 @@ class Keyring:
         journal: Journal,
         numbered: Callable[[UserRecords, Record | None, Record | None], None],
         identities_key: str | None = None,
-        canonical: Callable[[Uri], str] | None = None,
+        canonical: Name | None = None,
     ) -> None:
         self._rows: Rows[Record] = Rows(
             journal, KIND, Record, self._take_loaded, _shifted
         )
         self._numbered = numbered
-        self._canonical = canonical or identities.canonical
+        self._canonical = canonical or as_written
         self._identities_key = identities_key
-        self._users: dict[tuple[str, str], UserRecords] = {}
+        self._users: dict[Place, UserRecords] = {}
         # Those that may be forgotten some day, in the order in which they came.
-        self._passing: dict[tuple[str, str, RecordKind, str], Record] = {}
-        # By table and user; and by table and identity, the users that name it.
-        self._identities: dict[tuple[str, str], tuple[str, ...]] = {}
-        self._named: dict[tuple[str, str], set[str]] = {}
+        self._passing: dict[_RecordKey, Record] = {}
+        # The identities of each user; and of each identity, the users that name it.
+        self._identities: dict[Place, tuple[Aor, ...]] = {}
+        self._named: dict[Place, set[Aor]] = {}
         self.longest_life = 0.0
         "The longest time that any linked server grants, in seconds."
 
-    def keys(self, table: str, aor: str) -> dict[str, Record]:
+    def keys(self, place: Place) -> dict[str, Record]:
         """The keys of a user by name, those that were removed included."""
-        user = self._users.get((table, aor))
+        user = self._users.get(place)
         if user is None:
             return {}
         return {
@@ -119,44 +120,43 @@ class Keyring:
             if kind is RecordKind.KEY
         }
 
-    def records(self, table: str, aor: str) -> list[Record]:
+    def records(self, place: Place) -> list[Record]:
         """All records of a user, also what was removed or lifted."""
-        user = self._users.get((table, aor))
+        user = self._users.get(place)
         return [] if user is None else list(user.records.values())
 
-    def record(
-        self, table: str, aor: str, kind: RecordKind, name: str = ""
-    ) -> Record | None:
-        user = self._users.get((table, aor))
+    def record(self, place: Place, kind: RecordKind, name: str = "") -> Record | None:
+        user = self._users.get(place)
         return None if user is None else user.records.get((kind, name))
 
     def users(self) -> list[UserRecords]:
         """Everybody who has a record."""
         return list(self._users.values())
 
-    def user(self, table: str, aor: str) -> UserRecords | None:
-        return self._users.get((table, aor))
+    def user(self, place: Place) -> UserRecords | None:
+        return self._users.get(place)
 
-    def standing(self, table: str, aor: str) -> Standing | None:
+    def standing(self, place: Place) -> Standing | None:
         """What the records of a user mean for its contacts; None for nothing."""
         if not self._users:
             return None
-        user = self._users.get((table, aor))
+        user = self._users.get(place)
         return None if user is None else user.standing
 
-    def identities(self, table: str, aor: str) -> tuple[str, ...]:
+    def identities(self, place: Place) -> tuple[Aor, ...]:
         """The identities of a user; empty if it has none."""
-        return self._identities.get((table, aor), ())
+        return self._identities.get(place, ())
 
-    def named_by(self, table: str, identity: str) -> str | None:
+    def named_by(self, identity: Place) -> Aor | None:
         """The user that an identity belongs to: of several, whose key is the latest."""
-        users = self._named.get((table, identity))
+        users = self._named.get(identity)
         if users is None:
             return None
         if len(users) == 1:
             return next(iter(users))
         # By what travels with the key, so that it is the same on every server.
-        return max(users, key=lambda aor: (self._set_by(table, aor), aor))
+        table = identity.table
+        return max(users, key=lambda aor: (self._set_by(Place(table, aor)), aor))
 
     def floor(self, table: str, name: str, value: str | None) -> int:
         """
@@ -168,42 +168,41 @@ class Keyring:
         if name != self._identities_key:
             return 0
         named, _ = identities.read(value or "", self._canonical)
-        users = {aor for one in named for aor in self._named.get((table, one), ())}
-        return max((self._set_by(table, aor)[0] for aor in users), default=0)
+        users = {aor for one in named for aor in self._named.get(Place(table, one), ())}
+        return max((self._set_by(Place(table, aor))[0] for aor in users), default=0)
 
-    def put(self, table: str, aor: str, record: Record) -> KeyChange | None:
+    def put(self, place: Place, record: Record) -> KeyChange | None:
         """
         Set a record, unless a later one is known; None if nothing has changed.
 
         For a record that is no key, the change says so by naming no identities.
         """
-        known = self.record(table, aor, record.kind, record.name)
+        known = self.record(place, record.kind, record.name)
         if known is not None and not record.outlives(known):
             return None
         is_key = record.kind is RecordKind.KEY
-        before = self._identities.get((table, aor), ())
-        owners = self._owners(table, before, record)
-        self._set(table, aor, record.id, record)
+        before = self._identities.get(place, ())
+        owners = self._owners(place.table, before, record)
+        self._set(place, record.id, record)
         self._rows.write(
-            _entry_key(table, aor, record),
-            record,
-            self._set, table, aor, record.id, known,
-        )  # fmt: skip
+            _entry_key(place, record), record, self._set, place, record.id, known
+        )
         self._forget(record.stamp)
         if not is_key:
-            return KeyChange(table, aor, (), (), record.source)
-        after = self._identities.get((table, aor), ())
+            return KeyChange(place, (), (), record.source)
+        after = self._identities.get(place, ())
         moved = tuple(
-            i for i, owner in owners.items() if owner != self.named_by(table, i)
+            one
+            for one, owner in owners.items()
+            if owner != self.named_by(Place(place.table, one))
         )
-        return KeyChange(
-            table, aor, before or (aor,), after or (aor,), record.source, moved
-        )
+        own = (place.aor,)
+        return KeyChange(place, before or own, after or own, record.source, moved)
 
-    def owe(self, table: str, aor: str, record: Record) -> None:
+    def owe(self, place: Place, record: Record) -> None:
         """Give a record a new number: somebody does not know it who should."""
-        self._set(table, aor, record.id, record)
-        self._rows.write(_entry_key(table, aor, record), record, nothing)
+        self._set(place, record.id, record)
+        self._rows.write(_entry_key(place, record), record, nothing)
 
     def _forget(self, stamp: int) -> None:
         """
@@ -212,32 +211,31 @@ class Keyring:
         Args:
             stamp: the present time, as of the latest setting.
         """
-        for key, record in list(itertools.islice(self._passing.items(), 2)):
+        for (place, _, _), record in list(itertools.islice(self._passing.items(), 2)):
             old = record.stamp / 1e6 <= stamp / 1e6 - self._remembered(record)
             if old or len(self._passing) > TOMBSTONES:
-                self._erase(key, record)
+                self._erase(place, record)
 
     def _remembered(self, record: Record) -> float:
         if record.kind is RecordKind.KEY:
             return REMEMBERED
         return max(REMEMBERED, self.longest_life + SLACK)
 
-    def _erase(self, key: tuple[str, str, RecordKind, str], record: Record) -> None:
-        table, aor = key[:2]
-        self._set(table, aor, record.id, None)
+    def _erase(self, place: Place, record: Record) -> None:
+        self._set(place, record.id, None)
         # A crash may lose this: then it is forgotten again.
         self._rows.erase(
-            _entry_key(table, aor, record),
-            self._set, table, aor, record.id, record, urgent=False,
+            _entry_key(place, record),
+            self._set, place, record.id, record, urgent=False,
         )  # fmt: skip
 
     def _owners(
-        self, table: str, before: tuple[str, ...], record: Record
-    ) -> dict[str, str | None]:
+        self, table: str, before: tuple[Aor, ...], record: Record
+    ) -> dict[Aor, Aor | None]:
         if not self._is_identities(record.id):
             return {}
         after, _ = identities.read(record.value or "", self._canonical)
-        return {i: self.named_by(table, i) for i in (*before, *after)}
+        return {one: self.named_by(Place(table, one)) for one in (*before, *after)}
 
     @property
     def shelves(self) -> Sequence[Rows[Record]]:
@@ -251,17 +249,16 @@ class Keyring:
         Args:
             wall: seconds since the epoch.
         """
-        for key, record in list(self._passing.items()):
+        for (place, _, _), record in list(self._passing.items()):
             if record.stamp / 1e6 <= wall - self._remembered(record):
-                self._erase(key, record)
+                self._erase(place, record)
 
     def _take_loaded(self, entry: str, record: Record) -> None:
-        table, aor = entry.split("\0", 2)[:2]
-        self._put_in(table, aor, record.id, record)
+        self._put_in(place_in(entry), record.id, record)
 
-    def _set_by(self, table: str, aor: str) -> tuple[int, str]:
+    def _set_by(self, place: Place) -> tuple[int, str]:
         name = self._identities_key or ""
-        record = self._users[table, aor].records[RecordKind.KEY, name]
+        record = self._users[place].records[RecordKind.KEY, name]
         return record.stamp, record.owner
 
     def _is_identities(self, id: tuple[RecordKind, str]) -> bool:
@@ -269,28 +266,26 @@ class Keyring:
 
     def _set(
         self,
-        table: str,
-        aor: str,
+        place: Place,
         id: tuple[RecordKind, str],
         record: Record | None,
     ) -> None:
         """Set or remove a record in memory, and keep the index of changes."""
-        user = self._users.get((table, aor)) or UserRecords(table, aor)
+        user = self._users.get(place) or UserRecords(place)
         known = user.records.get(id)
-        self._put_in(table, aor, id, record, user)
+        self._put_in(place, id, record, user)
         self._numbered(user, known, record)
 
     def _put_in(
         self,
-        table: str,
-        aor: str,
+        place: Place,
         id: tuple[RecordKind, str],
         record: Record | None,
         user: UserRecords | None = None,
     ) -> None:
-        user = user or self._users.get((table, aor)) or UserRecords(table, aor)
+        user = user or self._users.get(place) or UserRecords(place)
         kind, name = id
-        self._passing.pop((table, aor, kind, name), None)
+        self._passing.pop((place, kind, name), None)
         if record is None:
             user.records.pop(id, None)
         else:
@@ -299,30 +294,32 @@ class Keyring:
                 RecordKind.KEY,
                 RecordKind.REJECTED,
             ):
-                self._passing[table, aor, kind, name] = record
+                self._passing[place, kind, name] = record
         if user.records:
-            self._users[table, aor] = user
+            self._users[place] = user
         else:
-            self._users.pop((table, aor), None)
+            self._users.pop(place, None)
         if kind is not RecordKind.KEY:
             user.standing = standing(user.records.values())
         if self._is_identities(id):
             value = None if record is None else record.value
-            self._identify(table, aor, value or "")
+            self._identify(place, value or "")
 
-    def _identify(self, table: str, aor: str, value: str) -> None:
-        for identity in self._identities.pop((table, aor), ()):
-            users = self._named[table, identity]
-            users.discard(aor)
+    def _identify(self, place: Place, value: str) -> None:
+        for identity in self._identities.pop(place, ()):
+            named = Place(place.table, identity)
+            users = self._named[named]
+            users.discard(place.aor)
             if not users:
-                del self._named[table, identity]
+                del self._named[named]
         found, wrong = identities.read(value, self._canonical)
         for element in wrong:
-            logger.warning("! %s: no identity: %.80r", aor, element)
+            logger.warning("! %s: no identity: %.80r", place, element)
         if found:
-            self._identities[table, aor] = found
+            self._identities[place] = found
         for identity in found:
-            self._named.setdefault((table, identity), set()).add(aor)
+            named = Place(place.table, identity)
+            self._named.setdefault(named, set()).add(place.aor)
 
 
 def _shifted(record: Record, by: float) -> Record:
@@ -331,5 +328,5 @@ def _shifted(record: Record, by: float) -> Record:
     return msgspec.structs.replace(record, expires_at=record.expires_at + by)
 
 
-def _entry_key(table: str, aor: str, record: Record) -> str:
-    return f"{table}\0{aor}\0{record.kind}\0{record.name}"
+def _entry_key(place: Place, record: Record) -> str:
+    return f"{row_key(place)}\0{record.kind}\0{record.name}"

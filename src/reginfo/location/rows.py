@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 
 from ..ledger.journal import Journal
 from ..ledger.shelf import Rows, nothing
 from ..reg.document import ContactEvent
 from ..sip.timer import TimerWheel
-from ..sip.uri import Uri
 from .changes import ChangeIndex
 from .claim import KIND, Claim, shifted, stripped
 from .contact_row import ContactRow, UserContacts
 from .keyring import Keyring, UserRecords
 from .lives import SLACK, Claims, join
+from .place import Name, Place, place_in, row_key
 from .record import Record
 from .view import LocationView
 
@@ -57,7 +55,7 @@ class LocationRows(LocationView):
         journal: Journal,
         *,
         identities_key: str | None,
-        canonical: Callable[[Uri], str] | None,
+        canonical: Name | None,
     ) -> None:
         keyring = Keyring(journal, self._number, identities_key, canonical)
         super().__init__(keyring, identified=identities_key is not None)
@@ -145,22 +143,19 @@ class LocationRows(LocationView):
         self._wheel.schedule(row)
         self._over.pop(row, None)
         self._index.remove(row)
-        users = self._records.get(row.table, {})
-        user = users.get(row.aor)
+        user = self._records.get(row.place)
         if user is not None and user.rows.get(row.key) is row:
             del user.rows[row.key]
             user.bound.pop(row.key, None)
             user.over.pop(row, None)
             if not user.rows:
-                del users[row.aor]
-                self._index.forget(row.table, row.aor)
-        if not users:
-            self._records.pop(row.table, None)
+                del self._records[row.place]
+                self._index.forget(row.place)
 
     def _set_shown(self, row: ContactRow, shown: Claim | None) -> None:
         """Set what a contact is shown to be bound by, and all that follows."""
         row.shown = shown
-        user = self._records.get(row.table, {}).get(row.aor)
+        user = self._records.get(row.place)
         if shown is None:
             if row not in self._over:
                 self._over[row] = None
@@ -173,8 +168,8 @@ class LocationRows(LocationView):
                 user.over.pop(row, None)
                 user.bound[row.key] = row
 
-    def _rows_of(self, table: str, aor: str) -> list[ContactRow]:
-        user = self._records.get(table, {}).get(aor)
+    def _rows_of(self, place: Place) -> list[ContactRow]:
+        user = self._records.get(place)
         return [] if user is None else list(user.rows.values())
 
     def _ends_at(self, shown: Claim) -> float:
@@ -187,7 +182,7 @@ class LocationRows(LocationView):
             row.timer_at = self._ends_at(row.shown)
         else:
             # Without the calendar this is a guess; it is looked at again when due.
-            user = self._records.get(row.table, {}).get(row.aor)
+            user = self._records.get(row.place)
             is_one_of_many = user is not None and len(user.over) > OVER_OF_ONE
             longest = OVER_AGE if is_one_of_many else self.longest_life + SLACK
             row.timer_at = now + longest
@@ -200,11 +195,11 @@ class LocationRows(LocationView):
     # What is loaded.
 
     def _take_loaded(self, key: str, claim: Claim) -> None:
-        table, aor = key.split("\0", 2)[:2]
-        user = self._records.setdefault(table, {}).setdefault(aor, UserContacts())
+        place = place_in(key)
+        user = self._records.setdefault(place, UserContacts())
         row = user.rows.get(claim.key)
         if row is None:
-            row = user.rows[claim.key] = ContactRow(table, aor, claim.key)
+            row = user.rows[claim.key] = ContactRow(place, claim.key)
         row.claims = join(row.claims, claim)
 
     def _number_all(self, rows: list[ContactRow]) -> None:
@@ -250,8 +245,7 @@ class LocationRows(LocationView):
             row.shown = shown
             self._remove(row)
             return
-        users = self._records.setdefault(row.table, {})
-        user = users.setdefault(row.aor, UserContacts())
+        user = self._records.setdefault(row.place, UserContacts())
         user.rows[row.key] = row
         self._show(row, shown)
         self._index.add(row)
@@ -269,7 +263,7 @@ class LocationRows(LocationView):
 
 def _entry_key(row: ContactRow, claim: Claim) -> str:
     """One row on disk for each life that is kept."""
-    return f"{row.table}\0{row.aor}\0{row.key}\0{claim.begin} {claim.call_id}"
+    return f"{row_key(row.place)}\0{row.key}\0{claim.begin} {claim.call_id}"
 
 
 def _has(claims: Claims, claim: Claim) -> bool:

@@ -20,16 +20,15 @@ from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows
 from ..reg.document import ContactEvent
-from ..sip.uri import Uri
 from .binding import Binding, BindingChange
 from .claim import Claim
 from .contact_row import ContactRow, UserContacts
 from .keyring import KeyChange, UserRecords
 from .lives import Claims, forgotten_at, join
+from .place import Name, Place
 from .record import Record, RecordKind, next_stamp
 from .rows import OVER_OF_ONE, LocationRows
 from .state import bound_by, change
-from .view import TABLE
 
 logger = logging.getLogger("reginfo.location")
 
@@ -45,8 +44,8 @@ TOMBSTONES = 1_000_000
 _ALWAYS = -math.inf
 
 Listener = Callable[[BindingChange | KeyChange], None]
-ClaimListener = Callable[[str, str, list[Claim], float], None]
-"""Is called with table, address-of-record, the claims that are news, and the time."""
+ClaimListener = Callable[[Place, list[Claim], float], None]
+"""Is called with a user, the claims that are news, and the time."""
 
 Prolong = Callable[[ContactRow, float, float], Claim | None]
 """Returns a claim by which a contact goes on whose time is up, if there is one."""
@@ -54,7 +53,7 @@ Prolong = Callable[[ContactRow, float, float], Claim | None]
 
 class LocationStore(LocationRows):
     """
-    Contacts by table and address-of-record.
+    Contacts by user.
 
     Claims and records go in by :meth:`apply`; what they change is announced to the
     listener once all of them are in, so that it sees all of a REGISTER or none of it.
@@ -76,7 +75,7 @@ class LocationStore(LocationRows):
         journal: Journal,
         *,
         identities_key: str | None = None,
-        canonical: Callable[[Uri], str] | None = None,
+        canonical: Name | None = None,
         tombstones: int = TOMBSTONES,
         longest_life: float = LONGEST_LIFE,
     ) -> None:
@@ -97,17 +96,16 @@ class LocationStore(LocationRows):
 
     def apply(
         self,
-        aor: str,
+        place: Place,
         claims: Iterable[Claim],
         now: float,
-        table: str = TABLE,
         *,
         records: Iterable[Record] = (),
         is_told: bool = False,
         is_published: bool = True,
     ) -> list[BindingChange]:
         """
-        Take in claims and records of ``aor``, and announce what is different.
+        Take in claims and records of a user, and announce what is different.
 
         A claim that loses to one that is known, or is known, is no change.
 
@@ -119,19 +117,16 @@ class LocationStore(LocationRows):
         news: list[Binding] = []
         keys: list[KeyChange] = []
         for record in records:
-            self._take_record(aor, record, now, table, news, keys, is_told)
+            self._take_record(place, record, now, news, keys, is_told)
         told: list[Claim] = []
         said: dict[ContactRow, set[object]] = {}
-        by_aor = self._records.get(table)
-        if by_aor is None:
-            by_aor = self._records[table] = {}
+        user = self._records.get(place)
         for claim in claims:
-            user = by_aor.get(aor)
             if user is None:
-                user = by_aor[aor] = UserContacts()
+                user = self._records[place] = UserContacts()
             row = user.rows.get(claim.key)
             if row is None:
-                row = user.rows[claim.key] = ContactRow(table, aor, claim.key)
+                row = user.rows[claim.key] = ContactRow(place, claim.key)
             if claim.number:
                 # One that is kept elsewhere, too: its number there is not ours.
                 claim = msgspec.structs.replace(claim, number=0)
@@ -148,11 +143,9 @@ class LocationStore(LocationRows):
         for row, orders in said.items():
             if row.claims and row.claims[0].order not in orders:
                 told.append(self._owe(row))
-        if not by_aor:
-            del self._records[table]
-        changes = self._announce(table, aor, news, now, is_published)
+        changes = self._announce(place, news, now, is_published)
         if self.claim_listener is not None and told:
-            self.claim_listener(table, aor, told, now)
+            self.claim_listener(place, told, now)
         if self.listener is not None:
             for key_change in keys:
                 self.listener(key_change._replace(at=now, is_published=is_published))
@@ -161,16 +154,15 @@ class LocationStore(LocationRows):
 
     def set_key(
         self,
-        aor: str,
+        place: Place,
         name: str,
         value: str | None,
         now: float,
         wall: float,
-        table: str = TABLE,
         is_published: bool = True,
     ) -> bool:
         """
-        Set a key of ``aor``, or remove it.
+        Set a key of ``place``, or remove it.
 
         Args:
             value: None to remove it.
@@ -178,17 +170,19 @@ class LocationStore(LocationRows):
         Returns:
             False if there is nothing to remove.
         """
-        known = self._keyring.record(table, aor, RecordKind.KEY, name)
+        known = self._keyring.record(place, RecordKind.KEY, name)
         if value == (None if known is None else known.value):
             return value is not None
         record = Record(
             kind=RecordKind.KEY,
             name=name,
             value=value,
-            stamp=next_stamp(known, (), wall, self._keyring.floor(table, name, value)),
+            stamp=next_stamp(
+                known, (), wall, self._keyring.floor(place.table, name, value)
+            ),
             owner=self.server_id,
         )
-        self.apply(aor, (), now, table, records=(record,), is_published=is_published)
+        self.apply(place, (), now, records=(record,), is_published=is_published)
         return True
 
     @property
@@ -220,7 +214,7 @@ class LocationStore(LocationRows):
 
     def describe(self) -> Description:
         """Describe how many users are known, and how much has changed."""
-        users = sum(map(len, self._records.values()))
+        users = len(self._records)
         figures = {
             "users": users,
             "changes_total": self.sequence,
@@ -237,18 +231,13 @@ class LocationStore(LocationRows):
         """
         now = moment.now
         self._keyring.loaded(moment.wall)
-        rows = [
-            row
-            for users in self._records.values()
-            for user in users.values()
-            for row in user.rows.values()
-        ]
+        rows = [row for user in self._records.values() for row in user.rows.values()]
         self._number_all(rows)
         for records in self._keyring.users():
             self._wait_for_probation(records, now)
         for row in rows:
             holds = row.claims[0]
-            standing = self._keyring.standing(row.table, row.aor)
+            standing = self._keyring.standing(row.place)
             shown = None
             if holds.event is not ContactEvent.EXPIRED:
                 shown = bound_by(row.claims, standing, _ALWAYS)
@@ -260,7 +249,7 @@ class LocationStore(LocationRows):
                     self._begin_row(row, moment)
             except Exception:
                 # One row that cannot expire must not keep the server from starting.
-                logger.exception("! %s of %s cannot expire", row.key, row.aor)
+                logger.exception("! %s of %s cannot expire", row.key, row.place)
                 self._postpone(row, now + RETRY_AFTER)
 
     # How.
@@ -280,12 +269,11 @@ class LocationStore(LocationRows):
         elif row.shown is None:
             news: list[Binding] = []
             self._evaluate(row, row.claims, now, news)
-            self._announce(row.table, row.aor, news, now)
+            self._announce(row.place, news, now)
 
     def _announce(
         self,
-        table: str,
-        aor: str,
+        place: Place,
         news: list[Binding],
         now: float,
         is_published: bool = True,
@@ -298,7 +286,7 @@ class LocationStore(LocationRows):
             self.sequence += 1
             changes.append(
                 BindingChange(
-                    table, aor, binding, self.sequence, at < last, now, is_published
+                    place, binding, self.sequence, at < last, now, is_published
                 )
             )
         if self.listener is not None:
@@ -311,7 +299,7 @@ class LocationStore(LocationRows):
         self, row: ContactRow, before: Claims, now: float, news: list[Binding]
     ) -> None:
         """Work out what a contact is bound by, and note what is different."""
-        standing = self._keyring.standing(row.table, row.aor)
+        standing = self._keyring.standing(row.place)
         shown = row.shown
         if shown is not None and shown.expires_at <= now:
             # Its end was due to be reported; what is new comes after that.
@@ -336,29 +324,28 @@ class LocationStore(LocationRows):
 
     def _take_record(
         self,
-        aor: str,
+        place: Place,
         record: Record,
         now: float,
-        table: str,
         news: list[Binding],
         keys: list[KeyChange],
         is_told: bool,
     ) -> None:
-        changed = self._keyring.put(table, aor, record)
+        changed = self._keyring.put(place, record)
         if changed is None:
-            known = self._keyring.record(table, aor, record.kind, record.name)
+            known = self._keyring.record(place, record.kind, record.name)
             if is_told and known is not None and known.outlives(record):
                 owed = msgspec.structs.replace(known, source=None)
-                self._keyring.owe(table, aor, owed)
-                keys.append(KeyChange(table, aor, (), (), None))
+                self._keyring.owe(place, owed)
+                keys.append(KeyChange(place, (), (), None))
             return
         keys.append(changed)
         if record.kind is RecordKind.KEY:
             return
-        user = self._keyring.user(table, aor)
+        user = self._keyring.user(place)
         if user is not None:
             self._wait_for_probation(user, now)
-        for row in self._rows_of(table, aor):
+        for row in self._rows_of(place):
             self._journal.remember(self._show, row, row.shown)
             self._evaluate(row, row.claims, now, news)
 
@@ -371,10 +358,10 @@ class LocationStore(LocationRows):
     def _probation_over(self, user: UserRecords, now: float) -> None:
         """Bind what was registered elsewhere meanwhile, later than the probation."""
         news: list[Binding] = []
-        for row in self._rows_of(user.table, user.aor):
+        for row in self._rows_of(user.place):
             self._journal.remember(self._show, row, row.shown)
             self._evaluate(row, row.claims, now, news)
-        self._announce(user.table, user.aor, news, now)
+        self._announce(user.place, news, now)
 
     def _row_due(self, row: ContactRow, now: float, wall: float) -> None:
         """Report a contact whose time is up, or forget what is long gone."""
@@ -382,7 +369,7 @@ class LocationStore(LocationRows):
         if not row.claims:
             return
         if shown is None:
-            user = self._records[row.table][row.aor]
+            user = self._records[row.place]
             if len(user.over) > OVER_OF_ONE:
                 # All that ended before this one are as old.
                 for old in list(user.over)[: len(user.over) - OVER_OF_ONE]:
@@ -402,10 +389,10 @@ class LocationStore(LocationRows):
         self._journal.remember(self._postpone, row, now + RETRY_AFTER)
         longer = None if self.prolong is None else self.prolong(row, now, wall)
         if longer is not None:
-            self.apply(row.aor, (longer,), now, row.table)
+            self.apply(row.place, (longer,), now)
             return
         self._journal.remember(self._show, row, shown)
         news: list[Binding] = []
         self._evaluate(row, row.claims, now, news)
         self._strip(row, now)
-        self._announce(row.table, row.aor, news, now)
+        self._announce(row.place, news, now)

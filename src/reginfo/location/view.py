@@ -11,29 +11,27 @@ from .contact_row import ContactIndex, UserContacts
 from .contacts import Contacts
 from .keyring import Keyring
 from .lives import Claims
+from .place import Aor, Place
 from .record import Record
-
-TABLE = "location"
-"""The table that is meant where none is named."""
 
 
 class LocationView:
     """
-    Contacts and records by table and address-of-record.
+    Contacts and records by user.
 
     Args:
         identified: whether users can have identities.
     """
 
     def __init__(self, keyring: Keyring, *, identified: bool) -> None:
-        self._records: dict[str, dict[str, UserContacts]] = {}
+        self._records: dict[Place, UserContacts] = {}
         self._index = ContactIndex()
         self._keyring = keyring
         self._identified = identified
 
-    def bindings(self, aor: str, now: float, table: str = TABLE) -> list[Binding]:
-        """The contacts that ``aor`` is bound to at this moment."""
-        user = self._records.get(table, {}).get(aor)
+    def bindings(self, place: Place, now: float) -> list[Binding]:
+        """The contacts that ``place`` is bound to at this moment."""
+        user = self._records.get(place)
         if user is None:
             return []
         return [
@@ -42,61 +40,59 @@ class LocationView:
             if (shown := row.shown) is not None and shown.expires_at > now
         ]
 
-    def binding(
-        self, aor: str, key: str, now: float, table: str = TABLE
-    ) -> Binding | None:
+    def binding(self, place: Place, key: str, now: float) -> Binding | None:
         """What one contact is bound by at this moment; None if it is not bound."""
-        user = self._records.get(table, {}).get(aor)
+        user = self._records.get(place)
         row = None if user is None else user.bound.get(key)
         shown = None if row is None else row.shown
         return shown if shown is not None and shown.expires_at > now else None
 
-    def claims(self, aor: str, key: str, table: str = TABLE) -> Claims:
+    def claims(self, place: Place, key: str) -> Claims:
         """All claims kept for one contact, the one that holds first; empty if none."""
-        user = self._records.get(table, {}).get(aor)
+        user = self._records.get(place)
         row = None if user is None else user.rows.get(key)
         return row.claims if row else ()
 
-    def rows(self, aor: str, table: str = TABLE) -> dict[str, Claims]:
-        """The claims for each contact of ``aor``, those that are gone included."""
-        user = self._records.get(table, {}).get(aor)
+    def rows(self, place: Place) -> dict[str, Claims]:
+        """The claims for each contact of ``place``, those that are gone included."""
+        user = self._records.get(place)
         if user is None:
             return {}
         return {key: row.claims for key, row in user.rows.items()}
 
-    def is_known(self, aor: str, table: str = TABLE) -> bool:
-        """Whether anything is kept of ``aor``, be it that a contact has gone."""
-        return aor in self._records.get(table, {}) or bool(
-            self._keyring.user(table, aor)
-        )
+    def is_known(self, place: Place) -> bool:
+        """Whether anything is kept of ``place``, be it that a contact has gone."""
+        return place in self._records or bool(self._keyring.user(place))
 
-    def contacts(
-        self, aor: str, now: float, wall: float, table: str = TABLE
-    ) -> Contacts:
-        """What is known of the contacts of ``aor``, to decide something by."""
-        user = self._records.get(table, {}).get(aor)
+    def contacts(self, place: Place, now: float, wall: float) -> Contacts:
+        """What is known of the contacts of ``place``, to decide something by."""
+        user = self._records.get(place)
         rows = {} if user is None else user.bound
         return Contacts(
             rows={key: row.claims for key, row in rows.items()},
             now=now,
             wall=wall,
-            standing=self._keyring.standing(table, aor),
-            record=partial(self._keyring.record, table, aor),
-            past=partial(self.claims, aor, table=table),
+            standing=self._keyring.standing(place),
+            record=partial(self._keyring.record, place),
+            past=partial(self.claims, place),
         )
 
-    def latest_record(self, aor: str, table: str = TABLE) -> int:
+    def latest_record(self, place: Place) -> int:
         """The latest stamp of the records that concern the contacts; 0 for none."""
-        standing = self._keyring.standing(table, aor)
+        standing = self._keyring.standing(place)
         return 0 if standing is None else standing.latest
 
-    def aors(self, table: str = TABLE) -> Iterator[str]:
-        """Every address-of-record that has a row, in the order in which they came."""
-        return iter(self._records.get(table, {}))
+    def places(self) -> Iterator[Place]:
+        """Every user of whom a contact is kept, in the order in which they came."""
+        return iter(self._records)
 
-    def is_bound(self, aor: str, now: float, table: str = TABLE) -> bool:
-        """Whether ``aor`` is bound to any contact at this moment."""
-        user = self._records.get(table, {}).get(aor)
+    def aors(self, table: str) -> Iterator[Aor]:
+        """Like :meth:`places`, of one table."""
+        return (place.aor for place in self._records if place.table == table)
+
+    def is_bound(self, place: Place, now: float) -> bool:
+        """Whether ``place`` is bound to any contact at this moment."""
+        user = self._records.get(place)
         if user is None:
             return False
         for row in user.bound.values():
@@ -104,63 +100,61 @@ class LocationView:
                 return True
         return False
 
-    def find(self, aor: str, uri: Uri, table: str = TABLE) -> tuple[str, Claims]:
+    def find(self, place: Place, uri: Uri) -> tuple[str, Claims]:
         """
         Return the key under which a contact is kept, and what is claimed of it.
 
         Like :meth:`.Contacts.find`, with an index where there are many contacts. Where
         the contact is not known, ``uri.key`` and no claims.
         """
-        user = self._records.get(table, {}).get(aor)
+        user = self._records.get(place)
         if user is None:
             return uri.key, ()
         row = user.rows.get(uri.key)
         if row is not None:
             return uri.key, row.claims
-        row = self._index.find(table, aor, user.rows, uri)
+        row = self._index.find(place, user.rows, uri)
         return (uri.key, ()) if row is None else (row.key, row.claims)
 
-    def identities(self, aor: str, table: str = TABLE) -> tuple[str, ...]:
+    def identities(self, place: Place) -> tuple[Aor, ...]:
         """
-        The addresses-of-record under which the contacts of ``aor`` are reported.
+        The addresses-of-record under which the contacts of ``place`` are reported.
 
-        Its public identities; where none are known, ``aor`` itself.
+        Its public identities; where none are known, ``place`` itself.
         """
-        if self._identified and (found := self._keyring.identities(table, aor)):
+        if self._identified and (found := self._keyring.identities(place)):
             return found
-        return (aor,)
+        return (place.aor,)
 
-    def record_of(self, aor: str, table: str = TABLE) -> str:
+    def record_of(self, place: Place) -> Place:
         """
-        The user whose contacts ``aor`` has: its own, or whose identity it is.
+        The user whose contacts ``place`` has: its own, or whose identity it is.
 
         Its own as long as something is bound to it; of several users that name the
         identity, the one that did so last.
         """
-        named_by = self.named_by(aor, table)
+        named_by = self.named_by(place)
         if named_by is None:
-            return aor
-        own = self._records.get(table, {}).get(aor)
-        return aor if own is not None and own.bound else named_by
+            return place
+        own = self._records.get(place)
+        if own is not None and own.bound:
+            return place
+        return Place(place.table, named_by)
 
-    def named_by(self, aor: str, table: str = TABLE) -> str | None:
-        """The user that names ``aor`` as an identity; None if there is none."""
+    def named_by(self, place: Place) -> Aor | None:
+        """The user that names ``place`` as an identity; None if there is none."""
         if not self._identified:
             return None
-        return self._keyring.named_by(table, aor)
+        return self._keyring.named_by(place)
 
-    def keys(self, aor: str, table: str = TABLE) -> dict[str, str]:
-        """The keys of ``aor`` by name."""
+    def keys(self, place: Place) -> dict[str, str]:
+        """The keys of ``place`` by name."""
         return {
             name: record.value
-            for name, record in self._keyring.keys(table, aor).items()
+            for name, record in self._keyring.keys(place).items()
             if record.value is not None
         }
 
-    def records(self, aor: str, table: str = TABLE) -> list[Record]:
-        """All records of ``aor``, also what was removed or lifted."""
-        return self._keyring.records(table, aor)
-
-    def tables(self) -> list[str]:
-        """The tables in which there are contacts."""
-        return list(self._records)
+    def records(self, place: Place) -> list[Record]:
+        """All records of ``place``, also what was removed or lifted."""
+        return self._keyring.records(place)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..config.config import Config, ConfigError
 from .parameters import FUNCTIONS, PARAMETERS, Equivalent
-from .source import Parameter, Place, Setting, SourceConfig
+from .source import Parameter, Setting, SourceConfig, SourceLine
 
 NO_LIMIT = 4_294_967_295
 """Seconds: the greatest value of Expires (RFC 3261 §20.19)."""
@@ -38,7 +38,7 @@ class Dialect(StrEnum):
 class Left(NamedTuple):
     """An item that was not carried over, and the reason."""
 
-    place: Place | None
+    place: SourceLine | None
     what: str
     why: str
 
@@ -156,7 +156,7 @@ class _Mover:
 
     def _listen(self, settings: list[Setting]) -> None:
         found: list[str] = []
-        places: list[Place] = []
+        places: list[SourceLine] = []
         for setting in settings:
             if setting.name == "alias":
                 continue

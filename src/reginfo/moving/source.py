@@ -26,7 +26,7 @@ Include = Callable[[str], str | None]
 _NAME = re.compile(r"\w+")
 
 
-class Place(NamedTuple):
+class SourceLine(NamedTuple):
     """A file and a line in it."""
 
     file: str
@@ -44,7 +44,7 @@ class Parameter(NamedTuple):
     module: str
     name: str
     value: str
-    place: Place
+    place: SourceLine
 
 
 class Setting(NamedTuple):
@@ -52,14 +52,14 @@ class Setting(NamedTuple):
 
     name: str
     values: tuple[str, ...]
-    place: Place
+    place: SourceLine
 
 
 class FunctionCall(NamedTuple):
     """A function call in a route."""
 
     function: str
-    place: Place
+    place: SourceLine
 
 
 class SourceConfig:
@@ -69,7 +69,7 @@ class SourceConfig:
         self.parameters: list[Parameter] = []
         self.settings: list[Setting] = []
         self.calls: list[FunctionCall] = []
-        self.left: list[tuple[Place, str]] = []
+        self.left: list[tuple[SourceLine, str]] = []
         "What could not be read, with the reason."
 
         self.others: dict[str, int] = {}
@@ -110,7 +110,7 @@ class _SourceReader:
 
     def read(self, text: str, file: str, depth: int) -> None:
         if len(text) > self._left:
-            self._leave(Place(file, 1), "too long for a configuration")
+            self._leave(SourceLine(file, 1), "too long for a configuration")
             return
         self._left -= len(text)
         statement: list[Word] = []
@@ -145,7 +145,7 @@ class _SourceReader:
         if not statement:
             return
         first = statement[0]
-        place = Place(file, first.line)
+        place = SourceLine(file, first.line)
         if self._depth:
             self._source.calls += _calls(statement, file)
             return
@@ -165,7 +165,7 @@ class _SourceReader:
             )
             self._source.settings.append(Setting(name, values, place))
 
-    def _modparam(self, statement: list[Word], place: Place) -> None:
+    def _modparam(self, statement: list[Word], place: SourceLine) -> None:
         arguments = list(_arguments(statement[1:]))
         if len(arguments) != 3:
             self._leave(place, "this modparam cannot be parsed")
@@ -181,7 +181,7 @@ class _SourceReader:
                 others[module] = others.get(module, 0) + 1
 
     def _read_file(
-        self, statement: list[Word], place: Place, depth: int, must: bool
+        self, statement: list[Word], place: SourceLine, depth: int, must: bool
     ) -> None:
         name = statement[1].text if len(statement) > 1 else ""
         if depth >= MAX_DEPTH:
@@ -198,7 +198,7 @@ class _SourceReader:
     def _direct(self, word: Word, file: str, depth: int) -> None:
         name, _, rest = word.text.partition(" ")
         name, rest = name.lower(), rest.strip()
-        place = Place(file, word.line)
+        place = SourceLine(file, word.line)
         if name in ("kamailio", "ser", "maxcompat", "all"):
             self._source.is_kamailio = True
         elif name in ("ifdef", "ifndef", "ifexp"):
@@ -233,7 +233,7 @@ class _SourceReader:
         text = _NAME.sub(lambda part: self._defined.get(part[0]) or part[0], word.text)
         return Word(text, word.line, "word")
 
-    def _leave(self, place: Place, why: str) -> None:
+    def _leave(self, place: SourceLine, why: str) -> None:
         self._source.left.append((place, why))
 
 
@@ -256,4 +256,4 @@ def _calls(statement: list[Word], file: str) -> Iterator[FunctionCall]:
     for word, after in zip(statement, statement[1:], strict=False):
         if word.kind == "word" and after.kind == "mark" and after.text == "(":
             # As in `!reginfo_handle_notify(...)`.
-            yield FunctionCall(word.text.lstrip("!"), Place(file, word.line))
+            yield FunctionCall(word.text.lstrip("!"), SourceLine(file, word.line))

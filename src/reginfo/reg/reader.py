@@ -115,7 +115,10 @@ _LANG = "http://www.w3.org/XML/1998/namespace lang"
 _EVENTS = {str(event): event for event in ContactEvent}
 _STATES = {str(state): state for state in RegistrationState}
 
-_CONTROLS = re.compile(r"[\x00-\x1f]+")
+_ATTRIBUTES = frozenset({"expires", "q"})
+"Parameters of Contact that RFC 3261 defines: they are not unknown."
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
 _PATH_VALUE = re.compile(r"(?:<[^<>]*>|[^,<]+)+")
 _BLANKS = " \t\r\n"
@@ -443,6 +446,10 @@ class _Reader:
         # once". The first counts, and it is the one that is sent on.
         if any(name == known for known, _ in self._params):
             self._complain(f"two <unknown-param> with name {name[:40]!r}")
+            return
+        if name in _ATTRIBUTES:
+            # It has an attribute, whose value counts (RFC 3680 §5.1).
+            self._complain(f"<unknown-param> with name {name!r}")
             return
         text = self._text()
         self._params.append((name, quoted(text) if text else None))

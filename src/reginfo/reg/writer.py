@@ -22,10 +22,10 @@ from .reader import CLAIM_NAMESPACE, GRUU_NAMESPACE, NAMESPACE
 
 # What must not stand as it is in text or in an attribute: markup; white space
 # that a reader would turn into a blank; and what XML 1.0 §2.2 does not allow at
-# all, which is U+FFFD when it is written. (A byte of a header that is not UTF-8
-# gets here as a surrogate.)
+# all, which is U+FFFD when it is written, as is DEL. (A byte of a header that is
+# not UTF-8 gets here as a surrogate.)
 _SPECIAL = re.compile(
-    r"[&<>\"\t\n\r]|[^\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+    r"[&<>\"\t\n\r]|[^\u0020-\u007e\u0080-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 )
 _ESCAPES = {
     "&": "&amp;",

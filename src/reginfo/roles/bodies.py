@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..location.binding import Binding
+from ..location.place import Aor, Place
 from ..location.source import is_known_by
 from ..location.store import LocationStore
 from ..reg import legacy, xml
@@ -47,12 +48,12 @@ class Bodies:
             room: octets that the document has, unless it is of one contact.
         """
         row, store = watch.row, self._store
-        record = store.record_of(row.aor, self._table)
+        record = store.record_of(Place(self._table, row.aor))
         if is_of_our_kind(row):
             return self._claims(watch, record, owed, room, now)
         bound = [
             binding
-            for binding in store.bindings(record, now, self._table)
+            for binding in store.bindings(record, now)
             if not is_known_by(binding.owner, binding.source, row.peer)
         ]
         # The full state says how a contact has gone, too. A legacy peer does not notice
@@ -62,7 +63,7 @@ class Bodies:
             if not bound:
                 bindings = [*owed.parted.get(row.aor, ()), *bindings]
             return self._legacy(watch, record, bindings, bool(bound), owed.full, now)
-        aors = store.identities(record, self._table)
+        aors = store.identities(record)
         parted = owed.parted
         if parted:
             parted = {
@@ -118,7 +119,7 @@ class Bodies:
     def _parted(
         self,
         row: WatchRow,
-        record: str,
+        record: Place,
         parted: Parted,
         room: int,
         may_wait: bool,
@@ -154,7 +155,7 @@ class Bodies:
         return written, rest
 
     def _claims(
-        self, watch: Watch, record: str, owed: Owed, room: int, now: float
+        self, watch: Watch, record: Place, owed: Owed, room: int, now: float
     ) -> Written:
         """
         Write a document for a server of our kind: claims and records, each whole.
@@ -163,28 +164,31 @@ class Bodies:
         other server may not know what beat it. What does not fit follows in partial
         documents; nothing is gone for not being listed.
         """
-        store, table = self._store, self._table
+        store = self._store
         last = [speaker_element(store.server_id)]
         if owed.full:
-            known = [claims for claims in store.rows(record, table).values() if claims]
-            last = record_elements(store.records(record, table), now) + last
+            known = [claims for claims in store.rows(record).values() if claims]
+            last = record_elements(store.records(record), now) + last
         else:
             keys = dict.fromkeys(binding.key for binding in owed.bindings)
-            claims = [store.claims(record, key, table) for key in keys]
+            claims = [store.claims(record, key) for key in keys]
             known = [one for one in claims if one]
-        contacts = [b"".join(claim_elements(each, record, now)) for each in known]
-        room -= AROUND + AROUND_REGISTRATION + len(record) + sum(map(len, last))
+        contacts = [b"".join(claim_elements(each, record.aor, now)) for each in known]
+        room -= AROUND + AROUND_REGISTRATION + len(record.aor) + sum(map(len, last))
         number = fitting([len(one) for one in contacts], room)
         rest = [each[0] for each in known[number:]]
         piece = Piece.WHOLE
         if rest or watch.in_pieces:
             piece = watch.divide(owed.full, rest, {})
-        if store.is_bound(record, now, table) or rest:
+        if store.is_bound(record, now) or rest:
             state = RegistrationState.ACTIVE
         else:
             state = RegistrationState.TERMINATED if contacts else RegistrationState.INIT
         registration = xml.registration_element(
-            record, registration_id(record), state, [*contacts[:number], *last]
+            record.aor,
+            registration_id(record.aor),
+            state,
+            [*contacts[:number], *last],
         )
         body = xml.reginfo_body(watch.row.version, owed.full, [registration], piece)
         return Written(body, bool(rest))
@@ -192,7 +196,7 @@ class Bodies:
     def _legacy(
         self,
         watch: Watch,
-        record: str,
+        record: Place,
         bindings: list[Binding],
         bound: bool,
         full: bool,
@@ -221,7 +225,7 @@ class Bodies:
         return Written(body, number < len(elements))
 
     def _element(
-        self, row: WatchRow, aor: str, record: str, binding: Binding, now: float
+        self, row: WatchRow, aor: Aor, record: Place, binding: Binding, now: float
     ) -> bytes:
         """Write one contact; most of its XML is shared by all watchers."""
         # A peer is told where the REGISTER came from; a mere watcher is not.
@@ -232,7 +236,7 @@ class Bodies:
             if len(self._cache) >= CACHED_CONTACTS:
                 self._cache.clear()
             contact = contact_of(
-                binding, aor, is_legacy=is_legacy, implicit=aor != record
+                binding, aor, is_legacy=is_legacy, implicit=aor != record.aor
             )
             if row.profile is Profile.LEGACY:
                 contact = legacy.adapt(contact)

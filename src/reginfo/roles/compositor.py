@@ -21,9 +21,9 @@ from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, Shelf, nothing
 from ..location.foreign import GRACE
+from ..location.place import Aor, Name, as_written
 from ..location.source import PUBLISHED, Source
 from ..location.store import LocationStore
-from ..location.view import TABLE
 from ..reg.document import ContactEvent, Reginfo
 from ..reg.table import News, ReportedContact, RowChange, TableState, shifted
 from ..sip.errors import Refusal, RemoteProtocolError
@@ -34,7 +34,6 @@ from .contribution import Contribution, ContributionRow, shifted_row
 from .document import read_document
 from .learner import DocumentOrigin, Learner
 from .listing import Listed, Listing, Listings
-from .naming import Name, as_written
 
 logger = logging.getLogger("reginfo.compositor")
 
@@ -72,7 +71,7 @@ class Compositor:
         policy: SubscriptionPolicy,
         max_expires: int,
         longest: Callable[[str], int] | None = None,
-        location: str = TABLE,
+        location: str,
         name: Name = as_written,
     ) -> None:
         self._name = name
@@ -114,7 +113,7 @@ class Compositor:
     # From the network.
 
     def receive_publish(
-        self, request: Request, *, peer: str, aor: str, now: float, wall: float
+        self, request: Request, *, peer: str, aor: Aor, now: float, wall: float
     ) -> Response:
         """
         Take in a PUBLISH: all of it, or nothing.
@@ -160,7 +159,7 @@ class Compositor:
         self._update(known, row, document, now, wall)
         return _accepted(asked.expires, etag)
 
-    def listings(self, aor: str, uri: Uri, now: float) -> Iterator[Listed]:
+    def listings(self, aor: Aor, uri: Uri, now: float) -> Iterator[Listed]:
         """Return which peers list a contact as bound, in a publication."""
         for contribution, one in self._listing.find(aor, uri):
             if one.contact.claim is not None:
@@ -324,9 +323,9 @@ class Compositor:
 
     def _origin(self, row: ContributionRow) -> DocumentOrigin:
         source = str(Source(row.peer, PUBLISHED))
-        return DocumentOrigin(row.peer, source, row.expires_at, self._location)
+        return DocumentOrigin(row.peer, source, self._location, row.expires_at)
 
-    def _all_listings(self, aor: str, uri: Uri, now: float) -> Iterator[Listed]:
+    def _all_listings(self, aor: Aor, uri: Uri, now: float) -> Iterator[Listed]:
         yield from self.listings(aor, uri, now)
         if self.others is not None:
             yield from self.others(aor, uri, now)
@@ -388,7 +387,7 @@ def _accepted(expires: int, etag: str) -> Response:
     return Response.of(200, "OK", headers)
 
 
-def _of(document: Reginfo, aor: str) -> Reginfo:
+def _of(document: Reginfo, aor: Aor) -> Reginfo:
     """
     Return what a document says of one address-of-record, as a full document.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ..location.place import Aor
 from ..reg.table import Table, TableState
 
 
@@ -13,7 +14,7 @@ class ContributionRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     id: str
     "Names it in the journal, for all its life."
 
-    aor: str
+    aor: Aor
     peer: str
     "Who publishes it."
 

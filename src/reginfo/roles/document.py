@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 
 from ..location.binding import Binding
+from ..location.place import Aor, Name
 from ..reg import xml
 from ..reg.document import Contact, ContactEvent, Reginfo, contact_id
 from ..sip.demands import check_extensions, understands_body
 from ..sip.errors import RemoteProtocolError
 from ..sip.message import Request
-from .naming import Name, named
+from .naming import named
 
 logger = logging.getLogger("reginfo.document")
 
@@ -20,7 +21,7 @@ class UnreadableDocument(RemoteProtocolError):
 
 
 def contact_of(
-    binding: Binding, aor: str, *, is_legacy: bool = False, implicit: bool = False
+    binding: Binding, aor: Aor, *, is_legacy: bool = False, implicit: bool = False
 ) -> Contact:
     """
     Return a binding as a document lists it, without what changes with time.

@@ -13,6 +13,7 @@ from ..events.subscribe import HeldSubscription, Wanted
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.shelf import Rows, nothing
+from ..location.place import Aor
 from ..reg.table import TableState
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow, Local
@@ -100,7 +101,7 @@ class Held:
     # What is wanted.
 
     def watch(
-        self, peer: str, aor: str, wanted: Wanted, flow: Flow, now: float
+        self, peer: str, aor: Aor, wanted: Wanted, flow: Flow, now: float
     ) -> None:
         """
         Subscribe to ``aor`` at ``peer`` from now on, because the configuration says so.
@@ -128,7 +129,7 @@ class Held:
         self._mirrors[mirror.source] = mirror
         self._wheel.schedule(mirror)
 
-    def request(self, peer: str, aor: str, wanted: Wanted, now: float) -> bool:
+    def request(self, peer: str, aor: Aor, wanted: Wanted, now: float) -> bool:
         """
         Subscribe to ``aor`` from now on, because a script has requested it.
 
@@ -166,7 +167,7 @@ class Held:
         self.settle(mirror)
         return True
 
-    def cancel(self, peer: str, aor: str, now: float) -> bool:
+    def cancel(self, peer: str, aor: Aor, now: float) -> bool:
         """End a subscription that was requested; return False if there is none."""
         mirror = self._mirrors.get(f"{peer}/{aor}")
         if mirror is None or mirror.subscription.state is SubscriberState.ENDED:

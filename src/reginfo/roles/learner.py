@@ -20,8 +20,8 @@ from ..location.contact_row import ContactRow
 from ..location.foreign import FINAL, GRACE, Told
 from ..location.keyring import REMEMBERED
 from ..location.lives import Claims, join, newest_of
+from ..location.place import Aor, Place
 from ..location.store import LocationStore
-from ..location.view import TABLE
 from ..reg.document import Contact, ContactEvent, Reginfo
 from ..reg.table import News, RowChange, Table
 from ..sip.errors import RemoteProtocolError
@@ -43,11 +43,11 @@ class DocumentOrigin(NamedTuple):
     source: str
     "The source of the claims that are made of it; see :class:`~.source.Source`."
 
+    table: str
+    "The location table that is learned into."
+
     until: float
     "How long a contact is believed that comes without `expires`, on our clock."
-
-    table: str = TABLE
-    "The location table that is learned into."
 
     since: float | None = None
     """
@@ -57,6 +57,10 @@ class DocumentOrigin(NamedTuple):
 
     is_first: bool = False
     "Whether nothing was ever learned by that way, or all of it was lost."
+
+    def place(self, aor: str) -> Place:
+        """The record of a user in a document that :func:`.naming.named` returned."""
+        return Place(self.table, Aor(aor))
 
 
 class Learner:
@@ -126,31 +130,30 @@ class Learner:
             for one in changes
             if one.before is not None
         }
-        claims: dict[str, list[Claim]] = {}
+        claims: dict[Place, list[Claim]] = {}
         # What is claimed of a contact that a document mentions twice.
-        known: dict[tuple[str, str], Claims] = {}
+        known: dict[tuple[Place, str], Claims] = {}
         for item in news:
             if item.contact.claim is not None:
                 continue  # a server of our kind: not being listed says nothing
+            place = origin.place(item.aor)
             try:
-                key, before = self._store.find(
-                    item.aor, Uri.parse(item.contact.uri), origin.table
-                )
+                key, before = self._store.find(place, Uri.parse(item.contact.uri))
             except RemoteProtocolError as exc:
                 logger.warning("! document of %s: %s", origin.source, exc)
                 continue
-            before = known.get((item.aor, key), before)
-            told = self._told(origin, item.aor, before, now, wall)
+            before = known.get((place, key), before)
+            told = self._told(origin, place, before, now, wall)
             if item.contact.duration_registered is not None:
                 told = msgspec.structs.replace(told, is_exact=True)
             claim = self._claim(
                 origin, item, key, told, had.get((item.aor, item.contact.uri))
             )
             if claim is not None:
-                known[item.aor, key] = join(before, claim)
-                claims.setdefault(item.aor, []).append(claim)
-        for aor, list_ in claims.items():
-            self._store.apply(aor, list_, now, origin.table)
+                known[place, key] = join(before, claim)
+                claims.setdefault(place, []).append(claim)
+        for place, list_ in claims.items():
+            self._store.apply(place, list_, now)
 
     def prolong(
         self,
@@ -173,8 +176,9 @@ class Learner:
                 uri = Uri.parse(contact.uri)
             except RemoteProtocolError:
                 continue  # already logged
-            key, claims = self._store.find(aor, uri, origin.table)
-            told = self._told(origin, aor, claims, now, wall)
+            place = origin.place(aor)
+            key, claims = self._store.find(place, uri)
+            told = self._told(origin, place, claims, now, wall)
             listing = self._listing(origin, contact, key, told, changed=False)
             if listing is None:
                 continue
@@ -184,10 +188,10 @@ class Learner:
             had = (listing.call_id, listing.cseq)
             claim = foreign.listed(listing, told, had=had)
             if claim is not None:
-                self._store.apply(aor, (claim,), now, origin.table)
+                self._store.apply(place, (claim,), now)
 
     def forget_others(
-        self, origin: DocumentOrigin, aor: str, table: Table, now: float, wall: float
+        self, origin: DocumentOrigin, aor: Aor, table: Table, now: float, wall: float
     ) -> None:
         """
         End what the peer owns and does not list, although nothing is known of its past.
@@ -196,29 +200,30 @@ class Learner:
         younger than the store.
         """
         store = self._store
-        listed: dict[str, set[str]] = {aor: set()}
+        listed: dict[Place, set[str]] = {origin.place(aor): set()}
         for row in table:
             try:
                 uri = Uri.parse(row.contact.uri)
             except RemoteProtocolError:
                 continue
-            key, _ = store.find(row.aor, uri, origin.table)
-            listed.setdefault(row.aor, set()).add(key)
-        for aor, keys in listed.items():
+            place = origin.place(row.aor)
+            key, _ = store.find(place, uri)
+            listed.setdefault(place, set()).add(key)
+        for place, keys in listed.items():
             gone = []
-            for key, claims in store.rows(aor, origin.table).items():
+            for key, claims in store.rows(place).items():
                 holds = claims[0]
                 if key in keys or holds.is_over(now) or holds.owner != origin.peer:
                     continue
-                told = self._told(origin, aor, claims, now, wall)
+                told = self._told(origin, place, claims, now, wall)
                 uri = Uri.parse(holds.contact)
                 claim = self._ended(
-                    origin, aor, uri, EXPIRED, holds.call_id, holds.cseq, told
+                    origin, place.aor, uri, EXPIRED, holds.call_id, holds.cseq, told
                 )
                 if claim is not None:
                     gone.append(claim)
             if gone:
-                store.apply(aor, gone, now, origin.table)
+                store.apply(place, gone, now)
 
     def prolonged(self, row: ContactRow, now: float, wall: float) -> Claim | None:
         """
@@ -228,11 +233,11 @@ class Learner:
         """
         holds = row.claims[0]
         uri = Uri.parse(holds.contact)
-        for listed in self._listings(row.aor, uri, now):
+        for listed in self._listings(row.place.aor, uri, now):
             origin = DocumentOrigin(
-                listed.peer, listed.source, listed.expires_at, row.table
+                listed.peer, listed.source, row.place.table, listed.expires_at
             )
-            told = self._told(origin, row.aor, row.claims, now, wall)
+            told = self._told(origin, row.place, row.claims, now, wall)
             listing = self._listing(
                 origin, listed.contact, row.key, told, False, listed.expires_at
             )
@@ -248,17 +253,18 @@ class Learner:
         self, origin: DocumentOrigin, document: Reginfo, now: float, wall: float
     ) -> None:
         """Take in the claims and records of a document, each complete in itself."""
-        store, table = self._store, origin.table
+        store = self._store
         refused = 0
         for registration in document.registrations:
-            aor, claims = registration.aor, []
+            place = origin.place(registration.aor)
+            claims = []
             for contact in registration.contacts:
                 claim = claim_of(contact, origin.source, now, store.longest_life)
                 if claim is None:
                     refused += 1
                 else:
                     claims.append(claim)
-            known = {record.id for record in store.records(aor, table)}
+            known = {record.id for record in store.records(place)}
             records = [
                 record
                 for key in registration.keys
@@ -270,7 +276,7 @@ class Learner:
                     and record.id not in known
                 )
             ]
-            store.apply(aor, claims, now, table, records=records, is_told=True)
+            store.apply(place, claims, now, records=records, is_told=True)
         if refused:
             logger.warning(
                 "! document of %s: %d contacts refused, which are no claims",
@@ -280,7 +286,12 @@ class Learner:
     # From anybody else.
 
     def _told(
-        self, origin: DocumentOrigin, aor: str, claims: Claims, now: float, wall: float
+        self,
+        origin: DocumentOrigin,
+        place: Place,
+        claims: Claims,
+        now: float,
+        wall: float,
     ) -> Told:
         return Told(
             peer=origin.peer,
@@ -288,7 +299,7 @@ class Learner:
             now=now,
             wall=wall,
             since=origin.since,
-            floor=self._store.latest_record(aor, origin.table),
+            floor=self._store.latest_record(place),
         )
 
     def _claim(
@@ -300,7 +311,7 @@ class Learner:
         had: Contact | None,
     ) -> Claim | None:
         """Return the claim that a change in what a peer lists makes, if any."""
-        contact, aor = news.contact, news.aor
+        contact, aor = news.contact, Aor(news.aor)
         uri = Uri.parse(contact.uri)
         ends_at = self._expires_at(origin, contact, told.now)
         if contact.event.state == "active" and ends_at > told.now:
@@ -338,7 +349,7 @@ class Learner:
     def _ended(
         self,
         origin: DocumentOrigin,
-        aor: str,
+        aor: Aor,
         uri: Uri,
         event: ContactEvent,
         call_id: str,
@@ -356,7 +367,9 @@ class Learner:
                 return None
             if numbers == (call_id, cseq):
                 # Another peer goes on listing it, which was an echo until now.
-                other_origin = DocumentOrigin(other.peer, other.source, 0.0)
+                other_origin = DocumentOrigin(
+                    other.peer, other.source, origin.table, 0.0
+                )
                 listing = self._listing(
                     other_origin, other.contact, claim.key, told, False,
                     other.expires_at,

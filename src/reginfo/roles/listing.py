@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 from ..location.contacts import is_same
+from ..location.place import Aor
 from ..reg.document import Contact
 from ..reg.table import ReportedContact, RowChange
 from ..sip.errors import RemoteProtocolError
@@ -25,14 +26,14 @@ class Listed(NamedTuple):
 
     peer: str
     source: str
-    aor: str
+    aor: Aor
     contact: Contact
 
     expires_at: float
     "When it ends at the peer; or, if the peer does not say, when we believe that."
 
 
-Listings = Callable[[str, Uri, float], Iterable[Listed]]
+Listings = Callable[[Aor, Uri, float], Iterable[Listed]]
 """Returns who lists a contact of an address-of-record as bound at a moment."""
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from ..events.headers import SubscriptionState
 from ..events.subscribe import HeldSubscription
+from ..location.place import Aor
 from ..location.source import Source
 from ..reg.table import Table, TableState
 from ..sip.message import Response
@@ -25,7 +26,7 @@ class HeldRow(msgspec.Struct, kw_only=True, gc=False):
     requested: bool = False
     "Whether it was requested while we ran, and not by the configuration."
 
-    aor: str = ""
+    aor: Aor = Aor("")
     peer: str = ""
 
     heard_at: float = 0.0
@@ -69,7 +70,7 @@ class Mirror:
     def __init__(
         self,
         peer: str,
-        aor: str,
+        aor: Aor,
         subscription: HeldSubscription,
         keeper: MirrorKeeper,
     ) -> None:

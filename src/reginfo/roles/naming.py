@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 import msgspec
 
+from ..location.place import Aor, Name
 from ..reg.document import Reginfo, Registration
 from ..reg.reader import merge
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
 
 logger = logging.getLogger("reginfo.document")
-
-Name = Callable[[Uri], str]
-"""Returns the address-of-record that a URI names, in canonical form."""
-
-
-def as_written(uri: Uri) -> str:
-    """Return the address-of-record of a URI where each domain has its own users."""
-    return uri.aor
 
 
 def named(document: Reginfo, name: Name, source: str) -> Reginfo:
@@ -41,8 +33,6 @@ def named(document: Reginfo, name: Name, source: str) -> Reginfo:
             aor = name(Uri.parse(registration.aor))
         except RemoteProtocolError as exc:
             logger.warning("! document of %s: %s", source, exc)
-            aor = ""
-        if not aor:
             changed = True
             continue
         if aor != registration.aor:
@@ -56,3 +46,8 @@ def named(document: Reginfo, name: Name, source: str) -> Reginfo:
     if not changed:
         return document
     return msgspec.structs.replace(document, registrations=tuple(users.values()))
+
+
+def users_of(document: Reginfo) -> tuple[Aor, ...]:
+    """Return the users in a document that :func:`named` has returned."""
+    return tuple([Aor(one.aor) for one in document.registrations])

@@ -15,9 +15,9 @@ from ..ledger.shelf import Rows
 from ..location.binding import BindingChange
 from ..location.claim import Claim
 from ..location.keyring import KeyChange
+from ..location.place import Aor, Place
 from ..location.source import is_known_by, peer_of
 from ..location.store import LocationStore
-from ..location.view import TABLE
 from ..reg import xml
 from ..reg.document import ContactEvent
 from ..reg.legacy import Profile
@@ -60,11 +60,11 @@ class Notifier:
         send: Send,
         policy: SubscriptionPolicy,
         recognise: Callable[[Request, Flow], Watcher],
-        is_ours: Callable[[str], bool],
+        is_ours: Callable[[Aor], bool],
         jitter: Callable[[], float] = random.random,
         datagram_only: Callable[[Flow], bool] = lambda flow: False,
         admission: Admission | None = None,
-        table: str = TABLE,
+        table: str,
     ) -> None:
         self._store = store
         self._journal = journal
@@ -108,7 +108,7 @@ class Notifier:
         self.served.drain(rate, now)
 
     def receive_subscribe(
-        self, request: Request, flow: Flow, *, tag: str, aor: str, now: float
+        self, request: Request, flow: Flow, *, tag: str, aor: Aor, now: float
     ) -> Response:
         """
         Serve a SUBSCRIBE, and send the NOTIFY that must follow (6665-07).
@@ -124,18 +124,17 @@ class Notifier:
             request, flow, tag=tag, resource=aor, now=now
         )
 
-    def names(self, resource: str) -> tuple[str, ...]:
+    def names(self, resource: Aor) -> tuple[str, ...]:
         """
         Return an address-of-record, and the other identities of its user.
 
         Raises:
             Refusal: 404: it is in none of our domains.
         """
-        store, table = self._store, self._table
-        if not self._is_ours(resource) and store.named_by(resource, table) is None:
+        store, place = self._store, Place(self._table, resource)
+        if not self._is_ours(resource) and store.named_by(place) is None:
             raise Refusal(404, "Not Found")
-        record = store.record_of(resource, table)
-        return (resource, *store.identities(record, table))
+        return (resource, *store.identities(store.record_of(place)))
 
     # From the store.
 
@@ -151,20 +150,21 @@ class Notifier:
 
     def _tell(self, change: BindingChange, now: float) -> None:
         """Notify the watchers of a contact."""
-        if change.table != self._table:
+        if change.place.table != self._table:
             return
-        watches = self._watches_of(change.aor)
+        aor = change.place.aor
+        watches = self._watches_of(change.place)
         if not watches:
             return
         # If its own contacts come or go, those of another record are hidden or return.
-        anew = self._store.named_by(change.aor, self._table) not in (None, change.aor)
+        anew = self._store.named_by(change.place) not in (None, aor)
         for watch in watches:
             if watch.ended or is_of_our_kind(watch.row):
                 continue  # a server of our kind is sent claims
             hidden = is_known_by(
                 change.binding.owner, change.binding.source, watch.row.peer
             )
-            if anew and watch.row.aor == change.aor:
+            if anew and watch.row.aor == aor:
                 self._journal.remember(watch.restore, *watch.snapshot())
                 if hidden:
                     watch.withdraw(change.binding.key)
@@ -182,18 +182,16 @@ class Notifier:
             if not change.more:
                 self.served.settle(watch, now)
 
-    def hears_claims(
-        self, table: str, aor: str, claims: Sequence[Claim], now: float
-    ) -> None:
+    def hears_claims(self, place: Place, claims: Sequence[Claim], now: float) -> None:
         """
         Send new claims to the servers of our kind that watch.
 
         But not to the one that they came from. See also :meth:`hears`: these servers
         evaluate the state by themselves.
         """
-        if table != self._table:
+        if place.table != self._table:
             return
-        for watch in self._watches_of(aor):
+        for watch in self._watches_of(place):
             if watch.ended or not is_of_our_kind(watch.row):
                 continue
             new = [
@@ -209,19 +207,21 @@ class Notifier:
 
     def _tell_keys(self, change: KeyChange, now: float) -> None:
         """Notify watchers of the identities of a user, and peers of the key."""
-        if change.table != self._table:
+        if change.place.table != self._table:
             return
-        record = change.aor
+        record = change.place
         parted = [aor for aor in change.before if aor not in change.after]
         # The user's devices are still bound, but no longer by a removed identity.
         gone = [
             msgspec.structs.replace(binding, event=ContactEvent.DEACTIVATED)
-            for binding in self._store.bindings(record, now, self._table)
+            for binding in self._store.bindings(record, now)
         ]
-        for aor in dict.fromkeys((record, *change.before, *change.after)):
-            if aor not in change.moved and self._store.record_of(
-                aor, self._table
-            ) not in (record, aor):
+        for aor in dict.fromkeys((record.aor, *change.before, *change.after)):
+            place = Place(self._table, aor)
+            if aor not in change.moved and self._store.record_of(place) not in (
+                record,
+                place,
+            ):
                 continue  # another record has it
             for watch in self._watches.of(aor):
                 if watch.ended or not _concerns(change, watch.row):
@@ -233,11 +233,11 @@ class Notifier:
                         watch.part(left, gone)
                 self.served.settle(watch, now)
 
-    def update(self, aor: str, now: float) -> bool:
+    def update(self, aor: Aor, now: float) -> bool:
         """Send the present state to all watchers; return False if there is none."""
-        store, table = self._store, self._table
-        record = store.record_of(aor, table)
-        if not store.is_known(record, table):
+        store = self._store
+        record = store.record_of(Place(self._table, aor))
+        if not store.is_known(record):
             return False
         for watch in self._watches_of(record):
             if not watch.ended:
@@ -279,14 +279,15 @@ class Notifier:
 
     # How.
 
-    def _watches_of(self, record: str) -> list[Watch]:
+    def _watches_of(self, record: Place) -> list[Watch]:
         """Return the watches of a record, or of one of its identities."""
-        found = self._watches.of(record)
-        for identity in self._store.identities(record, self._table):
-            if identity == record:
+        found = self._watches.of(record.aor)
+        for identity in self._store.identities(record):
+            if identity == record.aor:
                 continue
             watches = self._watches.of(identity)
-            if watches and self._store.record_of(identity, self._table) == record:
+            named = Place(record.table, identity)
+            if watches and self._store.record_of(named) == record:
                 found += watches
         return found
 
@@ -300,7 +301,7 @@ def _concerns(change: KeyChange, row: WatchRow) -> bool:
     if row.profile is not Profile.LEGACY:
         return True
     # It is notified of one identity only.
-    return row.aor != change.aor and (
+    return row.aor != change.place.aor and (
         row.aor in change.moved
         or (row.aor in change.before) != (row.aor in change.after)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ..location.place import Aor
 from .mirror import HeldRow, Mirror
 
 
@@ -13,7 +14,7 @@ class ServedPackage(Protocol):
     name: str
     media_type: str
 
-    def names(self, resource: str) -> tuple[str, ...]:
+    def names(self, resource: Aor) -> tuple[str, ...]:
         """
         Return a resource, and what else it is known by.
 

@@ -11,6 +11,7 @@ from ..ledger.journal import Journal
 from ..ledger.shelf import Rows, nothing
 from ..location import claim
 from ..location.binding import Binding
+from ..location.place import Aor
 from ..reg.legacy import Profile
 from ..sip.flow import Flow
 from ..sip.message import Response
@@ -80,7 +81,7 @@ class PublishedState:
 
     def __init__(
         self,
-        aor: str,
+        aor: Aor,
         target: PresenceServer,
         publication: Publication,
         keeper: PublicationKeeper,

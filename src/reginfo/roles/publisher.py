@@ -20,8 +20,8 @@ from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows
 from ..location.binding import Binding, BindingChange
 from ..location.keyring import KeyChange
+from ..location.place import Aor, Place
 from ..location.store import LocationStore
-from ..location.view import TABLE
 from ..reg import legacy, xml
 from ..reg.document import ContactEvent, RegistrationState, registration_id
 from ..reg.legacy import Profile, profile_of
@@ -67,7 +67,7 @@ class Publisher:
         jitter: Callable[[], float],
         min_expires: int,
         max_expires: int,
-        table: str = TABLE,
+        table: str,
     ) -> None:
         self._store = store
         self._journal = journal
@@ -123,28 +123,28 @@ class Publisher:
 
     def _tell_binding(self, change: BindingChange, now: float) -> None:
         """Publish what has happened to a contact."""
-        if change.table != self._table:
+        if change.place.table != self._table:
             return
-        for aor in self._store.identities(change.aor, self._table):
+        for aor in self._store.identities(change.place):
             self._tell(aor, now, only_if_ours=change.binding, more=change.more)
 
     def _tell_keys(self, change: KeyChange, now: float) -> None:
         """Publish a user by the identities that it has now, and by no others."""
-        if change.table == self._table and (
+        if change.place.table == self._table and (
             change.before != change.after or change.moved
         ):
             for aor in dict.fromkeys((*change.before, *change.after)):
                 self._tell(aor, now)
 
-    def update(self, aor: str, now: float) -> bool:
+    def update(self, aor: Aor, now: float) -> bool:
         """Publish the present state of ``aor`` again; False if there is none."""
-        record = self._store.record_of(aor, self._table)
+        record = self._store.record_of(Place(self._table, aor))
         if not any(
             binding.owner == self._server_id
-            for binding in self._store.bindings(record, now, self._table)
+            for binding in self._store.bindings(record, now)
         ):
             return False
-        for identity in self._store.identities(record, self._table):
+        for identity in self._store.identities(record):
             self._tell(identity, now)
         return True
 
@@ -231,7 +231,7 @@ class Publisher:
         at: float,
     ) -> None:
         """Continue one publication that is stored; it is modified ``at``."""
-        aor = key.partition("\0")[2]
+        aor = Aor(key.partition("\0")[2])
         publication, contacts = self._shelf.take(key)
         # What was under way may have arrived, or not: the tag is tried, and a 412 says
         # that it has.
@@ -244,21 +244,21 @@ class Publisher:
         published.publication.change(bool(self._own(published.aor, now)))
         self._advance(published, now)
 
-    def _own(self, aor: str, now: float) -> dict[str, Binding]:
+    def _own(self, aor: Aor, now: float) -> dict[str, Binding]:
         """Return the contacts that were registered at this server."""
-        store, table = self._store, self._table
-        record = store.record_of(aor, table)
-        if aor not in store.identities(record, table):
+        store = self._store
+        record = store.record_of(Place(self._table, aor))
+        if aor not in store.identities(record):
             return {}
         return {
             binding.key: binding
-            for binding in store.bindings(record, now, table)
+            for binding in store.bindings(record, now)
             if binding.owner == self._server_id
         }
 
     def _tell(
         self,
-        aor: str,
+        aor: Aor,
         now: float,
         only_if_ours: Binding | None = None,
         more: bool = False,
@@ -324,12 +324,12 @@ class Publisher:
     ) -> bytes:
         """Write the full state of our contacts, and how those went that are gone."""
         aor = published.aor
-        record = self._store.record_of(aor, self._table)
+        record = self._store.record_of(Place(self._table, aor))
         gone = self._gone(published, record, own, now)
         profile = published.target.speaks
         elements = []
         for binding in [*gone, *own.values()]:
-            contact = contact_of(binding, aor, implicit=aor != record)
+            contact = contact_of(binding, aor, implicit=aor != record.aor)
             expires = registered = None
             if binding.active:
                 expires = binding.expires(now)
@@ -350,14 +350,14 @@ class Publisher:
     def _gone(
         self,
         published: PublishedState,
-        record: str,
+        record: Place,
         own: dict[str, Binding],
         now: float,
     ) -> list[Binding]:
         """Return how published contacts went that are not ours any more."""
         told = {**published.told, **published.sent}
-        rows = self._store.rows(record, self._table)
-        is_told = published.aor in self._store.identities(record, self._table)
+        rows = self._store.rows(record)
+        is_told = published.aor in self._store.identities(record)
         gone = []
         for key, last in told.items():
             if key in own:

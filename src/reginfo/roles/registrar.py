@@ -465,5 +465,7 @@ def contact_value(binding: Binding, now: float) -> str:
     if binding.q is not None:
         text += f";q={binding.q}"
     for name, value in binding.params:
-        text += f";{name}" if value is None else f";{name}={value}"
+        # A peer may have listed these as parameters (§7.3.1: none stands twice).
+        if name != "expires" and name != "q":
+            text += f";{name}" if value is None else f";{name}={value}"
     return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..events.notify import ServedSubscription
+from ..location.place import Aor
 from ..reg.legacy import Profile
 from ..sip.value import MutableValue
 
@@ -13,7 +14,7 @@ class WatchRow(MutableValue, kw_only=True):
     id: str
     "Names it in the journal: Call-ID and local tag of its dialog."
 
-    aor: str
+    aor: Aor
     subscription: ServedSubscription
     min_interval: float
     "Least time between two NOTIFY about one registration, in seconds (§4.10)."

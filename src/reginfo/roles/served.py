@@ -17,6 +17,7 @@ from ..events.notify import (
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.shelf import Rows
+from ..location.place import Aor
 from ..sip.dialog import Dialog
 from ..sip.dialog_flow import dialog_flow
 from ..sip.errors import Refusal, RemoteProtocolError
@@ -102,7 +103,7 @@ class Served:
     # From the network.
 
     def receive_subscribe(
-        self, request: Request, flow: Flow, *, tag: str, resource: str, now: float
+        self, request: Request, flow: Flow, *, tag: str, resource: Aor, now: float
     ) -> Response:
         """
         Serve a SUBSCRIBE, and send the NOTIFY that must follow (6665-07).
@@ -326,7 +327,7 @@ class Served:
         return self._accepted(expires, subscription.dialog)
 
     def _replace(
-        self, request: Request, event: EventHeader, resource: str, now: float
+        self, request: Request, event: EventHeader, resource: Aor, now: float
     ) -> None:
         """
         End the older subscription of a device that has lost it, by a restart perhaps.
@@ -428,10 +429,8 @@ class Served:
         self._end(watch, why)
 
     def _end(self, watch: Watch, why: str) -> None:
-        row = watch.row
-        self._journal.after(
-            logger.info, "= %s no longer watches %s: %s", _who(watch), row.aor, why
-        )
+        end = "= %s no longer watches %s: %s"
+        self._journal.after(logger.info, end, _who(watch), watch.row.aor, why)
         self._remove(watch)
         self.watches.erase(watch)
 

@@ -14,8 +14,8 @@ from ..ledger.shelf import Rows, nothing
 from ..location.claim import Claim
 from ..location.contact_row import ContactRow
 from ..location.foreign import GRACE
+from ..location.place import Aor, Name, as_written
 from ..location.store import LocationStore
-from ..location.view import TABLE
 from ..reg.document import Reginfo
 from ..reg.table import ReportedContact, RowChange, shifted
 from ..sip.errors import Refusal
@@ -30,7 +30,7 @@ from .learner import DocumentOrigin, Learner
 from .listing import Listed, Listing, Listings
 from .mirror import HeldRow
 from .mirror import Mirror as Mirror
-from .naming import Name, as_written
+from .naming import users_of
 from .unsolicited import Unsolicited
 
 logger = logging.getLogger("reginfo.subscriber")
@@ -70,7 +70,7 @@ class Subscriber:
         max_expires: int,
         longest: Callable[[str], int] | None = None,
         locate: Callable[[Mirror], None] | None = None,
-        location: str = TABLE,
+        location: str,
         name: Name = as_written,
     ) -> None:
         self._name = name
@@ -113,16 +113,16 @@ class Subscriber:
         return self.held.mirrors()
 
     def watch(
-        self, peer: str, aor: str, wanted: Wanted, flow: Flow, now: float
+        self, peer: str, aor: Aor, wanted: Wanted, flow: Flow, now: float
     ) -> None:
         """Subscribe to ``aor`` at ``peer``, because the configuration says so."""
         self.held.watch(peer, aor, wanted, flow, now)
 
-    def request(self, peer: str, aor: str, wanted: Wanted, now: float) -> bool:
+    def request(self, peer: str, aor: Aor, wanted: Wanted, now: float) -> bool:
         """Subscribe to ``aor``, because a script has requested it."""
         return self.held.request(peer, aor, wanted, now)
 
-    def cancel(self, peer: str, aor: str, now: float) -> bool:
+    def cancel(self, peer: str, aor: Aor, now: float) -> bool:
         """End a subscription that was requested; return False if there is none."""
         return self.held.cancel(peer, aor, now)
 
@@ -149,7 +149,7 @@ class Subscriber:
         now: float,
         wall: float,
         location: str | None = None,
-    ) -> tuple[str, ...]:
+    ) -> tuple[Aor, ...]:
         """
         Take in a NOTIFY: check its dialog, then its package, then read its body.
 
@@ -192,7 +192,7 @@ class Subscriber:
         held.settle(mirror)
         if document is None:
             return ()
-        return tuple([one.aor for one in document.registrations]) or (mirror.aor,)
+        return users_of(document) or (mirror.aor,)
 
     def receive_unsolicited(
         self,
@@ -201,7 +201,7 @@ class Subscriber:
         now: float,
         wall: float,
         location: str | None = None,
-    ) -> tuple[str, ...]:
+    ) -> tuple[Aor, ...]:
         """Take in a NOTIFY without a subscription; see `Unsolicited`."""
         return self._unsolicited.receive_notify(peer, request, now, wall, location)
 
@@ -213,7 +213,7 @@ class Subscriber:
         """Whether a NOTIFY is for a subscription that we hold, and of its package."""
         return self.held.expects(request)
 
-    def listings(self, aor: str, uri: Uri, now: float) -> Iterator[Listed]:
+    def listings(self, aor: Aor, uri: Uri, now: float) -> Iterator[Listed]:
         """Return which peers list a contact as bound, in a NOTIFY."""
         for mirror, row in self._listing.find(aor, uri):
             subscription = mirror.subscription
@@ -311,8 +311,8 @@ class Subscriber:
         origin = DocumentOrigin(
             mirror.peer,
             mirror.source,
-            mirror.subscription.expires_at,
             location or self._location,
+            mirror.subscription.expires_at,
             since,
             is_first,
         )
@@ -329,7 +329,7 @@ class Subscriber:
         source = key.split("\0", 1)[0]
         self._stored.setdefault(source, []).append(row)
 
-    def _all_listings(self, aor: str, uri: Uri, now: float) -> Iterator[Listed]:
+    def _all_listings(self, aor: Aor, uri: Uri, now: float) -> Iterator[Listed]:
         yield from self.listings(aor, uri, now)
         if self.others is not None:
             yield from self.others(aor, uri, now)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from ..events.headers import EventHeader, SubscriptionState
 from ..ledger.journal import Journal
 from ..location.foreign import GRACE
+from ..location.place import Aor, Name
 from ..location.source import UNSOLICITED, Source
 from ..reg.table import RowChange, Table, TableState
 from ..sip.errors import Refusal
@@ -15,7 +16,7 @@ from ..sip.uri import Uri
 from .document import read_document
 from .learner import DocumentOrigin, Learner
 from .listing import Listed, Listing
-from .naming import Name
+from .naming import users_of
 
 DIALOGS = 10_000
 """Dialogs whose documents we remember, at the most."""
@@ -71,7 +72,7 @@ class Unsolicited:
         now: float,
         wall: float,
         location: str | None = None,
-    ) -> tuple[str, ...]:
+    ) -> tuple[Aor, ...]:
         """
         Take in a NOTIFY that ``peer`` sends without being asked.
 
@@ -112,14 +113,14 @@ class Unsolicited:
         origin = DocumentOrigin(
             peer,
             str(Source(peer, UNSOLICITED)),
-            stream.until,
             location or self._location,
+            stream.until,
         )
         self._learner.learn(origin, document, taken.news, now, wall, changes)
-        listed = tuple(one.aor for one in document.registrations)
-        return listed or tuple(dict.fromkeys(one.aor for one in taken.news))
+        told = dict.fromkeys(Aor(one.aor) for one in taken.news)
+        return users_of(document) or tuple(told)
 
-    def listings(self, aor: str, uri: Uri, now: float) -> Iterator[Listed]:
+    def listings(self, aor: Aor, uri: Uri, now: float) -> Iterator[Listed]:
         """Return which peers list a contact as bound, without being asked."""
         for stream, row in self._listing.find(aor, uri):
             if row.contact.claim is not None:

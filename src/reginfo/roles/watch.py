@@ -11,6 +11,7 @@ from ..events.headers import EventHeader
 from ..events.notify import RETRY_FIRST, RETRY_LONGEST
 from ..events.waiting import back_off, wait_asked
 from ..location.binding import Binding
+from ..location.place import Aor
 from ..reg.document import ContactEvent, Piece
 from ..sip.headers import cached_name_addr
 from ..sip.message import Request, Response
@@ -26,7 +27,7 @@ ENDINGS = frozenset(
 """Who removes a contact does not wait for the interval, nor does its phone."""
 
 
-Parted = dict[str, tuple[Binding, ...]]
+Parted = dict[Aor, tuple[Binding, ...]]
 """Addresses-of-record that are no identities of the user any more, and its contacts."""
 
 LONGEST_DOCUMENT = 48 * 1024
@@ -179,7 +180,7 @@ class Watch:
         """Owe the watcher the full state, as a change: no sooner than is polite."""
         self._anew = True
 
-    def part(self, aor: str, bindings: list[Binding]) -> None:
+    def part(self, aor: Aor, bindings: list[Binding]) -> None:
         """Owe the watcher that ``aor`` is told of no more, and had ``bindings``."""
         self._parted = {**self._parted, aor: tuple(bindings)}
         self._anew = True

@@ -11,6 +11,7 @@ import msgspec
 from ..events.notify import ServedSubscription
 from ..ledger.journal import Journal
 from ..ledger.shelf import Rows, nothing
+from ..location.place import Aor
 from ..sip.headers import cached_name_addr
 from .row import WatchRow, shifted_row
 from .watch import Watch, WatchKeeper
@@ -64,7 +65,7 @@ class Watches:
         """Whether a watch has not ended yet."""
         return self._by_id.get(watch.row.id) is watch
 
-    def of(self, resource: str) -> list[Watch]:
+    def of(self, resource: Aor) -> list[Watch]:
         """Return the watches of a resource."""
         found = self._by_resource.get(resource)
         return [] if found is None else list(found.values())

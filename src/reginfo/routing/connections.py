@@ -12,6 +12,7 @@ from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..location.binding import Binding, BindingChange
 from ..location.lives import next_stamp
+from ..location.place import Place
 from ..location.store import LocationStore
 from ..reg.document import ContactEvent
 from ..sip.flow import Flow
@@ -25,8 +26,8 @@ GRACE = 5.0
 RESTART_GRACE = 60.0
 """The same after a restart of ours, which closes all connections at once."""
 
-BindingKey = tuple[str, str, str]
-"""Table, address-of-record and key of a binding."""
+BindingKey = tuple[Place, str]
+"""A user, and the key of a binding."""
 
 
 class ClosedConnection:
@@ -87,17 +88,16 @@ class Connections:
     def hears(self, change: object) -> None:
         """Follow the flow of a contact that was added, refreshed or removed."""
         if isinstance(change, BindingChange):
-            key = (change.table, change.aor, change.binding.key)
+            key = (change.place, change.binding.key)
             self._journal.remember(self._set, key, self._flows.get(key))
             self._set(key, self._flow(change.binding))
 
     def begin(self, here: Here, moment: Moment) -> None:
         """Give the user agents of stored bindings time to connect again."""
         now = moment.now
-        for table in self._store.tables():
-            for aor in self._store.aors(table):
-                for binding in self._store.bindings(aor, now, table):
-                    self._set((table, aor, binding.key), self._flow(binding))
+        for place in self._store.places():
+            for binding in self._store.bindings(place, now):
+                self._set((place, binding.key), self._flow(binding))
         for flow in self._bindings:
             self._wheel.schedule(ClosedConnection(flow, now + RESTART_GRACE))
 
@@ -158,11 +158,11 @@ class Connections:
             self._bindings.setdefault(flow, {})[key] = None
 
     def _end(self, key: BindingKey, flow: Flow, moment: Moment) -> None:
-        table, aor, name = key
-        bound = self._store.binding(aor, name, moment.now, table)
+        place, name = key
+        bound = self._store.binding(place, name, moment.now)
         if bound is None or self._flow(bound) != flow:
             return
-        claims = self._store.claims(aor, name, table)
+        claims = self._store.claims(place, name)
         self._ended += 1
         # Nobody has wished this: it ends this registration and no later one.
         gone = msgspec.structs.replace(
@@ -173,4 +173,4 @@ class Connections:
             retry_after=None,
             number=0,
         )
-        self._store.apply(aor, [gone], moment.now, table)
+        self._store.apply(place, [gone], moment.now)

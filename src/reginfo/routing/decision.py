@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ..location.place import Aor
 from ..sip.flow import Flow
 from ..sip.message import Request, request_uri
 from ..sip.route import preprocess
@@ -36,7 +37,7 @@ class UserOf(NamedTuple):
 
     uri: Uri
 
-    aor: str
+    aor: Aor
     "The address-of-record, as records have it."
 
     is_subscription: bool = False
@@ -93,7 +94,7 @@ class Decider:
         domains: Domains,
         tokens: Tokens,
         *,
-        served: Callable[[Uri], str | None],
+        served: Callable[[Uri], Aor | None],
         is_open: Callable[[Flow], bool],
         needs_flow: Callable[[Uri, str], bool],
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ..location.place import Aor
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Local, uri_host
 from ..sip.uri import Uri
@@ -70,7 +71,7 @@ class Domains:
         """Whether a host, as it stands in a URI, is an address that we listen at."""
         return host in self._bound
 
-    def aor(self, uri: Uri) -> str:
+    def aor(self, uri: Uri) -> Aor:
         """
         Return the address-of-record that a URI names, in the form that records have.
 
@@ -83,19 +84,19 @@ class Domains:
             raise RemoteProtocolError("Unsupported URI Scheme", status=416)
         aor = uri.aor
         if uri.host not in self:
-            return aor
+            return Aor(aor)
         port = uri.port
         if port is not None:
             ports = self._addresses.get(uri.host)
             if uri.host in self._names or (ports is not None and port in ports):
                 aor = aor.removesuffix(f":{port}")
         if self._use_domain:
-            return aor
+            return Aor(aor)
         user, at, _ = aor.rpartition("@")
         domain = self._default_domain
-        return f"{user}@{domain}" if at else f"{uri.scheme}:{domain}"
+        return Aor(f"{user}@{domain}" if at else f"{uri.scheme}:{domain}")
 
-    def named(self, name: str) -> str:
+    def named(self, name: str) -> Aor:
         """
         Return the address-of-record that an operator names: `bob@example.com`, a URI.
 
@@ -111,7 +112,7 @@ class Domains:
             name = f"sip:{name}"
         return self.aor(Uri.parse(name))
 
-    def serve(self, aor: str) -> bool:
+    def serve(self, aor: Aor) -> bool:
         """Whether ``aor`` is in a domain of ours; a `tel:` one is in any."""
         uri = Uri.parse(aor)
         return uri.scheme == "tel" or uri.host in self

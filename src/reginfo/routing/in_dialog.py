@@ -10,12 +10,12 @@ from ..ledger.journal import Journal
 from ..sip.address import numeric
 from ..sip.destination import Destination
 from ..sip.errors import RemoteProtocolError
-from ..sip.flow import SIP_PORT, Flow
+from ..sip.flow import SIP_PORT, Flow, unscoped
 from ..sip.message import Draft, Response
 from ..sip.moment import Moment
 from ..sip.uri import Uri
 from ..sip.user import User
-from .nat import Nat, unscoped
+from .nat import Nat
 from .targets import Targets
 
 logger = logging.getLogger("reginfo.proxy")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..location.binding import Binding
 from ..sip.address import numeric
 from ..sip.errors import RemoteProtocolError
-from ..sip.flow import Address, Flow, Local
+from ..sip.flow import Address, Flow, Local, unscoped
 from ..sip.uri import Uri
 
 logger = logging.getLogger("reginfo.proxy")
@@ -118,11 +118,6 @@ def parse_received(text: str) -> tuple[str, Address] | None:
         return None
     transport = (uri.param("transport") or "udp").upper()
     return transport, (host, uri.port or SIP_PORT)
-
-
-def unscoped(host: str) -> str:
-    """Return the address of a socket without the scope of a link-local one."""
-    return host.partition("%")[0]
 
 
 def scoped(address: Address, local: Local) -> Address:

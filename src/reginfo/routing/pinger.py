@@ -12,6 +12,7 @@ from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..location.binding import Binding, BindingChange
 from ..location.lives import next_stamp
+from ..location.place import Place
 from ..location.store import LocationStore
 from ..reg.document import ContactEvent
 from ..sip.flow import Flow
@@ -55,15 +56,12 @@ class Ping:
     """One contact that is pinged."""
 
     __slots__ = (
-        "aor", "failures", "key", "pinger", "scheduled_at", "table", "timer_at",
+        "failures", "key", "pinger", "place", "scheduled_at", "timer_at",
     )  # fmt: skip
 
-    def __init__(
-        self, pinger: Pinger, table: str, aor: str, key: str, at: float
-    ) -> None:
+    def __init__(self, pinger: Pinger, place: Place, key: str, at: float) -> None:
         self.pinger = pinger
-        self.table = table
-        self.aor = aor
+        self.place = place
         self.key = key
         self.failures = 0
         self.timer_at: float | None = at
@@ -125,7 +123,7 @@ class Pinger:
         self._send_empty = send_empty
         self._new_id = new_id
         self._jitter = jitter
-        self._pings: dict[tuple[str, str, str], Ping] = {}
+        self._pings: dict[tuple[Place, str], Ping] = {}
         self._wheel = TimerWheel()
 
     @property
@@ -139,21 +137,20 @@ class Pinger:
     def hears(self, change: object) -> None:
         """Follow a contact that was added, refreshed or removed."""
         if isinstance(change, BindingChange):
-            self._follow(change.table, change.aor, change.binding, change.at)
+            self._follow(change.place, change.binding, change.at)
 
     def begin(self, here: Here, moment: Moment) -> None:
         """Ping what was loaded from the disk; a row that cannot be used is skipped."""
         now = moment.now
-        for table in self._store.tables():
-            for aor in self._store.aors(table):
-                for binding in self._store.bindings(aor, now, table):
-                    try:
-                        self._follow(table, aor, binding, now)
-                    except Exception as exc:
-                        logger.warning(
-                            "! contact %.80r of %s is not pinged: %s",
-                            binding.contact, aor, exc,
-                        )  # fmt: skip
+        for place in self._store.places():
+            for binding in self._store.bindings(place, now):
+                try:
+                    self._follow(place, binding, now)
+                except Exception as exc:
+                    logger.warning(
+                        "! contact %.80r of %s is not pinged: %s",
+                        binding.contact, place, exc,
+                    )  # fmt: skip
 
     def receive_failure(self, ping: Ping, moment: Moment) -> None:
         """Count a ping without an answer; after enough of them, remove the contact."""
@@ -165,11 +162,11 @@ class Pinger:
             return
         if ping.failures == policy.failures:
             logger.info(
-                "%% %s of %s has not answered %d pings", binding.contact, ping.aor,
+                "%% %s of %s has not answered %d pings", binding.contact, ping.place,
                 ping.failures,
             )  # fmt: skip
         if policy.removal is not None:
-            claims = self._store.claims(ping.aor, ping.key, ping.table)
+            claims = self._store.claims(ping.place, ping.key)
             # Nobody has wished this: it ends this registration and no later one.
             gone = msgspec.structs.replace(
                 binding,
@@ -179,7 +176,7 @@ class Pinger:
                 number=0,
                 retry_after=None,
             )
-            self._store.apply(ping.aor, [gone], now, ping.table)
+            self._store.apply(ping.place, [gone], now)
 
     @property
     def timer_at(self) -> float | None:
@@ -194,7 +191,9 @@ class Pinger:
                 with self._journal.attempt():
                     self._due(ping, now)
             except Exception as exc:
-                logger.warning("! %s of %s is not pinged: %s", ping.key, ping.aor, exc)
+                logger.warning(
+                    "! %s of %s is not pinged: %s", ping.key, ping.place, exc
+                )
                 if ping.timer_at is None:
                     ping.timer_at = now + self._policy.interval
                     self._wheel.schedule(ping)
@@ -214,14 +213,14 @@ class Pinger:
     def _due(self, ping: Ping, now: float) -> None:
         binding = self._bound(ping, now)
         if binding is None:
-            self._pings.pop((ping.table, ping.aor, ping.key), None)
+            self._pings.pop((ping.place, ping.key), None)
             return
         ping.timer_at = now + self._policy.interval
         self._wheel.schedule(ping)
         self._ping(ping, binding)
 
-    def _follow(self, table: str, aor: str, binding: Binding, now: float) -> None:
-        key = (table, aor, binding.key)
+    def _follow(self, place: Place, binding: Binding, now: float) -> None:
+        key = (place, binding.key)
         known = self._pings.get(key)
         if not self._wants(binding):
             if known is not None:
@@ -237,7 +236,7 @@ class Pinger:
         ping = self._pings[key] = Ping(self, *key, at)
         self._wheel.schedule(ping)
 
-    def _put_back(self, key: tuple[str, str, str], ping: Ping, now: float) -> None:
+    def _put_back(self, key: tuple[Place, str], ping: Ping, now: float) -> None:
         self._pings[key] = ping
         ping.timer_at = now + self._policy.interval
         self._wheel.schedule(ping)
@@ -249,7 +248,7 @@ class Pinger:
 
     def _bound(self, ping: Ping, now: float) -> Binding | None:
         """Return the binding that is pinged, unless it is gone."""
-        bound = self._store.binding(ping.aor, ping.key, now, ping.table)
+        bound = self._store.binding(ping.place, ping.key, now)
         return bound if bound is not None and self._wants(bound) else None
 
     def _ping(self, ping: Ping, binding: Binding) -> None:

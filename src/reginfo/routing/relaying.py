@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from ..config.sections import ProxySection
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
+from ..location.place import Aor, Place
 from ..sip.endpoint import Endpoint
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.event import AckReceived, AnyServer, Cancelled, RequestReceived, ResponseLost
@@ -113,9 +114,9 @@ class Relaying:
         self._tokens.begin(here.locals)
         self._targets.begin(here.locals, here.names)
 
-    def knows(self, aor: str) -> bool:
+    def knows(self, aor: Aor) -> bool:
         """Whether there is a record of a user of ours."""
-        return self._targets.knows(aor, self._table)
+        return self._targets.knows(Place(self._table, aor))
 
     # Requests.
 
@@ -245,7 +246,7 @@ class Relaying:
             if isinstance(decision, UserOf):
                 # The callee has named itself by a URI of ours: all of its contacts
                 # get the ACK, and those that are not in the dialog ignore it.
-                found = self._targets.contacts(decision.aor, self._table)
+                found = self._targets.contacts(Place(self._table, decision.aor))
                 targets = [one.target for one in found]
             elif isinstance(decision, Onward):
                 targets = [Target(decision.uri, flow=decision.flow)]
@@ -264,16 +265,17 @@ class Relaying:
 
         return replied
 
-    def _contacts(self, request: Request, aor: str) -> list[Target]:
+    def _contacts(self, request: Request, aor: Aor) -> list[Target]:
         """
         Return the targets of a request to a user of ours, without a script (§16.5).
 
         Raises:
             Refusal: 404 or 480, there is none; 405, none supports the method.
         """
-        found = self._targets.contacts(aor, self._table)
+        place = Place(self._table, aor)
+        found = self._targets.contacts(place)
         if not found:
-            if self._targets.knows(aor, self._table):
+            if self._targets.knows(place):
                 raise Refusal(480, "Temporarily Unavailable")
             raise Refusal(404, "Not Found")
         fitting = [one.target for one in found if one.takes(request.method)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from ..io.clock import Clock
+from ..location.place import Place
 from ..location.store import LocationStore
 from ..sip.errors import RemoteProtocolError
 from ..sip.headers import delta_seconds, parse_name_addr, split
@@ -50,7 +51,7 @@ class ServiceRoutes:
         try:
             if register.to.parsed.host != request_uri(register).host:
                 return  # nobody but its own registrar speaks for a user
-            aor = self._domains.aor(register.to.parsed)
+            place = Place(self._table, self._domains.aor(register.to.parsed))
         except RemoteProtocolError:
             return  # of which nobody can be called
         value = until = None
@@ -60,11 +61,11 @@ class ServiceRoutes:
             value = ", ".join(response.headers.get("Service-Route", ())) or None
         if value is not None:
             if not _is_route(value):
-                logger.warning("! a Service-Route of %s is none: %.80r", aor, value)
+                logger.warning("! a Service-Route of %s is none: %.80r", place, value)
                 return
             until = str(int(wall) + lasts)
         for key, text in ((KEY, value), (UNTIL, until)):
-            self._store.set_key(aor, key, text, now, wall, self._table)
+            self._store.set_key(place, key, text, now, wall)
 
     def of(self, request: Request) -> tuple[str, ...]:
         """
@@ -75,10 +76,10 @@ class ServiceRoutes:
         if request.to.tag or request.method == "REGISTER":
             return ()
         try:
-            aor = self._domains.aor(request.from_.parsed)
+            place = Place(self._table, self._domains.aor(request.from_.parsed))
         except RemoteProtocolError:
             return ()
-        keys = self._store.keys(aor, self._table)
+        keys = self._store.keys(place)
         value, until = keys.get(KEY), keys.get(UNTIL, "")
         if value is None or not _is_route(value):
             return ()  # it may have been set by a script, or at another server

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ..ledger.part import Found as Found
 from ..ledger.part import Names as Names
 from ..location.binding import Binding
+from ..location.place import Aor, Place
 from ..location.store import LocationStore
 from ..sip.destination import Destination
 from ..sip.dialog import route_uri
@@ -87,22 +88,22 @@ class Targets:
 
     # Users of ours.
 
-    def contacts(self, aor: str, table: str) -> list[ContactTarget]:
+    def contacts(self, place: Place) -> list[ContactTarget]:
         """
         Return the contacts of an address-of-record, or of an identity, best first.
 
         A contact that cannot be used, whatever it came from, is left out and logged. So
         is one of a scheme or a transport that we cannot send to.
         """
-        record = self._store.record_of(aor, table)
+        record = self._store.record_of(place)
         found: list[ContactTarget] = []
-        for binding in self._store.bindings(record, self._now(), table):
+        for binding in self._store.bindings(record, self._now()):
             try:
                 one = self._target_of(binding)
                 self._check(one.target)
             except (RemoteProtocolError, ValueError) as exc:
                 logger.warning(
-                    "! contact %.80r of %s cannot be used: %s", binding.contact, aor,
+                    "! contact %.80r of %s cannot be used: %s", binding.contact, place,
                     exc,
                 )  # fmt: skip
             else:
@@ -112,20 +113,21 @@ class Targets:
         found.sort(key=lambda one: (-one.target.q, -order[id(one)]))
         return found
 
-    def served(self, uri: Uri) -> str | None:
+    def served(self, uri: Uri) -> Aor | None:
         """Return the address-of-record that a URI names, if it is one of ours."""
         if not uri.aor:
             return None
         aor = self._domains.aor(uri)
         # An identity may be in a domain that we know nothing else of.
-        if self._domains.is_ours(uri) or self._store.named_by(aor, self._table):
+        if self._domains.is_ours(uri):
+            return aor
+        if self._store.named_by(Place(self._table, aor)):
             return aor
         return None
 
-    def knows(self, aor: str, table: str) -> bool:
+    def knows(self, place: Place) -> bool:
         """Whether there is a record of a user, with or without a contact."""
-        record = self._store.record_of(aor, table)
-        return self._store.is_known(record, table)
+        return self._store.is_known(self._store.record_of(place))
 
     def of(self, uri: Uri, binding: Binding | None) -> list[Target]:
         """
@@ -142,7 +144,8 @@ class Targets:
                 )
                 return []
         if aor := self.served(uri):
-            return [one.target for one in self.contacts(aor, self._table)]
+            place = Place(self._table, aor)
+            return [one.target for one in self.contacts(place)]
         return [Target(uri)]
 
     # Destinations.

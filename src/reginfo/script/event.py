@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 
 from ..location.binding import Binding
+from ..location.place import Place
 from ..sip.message import Response
 from .core import Core
 from .functions import Functions
@@ -31,11 +32,11 @@ class ContactChanged(Event):
     __slots__ = ("aor", "binding", "learned", "table")
 
     def __init__(
-        self, core: Core, table: str, aor: str, binding: Binding, learned: bool
+        self, core: Core, place: Place, binding: Binding, learned: bool
     ) -> None:
         super().__init__(core, binding.event.value)
-        self.table = table
-        self.aor: str = Data(aor)
+        self.table = place.table
+        self.aor: str = Data(place.aor)
         self.binding = binding
         "The contact after the change, with its owner."
 

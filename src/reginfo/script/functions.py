@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 
 from ..location.binding import Binding
-from ..location.view import TABLE
+from ..location.place import TABLE
 from ..reg.document import ContactEvent
 from ..roles.administrator import REMOVALS
 from ..sip.errors import RemoteProtocolError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..location.view import TABLE
+from ..location.place import TABLE
 from ..routing.target import Target
 from ..sip import grammar
 from ..sip.errors import RemoteProtocolError

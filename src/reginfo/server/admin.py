@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..config.sections import PeerSection
 from ..io.rim import durable
 from ..location.binding import Binding
+from ..location.place import Aor, Place
 from ..reg.document import ContactEvent
 from ..roles.health import ClockHealth, DrainHealth, ServerHealth, StoreHealth
 from ..roles.subscriber import Mirror
@@ -30,13 +31,14 @@ class Admin:
         """Seconds on the clock that bindings use."""
         return self._assembly.clock.now()
 
-    def aors(self) -> list[str]:
+    def aors(self) -> list[Aor]:
         """Addresses-of-record that have, or had, a contact; in no order."""
         return list(self._assembly.store.aors(self._assembly.table))
 
-    def bindings(self, aor: str) -> list[Binding]:
+    def bindings(self, aor: Aor) -> list[Binding]:
         """Contacts that ``aor`` is bound to; see :meth:`committed`."""
-        return self._assembly.store.bindings(aor, self.now(), self._assembly.table)
+        place = Place(self._assembly.table, aor)
+        return self._assembly.store.bindings(place, self.now())
 
     def watches(self) -> list[Watch]:
         """Subscriptions that we serve; see :meth:`committed`."""

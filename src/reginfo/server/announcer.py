@@ -36,5 +36,5 @@ class Announcer:
             self._journal.after(script.happened, change)
         if event is not REFRESHED:
             self._journal.after(
-                logger.info, "= %s %s %s", change.aor, binding.contact, event.value
+                logger.info, "= %s %s %s", change.place, binding.contact, event.value
             )

@@ -12,6 +12,7 @@ from ..io.clock import Clock
 from ..ledger.journal import Journal
 from ..ledger.part import Moment, Part, Parts
 from ..ledger.turn import Turns
+from ..location.place import Place
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
 from ..reg.document import ContactEvent
@@ -314,9 +315,9 @@ class Assembly:
         Raises:
             LocalProtocolError, RemoteProtocolError: it makes no sense.
         """
-        name, moment = self.domains.named(aor), self.turns.moment()
+        place, moment = Place(table, self.domains.named(aor)), self.turns.moment()
         act = administrator.remove(
-            self.store.contacts(name, moment.now, moment.wall, table),
+            self.store.contacts(place, moment.now, moment.wall),
             event=event,
             server_id=self.config.server.id,
             contact=contact,
@@ -325,10 +326,9 @@ class Assembly:
         if not act.claims and not act.records:
             return 0
         changes = self.store.apply(
-            name,
+            place,
             act.claims,
             moment.now,
-            table,
             records=act.records,
             is_published=is_published,
         )

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from ..ledger.turn import Turns
 from ..location.binding import Binding
+from ..location.place import Place
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
 from ..reg.document import ContactEvent
@@ -64,7 +65,7 @@ class ServerCore:
         return self._remove(table, aor, contact, event, retry_after, publishes)
 
     def key(self, table: str, aor: str, key: str) -> str | None:
-        return self._store.keys(self._domains.named(aor), table).get(key)
+        return self._store.keys(Place(table, self._domains.named(aor))).get(key)
 
     def set_key(
         self, table: str, aor: str, key: str, value: str | None, publishes: bool
@@ -72,18 +73,17 @@ class ServerCore:
         self._turns.wake()
         moment = self._turns.moment()
         return self._store.set_key(
-            self._domains.named(aor),
+            Place(table, self._domains.named(aor)),
             key,
             value,
             moment.now,
             moment.wall,
-            table,
             is_published=publishes,
         )
 
     def bindings(self, aor: str, table: str) -> Sequence[Binding]:
         return self._store.bindings(
-            self._domains.named(aor), self._turns.moment().now, table
+            Place(table, self._domains.named(aor)), self._turns.moment().now
         )
 
     def send_request(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..io.clock import Clock
 from ..ledger.turn import Turns
+from ..location.place import Place
 from ..reg.document import ContactEvent
 from ..roles.document import UnreadableDocument
 from ..routing.context import Context
@@ -172,10 +173,10 @@ class Passage:
     def lookup(self, table: str) -> int:
         server = self._server
         try:
-            aor = server.domains.aor(self.decision().uri)
+            place = Place(table, server.domains.aor(self.decision().uri))
         except RemoteProtocolError:
             return -1  # a URI that can name nobody
-        found = server.targets.contacts(aor, table)
+        found = server.targets.contacts(place)
         fitting = [one for one in found if one.takes(self.request.method)]
         if not fitting:
             return -2 if found else -1

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ..io.eager import HandlerResult, Handlers
 from ..location.binding import BindingChange
+from ..location.place import Aor
 from ..reg.document import ContactEvent
 from ..roles.subscriber import Mirror
 from ..routing.decision import Decision
@@ -125,13 +126,14 @@ class Scripting:
     def receive(self, event: RequestReceived, decision: Decision) -> None:
         """Run the handler of a request; those of one user run in order."""
         if event.request.method not in ORDERED:
-            self._pass(event, decision, "")
+            self._pass(event, decision, None)
             return
+        aor: Aor | None = None
         try:
             aor = self._domains.aor(event.request.to.parsed)
         except RemoteProtocolError:
-            aor = ""  # the handler will find out
-        if aor in self._busy:
+            pass  # the handler will find out
+        if aor is not None and aor in self._busy:
             self._wait(self._busy[aor], event, decision)
             return
         self._pass(event, decision, aor)
@@ -156,7 +158,9 @@ class Scripting:
         while waiting and waiting[0].until <= now:
             self._server.endpoint.abandon(waiting.popleft().event.transaction)
 
-    def _pass(self, event: RequestReceived, decision: Decision, aor: str) -> None:
+    def _pass(
+        self, event: RequestReceived, decision: Decision, aor: Aor | None
+    ) -> None:
         request, transaction = event.request, event.transaction
         handler = self.route.handler_of(request.method)
         if handler is None:  # the script was read again while this one waited
@@ -180,17 +184,17 @@ class Scripting:
         def ended(end: HandlerResult) -> None:
             self._answered(passage, end)
             if waited:
-                if aor:
+                if aor is not None:
                     self._next(aor)
                 self._wake()
 
         if not self.handlers.run(handler, msg, ended):
             waited = True
             self._server.endpoint.trying(transaction)  # §17.2.1
-            if aor:
+            if aor is not None:
                 self._busy[aor] = deque()
 
-    def _next(self, aor: str) -> None:
+    def _next(self, aor: Aor) -> None:
         """Run the handlers of requests of a user that waited for the one before."""
         waiting = self._busy.pop(aor)
         while True:
@@ -323,7 +327,7 @@ class Scripting:
             learned = binding.owner != self._server_id
             self._tell(
                 handler,
-                ContactChanged(self._core, change.table, change.aor, binding, learned),
+                ContactChanged(self._core, change.place, binding, learned),
             )
 
     def subscription(self, mirror: Mirror, state: str, reason: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..location.binding import Binding
+from ..location.place import Place
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
 from ..reg import xml
@@ -98,10 +99,10 @@ class Uas:
         aor = self._domains.aor(request.to.parsed)
         if not self._domains.serve(aor):
             raise Refusal(404, "Not Found")  # §10.3 step 5
-        wall = moment.wall
+        place, wall = Place(table, aor), moment.wall
         decision = registrar.decide(
             request,
-            self._store.contacts(aor, moment.now, wall, table),
+            self._store.contacts(place, moment.now, wall),
             policy=self._policy,
             server_id=self._server_id,
             flow=flow,
@@ -109,10 +110,9 @@ class Uas:
         )
         if decision.claims or decision.records:
             self._store.apply(
-                aor,
+                place,
                 decision.claims,
                 moment.now,
-                table,
                 records=decision.records,
                 is_published=is_published,
             )

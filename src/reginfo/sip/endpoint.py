@@ -328,7 +328,10 @@ class Endpoint:
             del self._merged[transaction.merged]
 
     def _receive_request(self, request: Request, flow: Flow, now: float) -> None:
-        via = request.via
+        try:
+            via = request.via
+        except RemoteProtocolError as exc:
+            raise Malformed(exc, request) from exc
         branch = via.branch
         method = request.method
         # A cookie and nothing more would make all requests of a host the same one.

@@ -127,13 +127,18 @@ def with_scope(name: tuple[Any, ...]) -> str:
     return host
 
 
+def unscoped(host: str) -> str:
+    """Return the address of a socket without the scope of a link-local one."""
+    return host.partition("%")[0] if "%" in host else host
+
+
 def uri_host(host: str) -> str:
     """
     Return an address as a URI has it: an IPv6 address in brackets.
 
     The scope of a link-local address is left out: it means nothing to another host.
     """
-    return f"[{host.partition('%')[0]}]" if ":" in host else host
+    return f"[{unscoped(host)}]" if ":" in host else host
 
 
 class Flow(NamedTuple):

@@ -26,7 +26,7 @@ sip_uri = re.compile(
     # The user part takes all up to the first "@": it may hold ";", "?" and
     # "/", as in the example "sip:alice;day=tuesday@atlanta.com" of §19.1.3.
     r"(?P<scheme>[Ss][Ii][Pp][Ss]?):"
-    r'(?:(?P<user>[^\x00-\x20\x7f"<>@:\\]*)(?::(?P<password>[^\x00-\x20\x7f"<>@:\\]*))?@)?'
+    r'(?:(?P<user>[^\x00-\x20\x7f"<>@:\\]+)(?::(?P<password>[^\x00-\x20\x7f"<>@:\\]*))?@)?'
     rf"(?P<host>{HOST})(?::(?P<port>{PORT}))?"
     r'(?P<params>(?:;[^\x00-\x20\x7f"<>?;]+)*)'
     r'(?:\?(?P<headers>[^\x00-\x20\x7f"<>]+))?'

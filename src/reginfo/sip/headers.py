@@ -103,11 +103,11 @@ def parse_params(text: str) -> dict[str, str | None]:
     params: dict[str, str | None] = {}
     if '"' not in text and " " not in text and "\t" not in text:
         # As nearly all are: no expression is needed to see where a value ends.
-        if text[:1] == ";":
+        if text[:1] == ";" and "<" not in text and ">" not in text:
             for item in text[1:].split(";"):
                 name, equals, value = item.partition("=")
                 name = name.lower()
-                if not name or name in params or "<" in value or ">" in value:
+                if not name or name in params:
                     raise RemoteProtocolError(f"malformed parameters: {text[:80]!r}")
                 params[name] = value if equals else None
         elif text:
@@ -138,16 +138,19 @@ def parse_name_addr(text: str) -> NameAddr:
         return NameAddr(uri, parse_params(rest) if rest else {})
     if "<" in text:
         match = grammar.name_addr.fullmatch(text)
-        if match is None:
-            raise RemoteProtocolError(f"malformed address: {text[:80]!r}")
-        display, uri, params = match.groups()
-        return NameAddr(uri, parse_params(params), unquote(display.strip()))
-    # §20.10: without angle brackets all parameters are the header's.
+        if match is not None:
+            display, uri, params = match.groups()
+            return NameAddr(uri, parse_params(params), unquote(display.strip()))
+    # §20.10: without angle brackets all parameters are the header's. A quoted-string
+    # among them may hold brackets.
     uri, semicolon, rest = text.partition(";")
     uri = uri.strip()
-    if not uri or "?" in uri or "," in uri or '"' in uri or " " in uri:
+    if not uri or not _ODD_IN_URI.isdisjoint(uri):
         raise RemoteProtocolError(f"malformed address: {text[:80]!r}")
     return NameAddr(uri, parse_params(semicolon + rest))
+
+
+_ODD_IN_URI = frozenset('?,"<> ')
 
 
 def cached_name_addr(text: str) -> NameAddr:
@@ -245,9 +248,21 @@ def unquote(value: str) -> str:
     return value
 
 
-_QUOTED_PAIR = re.compile(r"\\(.)")
+_QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
 
 def quote(value: str) -> str:
-    """``value`` as a quoted-string."""
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    """
+    ``value`` as a quoted-string, with control characters as quoted-pairs.
+
+    A CR or LF, which §25.1 allows in no quoted-pair, becomes a blank.
+    """
+    return f'"{_ESCAPED.sub(_quoted_pair, value)}"'
+
+
+# All that is not qdtext (§25.1): a tab is LWS.
+_ESCAPED = re.compile(r'["\\\x00-\x08\x0a-\x1f\x7f]')
+
+
+def _quoted_pair(match: re.Match[str]) -> str:
+    return " " if match[0] in "\r\n" else f"\\{match[0]}"

@@ -179,6 +179,10 @@ class Request(SipMessage):
         """
         # Each of these raises, and remembers what it has read.
         _ = self.via, self.from_, self.to, self.call_id
+        params = self.to.params
+        if params and "tag" in params and not params["tag"]:
+            # We would add a second one (§7.3.1).
+            raise RemoteProtocolError("To with an empty tag")
         if self.cseq.method != self.method:
             raise RemoteProtocolError("CSeq of another method")
         hops = self.header("Max-Forwards")

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from hashlib import blake2s
 
 from .errors import Refusal, RemoteProtocolError
-from .flow import Flow
+from .flow import Flow, unscoped
 from .headers import split
 from .message import Request, Response, request_uri
 from .parser import Malformed
@@ -80,11 +80,8 @@ class Responder:
         text = "".join(
             c if c.isprintable() and c not in '\\"' else "?" for c in str(error)
         )
-        try:
-            warning = ("Warning", f'399 reginfo "{text}"')
-            self.answer(message, flow, error.status, reason, [warning])
-        except RemoteProtocolError:
-            return  # its Via cannot be read
+        warning = ("Warning", f'399 reginfo "{text}"')
+        self.answer(message, flow, error.status, reason, [warning])
 
     def refuse_method(self, request: Request, flow: Flow) -> None:
         """Answer a method that nobody here serves with 405 (§8.2.1)."""
@@ -106,13 +103,18 @@ class Responder:
         """
         Answer without a transaction: a copy of the request gets the same answer.
 
-        Raises:
-            RemoteProtocolError: the Via cannot be read.
+        If the topmost Via cannot be read, it is copied as it is, and the response goes
+        to the source of the request. Without a Via there is no response.
         """
-        back, via = way_back(request, flow)
+        try:
+            back, via = way_back(request, flow)
+        except RemoteProtocolError:
+            if not _is_answerable(request):
+                return
+            back, via = flow, ""
         response = Response.of(status, reason, headers)
         try:
-            tagged = request.to.tag != ""
+            tagged = "tag" in request.to.params
         except RemoteProtocolError:
             tagged = True  # a To that cannot be read is copied as it is
         data = request.write_response(
@@ -128,6 +130,15 @@ class Responder:
         digest.update(request.headers["Via"][0].encode("utf-8", "surrogateescape"))
         digest.update(request.headers["CSeq"][0].encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
+
+
+def _is_answerable(request: Request) -> bool:
+    """Whether all that a response copies can be read, apart from the Via."""
+    try:
+        _ = request.from_, request.to, request.call_id, request.cseq
+    except RemoteProtocolError:
+        return False
+    return bool(request.header("Via"))
 
 
 def check(request: Request) -> None:
@@ -157,24 +168,26 @@ def way_back(request: Request, flow: Flow) -> tuple[Flow, str]:
     """
     via = request.via
     host, port = flow.remote
+    # The scope of a link-local address means nothing to another host.
+    source = unscoped(host)
     params = via.params
     if flow.local.is_reliable:
         # §18.2.2: the connection that the request came by.
-        if via.host.strip("[]") == host and "rport" not in params:
+        if via.host.strip("[]") == source and "rport" not in params:
             return flow, ""
-        return flow, _received(request, f";received={host}", rport=port)
+        return flow, _received(request, f";received={source}", rport=port)
     if "rport" not in params:
         port = via.port or flow.local.default_port
         maddr = params.get("maddr")
         if maddr and _IPV4.fullmatch(maddr):
             return Flow(flow.local, (maddr, port)), ""
-        if via.host.strip("[]") == host:
+        if via.host.strip("[]") == source:
             return (
                 flow if port == flow.remote[1] else Flow(flow.local, (host, port))
             ), ""
-        return Flow(flow.local, (host, port)), _received(request, f";received={host}")
+        return Flow(flow.local, (host, port)), _received(request, f";received={source}")
     # RFC 3581 §4: with rport, received "MUST" be there even if it says nothing new.
-    return flow, _received(request, f";received={host}", rport=port)
+    return flow, _received(request, f";received={source}", rport=port)
 
 
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}", re.ASCII)
@@ -192,8 +205,25 @@ def _received(request: Request, received: str, rport: int | None = None) -> str:
     line = request.headers["Via"][0]
     top = split(line)[0]
     rest = line[len(top) :]
+    if '"' in top:
+        return _received_beside_quotes(top, received, rport) + rest
     # A `received` that the client wrote itself could name a third party.
     own = _RECEIVED.sub("", top) if "received" in request.via.params else top
     if rport is not None:
         own = _RPORT.sub(f";rport={rport}", own)
     return own + received + rest
+
+
+_PARAM = re.compile(r';(?:[^;"]|"(?:[^"\\]|\\.)*+")*+')
+
+
+def _received_beside_quotes(via: str, received: str, rport: int | None) -> str:
+    """Like :func:`_received`, for a Via with quoted strings, which stay as they are."""
+    kept = [via.partition(";")[0]]
+    for param in _PARAM.findall(via):
+        name = param[1:].partition("=")[0].strip(" \t").lower()
+        if name == "rport" and rport is not None:
+            kept.append(f";rport={rport}")
+        elif name != "received":
+            kept.append(param)
+    return "".join(kept) + received

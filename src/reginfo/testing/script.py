@@ -9,7 +9,7 @@ import msgspec
 
 from ..config.config import Config
 from ..location.binding import Binding
-from ..location.view import TABLE
+from ..location.place import TABLE, Aor, Place
 from ..sip.flow import Address
 from ..sip.message import Draft, Request, Response
 from ..sip.parser import parse
@@ -194,7 +194,7 @@ class Script:
 
     def bindings(self, aor: str, table: str = TABLE) -> list[Binding]:
         """What a user is bound to."""
-        return self.server.app.store.bindings(aor, self.wire.now, table)
+        return self.server.app.store.bindings(Place(table, Aor(aor)), self.wire.now)
 
     def reload(self) -> None:
         """

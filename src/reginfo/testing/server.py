@@ -14,6 +14,7 @@ from ..ledger.memory import MemoryStorage
 from ..ledger.storage import Storage
 from ..ledger.turn import Done
 from ..location.binding import Binding
+from ..location.place import TABLE, Aor, Place
 from ..server.app import App
 from ..sip.destination import Destination
 from ..sip.errors import RemoteProtocolError
@@ -85,7 +86,7 @@ class WireServer:
 
     def bindings(self, aor: str) -> list[Binding]:
         """What is known here of the contacts that ``aor`` is bound to."""
-        return self.app.store.bindings(aor, self._links.now)
+        return self.app.store.bindings(Place(TABLE, Aor(aor)), self._links.now)
 
     def backup(self, path: Path) -> Path:
         """

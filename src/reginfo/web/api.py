@@ -28,11 +28,13 @@ from starlette.routing import Route
 
 from ..config.sections import PeerSection
 from ..location.binding import Binding
+from ..location.place import Aor
 from ..reg.document import ContactEvent
 from ..roles.health import ServerHealth
 from ..roles.subscriber import Mirror
 from ..roles.watch import Watch
 from ..sip.errors import ReginfoError, RemoteProtocolError
+from ..sip.text import json_text
 from ..sip.uri import Uri
 from . import bindings, peers, watchers
 from .paging import in_domain, pick, text
@@ -50,8 +52,8 @@ class Administration(Protocol):
 
     def now(self) -> float: ...
     def health(self) -> ServerHealth: ...
-    def aors(self) -> list[str]: ...
-    def bindings(self, aor: str) -> list[Binding]: ...
+    def aors(self) -> list[Aor]: ...
+    def bindings(self, aor: Aor) -> list[Binding]: ...
     def watches(self) -> list[Watch]: ...
     def serves(self, watch: Watch) -> bool: ...
     def peers(self) -> list[PeerSection]: ...
@@ -195,10 +197,10 @@ def api(app: Administration) -> Starlette:
     async def aors(request: Request) -> Response:
         query = _query(request, AorQuery)
 
-        def shown(aor: str) -> list[Binding]:
+        def shown(aor: Aor) -> list[Binding]:
             return [b for b in app.bindings(aor) if query.wants(b)]
 
-        def is_wanted(aor: str) -> bool:
+        def is_wanted(aor: Aor) -> bool:
             return query.has(aor) and bool(shown(aor))
 
         picked = await pick(
@@ -336,16 +338,17 @@ def _query(request: Request, kind: type[Q]) -> Q:
         raise WrongQuery(str(exc)) from exc
 
 
-def _canonical(aor: str) -> str:
+def _canonical(aor: str) -> Aor:
     """Canonicalise an address-of-record; ``sip:`` may be omitted."""
     try:
-        return Uri.parse(aor if ":" in aor else f"sip:{aor}").aor or aor
+        return Aor(Uri.parse(aor if ":" in aor else f"sip:{aor}").aor or aor)
     except RemoteProtocolError:
-        return aor
+        return Aor(aor)
 
 
 def _json(value: object, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status, media_type="application/json")
+    content = json_text(msgspec.json.encode(value))
+    return Response(content, status, media_type="application/json")
 
 
 def _error(status: int, reason: str) -> Response:

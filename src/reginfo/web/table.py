@@ -8,6 +8,8 @@ from msgspec import Struct, structs
 from rich.table import Table
 from rich.text import Text
 
+from ..sip.text import printable
+
 
 def table(rows: Sequence[Struct], width: int | None) -> Table:
     """
@@ -57,4 +59,4 @@ def _cell(value: object) -> str:
         case _:
             text = str(value)
     # Replace control characters, which could move the cursor of the terminal.
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+    return printable(text)
