@@ -66,7 +66,7 @@ def binding(
     A claim; its stamp is its CSeq if nothing else is said.
 
     All of one Call-ID are of one life. One that has expired is gone at the word of its
-    owner, as a peer of another kind gives it.
+    owner, as a foreign peer gives it.
     """
     stamp = cseq if stamp is None else stamp
     others.setdefault("begin", 1)

@@ -1,4 +1,4 @@
-"""What a peer of another kind says of an old registration leaves a newer one alone."""
+"""What a foreign peer says of an old registration leaves a newer one alone."""
 
 from __future__ import annotations
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from reginfo.events.headers import EventHeader, SubscriptionState
+from reginfo.events import headers
+from reginfo.events.headers import (
+    LONGEST_CACHED,
+    EventHeader,
+    SubscriptionState,
+)
 from reginfo.sip.errors import RemoteProtocolError
 
 from ..make import request
@@ -71,3 +76,20 @@ def test_a_notify_without_a_subscription_state_is_refused(lines: list[str]) -> N
     with pytest.raises(RemoteProtocolError) as caught:
         SubscriptionState.of(request("NOTIFY", *lines))
     assert caught.value.status == 400
+
+
+def test_a_long_value_is_read_like_a_short_one_and_is_not_remembered() -> None:
+    """Long values cost memory only while they are read (they come from anybody)."""
+    for length in (LONGEST_CACHED, LONGEST_CACHED + 1):
+        id = "x" * (length - len("reg;id="))
+        headers._event.cache_clear()
+        assert EventHeader.parse(f"reg;id={id}") == EventHeader("reg", id)
+        kept = headers._event.cache_info().currsize
+        assert kept == (1 if length == LONGEST_CACHED else 0)
+
+        reason = "y" * (length - len("terminated;reason="))
+        headers._state.cache_clear()
+        notify = request("NOTIFY", f"Subscription-State: terminated;reason={reason}")
+        assert SubscriptionState.of(notify).reason == reason
+        kept = headers._state.cache_info().currsize
+        assert kept == (1 if length == LONGEST_CACHED else 0)

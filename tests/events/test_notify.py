@@ -165,6 +165,10 @@ def test_a_policy_of_wrong_types_is_refused_where_it_is_made(
         SubscriptionPolicy(**{field: wrong})
 
 
+def test_a_policy_may_ask_for_no_least_time() -> None:
+    assert SubscriptionPolicy(min_expires=0).min_expires == 0
+
+
 def test_a_policy_has_no_negative_times() -> None:
     with pytest.raises(ValueError, match="min_expires: -1"):
         SubscriptionPolicy(min_expires=-1)

@@ -11,6 +11,7 @@ from reginfo.events.publish import (
     Operation,
     Outcome,
     Publication,
+    may_have_arrived,
 )
 from reginfo.events.states import PublicationState
 from reginfo.events.waiting import LONGEST_BACK_OFF
@@ -526,3 +527,77 @@ def test_a_publication_survives_being_written_and_read() -> None:
     loaded.change(True)
     assert loaded.next(NOW) is Operation.MODIFY
     assert "SIP-If-Match: e9" in head(loaded)
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 504, 506, 514, 580, 599])
+def test_these_failures_leave_open_whether_the_publish_arrived(status: int) -> None:
+    """A failure further on does not say how far the PUBLISH got (RFC 3261 §21.5)."""
+    assert may_have_arrived(status)
+
+
+@pytest.mark.parametrize("status", [400, 412, 499, 501, 503, 505, 513, 600, 601, 603])
+def test_these_failures_say_that_the_publish_changed_nothing(status: int) -> None:
+    """These are sent before anything is done, 503 too (RFC 3261 §21.5.4)."""
+    assert not may_have_arrived(status)
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_after_its_removal_the_first_publish_is_initial_again(status: int) -> None:
+    """A publication that was removed is published again without a tag (3903-02)."""
+    publication = published()
+    for _ in range(3):
+        publication.change(True)
+        publication.next(NOW)
+        publication.receive_response(answer(500), 3600, NOW, middle)
+        publication.not_before = NOW
+    assert publication.failures == 3
+    publication.change(False)
+    publication.next(NOW)
+    publication.draft("", 3600, b"")
+    publication.receive_response(ok("e2"), 3600, NOW, middle)
+    late = publication.remove_at
+    assert publication.next(late) is Operation.REMOVE
+    removed = answer(status)
+    assert publication.receive_response(removed, 0, late, middle) is Outcome.REMOVED
+    assert publication.etag is None
+    publication.change(True)
+    assert publication.next(late) is Operation.INITIAL
+    lines = head(publication)
+    assert not any(line.startswith("SIP-If-Match") for line in lines)
+
+
+def test_a_removal_that_is_accepted_ends_the_back_off() -> None:
+    """A failure after it is the first one again."""
+    publication = published()
+    publication.change(False)
+    publication.next(NOW)
+    publication.draft("", 3600, b"")
+    publication.receive_response(ok("e2"), 3600, NOW, middle)
+    late = publication.remove_at
+    assert publication.next(late) is Operation.REMOVE
+    publication.receive_response(answer(503), 0, late, middle)
+    again = publication.not_before
+    assert again - late == pytest.approx(1.5)
+    assert publication.next(again) is Operation.REMOVE
+    publication.receive_response(answer(200), 0, again, middle)
+    publication.change(True)
+    assert publication.next(again) is Operation.INITIAL
+    publication.receive_response(answer(500), 3600, again, middle)
+    assert publication.not_before - again == pytest.approx(1.5)
+
+
+def test_what_has_a_tag_is_not_unheard() -> None:
+    assert published().unheard_until == 0.0
+
+
+@pytest.mark.parametrize("after", [-0.5, 0.0, 0.5])
+def test_a_dead_tag_ends_what_is_gone_once_the_unheard_state_has_expired(
+    after: float,
+) -> None:
+    publication = published()
+    publication.unheard_until = NOW + 10
+    publication.change(False)
+    now = NOW + 10 + after
+    assert publication.next(now) is Operation.MODIFY
+    outcome = publication.receive_response(answer(412), 3600, now, middle)
+    assert outcome is (Outcome.AGAIN if after < 0 else Outcome.REMOVED)

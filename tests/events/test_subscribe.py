@@ -956,3 +956,89 @@ def test_nor_for_a_refresh_but_before_its_end() -> None:
     held.one.refresh(held.now)
     held.respond(503, "Retry-After: 3600")
     assert held.one.timer_at == held.now + 100
+
+
+# What becomes of a dialog that is lost.
+
+
+def test_a_subscription_that_lapses_is_begun_again_and_an_ended_one_is_not() -> None:
+    held = established()
+    held.one.lapse()
+    assert held.one.state is SubscriberState.WAITING
+    assert not held.has_dialog()
+
+    ended = established()
+    ended.one.end(ended.now)
+    ended.one.lapse()
+    assert ended.one.state is SubscriberState.ENDED
+    assert ended.has_dialog()  # its final NOTIFY is still accepted
+
+
+def test_a_peer_without_an_address_is_tried_again_after_growing_pauses() -> None:
+    held, pauses = Held(), []
+    for _ in range(3):
+        held.one.unreachable(held.now, half)
+        assert held.one.state is SubscriberState.WAITING
+        assert not held.has_dialog()
+        assert held.one.timer_at is not None
+        pauses.append(held.one.timer_at - held.now)
+        held.now = held.one.timer_at
+        held.due()
+    assert pauses == pytest.approx([1.5, 3.0, 6.0])
+
+
+def test_a_notify_after_a_restart_does_not_postpone_the_refresh() -> None:
+    """The refresh that brings what was missed comes when it was planned."""
+    held = established()
+    held.one.resume(flow(PEER), shift=0.0, at=NOW + 5)
+    held.notify("active;expires=3500")
+    assert held.one.timer_at == held.one.refresh_at == NOW + 5
+
+
+def test_a_notify_after_a_failed_refresh_states_the_time_again() -> None:
+    held = established()
+    held.one.refresh(held.now)
+    held.respond(500)
+    held.notify("active;expires=1800")
+    assert held.one.expires_at == NOW + 1800
+    assert held.one.is_granted
+
+
+def test_what_a_423_was_about_does_not_hide_what_is_granted_then() -> None:
+    """The end that the refused SUBSCRIBE would have had is nobody's grant."""
+    held = Held()
+    held.respond(423, "Min-Expires: 7200")
+    held.notify("active;expires=3600")
+    assert held.one.is_granted
+    assert held.one.timer_at == NOW + 3600 - 540
+
+
+def test_a_time_that_is_stated_late_ends_the_asking_for_it() -> None:
+    """6665-83: as soon as a NOTIFY states a time, it is refreshed by that."""
+    held = Held()
+    held.respond(200)
+    held.notify("active")
+    assert held.one.timer_at == NOW + 1.5
+    held.notify("active;expires=600")
+    assert held.one.timer_at == NOW + 600 - 270
+
+
+def test_of_two_notifies_before_the_200_the_second_moves_no_refresh() -> None:
+    held = established()
+    held.one.refresh(held.now)
+    held.notify("active;expires=600")
+    planned = held.one.timer_at
+    held.now += 100
+    held.notify("active;expires=500")
+    assert held.one.timer_at == planned
+
+
+@pytest.mark.parametrize("granted", [2400, 600])
+def test_a_200_that_comes_after_its_notify_and_grants_less_counts(granted: int) -> None:
+    """What a refresh granted counts, whichever of the two comes first."""
+    held = established()
+    held.one.refresh(held.now)
+    held.notify("active;expires=3000")
+    held.respond(200, f"Expires: {granted}")
+    assert held.one.expires_at == NOW + granted
+    assert held.one.timer_at is not None and held.one.timer_at < NOW + granted

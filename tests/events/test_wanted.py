@@ -39,3 +39,8 @@ def test_a_wish_of_wrong_types_is_refused_where_it_is_made(
 def test_nothing_is_wanted_for_a_negative_time() -> None:
     with pytest.raises(ValueError, match="Wanted.expires: -1"):
         msgspec.structs.replace(RIGHT, expires=-1)
+
+
+def test_a_fetch_wants_no_time() -> None:
+    """0 seconds fetch the state once (RFC 6665 §4.4.3)."""
+    assert msgspec.structs.replace(RIGHT, expires=0).expires == 0

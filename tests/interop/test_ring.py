@@ -249,7 +249,7 @@ def test_who_expires_is_gone_everywhere(ring: Ring, phones: NewPhone) -> None:
     said = ring.said_since(before, phone)
     assert said.pop("k publishes", 0) <= 1
     assert 2 <= said.pop("a publishes") <= 3
-    # To a peer of another kind one to come, one to go.
+    # To a foreign peer one to come, one to go.
     assert said == {"a > b": 1, "b > k": 2}
 
 

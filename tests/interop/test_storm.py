@@ -198,7 +198,7 @@ def test_who_takes_no_publications_is_not_asked_again(slow: Slow, status: int) -
     slow.until(user, 1)
     slow.phone.register(user, expires=600)
     assert len(slow.settled(user)) == 1
-    assert "takes no publications of ours" in slow.ours.log
+    assert "refuses all publications" in slow.ours.log
 
 
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM"])

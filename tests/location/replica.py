@@ -316,7 +316,7 @@ class Replica:
         self.cursors[other.name] = cursor
         return news
 
-    # A peer of another kind.
+    # A foreign peer.
 
     def hear(self, other: Foreign) -> None:
         """Take in the full document of a peer that knows no claims."""
@@ -349,7 +349,7 @@ class Replica:
 
 
 class Foreign:
-    """A registrar of another kind: the last writer wins, and nothing is kept of it."""
+    """A foreign registrar: the last writer wins, and nothing is kept of it."""
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.name, self.clock = name, clock

@@ -1,4 +1,4 @@
-"""What a peer of another kind lists, and what that is worth as a claim."""
+"""What a foreign peer lists, and what that is worth as a claim."""
 
 from __future__ import annotations
 

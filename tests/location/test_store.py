@@ -318,11 +318,13 @@ def test_what_is_gone_does_not_come_back_with_an_older_longer_claim(
     assert watched.events().count("registered") == 1
 
 
-# What peers of our kind say.
+# What peers that run `reginfo` say.
 
 
 def told(watched: Watched, *claims: Claim) -> list[Claim]:
-    """The claims that are sent on when a peer of our kind has said ``claims``."""
+    """
+    The claims that are sent on when a peer that runs `reginfo` has said ``claims``.
+    """
     sent: list[Claim] = []
     watched.store.claim_listener = lambda place, new, now: sent.extend(new)
     watched.store.apply(place(ALICE), claims, NOW, is_told=True)

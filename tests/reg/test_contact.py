@@ -234,6 +234,123 @@ def test_a_registration_with_a_field_of_a_wrong_type_cannot_be_made(
         Registration(**REGISTRATION | {field: value})
 
 
+@pytest.mark.parametrize(
+    ("make", "field", "value", "message"),
+    [
+        (Contact, "id", 1, "Contact.id: str is needed, not 1"),
+        (Contact, "uri", b"x", "Contact.uri: str is needed, not b'x'"),
+        (
+            Contact,
+            "event",
+            "created",
+            "Contact.event: ContactEvent is needed, not 'created'",
+        ),
+        (Contact, "expires", "60", "Contact.expires: int is needed, not '60'"),
+        (Contact, "q", 0.5, "Contact.q: str or None is needed, not 0.5"),
+        (Contact, "received", None, "Contact.received: str is needed, not None"),
+        (Contact, "user_agent", 7, "Contact.user_agent: str is needed, not 7"),
+        (Contact, "params", "audio", "Contact.params: a tuple is needed, not 'audio'"),
+        (
+            Contact,
+            "params",
+            (("audio",),),
+            "Contact.params: a tuple of a name and a value is needed, not ('audio',)",
+        ),
+        (Contact, "path", "sip:p", "Contact.path: a tuple is needed, not 'sip:p'"),
+        (Contact, "path", (1,), "Contact.path: a tuple of str is needed, not 1"),
+        (
+            Registration,
+            "contacts",
+            "sip:a",
+            "Registration.contacts: a tuple is needed, not 'sip:a'",
+        ),
+        (
+            Registration,
+            "contacts",
+            ("sip:a",),
+            "Registration.contacts: Contact is needed, not 'sip:a'",
+        ),
+        (Registration, "aor", 1, "Registration.aor: str is needed, not 1"),
+        (Registration, "id", 1, "Registration.id: str is needed, not 1"),
+        (
+            Registration,
+            "state",
+            "active",
+            "Registration.state: RegistrationState is needed, not 'active'",
+        ),
+        (
+            Registration,
+            "keys",
+            (RecordKey("n", "v", "a", 1, kind=1),),  # type: ignore[arg-type]
+            "Registration.keys: str is needed, not 1",
+        ),
+        (
+            Registration,
+            "keys",
+            (RecordKey("n", "v", "a", 1, until="x"),),  # type: ignore[arg-type]
+            "Registration.keys: int is needed, not 'x'",
+        ),
+        (
+            Registration,
+            "keys",
+            (RecordKey("n", "v", "a", 1, left="x"),),  # type: ignore[arg-type]
+            "Registration.keys: int is needed, not 'x'",
+        ),
+    ],
+)
+def test_the_error_names_the_field_what_it_needs_and_what_it_was_given(
+    make: type[Any], field: str, value: object, message: str
+) -> None:
+    good = CONTACT if make is Contact else REGISTRATION
+    with pytest.raises(TypeError) as error:
+        make(**good | {field: value})
+    assert str(error.value) == message
+
+
+class Data(str):
+    """A string that knows where it comes from, as a script has."""
+
+
+class OtherContact(Contact, frozen=True, kw_only=True, gc=False):
+    """A contact of a user's own making."""
+
+
+@pytest.mark.parametrize("field", ["id", "uri", "received", "user_agent", "q"])
+def test_a_subclass_of_str_in_one_field_hides_no_wrong_type_in_another(
+    field: str,
+) -> None:
+    with pytest.raises(TypeError, match=r"^Contact\.event"):
+        Contact(**CONTACT | {field: Data("1"), "event": "created"})
+    assert getattr(Contact(**CONTACT | {field: Data("1")}), field) == "1"
+
+
+def test_a_registration_may_have_contacts_of_a_subclass() -> None:
+    other = OtherContact(**CONTACT)
+    registration = Registration(**REGISTRATION, contacts=(Contact(**CONTACT), other))
+    assert registration.contacts[1] is other
+    with pytest.raises(TypeError, match=r"^Registration\.contacts"):
+        Registration(**REGISTRATION, contacts=(other, "sip:a"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("field", ["until", "left"])
+@pytest.mark.parametrize("number", [-1, 2**53 + 1])
+def test_the_end_of_a_record_out_of_range_cannot_be_made(
+    field: str, number: int
+) -> None:
+    key = RecordKey("n", "v", "a", 1)._replace(**{field: number})  # type: ignore[arg-type]
+    message = f"Registration.keys: {number} is out of range"
+    with pytest.raises(ValueError) as error:
+        Registration(**REGISTRATION, keys=(key,))
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("left", [-1, 2**53 + 1])
+def test_the_rest_of_a_claim_out_of_range_cannot_be_made(left: int) -> None:
+    with pytest.raises(ValueError, match=f"^ClaimElement.left: {left} is out of"):
+        ClaimElement(**CLAIM, left=left)
+    assert ClaimElement(**CLAIM, left=2**53).left == 2**53
+
+
 @pytest.mark.parametrize("stamp", [-1, 2**53 + 1])
 def test_a_stamp_out_of_range_cannot_be_made(stamp: int) -> None:
     with pytest.raises(
@@ -242,10 +359,6 @@ def test_a_stamp_out_of_range_cannot_be_made(stamp: int) -> None:
         ClaimElement(owner="a", stamp=stamp)
     with pytest.raises(ValueError, match="Registration.keys"):
         Registration(**REGISTRATION, keys=(RecordKey("n", None, "a", stamp),))
-
-
-class Data(str):
-    """A string that knows where it comes from, as a script has."""
 
 
 def test_a_subclass_of_str_or_int_is_taken() -> None:

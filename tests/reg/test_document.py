@@ -32,6 +32,7 @@ def test_documents_that_say_the_same_are_equal_however_they_were_written() -> No
     assert document == same
     assert not document != same
     assert hash(document) == hash(same)
+    assert hash(document) != hash(Reginfo(version=2, full=True))
     assert document != Reginfo(version=2, full=True)
     assert document != Reginfo(version=1, full=False)
     assert document != "a document"

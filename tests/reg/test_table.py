@@ -558,6 +558,50 @@ def test_full_document_leaves_nothing_else(
     }
 
 
+def by_id(table: Table) -> dict[tuple[str, str], ReportedContact]:
+    return {(row.aor, row.contact.id): row for row in table}
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(histories)
+def test_changes_are_the_difference_and_their_undo_restores_the_table(
+    history: list[tuple[Reginfo, int, float]],
+) -> None:
+    """What is written of a document is the rows that it changed, and no others."""
+    table = Table()
+    for document, cseq, now in history:
+        before, state = by_id(table), table.state
+        table.take(document, cseq, now)
+        after = by_id(table)
+        differing = {
+            key
+            for key in before.keys() | after.keys()
+            if before.get(key) is not after.get(key)
+        }
+        assert {(one.aor, one.id) for one in table.changes} == differing
+        assert len(table.changes) == len(differing)
+        for one in table.changes:
+            assert one.before is before.get((one.aor, one.id))
+            assert one.after is after.get((one.aor, one.id))
+        if document.full:
+            changes = table.changes
+            table.undo(changes)
+            table.restore(state)
+            assert by_id(table) == before
+            assert table.state == state
+            table.take(document, cseq, now)
+            assert by_id(table) == after
+
+
+def test_a_discarded_document_changes_nothing_and_is_not_full() -> None:
+    table = known(of(REGISTERED), version=3)
+    assert table.is_full and len(table.changes) == 1
+    assert table.take(full(2, of(OTHER)), 1, 1.0) == NOTHING
+    assert not table.is_full and table.changes == []
+    new = Table()
+    assert not new.is_full and new.changes == []
+
+
 # A full state in pieces.
 
 

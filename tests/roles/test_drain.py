@@ -232,7 +232,7 @@ def test_that_the_server_leaves_is_logged(caplog: pytest.LogCaptureFixture) -> N
     full(server, 2)
     with caplog.at_level(logging.WARNING):
         server.notifier.drain(2.5, server.now)
-    assert "= leaving: 2 watchers are told, 2.5 each second" in caplog.text
+    assert "= draining: 2 watchers, 2.5 per second" in caplog.text
 
 
 def test_contacts_change_while_the_server_leaves() -> None:

@@ -1,4 +1,4 @@
-"""Claims and records in documents between servers of our kind."""
+"""Claims and records in documents between `reginfo` servers."""
 
 from __future__ import annotations
 

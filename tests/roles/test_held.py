@@ -157,7 +157,7 @@ def test_one_that_cannot_be_gone_on_with_is_left_out_after_a_restart(
     monkeypatch.setattr(Held, "_index", picky)
     later = asked.restarted()
     assert [mirror.aor for mirror in later.subscriber.mirrors()] == [ALICE]
-    assert f"! {PLACE}/{BOB} cannot be continued" in caplog.text
+    assert f"! {PLACE}/{BOB} cannot be resumed" in caplog.text
 
 
 def test_it_is_sought_and_then_asked_for() -> None:

@@ -215,4 +215,4 @@ def test_a_contact_that_is_no_claim_is_refused_among_claims(
     half = msgspec.structs.replace(contact(DESK, claim=claim()), callid=None)
     here.take(document(0, contact(claim=claim()), half, contact("sip:x@192.0.2.8")))
     assert here.bound().keys() == {PHONE_URI}
-    assert "2 contacts refused" in caplog.text
+    assert "2 contacts ignored" in caplog.text

@@ -734,7 +734,7 @@ def test_that_a_server_takes_no_publications_is_said_once(
         server.publisher.timer_due(moment(NOW + later))
         server.answer(489, now=NOW + later)
     said = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
-    assert said == ["! sip:presence@127.0.0.1 takes no publications of ours"]
+    assert said == ["! sip:presence@127.0.0.1 refuses all publications"]
     server.publisher.timer_due(moment(NOW + 903))
     server.answer(now=NOW + 903)
     assert not server.target.refused

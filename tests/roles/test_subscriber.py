@@ -1077,7 +1077,7 @@ def test_what_is_wrong_with_a_peer_is_known_until_it_notifies() -> None:
     assert mirror.problem is None
     server.notify(document(1), state="terminated;reason=rejected")
     server.journal.close().announce()
-    assert mirror.problem == "the peer has ended it: rejected"
+    assert mirror.problem == "the peer ended it: rejected"
 
 
 def test_that_a_key_was_removed_long_ago_is_no_news() -> None:

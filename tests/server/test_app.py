@@ -268,7 +268,7 @@ def test_a_subscription_that_cannot_be_held_does_not_keep_us_from_starting(
     )
     assert phone.register() == 200
     phone.wire.pass_time(1)
-    assert f"! b/{ALICE} cannot be continued" in caplog.text
+    assert f"! b/{ALICE} cannot be resumed" in caplog.text
     asked = [p.first_line for p in phone.wire.packets if b"SUBSCRIBE" in p.data[:9]]
     assert f"SUBSCRIBE {BOB} SIP/2.0" in asked
 

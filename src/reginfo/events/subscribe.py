@@ -118,7 +118,6 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
         self._subscribe(now, self._expires())
         # Until the notifier states a time, in its 200 or its NOTIFY.
         self.expires_at = now + self.asked
-        self.end_before = 0.0
 
     def refresh(self, now: float) -> None:
         """Send a SUBSCRIBE in the dialog; the full state follows (§4.1.2.2)."""
@@ -333,7 +332,7 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
         before, is_open = self.expires_at, self.end_before is not None
         self._enter(Cause.NOTIFY)
         if expires is not None:
-            until = now + min(expires, self.asked or self._expires())
+            until = now + min(expires, self.asked)
             # One that crossed the SUBSCRIBE says nothing of what that was granted.
             if self.end_before is None or abs(until - self.end_before) > SLACK:
                 self.is_granted = True

@@ -52,7 +52,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True
     edition: int
     """
     Orders statements about one REGISTER: equal to :attr:`stamp` at first, and later
-    when a peer of another kind lists it again, drops it, or changes its end.
+    when a foreign peer lists it again, drops it, or changes its end.
     """
 
     gone: bool

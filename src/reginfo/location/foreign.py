@@ -1,5 +1,5 @@
 """
-What a peer of another kind says of a contact, made into a claim.
+What a foreign peer says of a contact, made into a claim.
 
 Kamailio, OpenSIPS, an S-CSCF or a phone send documents of RFC 3680: what is listed is
 bound there, and what is listed no longer is not. They know no claims. The gateway, the

@@ -111,8 +111,8 @@ class LocationStore(LocationRows):
 
         Args:
             is_published: whether presence servers are to hear of the changes.
-            is_told: whether a peer of our kind says so. What it says that loses shows
-                that it does not know what holds: that is numbered anew, for it.
+            is_told: whether a peer that runs `reginfo` says so. What it says that loses
+                shows that it does not know what holds: that is numbered anew, for it.
         """
         news: list[Binding] = []
         keys: list[KeyChange] = []

@@ -21,15 +21,15 @@ REMOVALS = frozenset(
         ContactEvent.UNREGISTERED,
     }
 )
-"""Events that an administrator can remove a contact with."""
+"""The events with which an administrator can remove a contact."""
 
 
 class Act(NamedTuple):
     """
-    What an administrator has done, to be applied to the store.
+    An action of an administrator, to be applied to the store.
 
-    Each claim is a life of its own: a refresh by the user agent that is not known here
-    yet does not undo it, whatever its CSeq.
+    Each claim is a life of its own, so a refresh by the user agent that is not known
+    here yet does not undo it, whatever its CSeq.
     """
 
     claims: tuple[Claim, ...] = ()
@@ -49,8 +49,8 @@ def create(
     Bind ``contact`` without a REGISTER: event `created`.
 
     Args:
-        expires: seconds.
-        call_id: a new one, which no REGISTER has.
+        expires: the interval in seconds.
+        call_id: a new Call-ID, which no REGISTER has.
 
     Raises:
         RemoteProtocolError: ``contact`` is not a URI.
@@ -85,10 +85,11 @@ def shorten(
     """
     Let contacts expire in ``expires`` seconds, so that their user agents refresh soon.
 
-    One that ends before is left as it is; the owner stays.
+    A contact that ends earlier is not changed; the owner stays the same.
 
     Args:
-        contact: which one; all, also those that only other servers know, if left out.
+        contact: the contact; by default all, including those that only other servers
+            know.
     """
     now = contacts.now
     if contact is None:
@@ -126,10 +127,10 @@ def remove(
     retry_after: int | None = None,
 ) -> Act:
     """
-    Remove contacts with ``event`` as the reason.
+    Remove contacts, and report ``event``.
 
-    A user all of whose contacts are put on probation is refused until that is over;
-    one that is rejected, until :func:`admit`.
+    If all contacts of a user are put on probation, the user's REGISTERs are refused
+    until it is over; if they are rejected, until :func:`admit`.
 
     Args:
         contact: the contact to remove; all if None.
@@ -137,8 +138,8 @@ def remove(
             with `probation`, and not allowed with any other event.
 
     Raises:
-        LocalProtocolError: ``event`` removes no contact, or ``retry_after`` does not
-            go with it.
+        LocalProtocolError: ``event`` does not remove a contact, or ``retry_after`` does
+            not match it.
     """
     if event not in REMOVALS:
         raise LocalProtocolError(f"{event} does not remove a contact")
@@ -173,7 +174,7 @@ def remove(
 
 
 def admit(contacts: Contacts, *, server_id: str) -> Act:
-    """Let a user register again that was rejected or is on probation."""
+    """Allow a user to register again who was rejected or put on probation."""
     records = []
     for kind in (RecordKind.REJECTED, RecordKind.PROBATION):
         known = contacts.record(kind)
@@ -189,7 +190,7 @@ def _bar(contacts: Contacts, kind: RecordKind, server_id: str) -> Record:
 
 
 def _life(bound: Claim, stamp: int, **fields: object) -> Claim:
-    """A claim about what is bound, in a life of its own."""
+    """Make a claim about a bound contact, in a life of its own."""
     return msgspec.structs.replace(
         bound,
         begin=stamp,
@@ -203,7 +204,7 @@ def _life(bound: Claim, stamp: int, **fields: object) -> Claim:
 
 
 def _bound(contacts: Contacts, contact: str | None) -> list[tuple[Claim, int]]:
-    """What is bound of ``contact``, or of all, each with a stamp for what is done."""
+    """Return the binding of ``contact``, or all, each with a stamp for the action."""
     if contact is None:
         keys = list(contacts.rows)
     else:

@@ -1,4 +1,4 @@
-"""Who may watch whom, and how many may (RFC 3680 §4.6)."""
+"""Authorises watchers, and limits their number (RFC 3680 §4.6)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..sip.uri import Uri
 from ..sip.value import Value
 
 RETRY_AFTER = "60"
-"""Seconds until one who found us full may ask again."""
+"""Retry-After, in seconds, when the number of subscriptions is at its limit."""
 
 Hook = Callable[[Request, str], None]
 """
-Looks at a SUBSCRIBE for an address-of-record before any state is made of it.
+Authenticates a SUBSCRIBE for an address-of-record, before any state is created.
 
 Raises:
     Refusal: 401 with a challenge, or 403.
@@ -25,14 +25,14 @@ class Admission(Value, frozen=True, kw_only=True):
     """
     The policy for new watchers.
 
-    Whoever a request says that it is from, it is taken to be: that it is, has to be
-    checked before, by :attr:`authenticate` or by a proxy in front of us.
+    The From of a request is trusted: it must be verified before, by
+    :attr:`authenticate` or by a proxy in front of this server.
     """
 
     allow: tuple[str, ...] = ("all",)
     """
-    Who is served: `all`; `self`, a user who watches its own address-of-record;
-    `peers`, those of the configuration; a domain; or a SIP URI.
+    Who may watch: `all`; `self`, users their own address-of-record; `peers`, the
+    configured peers; a domain; or a SIP URI.
     """
 
     neutral: bool = False
@@ -43,7 +43,7 @@ class Admission(Value, frozen=True, kw_only=True):
 
     max_subscriptions: int = 0
     max_per_watcher: int = 0
-    "How many there may be, of all watchers and of one; 0 for any number."
+    "The maximum number of subscriptions, in total and per watcher; 0: no limit."
 
     authenticate: Hook | None = None
 
@@ -51,13 +51,13 @@ class Admission(Value, frozen=True, kw_only=True):
         self, request: Request, names: tuple[str, ...], *, is_peer: bool
     ) -> bool:
         """
-        Let a SUBSCRIBE pass; return False if its documents have to be neutral.
+        Authenticate and authorise a SUBSCRIBE; False if it gets neutral documents.
 
         Args:
-            names: the address-of-record that it asks for, and others of that user.
+            names: the requested address-of-record, and the user's other identities.
 
         Raises:
-            Refusal: 401 or 403; it makes no subscription.
+            Refusal: 401 or 403; no subscription is created.
         """
         if self.authenticate is not None:
             self.authenticate(request, names[0])
@@ -78,10 +78,10 @@ class Admission(Value, frozen=True, kw_only=True):
 
     def check_room(self, of_all: int, of_watcher: int) -> None:
         """
-        See whether there is room for one more subscription.
+        Check whether one more subscription is allowed.
 
         Raises:
-            Refusal: 503, to try again later.
+            Refusal: 503 with Retry-After, or 403.
         """
         if 0 < self.max_subscriptions <= of_all:
             raise Refusal(

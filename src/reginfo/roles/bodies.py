@@ -1,4 +1,4 @@
-"""The documents of NOTIFYs: what a watcher is owed, written in its profile."""
+"""Writes the documents of NOTIFYs, in the profile of each watcher."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .row import WatchRow, is_of_our_kind
 from .watch import Owed, Parted, Watch
 
 CACHED_CONTACTS = 10_000
-"""Contacts whose XML is kept for the other watchers of the same change."""
+"""The number of contacts whose XML is cached for other watchers of the same change."""
 
 
 NOTHING = Written(b"", False)
@@ -25,7 +25,7 @@ NOTHING = Written(b"", False)
 
 class Bodies:
     """
-    Writes documents. Most of a contact's XML is written once for all watchers.
+    Writes documents. Most of the XML of a contact is rendered once for all watchers.
 
     Args:
         table: the location table that is watched.
@@ -38,14 +38,14 @@ class Bodies:
 
     def write(self, watch: Watch, owed: Owed, room: int, now: float) -> Written:
         """
-        Write the document that a watcher is owed; empty for a legacy watcher that
-        understands none.
+        Write the pending report of a watcher; empty if a legacy watcher would
+        misunderstand it.
 
-        It does not change the watch, but for what does not fit: that is put back, for
+        The watch is unchanged, except that contacts that do not fit are put back for
         the next document.
 
         Args:
-            room: octets that the document has, unless it is of one contact.
+            room: the maximum size in octets; a single contact may exceed it.
         """
         row, store = watch.row, self._store
         if row.neutral:
@@ -58,8 +58,8 @@ class Bodies:
             for binding in store.bindings(record, now)
             if not is_known_by(binding.owner, binding.source, row.peer)
         ]
-        # The full state says how a contact has gone, too. A legacy peer does not notice
-        # that one is missing.
+        # A full document also lists the contacts that have ended, with their events: a
+        # legacy peer would not notice that one is missing.
         bindings = owed.bindings + bound if owed.full else owed.bindings
         if row.profile is Profile.LEGACY:
             if not bound:
@@ -138,10 +138,11 @@ class Bodies:
         now: float,
     ) -> tuple[list[bytes], Parted]:
         """
-        Write registrations that end, as far as they fit; return them and the rest.
+        Write ended registrations, as far as they fit; return them and the rest.
 
         Args:
-            may_wait: whether all of them may; else one contact is written anyway.
+            may_wait: whether all of them may wait; otherwise at least one contact is
+                written.
         """
         written: list[bytes] = []
         rest: Parted = {}
@@ -170,11 +171,12 @@ class Bodies:
         self, watch: Watch, record: Place, owed: Owed, room: int, now: float
     ) -> Written:
         """
-        Write a document for a server of our kind: claims and records, each whole.
+        Write a document for another `reginfo` server: claims and records, each
+        complete.
 
-        The full state has all that is kept: tombstones and what lost, too, for the
-        other server may not know what beat it. What does not fit follows in partial
-        documents; nothing is gone for not being listed.
+        The full state has everything that is stored, including tombstones and claims
+        that lost, because the other server may not know the claim that beat them. What
+        does not fit follows in partial documents; omission removes nothing.
         """
         store = self._store
         last = [speaker_element(store.server_id)]
@@ -215,21 +217,21 @@ class Bodies:
         now: float,
     ) -> Written:
         """
-        Write a document that Kamailio and OpenSIPS read right (see reg/legacy.py).
+        Write a document that Kamailio and OpenSIPS read correctly (see reg/legacy.py).
 
-        It has one of a user's identities, the one that they watch.
+        It has only the identity that they watch.
         """
         row = watch.row
         if not bindings:
-            return NOTHING  # "init" is an error to them
+            return NOTHING  # they reject "init"
         if not (row.aor.startswith("tel:") or "@" in row.aor):
-            return NOTHING  # an address-of-record without a user ends OpenSIPS
+            return NOTHING  # an address-of-record without a user crashes OpenSIPS
         state = RegistrationState.ACTIVE if bound else RegistrationState.TERMINATED
         elements = [self._element(row, row.aor, record, one, now) for one in bindings]
         number = fitting([len(one) for one in elements], MAX_DOCUMENT - AROUND_LEGACY)
         if number < len(elements):
             watch.put_back(bindings[number:], {})
-            full = False  # what has to wait is not gone
+            full = False  # the contacts that must wait have not ended
         registration = xml.registration_element(
             row.aor, registration_id(row.aor), state, elements[:number]
         )
@@ -240,7 +242,7 @@ class Bodies:
         self, row: WatchRow, aor: Aor, record: Place, binding: Binding, now: float
     ) -> bytes:
         """Write one contact; most of its XML is shared by all watchers."""
-        # A peer is told where the REGISTER came from; a mere watcher is not.
+        # Only peers get the source address of the REGISTER.
         is_legacy = row.peer is not None and row.profile is Profile.LEGACY
         key = (aor, binding.key, row.profile, is_legacy)
         rendered = self._cache.get(key)

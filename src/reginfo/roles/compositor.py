@@ -1,9 +1,9 @@
 """
-The compositor: what others PUBLISH is merged with what is known here (RFC 3903 §6).
+The compositor: merges publications of peers into the location service (RFC 3903 §6).
 
-A publication is one publisher's view of an address-of-record, as a whole. Contacts in
-it become claims, judged like any others. A publication that is removed, or ends,
-removes the contacts that no other publication lists.
+A publication is one publisher's complete view of an address-of-record. Its contacts
+become claims like any others. When a publication is removed or expires, the contacts
+that no other publication lists are removed.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ PACKAGE = "reg"
 
 KIND = "contribution"
 CONTACT_KIND = "contribution-contact"
-"""Kinds of our entries in the journal: a publication, and one contact in it."""
+"""The kinds of its journal entries: a publication, and one contact in it."""
 
 RETRY_AFTER = 5.0
-"""Seconds until something that was due and could not be committed is due again."""
+"""Seconds until a due item whose commit failed is retried."""
 
 _Etag = tuple[str, str, str]
 _Identity = tuple[str, str, str, str, int]
@@ -52,14 +52,14 @@ _Identity = tuple[str, str, str, str, int]
 
 class Compositor:
     """
-    All publications of others.
+    All publications of peers.
 
     Args:
-        new_id: makes a random token: no entity-tag is ever given twice.
-        policy: how long a publication may last.
-        max_expires: the longest time that a contact is believed to last, in seconds.
-        longest: the same for a publisher, by its name, where that differs.
-        name: the address-of-record that a URI names.
+        new_id: makes a random token, so that no entity-tag is used twice.
+        policy: the limits of the interval of a publication.
+        max_expires: the longest interval accepted for a contact, in seconds.
+        longest: the same for individual publishers, by name.
+        name: returns the address-of-record of a URI.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Compositor:
         self._wheel = TimerWheel()
         self._by_id: dict[str, Contribution] = {}
         # By address-of-record, peer and entity-tag; and by address-of-record, peer and
-        # what identifies its last PUBLISH.
+        # the identification of its last PUBLISH.
         self._by_etag: dict[_Etag, Contribution] = {}
         self._by_request: dict[_Identity, Contribution] = {}
         self._listing: Listing[Contribution] = Listing()
@@ -95,7 +95,7 @@ class Compositor:
             journal, CONTACT_KIND, ReportedContact, self._take_contact, shifted
         )
         self.others: Listings | None = None
-        "Returns who else lists a contact: peers that notify, say."
+        "Returns who else lists a contact, such as peers that notify."
 
         self._learner = Learner(
             store,
@@ -116,20 +116,20 @@ class Compositor:
         self, request: Request, *, peer: str, aor: Aor, now: float, wall: float
     ) -> Response:
         """
-        Take in a PUBLISH: all of it, or nothing.
+        Process a PUBLISH, atomically.
 
         Args:
-            peer: the publisher, which is known to us.
-            aor: the address-of-record that the Request-URI names.
+            peer: the name of the publisher, a configured peer.
+            aor: the address-of-record in the Request-URI.
 
         Raises:
-            Refusal, RemoteProtocolError: it cannot be. Then nothing has changed.
+            Refusal, RemoteProtocolError: it is refused; nothing has changed.
         """
         identity = (request.call_id, request.from_.tag, request.cseq.number)
         again = self._by_request.get((aor, peer, *identity))
         if again is not None:
-            # Its transaction would know it. But that is gone after a restart, when a
-            # publisher that got no answer sends it again.
+            # The transaction recognises a retransmission, but it is gone after a
+            # restart, when a publisher that got no response sends the PUBLISH again.
             return _accepted(again.row.granted, again.row.etag)
         asked = compose.read(request, PACKAGE, self._policy)
         known = None
@@ -163,7 +163,7 @@ class Compositor:
         """Return which peers list a contact as bound, in a publication."""
         for contribution, one in self._listing.find(aor, uri):
             if one.contact.claim is not None:
-                continue  # a server of our kind: its claims are in the store
+                continue  # a `reginfo` server: its claims are in the store
             row = contribution.row
             ends = one.expires_at
             if ends is None:
@@ -179,7 +179,7 @@ class Compositor:
         return self._wheel.timer_at
 
     def timer_due(self, moment: Moment) -> None:
-        """Remove what was not refreshed."""
+        """Remove publications that were not refreshed."""
         now = moment.now
 
         def act(contribution: Contribution) -> None:
@@ -192,13 +192,13 @@ class Compositor:
         work_off(self._wheel, self._journal, now, act)
 
     def hears(self, change: object) -> None:
-        """Ignore it: publications of others do not depend on what happens here."""
+        """Ignore it: publications of peers do not depend on changes here."""
 
     def undone(self, moment: Moment) -> None:
-        """Do nothing: what is taken back is due again by its own undo."""
+        """Do nothing: the undo of an item schedules it again."""
 
     def describe(self) -> Description:
-        """Describe how many publications of others there are."""
+        """Describe the publications of peers."""
         count = len(self)
         line = f"{count} publications of others"
         return Description("compositor", line, {"contributions": count})
@@ -207,11 +207,13 @@ class Compositor:
 
     @property
     def shelves(self) -> Sequence[Rows[Any]]:
-        """What is stored; :meth:`begin` continues it."""
+        """The stored rows; :meth:`begin` continues with them."""
         return (self._rows, self._contacts)
 
     def begin(self, here: Here, moment: Moment) -> None:
-        """Schedule what was loaded; remove what has ended meanwhile."""
+        """
+        Schedule the loaded publications; remove those that have expired meanwhile.
+        """
         now = moment.now
         for row in list(self._rows.values()):
             contribution = Contribution(row)
@@ -224,11 +226,11 @@ class Compositor:
                 with self._journal.attempt():
                     self._remove(contribution, now, moment.wall)
             except Exception:
-                # One that cannot end must not keep the server from starting.
+                # A publication that cannot be ended must not prevent the start.
                 logger.exception("! publication of %s by %s", row.aor, row.peer)
                 self._postpone(contribution, now + RETRY_AFTER)
         for id, contacts in self._stored.items():
-            # Its publication is gone, or could not be read.
+            # Its publication was removed, or could not be read.
             for contact in contacts:
                 self._contacts.erase(_key(id, contact), nothing, urgent=False)
         self._stored.clear()
@@ -288,7 +290,7 @@ class Compositor:
         self._learner.learn(origin, document, news, now, wall, table.changes)
 
     def _note(self, contribution: Contribution, changes: list[RowChange]) -> None:
-        """Store what a document has changed."""
+        """Store the changes of a document."""
         if not changes:
             return
         self._listing.update(contribution, changes)
@@ -334,7 +336,7 @@ class Compositor:
         return self._by_id.get(contribution.row.id) is contribution
 
     def _add(self, contribution: Contribution) -> None:
-        """Add a publication, or put back one that was taken out."""
+        """Add a publication, or restore one that was removed."""
         row = contribution.row
         self._by_id[row.id] = contribution
         self._by_etag[row.aor, row.peer, row.etag] = contribution
@@ -353,7 +355,7 @@ class Compositor:
         self._listing.remove(contribution, contribution.table)
 
     def _set_row(self, contribution: Contribution, row: ContributionRow) -> None:
-        """Give a publication another entity-tag, and what goes with it."""
+        """Replace the stored row of a publication, with its entity-tag."""
         before = contribution.row
         self._by_etag.pop((before.aor, before.peer, before.etag), None)
         self._by_request.pop((before.aor, before.peer, *before.request), None)
@@ -389,12 +391,12 @@ def _accepted(expires: int, etag: str) -> Response:
 
 def _of(document: Reginfo, aor: Aor) -> Reginfo:
     """
-    Return what a document says of one address-of-record, as a full document.
+    Return the part of a document about one address-of-record, as a full document.
 
     Raises:
-        RemoteProtocolError: it lists others only (3903-41).
+        RemoteProtocolError: the document is only about others (3903-41).
     """
     registrations = tuple(one for one in document.registrations if one.aor == aor)
     if document.registrations and not registrations:
-        raise RemoteProtocolError("a document of another address-of-record")
+        raise RemoteProtocolError("the document is about another address-of-record")
     return msgspec.structs.replace(document, full=True, registrations=registrations)

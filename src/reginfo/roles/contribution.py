@@ -1,4 +1,4 @@
-"""One publication of others, and the contacts in it."""
+"""One publication of a peer, and its contacts."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from ..reg.table import Table, TableState
 
 
 class ContributionRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """What of a publication is stored; its contacts have rows of their own."""
+    """The stored form of a publication; its contacts have rows of their own."""
 
     id: str
-    "Names it in the journal, for all its life."
+    "Its key in the journal, which never changes."
 
     aor: Aor
     peer: str
-    "Who publishes it."
+    "The name of the publisher."
 
     etag: str
-    "The last one given: whoever has it may change the publication."
+    "The current entity-tag, which a change must name."
 
     expires_at: float
-    "When it ends unless it is refreshed, in seconds on the server's clock."
+    "When it expires unless it is refreshed, in seconds on the server's clock."
 
     request: tuple[str, str, int]
     "Call-ID, From tag and CSeq of the last PUBLISH, to recognise a retransmission."
 
     granted: int
-    "For how many seconds that was granted."
+    "The granted interval in seconds."
 
     state: TableState = TableState()
-    "What its table knows beside the contacts."
+    "The state of its table without the contacts."
 
 
 class Contribution:
     """
     One publication.
 
-    A publication is a whole: its table holds the contacts of its latest document.
+    Its table holds the contacts of its latest document, which is complete.
     """
 
     __slots__ = ("row", "scheduled_at", "table", "timer_at", "untimed")
@@ -47,7 +47,7 @@ class Contribution:
         self.row = row
         self.table = Table()
         self.untimed = False
-        "Whether it has listed a contact without `expires`: such live as long as it."
+        "Whether it lists a contact without `expires`, which lives as long as it does."
 
         self.timer_at: float | None = row.expires_at
         self.scheduled_at: float | None = None
@@ -56,7 +56,7 @@ class Contribution:
         return f"<Contribution of {self.row.peer} to {self.row.aor}>"
 
     def timer_due(self, now: float) -> None:
-        # Its compositor finds out what is due.
+        # The compositor handles it.
         self.timer_at = None
 
 

@@ -1,4 +1,4 @@
-"""Documents in and out, as several roles need them."""
+"""Reads and writes parts of documents, for several roles."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ logger = logging.getLogger("reginfo.document")
 
 
 class UnreadableDocument(RemoteProtocolError):
-    """A body that cannot be read; the log has it, with the name of who sent it."""
+    """A body that cannot be parsed; it has been logged, with the sender."""
 
 
 def contact_of(
     binding: Binding, aor: Aor, *, is_legacy: bool = False, implicit: bool = False
 ) -> Contact:
     """
-    Return a binding as a document lists it, without what changes with time.
+    Return a binding as a document lists it, without the fields that change with time.
 
     Args:
-        is_legacy: whether to add what Kamailio and OpenSIPS have attributes for.
-        implicit: whether the REGISTER named another of the user's identities than
-            ``aor``: then it is the network that has bound this one.
+        is_legacy: whether to add the attributes of Kamailio and OpenSIPS.
+        implicit: whether the REGISTER named another identity of the user than ``aor``:
+            then the network has bound this one.
     """
     event = binding.event
     if implicit and event is ContactEvent.REGISTERED:
@@ -57,13 +57,13 @@ def read_document(request: Request, source: str, name: Name) -> Reginfo | None:
     Its addresses-of-record are canonical (:func:`.naming.named`).
 
     Args:
-        source: who sends it, for the log.
-        name: the address-of-record that a URI names.
+        source: the name of the sender, for the log.
+        name: returns the address-of-record of a URI.
 
     Raises:
-        Refusal: 415 for a body that is not understood and not optional, 420 for
-            an extension that is required.
-        UnreadableDocument: it cannot be read.
+        Refusal: 415 for a body of another type that is not optional, 420 for a required
+            extension.
+        UnreadableDocument: the body cannot be parsed.
     """
     check_extensions(request)
     if not understands_body(request, xml.MEDIA_TYPE):

@@ -1,4 +1,4 @@
-"""Leaving for good: every watcher is told so, but not all at once."""
+"""Ends all subscriptions that are served, at a limited rate."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .watch import Watch
 
 class Drain(Pace):
     """
-    Which watches are to be ended, and when.
+    The watches to be ended, and the progress.
 
     Args:
-        rate: how many are ended each second, at the most.
-        total: how many there are, those included that are ending anyway.
+        rate: the maximum number of watches to end per second.
+        total: the number of watches, including those that are already ending.
     """
 
     __slots__ = ("gave_up", "total")
@@ -25,4 +25,4 @@ class Drain(Pace):
         super().__init__(watches, rate=rate, now=now)
         self.total = total
         self.gave_up = 0
-        "How many have not confirmed the last NOTIFY, and never will."
+        "The number of watchers that did not answer the last NOTIFY."

@@ -1,8 +1,8 @@
 """
-Claims and records in documents between servers of our kind: written and read.
+Reads and writes the claims and records in documents between `reginfo` servers.
 
-A document of RFC 3680 is only their envelope. Each is complete in itself, and what is
-not listed is not gone.
+The document of RFC 3680 is only their envelope. Each claim and record is complete in
+itself, and omission removes nothing.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ ACTIVE = "active"
 
 SPEAKER = "server"
 """
-The kind of a record that ends each registration which a server of our kind is sent.
+The kind of a record that ends each registration which a `reginfo` server is sent.
 
-It says that what is not listed is not gone.
+It says that omission removes nothing.
 """
 
 
 def claim_elements(claims: Claims, aor: str, now: float) -> list[bytes]:
     """
-    All claims for a contact, whole, for a server of our kind.
+    All claims for a contact, whole, for a `reginfo` server.
 
     Each is a ``<contact>`` of its own: one that lost may come to hold there.
     """
@@ -46,7 +46,7 @@ def claim_elements(claims: Claims, aor: str, now: float) -> list[bytes]:
         key = f"{claim.key}\0{claim.begin}\0{claim.call_id}" if at else claim.key
         event = claim.event
         if claim.gone is (event.state == ACTIVE) or (left <= 0 and not claim.gone):
-            # The state in the document has to agree with the event in it.
+            # The state in the document must agree with its event.
             event = ContactEvent.EXPIRED
         contact = Contact(
             id=contact_id(aor, key),
@@ -81,7 +81,7 @@ def claim_elements(claims: Claims, aor: str, now: float) -> list[bytes]:
 
 
 def record_elements(records: Iterable[Record], now: float) -> list[bytes]:
-    """The records of a user, for a server of our kind."""
+    """The records of a user, for a `reginfo` server."""
     return [
         xml.key_element(
             RecordKey(
@@ -101,15 +101,15 @@ def record_elements(records: Iterable[Record], now: float) -> list[bytes]:
 
 
 def speaker_element(server_id: str) -> bytes:
-    """What says that a registration comes from a server of our kind."""
+    """What says that a registration comes from a `reginfo` server."""
     return xml.key_element(RecordKey("", None, server_id, 0, kind=SPEAKER))
 
 
 def is_envelope(document: Reginfo) -> bool:
     """
-    Whether a document carries claims or records: then it says only what it lists.
+    Whether a document carries claims or records: then omission means nothing.
 
-    At least a record of the kind `SPEAKER` is in each that a server of our kind sends.
+    At least a record of the kind `SPEAKER` is in each that a `reginfo` server sends.
     """
     return any(
         bool(registration.keys)

@@ -1,4 +1,4 @@
-"""How a server is, as its administrator is told."""
+"""The health report of a server."""
 
 from __future__ import annotations
 
@@ -8,46 +8,46 @@ from ..ledger.part import Description
 
 
 class StoreHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How the database is."""
+    """The health of the database."""
 
     url: str
-    "As the configuration has it."
+    "The URL, as configured."
 
     problem: str | None
-    "Why nothing can be committed at the moment; None if all is well."
+    "Why commits fail at the moment; None if they succeed."
 
 
 class ClockHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How the calendar is."""
+    """The state of the wall clock."""
 
     time: float
-    "Seconds since the epoch, as the server takes it."
+    "The time that the server uses, in seconds since the epoch."
 
     behind: float
-    "Seconds by which the machine's calendar is behind the last commit."
+    "Seconds by which the machine's wall clock is behind the last commit."
 
     stepped: float
-    "Seconds by which the calendar has jumped since the start, in all."
+    "The sum of the steps of the wall clock since the start, in seconds."
 
 
 class DrainHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the server is with ending its subscriptions."""
+    """The progress of a drain."""
 
     watchers: int
-    "How many there were."
+    "The number of watchers at the beginning."
 
     left: int
-    "How many there are still."
+    "The number of watchers that are left."
 
     gave_up: int
-    "How many have not confirmed the last NOTIFY, and never will."
+    "The number of watchers that did not answer the last NOTIFY."
 
     rate: float
-    "How many are ended each second, at most."
+    "The maximum number of watches ended per second."
 
 
 class ServerHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How a server is: its status, and figures since the start."""
+    """The health of a server: its status, and figures since the start."""
 
     status: str
     "`ok`, `degraded`, `draining` or `drained`."
@@ -63,14 +63,14 @@ class ServerHealth(msgspec.Struct, frozen=True, kw_only=True):
     store: StoreHealth
     clock: ClockHealth
     draining: DrainHealth | None
-    "None if nobody has asked for it."
+    "None if no drain was requested."
 
     commits: int
     watchers: int
-    "Subscriptions that are served."
+    "The number of subscriptions that are served."
 
     malformed: int
-    "Datagrams that were no message."
+    "The number of datagrams that could not be parsed."
 
     parts: list[Description]
-    "Each part of the server, in a line and in figures."
+    "A line and figures for each part of the server."

@@ -1,4 +1,4 @@
-"""All subscriptions that we hold: requested, kept alive, continued after a restart."""
+"""The subscriptions that we hold: requested, refreshed, resumed after a restart."""
 
 from __future__ import annotations
 
@@ -26,37 +26,36 @@ from .package import HeldPackage
 logger = logging.getLogger("reginfo.subscriber")
 
 KIND = "held"
-"""The kind of our entries in the journal."""
+"""The kind of its journal entries."""
 
 RESTART_RATE = 100.0
-"""Subscriptions refreshed each second after a restart, to spare the peers a storm."""
+"""Subscriptions refreshed per second after a restart, so that peers get no storm."""
 
 RETRY_AFTER = 5.0
-"""Seconds until something that was due and could not be committed is due again."""
+"""Seconds until a due item whose commit failed is retried."""
 
 SUBSCRIPTIONS = 100_000
 """
-Subscriptions that a script can request, at the most. Each is a dialog that is kept
-alive: one more for every URI that somebody sends would fill the memory.
+The maximum number of subscriptions that a script can request. Each is a dialog that is
+kept alive, so a script that subscribes to every URI it sees could fill the memory.
 """
 
 Send = Callable[[Draft, Flow, User], object]
 
 Listener = Callable[[Mirror, str, str], None]
-"""Is called with a subscription, the state that it is in now, and why."""
+"""A callback that receives a subscription, its state, and the reason."""
 
 
 class Held:
     """
-    All subscriptions that we hold, whatever their event package is.
+    The subscriptions that we hold, for any event package.
 
     Args:
-        package: what becomes of documents.
-        send: sends a request by a flow; its last argument comes back with the response.
+        package: processes the documents.
+        send: sends a request on a flow; its last argument is the user of the request.
         new_id: makes a random token.
-        jitter: a random number from 0 to 1, to spread what would come together.
-        locate: is called when a requested subscription needs a flow; :meth:`located`
-            is the answer.
+        jitter: returns a random number from 0 to 1, to spread simultaneous timers.
+        locate: finds the flow of a requested subscription, and calls :meth:`located`.
     """
 
     def __init__(
@@ -70,7 +69,7 @@ class Held:
         locate: Callable[[Mirror], None] | None = None,
     ) -> None:
         self.listener: Listener | None = None
-        "Is called with changes of requested subscriptions, once they are durable."
+        "Called with each durable change of a requested subscription."
 
         self._journal = journal
         self._package = package
@@ -88,7 +87,7 @@ class Held:
 
     @property
     def shelves(self) -> Sequence[Rows[Any]]:
-        """What is stored; :meth:`watch` and :meth:`resume` continue it."""
+        """The stored rows; :meth:`watch` and :meth:`resume` continue with them."""
         return (self._rows,)
 
     def __len__(self) -> int:
@@ -98,15 +97,15 @@ class Held:
         """Every subscription that is wanted."""
         return iter(self._mirrors.values())
 
-    # What is wanted.
+    # Subscribing.
 
     def watch(
         self, peer: str, aor: Aor, wanted: Wanted, flow: Flow, now: float
     ) -> None:
         """
-        Subscribe to ``aor`` at ``peer`` from now on, because the configuration says so.
+        Subscribe to ``aor`` at ``peer``, as the configuration requires.
 
-        A stored subscription is continued. A second call changes nothing.
+        A stored subscription is resumed. A second call changes nothing.
         """
         subscription = HeldSubscription(wanted=wanted, timer_at=now)
         mirror = Mirror(peer, aor, subscription, self)
@@ -119,8 +118,8 @@ class Held:
             self._package.load(mirror, row)
             if known.wanted == wanted:
                 mirror.subscription = known
-                # A refresh brings what was sent while we were down. Not all of them
-                # are refreshed at once.
+                # A refresh brings what was missed while we were down. The refreshes are
+                # spread over time.
                 at = now + len(self._mirrors) / RESTART_RATE
                 known.resume(flow, shift=0.0, at=at)
             else:
@@ -131,13 +130,12 @@ class Held:
 
     def request(self, peer: str, aor: Aor, wanted: Wanted, now: float) -> bool:
         """
-        Subscribe to ``aor`` from now on, because a script has requested it.
+        Subscribe to ``aor``, as a script requested.
 
-        A second request is for the same subscription; only the duration to ask for may
-        be another one.
+        A second request applies to the same subscription; it may change the interval.
 
         Args:
-            peer: the owner of what is learned.
+            peer: the owner of the contacts that are learned.
 
         Returns:
             False if there are too many subscriptions.
@@ -168,12 +166,12 @@ class Held:
         return True
 
     def cancel(self, peer: str, aor: Aor, now: float) -> bool:
-        """End a subscription that was requested; return False if there is none."""
+        """End a requested subscription; return False if there is none."""
         mirror = self._mirrors.get(f"{peer}/{aor}")
         if mirror is None or mirror.subscription.state is SubscriberState.ENDED:
             return False
         if not mirror.requested:
-            return False  # the configuration wants it
+            return False  # the configuration requires it
         self.remember(mirror)
         mirror.subscription.end(now)
         self.report(mirror, "ended", "")
@@ -184,15 +182,15 @@ class Held:
         self, mirror: Mirror, flow: Flow | None, cause: str, now: float
     ) -> None:
         """
-        Send the SUBSCRIBE of a requested subscription by ``flow``.
+        Send the SUBSCRIBE of a requested subscription on ``flow``.
 
         Args:
-            flow: None if there is none, for ``cause``.
+            flow: None if none was found; ``cause`` is the reason.
         """
         subscription = mirror.subscription
         if subscription.state is not SubscriberState.WAITING:
             return
-        # If the commit fails, locate it again: nothing else would.
+        # If the commit fails, locate it again; nothing else does.
         self.remember(mirror, at=now + RETRY_AFTER)
         if flow is None:
             logger.warning("! SUBSCRIBE for %s: %s", mirror.source, cause)
@@ -210,7 +208,7 @@ class Held:
         self.settle(mirror)
 
     def resume(self, locals: Sequence[Local], now: float) -> None:
-        """Continue what was requested before a restart, a hundred each second."""
+        """Resume the subscriptions requested before a restart, 100 per second."""
         for source, row in list(self._stored.items()):
             if not row.requested:
                 continue
@@ -220,8 +218,8 @@ class Held:
                 with self._journal.attempt():
                     self._resume(source, row, locals, at)
             except Exception:
-                # One that cannot be continued must not stop the others.
-                logger.exception("! %s cannot be continued", source)
+                # One that cannot be resumed must not stop the others.
+                logger.exception("! %s cannot be resumed", source)
                 self._mirrors.pop(source, None)
 
     def stored(self, source: str) -> bool:
@@ -235,7 +233,7 @@ class Held:
         return self._by_dialog.get((request.call_id, request.to.tag))
 
     def expects(self, request: Request) -> bool:
-        """Whether a NOTIFY is for a subscription that we hold, and of its package."""
+        """Whether a NOTIFY matches a subscription that we hold, and its package."""
         mirror = self.find(request)
         if mirror is None:
             return False
@@ -263,7 +261,7 @@ class Held:
         self.settle(mirror)
 
     def receive_failure(self, mirror: Mirror, cause: str, now: float) -> None:
-        """A SUBSCRIBE got no response."""
+        """Receive the news that a SUBSCRIBE got no response."""
         self.remember(mirror)
         logger.warning("! SUBSCRIBE for %s got no answer: %s", mirror.source, cause)
         mirror.problem = f"SUBSCRIBE got no answer: {cause}"
@@ -279,7 +277,7 @@ class Held:
         return self._wheel.timer_at
 
     def timer_due(self, now: float) -> None:
-        """Send SUBSCRIBEs for what is wanted, refresh what ends."""
+        """Send the SUBSCRIBEs that are due: new ones, retries and refreshes."""
         work_off(self._wheel, self._journal, now, lambda one: self._due(one, now))
 
     def _due(self, mirror: Mirror, now: float) -> None:
@@ -291,7 +289,7 @@ class Held:
         if mirror.requested and (over or state is SubscriberState.WAITING):
             subscription.lapse()
             self.settle(mirror)
-            # Located anew each time: names may resolve to another address by now.
+            # Located anew each time, because a name may resolve to another address now.
             assert self._locate is not None
             self._locate(mirror)
             return
@@ -300,14 +298,14 @@ class Held:
             mirror.table.restart()
         self.settle(mirror)
 
-    # For the package.
+    # Called by the package.
 
     def remember(self, mirror: Mirror, at: float | None = None) -> None:
         """
-        Have a subscription put back as it is now, if the commit fails.
+        Note the current state of a subscription in the undo list.
 
         Args:
-            at: when it is due then, if not when it is now.
+            at: when the restored subscription is due; by default unchanged.
         """
         before = copy_of(mirror.subscription)
         if at is not None:
@@ -315,7 +313,7 @@ class Held:
         self._journal.remember(self._restore, mirror, before, mirror.table.state)
 
     def settle(self, mirror: Mirror) -> None:
-        """Send what the subscription has to send, store it, and set its timer."""
+        """Send the subscription's requests, store it, and set its timer."""
         self._index(mirror)
         subscription = mirror.subscription
         for draft, flow in subscription.drafts_to_send():
@@ -327,7 +325,7 @@ class Held:
             subscription.timer_at = None
             self._wheel.schedule(mirror)
             return
-        # A copy, for the row is encoded when the batch closes.
+        # A copy, because the row is encoded when the batch closes.
         row = HeldRow(
             subscription=copy_of(subscription),
             state=mirror.table.state,
@@ -349,7 +347,7 @@ class Held:
     def _resume(
         self, source: str, row: HeldRow, locals: Sequence[Local], at: float
     ) -> None:
-        """Continue one subscription that was requested; it is refreshed ``at``."""
+        """Resume one requested subscription, and refresh it at ``at``."""
         subscription = row.subscription
         mirror = Mirror(row.peer, row.aor, subscription, self)
         mirror.requested = True

@@ -1,7 +1,7 @@
 """
-What others report of contacts, made into claims that the store can judge.
+Makes claims from the contacts that peers report.
 
-A server of our kind sends claims and records, which are taken in as they are. From
+A `reginfo` server sends claims and records, which are taken in as they are. From
 anybody else come documents of RFC 3680: what changes in what they list is made into
 claims (`location/foreign.py`).
 """
@@ -35,28 +35,28 @@ EXPIRED = ContactEvent.EXPIRED
 
 
 class DocumentOrigin(NamedTuple):
-    """Where a document comes from."""
+    """The origin of a document."""
 
     peer: str
-    "The owner of what it says, unless it is of our kind, or we know better."
+    "The owner of its contacts, unless the document or the store names another one."
 
     source: str
-    "The source of the claims that are made of it; see :class:`~.source.Source`."
+    "The source of the claims made from it; see :class:`~.source.Source`."
 
     table: str
-    "The location table that is learned into."
+    "The location table to update."
 
     until: float
-    "How long a contact is believed that comes without `expires`, on our clock."
+    "When a contact without `expires` ends, in seconds on our clock."
 
     since: float | None = None
     """
-    For the first document after the peer was out of reach: since when, in seconds since
-    the epoch.
+    For the first document after an outage of the peer: when that began, in seconds
+    since the epoch.
     """
 
     is_first: bool = False
-    "Whether nothing was ever learned by that way, or all of it was lost."
+    "Whether nothing is known of earlier documents from there."
 
     def place(self, aor: str) -> Place:
         """The record of a user in a document that :func:`.naming.named` returned."""
@@ -65,15 +65,15 @@ class DocumentOrigin(NamedTuple):
 
 class Learner:
     """
-    Puts what peers report into the store.
+    Applies the reports of peers to the store.
 
     Addresses-of-record in documents and tables are in canonical form
     (:func:`.naming.named`).
 
     Args:
-        longest: the longest time that a contact is believed to last, in seconds, by the
-            name of the peer.
-        listings: who else lists a contact.
+        longest: the longest interval accepted for a contact, in seconds, by the name of
+            the peer.
+        listings: returns who else lists a contact.
     """
 
     def __init__(
@@ -97,11 +97,11 @@ class Learner:
         changes: Iterable[RowChange] = (),
     ) -> None:
         """
-        Put a document into the store.
+        Apply a document to the store.
 
         Args:
-            news: what of it is new (:class:`~reginfo.reg.table.Table`).
-            changes: how that has changed the rows of the table.
+            news: the part of it that is new (:class:`~reginfo.reg.table.Table`).
+            changes: the resulting changes of rows in the table.
         """
         if is_envelope(document):
             self._take(origin, document, now, wall)
@@ -124,18 +124,18 @@ class Learner:
         wall: float,
         changes: Iterable[RowChange] = (),
     ) -> None:
-        """Make claims of what is new, and apply them by address-of-record."""
+        """Make claims from the changes, and apply them for each address-of-record."""
         had = {
             (one.aor, one.before.contact.uri): one.before.contact
             for one in changes
             if one.before is not None
         }
         claims: dict[Place, list[Claim]] = {}
-        # What is claimed of a contact that a document mentions twice.
+        # The claim so far, for contacts that a document mentions twice.
         known: dict[tuple[Place, str], Claims] = {}
         for item in news:
             if item.contact.claim is not None:
-                continue  # a server of our kind: not being listed says nothing
+                continue  # a `reginfo` server: not being listed says nothing
             place = origin.place(item.aor)
             try:
                 key, before = self._store.find(place, Uri.parse(item.contact.uri))
@@ -165,8 +165,8 @@ class Learner:
         """
         Extend contacts without `expires` that were listed again.
 
-        To the table this is no news; and they end with the subscription, which was
-        extended.
+        The table reports no change for them; but they end with the subscription, which
+        was extended.
 
         Args:
             contacts: such contacts, each with its address-of-record.
@@ -184,7 +184,7 @@ class Learner:
                 continue
             bound = newest_of(claims, listing.call_id)
             if bound is None or bound.gone or bound.expires_at > listing.expires_at:
-                continue  # it does not come back by this, nor does it end earlier
+                continue  # this neither revives the contact nor shortens it
             had = (listing.call_id, listing.cseq)
             claim = foreign.listed(listing, told, had=had)
             if claim is not None:
@@ -194,10 +194,10 @@ class Learner:
         self, origin: DocumentOrigin, aor: Aor, table: Table, now: float, wall: float
     ) -> None:
         """
-        End what the peer owns and does not list, although nothing is known of its past.
+        End contacts that the peer owns and does not list.
 
-        For the first full document: the table reports what it sees go, but it may be
-        younger than the store.
+        This is for the first full document: the table reports only contacts that it has
+        seen, and it may be younger than the store.
         """
         store = self._store
         listed: dict[Place, set[str]] = {origin.place(aor): set()}
@@ -227,9 +227,10 @@ class Learner:
 
     def prolonged(self, row: ContactRow, now: float, wall: float) -> Claim | None:
         """
-        The claim by which a contact goes on whose time is up here; None if it ends.
+        Return the claim that continues a contact that has expired here; None if it
+        ends.
 
-        A peer may list it for longer than the server that owned it has granted.
+        A peer may list a contact for longer than the server that owns it has granted.
         """
         holds = row.claims[0]
         uri = Uri.parse(holds.contact)
@@ -247,12 +248,12 @@ class Learner:
                     return claim
         return None
 
-    # From a server of our kind.
+    # From a `reginfo` server.
 
     def _take(
         self, origin: DocumentOrigin, document: Reginfo, now: float, wall: float
     ) -> None:
-        """Take in the claims and records of a document, each complete in itself."""
+        """Apply the claims and records of a document, each complete in itself."""
         store = self._store
         refused = 0
         for registration in document.registrations:
@@ -269,7 +270,7 @@ class Learner:
                 record
                 for key in registration.keys
                 if (record := record_of(key, origin.source, now)) is not None
-                # A removal that we have forgotten would be news with each document.
+                # A removal that we have forgotten would be a change in each document.
                 and not (
                     record.value is None
                     and record.stamp / 1e6 <= wall - REMEMBERED
@@ -279,7 +280,7 @@ class Learner:
             store.apply(place, claims, now, records=records, is_told=True)
         if refused:
             logger.warning(
-                "! document of %s: %d contacts refused, which are no claims",
+                "! document of %s: %d contacts ignored, which are not valid claims",
                 origin.source, refused,
             )  # fmt: skip
 
@@ -310,7 +311,7 @@ class Learner:
         told: Told,
         had: Contact | None,
     ) -> Claim | None:
-        """Return the claim that a change in what a peer lists makes, if any."""
+        """Return the claim for a change in the list of a peer, if any."""
         contact, aor = news.contact, Aor(news.aor)
         uri = Uri.parse(contact.uri)
         ends_at = self._expires_at(origin, contact, told.now)
@@ -332,7 +333,7 @@ class Learner:
         event = EXPIRED if contact.event.state == "active" else contact.event
         call_id, cseq = contact.callid, contact.cseq
         if call_id is None or cseq is None:
-            # An S-CSCF gives a contact that ends another id than it had.
+            # An S-CSCF gives a contact that ends a different id.
             call_id, cseq = f"{contact.id}@{origin.peer}", 0
             known = newest_of(told.claims, call_id)
             if known is None and told.claims and told.claims[0].owner == origin.peer:
@@ -357,7 +358,7 @@ class Learner:
         told: Told,
         retry_after: int | None = None,
     ) -> Claim | None:
-        """Return the claim that a contact is gone, unless another document lists it."""
+        """Return the claim that ends a contact, unless another document lists it."""
         claim = foreign.ended(event, call_id, cseq, told, retry_after=retry_after)
         if claim is None or event in FINAL:
             return claim
@@ -366,7 +367,7 @@ class Learner:
             if other.peer == origin.peer and numbers[0] in (call_id, None):
                 return None
             if numbers == (call_id, cseq):
-                # Another peer goes on listing it, which was an echo until now.
+                # Another peer still lists it; until now that was an echo.
                 other_origin = DocumentOrigin(
                     other.peer, other.source, origin.table, 0.0
                 )

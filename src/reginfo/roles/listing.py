@@ -1,4 +1,4 @@
-"""Which contacts the tables of several senders list, found by address-of-record."""
+"""An index of the contacts in the tables of several senders, by address-of-record."""
 
 from __future__ import annotations
 
@@ -30,35 +30,37 @@ class Listed(NamedTuple):
     contact: Contact
 
     expires_at: float
-    "When it ends at the peer; or, if the peer does not say, when we believe that."
+    "When it ends at the peer; estimated if the peer does not say."
 
 
 Listings = Callable[[Aor, Uri, float], Iterable[Listed]]
-"""Returns who lists a contact of an address-of-record as bound at a moment."""
+"""
+Returns the peers that list a contact of an address-of-record as bound at a moment.
+"""
 
 
 class Listing(Generic[T]):
     """
     An index over the rows of many tables.
 
-    To find a contact costs the same however many contacts the tables have. Contacts
-    whose URI cannot be read are in no index.
+    The cost of a lookup does not depend on the size of the tables. Contacts whose URI
+    cannot be parsed are not indexed.
     """
 
     def __init__(self) -> None:
-        # Two equal URIs have the same `base`; most often nothing else has.
-        # A single row, as there is of most contacts, stands without a dictionary.
+        # Equal URIs have the same `base`; other URIs rarely do.
+        # Most contacts have a single row, which needs no dictionary.
         self._found: dict[tuple[str, str], _Row[T] | _Rows[T]] = {}
 
     def update(self, owner: T, changes: Iterable[RowChange]) -> None:
-        """Note changes of rows in the table of ``owner``."""
+        """Apply changes of rows in the table of ``owner``."""
         for aor, id, before, after in changes:
             if (
                 before is not None
                 and after is not None
                 and before.contact.uri == after.contact.uri
             ):
-                # Most often a contact was refreshed.
+                # The usual case: a contact was refreshed.
                 self._add(owner, aor, id, after)
                 continue
             if before is not None:
@@ -67,7 +69,7 @@ class Listing(Generic[T]):
                 self._add(owner, aor, id, after)
 
     def undo(self, owner: T, changes: Iterable[RowChange]) -> None:
-        """Note that ``changes`` were undone."""
+        """Undo ``changes``."""
         for aor, id, before, after in changes:
             if after is not None:
                 self._remove(owner, aor, id, after)
@@ -75,12 +77,12 @@ class Listing(Generic[T]):
                 self._add(owner, aor, id, before)
 
     def add(self, owner: T, rows: Iterable[ReportedContact]) -> None:
-        """Note a whole table."""
+        """Add a whole table."""
         for row in rows:
             self._add(owner, row.aor, row.contact.id, row)
 
     def remove(self, owner: T, rows: Iterable[ReportedContact]) -> None:
-        """Forget a whole table."""
+        """Remove a whole table."""
         for row in rows:
             self._remove(owner, row.aor, row.contact.id, row)
 

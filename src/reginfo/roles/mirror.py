@@ -1,4 +1,4 @@
-"""One subscription that we hold at a peer, and the contacts that it has told us of."""
+"""One subscription that we hold at a peer, and the contacts that it reported."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from ..sip.moment import Moment
 
 
 class HeldRow(msgspec.Struct, kw_only=True, gc=False):
-    """What of a subscription is stored; its contacts have rows of their own."""
+    """The stored form of a subscription; its contacts have rows of their own."""
 
     subscription: HeldSubscription
 
     state: TableState = TableState()
-    "What its table knows beside the contacts."
+    "The state of its table without the contacts."
 
     requested: bool = False
-    "Whether it was requested while we ran, and not by the configuration."
+    "Whether a script requested it, and not the configuration."
 
     aor: Aor = Aor("")
     peer: str = ""
 
     heard_at: float = 0.0
-    "When its last document came, in seconds since the epoch; 0 for never."
+    "When its last document arrived, in seconds since the epoch; 0 for never."
 
 
 class MirrorKeeper(Protocol):
     """Holds subscriptions; see :class:`~.held.Held`."""
 
     def receive_response(self, mirror: Mirror, response: Response, now: float) -> None:
-        """Receive the response to the SUBSCRIBE under way."""
+        """Receive the response to the unanswered SUBSCRIBE."""
 
     def receive_failure(self, mirror: Mirror, cause: str, now: float) -> None:
-        """Receive the news that the SUBSCRIBE under way got no response."""
+        """Receive the news that the unanswered SUBSCRIBE failed."""
 
 
 class Mirror:
     """
-    One address-of-record of a peer, and what the peer has told us of it.
+    One address-of-record at a peer, and what the peer reports about it.
 
     :class:`~.held.Held` keeps its subscription alive, :class:`~.subscriber.Subscriber`
     fills its table.
@@ -75,26 +75,26 @@ class Mirror:
         keeper: MirrorKeeper,
     ) -> None:
         self.keeper = keeper
-        "Receives what becomes of its SUBSCRIBEs."
+        "Receives the responses to its SUBSCRIBEs."
 
         self.peer = peer
         self.aor = aor
         self.source = str(Source(peer, aor))
-        "The source of the bindings that are learned by it; the same over restarts."
+        "The source of the bindings learned from it; the same after a restart."
 
         self.subscription = subscription
         self.table = Table()
         self.found_by: tuple[str, str] | None = None
-        "Call-ID and local tag under which its NOTIFYs are found."
+        "Call-ID and local tag, by which its NOTIFYs are found."
 
         self.heard_at = 0.0
-        "When its last document came, in seconds since the epoch; 0 for never."
+        "When its last document arrived, in seconds since the epoch; 0 for never."
 
         self.scheduled_at: float | None = None
         self.requested = False
-        "Whether it was requested while we ran, and not by the configuration."
+        "Whether a script requested it, and not the configuration."
 
-        # Since the start, for the administrator; nothing depends on these.
+        # Since the start, for the administrator only.
         self.notified_at: float | None = None
         self.missed = 0
         self.problem: str | None = None
@@ -108,7 +108,7 @@ class Mirror:
         self.missed += missed
         self.problem = None
         if state.state == "terminated":
-            self.problem = f"the peer has ended it: {state.reason or 'no reason'}"
+            self.problem = f"the peer ended it: {state.reason or 'no reason'}"
 
     @property
     def timer_at(self) -> float | None:
@@ -124,11 +124,11 @@ class Mirror:
     # The user of each SUBSCRIBE (:class:`reginfo.sip.user.User`).
 
     def receive_response(self, response: Response, moment: Moment) -> None:
-        """Receive the response to the SUBSCRIBE under way."""
+        """Receive the response to the unanswered SUBSCRIBE."""
         self.keeper.receive_response(self, response, moment.now)
 
     def receive_failure(self, cause: str, moment: Moment) -> None:
-        """Receive the news that the SUBSCRIBE under way got no response."""
+        """Receive the news that the unanswered SUBSCRIBE failed."""
         self.keeper.receive_failure(self, cause, moment.now)
 
     def never_sent(self) -> None:
@@ -136,14 +136,14 @@ class Mirror:
 
 
 def shifted_row(row: HeldRow, by: float) -> HeldRow:
-    """Return ``row`` with ``by`` seconds added to its moments."""
+    """Return ``row`` with ``by`` seconds added to its times."""
     row.subscription.expires_at += by
     row.subscription.began_at += by
     return row
 
 
 def copy_of(subscription: HeldSubscription) -> HeldSubscription:
-    """Return a copy that does not change when the subscription goes on."""
+    """Return a copy that does not change with the subscription."""
     dialog = subscription.dialog
     return msgspec.structs.replace(
         subscription,

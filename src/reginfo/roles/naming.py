@@ -1,4 +1,4 @@
-"""Users in the documents of others, by the names of their records here."""
+"""Maps users in the documents of peers to the records here."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def named(document: Reginfo, name: Name, source: str) -> Reginfo:
     """
     Return ``document`` with canonical addresses-of-record, each in one registration.
 
-    They differ from what is written by spelling, and where several domains share their
-    users (`[usrloc] use_domain`). A registration whose address-of-record cannot be
-    used is left out and logged.
+    They may differ from the written ones in spelling, and if several domains share
+    their users (`[usrloc] use_domain`). A registration whose address-of-record cannot
+    be used is left out and logged.
 
     Args:
-        source: who sent the document, for the log.
+        source: the sender of the document, for the log.
     """
     users: dict[str, Registration] = {}
     changed = False

@@ -40,12 +40,12 @@ class Notifier:
     The `reg` package of all subscriptions that we serve.
 
     Args:
-        send: sends a request by a flow; its last argument receives the response.
+        send: sends a request on a flow; its last argument is the user of the request.
         recognise: identifies the sender of a SUBSCRIBE.
         is_ours: whether an address-of-record is in one of our domains.
-        jitter: a random number from 0 to 1.
-        datagram_only: whether a flow takes datagrams alone, as far as is known.
-        admission: who may watch whom; anybody may watch everybody if left out.
+        jitter: returns a random number from 0 to 1.
+        datagram_only: whether a flow is known to support only datagrams.
+        admission: the policy for watchers; by default anybody may watch anybody.
         table: the location table that is watched.
     """
 
@@ -85,7 +85,7 @@ class Notifier:
 
         self._watches = self.served.watches
 
-    # What is served; see `Served`.
+    # The subscriptions; see `Served`.
 
     def __len__(self) -> int:
         return len(self._watches)
@@ -100,25 +100,25 @@ class Notifier:
 
     @property
     def leaving(self) -> Drain | None:
-        """The progress of :meth:`drain`; None if it was not called."""
+        """The progress of :meth:`drain`; None before it is called."""
         return self.served.leaving
 
     def drain(self, rate: float, now: float) -> None:
-        """Leave for good: end so many subscriptions each second."""
+        """End all subscriptions, at most ``rate`` per second."""
         self.served.drain(rate, now)
 
     def receive_subscribe(
         self, request: Request, flow: Flow, *, tag: str, aor: Aor, now: float
     ) -> Response:
         """
-        Serve a SUBSCRIBE, and send the NOTIFY that must follow (6665-07).
+        Process a SUBSCRIBE, and send the NOTIFY that must follow (6665-07).
 
         Args:
-            tag: of the dialog that a 2xx makes: the To tag of its response.
-            aor: the address-of-record that the Request-URI names.
+            tag: the To tag of the response, for the dialog that a 2xx creates.
+            aor: the address-of-record in the Request-URI.
 
         Raises:
-            Refusal, RemoteProtocolError: it is not served.
+            Refusal, RemoteProtocolError: it is refused.
         """
         return self.served.receive_subscribe(
             request, flow, tag=tag, resource=aor, now=now
@@ -129,7 +129,7 @@ class Notifier:
         Return an address-of-record, and the other identities of its user.
 
         Raises:
-            Refusal: 404: it is in none of our domains.
+            Refusal: 404; the address is in none of our domains.
         """
         store, place = self._store, Place(self._table, resource)
         if not self._is_ours(resource) and store.named_by(place) is None:
@@ -139,7 +139,7 @@ class Notifier:
     # From the store.
 
     def hears(self, change: BindingChange | KeyChange) -> None:
-        """Notify the watchers of what has changed, now or as soon as is polite."""
+        """Notify the watchers of a change, now or when `min_interval` allows."""
         if not self._watches:
             return
         if type(change) is BindingChange:
@@ -156,10 +156,10 @@ class Notifier:
         watches = self._watches_of(change.place)
         if not watches:
             return
-        # If its own contacts come or go, those of another record are hidden or return.
+        # An identity's own contacts hide those of the record that names it.
         anew = self._store.named_by(change.place) not in (None, aor)
         for watch in watches:
-            # A server of our kind is sent claims.
+            # A `reginfo` server is sent claims.
             if watch.ended or watch.row.neutral or is_of_our_kind(watch.row):
                 continue
             hidden = is_known_by(
@@ -185,10 +185,10 @@ class Notifier:
 
     def hears_claims(self, place: Place, claims: Sequence[Claim], now: float) -> None:
         """
-        Send new claims to the servers of our kind that watch.
+        Send new claims to the `reginfo` servers that watch, except to their source.
 
-        But not to the one that they came from. See also :meth:`hears`: these servers
-        evaluate the state by themselves.
+        These servers compute the state themselves; the others are notified by
+        :meth:`hears`.
         """
         if place.table != self._table:
             return
@@ -212,7 +212,7 @@ class Notifier:
             return
         record = change.place
         parted = [aor for aor in change.before if aor not in change.after]
-        # The user's devices are still bound, but no longer by a removed identity.
+        # The user's contacts are still bound, but no longer under a removed identity.
         gone = [
             msgspec.structs.replace(binding, event=ContactEvent.DEACTIVATED)
             for binding in self._store.bindings(record, now)
@@ -223,7 +223,7 @@ class Notifier:
                 record,
                 place,
             ):
-                continue  # another record has it
+                continue  # it belongs to another record
             for watch in self._watches.of(aor):
                 if watch.ended or not _concerns(change, watch.row):
                     continue
@@ -235,7 +235,7 @@ class Notifier:
                 self.served.settle(watch, now)
 
     def update(self, aor: Aor, now: float) -> bool:
-        """Send the present state to all watchers; return False if there is none."""
+        """Send the current state to all watchers; return False if there are none."""
         store = self._store
         record = store.record_of(Place(self._table, aor))
         if not store.is_known(record):
@@ -254,12 +254,12 @@ class Notifier:
         return self.served.timer_at
 
     def timer_due(self, moment: Moment) -> None:
-        """Send what has waited long enough; end what was not refreshed."""
+        """Send the NOTIFYs that are due; end watches that were not refreshed."""
         self.served.timer_due(moment.now)
 
     @property
     def shelves(self) -> Sequence[Rows[Any]]:
-        """What is stored; :meth:`begin` continues it."""
+        """The stored rows; :meth:`begin` continues with them."""
         return self.served.shelves
 
     def begin(self, here: Here, moment: Moment) -> None:
@@ -267,11 +267,11 @@ class Notifier:
         self.served.begin(here.locals, moment.now)
 
     def undone(self, moment: Moment) -> None:
-        """Retry later what was taken back before it was sent."""
+        """Retry later the NOTIFYs that were undone before they were sent."""
         self.served.undone(moment.now)
 
     def describe(self) -> Description:
-        """Describe how many watch, and how many NOTIFYs they were sent."""
+        """Describe the number of watches, and of NOTIFYs since the start."""
         line = f"{len(self)} watches"
         if self.leaving is not None:
             line += f", {self.leaving.total} are being ended"

@@ -1,4 +1,4 @@
-"""Watches whose turn comes at a pace: what concerns all of them is no storm."""
+"""Limits the rate at which many watches are handled, to avoid a storm."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from ..ledger.journal import Journal
 from .watch import Watch
 
 TICK = 0.1
-"""Seconds between two rounds; in each, those of its time are told together."""
+"""Seconds between two rounds; in each round, several watches are handled."""
 
 
 class Pace:
     """
-    Which watches have their turn, and when.
+    A queue of watches that is worked off at a limited rate.
 
-    :meth:`due` says which now, and :attr:`timer_at` when to ask again.
+    :meth:`due` returns the next watches, and :attr:`timer_at` says when to call it
+    again.
 
     Args:
-        rate: how many have their turn each second, at the most.
+        rate: the maximum number of watches per second.
     """
 
     __slots__ = ("_again", "_next_at", "_number", "_waiting", "rate")
@@ -43,7 +44,7 @@ class Pace:
         return max(self._again[0][0], self._next_at) if self._again else None
 
     def due(self, now: float) -> list[Watch]:
-        """Return those whose turn it is; some may not be served any more."""
+        """Return the watches whose turn it is; some may have ended meanwhile."""
         if now < self._next_at:
             return []
         while self._again and self._again[0][0] <= now:
@@ -74,12 +75,12 @@ class Pace:
                 self.put_back(watch, now + retry_after)
 
     def pace(self, rate: float, now: float) -> None:
-        """Go on at another rate."""
+        """Change the rate."""
         self.rate = rate
         self._next_at = min(self._next_at, now + self._at_once / rate)
 
     def put_back(self, watch: Watch, at: float) -> None:
-        """Give a watch another turn at ``at``: what was done at its turn has failed."""
+        """Queue a watch again, because it or its commit failed; not before ``at``."""
         heappush(self._again, (at, next(self._number), watch))
 
     def pause(self, until: float) -> None:
@@ -88,5 +89,5 @@ class Pace:
 
     @property
     def _at_once(self) -> int:
-        """How many are told together."""
+        """The number of watches in one round."""
         return max(1, int(self.rate * TICK))

@@ -1,4 +1,4 @@
-"""What an event package does for the subscriptions that we serve and hold."""
+"""The protocols of an event package, for subscriptions served and held."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ class ServedPackage(Protocol):
 
     def names(self, resource: Aor) -> tuple[str, ...]:
         """
-        Return a resource, and what else it is known by.
+        Return a resource, and its other names.
 
         Raises:
-            Refusal: 404: there is no such resource.
+            Refusal: 404; there is no such resource.
         """
 
 
 class HeldPackage(Protocol):
-    """The event package of the subscriptions that we hold: it takes their documents."""
+    """The event package of the subscriptions that we hold; it gets their documents."""
 
     name: str
 
     def load(self, mirror: Mirror, row: HeldRow) -> None:
-        """Give ``mirror`` back what it had learned before a restart."""
+        """Restore what ``mirror`` had learned before a restart."""
 
     def drop(self, mirror: Mirror) -> None:
         """Forget what ``mirror`` has learned: its subscription is over."""

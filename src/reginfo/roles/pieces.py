@@ -1,4 +1,4 @@
-"""Long states in pieces: what of it fits into one document."""
+"""Splits a long state into several documents."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from ..sip.clients import LONGEST_DATAGRAM
 from ..sip.message import Draft
 
 AROUND = 190
-"""Octets of a document around its registrations, at most."""
+"""The maximum size of a document without its registrations, in octets."""
 
 AROUND_REGISTRATION = 90
-"""Octets of a registration around its address-of-record and its contacts, at most."""
+"""The maximum size of a registration without address and contacts, in octets."""
 
 AROUND_LEGACY = 300
-"""Octets of a document for Kamailio and OpenSIPS around its contacts, at most."""
+"""The maximum size of a legacy document without its contacts, in octets."""
 
 VIA = 120
-"""Octets that the Via of a request takes, about."""
+"""The approximate size of the Via of a request, in octets."""
 
 
 class Written(NamedTuple):
-    """A document, and whether others must follow: it did not have room for all."""
+    """A document, and whether others must follow because not everything did fit."""
 
     body: bytes
     more: bool
@@ -33,9 +33,9 @@ def fitting(sizes: Sequence[int], room: int, *, at_least: int = 1) -> int:
     Return how many of the first elements fit.
 
     Args:
-        sizes: octets of each element.
-        room: octets that there are for all of them.
-        at_least: how many are sent however long they are.
+        sizes: the size of each element, in octets.
+        room: the space for all of them, in octets.
+        at_least: the number of elements that are sent whatever their size.
     """
     for number, size in enumerate(sizes):
         room -= size
@@ -45,5 +45,5 @@ def fitting(sizes: Sequence[int], room: int, *, at_least: int = 1) -> int:
 
 
 def is_long(draft: Draft) -> bool:
-    """Whether a request is too long for a datagram (RFC 3261 §18.1.1), about."""
+    """Whether a request is probably too long for a datagram (RFC 3261 §18.1.1)."""
     return len(draft.head) + len(draft.body) + VIA > LONGEST_DATAGRAM

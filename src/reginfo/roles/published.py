@@ -1,4 +1,4 @@
-"""One publication that we keep at a presence server, and how it is stored."""
+"""One publication at a presence server, and its stored form."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..sip.moment import Moment
 
 KIND = "published"
 CONTACT_KIND = "published-contact"
-"""Kinds of our entries in the journal: a publication, and one contact in it."""
+"""The kinds of its journal entries: a publication, and one contact in it."""
 
 
 class PresenceServer(msgspec.Struct, kw_only=True):
@@ -29,20 +29,20 @@ class PresenceServer(msgspec.Struct, kw_only=True):
     flow: Flow
 
     profile: Profile | None = None
-    "How documents are written for it; None to go by its Server header."
+    "The profile of its documents; None to derive it from its Server header."
 
     recognised: Profile = Profile.STANDARD
     refused: bool = False
-    "Whether it has refused publications altogether."
+    "Whether it has refused all publications."
 
     @property
     def speaks(self) -> Profile:
-        """Return how documents are written for it."""
+        """Return the profile of its documents."""
         return self.profile or self.recognised
 
 
 class PublishedRow(msgspec.Struct, kw_only=True, gc=False):
-    """What of a publication is stored; its contacts have rows of their own."""
+    """The stored form of a publication; its contacts have rows of their own."""
 
     publication: Publication
 
@@ -53,12 +53,12 @@ class PublicationKeeper(Protocol):
     def receive_response(
         self, published: PublishedState, response: Response, now: float
     ) -> None:
-        """Receive the response to the PUBLISH under way."""
+        """Receive the response to the unanswered PUBLISH."""
 
     def receive_failure(
         self, published: PublishedState, cause: str, now: float
     ) -> None:
-        """Receive the news that the PUBLISH under way got no response."""
+        """Receive the news that the unanswered PUBLISH failed."""
 
 
 class PublishedState:
@@ -87,31 +87,31 @@ class PublishedState:
         keeper: PublicationKeeper,
     ) -> None:
         self.keeper = keeper
-        "Receives what becomes of its PUBLISHes."
+        "Receives the responses to its PUBLISHes."
 
         self.aor = aor
         self.target = target
         self.publication = publication
         self.asked = 0
-        "Seconds that the PUBLISH under way asks for."
+        "The Expires of the unanswered PUBLISH, in seconds."
 
         self.owed = False
-        "Whether something has changed with more of the same REGISTER to come."
+        "Whether there is a change, and more changes of the same REGISTER will follow."
 
         self.told: dict[str, Binding] = {}
-        "Contacts that the server may have been told of, by their keys."
+        "Contacts that the server may list, by key."
 
         self.sent: dict[str, Binding] = {}
-        "Contacts in the PUBLISH under way."
+        "Contacts in the unanswered PUBLISH."
 
         self.stored: dict[str, Binding] = {}
         "Contacts that have a row in the storage."
 
         self.saved: tuple[dict[str, Binding], dict[str, Binding]] = ({}, {})
-        "`told` and `sent` when it was stored last."
+        "`told` and `sent` when the publication was last stored."
 
         self.heard = (0, 0.0)
-        "CSeq of the last PUBLISH that is over, and when: no commit undoes that."
+        "CSeq of the last completed PUBLISH, and when; a failed commit undoes neither."
 
         self.scheduled_at: float | None = None
 
@@ -119,7 +119,7 @@ class PublishedState:
         return f"<PublishedState of {self.aor} at {self.target.uri}>"
 
     def doubt(self) -> None:
-        """Note that the PUBLISH under way may have arrived: its contacts count too."""
+        """Note that the unanswered PUBLISH may have arrived, with its contacts."""
         self.told, self.sent = {**self.told, **self.sent}, {}
 
     @property
@@ -136,11 +136,11 @@ class PublishedState:
     # The user of each PUBLISH (:class:`reginfo.sip.user.User`).
 
     def receive_response(self, response: Response, moment: Moment) -> None:
-        """Receive the response to the PUBLISH under way."""
+        """Receive the response to the unanswered PUBLISH."""
         self.keeper.receive_response(self, response, moment.now)
 
     def receive_failure(self, cause: str, moment: Moment) -> None:
-        """Receive the news that the PUBLISH under way got no response."""
+        """Receive the news that the unanswered PUBLISH failed."""
         self.keeper.receive_failure(self, cause, moment.now)
 
     def never_sent(self) -> None:
@@ -149,9 +149,9 @@ class PublishedState:
 
 class PublishedShelf:
     """
-    Publications in the storage: of each its state, and a row for each contact.
+    The stored publications: the state of each, and a row for each of its contacts.
 
-    A publication is named by the URI of the presence server and the address-of-record.
+    The key is the URI of the presence server and the address-of-record.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -166,22 +166,22 @@ class PublishedShelf:
 
     @property
     def rows(self) -> tuple[Rows[PublishedRow], Rows[Binding]]:
-        """What is stored; :meth:`take` continues it."""
+        """The stored rows; :meth:`take` returns them."""
         return (self._rows, self._contacts)
 
     def stored_at(self, uri: str) -> list[str]:
-        """Return the names of the publications at a server that were loaded."""
+        """Return the keys of the loaded publications at a server."""
         return [key for key in self._loaded if key.partition("\0")[0] == uri]
 
     def take(self, key: str) -> tuple[Publication, dict[str, Binding]]:
-        """Return a publication that was loaded, and its contacts by their keys."""
+        """Return a loaded publication, and its contacts by key."""
         row = self._loaded.pop(key)
         contacts = self._loaded_contacts.pop(key, {})
         return row.publication, contacts
 
     def save(self, key: str, published: PublishedState) -> None:
-        """Store a publication; of its contacts, those that have changed."""
-        # A copy, for the row is encoded when the batch closes.
+        """Store a publication, and those of its contacts that have changed."""
+        # A copy, because the row is encoded when the batch closes.
         publication = msgspec.structs.replace(published.publication)
         self._rows.write(key, PublishedRow(publication=publication), nothing)
         source = (published.told, published.sent)
@@ -198,7 +198,7 @@ class PublishedShelf:
                 self._contacts.erase(f"{key}\0{name}", nothing)
 
     def erase(self, key: str, published: PublishedState) -> None:
-        """Remove a publication from the storage. The undo is up to the caller."""
+        """Remove a publication from the storage; the caller provides the undo."""
         self._rows.erase(key, nothing)
         for name in published.stored:
             self._contacts.erase(f"{key}\0{name}", nothing)

@@ -1,4 +1,4 @@
-"""The publisher: publishes what is registered here at presence servers (RFC 3903)."""
+"""The publisher: publishes our registrations at presence servers (RFC 3903)."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ logger = logging.getLogger("reginfo.publisher")
 PACKAGE = "reg"
 
 RESTART_RATE = 100.0
-"""Publications that are continued each second after a restart, at the most."""
+"""The maximum number of publications resumed per second after a restart."""
 
 RETRY_AFTER = 5.0
-"""Seconds until something that was due and could not be committed is due again."""
+"""Seconds until a due item whose commit failed is retried."""
 
 Send = Callable[[Draft, Flow, User], object]
 
 
 class Publisher:
     """
-    All publications of ours: what is registered at this server, and at no other.
+    All publications: the contacts that are registered at this server, and no others.
 
     Args:
-        send: sends a request by a flow; its last argument receives the response.
+        send: sends a request on a flow; its last argument is the user of the request.
         new_id: makes a random token.
-        jitter: a random number from 0 to 1.
-        min_expires, max_expires: bounds of a publication's life, in seconds.
+        jitter: returns a random number from 0 to 1.
+        min_expires, max_expires: the limits of Expires, in seconds.
     """
 
     def __init__(
@@ -92,10 +92,10 @@ class Publisher:
 
     def publish_to(self, target: PresenceServer, now: float) -> None:
         """
-        Publish at ``target`` from now on, and continue what is stored.
+        Publish at ``target``, and resume its stored publications.
 
-        What has changed there meanwhile is unknown. So each publication is modified
-        once, a hundred each second.
+        The state at the server is unknown, so each publication is modified once, 100
+        per second.
         """
         self._targets[target.uri] = target
         for number, key in enumerate(self._shelf.stored_at(target.uri)):
@@ -109,10 +109,10 @@ class Publisher:
                 self._forget(key)
 
     def begin(self, here: Here, moment: Moment) -> None:
-        """Do nothing: :meth:`publish_to` continues what was loaded."""
+        """Do nothing: :meth:`publish_to` resumes the loaded publications."""
 
     def hears(self, change: BindingChange | KeyChange) -> None:
-        """Publish a change, if it is ours to publish and is to be published."""
+        """Publish a change, if it is ours and publishing is not disabled."""
         if not self._targets or not change.is_published:
             return
         if type(change) is BindingChange:
@@ -122,14 +122,14 @@ class Publisher:
             self._tell_keys(change, change.at)
 
     def _tell_binding(self, change: BindingChange, now: float) -> None:
-        """Publish what has happened to a contact."""
+        """Publish a change of a contact."""
         if change.place.table != self._table:
             return
         for aor in self._store.identities(change.place):
             self._tell(aor, now, only_if_ours=change.binding, more=change.more)
 
     def _tell_keys(self, change: KeyChange, now: float) -> None:
-        """Publish a user by the identities that it has now, and by no others."""
+        """Publish a user under exactly its current identities."""
         if change.place.table == self._table and (
             change.before != change.after or change.moved
         ):
@@ -137,7 +137,7 @@ class Publisher:
                 self._tell(aor, now)
 
     def update(self, aor: Aor, now: float) -> bool:
-        """Publish the present state of ``aor`` again; False if there is none."""
+        """Publish the current state of ``aor`` again; False if there is none."""
         record = self._store.record_of(Place(self._table, aor))
         if not any(
             binding.owner == self._server_id
@@ -151,7 +151,7 @@ class Publisher:
     def receive_response(
         self, published: PublishedState, response: Response, now: float
     ) -> None:
-        """Receive the response to the PUBLISH under way."""
+        """Receive the response to the unanswered PUBLISH."""
         target, publication = published.target, published.publication
         self._remember(published, now)
         if response.status >= 200:
@@ -169,7 +169,7 @@ class Publisher:
             )
         if outcome is Outcome.REFUSED and not target.refused:
             target.refused = True
-            logger.error("! %s takes no publications of ours", target.uri)
+            logger.error("! %s refuses all publications", target.uri)
         elif outcome is Outcome.PUBLISHED:
             target.refused = False
             published.told = published.sent
@@ -182,7 +182,7 @@ class Publisher:
     def receive_failure(
         self, published: PublishedState, cause: str, now: float
     ) -> None:
-        """The PUBLISH under way got no answer."""
+        """Receive the news that the unanswered PUBLISH failed."""
         logger.warning(
             "! PUBLISH of %s at %s got no answer: %s",
             published.aor, published.target.uri, cause,
@@ -198,7 +198,7 @@ class Publisher:
         return self._wheel.timer_at
 
     def timer_due(self, moment: Moment) -> None:
-        """Refresh what ends, try again what failed."""
+        """Send the PUBLISHes that are due: refreshes and retries."""
         now = moment.now
 
         def act(published: PublishedState) -> None:
@@ -208,17 +208,17 @@ class Publisher:
         work_off(self._wheel, self._journal, now, act)
 
     def undone(self, moment: Moment) -> None:
-        """Do nothing: what is taken back is due again by its own undo."""
+        """Do nothing: the undo of an item schedules it again."""
 
     def describe(self) -> Description:
-        """Describe how many publications are kept alive at presence servers."""
+        """Describe the number of publications."""
         count = len(self)
         line = f"{count} publications at {len(self._targets)} presence servers"
         return Description("publisher", line, {"publications": count})
 
     @property
     def shelves(self) -> Sequence[Rows[Any]]:
-        """What is stored; :meth:`publish_to` continues it."""
+        """The stored rows; :meth:`publish_to` continues with them."""
         return self._shelf.rows
 
     # How.
@@ -230,11 +230,11 @@ class Publisher:
         now: float,
         at: float,
     ) -> None:
-        """Continue one publication that is stored; it is modified ``at``."""
+        """Resume one stored publication, and modify it at ``at``."""
         aor = Aor(key.partition("\0")[2])
         publication, contacts = self._shelf.take(key)
-        # What was under way may have arrived, or not: the tag is tried, and a 412 says
-        # that it has.
+        # The unanswered PUBLISH may have arrived. We try the old entity-tag; a 412
+        # means that it did arrive.
         publication.give_up(now)
         publication.not_before = at
         published = PublishedState(aor, target, publication, self)
@@ -284,16 +284,16 @@ class Publisher:
             else:
                 self._remember(published, now)
             published.publication.change(bool(self._own(published.aor, now)))
-            # One REGISTER is one PUBLISH, however many contacts it has.
+            # One REGISTER leads to one PUBLISH, however many contacts it changes.
             published.owed = more
             if not more:
                 self._advance(published, now)
 
     def _advance(self, published: PublishedState, now: float) -> None:
-        """Send what is due, store the publication, and set its timer."""
+        """Send a PUBLISH if one is due, store the publication, and set its timer."""
         publication, target = published.publication, published.target
-        # Kamailio that keeps publications in memory answers 200 to a refresh without a
-        # body, and has no document any more for later watchers.
+        # A Kamailio that keeps publications in memory answers 200 to a refresh without
+        # a body, but then has no document for later watchers.
         bodiless = target.speaks is not Profile.LEGACY
         operation = publication.next(now, bodiless=bodiless)
         key = f"{target.uri}\0{published.aor}"
@@ -322,7 +322,7 @@ class Publisher:
     def _body(
         self, published: PublishedState, own: dict[str, Binding], now: float
     ) -> bytes:
-        """Write the full state of our contacts, and how those went that are gone."""
+        """Write the full state of our contacts, including those that have ended."""
         aor = published.aor
         record = self._store.record_of(Place(self._table, aor))
         gone = self._gone(published, record, own, now)
@@ -343,8 +343,8 @@ class Publisher:
         registration = xml.registration_element(
             aor, registration_id(aor), state, elements
         )
-        # Readers take the placeholder version as any other number, and some servers
-        # replace it by their own.
+        # Readers accept the placeholder version like any other number, and some servers
+        # replace it.
         return legacy.publish_body([registration])
 
     def _gone(
@@ -354,7 +354,7 @@ class Publisher:
         own: dict[str, Binding],
         now: float,
     ) -> list[Binding]:
-        """Return how published contacts went that are not ours any more."""
+        """Return published contacts that are no longer ours, with their last events."""
         told = {**published.told, **published.sent}
         rows = self._store.rows(record)
         is_told = published.aor in self._store.identities(record)
@@ -364,8 +364,8 @@ class Publisher:
                 continue
             in_doubt = now < published.publication.unheard_until
             if not is_told or not rows or (in_doubt and key not in rows):
-                # The user is not known by this name any more; or the store has
-                # forgotten a contact that the server may still list.
+                # The identity was removed; or the store has forgotten a contact that
+                # the presence server may still list.
                 over = last.expires_at <= now
                 event = ContactEvent.EXPIRED if over else ContactEvent.DEACTIVATED
                 gone.append(msgspec.structs.replace(last, event=event))
@@ -378,7 +378,7 @@ class Publisher:
         return gone
 
     def _remember(self, published: PublishedState, now: float) -> None:
-        """Have the publication restored as it is now, if the commit fails."""
+        """Note the current state of the publication in the undo list."""
         self._journal.remember(
             self._restore,
             published,

@@ -29,7 +29,7 @@ from ..sip.value import Value
 SIP_PORT = 5060
 
 EXTENSIONS = frozenset({"path"})
-"""Option tags that a REGISTER may have in Require (§8.2.2.3)."""
+"""The option tags that are supported in Require of a REGISTER (§8.2.2.3)."""
 
 REGISTERED, REFRESHED = ContactEvent.REGISTERED, ContactEvent.REFRESHED
 UNREGISTERED, DEACTIVATED = ContactEvent.UNREGISTERED, ContactEvent.DEACTIVATED
@@ -44,10 +44,10 @@ class RegistrarPolicy(Value, frozen=True):
     "Seconds."
 
     max_contacts: int = 0
-    "The most contacts that an address-of-record may have; 0 for no limit."
+    "The maximum number of contacts per address-of-record; 0: no limit."
 
     replaces: bool = False
-    "Whether a contact over the limit replaces the oldest one; else it is refused."
+    "Whether a contact over the limit replaces the oldest one, or is refused."
 
     has_links: bool = False
     "Whether other servers may know of contacts that are not known here."
@@ -67,7 +67,7 @@ class RegistrarPolicy(Value, frozen=True):
 
 
 class Decision(NamedTuple):
-    """The response to a REGISTER, and the claims and records that make it true."""
+    """The response to a REGISTER, and the resulting claims and records."""
 
     response: Response
     claims: tuple[Claim, ...]
@@ -84,20 +84,20 @@ def decide(
     date: str = "",
 ) -> Decision:
     """
-    Decide a REGISTER, and do nothing about it.
+    Decide a REGISTER, without changing anything.
 
     Args:
-        request: an authorised REGISTER for an address-of-record of ours.
-        contacts: what is known of its contacts.
-        server_id: who will own what it binds.
-        flow: the flow that the request came by.
-        date: for the response's Date header (§10.3 step 8).
+        request: an authorised REGISTER for an address-of-record of this server.
+        contacts: the current contacts of that address-of-record.
+        server_id: the owner of the new claims.
+        flow: the flow that the request was received on.
+        date: the Date of the response (§10.3 step 8).
 
     Raises:
-        Refusal: 403 for a user that is barred, 420 for an extension, 423 for too short
-            an interval, 500 for a CSeq out of order or a user on probation, 503 for
-            too many contacts.
-        RemoteProtocolError: a Contact or Path that cannot be used.
+        Refusal: 403 for a barred user, 420 for an unsupported extension, 423 for too
+            short an interval, 500 for a CSeq out of order or a user on probation, 503
+            for too many contacts.
+        RemoteProtocolError: a Contact or Path cannot be used.
     """
     check_extensions(request, EXTENSIONS)
     understands_body(request, None)
@@ -127,13 +127,13 @@ def decide(
 
 def expires_of(contact: NameAddr, request: Request, policy: RegistrarPolicy) -> int:
     """
-    Return for how many seconds ``contact`` is to be bound; 0 to remove it.
+    Return the interval of ``contact`` in seconds; 0 removes it.
 
-    The contact's own ``expires`` comes first, then the request's Expires, then
-    the policy (§10.3 step 7). A malformed one counts as 3600 (§20.10).
+    The ``expires`` of the contact comes first, then Expires of the request, then the
+    policy (§10.3 step 7). A malformed value counts as 3600 (§20.10).
 
     Raises:
-        Refusal: 423, for less than ``policy.min_expires``.
+        Refusal: 423, if it is less than ``policy.min_expires``.
     """
     if "expires" in contact.params:
         own = delta_seconds(contact.params["expires"])
@@ -143,7 +143,7 @@ def expires_of(contact: NameAddr, request: Request, policy: RegistrarPolicy) -> 
         expires = 3600 if common is None else common
     else:
         expires = policy.default_expires
-    # Only an interval of less than an hour may be refused (ibid.).
+    # Only an interval of less than one hour may be refused (ibid.).
     if 0 < expires < min(policy.min_expires, 3600):
         minimum = str(policy.min_expires)
         raise Refusal(423, "Interval Too Brief", headers=[("Min-Expires", minimum)])
@@ -155,7 +155,9 @@ def _options(request: Request) -> set[str]:
 
 
 def _branch(request: Request) -> int:
-    """Return a hash of the topmost Via branch, which rows keep; 0 for none."""
+    """
+    Return a hash of the topmost Via branch, as stored in rows; 0 if there is none.
+    """
     return zlib.crc32(request.via.branch.encode())
 
 
@@ -163,9 +165,9 @@ def _came_before(
     request: Request, contacts: Contacts, values: list[str], branch: int
 ) -> bool:
     """
-    Whether this request is a retransmission of one that was served (3261-29).
+    Whether this request is a retransmission of one that was processed (3261-29).
 
-    Its transaction is gone after a restart, when a phone that got no answer sends the
+    After a restart its transaction is gone, and a phone that got no response sends the
     request again.
     """
     if not branch:
@@ -190,7 +192,7 @@ def _came_before(
 
 
 def _check_standing(standing: Standing, now: float) -> None:
-    """Refuse a user that the administrator keeps from registering."""
+    """Refuse a user that an administrator has barred or put on probation."""
     if standing.rejected:
         raise Refusal(403, "Forbidden")
     if now < standing.probation_ends:
@@ -208,7 +210,7 @@ def _bind(
     flow: Flow,
     branch: int,
 ) -> tuple[Claim, ...]:
-    """Claims for the contacts that a REGISTER lists (§10.3 step 7)."""
+    """Make claims for the contacts of a REGISTER (§10.3 step 7)."""
     call_id, number = request.call_id, request.cseq.number
     now = contacts.now
     path = _path(request) if "Path" in request.headers else ()
@@ -223,7 +225,7 @@ def _bind(
             bound = contacts.bound(key)
             _check_order(bound, call_id, number)
             if bound is None and not expires and not policy.has_links:
-                continue  # unbinding what is not bound, here or elsewhere
+                continue  # removes a contact that is not bound here or elsewhere
             stamp = contacts.stamp(key)
             event = (
                 (REGISTERED if bound is None else REFRESHED)
@@ -270,9 +272,9 @@ def _remove_all(
     server_id: str,
     branch: int,
 ) -> tuple[tuple[Claim, ...], tuple[Record, ...]]:
-    """Claims that nothing is bound any more: ``Contact: *`` (§10.3 step 6)."""
+    """Make claims that remove all contacts: ``Contact: *`` (§10.3 step 6)."""
     if len(values) > 1 or request.expires != 0:
-        raise RemoteProtocolError("Contact: * with another contact, or not to expire")
+        raise RemoteProtocolError("Contact: * needs Expires: 0 and no other contact")
     call_id, number = request.call_id, request.cseq.number
     stamp = contacts.record_stamp(RecordKind.CLEARED)
     claims = []
@@ -300,7 +302,7 @@ def _remove_all(
         )
     if not policy.has_links:
         return tuple(claims), ()
-    # Contacts that other servers know of, and this one does not, go as well.
+    # This also removes contacts that only other servers know.
     cleared = Record(kind=RecordKind.CLEARED, value="", stamp=stamp, owner=server_id)
     return tuple(claims), (cleared,)
 
@@ -310,7 +312,7 @@ def _path(request: Request) -> tuple[str, ...]:
     Return the route set of a contact, as Path records it (RFC 3327 §5.3).
 
     Raises:
-        RemoteProtocolError: no request can be sent by it.
+        RemoteProtocolError: no request can be routed by it.
     """
     path = tuple(request.values("Path"))
     for value in path:
@@ -323,15 +325,15 @@ def _keys(
     uri: Uri, rows: Mapping[str, Claims], claims: Mapping[str, Claim]
 ) -> list[str]:
     """
-    The keys under which a contact is kept, the one to bind it by first.
+    Return the keys of a contact, beginning with the one to bind it by.
 
-    There are several if two servers have made keys of their own for two spellings.
-    All of them are unbound together; one that is not refreshed runs out.
+    There are several if two servers created keys for two spellings of it. A removal
+    removes all of them; a refresh lets the others expire.
     """
     key = uri.key
     if len(rows) == 1 and key in rows and not claims:
         return [key]  # the hot path
-    # §19.1.4 calls URIs equal that are spelled differently, and no key can tell.
+    # §19.1.4: URIs with different spellings can be equal, so no key is unique.
     found = [key] if key in rows or key in claims else []
     for other, known in rows.items():
         if other != key and uri.matches(Uri.parse(known[0].contact)):
@@ -345,10 +347,10 @@ def _keys(
 
 def _check_order(bound: Claim | None, call_id: str, number: int) -> None:
     """
-    Refuse a CSeq that has not grown within the Call-ID that the contact is bound by.
+    Refuse a CSeq that is not greater than that of the binding with the same Call-ID.
 
-    Then the request fails whole (§10.3 step 7). Where the contact is not bound, or
-    bound by another Call-ID, there is no CSeq to compare with.
+    Then the whole request fails (§10.3 step 7). If the contact is not bound, or has
+    another Call-ID, there is no CSeq to compare with.
     """
     if bound is not None and bound.call_id == call_id and number <= bound.cseq:
         raise Refusal(500, "CSeq Out Of Order")
@@ -363,10 +365,10 @@ def _over_limit(
     """
     Make claims that remove the contacts which ``claims`` replace (3261-16, -17).
 
-    All that are bound count, whoever owns them.
+    All bound contacts count, whatever their owner.
 
     Raises:
-        Refusal: 503, if nothing may be replaced; Retry-After is the time until the
+        Refusal: 503, if no contact may be replaced; Retry-After is the time until the
             first contact expires.
     """
     now = contacts.now
@@ -379,7 +381,7 @@ def _over_limit(
     left = [found for key, found in bound.items() if key not in claims]
     kept = sum(not claims[key].gone for key in bound.keys() & claims.keys())
     excess = len(left) + kept + len(new) - policy.max_contacts
-    # A limit that was lowered since must not keep a contact from being refreshed.
+    # If the limit was lowered, existing contacts can still be refreshed.
     if not new or excess <= 0:
         return ()
     if not policy.replaces or excess > len(left):
@@ -389,7 +391,7 @@ def _over_limit(
     left.sort(key=lambda found: found.registered_at)
     replaced = []
     for found in left[:excess]:
-        # A life of its own, as of an administrator: no refresh undoes it.
+        # A life of its own, like an action of an administrator: no refresh undoes it.
         stamp = contacts.stamp(found.key)
         replaced.append(
             msgspec.structs.replace(
@@ -430,7 +432,7 @@ def _params(contact: NameAddr) -> tuple[tuple[str, str | None], ...]:
 
 
 def _received(uri: Uri, flow: Flow) -> str:
-    """Return the source of a REGISTER as a URI; empty if its Contact says the same."""
+    """Return the source of a REGISTER as a URI; empty if its Contact is the same."""
     host, port = flow.remote
     if (numeric(uri.host).address, uri.port or SIP_PORT) == (host, port):
         return ""
@@ -445,7 +447,7 @@ def _listener(local: Local) -> str:
 
 
 def _listed(contacts: Contacts, claims: tuple[Claim, ...]) -> list[str]:
-    """Contact values for all that is bound, once ``claims`` hold (§10.3 step 8)."""
+    """Return Contact values of all bindings after ``claims`` (§10.3 step 8)."""
     now = contacts.now
     new = {claim.key: claim for claim in claims}
     bound = []
@@ -458,7 +460,7 @@ def _listed(contacts: Contacts, claims: tuple[Claim, ...]) -> list[str]:
 
 
 def contact_value(binding: Binding, now: float) -> str:
-    """A binding as a Contact header has it."""
+    """Return the Contact header value of a binding."""
     text = f"<{binding.contact}>;expires={binding.expires(now)}"
     if binding.display_name:
         text = f"{quote(binding.display_name)} {text}"

@@ -1,4 +1,4 @@
-"""What of a watch is stored."""
+"""The stored form of a watch."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from ..sip.value import MutableValue
 
 
 class WatchRow(MutableValue, kw_only=True):
-    """One subscription that we serve, and how far its watcher has been notified."""
+    """One subscription that we serve, and what its watcher has been sent."""
 
     id: str
-    "Names it in the journal: Call-ID and local tag of its dialog."
+    "Its key in the journal: Call-ID and local tag of its dialog."
 
     aor: Aor
     subscription: ServedSubscription
     min_interval: float
-    "Least time between two NOTIFY about one registration, in seconds (§4.10)."
+    "The minimum time between two NOTIFYs about one registration, in seconds (§4.10)."
 
     version: int = 0
-    "Of the next document: 0 in the first, one more in each (RFC 3680 §5.1)."
+    "The version of the next document; 0 for the first (RFC 3680 §5.1)."
 
     profile: Profile = Profile.STANDARD
 
     peer: str | None = None
-    "The configured peer that watches. It is not notified of what it owns or told us."
+    """
+    The name of the watching peer, which is not sent contacts that it owns or reported.
+    """
 
     instance: str = ""
-    "The `+sip.instance` of the watcher's Contact."
+    "The `+sip.instance` in the watcher's Contact."
 
     neutral: bool = False
     """
@@ -37,15 +39,15 @@ class WatchRow(MutableValue, kw_only=True):
     """
 
     settled: bool = True
-    "Whether the watcher has confirmed all NOTIFYs, and nothing waits."
+    "Whether the watcher has answered all NOTIFYs, and no change waits."
 
 
 def is_of_our_kind(row: WatchRow) -> bool:
-    """Whether a watcher keeps the same records as we do, and expands identities."""
+    """Whether a watcher is a `reginfo` server, which keeps records and identities."""
     return row.peer is not None and row.profile is Profile.STANDARD
 
 
 def shifted_row(row: WatchRow, by: float) -> WatchRow:
-    """Return ``row`` with ``by`` seconds added to its moments."""
+    """Return ``row`` with ``by`` seconds added to its times."""
     row.subscription.expires_at += by
     return row

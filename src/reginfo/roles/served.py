@@ -1,4 +1,4 @@
-"""All subscriptions that we serve: accepted, notified, refreshed, ended."""
+"""The subscriptions that we serve: accepted, notified, refreshed, ended."""
 
 from __future__ import annotations
 
@@ -40,29 +40,29 @@ from .window import Window
 logger = logging.getLogger("reginfo.notifier")
 
 RETRY_AFTER = 30.0
-"""Seconds until something that was due and could not be committed is due again."""
+"""Seconds until a due item whose commit failed is retried."""
 
 RESTART_RATE = 100.0
-"""Watchers that are notified each second after a restart, at the most."""
+"""The maximum number of watchers notified per second after a restart."""
 
 Send = Callable[[Draft, Flow, User], object]
 
 Body = Callable[[Watch, Owed, int, float], Written]
-"""Writes the body of a NOTIFY, of about as many octets as there is room for."""
+"""Writes the body of a NOTIFY, of about the given size in octets at most."""
 
 
 class Served:
     """
-    All subscriptions that we serve, whatever their event package is.
+    The subscriptions that we serve, for any event package.
 
     Args:
-        package: what may be watched.
+        package: knows the resources that can be watched.
         body: writes the body of a NOTIFY.
-        send: sends a request by a flow; its last argument receives the response.
+        send: sends a request on a flow; its last argument is the user of the request.
         recognise: identifies the sender of a SUBSCRIBE.
-        jitter: a random number from 0 to 1.
-        datagram_only: whether a flow takes datagrams alone, as far as is known.
-        admission: who may watch whom.
+        jitter: returns a random number from 0 to 1.
+        datagram_only: whether a flow is known to support only datagrams.
+        admission: the policy for watchers.
     """
 
     def __init__(
@@ -95,11 +95,11 @@ class Served:
         self._drain: Drain | None = None
         self._resuming: Pace | None = None
         self.notifies = 0
-        "How many NOTIFYs were sent since the start."
+        "The number of NOTIFYs sent since the start."
 
     @property
     def leaving(self) -> Drain | None:
-        """The progress of :meth:`drain`; None if it was not called."""
+        """The progress of :meth:`drain`; None before it is called."""
         return self._drain
 
     # From the network.
@@ -108,20 +108,20 @@ class Served:
         self, request: Request, flow: Flow, *, tag: str, resource: Aor, now: float
     ) -> Response:
         """
-        Serve a SUBSCRIBE, and send the NOTIFY that must follow (6665-07).
+        Process a SUBSCRIBE, and send the NOTIFY that must follow (6665-07).
 
         Args:
-            tag: of the dialog that a 2xx makes: the To tag of its response.
-            resource: the resource that the Request-URI names.
+            tag: the To tag of the response, for the dialog that a 2xx creates.
+            resource: the resource in the Request-URI.
 
         Raises:
-            Refusal, RemoteProtocolError: it is not served.
+            Refusal, RemoteProtocolError: it is refused.
         """
         event = check(request, self._package.name, self._media_type)
         if request.to.tag:
             return self._refresh(request, event, flow, now)
         if self._drain is not None:
-            # RFC 3263 §4.3: after a 503 it tries another server, if there is one.
+            # RFC 3263 §4.3: after a 503 the watcher tries another server.
             again = [("Retry-After", FULL_RETRY_AFTER)]
             raise Refusal(503, "Service Unavailable", headers=again)
         names = self._package.names(resource)
@@ -146,7 +146,7 @@ class Served:
                 dialog=dialog,
                 event=request.headers["Event"][0],
                 expires_at=now + expires,
-                # Without a dialog to end, this fetches the state once (§4.4.3).
+                # Outside of a dialog, this fetches the state once (§4.4.3).
                 reason=None if expires else "timeout",
             ),
             min_interval=peer.min_interval,
@@ -167,7 +167,7 @@ class Served:
         return self._accepted(expires, dialog, *request.headers.get("Record-Route", ()))
 
     def receive_response(self, watch: Watch, response: Response, now: float) -> None:
-        """Receive the response to the NOTIFY under way."""
+        """Receive the response to the unanswered NOTIFY."""
         status = response.status
         if status < 200:
             return
@@ -175,18 +175,18 @@ class Served:
             try:
                 watch.row.subscription.dialog.answered(response)
             except RemoteProtocolError:
-                pass  # the target that we have is good
+                pass  # keep the current target
             watch.answered()
             self.watches.save_progress(watch, urgent=False)
         elif status == 513 and watch.shorten():  # Message Too Large (§21.5.14)
             self.watches.save_progress(watch)
         elif status in ENDS_SUBSCRIPTION or (watch.ended and not watch.waits):
-            # §4.2.2; and a final NOTIFY is not worth a second attempt.
+            # §4.2.2. A final NOTIFY is not retried.
             self._lose(watch, f"NOTIFY was answered {status}", now)
             return
         else:
             delay = watch.refused(response, now, self._jitter)
-            message = "! NOTIFY of %s to %s was answered %d; again in %.1f s"
+            message = "! NOTIFY of %s to %s was answered %d; retry in %.1f s"
             logger.warning(message, watch.row.aor, watch.watcher, status, delay)
         if watch.ended and watch.settled:
             self._end(watch, watch.row.subscription.reason or "", now)
@@ -198,34 +198,34 @@ class Served:
         """Note that a NOTIFY got no response: a timeout ends the watch (§4.2.2)."""
         long = watch.is_long and watch.shorten()
         if long or (cause != "timeout" and watch.unreachable(now, self._jitter)):
-            logger.info("= NOTIFY to %s failed, again: %s", watch.watcher, cause)
+            logger.info("= NOTIFY to %s failed, will retry: %s", watch.watcher, cause)
             self._send_next(watch, now)
             self._advance(watch, now)
             return
         self._lose(watch, f"NOTIFY failed: {cause}", now)
 
-    # From the package.
+    # Called by the package.
 
     def settle(self, watch: Watch, now: float) -> None:
-        """Notify a watcher of what it is owed, now or when it is due."""
-        if not self.watches.loading:  # else `begin` does it
+        """Send the pending report of a watcher, now or when it is due."""
+        if not self.watches.loading:  # otherwise `begin` does it
             self._send_due(watch, now)
         if watch.row.settled and watch.waits:
-            # So that a restart knows that something waits.
+            # A restart must know that a change waits.
             self.watches.save_progress(watch)
 
     # From the administrator.
 
     def drain(self, rate: float, now: float) -> None:
         """
-        Leave for good: end every subscription, so that watchers subscribe elsewhere.
+        End every subscription with `deactivated`, so that watchers subscribe elsewhere.
 
         New subscriptions are refused from now on. A second call changes the rate.
 
-        RFC 6665 §4.4.2 and §4.1.3, `deactivated`.
+        RFC 6665 §4.4.2 and §4.1.3.
 
         Args:
-            rate: how many are ended each second, at the most.
+            rate: the maximum number of subscriptions to end per second.
         """
         if self._drain is not None:
             self._drain.pace(rate, now)
@@ -233,7 +233,7 @@ class Served:
         going_on = [watch for watch in self.watches if not watch.ended]
         self._drain = Drain(going_on, rate=rate, total=len(self.watches), now=now)
         logger.warning(
-            "= leaving: %d watchers are told, %g each second", len(self.watches), rate
+            "= draining: %d watchers, %g per second", len(self.watches), rate
         )
 
     # From the clock.
@@ -247,7 +247,7 @@ class Served:
         return at
 
     def timer_due(self, now: float) -> None:
-        """Send what has waited long enough; end what was not refreshed."""
+        """Send the NOTIFYs that are due; end watches that were not refreshed."""
         if self._resuming is not None:
             self._resuming.work_off(self._journal, now, self._resume, RETRY_AFTER)
         if self._drain is not None:
@@ -264,15 +264,15 @@ class Served:
 
     @property
     def shelves(self) -> Sequence[Rows[Any]]:
-        """What is stored; :meth:`begin` continues it."""
+        """The stored rows; :meth:`begin` continues with them."""
         return self.watches.shelves
 
     def begin(self, locals: Sequence[Local], now: float) -> None:
         """
-        Continue with the watches that were loaded.
+        Resume the loaded watches.
 
-        A restart is no news to a watcher that has confirmed everything. The others are
-        notified again, at most :data:`RESTART_RATE` a second.
+        A watcher that has answered all NOTIFYs is not notified of a restart. The others
+        are notified again, at most :data:`RESTART_RATE` per second.
         """
         for watch in self.watches:
             dialog = watch.row.subscription.dialog
@@ -295,7 +295,7 @@ class Served:
         self._resuming = Pace(news, rate=RESTART_RATE, now=now) if news else None
 
     def undone(self, now: float) -> None:
-        """Retry later what was taken back before it was sent."""
+        """Retry later the NOTIFYs that were undone before they were sent."""
         at = now + RETRY_AFTER
         for pace in (self._drain, self._resuming):
             if pace is not None:
@@ -350,7 +350,7 @@ class Served:
         return Response(200, "OK", headers)
 
     def _resume(self, watch: Watch, now: float) -> None:
-        """Send what happened while we were down, and what may not have arrived."""
+        """Report changes made while we were down, and reports that may be lost."""
         if not self.watches.has(watch):
             return
         if now >= watch.row.subscription.expires_at and not watch.ended:
@@ -360,7 +360,7 @@ class Served:
         self._advance(watch, now)
 
     def _time_out(self, watch: Watch) -> None:
-        """Owe the final NOTIFY to a watcher that did not refresh (§4.2.1.4)."""
+        """Prepare the final NOTIFY to a watcher that did not refresh (§4.2.1.4)."""
         subscription = watch.row.subscription
         before = copy_of(subscription)
         self._journal.remember(self._put_back, watch, before, watch.snapshot())
@@ -368,28 +368,28 @@ class Served:
         watch.owe_full()
 
     def _deactivate(self, watch: Watch, now: float) -> None:
-        """Send the last NOTIFY of a subscription, because we leave (§4.2.2, §4.1.3)."""
+        """Send the final NOTIFY of a subscription of a drain (§4.2.2, §4.1.3)."""
         if watch.ended or not self.watches.has(watch):
             return
         subscription = watch.row.subscription
         undo = (watch, copy_of(subscription), watch.snapshot())
         subscription.reason = "deactivated"
         watch.owe_full()
-        # Else a restart would continue it, although the watcher has ended it.
+        # Otherwise a restart would resume it, although the watcher has ended it.
         self.watches.save(watch, self._put_back, *undo)
         self._advance(watch, now)
 
     def _put_back(
         self, watch: Watch, subscription: ServedSubscription, snapshot: tuple[Any, ...]
     ) -> None:
-        """Undo what has happened to a watch."""
+        """Undo the changes of a watch."""
         watch.row.subscription = subscription
         watch.restore(*snapshot)
         watch.timer_at = subscription.expires_at
         self._wheel.schedule(watch)
 
     def _advance(self, watch: Watch, now: float, *, asked: bool = False) -> None:
-        """Send what is due, and set the timer for what is not."""
+        """Send a NOTIFY if one is due, and set the timer."""
         self._journal.remember(watch.restore, *watch.snapshot())
         self._send_due(watch, now, asked)
 
@@ -428,7 +428,7 @@ class Served:
                 self._wheel.schedule(other)
 
     def _lose(self, watch: Watch, why: str, now: float) -> None:
-        """End a watch whose watcher was not notified of everything."""
+        """End a watch whose watcher could not be notified."""
         if self._drain is not None:
             self._drain.gave_up += 1
         self._end(watch, why, now)

@@ -1,4 +1,4 @@
-"""The subscriber: what peers notify is learned here (RFC 3680 §4.8, §5.2)."""
+"""The subscriber: learns the contacts that peers notify (RFC 3680 §4.8, §5.2)."""
 
 from __future__ import annotations
 
@@ -38,23 +38,22 @@ logger = logging.getLogger("reginfo.subscriber")
 PACKAGE = "reg"
 
 CONTACT_KIND = "held-contact"
-"""The kind of the rows that a table has, one for each contact."""
+"""The kind of the rows of a table, one for each contact."""
 
 
 class Subscriber:
     """
-    The `reg` package of all subscriptions that we hold, and what they teach us.
+    The `reg` package of all subscriptions that we hold.
 
     Args:
-        send: sends a request by a flow; its last argument comes back with the response.
+        send: sends a request on a flow; its last argument is the user of the request.
         new_id: makes a random token.
-        jitter: a random number from 0 to 1, to spread what would come together.
-        max_expires: the longest time that a contact is believed to last, in seconds.
-        longest: the same for a peer, by its name, where that differs.
-        locate: is called when a requested subscription needs a flow; :meth:`located`
-            is the answer.
-        location: the location table that is learned into.
-        name: the address-of-record that a URI names.
+        jitter: returns a random number from 0 to 1, to spread simultaneous timers.
+        max_expires: the longest interval accepted for a contact, in seconds.
+        longest: the same for individual peers, by name.
+        locate: finds the flow of a requested subscription, and calls :meth:`located`.
+        location: the location table to update.
+        name: returns the address-of-record of a URI.
     """
 
     name = PACKAGE
@@ -84,7 +83,7 @@ class Subscriber:
         )
         self._longest = longest or (lambda peer: max_expires)
         self.others: Listings | None = None
-        "Returns who else lists a contact: publishers, say."
+        "Returns who else lists a contact, such as publishers."
 
         self._learner = Learner(
             store, longest=self._longest, listings=self._all_listings
@@ -106,7 +105,7 @@ class Subscriber:
             name=name,
         )
 
-    # What is wanted; see `Held`.
+    # Subscribing; see `Held`.
 
     def mirrors(self) -> Iterator[Mirror]:
         """Every subscription that is wanted."""
@@ -115,28 +114,28 @@ class Subscriber:
     def watch(
         self, peer: str, aor: Aor, wanted: Wanted, flow: Flow, now: float
     ) -> None:
-        """Subscribe to ``aor`` at ``peer``, because the configuration says so."""
+        """Subscribe to ``aor`` at ``peer``, as the configuration requires."""
         self.held.watch(peer, aor, wanted, flow, now)
 
     def request(self, peer: str, aor: Aor, wanted: Wanted, now: float) -> bool:
-        """Subscribe to ``aor``, because a script has requested it."""
+        """Subscribe to ``aor``, as a script requested."""
         return self.held.request(peer, aor, wanted, now)
 
     def cancel(self, peer: str, aor: Aor, now: float) -> bool:
-        """End a subscription that was requested; return False if there is none."""
+        """End a requested subscription; return False if there is none."""
         return self.held.cancel(peer, aor, now)
 
     def located(
         self, mirror: Mirror, flow: Flow | None, cause: str, now: float
     ) -> None:
-        """Send the SUBSCRIBE of a requested subscription by ``flow``."""
+        """Send the SUBSCRIBE of a requested subscription on ``flow``."""
         self.held.located(mirror, flow, cause, now)
 
     def begin(self, here: Here, moment: Moment) -> None:
-        """Continue what a script had requested before a restart."""
+        """Resume the subscriptions that a script requested before a restart."""
         self.held.resume(here.locals, moment.now)
         for source in [s for s in self._stored if not self.held.stored(s)]:
-            # Its subscription is gone, or could not be read: it begins anew.
+            # Its subscription is gone or could not be read; the table starts empty.
             for row in self._stored.pop(source):
                 self._contacts.erase(_key(source, row), nothing, urgent=False)
 
@@ -151,17 +150,17 @@ class Subscriber:
         location: str | None = None,
     ) -> tuple[Aor, ...]:
         """
-        Take in a NOTIFY: check its dialog, then its package, then read its body.
+        Process a NOTIFY: check its dialog, then its package, then parse its body.
 
         Args:
-            location: the location table, if not the usual one.
+            location: the location table, if not the default one.
 
         Returns:
-            The addresses-of-record that it lists; none without a body.
+            The addresses-of-record that it lists; none if it has no body.
 
         Raises:
-            Refusal, RemoteProtocolError: it belongs to no subscription, or is wrong.
-                Then nothing has changed.
+            Refusal, RemoteProtocolError: it matches no subscription, or is wrong;
+                nothing has changed.
         """
         held = self.held
         mirror = held.find(request)
@@ -180,7 +179,7 @@ class Subscriber:
             missed = self._take(mirror, document, number, now, wall, location)
             if missed:
                 self._journal.after(
-                    logger.info, "= a NOTIFY of %s was missed", mirror.source
+                    logger.info, "= a NOTIFY of %s was lost", mirror.source
                 )
                 subscription.refresh(now)
         self._journal.after(mirror.notified, state, missed, now)
@@ -202,15 +201,15 @@ class Subscriber:
         wall: float,
         location: str | None = None,
     ) -> tuple[Aor, ...]:
-        """Take in a NOTIFY without a subscription; see `Unsolicited`."""
+        """Process a NOTIFY without a subscription; see `Unsolicited`."""
         return self._unsolicited.receive_notify(peer, request, now, wall, location)
 
     def knows(self, request: Request) -> bool:
-        """Whether a NOTIFY belongs to a subscription that we hold."""
+        """Whether a NOTIFY matches a subscription that we hold."""
         return self.held.find(request) is not None
 
     def expects(self, request: Request) -> bool:
-        """Whether a NOTIFY is for a subscription that we hold, and of its package."""
+        """Whether a NOTIFY matches a subscription that we hold, and its package."""
         return self.held.expects(request)
 
     def listings(self, aor: Aor, uri: Uri, now: float) -> Iterator[Listed]:
@@ -218,7 +217,7 @@ class Subscriber:
         for mirror, row in self._listing.find(aor, uri):
             subscription = mirror.subscription
             if row.contact.claim is not None:
-                continue  # a server of our kind: its claims are in the store
+                continue  # a `reginfo` server: its claims are in the store
             if subscription.state is SubscriberState.ENDED:
                 continue
             ends = row.expires_at
@@ -229,7 +228,7 @@ class Subscriber:
         yield from self._unsolicited.listings(aor, uri, now)
 
     def prolonged(self, row: ContactRow, now: float, wall: float) -> Claim | None:
-        """The claim by which a contact goes on that a peer lists for longer."""
+        """Return the claim that continues a contact which a peer lists for longer."""
         return self._learner.prolonged(row, now, wall)
 
     # From the clock, and from the storage.
@@ -239,26 +238,26 @@ class Subscriber:
         return self.held.timer_at
 
     def timer_due(self, moment: Moment) -> None:
-        """Send SUBSCRIBEs for what is wanted, refresh what ends."""
+        """Send the SUBSCRIBEs that are due: new ones, retries and refreshes."""
         self.held.timer_due(moment.now)
 
     def hears(self, change: object) -> None:
-        """Ignore it: what peers notify does not depend on what happens here."""
+        """Ignore it: the reports of peers do not depend on changes here."""
 
     def undone(self, moment: Moment) -> None:
-        """Do nothing: what is taken back is due again by its own undo."""
+        """Do nothing: the undo of an item schedules it again."""
 
     def describe(self) -> Description:
-        """Describe how many subscriptions are held at others."""
+        """Describe the number of subscriptions held at peers."""
         held = len(self.held)
         return Description("subscriber", f"{held} subscriptions", {"held": held})
 
     @property
     def shelves(self) -> Sequence[Rows[Any]]:
-        """What is stored; :meth:`begin` and :meth:`watch` continue it."""
+        """The stored rows; :meth:`begin` and :meth:`watch` continue with them."""
         return (*self.held.shelves, self._contacts)
 
-    # What `Held` asks of a package.
+    # The package, as `Held` calls it.
 
     def load(self, mirror: Mirror, row: HeldRow) -> None:
         table = mirror.table
@@ -287,10 +286,10 @@ class Subscriber:
         wall: float,
         location: str | None,
     ) -> bool:
-        """Take in a document; return whether an earlier one was missed."""
+        """Apply a document; return whether an earlier one was lost."""
         table = mirror.table
-        # The first document of a dialog: what it lists may have happened at any time
-        # since the last one; or at any time at all, if there was none.
+        # The changes in the first document of a dialog may be as old as the last
+        # document before it; or of any age, if there was none.
         since = None
         is_first = not mirror.heard_at
         if table.state.version is None:

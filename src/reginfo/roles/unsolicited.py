@@ -1,4 +1,4 @@
-"""NOTIFYs that a peer sends without a subscription of ours."""
+"""NOTIFYs that a peer sends without a subscription."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from .listing import Listed, Listing
 from .naming import users_of
 
 DIALOGS = 10_000
-"""Dialogs whose documents we remember, at the most."""
+"""The maximum number of dialogs whose documents are kept."""
 
 
 class Stream:
-    """What a peer has said in one dialog."""
+    """The documents of a peer in one dialog."""
 
     def __init__(self, peer: str) -> None:
         self.peer = peer
         self.table = Table()
         self.until = 0.0
-        "How long a contact is believed that came without `expires`."
+        "When a contact without `expires` ends."
 
 
 class Unsolicited:
     """
-    The documents of peers that notify without being asked.
+    The documents of peers that notify without a subscription.
 
-    RFC 6665 §4.1.3 has no such NOTIFY. There are servers that send them, and operators
-    who have configured them to.
+    RFC 6665 §4.1.3 does not allow such NOTIFYs, but there are servers that can be
+    configured to send them.
 
     Args:
-        longest: the longest time that a contact is believed to last, in seconds, by
-            the name of the peer.
-        name: the address-of-record that a URI names.
-        location: the location table that they are learned into.
+        longest: the longest interval accepted for a contact, in seconds, by the name of
+            the peer.
+        name: returns the address-of-record of a URI.
+        location: the location table to update.
     """
 
     def __init__(
@@ -74,17 +74,17 @@ class Unsolicited:
         location: str | None = None,
     ) -> tuple[Aor, ...]:
         """
-        Take in a NOTIFY that ``peer`` sends without being asked.
+        Process a NOTIFY that ``peer`` sent without a subscription.
 
         Args:
-            location: the location table, if not the usual one.
+            location: the location table, if not the default one.
 
         Returns:
-            The addresses-of-record that it lists, or no longer does; none without a
+            The addresses-of-record that it lists, or no longer lists; none if it has no
             body.
 
         Raises:
-            Refusal, RemoteProtocolError: it is wrong. Then nothing has changed.
+            Refusal, RemoteProtocolError: it is wrong; nothing has changed.
         """
         event = EventHeader.of(request)
         if event is None or event.package != self._package:
@@ -121,10 +121,10 @@ class Unsolicited:
         return users_of(document) or tuple(told)
 
     def listings(self, aor: Aor, uri: Uri, now: float) -> Iterator[Listed]:
-        """Return which peers list a contact as bound, without being asked."""
+        """Return the peers that list a contact as bound, in an unsolicited NOTIFY."""
         for stream, row in self._listing.find(aor, uri):
             if row.contact.claim is not None:
-                continue  # a server of our kind: its claims are in the store
+                continue  # a `reginfo` server: its claims are in the store
             ends = row.expires_at
             if ends is None:
                 ends = stream.until + GRACE

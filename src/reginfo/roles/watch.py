@@ -1,4 +1,4 @@
-"""One watcher of one address-of-record, and what it has yet to be told."""
+"""One watcher of one address-of-record, and its pending report."""
 
 from __future__ import annotations
 
@@ -24,50 +24,50 @@ BEGINNINGS = frozenset({ContactEvent.REGISTERED, ContactEvent.CREATED})
 ENDINGS = frozenset(
     {ContactEvent.DEACTIVATED, ContactEvent.PROBATION, ContactEvent.REJECTED}
 )
-"""Who removes a contact does not wait for the interval, nor does its phone."""
+"""Events of an administrator, which are reported without waiting for the interval."""
 
 
 Parted = dict[Aor, tuple[Binding, ...]]
-"""Addresses-of-record that are no identities of the user any more, and its contacts."""
+"""Removed identities of a user, each with the contacts that it had."""
 
 LONGEST_DOCUMENT = 48 * 1024
-"""Octets of a document that is sent over a stream, at most; a longer one is divided."""
+"""The maximum size of a document over a stream, in octets; longer ones are split."""
 
 SHORTEST_DOCUMENT = 1300
-"""Octets of a document for a watcher that only UDP reaches, at most."""
+"""The maximum size of a document for a watcher that only UDP reaches, in octets."""
 
 
 class Owed(NamedTuple):
-    """What a watcher is to be told now."""
+    """The contents of the next NOTIFY to a watcher."""
 
     full: bool
     bindings: list[Binding]
-    "Those that have changed, in the order in which they did; if `full`, what has gone."
+    "The changed contacts, in order; with `full`, those that have ended."
 
     parted: Parted
-    "Registrations that end: with `full`, or the rest of those that did not fit then."
+    "Registrations that end: with `full`, or the rest of those that did not fit."
 
 
 class WatchKeeper(Protocol):
-    """Sends the NOTIFYs of watches; see :class:`reginfo.roles.notifier.Notifier`."""
+    """Sends the NOTIFYs of watches; see :class:`reginfo.roles.served.Served`."""
 
     def receive_response(self, watch: Watch, response: Response, now: float) -> None:
-        """Receive the response to the NOTIFY under way."""
+        """Receive the response to the unanswered NOTIFY."""
 
     def receive_failure(self, watch: Watch, cause: str, now: float) -> None:
-        """Receive the news that the NOTIFY under way got no response."""
+        """Receive the news that the unanswered NOTIFY failed."""
 
 
 class Watch:
     """
-    When a watcher is told, and of what.
+    Collects the changes for one watcher, and decides when to send them.
 
-    Changes that come before a NOTIFY is answered, or within
-    :attr:`WatchRow.min_interval` of one, wait and leave together: of each contact the
-    newest state, so that none is lost and none is told twice (RFC 3680 §4.10).
+    Changes that arrive before a NOTIFY is answered, or within
+    :attr:`WatchRow.min_interval` of it, are collected and sent together: the latest
+    state of each contact, so that none is lost or repeated (RFC 3680 §4.10).
 
     Drive it by :meth:`tell`, :meth:`owe_full`, :meth:`answered` and :meth:`refused`;
-    :meth:`take` says what may be sent now.
+    :meth:`take` returns what may be sent now.
     """
 
     __slots__ = (
@@ -80,32 +80,32 @@ class Watch:
     def __init__(self, row: WatchRow, keeper: WatchKeeper) -> None:
         self.row = row
         self.keeper = keeper
-        "Receives what becomes of its NOTIFYs."
+        "Receives the responses to its NOTIFYs."
 
         self.timer_at: float | None = row.subscription.expires_at
         self.scheduled_at: float | None = None
         self._pending: dict[str, Binding] = {}
         self._full_due = False
-        self._anew = False  # the full state is owed, when its time has come
+        self._anew = False  # the full state is pending, subject to the interval
         self._parted: Parted = {}
         self._quiet_until = 0.0
         self._sent = 0
-        # What the network has done, no commit that fails undoes.
+        # A failed commit does not undo what the network has done.
         self._answered = 0  # of those sent
-        self._lost = False  # what the last of them told has not been taken in
+        self._lost = False  # the watcher did not process the last of them
         self._held_until = 0.0
         self.failures = 0
-        "NOTIFYs in a row that were refused for the moment."
+        "The number of consecutive NOTIFYs that were refused temporarily."
 
         self.in_pieces = False
-        "Whether the full state is being sent, in more than one document."
+        "Whether the full state is being sent in several documents."
 
         self._unreachable_since = 0.0
         self.longest = LONGEST_DOCUMENT
-        "Octets of the longest document that it is sent over a stream."
+        "The maximum size of its documents over a stream, in octets."
 
         self.is_long = False
-        "Whether the NOTIFY under way needs a stream because of its length."
+        "Whether the unanswered NOTIFY needs a stream because of its length."
 
     def __repr__(self) -> str:
         return f"<watch of {self.row.aor} by {self.watcher}>"
@@ -117,27 +117,27 @@ class Watch:
 
     @property
     def ended(self) -> bool:
-        """Whether the last NOTIFY has been, or is being, sent."""
+        """Whether the final NOTIFY has been sent."""
         return self.row.subscription.reason is not None
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is under way, or waits."""
+        """Whether no NOTIFY is unanswered, and no change waits."""
         return self._sent == self._answered and not self.waits
 
     @property
     def stalled(self) -> bool:
-        """Whether something waits that nothing under way will set free."""
+        """Whether a change waits, but not for a response."""
         return self._sent == self._answered and self.waits
 
     @property
     def unanswered(self) -> bool:
-        """Whether a NOTIFY is under way."""
+        """Whether a NOTIFY is unanswered."""
         return self._sent != self._answered
 
     @property
     def waits(self) -> bool:
-        """Whether there is something to tell, beyond what is under way."""
+        """Whether a change waits, beyond what the unanswered NOTIFY reports."""
         return (
             self._full_due
             or self._lost
@@ -147,7 +147,7 @@ class Watch:
         )
 
     def is_of_same(self, request: Request, event: EventHeader) -> bool:
-        """Whether a SUBSCRIBE of another dialog is of this watcher, for the same."""
+        """Whether a SUBSCRIBE of another dialog is from this watcher, for the same."""
         subscription = self.row.subscription
         dialog = subscription.dialog
         return (
@@ -157,42 +157,44 @@ class Watch:
         )
 
     def tell(self, binding: Binding) -> None:
-        """Owe the watcher a change of one contact."""
+        """Add a change of one contact to the pending report."""
         known = self._pending.pop(binding.key, None)
         if (
             known is not None
             and known.event in BEGINNINGS
             and binding.event is REFRESHED
         ):
-            # It has not heard of the contact yet: to it, this is the beginning.
+            # The watcher does not know the contact yet: for it, this is the first
+            # event.
             binding = msgspec.structs.replace(binding, event=known.event)
         self._pending[binding.key] = binding
         if binding.event in ENDINGS:
             self._quiet_until = 0.0
 
     def withdraw(self, key: str) -> None:
-        """Owe the watcher no change of this contact any more."""
+        """Remove a contact from the pending report."""
         self._pending.pop(key, None)
 
     def owe_full(self) -> None:
-        """Owe the watcher the full state, as after each SUBSCRIBE: without delay."""
+        """Report the full state without delay, as after each SUBSCRIBE."""
         self._full_due = True
         self._held_until = 0.0
 
     def owe_anew(self) -> None:
-        """Owe the watcher the full state, as a change: no sooner than is polite."""
+        """Report the full state as a change, subject to the interval."""
         self._anew = True
 
     def part(self, aor: Aor, bindings: list[Binding]) -> None:
-        """Owe the watcher that ``aor`` is told of no more, and had ``bindings``."""
+        """Report the end of the identity ``aor``, which had ``bindings``."""
         self._parted = {**self._parted, aor: tuple(bindings)}
         self._anew = True
 
     def take(self, now: float) -> Owed | None:
         """
-        What is to be sent now, and is from now on under way; None if nothing.
+        Return the report to send now, which then counts as unanswered; None if none.
 
-        Whatever waits is due at :attr:`timer_at`, or when :meth:`answered` is called.
+        Changes that wait are due at :attr:`timer_at`, or when :meth:`answered` is
+        called.
         """
         self.wait()
         if self._sent != self._answered or not self.waits:
@@ -207,7 +209,7 @@ class Watch:
         ordered = self._ordered()
         if full:
             ordered = [binding for binding in ordered if not binding.active]
-        # Without `full`, it is what was put back.
+        # Without `full`, these were put back.
         owed = Owed(full, ordered, self._parted)
         self._pending, self._parted = {}, {}
         self._full_due = self._anew = False
@@ -220,17 +222,17 @@ class Watch:
         self.timer_at = None if self.ended else self.row.subscription.expires_at
 
     def put_back(self, bindings: Sequence[Binding], parted: Parted) -> None:
-        """Owe these still: they did not fit into the document. They do not wait."""
+        """Put back contacts that did not fit into a document; they are due at once."""
         self._pending = {b.key: b for b in bindings} | self._pending
         self._parted = parted
         self._quiet_until = 0.0
 
     def divide(self, full: bool, rest: Sequence[Binding], parted: Parted) -> Piece:
         """
-        Put back what did not fit; return which piece of a full state this one is.
+        Put back what did not fit; return the kind of this piece of a full state.
 
         Args:
-            full: whether this is the first piece of it.
+            full: whether this is the first piece.
         """
         more = bool(rest or parted)
         if more:
@@ -245,7 +247,7 @@ class Watch:
         return Piece.MORE if more else Piece.WHOLE
 
     def answered(self) -> None:
-        """The NOTIFY under way has got a good answer."""
+        """Note that the unanswered NOTIFY was accepted."""
         self._answered = self._sent
         self._lost = False
         self.failures = 0
@@ -254,10 +256,10 @@ class Watch:
         self, response: Response, now: float, jitter: Callable[[], float]
     ) -> float:
         """
-        Owe the full state to a watcher that has refused a NOTIFY for the moment.
+        Retry with the full state, after a watcher refused a NOTIFY temporarily.
 
         Returns:
-            After how many seconds it is sent (6665-86).
+            The delay in seconds (6665-86).
         """
         delay = wait_asked(response)
         if delay is None:
@@ -267,10 +269,10 @@ class Watch:
 
     def unreachable(self, now: float, jitter: Callable[[], float]) -> bool:
         """
-        Owe the full state to a watcher that the network did not reach.
+        Retry with the full state, after the network did not reach a watcher.
 
-        It may be restarting. So a NOTIFY that fails at once is tried for as long as one
-        that gets no response at all.
+        It may be restarting, so a NOTIFY that fails at once is retried for as long as
+        one that gets no response.
 
         Returns:
             False if that time is over.
@@ -293,9 +295,9 @@ class Watch:
 
     def shorten(self) -> bool:
         """
-        Send shorter documents from now on; False if they are as short as they can be.
+        Send shorter documents from now on; False if they cannot be shorter.
 
-        The next one is the full state, at once.
+        The next one has the full state, and is due at once.
         """
         if self.longest <= SHORTEST_DOCUMENT:
             return False
@@ -305,28 +307,28 @@ class Watch:
         return True
 
     def doubt(self, lost: bool) -> None:
-        """Say whether what was sent last may not have gone out: then all is told."""
+        """Note whether the last NOTIFY may be lost: then the full state is reported."""
         self._lost = lost
 
     def timer_due(self, now: float) -> None:
-        # What is due, :meth:`take` says.
+        # :meth:`take` returns what is due.
         self.timer_at = None
 
     # The user of each NOTIFY (:class:`reginfo.sip.user.User`).
 
     def receive_response(self, response: Response, moment: Moment) -> None:
-        """Receive the response to the NOTIFY under way."""
+        """Receive the response to the unanswered NOTIFY."""
         self.keeper.receive_response(self, response, moment.now)
 
     def receive_failure(self, cause: str, moment: Moment) -> None:
-        """Receive the news that the NOTIFY under way got no response."""
+        """Receive the news that the unanswered NOTIFY failed."""
         self.keeper.receive_failure(self, cause, moment.now)
 
     def never_sent(self) -> None:
-        """Do nothing: the journal's undo list restores what was owed."""
+        """Do nothing: the journal's undo list restores the pending report."""
 
     def snapshot(self) -> tuple[Any, ...]:
-        """All that :meth:`take` changes, for :meth:`restore`."""
+        """Return everything that :meth:`take` changes, for :meth:`restore`."""
         row = self.row
         return (
             row.version,
@@ -342,7 +344,7 @@ class Watch:
         )
 
     def restore(self, *snapshot: Any) -> None:
-        """Be as at :meth:`snapshot`: what was sent since never went out."""
+        """Restore a snapshot: NOTIFYs since then were never sent."""
         row = self.row
         (
             row.version,
@@ -358,7 +360,7 @@ class Watch:
         ) = snapshot
 
     def _ordered(self) -> list[Binding]:
-        """What has gone before what is there, each in the order of events."""
+        """Return the changes: terminated contacts first, each group in order."""
         pending = list(self._pending.values())
         if len(pending) == 1:
             return pending

@@ -1,4 +1,4 @@
-"""Who watches: a configured peer or anybody, and the dialect that it understands."""
+"""Identifies a watcher: its peer, if any, and the dialect that it understands."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from ..sip.value import Value
 logger = logging.getLogger("reginfo.notifier")
 
 LEGACY_HOSTS = 1_000
-"""Hosts that were logged as legacy, and are not logged again."""
+"""The number of hosts remembered as already logged as legacy."""
 
 
 class Watcher(Value, frozen=True, kw_only=True):
     """What is known of the sender of a SUBSCRIBE."""
 
     name: str | None = None
-    "The configured peer, if it is one."
+    "The name of the configured peer, if it is one."
 
     profile: Profile | None = None
-    "How documents are written for it; None to go by its User-Agent."
+    "The profile of its documents; None to derive it from its User-Agent."
 
     min_interval: float = 5.0
-    "Least time between two NOTIFYs about one registration, in seconds."
+    "The minimum time between two NOTIFYs about one registration, in seconds."
 
 
 class Dialects:
-    """Recognises the profile of watchers for which none is configured."""
+    """Determines the profile of watchers for which none is configured."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._legacy: set[str] = set()
 
     def of(self, watcher: Watcher, request: Request, flow: Flow) -> Profile:
-        """Return the profile that documents for a watcher are written in."""
+        """Return the profile of the documents for a watcher."""
         if watcher.profile is not None:
             return watcher.profile
         profile = profile_of(request.user_agent)

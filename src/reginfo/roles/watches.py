@@ -1,4 +1,4 @@
-"""All watches, found by what they are of, and how they are stored."""
+"""All watches: an index by resource, and their storage."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from .watcher import instance_of
 
 KIND = "watch"
 PROGRESS = "told"
-"""Kinds of our entries in the journal: a watch, and how far it has been notified."""
+"""The kinds of its journal entries: a watch, and its progress."""
 
 Progress = tuple[int, int, bool]
-"""Version of the next document, CSeq of the last NOTIFY, whether all is confirmed."""
+"""Version of the next document, CSeq of the last NOTIFY, whether all are answered."""
 
 
 class Watches:
@@ -32,7 +32,7 @@ class Watches:
     Every watch that has not ended.
 
     Args:
-        keeper: receives what becomes of the NOTIFYs of watches that are loaded.
+        keeper: receives the responses to the NOTIFYs of loaded watches.
     """
 
     def __init__(self, journal: Journal, keeper: WatchKeeper) -> None:
@@ -40,18 +40,18 @@ class Watches:
         self._rows: Rows[WatchRow] = Rows(
             journal, KIND, WatchRow, self._take_watch, shifted_row
         )
-        # A row of its own: a NOTIFY changes nothing else of a watch.
+        # A row of its own, because a NOTIFY changes nothing else in a watch.
         self._told: Rows[Progress] = Rows(
             journal, PROGRESS, Progress, self._take_progress
         )
         self._early: dict[str, Progress] = {}
-        "Progress that was loaded before its watch."
+        "Progress rows that were loaded before their watch."
 
         self._by_id: dict[str, Watch] = {}
         self._by_resource: dict[str, dict[str, Watch]] = {}
         self._watchers: Counter[str] = Counter()
         self.loading = False
-        "Whether watches were loaded, and :meth:`loaded` was not called yet."
+        "Whether watches are being loaded: :meth:`loaded` has not been called."
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -77,11 +77,11 @@ class Watches:
         self, request: Request, event: EventHeader, resource: Aor
     ) -> list[Watch]:
         """
-        Return older watches that the device of a SUBSCRIBE has lost, by a restart
-        perhaps.
+        Return older watches that the device of a SUBSCRIBE has lost, for example by a
+        restart.
 
-        A device may have two subscriptions. So these are only those with an unanswered
-        NOTIFY.
+        A device may have two subscriptions, so only those with an unanswered NOTIFY
+        count.
         """
         instance = instance_of(request)
         if not instance:
@@ -96,7 +96,7 @@ class Watches:
         ]
 
     def count_of(self, watcher: str) -> int:
-        """How many watches a watcher has; it is named by the URI in its From."""
+        """Count the watches of a watcher, by the URI in its From."""
         return self._watchers[watcher]
 
     def add(self, watch: Watch) -> None:
@@ -117,11 +117,11 @@ class Watches:
         if not watches:
             self._by_resource.pop(watch.row.aor, None)
 
-    # How they are stored.
+    # Storage.
 
     @property
     def shelves(self) -> Sequence[Rows[Any]]:
-        """What is stored; :meth:`loaded` ends the loading."""
+        """The stored rows; :meth:`loaded` ends the loading."""
         return (self._rows, self._told)
 
     def loaded(self) -> None:
@@ -130,15 +130,15 @@ class Watches:
         self._early.clear()
 
     def save(self, watch: Watch, undo: Callable[..., None], *arguments: Any) -> None:
-        """Store a watch; ``undo`` is called with ``arguments`` to take it back."""
-        # A copy, for the row is encoded when the batch closes.
+        """Store a watch; to undo it, ``undo`` is called with ``arguments``."""
+        # A copy, because the row is encoded when the batch closes.
         row = msgspec.structs.replace(
             watch.row, subscription=copy_of(watch.row.subscription)
         )
         self._rows.write(row.id, row, undo, *arguments)
 
     def save_progress(self, watch: Watch, *, urgent: bool = True) -> None:
-        """Store how far a watch has been notified."""
+        """Store the progress of a watch."""
         row = watch.row
         row.settled = watch.settled
         value = (row.version, row.subscription.dialog.local_cseq, row.settled)
@@ -148,8 +148,8 @@ class Watches:
         """
         Remove a watch from the storage.
 
-        It has no undo: if it is still stored after a restart, its next NOTIFY ends it
-        again.
+        There is no undo: if the watch is still stored after a restart, its next NOTIFY
+        ends it again.
         """
         self._rows.erase(watch.row.id, nothing, urgent=False)
         self._told.erase(watch.row.id, nothing, urgent=False)
@@ -168,7 +168,7 @@ class Watches:
             return
         version, cseq, settled = progress
         dialog = watch.row.subscription.dialog
-        # The watch may have been written later; and the CSeq only grows.
+        # The watch may have been written later; the CSeq only grows.
         if cseq >= dialog.local_cseq:
             watch.row.version, watch.row.settled = version, settled
             dialog.local_cseq = cseq
@@ -181,7 +181,7 @@ def id_of(call_id: str, tag: str) -> str:
 
 
 def copy_of(subscription: ServedSubscription) -> ServedSubscription:
-    """Return a copy that does not change when the subscription goes on."""
+    """Return a copy that does not change with the subscription."""
     dialog = msgspec.structs.replace(subscription.dialog)
     return msgspec.structs.replace(subscription, dialog=dialog)
 

@@ -35,8 +35,9 @@ class Window:
 
     def sent(self, watch: Watch) -> None:
         """Note that a NOTIFY of a watch is under way."""
-        if watch.row.peer is not None:
-            self._under_way[watch.row.peer] = watch
+        row = watch.row
+        if row.peer and not row.subscription.dialog.flow.local.is_reliable:
+            self._under_way[row.peer] = watch
 
     def next_after(self, watch: Watch) -> Watch | None:
         """Return the watch that may send next, now that a NOTIFY of another is over."""

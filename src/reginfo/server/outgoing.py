@@ -101,8 +101,8 @@ class OutgoingRequests:
                     with self._turns.attempt():
                         subscriber.watch(peer.name, name, wanted, flow, now)
                 except Exception:
-                    # One subscription that cannot be continued stops no other.
-                    logger.exception("! %s/%s cannot be continued", peer.name, aor)
+                    # A subscription that cannot be resumed must not stop others.
+                    logger.exception("! %s/%s cannot be resumed", peer.name, aor)
 
     def _hop(self, uri: Uri) -> Uri:
         """Where a SUBSCRIBE for ``uri`` goes first."""
