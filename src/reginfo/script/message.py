@@ -28,7 +28,7 @@ PROTECTED = frozenset(
 Header fields that a script cannot change, because the transaction depends on them.
 """
 
-_ODD = '\r\n\0$<>"'
+_ODD = '\r\n\0$<>"%[]{}\\'
 """Characters that can make a text unusable."""
 
 MAIN, REPLY, FAILURE = "request", "reply", "failure"
@@ -115,10 +115,11 @@ class Message(Functions):
 
     @uri.setter
     def uri(self, value: str | Uri) -> None:
+        text = self._text(value)
         try:
-            self.request.uri = Uri.parse(self._text(value)).text
+            self.request.uri = Uri.parse(text).text
         except RemoteProtocolError as exc:
-            raise self._blame(str(exc), str(value)) from exc
+            raise self._blame(str(exc), text) from exc
 
     @property
     def from_(self) -> NameAddr:
@@ -166,12 +167,13 @@ class Message(Functions):
 
     def hdr(self, name: str) -> str | None:
         """Return the first value of a header field; None if there is none."""
-        value = self._headed.header(_name(name))
+        value = self._headed.header(self._field(name))
         return None if value is None else pseudo.Data(value)
 
     def hdrs(self, name: str) -> list[str]:
         """Return the values of all header fields with this name."""
-        return [pseudo.Data(line) for line in self._headed.headers.get(_name(name), [])]
+        lines = self._headed.headers.get(self._field(name), [])
+        return [pseudo.Data(line) for line in lines]
 
     # Changes.
 
@@ -199,7 +201,7 @@ class Message(Functions):
         Raises:
             ValueError: a script may not remove this field.
         """
-        key = _changeable(self._text(name))
+        key = self._changeable(self._text(name))
         return OK if self._headed.headers.pop(key, None) else ERROR
 
     @expands("name", "value")
@@ -379,16 +381,27 @@ class Message(Functions):
             raise ValueError(f"{function} is only for {method}, not {self.method}")
 
     def _line(self, name: str, value: str | None) -> tuple[str, str]:
+        text = name = self._text(name)
         if value is None:
-            text = self._text(name).removesuffix("\n").removesuffix("\r")
+            text = name.removesuffix("\n").removesuffix("\r")
             name, colon, value = text.partition(":")
             if not colon:
                 raise self._blame(f"not a header line: {text[:80]!r}", text)
-        else:
-            value = self._text(value)
-        value = value.strip()
+        value = self._text(value).strip() if text is name else value.strip()
         self._check_text("header value", value)
-        return _changeable(name), value
+        return self._changeable(name, text), value
+
+    def _field(self, name: str, *texts: str) -> str:
+        """Return the canonical name of a header field, which came with ``texts``."""
+        if not grammar.token.fullmatch(name.strip()):
+            raise self._blame(f"not a header name: {name.strip()[:80]!r}", name, *texts)
+        return canonical(name.strip())
+
+    def _changeable(self, name: str, *texts: str) -> str:
+        key = self._field(name, *texts)
+        if key in PROTECTED:
+            raise self._blame(f"a script cannot change {key}", name, *texts)
+        return key
 
     def _check_text(self, what: str, text: str) -> None:
         """
@@ -405,16 +418,21 @@ class Message(Functions):
         Whether a text comes from this message.
 
         Scripts build texts from parts, so a text counts as well if it shares an
-        unusable character, a header value or a user with the message.
+        unusable character, a header value, the body or a user with the message.
         """
         if super()._came_in(text):
             return True
-        head = self._headed.headers.values()
-        lines = [self.request.uri, *(value for values in head for value in values)]
-        if any(char in text and any(char in line for line in lines) for char in _ODD):
+        message = self._headed
+        lines = [value for values in message.headers.values() for value in values]
+        lines += [self.request.uri, message.body.decode("utf-8", "surrogateescape")]
+        odd = {c for c in text if c in _ODD or not (c.isascii() and c.isprintable())}
+        if any(char in line for char in odd for line in lines):
             return True
-        values = [line for line in lines if len(line) > 3]
-        return any(value and value in text for value in [*values, *self._users()])
+        # Nobody writes an empty text into a script, nor a URI with an empty user.
+        if not text or ":@" in text or text in lines:
+            return True
+        values = [*(line for line in lines if len(line) > 3), *self._users()]
+        return any(value and value in text for value in values)
 
     def _users(self) -> Iterator[str]:
         for name in ("ru", "fu", "tu"):
@@ -429,17 +447,3 @@ class Message(Functions):
         if name == "hdr":
             return ",".join(self.hdrs(argument))
         return VALUES[name](self)
-
-
-def _name(name: str) -> str:
-    name = name.strip()
-    if not grammar.token.fullmatch(name):
-        raise ValueError(f"not a header name: {name[:80]!r}")
-    return canonical(name)
-
-
-def _changeable(name: str) -> str:
-    key = _name(name)
-    if key in PROTECTED:
-        raise ValueError(f"a script cannot change {key}")
-    return key
