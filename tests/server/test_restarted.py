@@ -113,7 +113,7 @@ def rig() -> Rig:
 def test_a_request_leaves_by_the_flow_of_its_binding(
     rig: Rig, listener: tuple[str, int], phone: tuple[str, int], contact: str
 ) -> None:
-    """3261-67: a NAT lets in nothing that comes from elsewhere."""
+    """3261-59: a NAT lets in nothing that comes from elsewhere."""
     sent = rig.send(
         "REGISTER", f"Contact: <{contact}>", "Expires: 600",
         source=phone, to=listener, uri="sip:example.com",
@@ -156,7 +156,7 @@ def test_a_notify_goes_where_its_dialog_leads(
     destination: tuple[str, int],
     transport: Transport,
 ) -> None:
-    """6665-22, 6665-94: to the first Route or the target, by the transport it names."""
+    """6665-22: to the first Route or the target, by the transport it names."""
     first = rig.send("SUBSCRIBE", "Event: reg", *headers)
     for cseq in (1, 2):
         ((packet, notify),) = requests(first, "NOTIFY")
@@ -198,7 +198,7 @@ def test_a_notify_is_record_routed_if_its_subscribe_was(
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
 def test_the_branches_of_a_request_are_bounded(rig: Rig, method: str) -> None:
-    """5393-01: in all, whatever was registered before the restart."""
+    """5393-02: in all, whatever was registered before the restart."""
     contacts = [f"Contact: <sip:bob@192.0.2.{100 + n}>" for n in range(8)]
     rig.send("REGISTER", *contacts, "Expires: 600", source=PHONE, uri="sip:example.com")
     counts = []
@@ -209,3 +209,19 @@ def test_the_branches_of_a_request_are_bounded(rig: Rig, method: str) -> None:
         rig.restart()
     assert counts[0] == counts[1]
     assert counts[0][0] <= 3
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_request_goes_by_the_stream_of_its_binding_while_that_is_open(
+    rig: Rig, is_open: bool
+) -> None:
+    """3261-59: a phone behind a NAT takes no other connection."""
+    rig.send(
+        "REGISTER", "Contact: <sip:bob@10.1.2.3;transport=tcp>", "Expires: 600",
+        source=PHONE, uri="sip:example.com", transport=Transport.TCP,
+    )  # fmt: skip
+    if not is_open:
+        rig.wire.hang_up(PHONE, FIRST)
+    sent = requests(rig.send("MESSAGE"), "MESSAGE")
+    streams = [one for one, _ in sent if one.transport == Transport.TCP]
+    assert [one.destination == PHONE for one in streams] == [True] * is_open

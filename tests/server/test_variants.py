@@ -218,7 +218,7 @@ def test_a_refresh_that_is_planned_is_not_put_off_by_notifies(
 
 @pytest.mark.parametrize("values", [1, 3])
 def test_the_200_to_a_subscribe_copies_record_route(rig: Rig, values: int) -> None:
-    """6665-91."""
+    """6665-91, 6665-03: and adds a To tag."""
     rig.serve()
     routes = [
         f"Record-Route: <sip:192.0.2.{n};lr;x={n}>" for n in range(71, 71 + values)
@@ -227,6 +227,7 @@ def test_the_200_to_a_subscribe_copies_record_route(rig: Rig, values: int) -> No
         "SUBSCRIBE", WATCHER, "Event: reg", "Contact: <sip:w@192.0.2.60>", *routes
     )
     assert accepted.status == 200
+    assert accepted.to.tag  # 6665-03
     assert accepted.headers["Record-Route"] == [
         line.removeprefix("Record-Route: ") for line in routes
     ]
