@@ -25,10 +25,9 @@ from ..location.store import LocationStore
 from ..reg import legacy, xml
 from ..reg.document import ContactEvent, RegistrationState, registration_id
 from ..reg.legacy import Profile, profile_of
-from ..sip.flow import Flow
-from ..sip.message import Draft, Response
+from ..sip.message import Response
 from ..sip.timer import TimerWheel
-from ..sip.user import User
+from ..sip.user import Send
 from .document import contact_of
 from .published import PresenceServer, PublishedShelf, PublishedState
 
@@ -41,8 +40,6 @@ RESTART_RATE = 100.0
 
 RETRY_AFTER = 5.0
 """Seconds until a due item whose commit failed is retried."""
-
-Send = Callable[[Draft, Flow, User], object]
 
 
 class Publisher:

@@ -12,7 +12,7 @@ from ..location.place import Aor, Place
 from ..sip.endpoint import Endpoint
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.event import AckReceived, AnyServer, Cancelled, RequestReceived, ResponseLost
-from ..sip.flow import Address, Flow
+from ..sip.flow import Flow
 from ..sip.message import Request, Response
 from ..sip.token import Tokens
 from ..sip.uri import Uri
@@ -137,7 +137,7 @@ class Relaying:
         elif not decision.route and (route := self._service_routes.of(request)):
             targets = [Target(decision.uri, route=route)]
         self.relay(
-            event.transaction, request, targets, decision=decision, source=event.source
+            event.transaction, request, targets, decision=decision, came_by=event.flow
         )
 
     def relay(
@@ -147,7 +147,7 @@ class Relaying:
         targets: Sequence[Target],
         *,
         decision: Decision,
-        source: Address,
+        came_by: Flow,
         on_reply: OnReply | None = None,
         on_failure: OnFailure | None = None,
     ) -> Context:
@@ -162,7 +162,7 @@ class Relaying:
             request,
             targets,
             decision=decision,
-            source=source,
+            came_by=came_by,
             on_reply=self._learning(request, on_reply),
             on_failure=on_failure,
         )
