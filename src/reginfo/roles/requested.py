@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from ..location.claim import Claim
+from ..location.claim import MARKUP, Claim
 from ..reg.document import shortest_q
 from ..sip.address import numeric
 from ..sip.dialog import route_uri
@@ -36,6 +36,9 @@ class RequestedContact(Value, frozen=True):
 
     display_name: str
 
+    size: int
+    "Characters that it takes at the most in a claim, with the markup of a document."
+
 
 def requested_contact(value: str) -> RequestedContact:
     """
@@ -65,6 +68,8 @@ def _read(value: str) -> RequestedContact:
             if name != "expires" and name != "q"
         ),
         contact.display_name,
+        # The URI is in the key as well.
+        2 * len(value) + MARKUP * len(contact.params),
     )
 
 
