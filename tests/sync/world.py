@@ -745,12 +745,13 @@ def play(world: World, steps: int, *, rest_each: int = 25) -> list[str]:
 @contextmanager
 def small_documents() -> Iterator[None]:
     """Have few changes take several documents, side by side on a stream."""
-    before = feed.BULK, source.LONGEST
-    feed.BULK, source.LONGEST = 2, 1500
+    room: Any = source
+    before = feed.BULK, room.LONGEST
+    feed.BULK, room.LONGEST = 2, 1500
     try:
         yield
     finally:
-        feed.BULK, source.LONGEST = before
+        feed.BULK, room.LONGEST = before
 
 
 def run(steps: int, seed: int = 0, *, each: int = 50) -> tuple[int, list[str]]:
