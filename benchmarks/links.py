@@ -17,10 +17,10 @@ import gc
 import statistics
 import sys
 import time
+from collections.abc import Callable
 
 import messages
 import msgspec
-from nowhere import Nowhere
 
 from reginfo.config.config import Config
 from reginfo.io.clock import Clock
@@ -28,9 +28,11 @@ from reginfo.ledger.journal import Entry
 from reginfo.ledger.turn import Done
 from reginfo.server.app import App
 from reginfo.sip.destination import Destination
+from reginfo.sip.errors import RemoteProtocolError
 from reginfo.sip.flow import Address, Flow, Local
 from reginfo.sip.transaction import Datagram
 from reginfo.sip.transport import Transport
+from reginfo.sip.uri import Uri
 
 PORT = 9
 USERS = 1000
@@ -66,6 +68,17 @@ watch = {f'"{GROUP}"' if me > other else "[]"}
     return Config.parse(text)
 
 
+class Numeric:
+    """Finds a URI at the address that it has."""
+
+    def find(
+        self,
+        uri: Uri,
+        found: Callable[[list[Destination] | RemoteProtocolError], None],
+    ) -> None:
+        found([Destination(Transport.TCP, (uri.host, uri.port or 5060))])
+
+
 class Server:
     """One server without sockets, and the CPU time that it has taken."""
 
@@ -86,11 +99,7 @@ class Server:
             set_timer=lambda: None,
             committer=self,
         )
-        places = {
-            uri: Destination(Transport.TCP, ("127.0.0.1", other or 0))
-            for uri in self.app.uris()
-        }
-        self.app.begin([self.udp, self.tcp], places, Nowhere())
+        self.app.begin([self.udp, self.tcp], Numeric())
 
     def work(self, data: list[tuple[bytes, Flow]]) -> list[Datagram]:
         """One wake-up of the rim, and its timers; what it sends."""

@@ -53,7 +53,7 @@ def test_a_configuration_is_summed_up(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_not_configured_is_said(tmp_path: Path) -> None:
+def test_missing_configuration_is_reported(tmp_path: Path) -> None:
     lines = checked(tmp_path, '[store]\nurl = "memory:"\n')
     assert "API        none" in lines
     assert "store      in memory: nothing is kept after the end of the process" in lines
@@ -62,14 +62,14 @@ def test_what_is_not_configured_is_said(tmp_path: Path) -> None:
     assert lines[-1] == "peers      none"
 
 
-def test_where_registrations_are_published_is_said(tmp_path: Path) -> None:
+def test_the_presence_servers_are_shown(tmp_path: Path) -> None:
     pua = '[pua_reginfo]\noutbound_proxy = "sip:p.example.com"\n'
     assert "publishes  to sip:p.example.com" in checked(tmp_path, pua)
     off = f"{pua}publish_reginfo = false\n"
     assert checked(tmp_path, off)[-2].startswith("publishes  nothing: pua_reginfo.")
 
 
-def test_what_is_probably_not_meant_is_a_warning(tmp_path: Path) -> None:
+def test_a_probably_unintended_value_is_a_warning(tmp_path: Path) -> None:
     file = configured(
         tmp_path,
         'listen = ["udp:127.0.0.1:5060"]\nadmin = "0.0.0.0:8060"\n'
@@ -83,6 +83,32 @@ def test_what_is_probably_not_meant_is_a_warning(tmp_path: Path) -> None:
         f"reginfo: warning: {file}:5: server.admin: the API has no authentication:"
         " anyone who reaches this address can read and remove registrations",
     ]
+
+
+def test_a_configuration_is_checked_against_that_of_a_peer(tmp_path: Path) -> None:
+    """3680-148: each server names the other, and only one of them watches."""
+    for name, port, other, watch in (
+        ("a", 5060, 5070, 'watch = "sip:al@example.com"'),
+        ("b", 5070, 5060, ""),
+    ):
+        (tmp_path / name).mkdir()
+        configured(
+            tmp_path / name,
+            f'listen = ["udp:127.0.0.1:{port}"]\n'
+            f'[pua_reginfo]\nserver_address = "sip:me@127.0.0.1:{port}"\n'
+            f'[[peer]]\nname = "p"\nuri = "sip:127.0.0.1:{other}"\n{watch}\n',
+        )
+    a, b = (tmp_path / name / "reginfo.toml" for name in "ab")
+    text = b.read_text().replace('id = "a"', 'id = "b"')
+    b.write_text(text)
+    result = run("check", "-c", a, "--against", b)
+    assert result.exit_code == 0
+    assert result.stderr == (
+        f"reginfo: warning: {a}:10: peer.watch: b names this server, but does not watch"
+        " it: contacts that register here are unknown there\n"
+    )
+    assert run("check", "-c", a).stderr == ""
+    assert run("check", "-c", a, "--against", tmp_path / "none").exit_code == 2
 
 
 def test_all_that_is_wrong_is_said(tmp_path: Path) -> None:

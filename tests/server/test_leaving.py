@@ -47,7 +47,7 @@ def test_no_watcher_is_notified_at_a_restart() -> None:
         server = Server(None)
         app = server.app
         app._rim, app._names = server.rim, NoNames()  # type: ignore[assignment]
-        app.begin([LOCAL], {}, Places())
+        app.begin([LOCAL], Places())
         server.rim.start()
         server.receive(register(1))
         server.receive(SUBSCRIBE, ("192.0.2.9", 5060))

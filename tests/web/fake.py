@@ -168,6 +168,7 @@ class FakeApp:
         self.peering = list(peers)
         self.mirroring = list(mirrors)
         self.well = health or {"status": "ok", "draining": None}
+        self.unreachable: dict[str, str] = {}
         self.drained: list[float] = []
         self.removed: list[tuple[ContactEvent, int | None]] = []
         self.barring: list[tuple[Aor, Record]] = []
@@ -198,6 +199,9 @@ class FakeApp:
     def links(self) -> list[LinkItem]:
         return [LINK]
 
+    def peer_problems(self) -> dict[str, str]:
+        return self.unreachable
+
     def mirrors(self) -> list[Mirror]:
         return self.mirroring
 
@@ -217,7 +221,7 @@ class FakeApp:
         retry_after: int | None,
     ) -> ActResult:
         if (event is ContactEvent.PROBATION) != (retry_after is not None):
-            raise LocalProtocolError("retry-after is required with probation only")
+            raise LocalProtocolError("probation, and only probation, needs retry-after")
         gone = [
             (name, binding)
             for name, binding in self.known

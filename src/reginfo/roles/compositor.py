@@ -32,6 +32,7 @@ from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
 from .contribution import Contribution, ContributionRow, shifted_row
 from .document import read_document
+from .envelope import LINK, VERSION
 from .learner import Learner
 from .listing import Listed, Listing, Listings
 from .origin import DocumentOrigin
@@ -199,7 +200,7 @@ class Compositor:
     def describe(self) -> Description:
         """Describe the publications of peers."""
         count = len(self)
-        line = f"{count} publications of others"
+        line = f"publications of peers: {count}"
         return Description("compositor", line, {"contributions": count})
 
     # From the storage.
@@ -385,7 +386,8 @@ def _key(id: str, row: ReportedContact) -> str:
 
 
 def _accepted(expires: int, etag: str) -> Response:
-    headers = [("Expires", str(expires)), ("SIP-ETag", etag)]
+    # A publisher that knows the header sends claims from now on.
+    headers = [("Expires", str(expires)), ("SIP-ETag", etag), (LINK, VERSION)]
     return Response.of(200, "OK", headers)
 
 

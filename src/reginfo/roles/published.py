@@ -26,12 +26,17 @@ class PresenceServer(msgspec.Struct, kw_only=True):
     """A presence server."""
 
     uri: str
-    flow: Flow
+
+    flow: Flow | None = None
+    "Where PUBLISH is sent; None until the name of the server is found."
 
     profile: Profile | None = None
     "The profile of its documents; None to derive it from its Server header."
 
     recognised: Profile = Profile.STANDARD
+    takes_claims: bool = False
+    "Whether it is a `reginfo` server: it gets claims, and keeps them."
+
     refused: bool = False
     "Whether it has refused all publications."
 
@@ -45,6 +50,9 @@ class PublishedRow(msgspec.Struct, kw_only=True, gc=False):
     """The stored form of a publication; its contacts have rows of their own."""
 
     publication: Publication
+
+    takes_claims: bool = False
+    "Whether the server takes claims."
 
 
 class PublicationKeeper(Protocol):
@@ -67,7 +75,9 @@ class PublishedState:
     __slots__ = (
         "aor",
         "asked",
+        "flow",
         "heard",
+        "is_plain",
         "keeper",
         "owed",
         "publication",
@@ -92,6 +102,12 @@ class PublishedState:
         self.aor = aor
         self.target = target
         self.publication = publication
+        self.is_plain = False
+        "Whether the PUBLISH under way has a document without claims."
+
+        self.flow: Flow | None = None
+        "Where the PUBLISH under way was sent."
+
         self.asked = 0
         "The Expires of the unanswered PUBLISH, in seconds."
 
@@ -173,17 +189,18 @@ class PublishedShelf:
         """Return the keys of the loaded publications at a server."""
         return [key for key in self._loaded if key.partition("\0")[0] == uri]
 
-    def take(self, key: str) -> tuple[Publication, dict[str, Binding]]:
+    def take(self, key: str) -> tuple[PublishedRow, dict[str, Binding]]:
         """Return a loaded publication, and its contacts by key."""
-        row = self._loaded.pop(key)
-        contacts = self._loaded_contacts.pop(key, {})
-        return row.publication, contacts
+        return self._loaded.pop(key), self._loaded_contacts.pop(key, {})
 
     def save(self, key: str, published: PublishedState) -> None:
         """Store a publication, and those of its contacts that have changed."""
         # A copy, because the row is encoded when the batch closes.
         publication = msgspec.structs.replace(published.publication)
-        self._rows.write(key, PublishedRow(publication=publication), nothing)
+        row = PublishedRow(
+            publication=publication, takes_claims=published.target.takes_claims
+        )
+        self._rows.write(key, row, nothing)
         source = (published.told, published.sent)
         if published.saved[0] is source[0] and published.saved[1] is source[1]:
             return

@@ -22,13 +22,14 @@ from ..location.binding import Binding, BindingChange
 from ..location.keyring import KeyChange
 from ..location.place import Aor, Place
 from ..location.store import LocationStore
-from ..reg import legacy, xml
-from ..reg.document import ContactEvent, RegistrationState, registration_id
+from ..reg import xml
 from ..reg.legacy import Profile, profile_of
+from ..sip.flow import Flow
 from ..sip.message import Response
 from ..sip.timer import TimerWheel
 from ..sip.user import Send
-from .document import contact_of
+from .envelope import LINK, VERSION
+from .publication_body import PublicationBodies
 from .published import PresenceServer, PublishedShelf, PublishedState
 
 logger = logging.getLogger("reginfo.publisher")
@@ -41,6 +42,12 @@ RESTART_RATE = 100.0
 RETRY_AFTER = 5.0
 """Seconds until a due item whose commit failed is retried."""
 
+Failed = Callable[[str, Flow], Flow | None]
+"""
+Is called with the URI of a server and a flow that has failed; returns another flow that
+is to be tried at once, or None.
+"""
+
 
 class Publisher:
     """
@@ -50,6 +57,7 @@ class Publisher:
         send: sends a request on a flow; its last argument is the user of the request.
         new_id: makes a random token.
         jitter: returns a random number from 0 to 1.
+        failed: finds another address of a server that did not answer.
         min_expires, max_expires: the limits of Expires, in seconds.
     """
 
@@ -65,7 +73,9 @@ class Publisher:
         min_expires: int,
         max_expires: int,
         table: str,
+        failed: Failed | None = None,
     ) -> None:
+        self._failed = failed
         self._store = store
         self._journal = journal
         self._server_id = server_id
@@ -78,6 +88,7 @@ class Publisher:
         self._targets: dict[str, PresenceServer] = {}
         self._published: dict[str, PublishedState] = {}
         self._shelf = PublishedShelf(journal)
+        self._bodies = PublicationBodies(store, server_id, table)
         self._wheel = TimerWheel()
 
     def __len__(self) -> int:
@@ -92,8 +103,13 @@ class Publisher:
         Publish at ``target``, and resume its stored publications.
 
         The state at the server is unknown, so each publication is modified once, 100
-        per second.
+        per second. Nothing is sent while the flow of the server is not known; a second
+        call for the same URI sets it, or another one.
         """
+        known = self._targets.get(target.uri)
+        if known is not None:
+            self._move(known, target, now)
+            return
         self._targets[target.uri] = target
         for number, key in enumerate(self._shelf.stored_at(target.uri)):
             at = now + number / RESTART_RATE
@@ -104,6 +120,26 @@ class Publisher:
                 # One row that cannot be used must not stop the others.
                 logger.exception("! publication of %s", key.replace("\0", " "))
                 self._forget(key)
+
+    def leave(self, uri: str) -> None:
+        """Do not publish at a server that turns out to be this one."""
+        if self._targets.pop(uri, None) is None:
+            return
+        for key, published in list(self._published.items()):
+            if published.target.uri == uri:
+                self._forget(key)
+                self._shelf.erase(key, published)
+
+    def _move(self, known: PresenceServer, new: PresenceServer, now: float) -> None:
+        """Publish where a server is to be found now."""
+        was_lost = known.flow is None
+        known.flow, known.profile = new.flow, new.profile
+        if not was_lost:
+            return
+        waiting = [one for one in self._published.values() if one.target is known]
+        for number, published in enumerate(waiting):
+            published.publication.timer_at = now + number / RESTART_RATE
+            self._wheel.schedule(published)
 
     def begin(self, here: Here, moment: Moment) -> None:
         """Do nothing: :meth:`publish_to` resumes the loaded publications."""
@@ -170,10 +206,13 @@ class Publisher:
         elif outcome is Outcome.PUBLISHED:
             target.refused = False
             published.told = published.sent
+            self._recognise(published, response, now)
         if may_have_arrived(response.status):
             published.doubt()
         elif response.status >= 300:
             published.sent = {}
+        if response.status == 503:
+            self._try_another(published, now)
         self._advance(published, now)
 
     def receive_failure(
@@ -188,6 +227,7 @@ class Publisher:
         published.heard = published.publication.cseq, now
         published.publication.receive_failure(now, self._jitter)
         published.doubt()
+        self._try_another(published, now)
         self._advance(published, now)
 
     @property
@@ -210,7 +250,7 @@ class Publisher:
     def describe(self) -> Description:
         """Describe the number of publications."""
         count = len(self)
-        line = f"{count} publications at {len(self._targets)} presence servers"
+        line = f"publications: {count}, presence servers: {len(self._targets)}"
         return Description("publisher", line, {"publications": count})
 
     @property
@@ -219,6 +259,28 @@ class Publisher:
         return self._shelf.rows
 
     # How.
+
+    def _recognise(
+        self, published: PublishedState, response: Response, now: float
+    ) -> None:
+        """Note whether a server takes claims; if so, publish them at once."""
+        target = published.target
+        target.takes_claims = (
+            target.speaks is Profile.STANDARD and response.header(LINK) == VERSION
+        )
+        if target.takes_claims and published.is_plain:
+            published.is_plain = False
+            published.publication.change(bool(self._own(published.aor, now)))
+
+    def _try_another(self, published: PublishedState, now: float) -> None:
+        """Publish at once at the next address of a server that did not answer."""
+        target = published.target
+        if self._failed is None or published.flow is None:
+            return
+        other = self._failed(target.uri, published.flow)
+        if other is not None:
+            target.flow = other
+            published.publication.not_before = now
 
     def _resume(
         self,
@@ -229,7 +291,9 @@ class Publisher:
     ) -> None:
         """Resume one stored publication, and modify it at ``at``."""
         aor = Aor(key.partition("\0")[2])
-        publication, contacts = self._shelf.take(key)
+        row, contacts = self._shelf.take(key)
+        publication = row.publication
+        target.takes_claims = target.takes_claims or row.takes_claims
         # The unanswered PUBLISH may have arrived. We try the old entity-tag; a 412
         # means that it did arrive.
         publication.give_up(now)
@@ -292,7 +356,9 @@ class Publisher:
         # A Kamailio that keeps publications in memory answers 200 to a refresh without
         # a body, but then has no document for later watchers.
         bodiless = target.speaks is not Profile.LEGACY
-        operation = publication.next(now, bodiless=bodiless)
+        operation = publication.timer_at = None
+        if target.flow is not None:
+            operation = publication.next(now, bodiless=bodiless)
         key = f"{target.uri}\0{published.aor}"
         if operation is not None:
             own = self._own(published.aor, now)
@@ -302,9 +368,11 @@ class Publisher:
             headers, body = f"Event: {PACKAGE}\r\n", b""
             if operation in (Operation.INITIAL, Operation.MODIFY):
                 headers += f"Content-Type: {xml.MEDIA_TYPE}\r\n"
-                body = self._body(published, own, now)
+                body = self._bodies.write(published, own, now)
                 published.sent = own
             draft = publication.draft(headers, lifetime, body)
+            assert target.flow is not None
+            published.flow = target.flow
             self._send(draft, target.flow, published)
         if publication.is_over:
             self._published.pop(key, None)
@@ -315,64 +383,6 @@ class Publisher:
             return
         self._shelf.save(key, published)
         self._wheel.schedule(published)
-
-    def _body(
-        self, published: PublishedState, own: dict[str, Binding], now: float
-    ) -> bytes:
-        """Write the full state of our contacts, including those that have ended."""
-        aor = published.aor
-        record = self._store.record_of(Place(self._table, aor))
-        gone = self._gone(published, record, own, now)
-        profile = published.target.speaks
-        elements = []
-        for binding in [*gone, *own.values()]:
-            contact = contact_of(binding, aor, implicit=aor != record.aor)
-            expires = registered = None
-            if binding.active:
-                expires = binding.expires(now)
-                registered = max(0, int(now - binding.registered_at))
-            if profile is Profile.LEGACY:
-                contact = legacy.adapt(contact)
-                expires = expires or 0
-            parts = xml.contact_parts(contact)
-            elements.append(xml.contact_element(parts, expires, registered))
-        state = RegistrationState.ACTIVE if own else RegistrationState.TERMINATED
-        registration = xml.registration_element(
-            aor, registration_id(aor), state, elements
-        )
-        # Readers accept the placeholder version like any other number, and some servers
-        # replace it.
-        return legacy.publish_body([registration])
-
-    def _gone(
-        self,
-        published: PublishedState,
-        record: Place,
-        own: dict[str, Binding],
-        now: float,
-    ) -> list[Binding]:
-        """Return published contacts that are no longer ours, with their last events."""
-        told = {**published.told, **published.sent}
-        rows = self._store.rows(record)
-        is_told = published.aor in self._store.identities(record)
-        gone = []
-        for key, last in told.items():
-            if key in own:
-                continue
-            in_doubt = now < published.publication.unheard_until
-            if not is_told or not rows or (in_doubt and key not in rows):
-                # The identity was removed; or the store has forgotten a contact that
-                # the presence server may still list.
-                over = last.expires_at <= now
-                event = ContactEvent.EXPIRED if over else ContactEvent.DEACTIVATED
-                gone.append(msgspec.structs.replace(last, event=event))
-            elif key in rows:
-                holds = rows[key][0]
-                # A contact that has moved to another server is reported by that one.
-                if holds.owner == self._server_id:
-                    event = ContactEvent.DEACTIVATED if holds.active else holds.event
-                    gone.append(msgspec.structs.replace(holds, event=event))
-        return gone
 
     def _remember(self, published: PublishedState, now: float) -> None:
         """Note the current state of the publication in the undo list."""
