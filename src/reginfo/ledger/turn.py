@@ -213,11 +213,15 @@ class Turns:
         After a refusal or any other error, the changes of ``act`` are undone. Errors
         that are not refusals are raised.
         """
+        attempt = Attempt(self._journal)
         try:
-            with self.attempt():
-                return act()
+            return act()
         except (Refusal, RemoteProtocolError) as exc:
+            attempt.take_back()
             return refused(request, flow, exc)
+        except BaseException:
+            attempt.take_back()
+            raise
 
     # Driving.
 

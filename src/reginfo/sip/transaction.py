@@ -151,7 +151,7 @@ class ServerTransaction:
         """Receive the news that the response was sent: Timer J starts."""
         if self.state is not COMPLETED or self.timer_at is not None:
             return
-        if self.flow.local.is_reliable:
+        if self.flow.local.transport.is_reliable:
             self.timer_at = now
         else:
             self.timer_at = now + TIMER_J
