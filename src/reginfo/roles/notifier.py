@@ -191,6 +191,8 @@ class Notifier:
         These servers compute the state themselves; the others are notified by
         :meth:`hears`.
         """
+        if not self._watches:
+            return
         if place.table != self._table:
             return
         for watch in self._watches_of(place):
