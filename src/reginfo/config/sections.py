@@ -333,7 +333,10 @@ class PeerSection(Struct, frozen=True, kw_only=True):
     "The name of the peer in logs, commands and scripts."
 
     uri: Annotated[str | None, sip_uri] = None
-    "The URI that SUBSCRIBE is sent to."
+    """
+    The URI that SUBSCRIBE is sent to. A name is looked up until it is found, and again
+    when its TTL is over; all its addresses are tried.
+    """
 
     watch: Annotated[tuple[str, ...], one_or_several(watched)] = ()
     """
