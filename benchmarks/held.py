@@ -27,6 +27,7 @@ from nowhere import Nowhere
 from reginfo.server.app import App
 from reginfo.sip.destination import Destination
 from reginfo.sip.flow import Flow, Local
+from reginfo.sip.transport import Transport
 
 
 def _class(name: str, *modules: str) -> Any:
@@ -42,7 +43,7 @@ def _class(name: str, *modules: str) -> Any:
 Config = _class("Config", "reginfo.config.config", "reginfo.server.config")
 Clock = _class("Clock", "reginfo.io.clock", "reginfo.server.clock")
 
-LOCAL = Local("UDP", "127.0.0.1", 5060)
+LOCAL = Local(Transport.UDP, "127.0.0.1", 5060)
 PEER = ("127.0.0.2", 5060)
 PIECE = 1_000  # contacts in a document while the table is filled
 MESSAGES = 200
@@ -70,7 +71,7 @@ class Bench:
     def __init__(self) -> None:
         self.app = App(Config.parse(CONFIG), clock=Clock())
         self.clock = Clock()
-        places = {"sip:127.0.0.2": Destination("UDP", PEER)}
+        places = {"sip:127.0.0.2": Destination(Transport.UDP, PEER)}
         self.app.load_script()
         self.app.begin([LOCAL], places, Nowhere())
         self.branch = 0

@@ -40,11 +40,12 @@ from reginfo.server.app import App
 from reginfo.sip import parser as sip_parser
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.transaction import Datagram
+from reginfo.sip.transport import Transport
 
 PORT = 9
 USERS = 1000
 BATCH = 20  # datagrams of one wake-up
-LOCAL = Local("UDP", "127.0.0.1", 5060)
+LOCAL = Local(Transport.UDP, "127.0.0.1", 5060)
 FLOW = Flow(LOCAL, ("127.0.0.1", PORT))
 CONFIG = f"""
 [server]

@@ -37,11 +37,12 @@ from reginfo.ledger.sqlite import SqliteStorage
 from reginfo.location.schema import SCHEMA
 from reginfo.server.app import App
 from reginfo.sip.flow import Flow, Local
+from reginfo.sip.transport import Transport
 
 LIMIT = 2.0  # seconds, for a start with 100 000 bindings
 BATCH = 20  # REGISTERs in a commit
 
-LOCAL = Local("UDP", "127.0.0.1", 5060)
+LOCAL = Local(Transport.UDP, "127.0.0.1", 5060)
 EDGE = Flow(LOCAL, ("127.0.0.1", 9))
 CONFIG = """
 [server]

@@ -18,10 +18,11 @@ from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Request, Response
 from reginfo.sip.moment import Moment
 from reginfo.sip.parser import parse
+from reginfo.sip.transport import Transport
 from reginfo.sip.uri import Uri
 
 ALICE, BOB = Aor("sip:alice@example.com"), Aor("sip:bob@example.com")
-LOCAL = Local("UDP", "192.0.2.1", 5060)
+LOCAL = Local(Transport.UDP, "192.0.2.1", 5060)
 PHONE = ("192.0.2.50", 5060)
 PEER = ("192.0.2.2", 5060)
 NOW = 1000.0

@@ -10,21 +10,34 @@ import pytest
 
 from reginfo.agent.errors import NoAnswer
 from reginfo.agent.target import ServerAddress, own_host
+from reginfo.sip.transport import Transport
 
 
 @pytest.mark.parametrize(
     ("text", "transport", "expected"),
     [
-        ("192.0.2.1", None, ServerAddress("192.0.2.1", 5060, "udp")),
-        ("192.0.2.1:5070", "tcp", ServerAddress("192.0.2.1", 5070, "tcp")),
-        ("sip.example.com", None, ServerAddress("sip.example.com", 5060, "udp")),
-        ("[2001:db8::1]:5070", None, ServerAddress("2001:db8::1", 5070, "udp")),
+        ("192.0.2.1", None, ServerAddress("192.0.2.1", 5060, Transport.UDP)),
+        (
+            "192.0.2.1:5070",
+            Transport.TCP,
+            ServerAddress("192.0.2.1", 5070, Transport.TCP),
+        ),
+        (
+            "sip.example.com",
+            None,
+            ServerAddress("sip.example.com", 5060, Transport.UDP),
+        ),
+        ("[2001:db8::1]:5070", None, ServerAddress("2001:db8::1", 5070, Transport.UDP)),
         (
             "sip:192.0.2.1:5070;transport=TCP",
             None,
-            ServerAddress("192.0.2.1", 5070, "tcp"),
+            ServerAddress("192.0.2.1", 5070, Transport.TCP),
         ),
-        ("sip:[::1];transport=udp", "udp", ServerAddress("::1", 5060, "udp")),
+        (
+            "sip:[::1];transport=udp",
+            Transport.UDP,
+            ServerAddress("::1", 5060, Transport.UDP),
+        ),
     ],
 )
 def test_a_server_has_host_port_and_transport(
@@ -42,7 +55,7 @@ def test_a_server_has_host_port_and_transport(
         ("a b", None, "is not HOST:PORT"),
         ("sips:example.com", None, "needs TLS"),
         ("sip:example.com;transport=tls", None, "needs TLS"),
-        ("sip:example.com;transport=sctp", None, "neither udp nor tcp"),
+        ("sip:example.com;transport=sctp", None, "transport sctp is none of udp, tcp"),
         ("sip:example.com;transport=tcp", "udp", "has another transport than udp"),
     ],
 )
@@ -54,7 +67,7 @@ def test_what_is_no_server_is_said(
 
 
 def test_it_is_shown_as_it_is_spoken_to() -> None:
-    assert str(ServerAddress("::1", 5070, "tcp")) == "[::1]:5070 (TCP)"
+    assert str(ServerAddress("::1", 5070, Transport.TCP)) == "[::1]:5070 (TCP)"
 
 
 def found(

@@ -13,6 +13,7 @@ import pytest
 
 from reginfo.config.address import ListenAddress
 from reginfo.io.network import Network, StartError
+from reginfo.sip.transport import Transport
 
 from ..interop.server import Server
 from .run import run, start
@@ -155,7 +156,7 @@ def test_a_port_that_is_not_free_is_left_for_another(
 
     def taken(network: Network, addresses: Sequence[ListenAddress]) -> None:
         # By UDP: of the TCP port it is not known whether it is free for that, too.
-        if addresses[0].transport == "udp" and next(left, None) is not None:
+        if addresses[0].transport is Transport.UDP and next(left, None) is not None:
             raise StartError(f"{addresses[0]}: Address already in use")
         listen(network, addresses)
 

@@ -159,7 +159,7 @@ def test_all_pages_are_shown(
 def test_it_shows_one_kind_of_thing(admin: str) -> None:
     result = run("show", "--watchers", "--peers", "--admin", admin)
     assert result.exit_code == 2
-    assert "--watchers or --peers, not both" in result.stderr
+    assert "one of --watchers, --peers and --barred" in result.stderr
 
 
 # httpcore leaves a Unix socket to the collector if it cannot connect it.

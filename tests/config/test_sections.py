@@ -9,6 +9,7 @@ import pytest
 from reginfo.config.address import ListenAddress, SocketAddress
 from reginfo.config.config import Config, ConfigError
 from reginfo.config.sections import NatSection, PeerSection, ProxySection
+from reginfo.sip.transport import Transport
 
 FULL = """\
 [server]
@@ -220,9 +221,9 @@ def test_an_address_of_ipv6_stands_in_brackets() -> None:
     listen = 'listen = ["udp:[::1]:5060", "tcp:[0:0::1]:5061", "TCP:127.0.0.1:0"]'
     addresses = Config.parse(SERVER + listen).server.listen
     assert addresses == (
-        ListenAddress("::1", 5060, "udp"),
-        ListenAddress("::1", 5061, "tcp"),
-        ListenAddress("127.0.0.1", 0, "tcp"),
+        ListenAddress("::1", 5060, Transport.UDP),
+        ListenAddress("::1", 5061, Transport.TCP),
+        ListenAddress("127.0.0.1", 0, Transport.TCP),
     )
     assert str(addresses[0]) == "udp:[::1]:5060"
 

@@ -25,6 +25,7 @@ from reginfo.events.waiting import (
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Request
+from reginfo.sip.transport import Transport
 
 from ..make import ALICE, LOCAL, NOW, PEER, flow, numbers, received, request, response
 
@@ -776,7 +777,7 @@ def test_an_end_while_nothing_is_asked_for_needs_no_words() -> None:
 
 def test_after_a_restart_it_goes_on_by_the_new_way() -> None:
     held = established()
-    way = Flow(Local("UDP", "192.0.2.1", 5099), ("192.0.2.2", 5060))
+    way = Flow(Local(Transport.UDP, "192.0.2.1", 5099), ("192.0.2.2", 5060))
     held.one.resume(way, shift=-500.0, at=NOW - 400)
     assert held.one.expires_at == NOW + 3600 - 500
     assert held.one.timer_at == NOW - 400
@@ -790,7 +791,7 @@ def test_after_a_restart_it_goes_on_by_the_new_way() -> None:
 def test_after_a_restart_a_new_one_goes_by_the_new_way() -> None:
     held = Held()
     held.drafts()
-    way = Flow(Local("UDP", "192.0.2.1", 5099), ("192.0.2.2", 5060))
+    way = Flow(Local(Transport.UDP, "192.0.2.1", 5099), ("192.0.2.2", 5060))
     held.one.resume(way, shift=0.0, at=NOW)
     held.due()
     assert [by for _, by in held.one.drafts_to_send()] == [way]

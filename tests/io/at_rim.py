@@ -19,11 +19,12 @@ from reginfo.server.app import App
 from reginfo.sip.destination import Destination
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.transaction import Datagram
+from reginfo.sip.transport import Transport
 from reginfo.sip.uri import Uri
 
 from ..make import place
 
-LOCAL = Local("UDP", "127.0.0.1", 5060)
+LOCAL = Local(Transport.UDP, "127.0.0.1", 5060)
 PHONE = ("192.0.2.1", 5060)
 WATCHER = ("192.0.2.9", 5060)
 AOR = "sip:alice@example.com"
@@ -85,7 +86,7 @@ class Places:
     """Finds who is at an address in numbers."""
 
     def find(self, uri: Uri, found: Found) -> None:
-        found([Destination("UDP", (uri.host, uri.port or 5060))])
+        found([Destination(Transport.UDP, (uri.host, uri.port or 5060))])
 
 
 class Server:

@@ -7,10 +7,11 @@ import pytest
 from reginfo.io.network import StartError, flow_to
 from reginfo.sip.destination import Destination
 from reginfo.sip.flow import Flow, Local
+from reginfo.sip.transport import Transport
 
-UDP = Local("UDP", "192.0.2.1", 5060)
-TCP = Local("TCP", "192.0.2.1", 5060)
-UDP6 = Local("UDP", "2001:db8::1", 5060)
+UDP = Local(Transport.UDP, "192.0.2.1", 5060)
+TCP = Local(Transport.TCP, "192.0.2.1", 5060)
+UDP6 = Local(Transport.UDP, "2001:db8::1", 5060)
 
 
 @pytest.mark.parametrize("local", [UDP, TCP, UDP6])
@@ -23,8 +24,8 @@ def test_a_destination_is_reached_by_its_transport_and_family(local: Local) -> N
 @pytest.mark.parametrize(
     "destination",
     [
-        Destination("TCP", ("2001:db8::9", 5060)),
-        Destination("TLS", ("192.0.2.9", 5061)),
+        Destination(Transport.TCP, ("2001:db8::9", 5060)),
+        Destination(Transport.TLS, ("192.0.2.9", 5061)),
     ],
 )
 def test_there_is_no_flow_to_what_none_of_our_addresses_can_send_to(

@@ -27,6 +27,7 @@ from reginfo.io.resolver import (
 )
 from reginfo.sip.destination import Destination
 from reginfo.sip.errors import RemoteProtocolError
+from reginfo.sip.transport import Transport
 from reginfo.sip.uri import Uri
 
 INET, INET6 = socket.AF_INET, socket.AF_INET6
@@ -68,7 +69,7 @@ class Names:
         said: dict[tuple[str, str], Said] | None = None,
         *,
         hosts: dict[str, list[str]] | None = None,
-        transports: tuple[str, ...] = ("UDP", "TCP"),
+        transports: tuple[Transport, ...] = (Transport.UDP, Transport.TCP),
         families: tuple[socket.AddressFamily, ...] = (INET,),
     ) -> None:
         self.now = 0.0
@@ -165,7 +166,7 @@ def test_a_transport_in_the_uri_is_taken_without_asking_for_naptr() -> None:
 
 def test_a_transport_that_we_do_not_have_is_503() -> None:
     """3263-05"""
-    names = Names(EXAMPLE, transports=("UDP",))
+    names = Names(EXAMPLE, transports=(Transport.UDP,))
     assert names.error("sip:example.com;transport=tcp") == 503
     assert names.error("sip:192.0.2.1;transport=sctp") == 503
     assert names.asked == []
@@ -233,7 +234,7 @@ def test_services_that_we_do_not_have_are_skipped() -> None:
     assert names.places("sip:example.com") == ["UDP 192.0.2.1:5062"]
     assert all("other" not in name and "sips" not in name for name, _ in names.asked)
     # We have no TCP: what comes first is of no use.
-    udp = Names(EXAMPLE, transports=("UDP",))
+    udp = Names(EXAMPLE, transports=(Transport.UDP,))
     assert udp.places("sip:example.com") == ["UDP 192.0.2.1:5062"]
 
 
@@ -444,7 +445,7 @@ def test_what_is_known_is_told_at_once_and_the_rest_later() -> None:
         gate = asyncio.Event()
         names.servers.wait = gate.wait  # type: ignore[assignment]
         names.resolver.find(Uri.parse("sip:192.0.2.9"), told.append)
-        assert told == [[Destination("UDP", ("192.0.2.9", 5060))]]
+        assert told == [[Destination(Transport.UDP, ("192.0.2.9", 5060))]]
         names.resolver.find(Uri.parse("sip:pc.example:5060"), told.append)
         names.resolver.find(Uri.parse("sip:pc.example:5061"), told.append)
         await asyncio.sleep(0)
@@ -461,8 +462,8 @@ def test_what_is_known_is_told_at_once_and_the_rest_later() -> None:
 
     asyncio.run(main())
     assert told[1:3] == [
-        [Destination("UDP", ("192.0.2.1", 5060))],
-        [Destination("UDP", ("192.0.2.1", 5061))],
+        [Destination(Transport.UDP, ("192.0.2.1", 5060))],
+        [Destination(Transport.UDP, ("192.0.2.1", 5061))],
     ]
 
 

@@ -14,6 +14,7 @@ from reginfo.io import tcp as stream
 from reginfo.io.tcp import StreamTransport
 from reginfo.sip.flow import Address, Flow, Local
 from reginfo.sip.transaction import Datagram
+from reginfo.sip.transport import Transport
 
 MESSAGE = b"OPTIONS sip:a SIP/2.0\r\nContent-Length: 5\r\n\r\nhello"
 BROKEN = b"OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/TCP h\r\nContent-Length: many\r\n\r\n"
@@ -129,6 +130,37 @@ def test_after_a_half_close_the_responses_still_go_out(host: str) -> None:
             assert await reader.readexactly(len(response)) == response
         rim.transport.send(Datagram(OK, flow))
         assert await reader.read() == OK
+        writer.close()
+        rim.transport.close()
+
+    run()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("requests", [1, 3])
+def test_after_a_half_close_the_last_response_closes_the_stream(
+    host: str, requests: int
+) -> None:
+    """3261-81 (§18.2.2): not before it, and at once with it."""
+
+    @in_loop
+    async def run() -> None:
+        rim = Rim(host)
+        await asyncio.sleep(0)
+        reader, writer = await asyncio.open_connection(*rim.address)
+        writer.write(MESSAGE * requests)
+        writer.write_eof()
+        await rim.until(lambda: bool(rim.lost))
+        (flow,) = {flow for _, flow in rim.received}
+        (ending,) = rim.transport._ending.values()
+        for left in reversed(range(requests)):
+            rim.transport.send(Datagram(TRYING, flow))
+            assert not ending._transport.is_closing()
+            rim.transport.send(Datagram(OK, flow))
+            assert ending._transport.is_closing() == (left == 0)
+        async with asyncio.timeout(5):
+            assert await reader.read() == (TRYING + OK) * requests
+        assert rim.transport._ending == {}
         writer.close()
         rim.transport.close()
 
@@ -369,7 +401,7 @@ def test_a_peer_that_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -
 async def test_ipv6_has_streams_too() -> None:
     """4475-05"""
     rim = Rim("::1")
-    assert rim.transport.local == Local("TCP", "::1", rim.address[1])
+    assert rim.transport.local == Local(Transport.TCP, "::1", rim.address[1])
     assert rim.transport.local.sent_by == f"[::1]:{rim.address[1]}"
     await asyncio.sleep(0)
     _, writer = await asyncio.open_connection(*rim.address)

@@ -26,6 +26,18 @@ def test_a_message_has_a_line_in_front(tmp_path: Path) -> None:
     )
 
 
+def test_the_file_is_text_whatever_was_on_the_wire(tmp_path: Path) -> None:
+    """3261-91: what is written is escaped, and the head has its length."""
+    trace = TraceFile(tmp_path / "trace", clock=lambda: 0.0)
+    trace("<", b"X: \x1b[2J\xff\\\r\n", OURS, THEIRS)
+    trace.close()
+    head, text, *_ = (tmp_path / "trace").read_text("utf-8").split("\n")
+    assert text == "X: \\x1b[2J\\xff\\\\"
+    assert head.endswith(f" {len(text) + 2}")
+    (message,) = read_trace(tmp_path / "trace")
+    assert message.data == b"X: \x1b[2J\xff\\\r\n"
+
+
 def test_a_trace_is_added_to(tmp_path: Path) -> None:
     for data in (b"one", b"two"):
         trace = TraceFile(tmp_path / "trace")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
+import struct
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from reginfo.io.udp import DRAIN, UdpSocket, is_unreachable
-from reginfo.sip.flow import Flow
+from reginfo.sip.flow import Flow, Local
 from reginfo.sip.transaction import Datagram
+from reginfo.sip.transport import Transport
 
 LOOPBACK = "127.0.0.1"
 
@@ -181,6 +185,146 @@ def test_an_icmp_error_of_one_peer_does_not_fail_what_is_sent_to_another(
         assert received.failed == []
         assert {flow for _, flow, _ in received.unreachable} == {dead}
         transport.close()
+
+    asyncio.run(main())
+
+
+ERRNO = errno.ECONNREFUSED
+
+
+class Kernel:
+    """A socket whose queue of errors has what a test puts there."""
+
+    def __init__(self, received: Received, local: Local) -> None:
+        self.errors: list[tuple[bytes, list[bytes], tuple[Any, ...]]] = []
+        self.sends: list[OSError | None] = []
+        "What becomes of the next datagrams: an error, or None if they are taken."
+
+        self.sent: list[bytes] = []
+        self.receives: list[OSError | bytes] = []
+        "What the next calls receive; then nothing is waiting."
+
+        self.transport = received.open()
+        self.transport._socket.close()
+        self.transport._socket = self  # type: ignore[assignment]
+        self.transport.local = local
+
+    def recvmsg(self, size: int, more: int, flags: int) -> Any:
+        assert flags == socket.MSG_ERRQUEUE
+        if not self.errors:
+            raise BlockingIOError
+        quoted, errors, remote = self.errors.pop(0)
+        ancillary = [(socket.IPPROTO_IP, 11, error) for error in errors]
+        return quoted, ancillary, flags, remote
+
+    def recvfrom(self, size: int) -> Any:
+        found = self.receives.pop(0) if self.receives else BlockingIOError()
+        if isinstance(found, OSError):
+            raise found
+        return found, ("192.0.2.9", 5060)
+
+    def sendto(self, data: bytes, remote: object) -> None:
+        if self.sends and (error := self.sends.pop(0)) is not None:
+            raise error
+        self.sent.append(data)
+
+
+def extended(origin: int, kind: int, code: int, number: int = ERRNO) -> bytes:
+    """struct sock_extended_err, and the address behind it."""
+    return struct.pack("=IBBBxII", number, origin, kind, code, 0, 0) + bytes(16)
+
+
+@pytest.mark.parametrize(
+    ("origin", "kind", "remote", "host"),
+    [
+        (2, 3, ("192.0.2.9", 5060), "192.0.2.9"),
+        (3, 1, ("2001:db8::9", 5060, 0, 0), "2001:db8::9"),
+        (3, 1, ("fe80::9", 5060, 0, 7), "fe80::9%7"),
+    ],
+)
+def test_all_errors_of_the_queue_are_read_at_once(
+    origin: int, kind: int, remote: tuple[Any, ...], host: str
+) -> None:
+    """3261-66: each with its datagram and flow; others are read and left alone."""
+
+    async def main() -> None:
+        received = Received()
+        kernel = Kernel(received, Local(Transport.UDP, "192.0.2.1", 5060))
+        kernel.errors = [
+            (b"one", [extended(origin, kind, 0)], remote),
+            (b"too long", [extended(2, 3, 4), extended(3, 2, 0)], remote),
+            (b"of this host", [extended(1, 3, 3)], remote),
+            (b"nothing said", [], remote),
+            (b"two", [extended(origin, kind, 0, errno.EHOSTUNREACH)], remote),
+        ]
+        assert kernel.transport._read_errors()
+        flow = Flow(kernel.transport.local, (host, 5060))
+        assert received.unreachable == [
+            (b"one", flow, "connection refused"),
+            (b"two", flow, "no route to host"),
+        ]
+        assert received.settled == []  # not within the call: it may be a sender's
+        await asyncio.sleep(0)
+        assert len(received.settled) == 1
+        assert not kernel.transport._read_errors()
+        await asyncio.sleep(0)
+        assert len(received.settled) == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "receives",
+    [
+        [],  # it is the queue alone that wakes us
+        [OSError(ERRNO, "refused")],
+        [b"one", OSError(ERRNO, "refused"), b"two"],
+        [OSError(ERRNO, "refused"), b"one"],
+    ],
+)
+def test_a_wake_up_reads_the_errors_and_all_that_is_waiting(
+    receives: list[OSError | bytes],
+) -> None:
+    """3261-66: an error among the datagrams ends nothing."""
+
+    async def main() -> None:
+        received = Received()
+        kernel = Kernel(received, Local(Transport.UDP, "192.0.2.1", 5060))
+        kernel.errors = [(b"sent", [extended(2, 3, 3)], ("192.0.2.9", 5060))]
+        kernel.receives = list(receives)
+        kernel.transport._drain()
+        assert [quoted for quoted, _, _ in received.unreachable] == [b"sent"]
+        datagrams = [one for one in receives if isinstance(one, bytes)]
+        assert [data for data, _ in received.datagrams] == datagrams
+        assert received.settled == [len(datagrams)]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("queued", [True, False])
+@pytest.mark.parametrize("again", [None, OSError(ERRNO, "refused")])
+def test_a_datagram_is_sent_again_if_the_error_was_of_an_earlier_one(
+    queued: bool, again: OSError | None
+) -> None:
+    """3261-66: without an error in the queue, it is the datagram's own."""
+
+    async def main() -> None:
+        received = Received()
+        kernel = Kernel(received, Local(Transport.UDP, "192.0.2.1", 5060))
+        if queued:
+            kernel.errors = [(b"earlier", [extended(2, 3, 3)], ("192.0.2.9", 5060))]
+        kernel.sends = [OSError(ERRNO, "refused"), again]
+        flow = Flow(kernel.transport.local, ("192.0.2.8", 5060))
+        datagram = Datagram(b"data", flow)
+        kernel.transport.send(datagram)
+        arrives = queued and again is None
+        assert kernel.sent == ([b"data"] if arrives else [])
+        assert received.traced == ([(">", b"data")] if arrives else [])
+        expected = [] if arrives else [(datagram, "connection refused")]
+        assert received.failed == expected
+        assert [quoted for quoted, _, _ in received.unreachable] == (
+            [b"earlier"] if queued else []
+        )
 
     asyncio.run(main())
 

@@ -12,6 +12,7 @@ from reginfo.ledger.part import RETRY_AFTER, Description, Here, Parts
 from reginfo.ledger.shelf import Rows
 from reginfo.sip.flow import Local
 from reginfo.sip.moment import Moment
+from reginfo.sip.transport import Transport
 
 
 class Nowhere:
@@ -21,7 +22,7 @@ class Nowhere:
 
 def test_the_values_that_a_part_is_given_compare_by_what_is_in_them() -> None:
     names = Nowhere()
-    local = Local("UDP", "192.0.2.1", 5060)
+    local = Local(Transport.UDP, "192.0.2.1", 5060)
     assert Here((local,), names) == Here((local,), names)
     assert Moment(1.0, 2.0) == Moment(now=1.0, wall=2.0)
     assert Description("store", "empty", {"bindings": 0}).figures == {"bindings": 0}

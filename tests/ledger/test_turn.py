@@ -16,11 +16,12 @@ from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
 from reginfo.sip.moment import Moment
 from reginfo.sip.transaction import Datagram
+from reginfo.sip.transport import Transport
 from reginfo.sip.user import Nobody
 
 from ..make import NOW, PHONE, numbers
 
-LOCAL = Local("UDP", "192.0.2.1", 5060)
+LOCAL = Local(Transport.UDP, "192.0.2.1", 5060)
 FLOW = Flow(LOCAL, PHONE)
 Act = Callable[[RequestReceived, Moment], Response | None]
 

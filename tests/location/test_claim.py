@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Any
 
-from reginfo.location.claim import stripped
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reginfo.location.claim import MARKUP, MAX_SIZE, SMALL, is_too_large, stripped
+from reginfo.roles.envelope import claim_elements
 
 from .claims import claim
 
@@ -40,3 +46,43 @@ def test_what_is_over_keeps_what_orders_it_in_few_octets() -> None:
     left = stripped(full)
     assert left.order == full.order
     assert len(msgspec.msgpack.encode(left)) <= 300
+
+
+@given(
+    texts=st.lists(st.text(max_size=400), min_size=3, max_size=3),
+    params=st.lists(st.tuples(st.text(min_size=1, max_size=9), st.text(max_size=200))),
+    path=st.lists(st.text(min_size=1, max_size=300)),
+)
+def test_what_is_not_too_large_takes_8_kib_at_the_most(
+    texts: list[str], params: list[tuple[str, str]], path: list[str]
+) -> None:
+    """3261-120: the size is judged without writing the contact."""
+    one = claim(
+        display_name=texts[0],
+        user_agent=texts[1],
+        received=texts[2],
+        params=tuple(params),
+        path=tuple(path),
+        stamp=1_800_000_000_000_000,
+    )
+    written = claim_elements((one,), "sip:alice@example.com", 0.0)[0]
+    assert len(written) <= MAX_SIZE or is_too_large(one)
+    fields = [*texts, *path, *(name + value for name, value in params)]
+    count = sum(map(len, fields)) + MARKUP * (len(params) + len(path))
+    if count + 2 * len(one.contact) + len(one.call_id) <= SMALL:
+        assert not is_too_large(one)
+
+
+@pytest.mark.parametrize(
+    "large",
+    [
+        {"user_agent": "x" * 8000},
+        {"path": ("<sip:edge.example.com;lr>",) * 150},
+        {"params": (("a", None),) * 200},
+        {"display_name": "&" * 1600},
+        {"contact": "sip:alice@192.0.2.50;x=" + "y" * 8000},
+    ],
+)
+def test_all_that_makes_up_a_contact_counts(large: dict[str, Any]) -> None:
+    assert is_too_large(claim(**large))
+    assert not is_too_large(claim())

@@ -13,6 +13,7 @@ from reginfo.ledger.journal import Journal
 from reginfo.location import keyring
 from reginfo.location.binding import BindingChange
 from reginfo.location.keyring import KIND, REMEMBERED, KeyChange
+from reginfo.location.lives import SLACK
 from reginfo.location.place import TABLE, Aor
 from reginfo.location.record import Record, RecordKind
 from reginfo.location.store import LocationStore
@@ -119,6 +120,24 @@ def test_what_was_removed_long_ago_is_forgotten_while_we_run() -> None:
     assert all_keys(keys, ALICE)["k"].value is None
     keys.store.set_key(place(BOB), "k", "x", NOW, WALL + REMEMBERED + 2)
     assert all_keys(keys, ALICE) == {}
+
+
+@pytest.mark.parametrize("days", [1, 30])
+def test_a_probation_is_remembered_until_it_is_over(days: int) -> None:
+    """3680-143: one that lasts longer than the end of a key is remembered."""
+    keys = Keys()
+    lasts = days * 86_400
+    stamp = int(WALL * 1e6)
+    bar = Record(
+        kind=RecordKind.PROBATION, value=str(lasts), stamp=stamp, owner="a",
+        until=stamp + lasts * 1_000_000, expires_at=NOW + lasts,
+    )  # fmt: skip
+    keys.store.apply(place(ALICE), (), NOW, records=(bar,))
+    last = max(REMEMBERED, lasts + SLACK)
+    keys.store.set_key(place(BOB), "k", "v", NOW, WALL + last - 1)
+    assert keys.store.records(place(ALICE)) != []
+    keys.store.set_key(place(BOB), "k", "w", NOW, WALL + last + 1)
+    assert keys.store.records(place(ALICE)) == []
 
 
 def test_what_was_removed_and_set_again_is_not_forgotten() -> None:

@@ -281,6 +281,51 @@ def test_contacts_of_all_users_that_have_ended_are_limited_in_number() -> None:
     assert store.forgotten_early == 3 and store.over == 2
 
 
+def test_after_a_restart_those_that_ended_first_are_forgotten_first() -> None:
+    """3680-146: whatever the order in which the database has them."""
+    before = Watched()
+    for number in (3, 1, 4, 2):
+        stamp = int((WALL + number) * 1e6)
+        gone = binding(1, "unregistered", stamp=stamp)
+        before.apply(gone, aor=f"sip:{number}@example.com")
+    ended = binding(contact=DESK, expires_at=NOW + 0.5)
+    before.apply(ended, aor="sip:0@example.com", now=NOW)
+    before.pass_time(NOW + 1)
+    entries = before.journal.close().entries
+    store = LocationStore("a", Journal(), tombstones=3)
+    last = {key: (kind, key, value) for kind, key, value in entries}
+    load(store.shelves, [last[key] for key in sorted(last)])
+    store.begin(here(), moment(NOW + 10, WALL + 10))
+    store.apply(place("sip:5@example.com"), [binding(1, "unregistered")], NOW + 10)
+    kept = sorted(aor[4] for aor in store.aors(TABLE))
+    assert kept == ["3", "4", "5"]
+    assert store.is_crowded and store.forgotten_early == 3
+    assert store.describe().line == "3 users, 3 contacts forgotten early"
+
+
+def test_what_can_come_back_is_kept_for_the_longest_life_that_was_heard() -> None:
+    """3680-145: forgotten when the stamp, the longest life and 92 s are over."""
+    watched = Watched()
+    watched.store.hear_longest_life(200_000)
+    stamp = int((WALL + NOW) * 1e6)
+    watched.apply(binding(1, "unregistered", stamp=stamp))
+    watched.pass_time(NOW + 200_000 + SLACK - 1)
+    assert list(watched.store.aors(TABLE)) == [ALICE]
+    watched.pass_time(NOW + 200_000 + SLACK + 1)
+    assert list(watched.store.aors(TABLE)) == []
+
+
+def test_who_makes_room_again_is_not_crowded() -> None:
+    """3680-146"""
+    store = LocationStore("a", Journal(), tombstones=1)
+    assert not store.is_crowded
+    for aor in (ALICE, BOB):
+        store.apply(place(aor), [binding(1, "unregistered")], NOW)
+    assert store.is_crowded
+    store.apply(place(BOB), [binding(2, call_id="new", stamp=9)], NOW)
+    assert not store.is_crowded and store.forgotten_early == 1
+
+
 def test_a_contact_expires_in_its_own_table() -> None:
     watched = Watched()
     watched.store.apply(place(ALICE, "other"), [binding(expires_at=NOW + 60)], NOW)

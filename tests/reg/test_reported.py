@@ -22,13 +22,16 @@ def changed(**others: object) -> Contact:
 
 def test_the_same_report_later_is_no_news() -> None:
     assert follow(ROW, ALICE, changed(expires=590), 10.0) is ROW
-    assert follow(ROW, ALICE, changed(expires=600), 10.0) is ROW  # stored for long
+    assert follow(ROW, ALICE, changed(expires=591), 10.0) is ROW
+    assert follow(ROW, ALICE, changed(expires=589), 10.0) is ROW
     assert follow(ROW, ALICE, changed(expires=None), 10.0) is ROW
 
 
-def test_an_earlier_end_is_news() -> None:
-    row = follow(ROW, ALICE, changed(expires=int(600 - SLACK - 1)), 0.0)
-    assert row.expires_at == 600 - SLACK - 1
+@pytest.mark.parametrize("by", [SLACK + 1, 3000, -SLACK - 1, -590])
+def test_another_end_of_the_same_register_is_news(by: float) -> None:
+    """An end that moves by more than a second is news (3680-103)."""
+    row = follow(ROW, ALICE, changed(expires=int(590 + by)), 10.0)
+    assert row.expires_at == 600 + by
 
 
 @pytest.mark.parametrize(

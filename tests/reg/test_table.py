@@ -330,7 +330,8 @@ def test_same_document_again_brings_nothing() -> None:
     table = Table()
     assert len(table.take(document, 1, 0.0).news) == 2
     assert table.take(document, 2, 0.0) == NOTHING
-    assert table.take(document, 3, 300.0) == NOTHING  # stored by the notifier
+    # A copy that the notifier has stored says another end: that is all that is news.
+    assert table.take(document, 3, 300.0).news == (News(ALICE, REGISTERED),)
 
 
 def test_terminated_contact_is_news_once_while_it_is_repeated() -> None:
@@ -351,13 +352,13 @@ def test_terminated_contact_is_news_once_while_it_is_repeated() -> None:
         (100.0, 500, False),  # as it was
         (100.0, 501, False),  # rounded
         (100.0, 499, False),
-        (100.0, 600, False),  # a stored document: 3680-103
+        (100.0, 600, True),  # later
         (100.0, None, False),
         (100.0, 498, True),  # earlier
         (100.0, 0, True),
     ],
 )
-def test_same_register_may_only_end_earlier(
+def test_the_same_register_may_end_earlier_or_later(
     now: float, expires: int | None, is_news: bool
 ) -> None:
     """For the same REGISTER the end of a contact may only become earlier (3680-103)."""
@@ -381,15 +382,20 @@ def test_small_steps_add_up_to_news() -> None:
     assert steps == [0, 1, 0, 1]
 
 
-def test_other_event_of_the_same_register_is_news_but_prolongs_nothing() -> None:
+def test_other_event_of_the_same_register_is_news() -> None:
     table = known(of(REGISTERED))
     again = contact(event="refreshed", expires=900)
     (news,) = table.take(partial(1, of(again)), 2, 100.5).news
-    assert news.contact == contact(event="refreshed", expires=500)
+    assert news.contact == again
     (row,) = table
-    assert row.expires_at == 600.0
-    late = contact(event="created", expires=900)
-    (news,) = table.take(partial(2, of(late)), 3, 9999.0).news
+    assert row.expires_at == 1000.5
+    # One that does not say when it ends does not deny what was said before.
+    untimed = contact(event="created", expires=None)
+    (news,) = table.take(partial(2, of(untimed)), 3, 600.5).news
+    assert news.contact.expires == 400
+    (news,) = table.take(
+        partial(3, of(contact(event="refreshed", expires=None))), 4, 9999.0
+    ).news
     assert news.contact.expires == 0
 
 
@@ -426,9 +432,8 @@ def test_owner_with_our_extension_may_prolong() -> None:
     """An owner with our extension may prolong a contact (3680-103)."""
     first = contact(claim=ClaimElement(owner="s1", stamp=1))
     table = known(of(first))
-    assert table.take(partial(1, of(first)), 2, 100.0) == NOTHING
     later = contact(claim=ClaimElement(owner="s1", stamp=2))
-    assert table.take(partial(2, of(later)), 3, 100.0).news == (News(ALICE, later),)
+    assert table.take(partial(1, of(later)), 2, 100.0).news == (News(ALICE, later),)
     (row,) = table
     assert row.expires_at == 700.0
 

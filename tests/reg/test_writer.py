@@ -79,6 +79,7 @@ texts = (
     .map(str.strip)
     .filter(lambda text: text != "")
 )
+sources = st.just("") | texts.filter(lambda text: "%" not in text)
 numbers = st.none() | st.integers(0, 2**64 - 1)
 tokens = st.text("abcdefghijklmnopqrstuvwxyz0123456789-.!%*_+`'~", min_size=1)
 names = tokens.filter(lambda name: name not in ("q", "expires"))
@@ -94,7 +95,7 @@ def claims(draw: st.DrawFn) -> ClaimElement:
         owner=draw(texts),
         stamp=draw(st.integers(0, 2**53)),
         path=tuple(draw(st.lists(texts, max_size=3))),
-        received=draw(st.just("") | texts),
+        received=draw(sources),
         user_agent=draw(st.just("") | texts),
         key=draw(texts),
         begin=draw(st.integers(0, 2**53)),
@@ -131,7 +132,7 @@ def contacts(draw: st.DrawFn) -> Contact:
         pub_gruu=draw(st.none() | texts),
         temp_gruu=draw(st.none() | temp_gruu),
         path=draw(paths) if claim is None else claim.path,
-        received=draw(st.just("") | texts) if claim is None else claim.received,
+        received=draw(sources) if claim is None else claim.received,
         user_agent=draw(st.just("") | texts) if claim is None else claim.user_agent,
         claim=claim,
     )
@@ -266,6 +267,52 @@ def test_document_is_written_like_this() -> None:
         b"<uri>sip:a@192.0.2.1</uri></contact></registration></reginfo>"
     )
     assert b' state="partial">' in xml.reginfo_body(1, False, [])
+
+
+NON_ASCII = "é€大😀"
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        msgspec.structs.replace(PLAIN, **{name: f"sip:{NON_ASCII}@h"})
+        for name in ("id", "uri", "callid", "display_name", "pub_gruu", "received")
+    ]
+    + [
+        msgspec.structs.replace(PLAIN, user_agent=NON_ASCII),
+        msgspec.structs.replace(PLAIN, path=(f"<sip:{NON_ASCII};lr>",)),
+        msgspec.structs.replace(PLAIN, params=(("x", f'"{NON_ASCII}"'),)),
+        msgspec.structs.replace(PLAIN, temp_gruu=TempGruu(NON_ASCII, 1)),
+        msgspec.structs.replace(
+            PLAIN,
+            path=(NON_ASCII,),
+            received=NON_ASCII,
+            user_agent=NON_ASCII,
+            claim=ClaimElement(
+                owner=NON_ASCII, stamp=1, key=NON_ASCII, path=(NON_ASCII,),
+                received=NON_ASCII, user_agent=NON_ASCII,
+            ),
+        ),
+    ],
+)  # fmt: skip
+def test_a_contact_that_is_not_ascii_is_written_in_utf8(contact: Contact) -> None:
+    """3680-52, -76: each place that text has, in a document that is read back."""
+    told = document(contact)
+    body = xml.serialize(told)
+    assert NON_ASCII.encode() in body
+    assert xml.parse(body) == told
+
+
+def test_a_registration_and_keys_that_are_not_ascii_are_written_in_utf8() -> None:
+    """3680-52, -76"""
+    key = RecordKey(NON_ASCII, NON_ASCII, NON_ASCII, 1, NON_ASCII)
+    registration = Registration(
+        aor=f"sip:{NON_ASCII}@h", id=NON_ASCII, state=ACTIVE, keys=(key,)
+    )
+    told = Reginfo(version=0, full=True, registrations=(registration,))
+    body = xml.serialize(told)
+    assert body.count(NON_ASCII.encode()) == 6
+    assert xml.parse(body) == told
 
 
 def test_contacts_and_registrations_follow_one_another() -> None:

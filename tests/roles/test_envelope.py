@@ -15,7 +15,6 @@ from reginfo.reg import xml
 from reginfo.reg.document import (
     ContactEvent,
     RecordKey,
-    Reginfo,
     Registration,
     RegistrationState,
     contact_id,
@@ -24,14 +23,13 @@ from reginfo.roles.envelope import (
     SPEAKER,
     claim_elements,
     claim_of,
-    is_envelope,
     record_elements,
     record_of,
     speaker_element,
 )
 
 from ..make import ALICE, NOW, binding
-from .told import claim, contact, document
+from .told import claim, contact
 
 LONGEST = 86_400.0
 SOURCE = f"p/{ALICE}"
@@ -147,14 +145,3 @@ def test_a_record_of_an_unknown_kind_is_skipped() -> None:
     (speaker,) = sent(speaker_element("a")).keys
     assert (speaker.kind, speaker.owner) == (SPEAKER, "a")
     assert record_of(speaker, SOURCE, NOW) is None
-
-
-def test_an_envelope_is_a_document_with_a_claim_or_a_record() -> None:
-    plain = document(0, contact())
-    assert not is_envelope(plain)
-    assert not is_envelope(Reginfo(version=0, full=True))
-    assert is_envelope(document(0, contact(), contact(claim=claim())))
-    (one,) = plain.registrations
-    speaking = msgspec.structs.replace(one, contacts=(), keys=sent(
-        speaker_element("a")).keys)  # fmt: skip
-    assert is_envelope(msgspec.structs.replace(plain, registrations=(one, speaking)))

@@ -20,6 +20,7 @@ from reginfo.roles.mirror import Mirror
 from reginfo.roles.subscriber import Subscriber
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Request
+from reginfo.sip.transport import Transport
 
 from ..make import (
     ALICE,
@@ -181,7 +182,7 @@ def test_over_tcp_it_asks_to_be_notified_over_tcp() -> None:
     asked = Asked()
     asked.request()
     asked.pass_time(0)
-    asked.found(Flow(Local("TCP", *LOCAL_PLACE), PEER))
+    asked.found(Flow(Local(Transport.TCP, *LOCAL_PLACE), PEER))
     (subscribe,) = asked.subscribes()
     assert subscribe.headers["Contact"] == ["<sip:us@192.0.2.1;transport=tcp>"]
 
@@ -337,7 +338,7 @@ def test_it_goes_on_after_a_restart_in_its_dialog() -> None:
 
 def test_after_a_restart_at_another_address_it_goes_on_from_there() -> None:
     asked = active()
-    other = Local("UDP", "192.0.2.99", 5060)
+    other = Local(Transport.UDP, "192.0.2.99", 5060)
     later = asked.restarted(other)
     later.pass_time(1)
     ((_, by, _),) = later.sent

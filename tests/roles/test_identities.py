@@ -13,9 +13,11 @@ from reginfo.location.store import LocationStore
 from reginfo.reg import xml
 from reginfo.reg.document import ContactEvent, Reginfo, contact_id
 from reginfo.reg.legacy import Profile
+from reginfo.reg.table import Table
 from reginfo.roles.admission import Admission
-from reginfo.roles.learner import DocumentOrigin, Learner
+from reginfo.roles.learner import Learner
 from reginfo.roles.naming import named
+from reginfo.roles.origin import DocumentOrigin
 from reginfo.roles.published import PresenceServer, PublishedState
 from reginfo.roles.publisher import Publisher
 from reginfo.roles.watcher import Watcher
@@ -400,6 +402,17 @@ def test_others_are_not_told_of_keys() -> None:
     assert b"barred" not in home.notifies()[0].body
 
 
+def taught(store: LocationStore) -> Learner:
+    return Learner(store, longest=lambda _: 600, listings=lambda *_: ())
+
+
+def take(learner: Learner, table: Table, document: Reginfo) -> None:
+    """Take in a document of the peer `a`, as a subscriber does."""
+    news = table.take(document, 1, NOW).news
+    origin = DocumentOrigin("a", f"a/{ALICE}", TABLE, NOW + 600)
+    learner.learn(origin, document, news, table, NOW, WALL)
+
+
 def test_keys_are_learned_and_not_told_back() -> None:
     """The contract: persisted, and replicated with the record."""
     home = at_home(PEER_B, ALICE, ALICE, AL)
@@ -408,17 +421,16 @@ def test_keys_are_learned_and_not_told_back() -> None:
     there = Home(Watcher(name="a", min_interval=0.0))
     there.subscribe()
     there.settle()
-    learner = Learner(there.store, longest=lambda _: 600, listings=lambda *_: ())
-    origin = DocumentOrigin("a", f"a/{ALICE}", TABLE, NOW + 600)
-    learner.learn(origin, document, (), NOW, WALL)
+    learner, table = taught(there.store), Table()
+    take(learner, table, document)
     assert there.store.keys(place(ALICE)).keys() == {KEY, "barred"}
     assert there.store.record_of(place(AL)).aor == ALICE
     assert there.notifies() == []
     home.answer()
     home.store.set_key(place(ALICE), "barred", None, NOW, WALL)
-    learner.learn(origin, home.documents()[0], (), NOW, WALL)
+    take(learner, table, home.documents()[0])
     assert there.store.keys(place(ALICE)).keys() == {KEY}
-    learner.learn(origin, document, (), NOW, WALL)  # late
+    take(learner, table, document)  # late
     assert there.store.keys(place(ALICE)).keys() == {KEY}
 
 
@@ -427,14 +439,7 @@ def test_a_document_that_names_no_user_teaches_no_keys() -> None:
     home.store.set_key(place(ALICE), "barred", "yes", NOW, WALL)
     body = home.notifies()[0].body.replace(ALICE.encode(), b"mailto:alice")
     there = LocationStore("b", Journal())
-    learner = Learner(there, longest=lambda _: 600, listings=lambda *_: ())
-    learner.learn(
-        DocumentOrigin("a", "a/x", TABLE, NOW + 600),
-        named(xml.parse(body), as_written, "a"),
-        (),
-        NOW,
-        WALL,
-    )
+    take(taught(there), Table(), named(xml.parse(body), as_written, "a"))
     assert there.records(place(ALICE)) == []
 
 

@@ -13,8 +13,9 @@ from reginfo.location.place import TABLE, Aor
 from reginfo.location.store import LocationStore
 from reginfo.reg.document import Reginfo
 from reginfo.reg.table import Table
-from reginfo.roles.learner import DocumentOrigin, Learner
+from reginfo.roles.learner import Learner
 from reginfo.roles.listing import Listed
+from reginfo.roles.origin import DocumentOrigin
 from reginfo.sip.uri import Uri
 
 from ..make import ALICE, NOW, WALL, binding, place
@@ -56,9 +57,9 @@ class Learning:
             self.origin(peer, **others),
             told,
             taken.news,
+            table,
             self.now,
             WALL + self.now,
-            table.changes,
         )
 
     def rows(self) -> list[Any]:
@@ -183,7 +184,7 @@ def test_without_expires_a_contact_lives_as_long_as_the_subscription() -> None:
     here = Learning()
     here.take(document(0, contact(expires=None)))
     assert here.bound()[PHONE_URI].expires_at == UNTIL + 60
-    again = here.origin("p")._replace(until=UNTIL + 1000)
+    again = msgspec.structs.replace(here.origin("p"), until=UNTIL + 1000)
     here.learner.prolong(again, [(ALICE, contact(expires=None))], NOW + 5, WALL + 5)
     assert here.bound()[PHONE_URI].expires_at == UNTIL + 1060
 

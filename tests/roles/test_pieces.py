@@ -17,6 +17,7 @@ from reginfo.roles.watch import LONGEST_DOCUMENT, SHORTEST_DOCUMENT
 from reginfo.roles.watcher import Watcher
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Request
+from reginfo.sip.transport import Transport
 
 from ..make import ALICE, NOW, PEER, WALL, binding, place, request
 from .watched import EAGER, OLD, PEER_B, Server, contacts, state
@@ -24,7 +25,7 @@ from .watched import EAGER, OLD, PEER_B, Server, contacts, state
 SCHEMA = etree.XMLSchema(
     etree.parse(str(Path(__file__).parents[1] / "reg" / "reginfo.xsd"))
 )
-TCP = Local("TCP", "192.0.2.1", 5060)
+TCP = Local(Transport.TCP, "192.0.2.1", 5060)
 
 
 def many(number: int, event: str = "registered", cseq: int = 1) -> list[Binding]:

@@ -29,12 +29,13 @@ from reginfo.roles.published import (
 from reginfo.roles.publisher import RETRY_AFTER, Publisher
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
+from reginfo.sip.transport import Transport
 
 from ..make import load, moment, place, whole
 
 AOR = Aor("sip:alice@example.com")
 BOB = "sip:bob@example.com"
-FLOW = Flow(Local("UDP", "127.0.0.1", 5060), ("127.0.0.1", 5070))
+FLOW = Flow(Local(Transport.UDP, "127.0.0.1", 5060), ("127.0.0.1", 5070))
 NOW = 1000.0
 
 

@@ -23,6 +23,7 @@ from reginfo.roles.registrar import (
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.headers import parse_name_addr
+from reginfo.sip.transport import Transport
 
 from ..make import LOCAL, NOW, PHONE, binding, request
 
@@ -50,6 +51,7 @@ def register(
     source: tuple[str, int] = PHONE,
     now: float = NOW,
     date: str = "",
+    standing: Standing | None = None,
 ) -> Decision:
     lines = [f"Contact: {contact}" for contact in contacts]
     if expires is not None:
@@ -58,7 +60,7 @@ def register(
         request(
             "REGISTER", *lines, *headers, cseq=cseq, call_id=call_id, branch=branch
         ),
-        Contacts(rows=known or {}, now=now, wall=99e-6),
+        Contacts(rows=known or {}, now=now, wall=99e-6, standing=standing),
         policy=policy or RegistrarPolicy(),
         server_id="us",
         flow=Flow(LOCAL, source),
@@ -110,6 +112,48 @@ def test_the_response_has_the_date_if_there_is_one() -> None:
 
 
 # What is bound.
+
+
+@pytest.mark.parametrize(
+    ("contact", "headers"),
+    [
+        (f"<{CONTACT}>;x=" + "y" * 7600, ()),
+        (f"<{CONTACT};x={'y' * 3900}>", ()),
+        (f"<{CONTACT}>" + "".join(f";a{n}" for n in range(300)), ()),
+        (f"<{CONTACT}>", (f"User-Agent: {'x' * 8000}",)),
+        (f"<{CONTACT}>", (f"User-Agent: {'&' * 1600}",)),
+        (f"<{CONTACT}>", (f"Path: {', '.join(['<sip:p.example.com;lr>'] * 150)}",)),
+        (f"<{CONTACT}>", ("User-Agent: " + "x" * 4500, f"Path: <sip:{'y' * 3900}>")),
+    ],
+)  # fmt: skip
+def test_a_contact_that_is_too_large_is_answered_413_and_nothing_is_bound(
+    contact: str, headers: tuple[str, ...]
+) -> None:
+    """3261-120"""
+    refusal = refused(f"<{DESK}>", contact, headers=headers)
+    assert (refusal.status, refusal.reason) == (413, "Contact Too Large")
+
+
+def test_an_ordinary_contact_with_much_in_it_is_bound() -> None:
+    """3261-120: there is room for what phones and edge proxies really send."""
+    features = ";".join(f'+g.3gpp.feature{n}="urn%3Aurn-7%3Ax.{n}"' for n in range(30))
+    path = ", ".join(f"<sip:edge{n}.example.com;lr;ob>" for n in range(10))
+    decision = register(
+        f'<{CONTACT};transport=tcp>;+sip.instance="<urn:uuid:0>";{features}',
+        headers=(f"Path: {path}", "Supported: path", "User-Agent: " + "x" * 200),
+    )
+    assert decision.response.status == 200
+
+
+def test_what_is_too_large_can_be_removed() -> None:
+    """3261-120: a limit does not keep a contact bound that was there before."""
+    large = f"{CONTACT};x={'y' * 3900}"
+    headers = ("User-Agent: " + "x" * 8000,)
+    known = rows(binding(contact=large))
+    decision = register(f"<{large}>", expires=0, headers=headers, known=known)
+    assert decision.response.status == 200
+    (claim,) = decision.claims
+    assert claim.gone and claim.user_agent == ""
 
 
 def test_a_new_contact_is_registered() -> None:
@@ -733,7 +777,7 @@ def test_a_register_that_came_by_a_path_was_received_by_somebody_else() -> None:
 
 def test_what_came_by_a_stream_says_so() -> None:
     message = request("REGISTER", f"Contact: <{CONTACT}>")
-    tcp = Local("TCP", "192.0.2.1", 5060)
+    tcp = Local(Transport.TCP, "192.0.2.1", 5060)
     decision = decide(
         message, Contacts(rows={}, now=NOW, wall=1.0), policy=RegistrarPolicy(),
         server_id="us", flow=Flow(tcp, ("192.0.2.50", 4444)),
@@ -766,6 +810,69 @@ def test_record_route_is_ignored() -> None:
     """Record-Route in a REGISTER is ignored (3261-26)."""
     decision = register(f"<{CONTACT}>", headers=("Record-Route: <sip:p;lr>",))
     assert list(decision.response.headers) == ["Contact"]
+
+
+@pytest.mark.parametrize("branch", ["z9hG4bKold", "z9hG4bKnew"])
+@pytest.mark.parametrize("value", [f"<{CONTACT}>", "*"])
+@pytest.mark.parametrize("expires", [0, 600])
+def test_an_equal_cseq_is_refused(branch: str, value: str, expires: int) -> None:
+    """
+    3261-12: "if the CSeq value in the request is not greater", the update "MUST be
+    aborted", also for one that is equal; and nothing is decided.
+    """
+    known = rows(binding(5), binding(7, contact=DESK))
+    for cseq in (5, 4):
+        try:
+            register(value, known=known, cseq=cseq, expires=expires, branch=branch)
+        except (Refusal, RemoteProtocolError) as exc:
+            assert exc.status == (400 if value == "*" and expires else 500)
+        else:
+            raise AssertionError("it was accepted")
+    if value != "*":
+        (claim,) = register(value, known=known, cseq=6, expires=expires).claims
+        assert claim.cseq == 6
+
+
+@pytest.mark.parametrize("known", ["q=1", "expires=90", "Q=0.5", "Expires=90", "q=1.0"])
+@pytest.mark.parametrize("value", [f"<{CONTACT}>", CONTACT])
+def test_what_rfc_3261_defines_is_no_unknown_parameter(known: str, value: str) -> None:
+    """3680-73: neither q nor expires is among the parameters of the document."""
+    (claim,) = register(f"{value};{known};x=2;+y").claims
+    assert claim.params == (("x", "2"), ("+y", None))
+
+
+@pytest.mark.parametrize("contact", [f"<{CONTACT}>", f"<{DESK}>;expires=0", "*", ""])
+@pytest.mark.parametrize("expires", ["", "0", "1", "x", "99999999999"])
+@pytest.mark.parametrize(
+    "others",
+    [
+        {},
+        {"cseq": 5},
+        {"headers": ("Require: nothing",)},
+        {"headers": ("Path: <mailto:a@b>",)},
+        {"headers": ("Record-Route: <sip:p;lr>",)},
+        {"policy": RegistrarPolicy(max_contacts=1)},
+        {"policy": RegistrarPolicy(max_contacts=1, replaces=True)},
+        {"policy": RegistrarPolicy(min_expires=3600)},
+        {"standing": Standing(rejected=True)},
+        {"standing": Standing(probation_ends=NOW + 30)},
+    ],
+)
+def test_a_registrar_never_answers_6xx(
+    contact: str, expires: str, others: dict[str, Any]
+) -> None:
+    """3261-26 (§10.3): "Registrars MUST NOT generate 6xx responses", nor a route."""
+    known = rows(binding(5), binding(5, contact="sip:alice@192.0.2.52"))
+    values = [contact] if contact else []
+    try:
+        decision = register(*values, known=known, expires=expires, **others)
+    except (Refusal, RemoteProtocolError) as exc:
+        assert 400 <= exc.status < 600
+        names = [name for name, _ in exc.headers] if isinstance(exc, Refusal) else []
+    else:
+        assert decision.response.status == 200
+        names = list(decision.response.headers)
+    assert "Record-Route" not in names
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20))

@@ -16,6 +16,7 @@ from reginfo.roles.served import RESTART_RATE, RETRY_AFTER
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Request
+from reginfo.sip.transport import Transport
 
 from ..make import (
     ALICE,
@@ -123,7 +124,7 @@ def test_who_subscribes_by_tcp_is_told_that_we_are_there_by_tcp() -> None:
     message = request(
         "SUBSCRIBE", "Event: reg", f"Contact: <{WATCHER}>", uri=ALICE, to=f"<{ALICE}>"
     )
-    by_tcp = Flow(Local("TCP", "192.0.2.1", 5060), PEER)
+    by_tcp = Flow(Local(Transport.TCP, "192.0.2.1", 5060), PEER)
     answer = server.notifier.receive_subscribe(
         message, by_tcp, tag="t", aor=ALICE, now=NOW
     )
@@ -684,7 +685,7 @@ def test_what_expired_while_we_were_down_is_told_from_where_we_are_now() -> None
     server.subscribe()
     server.settle()
     server.commit()
-    here = Local("UDP", "192.0.2.99", 5099)
+    here = Local(Transport.UDP, "192.0.2.99", 5099)
     after = server.restart(seconds=90, local=here)
     assert after.sent
     assert all(flow.local == here for _, flow, _ in after.sent)
@@ -794,10 +795,10 @@ def test_after_a_restart_at_another_address_notifies_come_from_there() -> None:
     server.subscribe()
     server.settle()
     server.commit()
-    after = server.restart(local=Local("UDP", "192.0.2.9", 5099))
+    after = server.restart(local=Local(Transport.UDP, "192.0.2.9", 5099))
     after.bind(binding())
     draft, way, _ = after.sent[0]
-    assert way.local == Local("UDP", "192.0.2.9", 5099)
+    assert way.local == Local(Transport.UDP, "192.0.2.9", 5099)
     assert "Contact: <sip:192.0.2.9:5099>\r\n" in draft.head
 
 

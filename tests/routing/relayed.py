@@ -29,12 +29,13 @@ from reginfo.sip.flow import Address, Flow, Local
 from reginfo.sip.message import Request, Response, SipMessage
 from reginfo.sip.parser import parse
 from reginfo.sip.token import Tokens
+from reginfo.sip.transport import Transport
 from reginfo.sip.uri import Uri
 
 from ..make import moment, numbers
 
-UDP = Local("UDP", "192.0.2.1", 5060)
-TCP = Local("TCP", "192.0.2.1", 5060)
+UDP = Local(Transport.UDP, "192.0.2.1", 5060)
+TCP = Local(Transport.TCP, "192.0.2.1", 5060)
 CALLER: Address = ("192.0.2.50", 5060)
 BOB: Address = ("192.0.2.60", 5060)
 BOB2: Address = ("192.0.2.61", 5060)
@@ -164,7 +165,7 @@ class Relay:
             return
         places = self.places.get(uri.host)
         if places is None:
-            transport = (uri.param("transport") or "udp").upper()
+            transport = Transport.of(uri) or Transport.UDP
             places = [Destination(transport, (uri.host, uri.port or 5060))]
         found(places)
 

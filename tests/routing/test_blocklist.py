@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from reginfo.routing.blocklist import AVOIDED, KEPT, LONGEST, Blocklist
 from reginfo.sip.destination import Destination
+from reginfo.sip.transport import Transport
 
-ONE, TWO, THREE = (Destination("UDP", (f"192.0.2.{n}", 5060)) for n in (1, 2, 3))
+ONE, TWO, THREE = (
+    Destination(Transport.UDP, (f"192.0.2.{n}", 5060)) for n in (1, 2, 3)
+)
 
 
 class Clock:
@@ -38,8 +41,8 @@ def test_another_port_or_transport_is_another_place() -> None:
     failed, _ = blocklist()
     failed.add(ONE)
     assert ONE in failed
-    assert Destination("TCP", ONE.address) not in failed
-    assert Destination("UDP", (ONE.address[0], 5070)) not in failed
+    assert Destination(Transport.TCP, ONE.address) not in failed
+    assert Destination(Transport.UDP, (ONE.address[0], 5070)) not in failed
 
 
 def test_that_ends_with_its_time_or_with_an_answer() -> None:
@@ -80,7 +83,7 @@ def test_it_may_be_for_longer_and_not_for_ever() -> None:
 def test_there_is_an_end_to_what_is_remembered() -> None:
     failed, _ = blocklist()
     for port in range(KEPT + 1):
-        failed.add(Destination("UDP", ("192.0.2.1", port)))
+        failed.add(Destination(Transport.UDP, ("192.0.2.1", port)))
     assert len(failed) == KEPT
-    assert Destination("UDP", ("192.0.2.1", 0)) not in failed
-    assert Destination("UDP", ("192.0.2.1", 1)) in failed
+    assert Destination(Transport.UDP, ("192.0.2.1", 0)) not in failed
+    assert Destination(Transport.UDP, ("192.0.2.1", 1)) in failed

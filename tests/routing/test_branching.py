@@ -8,6 +8,7 @@ from reginfo.sip.destination import Destination
 from reginfo.sip.errors import RemoteProtocolError
 from reginfo.sip.flow import Flow
 from reginfo.sip.invite import InviteClientTransaction
+from reginfo.sip.transport import Transport
 
 from ..make import moment
 from .relayed import (
@@ -27,7 +28,10 @@ from .relayed import (
 def test_the_next_place_is_tried_with_a_new_branch(failure: str) -> None:
     """3263-04, 3263-08"""
     relay = Relay()
-    relay.places["pc.example.com"] = [Destination("UDP", BOB), Destination("UDP", BOB2)]
+    relay.places["pc.example.com"] = [
+        Destination(Transport.UDP, BOB),
+        Destination(Transport.UDP, BOB2),
+    ]
     relay.targets = []
     request = message("MESSAGE", uri="sip:bob@pc.example.com")
     relay.endpoint.receive_datagram(request.encode(), Flow(UDP, CALLER), relay.now)
@@ -53,7 +57,10 @@ def test_the_next_place_is_tried_with_a_new_branch(failure: str) -> None:
 def test_what_is_cancelled_is_sent_to_no_other_destination(how: str) -> None:
     """3261-46, 3261-48: §16.10, nobody wants it any more"""
     relay = Relay()
-    relay.places["pc.example.com"] = [Destination("UDP", BOB), Destination("UDP", BOB2)]
+    relay.places["pc.example.com"] = [
+        Destination(Transport.UDP, BOB),
+        Destination(Transport.UDP, BOB2),
+    ]
     relay.targets = []
     _, invite = relay.receive(message(uri="sip:bob@pc.example.com"), CALLER)
     relay.reply(invite, 180)
@@ -108,7 +115,10 @@ def test_a_destination_that_we_have_no_address_for_is_as_a_transport_error() -> 
     (sent,) = relay.receive(message("MESSAGE", branch="z9hG4bK2"), CALLER)
     assert sent.to == BOB2
     # Of several destinations of one target, the next is tried.
-    relay.places["pc.example.com"] = [Destination("UDP", BOB), Destination("UDP", BOB2)]
+    relay.places["pc.example.com"] = [
+        Destination(Transport.UDP, BOB),
+        Destination(Transport.UDP, BOB2),
+    ]
     relay.targets = []
     request = message("MESSAGE", uri="sip:bob@pc.example.com", branch="z9hG4bK3")
     (sent,) = relay.receive(request, CALLER)

@@ -14,12 +14,13 @@ from reginfo.location.store import LocationStore
 from reginfo.routing.connections import GRACE, RESTART_GRACE, Connections
 from reginfo.routing.nat import Nat
 from reginfo.sip.flow import Flow, Local
+from reginfo.sip.transport import Transport
 
 from ..make import ALICE, BOB, LOCAL, NOW, binding, here, moment, place
 
-TCP = Local("TCP", "192.0.2.1", 5060)
-OTHER_TCP = Local("TCP", "192.0.2.1", 5080)
-TCP6 = Local("TCP", "2001:db8::1", 5060)
+TCP = Local(Transport.TCP, "192.0.2.1", 5060)
+OTHER_TCP = Local(Transport.TCP, "192.0.2.1", 5080)
+TCP6 = Local(Transport.TCP, "2001:db8::1", 5060)
 PHONE = ("198.51.100.7", 41000)
 PHONE6 = ("2001:db8::50", 41000)
 

@@ -11,12 +11,13 @@ from reginfo.routing.nat import Nat
 from reginfo.sip.errors import RemoteProtocolError
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.token import Tokens
+from reginfo.sip.transport import Transport
 from reginfo.sip.uri import Uri
 
 from ..make import request
 
-UDP = Local("UDP", "192.0.2.1", 5070)
-SIX = Local("UDP", "2001:db8::1", 5070)
+UDP = Local(Transport.UDP, "192.0.2.1", 5070)
+SIX = Local(Transport.UDP, "2001:db8::1", 5070)
 PHONE = Flow(UDP, ("198.51.100.7", 41000))
 TOKENS = Tokens(b"secret")
 TOKENS.begin([UDP, SIX])

@@ -6,6 +6,7 @@ import pytest
 
 from reginfo.routing.domains import Domains
 from reginfo.sip.flow import Local
+from reginfo.sip.transport import Transport
 from reginfo.sip.uri import Uri
 
 
@@ -13,9 +14,9 @@ def domains(*names: str) -> Domains:
     made = Domains(names, use_domain=True, default_domain=None)
     made.begin(
         [
-            Local("UDP", "192.0.2.1", 5060),
-            Local("TCP", "192.0.2.1", 5070),
-            Local("UDP", "2001:db8::1", 5060),
+            Local(Transport.UDP, "192.0.2.1", 5060),
+            Local(Transport.TCP, "192.0.2.1", 5070),
+            Local(Transport.UDP, "2001:db8::1", 5060),
         ]
     )
     return made
@@ -79,7 +80,7 @@ def test_users_of_ours_do_not_differ_by_a_port_of_ours(uri: str, aor: str) -> No
 def test_what_is_advertised_is_ours_as_well() -> None:
     """3261-55"""
     made = Domains(["example.com"], use_domain=True, default_domain=None)
-    made.begin([Local("UDP", "10.0.0.1", 5060, "sip.example.org:5070")])
+    made.begin([Local(Transport.UDP, "10.0.0.1", 5060, "sip.example.org:5070")])
     for uri, ours in [
         ("sip:sip.example.org:5070", True),
         ("sip:sip.example.org", True),

@@ -19,15 +19,16 @@ from reginfo.sip.errors import RemoteProtocolError
 from reginfo.sip.flow import Address, Flow, Local
 from reginfo.sip.message import Draft, Response
 from reginfo.sip.moment import Moment
+from reginfo.sip.transport import Transport
 from reginfo.sip.uri import Uri
 
 from ..make import NOW, moment
 
-UDP = Local("UDP", "192.0.2.1", 5060)
-UDP2 = Local("UDP", "192.0.2.1", 5070)
-TCP = Local("TCP", "192.0.2.1", 5060)
-UDP6 = Local("UDP", "2001:db8::1", 5060)
-TCP6 = Local("TCP", "2001:db8::1", 5060)
+UDP = Local(Transport.UDP, "192.0.2.1", 5060)
+UDP2 = Local(Transport.UDP, "192.0.2.1", 5070)
+TCP = Local(Transport.TCP, "192.0.2.1", 5060)
+UDP6 = Local(Transport.UDP, "2001:db8::1", 5060)
+TCP6 = Local(Transport.TCP, "2001:db8::1", 5060)
 PEER: Address = ("198.51.100.7", 5060)
 OTHER: Address = ("198.51.100.8", 5060)
 DRAFT = Draft("NOTIFY", "sip:w@198.51.100.7", "")
@@ -88,7 +89,7 @@ class World:
             return
         known = self.names.get(uri.host)
         if known is None:
-            transport = (uri.param("transport") or "udp").upper()
+            transport = Transport.of(uri) or Transport.UDP
             host = numeric(uri.host).address
             known = [Destination(transport, (host, uri.port or 5060))]
         found(known)
@@ -144,9 +145,12 @@ def test_a_request_goes_where_its_target_says(uri: str, flow: Flow, by: Flow) ->
     """3261-60: RFC 3261 §12.2.1.1, RFC 3263"""
     world = World()
     world.names = {
-        "pc.example.com": [Destination("UDP", OTHER)],
-        "tcp.example.com": [Destination("TCP", OTHER)],
-        "both.example.com": [Destination("UDP", OTHER), Destination("UDP", PEER)],
+        "pc.example.com": [Destination(Transport.UDP, OTHER)],
+        "tcp.example.com": [Destination(Transport.TCP, OTHER)],
+        "both.example.com": [
+            Destination(Transport.UDP, OTHER),
+            Destination(Transport.UDP, PEER),
+        ],
         "nowhere.example.com": RemoteProtocolError("no such host", status=404),
     }
     assert world.send(uri, flow) == by
@@ -192,8 +196,10 @@ def test_a_connection_that_is_gone_is_replaced() -> None:
     world = World()
     user = Watcher()
     world.names["pc.example.com"] = [
-        Destination("TCP", PEER), Destination("TCP", OTHER), Destination("UDP", OTHER),
-    ]  # fmt: skip
+        Destination(Transport.TCP, PEER),
+        Destination(Transport.TCP, OTHER),
+        Destination(Transport.UDP, OTHER),
+    ]
     stream = Flow(TCP, PEER)
     world.open.add(stream)
     assert world.send("sip:w@pc.example.com", stream, user) == stream
@@ -262,5 +268,5 @@ def test_a_name_may_be_found_later_unless_it_was_taken_back(failed: bool) -> Non
     if failed:
         batch.take_back()
     (found,) = world.waiting
-    found([Destination("UDP", OTHER)])
+    found([Destination(Transport.UDP, OTHER)])
     assert [flow for flow, _, _ in world.sent] == ([] if failed else [Flow(UDP, OTHER)])

@@ -6,13 +6,14 @@ import pytest
 
 from reginfo.routing.nat import Nat, parse_received
 from reginfo.sip.flow import Flow, Local
+from reginfo.sip.transport import Transport
 
 from ..make import binding
 
-UDP = Local("UDP", "203.0.113.1", 5060)
-TCP = Local("TCP", "203.0.113.1", 5060)
-SECOND = Local("UDP", "203.0.113.1", 5070)
-UDP6 = Local("UDP", "2001:db8::1", 5060)
+UDP = Local(Transport.UDP, "203.0.113.1", 5060)
+TCP = Local(Transport.TCP, "203.0.113.1", 5060)
+SECOND = Local(Transport.UDP, "203.0.113.1", 5070)
+UDP6 = Local(Transport.UDP, "2001:db8::1", 5060)
 NAT = "sip:198.51.100.7:41000"
 
 
@@ -132,7 +133,7 @@ def test_the_flow_of_a_register_is_that_of_the_address_that_it_came_to(
 
 
 def test_a_link_local_source_has_the_scope_of_our_address() -> None:
-    local = Local("UDP", "fe80::1%eth0", 5060)
+    local = Local(Transport.UDP, "fe80::1%eth0", 5060)
     nat = Nat(fix=True)
     nat.begin([local])
     bound = binding(

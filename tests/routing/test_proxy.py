@@ -12,6 +12,7 @@ from reginfo.sip.errors import Refusal
 from reginfo.sip.flow import Address, Flow, Local
 from reginfo.sip.message import Response
 from reginfo.sip.token import Tokens
+from reginfo.sip.transport import Transport
 from reginfo.sip.uri import Uri
 
 from .relayed import (
@@ -362,7 +363,10 @@ def test_timer_c_ends_what_rings_for_ever() -> None:
 def test_a_100_is_no_sign_of_life_and_timer_c_tries_no_other_destination() -> None:
     """3261-47: §16.7 step 2, only provisional responses from 101 on reset it"""
     relay = Relay()
-    relay.places["pc.example.com"] = [Destination("UDP", BOB), Destination("UDP", BOB2)]
+    relay.places["pc.example.com"] = [
+        Destination(Transport.UDP, BOB),
+        Destination(Transport.UDP, BOB2),
+    ]
     relay.targets = []
     request = message(uri="sip:bob@pc.example.com")
     _, invite = relay.receive(request, CALLER)
@@ -469,7 +473,7 @@ def test_a_call_that_is_cancelled_before_its_place_is_found_is_over() -> None:
     assert whats(relay.receive(message(), CALLER)) == ["100"]
     assert whats(relay.receive(message("CANCEL"), CALLER)) == ["200", "487"]
     ((_, found),) = relay.waiting
-    found([Destination("UDP", BOB)])
+    found([Destination(Transport.UDP, BOB)])
     assert relay.settle() == []
     assert len(relay.proxy) == 0
 
@@ -506,7 +510,7 @@ def test_a_response_without_a_context_goes_nowhere() -> None:
 def test_a_response_that_cannot_be_sent_back_goes_where_its_via_leads() -> None:
     """3263-06: §18.2.2, first the stream, then its `received`, then the sent-by"""
     relay = Relay()
-    relay.places["pc.example.com"] = [Destination("TCP", BOB2)]
+    relay.places["pc.example.com"] = [Destination(Transport.TCP, BOB2)]
     stream = ("192.0.2.50", 40_000)
     request = message("MESSAGE").replace("UDP 192.0.2.50", "TCP pc.example.com:5070")
     relay.receive(request, stream, TCP)

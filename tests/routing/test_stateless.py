@@ -5,6 +5,7 @@ from __future__ import annotations
 from reginfo.sip.destination import Destination
 from reginfo.sip.errors import RemoteProtocolError
 from reginfo.sip.headers import parse_via
+from reginfo.sip.transport import Transport
 
 from .relayed import (
     BOB,
@@ -42,9 +43,9 @@ def test_a_name_in_via_is_looked_up_without_waiting_for_it() -> None:
     relay.stateless.receive_lost(data, via)
     ((uri, found),) = relay.waiting
     assert uri.text == "sip:pc.example.com;transport=tcp"
-    found([Destination("TCP", BOB2)])
+    found([Destination(Transport.TCP, BOB2)])
     (sent,) = relay.settle()
-    assert (sent.what, sent.to, sent.transport) == ("200", BOB2, "TCP")
+    assert (sent.what, sent.to, sent.transport) == ("200", BOB2, Transport.TCP)
     relay.stateless.receive_lost(data, parse_via("SIP/2.0/UDP nowhere.example.com"))
     relay.waiting[-1][1](RemoteProtocolError("none", status=404))
     assert relay.settle() == []

@@ -19,17 +19,18 @@ from reginfo.sip.event import AnyClient
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.invite import InviteClientTransaction
 from reginfo.sip.message import Draft, Response
+from reginfo.sip.transport import Transport
 from reginfo.sip.uri import Uri
 
 from ..make import ALICE, NOW, binding, numbers, place
 
-UDP = Local("UDP", "192.0.2.1", 5060)
-SECOND = Local("UDP", "192.0.2.9", 5060)
-TCP = Local("TCP", "192.0.2.1", 5060)
-TCP2 = Local("TCP", "192.0.2.9", 5060)
-ONE = Destination("UDP", ("192.0.2.61", 5060))
-TWO = Destination("UDP", ("192.0.2.62", 5060))
-SIX = Destination("UDP", ("2001:db8::6", 5060))
+UDP = Local(Transport.UDP, "192.0.2.1", 5060)
+SECOND = Local(Transport.UDP, "192.0.2.9", 5060)
+TCP = Local(Transport.TCP, "192.0.2.1", 5060)
+TCP2 = Local(Transport.TCP, "192.0.2.9", 5060)
+ONE = Destination(Transport.UDP, ("192.0.2.61", 5060))
+TWO = Destination(Transport.UDP, ("192.0.2.62", 5060))
+SIX = Destination(Transport.UDP, ("2001:db8::6", 5060))
 
 HEAD = "From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: c\r\nCSeq: 1 {}\r\n"
 
@@ -192,7 +193,9 @@ def test_what_a_script_sends_goes_to_contacts_or_where_its_uri_leads() -> None:
 def test_a_request_leaves_from_the_address_that_the_contact_was_registered_at() -> None:
     """3261-59"""
     finder = Finder(UDP, SECOND)
-    finder.names.hosts["192.0.2.50"] = [Destination("UDP", ("192.0.2.50", 5060))]
+    finder.names.hosts["192.0.2.50"] = [
+        Destination(Transport.UDP, ("192.0.2.50", 5060))
+    ]
     bound = binding(listener=str(SECOND))
     found: list[Flow | str] = []
     finder.targets.flow_of(bound, found.append)
@@ -204,7 +207,7 @@ def test_a_request_leaves_from_the_address_that_the_contact_was_registered_at() 
 def test_an_open_stream_to_a_destination_is_used_whoever_holds_it() -> None:
     """RFC 3261 §18: "SHOULD be ... reused" """
     finder = Finder(UDP, TCP, TCP2)
-    destination = Destination("TCP", ("192.0.2.50", 41000))
+    destination = Destination(Transport.TCP, ("192.0.2.50", 41000))
     assert finder.targets.by(destination) == Flow(TCP, destination.address)
     finder.open.add(Flow(TCP2, destination.address))
     assert finder.targets.by(destination, TCP) == Flow(TCP2, destination.address)

@@ -46,8 +46,27 @@ class Core:
         event: ContactEvent,
         retry_after: int | None,
         publishes: bool,
-    ) -> int:
-        return int(self._ask("remove", table, aor, contact, event.value, retry_after))
+    ) -> bool:
+        return bool(self._ask("remove", table, aor, contact, event.value, retry_after))
+
+    def shorten(
+        self, table: str, aor: str, contact: str | None, expires: int, publishes: bool
+    ) -> bool:
+        return bool(self._ask("shorten", table, aor, contact, expires))
+
+    def create(
+        self,
+        table: str,
+        aor: str,
+        contact: str,
+        expires: int,
+        q: str | None,
+        publishes: bool,
+    ) -> bool:
+        return bool(self._ask("create", table, aor, contact, expires, q))
+
+    def admit(self, table: str, aor: str) -> bool:
+        return bool(self._ask("admit", table, aor))
 
     def key(self, table: str, aor: str, key: str) -> str | None:
         if not aor:

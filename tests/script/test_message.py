@@ -9,7 +9,7 @@ import pytest
 
 from reginfo.script.message import FAILURE, MAIN, PROTECTED, REPLY
 from reginfo.script.pseudo import VARIABLES
-from reginfo.sip.errors import RemoteProtocolError
+from reginfo.sip.errors import LocalProtocolError, RemoteProtocolError
 from reginfo.sip.message import Response
 from reginfo.sip.uri import Uri
 
@@ -296,6 +296,47 @@ def test_a_removal_that_is_none_is_an_error_of_the_script(
 ) -> None:
     with pytest.raises(ValueError, match=error):
         message(Core(), INVITE).unregister("location", "bob", **arguments)
+
+
+def test_contacts_are_shortened_and_added_as_the_administrator_does() -> None:
+    """3680-140, 3680-141, 3680-144: the names and the codes that a script has."""
+    core = Core()
+    msg = message(core, INVITE)
+    assert msg.shorten("location", "$tu", 30) == 1
+    assert msg.shorten("location", "bob", 30, Uri.parse("sip:x")) == 1
+    assert msg.add("location", "bob", "$fu") == 1
+    assert msg.add("location", "bob", "sip:x", 60, 0.5) == 1
+    assert msg.admit("location", "bob") == 1
+    assert [(a[0], *a[2:]) for a in core.asked] == [
+        ("shorten", "sip:b%6Fb@example.com", None, 30),
+        ("shorten", "bob", "sip:x", 30),
+        ("create", "bob", "sip:alice@example.com", 3600, None),
+        ("create", "bob", "sip:x", 60, "0.500"),
+        ("admit", "bob"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "answer", [False, RemoteProtocolError("no"), LocalProtocolError("barred")]
+)
+def test_an_act_that_changes_nothing_is_an_error_code(answer: Any) -> None:
+    core = Core(shorten=answer, create=answer, admit=answer)
+    msg = message(core, INVITE)
+    assert msg.add("location", "bob", "sip:x") == -1
+    if not isinstance(answer, LocalProtocolError):
+        assert msg.shorten("location", "bob", 30) == -1
+        assert msg.admit("location", "bob") == -1
+
+
+@pytest.mark.parametrize("expires", [-1, "soon", 1.5])
+def test_how_long_a_contact_is_bound_is_a_whole_number(expires: Any) -> None:
+    msg = message(Core(), INVITE)
+    with pytest.raises(ValueError, match="expires: a whole number"):
+        msg.shorten("location", "bob", expires)
+    with pytest.raises(ValueError, match="expires"):
+        msg.add("location", "bob", "sip:x", expires)
+    with pytest.raises(ValueError, match="use unregister"):
+        msg.add("location", "bob", "sip:x", 0)
 
 
 MAIN_ONLY = ["default", "save", "reginfo_handle_notify", "reply_for_notify",

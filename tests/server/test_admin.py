@@ -33,7 +33,7 @@ def test_a_removal_that_makes_no_sense_has_changed_nothing(server: WireServer) -
     with pytest.raises(ReginfoError):
         server.app.remove("no address")
     assert server.app.bindings(ALICE)
-    assert server.app.remove("sip:nobody@example.com") == 0
+    assert not server.app.remove("sip:nobody@example.com")
 
 
 def test_each_part_describes_itself(server: WireServer) -> None:
@@ -46,6 +46,23 @@ def test_each_part_describes_itself(server: WireServer) -> None:
     assert set(parts) == {
         "proxy", "store", "compositor", "notifier", "subscriber", "publisher",
     }  # fmt: skip
+
+
+def test_ends_that_are_forgotten_early_are_a_problem() -> None:
+    """3680-146: counted, shown, and `health` is degraded."""
+    text = CONFIG + "[sync]\ntombstones = 1000\n"
+    server = Wire().serve(Config.parse(text))
+    for number in range(1001):
+        aor = f"sip:{number}@example.com"
+        server.app.store.apply(place(aor), [binding(1, "unregistered")], 1000.0)
+    health = server.app.health()
+    assert health.status == "degraded"
+    assert health.problems == [
+        "store: contacts that have ended are forgotten early: [sync] tombstones is 1000"
+    ]
+    store = next(part for part in health.parts if part.name == "store")
+    assert store.figures["forgotten_early_total"] == 1
+    assert "1 contacts forgotten early" in store.line
 
 
 def test_a_calendar_that_is_behind_is_a_problem(

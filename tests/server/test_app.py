@@ -17,6 +17,7 @@ from reginfo.sip.destination import Destination
 from reginfo.sip.flow import Local
 from reginfo.sip.message import Response
 from reginfo.sip.parser import parse
+from reginfo.sip.transport import Transport
 from reginfo.sip.uri import Uri
 from reginfo.testing import Wire, WireServer
 
@@ -117,8 +118,8 @@ def test_a_peer_that_is_asked_by_tcp_is_told_to_notify_by_tcp(
     """
     )
     app = App(Config.parse(config), new_id=lambda: "1")
-    locals = [Local(transport, *SELF) for transport in ("UDP", "TCP")]
-    transport = "TCP" if "tcp" in uri else "UDP"
+    locals = [Local(transport, *SELF) for transport in (Transport.UDP, Transport.TCP)]
+    transport = Transport.of(Uri.parse(uri)) or Transport.UDP
     place = Destination(transport, ("192.0.2.9", 5060))
     app.begin(locals, {uri: place}, Nowhere())
     app.timer_due(moment(app.now() + 1.0))

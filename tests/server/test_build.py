@@ -9,6 +9,7 @@ from reginfo.io.clock import Clock
 from reginfo.server.build import Assembly
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.moment import Moment
+from reginfo.sip.transport import Transport
 
 from ..make import PHONE, numbers
 
@@ -52,7 +53,7 @@ def test_every_kind_of_row_belongs_to_one_part() -> None:
 
 def test_before_the_sockets_are_bound_no_stream_is_open() -> None:
     assembly = built()
-    assert assembly.is_open(Flow(Local("UDP", "192.0.2.1", 5060), PHONE))
-    stream = Flow(Local("TCP", "192.0.2.1", 5060), PHONE)
+    assert assembly.is_open(Flow(Local(Transport.UDP, "192.0.2.1", 5060), PHONE))
+    stream = Flow(Local(Transport.TCP, "192.0.2.1", 5060), PHONE)
     assert not assembly.is_open(stream)
     assembly.flow_lost(stream, Moment(1.0, 2.0))

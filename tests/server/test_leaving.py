@@ -89,6 +89,6 @@ def test_a_removal_by_the_administrator_is_reported_at_once() -> None:
     wire.send(ok, watcher, server.address)
     wire.pass_time(6)
     before = len(wire.packets)
-    assert server.app.remove(ALICE) == 1
+    assert server.app.remove(ALICE).contacts == 1
     sent = [packet.first_line for packet in wire.packets[before:]]
     assert [line.split()[0] for line in sent] == ["NOTIFY"]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from reginfo.config.sections import PeerSection
+from reginfo.config.sections import PeerMatch, PeerSection
 from reginfo.server.peers import IMS_MAX_EXPIRES, Peers
+from reginfo.sip.flow import Flow, Local
+from reginfo.sip.message import Request
+from reginfo.sip.transport import UDP
 
 
 @pytest.mark.parametrize(
@@ -27,3 +30,23 @@ def test_a_contact_of_a_peer_lasts_as_long_as_its_configuration_says(
     (3680-110).
     """
     assert Peers((peer,), 5.0, 7200).longest("p") == longest
+
+
+@pytest.mark.parametrize("host", ["fe80::60%eth0", "fe80::60"])
+@pytest.mark.parametrize(
+    "peer",
+    [
+        PeerSection(name="p", uri="sip:[fe80::60]"),
+        PeerSection(name="p", match=PeerMatch(address=("fe80::60", None))),
+    ],
+)
+def test_a_peer_on_the_link_is_known_by_its_address(
+    peer: PeerSection, host: str
+) -> None:
+    """3261-92: the flow has a scope, and the configuration none."""
+    peers = Peers((peer,), 5.0, 7200)
+    peers.find({"sip:[fe80::60]": ("fe80::60", 5060)})
+    flow = Flow(Local(UDP, "fe80::1%eth0", 5060), (host, 5060))
+    assert peers.sender(Request("NOTIFY", "sip:a"), flow) is peer
+    other = Flow(flow.local, ("fe80::61%eth0", 5060))
+    assert peers.sender(Request("NOTIFY", "sip:a"), other) is None

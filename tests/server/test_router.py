@@ -11,6 +11,7 @@ from reginfo.routing.decision import Decision
 from reginfo.script.load import NAME
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Request
+from reginfo.sip.transport import Transport
 from reginfo.testing import Script
 
 from .scripted import ALICE, AT_BOB, BOB, BOBS_PHONE, CONFIG, written
@@ -305,7 +306,7 @@ def served_after(script: Script, method: str, *headers: str) -> list[int]:
         "Content-Length: 0",
     ]
     data = "\r\n".join([*lines, "", ""]).encode()
-    flow = Flow(Local("UDP", *script.server.address), ("192.0.2.51", 5060))
+    flow = Flow(Local(Transport.UDP, *script.server.address), ("192.0.2.51", 5060))
     script.sent()
     script.server.app.endpoint.receive_datagram(data, flow, script.wire.now)
     script.register(BOB, BOBS_PHONE)

@@ -376,12 +376,41 @@ def test_unregister_removes_as_the_administrator_does(
     script.send("SUBSCRIBE", BOB, *lines)
     script.answer([one for one in script.sent() if one.method == "NOTIFY"][-1], 200)
     script.sent()
-    assert code(script.send("MESSAGE", BOB)) == (200, "1 -1")
+    # A probation of somebody who is on probation begins anew.
+    again = 1 if more else -1
+    assert code(script.send("MESSAGE", BOB)) == (200, f"1 {again}")
     assert script.bindings(BOB) == []
     (notify,) = [one for one in requests(script) if one.method == "NOTIFY"]
     contacts = xml.parse(notify.body).registrations[0].contacts
     assert {one.event.value for one in contacts} == {subscribed}
     assert {one.retry_after for one in contacts} == {60 if more else None}
+
+
+def test_a_script_bars_admits_adds_and_shortens(new: NewScript) -> None:
+    """3680-140 to 3680-144, by the functions of a script."""
+    script = new(
+        f"""
+        @route.request("MESSAGE")
+        def message(msg: Message) -> None:
+            codes = [
+                msg.unregister("location", "$ru", event="rejected"),
+                msg.add("location", "$ru", "{DESK}"),
+                msg.admit("location", "$ru"),
+                msg.admit("location", "$ru"),
+                msg.add("location", "$ru", "{DESK}", 600, 0.5),
+                msg.add("location", "$ru", "nobody"),
+                msg.add("location", "sip:x@elsewhere.example", "{DESK}"),
+                msg.shorten("location", "$ru", 30),
+                msg.shorten("location", "$ru", 60, "{DESK}"),
+                msg.shorten("location", "sip:nobody@example.com", 60),
+            ]
+            msg.send_reply(200, " ".join(str(int(code)) for code in codes))
+        """
+    )
+    assert code(script.send("MESSAGE", BOB)) == (200, "1 -1 1 -1 1 -1 -1 1 -1 -1")
+    (bound,) = script.bindings(BOB)
+    assert (bound.contact, bound.q) == (DESK, "0.5")
+    assert bound.expires(script.wire.now) == 30
 
 
 def test_unregister_can_name_one_contact(new: NewScript) -> None:

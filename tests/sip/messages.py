@@ -12,8 +12,9 @@ from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Request, Response
 from reginfo.sip.parser import parse
 from reginfo.sip.transaction import Datagram
+from reginfo.sip.transport import Transport
 
-SERVER = Local("UDP", "192.0.2.2", 5060)
+SERVER = Local(Transport.UDP, "192.0.2.2", 5060)
 FLOW = Flow(SERVER, ("192.0.2.1", 9988))
 """The proxy of RFC 3581 §6, and the NAT in front of its client."""
 

@@ -13,11 +13,12 @@ from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft
 from reginfo.sip.timer import TimerWheel
 from reginfo.sip.transaction import Datagram
+from reginfo.sip.transport import Transport
 from reginfo.sip.user import Nobody
 
 from .messages import FLOW, SERVER
 
-STREAM = Local("TCP", SERVER.host, SERVER.port)
+STREAM = Local(Transport.TCP, SERVER.host, SERVER.port)
 
 
 def draft(body: bytes = b"") -> Draft:

@@ -6,12 +6,13 @@ import pytest
 
 from reginfo.sip.destination import Destination
 from reginfo.sip.flow import Address
+from reginfo.sip.transport import Transport
 
 
 @pytest.mark.parametrize("address", [("192.0.2.1", 5060), ("2001:db8::1", 5061)])
-@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
 def test_a_destination_is_a_transport_and_an_address(
-    transport: str, address: Address
+    transport: Transport, address: Address
 ) -> None:
     """RFC 3263 §4: the IP address, port and transport of the next hop."""
     found = Destination(transport, address)
@@ -22,10 +23,10 @@ def test_a_destination_is_a_transport_and_an_address(
 
 def test_one_address_by_another_transport_is_another_destination() -> None:
     address = ("192.0.2.1", 5060)
-    assert Destination("UDP", address) != Destination("TCP", address)
+    assert Destination(Transport.UDP, address) != Destination(Transport.TCP, address)
 
 
 def test_a_destination_does_not_change() -> None:
-    found = Destination("UDP", ("192.0.2.1", 5060))
+    found = Destination(Transport.UDP, ("192.0.2.1", 5060))
     with pytest.raises(AttributeError):
-        found.transport = "TCP"  # type: ignore[misc]
+        found.transport = Transport.TCP  # type: ignore[misc]

@@ -10,6 +10,7 @@ from reginfo.sip.dialog import Dialog
 from reginfo.sip.errors import RemoteProtocolError
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Request, Response
+from reginfo.sip.transport import Transport
 
 from .messages import FLOW, SERVER, parsed, request
 
@@ -194,7 +195,7 @@ def test_without_a_route_the_target_is_resolved() -> None:
 
 def test_a_long_request_by_tcp_does_not_make_a_dialog_one_of_tcp() -> None:
     ours = dialog()
-    tcp = Flow(Local("TCP", SERVER.host, SERVER.port), ("192.0.2.1", 40_000))
+    tcp = Flow(Local(Transport.TCP, SERVER.host, SERVER.port), ("192.0.2.1", 40_000))
     ours.receive(subscribe(cseq="8 SUBSCRIBE"), tcp)
     assert ours.flow == FLOW
     later = Flow(SERVER, ("192.0.2.1", 9999))
@@ -203,7 +204,7 @@ def test_a_long_request_by_tcp_does_not_make_a_dialog_one_of_tcp() -> None:
 
 
 def test_a_dialog_of_tcp_goes_where_its_peer_comes_from_now() -> None:
-    tcp = Local("TCP", SERVER.host, SERVER.port)
+    tcp = Local(Transport.TCP, SERVER.host, SERVER.port)
     first = Flow(tcp, ("192.0.2.1", 40_000))
     ours = Dialog.uas(subscribe(), tag="ours", contact=OURS, flow=first)
     for flow in (Flow(tcp, ("192.0.2.1", 40_001)), FLOW):

@@ -6,6 +6,7 @@ import pytest
 
 from reginfo.sip.dialog_flow import dialog_flow
 from reginfo.sip.flow import Flow, Local
+from reginfo.sip.transport import Transport
 from reginfo.sip.uri import Uri
 
 from .messages import FLOW, SERVER
@@ -59,7 +60,7 @@ def test_a_private_address_that_is_the_source_is_where_it_says(host: str) -> Non
     )
 
 
-SIX = Flow(Local("UDP", "2001:db8::9", 5060), ("2001:db8::1", 40_000))
+SIX = Flow(Local(Transport.UDP, "2001:db8::9", 5060), ("2001:db8::1", 40_000))
 
 
 @pytest.mark.parametrize(

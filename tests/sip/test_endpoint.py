@@ -20,6 +20,7 @@ from reginfo.sip.flow import Flow, Local
 from reginfo.sip.invite import InviteClientTransaction, InviteServerTransaction
 from reginfo.sip.message import Draft, Response
 from reginfo.sip.transaction import Datagram, ServerTransaction
+from reginfo.sip.transport import Transport
 from reginfo.sip.user import Nobody
 
 from .messages import (
@@ -380,9 +381,9 @@ def test_a_response_that_matches_no_request_of_ours_is_dropped(
         ("[2001:db8::1]:5060", "[2001:db8::2]", False),
     ],
 )
-@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
 def test_a_response_to_another_sent_by_is_discarded(
-    ours: str, theirs: str, matches: bool, transport: str
+    ours: str, theirs: str, matches: bool, transport: Transport
 ) -> None:
     """3261-64 (§18.1.2): what we put into Via is ours, an advertised name included."""
     target = endpoint()
@@ -854,7 +855,7 @@ def test_a_call_that_was_begun_in_vain_can_be_taken_back() -> None:
 def test_a_call_on_a_stream_that_is_lost_has_failed_unless_it_was_answered() -> None:
     """3261-50"""
     ours = Caller()
-    tcp = Flow(Local("TCP", "192.0.2.2", 5060), ("192.0.2.1", 5060))
+    tcp = Flow(Local(Transport.TCP, "192.0.2.2", 5060), ("192.0.2.1", 5060))
     lost, over = ours.call(tcp, user="lost"), ours.call(tcp, user="over")
     ours.take(answer(over.data, 486, "Busy"), 1.0, tcp)
     ours.endpoint.flow_lost(tcp, 2.0)

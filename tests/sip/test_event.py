@@ -16,11 +16,12 @@ from reginfo.sip.event import (
 )
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.transaction import ServerTransaction
+from reginfo.sip.transport import Transport
 
 from .messages import parsed, request
 
-V4 = Flow(Local("UDP", "192.0.2.2", 5060), ("192.0.2.1", 5060))
-V6 = Flow(Local("TCP", "2001:db8::2", 5060), ("2001:db8::1", 40_000))
+V4 = Flow(Local(Transport.UDP, "192.0.2.2", 5060), ("192.0.2.1", 5060))
+V6 = Flow(Local(Transport.TCP, "2001:db8::2", 5060), ("2001:db8::1", 40_000))
 
 
 def received(flow: Flow, source: Any) -> RequestReceived:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reginfo.sip.destination import Destination
 from reginfo.sip.forward import FIRST, draft_of
+from reginfo.sip.transport import Transport
 
 from .messages import parsed, request
 
@@ -59,6 +60,6 @@ def test_the_request_itself_stays_as_it_came() -> None:
 
 
 def test_a_destination_is_equal_to_another_of_the_same_transport_and_address() -> None:
-    one = Destination("UDP", ("192.0.2.1", 5060))
-    assert one == Destination("UDP", ("192.0.2.1", 5060))
-    assert len({one, Destination("TCP", one.address), Destination(*one)}) == 2
+    one = Destination(Transport.UDP, ("192.0.2.1", 5060))
+    assert one == Destination(Transport.UDP, ("192.0.2.1", 5060))
+    assert len({one, Destination(Transport.TCP, one.address), Destination(*one)}) == 2

@@ -19,10 +19,11 @@ from reginfo.sip.invite import (
 from reginfo.sip.message import Draft, Response
 from reginfo.sip.parser import parse
 from reginfo.sip.transaction import Datagram
+from reginfo.sip.transport import Transport
 
 from .messages import FLOW, OK, TRYING, as_response, parsed, request
 
-TCP = Flow(Local("TCP", "192.0.2.2", 5060), ("192.0.2.1", 40_000))
+TCP = Flow(Local(Transport.TCP, "192.0.2.2", 5060), ("192.0.2.1", 40_000))
 
 RINGING = Response(180, "Ringing")
 BUSY = Response(486, "Busy Here")

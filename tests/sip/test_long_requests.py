@@ -12,10 +12,11 @@ from reginfo.sip.event import RequestFailed, RequestReceived, ResponseReceived
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
 from reginfo.sip.transaction import TIMER_F, Datagram
+from reginfo.sip.transport import Transport
 from reginfo.sip.user import Nobody
 
-UDP = Local("UDP", "127.0.0.1", 5060)
-TCP = Local("TCP", "127.0.0.1", 5060)
+UDP = Local(Transport.UDP, "127.0.0.1", 5060)
+TCP = Local(Transport.TCP, "127.0.0.1", 5060)
 PEER = ("192.0.2.9", 5060)
 BY_UDP = Flow(UDP, PEER)
 BY_TCP = Flow(TCP, PEER)

@@ -15,6 +15,7 @@ from reginfo.sip.event import (
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft
 from reginfo.sip.transaction import Datagram, ServerTransaction
+from reginfo.sip.transport import Transport
 
 from .messages import (
     FLOW,
@@ -230,7 +231,7 @@ def test_what_says_nowhere_to_answer_to_is_met_with_silence(data: bytes) -> None
     serve(ours, request())
 
 
-@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
 @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "fe80::1%eth0"])
 @pytest.mark.parametrize(
     "via",
@@ -240,7 +241,7 @@ def test_what_says_nowhere_to_answer_to_is_met_with_silence(data: bytes) -> None
     ],
 )  # fmt: skip
 def test_a_via_that_cannot_be_read_is_answered_to_the_source(
-    via: str, host: str, transport: str
+    via: str, host: str, transport: Transport
 ) -> None:
     """3261-93: the rest can be read, and the Via is copied as it is."""
     ours = endpoint()
@@ -387,10 +388,12 @@ def test_a_response_goes_back_as_via_and_source_say(
     assert datagram.flow == Flow(SERVER, remote)
 
 
-@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
 @pytest.mark.parametrize("rport", ["", ";rport"])
 @pytest.mark.parametrize("sent_by", ["[fe80::1]:5070", "[fe80::2]:5070", "h:5070"])
-def test_a_scope_id_is_never_in_a_via(sent_by: str, rport: str, transport: str) -> None:
+def test_a_scope_id_is_never_in_a_via(
+    sent_by: str, rport: str, transport: Transport
+) -> None:
     """3261-92: `received` is the address alone; the flow keeps the scope."""
     ours = endpoint()
     flow = Flow(Local(transport, "fe80::9%eth0", 5060), ("fe80::1%eth0", 5070))
@@ -413,7 +416,7 @@ def test_a_scope_id_is_never_in_a_via(sent_by: str, rport: str, transport: str) 
 )
 def test_an_ipv6_source_is_received_without_brackets(host: str, received: str) -> None:
     ours = endpoint()  # RFC 5118 §4.5
-    flow = Flow(Local("UDP", "2001:db8::2", 5060), ("2001:db8::9:255", 5070))
+    flow = Flow(Local(Transport.UDP, "2001:db8::2", 5060), ("2001:db8::9:255", 5070))
     via = f"SIP/2.0/UDP [{host}]:5070;branch=z9hG4bKas3-111"
     ours.receive_datagram(request(via=via), flow, 0.0)
     (event,) = ours.events()
@@ -440,7 +443,7 @@ def test_a_response_goes_back_by_the_stream_of_its_request(
 ) -> None:
     """3261-23"""
     ours = endpoint()
-    flow = Flow(Local("TCP", "192.0.2.2", 5060), (host, 9988))
+    flow = Flow(Local(Transport.TCP, "192.0.2.2", 5060), (host, 9988))
     via = f"SIP/2.0/TCP {sent_by}"
     ours.receive_datagram(request(via=f"{via};branch=z9hG4bK1"), flow, 0.0)
     (event,) = ours.events()

@@ -6,17 +6,18 @@ import pytest
 
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.token import SIZE, Tokens
+from reginfo.sip.transport import Transport
 from reginfo.sip.uri import Uri
 
-FLOW = Flow(Local("UDP", "192.0.2.1", 5060), ("198.51.100.7", 41_000))
+FLOW = Flow(Local(Transport.UDP, "192.0.2.1", 5060), ("198.51.100.7", 41_000))
 
 
 @pytest.mark.parametrize(
     "flow",
     [
         FLOW,
-        Flow(Local("TCP", "192.0.2.1", 5060), ("198.51.100.7", 41_000)),
-        Flow(Local("UDP", "2001:db8::1", 5060), ("2001:db8::7", 5060)),
+        Flow(Local(Transport.TCP, "192.0.2.1", 5060), ("198.51.100.7", 41_000)),
+        Flow(Local(Transport.UDP, "2001:db8::1", 5060), ("2001:db8::7", 5060)),
     ],
 )
 def test_a_token_is_read_by_who_has_written_it(flow: Flow) -> None:
@@ -49,5 +50,5 @@ def test_what_is_no_token_names_no_flow(text: str) -> None:
 def test_a_token_of_an_address_that_we_no_longer_listen_at_names_nothing() -> None:
     tokens = Tokens(b"secret")
     token = tokens.write(FLOW)
-    tokens.begin([Local("UDP", "192.0.2.77", 5060)])
+    tokens.begin([Local(Transport.UDP, "192.0.2.77", 5060)])
     assert tokens.read(token) is None

@@ -16,10 +16,11 @@ from reginfo.sip.transaction import (
     ServerTransaction,
     TransactionState,
 )
+from reginfo.sip.transport import Transport
 
 from .messages import FLOW, OK, TRYING, UNAVAILABLE, as_response, parsed, request
 
-TCP = Flow(Local("TCP", "192.0.2.2", 5060), ("192.0.2.1", 40_000))
+TCP = Flow(Local(Transport.TCP, "192.0.2.2", 5060), ("192.0.2.1", 40_000))
 
 
 @pytest.fixture
@@ -283,5 +284,5 @@ def test_a_request_that_has_arrived_does_not_go_another_way(
 
 
 def test_an_ipv6_address_stands_in_brackets_in_sent_by() -> None:
-    assert Local("UDP", "2001:db8::1", 5060).sent_by == "[2001:db8::1]:5060"
-    assert Local("UDP", "192.0.2.1", 5060).sent_by == "192.0.2.1:5060"
+    assert Local(Transport.UDP, "2001:db8::1", 5060).sent_by == "[2001:db8::1]:5060"
+    assert Local(Transport.UDP, "192.0.2.1", 5060).sent_by == "192.0.2.1:5060"

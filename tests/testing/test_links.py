@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from reginfo.sip.transport import Transport
 from reginfo.testing.links import EPHEMERAL, Links, Packet
 
 A, B = ("192.0.2.1", 5060), ("192.0.2.2", 5060)
@@ -53,7 +54,7 @@ def test_the_next_arrival_is_a_timer() -> None:
 def test_a_cut_link_loses_all_in_both_directions_until_it_is_healed() -> None:
     links = Links(10.0)
     links.cut(B[0], A[0])
-    for packet in (PACKET, Packet(B, A, b""), Packet(A, B, b"", "TCP")):
+    for packet in (PACKET, Packet(B, A, b""), Packet(A, B, b"", Transport.TCP)):
         links.carry(packet)
     assert arrived(links) == []
     assert links.connect(A, B, True) is None
@@ -70,7 +71,7 @@ def test_fate_is_of_datagrams_only() -> None:
     links = Links(10.0)
     links.fate = lambda packet: []
     links.carry(PACKET)
-    on_stream = Packet(A, B, b"", "TCP")
+    on_stream = Packet(A, B, b"", Transport.TCP)
     links.carry(on_stream)
     assert arrived(links) == [on_stream]
 

@@ -51,7 +51,7 @@ def test_the_functions_of_the_administrator_work() -> None:
     assert app.health().status == "ok"
     assert app.health().commits == 1
     assert app.aors() == [ALICE]
-    assert app.remove(ALICE) == 1
+    assert app.remove(ALICE).contacts == 1
     assert server.contacts(ALICE) == []
     assert app.health().commits == 2
     assert asyncio.run(app.committed())

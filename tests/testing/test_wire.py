@@ -8,6 +8,7 @@ from reginfo.config.config import Config
 from reginfo.ledger.memory import MemoryStorage
 from reginfo.sip.message import Response
 from reginfo.sip.parser import parse
+from reginfo.sip.transport import Transport
 from reginfo.testing import Wire, WireServer
 
 from ..make import ALICE, PHONE
@@ -39,7 +40,7 @@ class Pair:
 
     def __init__(self, transport: str = "udp") -> None:
         self.wire = Wire()
-        self.transport = transport.upper()
+        self.transport = Transport[transport.upper()]
         self.a = self.wire.serve(config("a", "b", transport=transport), MemoryStorage())
         self.b = self.wire.serve(config("b", "a", transport=transport), MemoryStorage())
         self.wire.pass_time(1)

@@ -12,6 +12,7 @@ from reginfo.events.states import SubscriberState
 from reginfo.events.subscribe import HeldSubscription, Wanted
 from reginfo.location.binding import Binding
 from reginfo.location.place import Aor
+from reginfo.location.record import Record
 from reginfo.reg.document import (
     Contact,
     ContactEvent,
@@ -19,12 +20,13 @@ from reginfo.reg.document import (
     Registration,
     RegistrationState,
 )
+from reginfo.roles.administrator import ActResult
 from reginfo.roles.health import ServerHealth
 from reginfo.roles.row import WatchRow
 from reginfo.roles.subscriber import Mirror
 from reginfo.roles.watch import Watch
 from reginfo.sip.dialog import Dialog
-from reginfo.sip.errors import LocalProtocolError
+from reginfo.sip.errors import LocalProtocolError, RemoteProtocolError
 
 from ..make import flow, whole
 
@@ -153,6 +155,7 @@ class FakeApp:
         self.well = health or {"status": "ok", "draining": None}
         self.drained: list[float] = []
         self.removed: list[tuple[ContactEvent, int | None]] = []
+        self.barring: list[tuple[Aor, Record]] = []
         self.taken_back: list[bool] = []
         "Whether each of the next reads turns out not to be true."
 
@@ -194,7 +197,7 @@ class FakeApp:
         contact: str | None,
         event: ContactEvent,
         retry_after: int | None,
-    ) -> int:
+    ) -> ActResult:
         if (event is ContactEvent.PROBATION) != (retry_after is not None):
             raise LocalProtocolError("retry-after is required with probation only")
         gone = [
@@ -204,7 +207,43 @@ class FakeApp:
         ]
         self.removed.append((event, retry_after))
         self.known = [one for one in self.known if one not in gone]
-        return len(gone)
+        return ActResult(len(gone), event is ContactEvent.REJECTED)
+
+    def shorten(self, aor: str, *, expires: int, contact: str | None) -> ActResult:
+        ends_at, count = NOW + expires, 0
+        for at, (name, known) in enumerate(self.known):
+            is_meant = name == aor and contact in (None, known.contact)
+            if is_meant and known.expires_at > ends_at:
+                sooner = msgspec.structs.replace(known, expires_at=ends_at)
+                self.known[at] = (name, sooner)
+                count += 1
+        return ActResult(count)
+
+    def is_bound(self, aor: Aor, contact: str | None) -> bool:
+        if contact == "nobody":
+            raise RemoteProtocolError("no URI: 'nobody'")
+        return any(contact in (None, b.contact) for b in self.bindings(aor))
+
+    def create(self, aor: str, contact: str, *, expires: int, q: str | None) -> Binding:
+        if aor in dict(self.barring):
+            raise LocalProtocolError("the user is rejected")
+        made = whole(
+            {
+                "contact": contact, "key": contact, "call_id": "new", "cseq": 1,
+                "event": ContactEvent.CREATED, "expires_at": NOW + min(expires, 86_400),
+                "q": q,
+            }
+        )  # fmt: skip
+        self.known.append((aor, made))
+        return made
+
+    def barred(self) -> list[tuple[Aor, Record]]:
+        return self.barring
+
+    def admit(self, aor: str) -> ActResult:
+        before = self.barring
+        self.barring = [one for one in before if one[0] != aor]
+        return ActResult(0, len(before) > len(self.barring))
 
     def drain(self, rate: float) -> None:
         self.drained.append(rate)

@@ -23,6 +23,7 @@ from ..sip.errors import ReginfoError
 from ..sip.flow import Address, Flow, Local, uri_host
 from ..sip.message import Draft, Response
 from ..sip.transaction import TIMER_F
+from ..sip.transport import TCP, UDP
 from ..sip.uri import Uri
 from .errors import NoAnswer, RequestRefused, Unreachable
 from .publish import PublishResult, publish_draft, published
@@ -150,9 +151,7 @@ class Agent:
         wanted = Wanted(
             uri=uri.text,
             local=from_ or contact,
-            contact=f"{contact};transport=tcp"
-            if self._flow.local.is_reliable
-            else contact,
+            contact=f"{contact}{self._flow.local.transport.uri_param}",
             event=PACKAGE,
             accept=xml.MEDIA_TYPE,
             expires=expires,
@@ -239,11 +238,11 @@ class Agent:
             StartError: it is not to be had.
         """
         network = Network(self._rim, self._user_agent.endpoint, self._trace)
-        network.listen([ListenAddress(host, 0, "tcp")])
+        network.listen([ListenAddress(host, 0, TCP)])
         port = self._rim.locals[0].port
-        network.listen([ListenAddress(host, port, "udp")])
+        network.listen([ListenAddress(host, port, UDP)])
         return next(
             local
             for local in self._rim.locals
-            if local.transport.lower() == self._target.transport
+            if local.transport is self._target.transport
         )

@@ -9,12 +9,9 @@ from msgspec import Struct
 
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Address, family_of, uri_host
+from ..sip.transport import IMPLEMENTED, SIP_PORT, UDP, Transport
 from ..sip.uri import Uri
 from .errors import NoAnswer
-
-SIP_PORT = 5060
-
-TRANSPORTS = ("udp", "tcp")
 
 
 def aor_uri(text: str) -> Uri:
@@ -41,8 +38,7 @@ class ServerAddress(Struct, frozen=True):
 
     port: int = SIP_PORT
 
-    transport: str = "udp"
-    "Or `tcp`."
+    transport: Transport = UDP
 
     @staticmethod
     def parse(text: str, transport: str | None = None) -> ServerAddress:
@@ -63,22 +59,26 @@ class ServerAddress(Struct, frozen=True):
             raise ValueError(
                 f"{text!r} is not HOST:PORT, [IPV6]:PORT or a SIP URI"
             ) from exc
-        if transport is not None and transport not in TRANSPORTS:
-            raise ValueError(f"transport {transport!r} is neither udp nor tcp")
-        named = uri.param("transport")
-        named = None if named is None else named.lower()
-        if uri.scheme == "sips" or named in ("tls", "ws", "wss"):
-            raise ValueError(f"{text!r} needs TLS: this version has UDP and TCP")
-        if named is not None and named not in TRANSPORTS:
-            raise ValueError(f"{text!r}: transport {named} is neither udp nor tcp")
-        if transport is not None and named not in (None, transport):
+        known = ", ".join(one.token for one in IMPLEMENTED)
+        wanted = None
+        if transport is not None:
+            wanted = Transport.named(transport)
+            if wanted not in IMPLEMENTED:
+                raise ValueError(f"transport {transport!r} is none of {known}")
+        name = uri.param("transport")
+        named = None if name is None else Transport.named(name)
+        if uri.scheme == "sips" or (named and named not in IMPLEMENTED):
+            raise ValueError(f"{text!r} needs TLS: this version has {known}")
+        if name is not None and named is None:
+            raise ValueError(f"{text!r}: transport {name} is none of {known}")
+        if wanted is not None and named not in (None, wanted):
             raise ValueError(f"{text!r} has another transport than {transport}")
         return ServerAddress(
-            uri.host.strip("[]"), uri.port or SIP_PORT, transport or named or "udp"
+            uri.host.strip("[]"), uri.port or SIP_PORT, wanted or named or UDP
         )
 
     def __str__(self) -> str:
-        return f"{uri_host(self.host)}:{self.port} ({self.transport.upper()})"
+        return f"{uri_host(self.host)}:{self.port} ({self.transport})"
 
     async def find(self) -> Address:
         """
@@ -88,7 +88,7 @@ class ServerAddress(Struct, frozen=True):
             NoAnswer: the name has no address.
         """
         loop = asyncio.get_running_loop()
-        kind = socket.SOCK_DGRAM if self.transport == "udp" else socket.SOCK_STREAM
+        kind = socket.SOCK_STREAM if self.transport.is_reliable else socket.SOCK_DGRAM
         try:
             found = await loop.getaddrinfo(self.host, self.port, type=kind)
         except OSError as exc:

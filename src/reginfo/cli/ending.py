@@ -38,6 +38,11 @@ def fail(message: str, code: int) -> Never:
     raise typer.Exit(code)
 
 
+def counted(number: int, thing: str) -> str:
+    """``number`` and the name of what is counted: `1 contact`, `2 contacts`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def echo_json(value: object, *, indent: int = 0) -> None:
     """Print a value as JSON, in several lines if ``indent`` is given."""
     text = msgspec.json.encode(value)

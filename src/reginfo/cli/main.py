@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from ..version import __version__
+from .add import add
+from .admit import admit
 from .backup import backup
 from .check import check
 from .demo import demo
@@ -19,6 +21,7 @@ from .import_config import import_config
 from .publish import publish
 from .register import register
 from .serve import serve
+from .shorten import shorten
 from .show import show
 from .unregister import unregister
 from .watch import watch
@@ -42,6 +45,9 @@ COMMANDS = (
     register,
     publish,
     unregister,
+    shorten,
+    add,
+    admit,
     backup,
     drain,
     import_config,

@@ -38,6 +38,18 @@ Admin = Annotated[
     ),
 ]
 
+AorArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="AOR", help="An address-of-record, such as alice@example.com."
+    ),
+]
+
+OneContact = Annotated[
+    str | None,
+    typer.Option(metavar="URI", help="Only this contact; by default all of them."),
+]
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 Trace = Annotated[

@@ -9,7 +9,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from ..web import bindings, peers, watchers
+from ..web import barred, bindings, peers, watchers
 from ..web.client import ApiUnreachable, Client, NotFound
 from ..web.table import table
 from .ending import NOT_THERE, UNREACHABLE, WRONG, echo_json, fail
@@ -17,7 +17,7 @@ from .options import Admin, Json, ServersConfig, client_of
 
 PIPE_WIDTH = 1_000  # columns, where there is no terminal: lines stay whole
 
-Page = bindings.BindingPage | watchers.WatcherPage | peers.PeerPage
+Page = bindings.BindingPage | watchers.WatcherPage | peers.PeerPage | barred.BarredPage
 
 
 def show(
@@ -36,20 +36,27 @@ def show(
         bool,
         typer.Option("--peers", help="Show the peers, and the subscriptions at them."),
     ] = False,
+    of_barred: Annotated[
+        bool,
+        typer.Option(
+            "--barred", help="Show the users that are rejected or on probation."
+        ),
+    ] = False,
     json: Json = False,
     config: ServersConfig = None,
     admin: Admin = None,
 ) -> None:
     """
-    Show the registrations of a running server, its watchers, or its peers.
+    Show the registrations of a running server, its watchers, its peers, or the users
+    that are kept from registering.
 
     Exit codes: 0 success; 1 nothing is known about AOR; 3 no server answers.
     """
-    if of_watchers and of_peers:
-        fail("give --watchers or --peers, not both", WRONG)
+    if of_watchers + of_peers + of_barred > 1:
+        fail("give one of --watchers, --peers and --barred", WRONG)
     try:
         with client_of(config, admin) as client:
-            page, rows, nothing = _asked(client, aor, of_watchers, of_peers)
+            page, rows, nothing = _asked(client, aor, of_watchers, of_peers, of_barred)
     except NotFound as exc:
         fail(str(exc), NOT_THERE)
     except ApiUnreachable as exc:
@@ -67,7 +74,11 @@ def show(
 
 
 def _asked(
-    client: Client, aor: str | None, of_watchers: bool, of_peers: bool
+    client: Client,
+    aor: str | None,
+    of_watchers: bool,
+    of_peers: bool,
+    of_barred: bool,
 ) -> tuple[Page, Sequence[msgspec.Struct], str]:
     """Ask the server: the whole page, its rows, and a message for no rows."""
     if of_watchers:
@@ -80,5 +91,11 @@ def _asked(
         if aor is not None:
             nothing = f"no subscription to {aor} at any peer"
         return peers.PeerPage(peers=peering), peering, nothing
+    if of_barred:
+        barring = client.barred(aor)
+        nothing = "nobody is rejected or on probation"
+        if aor is not None:
+            nothing = f"{aor} is neither rejected nor on probation"
+        return barred.BarredPage(barred=barring), barring, nothing
     bound = client.bindings(aor)
     return bindings.BindingPage(bindings=bound), bound, "nobody is registered"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from ..web.client import ApiRefusal, ApiUnreachable, NotFound
-from .ending import NOT_THERE, UNREACHABLE, WRONG, fail
-from .options import Admin, ServersConfig, client_of
+from .ending import NOT_THERE, UNREACHABLE, WRONG, counted, fail
+from .options import Admin, AorArgument, OneContact, ServersConfig, client_of
 
 
 class RemovalEvent(StrEnum):
@@ -22,18 +24,8 @@ class RemovalEvent(StrEnum):
 
 
 def unregister(
-    aor: Annotated[
-        str,
-        typer.Argument(
-            metavar="AOR", help="An address-of-record, such as alice@example.com."
-        ),
-    ],
-    contact: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URI", help="Remove only this contact; by default all of them."
-        ),
-    ] = None,
+    aor: AorArgument,
+    contact: OneContact = None,
     event: Annotated[
         RemovalEvent,
         typer.Option(
@@ -55,17 +47,27 @@ def unregister(
     """
     Remove contacts of a user from a running server, and notify all watchers.
 
-    Exit codes: 0 contacts were removed; 1 there was none; 3 no server answers.
+    A user all of whose contacts are removed with `rejected` or `probation` is refused
+    from then on (403), or until the probation is over (500 with Retry-After), also by
+    the servers that are linked with this one, until `reginfo admit`.
+
+    Exit codes: 0 success; 1 nothing is registered; 3 no server answers.
     """
+    with refused(), client_of(config, admin) as client:
+        removed = client.remove(
+            aor, contact=contact, event=event.value, retry_after=retry_after
+        )
+    typer.echo(f"{counted(removed, 'contact')} removed")
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """Exit with a message and the right code if the server cannot do something."""
     try:
-        with client_of(config, admin) as client:
-            removed = client.remove(
-                aor, contact=contact, event=event.value, retry_after=retry_after
-            )
+        yield
     except NotFound as exc:
         fail(str(exc), NOT_THERE)
     except ApiRefusal as exc:
         fail(str(exc), WRONG)
     except ApiUnreachable as exc:
         fail(str(exc), UNREACHABLE)
-    typer.echo(f"{removed} {'contact' if removed == 1 else 'contacts'} removed")

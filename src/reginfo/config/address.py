@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import uri_host
+from ..sip.transport import UDP, Transport
 from ..sip.uri import Uri
 
 
@@ -52,10 +53,10 @@ class ListenAddress(SocketAddress, frozen=True):
     addresses of the machine; see :func:`reginfo.io.interfaces.expand`.
     """
 
-    transport: str = "udp"
+    transport: Transport = UDP
 
     def __str__(self) -> str:
-        return f"{self.transport}:{uri_host(self.host)}:{self.port}"
+        return f"{self.transport.token}:{uri_host(self.host)}:{self.port}"
 
 
 class AdvertisedAddress(Struct, frozen=True):

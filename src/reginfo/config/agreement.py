@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Protocol
 
-from ..sip.flow import SIP_PORT, is_numeric
+from ..sip.flow import is_numeric
+from ..sip.transport import SIP_PORT, Transport
 from ..sip.uri import Uri
 from .address import SocketAddress
 from .lines import KeyPath
@@ -171,10 +172,11 @@ def _check_peers(reading: Reading, pua_reginfo: PuaReginfoSection) -> None:
             (*path, "watch"),
             ("pua_reginfo", "server_address"),
         )
+        stream = _stream(peer.uri) if peer.watch else None
         reading.require(
-            not (peer.watch and _by_tcp(peer.uri)) or "tcp" in transports,
-            'needs a "tcp:" address in server.listen: a peer that is reached by TCP'
-            " sends NOTIFY by TCP",
+            stream is None or stream in transports,
+            f'needs a "{stream.token if stream else ""}:" address in server.listen:'
+            f" a peer that is reached by {stream} sends NOTIFY by {stream}",
             (*path, "uri"),
             ("server", "listen"),
         )
@@ -211,14 +213,13 @@ def warnings_of(config: _Sections) -> Iterator[tuple[KeyPath, str]]:
         )
 
 
-def _place(uri: str) -> tuple[str, int, str]:
+def _place(uri: str) -> tuple[str, int, Transport | None]:
     """The host, the port and the transport of a SIP URI."""
     parsed = Uri.parse(uri)
-    transport = (parsed.param("transport") or "udp").lower()
-    return parsed.host.strip("[]"), parsed.port or SIP_PORT, transport
+    return parsed.host.strip("[]"), parsed.port or SIP_PORT, Transport.of(parsed)
 
 
-def _by_tcp(uri: str | None) -> bool:
-    return (
-        uri is not None and (Uri.parse(uri).param("transport") or "").lower() == "tcp"
-    )
+def _stream(uri: str | None) -> Transport | None:
+    """The transport that a URI names, if that is a stream."""
+    transport = None if uri is None else Transport.of(Uri.parse(uri))
+    return transport if transport is not None and transport.is_reliable else None

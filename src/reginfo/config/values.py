@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..sip.errors import RemoteProtocolError
+from ..sip.transport import IMPLEMENTED, Transport
 from ..sip.uri import Uri
 from .address import (
     AdminAddress,
@@ -156,16 +157,17 @@ def watcher(value: object) -> str:
 
 def listen_address(value: object) -> ListenAddress:
     """Read the address of a listener: ``udp:HOST:PORT`` or ``tcp:HOST:PORT``."""
-    transport, colon, address = text(value).partition(":")
-    transport = transport.lower()
-    if colon and re.fullmatch("tls|sctp|wss?", transport):
-        raise ValueError(
-            f"{transport} is not implemented yet: this version has UDP and TCP"
-        )
-    if transport not in ("udp", "tcp"):
-        raise ValueError(
-            f'"udp:HOST:PORT" or "tcp:HOST:PORT" is needed, not {shown(value)}'
-        )
+    name, colon, address = text(value).partition(":")
+    transport = Transport.named(name)
+    if transport not in IMPLEMENTED:
+        if colon and (transport or name.lower() == "sctp"):
+            raise ValueError(
+                f"{name.lower()} is not implemented yet:"
+                f" this version has {' and '.join(IMPLEMENTED)}"
+            )
+        forms = " or ".join(f'"{one.token}:HOST:PORT"' for one in IMPLEMENTED)
+        raise ValueError(f"{forms} is needed, not {shown(value)}")
+    assert transport is not None
     interface, _, port = address.rpartition(":")
     if INTERFACE.fullmatch(interface) and interface != "localhost":
         if not port.isdecimal() or int(port) > 65_535:

@@ -12,8 +12,9 @@ from ..config.sections import DnsSection
 from ..sip.destination import Destination
 from ..sip.endpoint import Endpoint
 from ..sip.errors import ReginfoError, RemoteProtocolError
-from ..sip.flow import Address, Flow, Local, family_of, uri_host
+from ..sip.flow import Address, Flow, Local, family_of, scoped, uri_host
 from ..sip.framing import MAX_MESSAGE
+from ..sip.transport import TCP
 from ..sip.uri import Uri
 from .interfaces import expand, source_of
 from .nameservers import NameServers, at, hosts
@@ -147,7 +148,7 @@ class Network:
 
     def _bound(self, address: ListenAddress) -> UdpSocket | StreamTransport:
         rim, bound = self._rim, (address.host, address.port)
-        if address.transport == "tcp":
+        if address.transport.is_reliable:
             return StreamTransport.listening(bound, **self._stream_callbacks())
         return UdpSocket(
             bound,
@@ -171,7 +172,7 @@ class Network:
             if stream is None:
                 # We can open streams although nobody can open one to us.
                 transport = StreamTransport(
-                    Local("TCP", local.host, local.port, local.advertised),
+                    Local(TCP, local.host, local.port, local.advertised),
                     **self._stream_callbacks(),
                 )
                 self._rim.add(transport)
@@ -201,9 +202,9 @@ def flow_to(destination: Destination, locals: Sequence[Local]) -> Flow:
     family = family_of(destination.address[0])
     for local in locals:
         if local.transport == destination.transport and family_of(local.host) == family:
-            return Flow(local, destination.address)
+            return Flow(local, scoped(destination.address, local))
     host, port = destination.address
     raise StartError(
-        f"{destination.transport.lower()}:{uri_host(host)}:{port}: "
+        f"{destination.transport.token}:{uri_host(host)}:{port}: "
         "we do not listen at an address of its kind"
     )

@@ -12,12 +12,12 @@ from ..ledger.journal import Attempt, Journal
 from ..sip.destination import Destination
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import is_numeric
+from ..sip.transport import SIP_PORT, TCP, UDP, Transport, asked_for
 from ..sip.uri import Uri
 from .eager import HandlerResult, Handlers
 
 logger = logging.getLogger("reginfo.dns")
 
-SIP_PORT = 5060
 
 CACHED = 10_000
 """Answers that are kept; the oldest goes when there are more."""
@@ -40,7 +40,7 @@ long before as many have not answered.
 PATIENCE = 8.0
 """Seconds after which no other question is asked for the same URI."""
 
-SERVICES = {"SIP+D2U": "UDP", "SIP+D2T": "TCP"}
+SERVICES = {"SIP+D2U": UDP, "SIP+D2T": TCP}
 """Transports by their service in NAPTR (§4.1)."""
 
 
@@ -100,7 +100,7 @@ class Resolver:
         ask: Ask,
         *,
         hosts: Mapping[str, Sequence[str]],
-        transports: Sequence[str],
+        transports: Sequence[Transport],
         families: Collection[socket.AddressFamily],
         now: Callable[[], float],
         chance: Callable[[], float],
@@ -249,15 +249,13 @@ class Search:
         """
         names = self._names
         host = (uri.param("maddr") or uri.host).strip("[]").lower().rstrip(".")
-        transport = (uri.param("transport") or "").upper()
-        if transport and transport not in names.transports:
-            raise RemoteProtocolError(f"we have no {transport}", status=503)
+        transport = asked_for(uri, names.transports)
         usual = transport or names.transports[0]
         if is_numeric(host) or host in names.hosts or uri.port is not None:
             return await self._at(host, uri.port or SIP_PORT, usual)
         if transport:
             destinations = await self._served(
-                f"_sip._{transport.lower()}.{host}", transport
+                f"_sip._{transport.token}.{host}", transport
             )
         else:
             destinations = await self._by_service(host)
@@ -283,7 +281,7 @@ class Search:
             and SERVICES.get(naptr.service.upper()) in transports
         ]
         if not services:
-            services = [(t, f"_sip._{t.lower()}.{host}") for t in transports]
+            services = [(t, f"_sip._{t.token}.{host}") for t in transports]
         found: list[Destination] | None = None
         for transport, name in services[:MOST]:
             try:
@@ -299,7 +297,9 @@ class Search:
                 break
         return found
 
-    async def _served(self, name: str, transport: str) -> list[Destination] | None:
+    async def _served(
+        self, name: str, transport: Transport
+    ) -> list[Destination] | None:
         """By the SRV records of ``name``; None if there is none (§4.2)."""
         records: Sequence[Srv] = await self._records(name, "SRV")
         if not records:
@@ -311,7 +311,9 @@ class Search:
                 destinations += await self._at(record.target, record.port, transport)
         return destinations
 
-    async def _at(self, host: str, port: int, transport: str) -> list[Destination]:
+    async def _at(
+        self, host: str, port: int, transport: Transport
+    ) -> list[Destination]:
         """By address; none if there is none, or if it cannot be learned."""
         addresses: list[str] = []
         if is_numeric(host):

@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from ..sip.flow import TCP, Address, Flow, Local, family_of, with_scope
+from ..sip.flow import Address, Flow, Local, family_of, with_scope
 from ..sip.framing import MAX_MESSAGE, PONG, Framer
 from ..sip.transaction import Datagram
+from ..sip.transport import TCP
 from .udp import Failed, Receive, Trace, reason
 
 logger = logging.getLogger("reginfo.transport")
@@ -99,7 +100,7 @@ class StreamTransport:
             listener.close()
             raise
         name = listener.getsockname()
-        local = Local(TCP.name, with_scope(name), name[1])
+        local = Local(TCP, with_scope(name), name[1])
         transport = cls(local, **arguments)  # type: ignore[arg-type]
         transport._socket = listener
         return transport

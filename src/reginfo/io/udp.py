@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from ..sip.flow import UDP, Address, Flow, Local, family_of, with_scope
+from ..sip.flow import Address, Flow, Local, family_of, with_scope
 from ..sip.message import MAX_DATAGRAM
 from ..sip.transaction import Datagram
+from ..sip.transport import UDP
 
 logger = logging.getLogger("reginfo.transport")
 
@@ -83,7 +84,7 @@ class UdpSocket:
             self._socket.close()
             raise
         name = self._socket.getsockname()
-        self.local = Local(UDP.name, with_scope(name), name[1])
+        self.local = Local(UDP, with_scope(name), name[1])
         self._receive = receive
         self._settle = settle
         self._failed = failed

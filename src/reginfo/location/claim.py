@@ -7,11 +7,30 @@ import math
 import msgspec
 
 from ..reg.document import ContactEvent, ContactState
+from ..reg.writer import escape
 
 ACTIVE = ContactState.ACTIVE
 
 KIND = "location"
 """The kind of a claim's rows in the journal."""
+
+MAX_SIZE = 8192
+"""
+Octets that one contact may take in a document. A document of 48 KiB holds six of them;
+Contact and Path of a REGISTER can be 64 KiB.
+"""
+
+_FIXED = 700
+"""Octets that a contact takes beside its texts: names, numbers, markup."""
+
+MARKUP = 40
+"""Octets of markup around each parameter, and around each element of a path."""
+
+SMALL = 1000
+"""
+A contact with so many characters of text, plus 40 for each parameter and each element
+of its path, is never too large: no character takes more than six octets.
+"""
 
 Life = tuple[int, str]
 """The stamp with which a binding began, and its Call-ID; see :attr:`Claim.life`."""
@@ -133,6 +152,19 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True
         """Seconds left, rounded up: never 0 while the binding lives."""
         # The sum of two floats must not become a second more than was granted.
         return max(0, math.ceil(self.expires_at - now - 1e-3))
+
+
+def is_too_large(claim: Claim) -> bool:
+    """Whether a contact takes more than :data:`MAX_SIZE` octets in a document."""
+    texts = [
+        claim.contact, claim.key, claim.call_id, claim.owner, claim.display_name,
+        claim.received, claim.user_agent, *claim.path,
+    ]  # fmt: skip
+    for name, value in claim.params:
+        texts += (name, value or "")
+    text = "".join(texts)
+    markup = _FIXED + MARKUP * (len(claim.params) + len(claim.path))
+    return markup + len(escape(text).encode("utf-8", "replace")) > MAX_SIZE
 
 
 def shifted(claim: Claim, by: float) -> Claim:

@@ -13,7 +13,7 @@ import msgspec
 
 from ..reg.document import ContactEvent
 from .claim import Claim
-from .lives import SLACK, Claims, newest_of, next_stamp
+from .lives import SLACK, Claims, ended_at, newest_of, next_stamp
 
 MOVED = 1.0
 """Seconds by which an end has to move to be said anew: documents have whole seconds."""
@@ -220,6 +220,4 @@ def _over_since(claim: Claim, told: Told) -> float | None:
     """Since when a claim is over, on this server's clock; None if it is not."""
     if not claim.is_over(told.now):
         return None
-    if not claim.gone:
-        return claim.expires_at
-    return told.now + claim.edition / 1e6 - told.wall
+    return ended_at(claim, told.now, told.wall)

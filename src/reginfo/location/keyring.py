@@ -13,6 +13,7 @@ from ..ledger.journal import Journal
 from ..ledger.shelf import Rows, nothing
 from . import identities
 from .lives import SLACK
+from .longest import LongestLife
 from .place import Aor, Name, Place, as_written, place_in, row_key
 from .record import Record, RecordKind, Standing, standing
 
@@ -83,6 +84,7 @@ class Keyring:
     Args:
         numbered: is called with what has changed, a record and what it replaces, to
             keep the index of changes.
+        longest: for how long it matters what was said of contacts.
         identities_key: under which key identities stand; None if nowhere.
         canonical: the address-of-record that a URI names; raises `RemoteProtocolError`.
     """
@@ -91,6 +93,7 @@ class Keyring:
         self,
         journal: Journal,
         numbered: Callable[[UserRecords, Record | None, Record | None], None],
+        longest: LongestLife,
         identities_key: str | None = None,
         canonical: Name | None = None,
     ) -> None:
@@ -98,6 +101,7 @@ class Keyring:
             journal, KIND, Record, self._take_loaded, _shifted
         )
         self._numbered = numbered
+        self._longest = longest
         self._canonical = canonical or as_written
         self._identities_key = identities_key
         self._users: dict[Place, UserRecords] = {}
@@ -106,8 +110,6 @@ class Keyring:
         # The identities of each user; and of each identity, the users that name it.
         self._identities: dict[Place, tuple[Aor, ...]] = {}
         self._named: dict[Place, set[Aor]] = {}
-        self.longest_life = 0.0
-        "The longest time that any linked server grants, in seconds."
 
     def keys(self, place: Place) -> dict[str, Record]:
         """The keys of a user by name, those that were removed included."""
@@ -219,7 +221,10 @@ class Keyring:
     def _remembered(self, record: Record) -> float:
         if record.kind is RecordKind.KEY:
             return REMEMBERED
-        return max(REMEMBERED, self.longest_life + SLACK)
+        lasts = 0.0
+        if record.until:
+            lasts = (record.until - record.stamp) / 1e6
+        return max(REMEMBERED, self._longest.seconds + SLACK, lasts + SLACK)
 
     def _erase(self, place: Place, record: Record) -> None:
         self._set(place, record.id, None)

@@ -95,8 +95,11 @@ def _kept(claims: list[Claim]) -> Claims:
 
 def newest_of(claims: Claims, call_id: str) -> Claim | None:
     """The newest claim of any life with that Call-ID; None if none is kept."""
-    found = [claim for claim in claims if claim.call_id == call_id]
-    return max(found, key=rank, default=None)
+    newest = None
+    for claim in claims:
+        if claim.call_id == call_id and (newest is None or rank(claim) > rank(newest)):
+            newest = claim
+    return newest
 
 
 def next_stamp(claims: Iterable[Claim], wall: float, floor: int = 0) -> int:
@@ -116,6 +119,19 @@ def next_stamp(claims: Iterable[Claim], wall: float, floor: int = 0) -> int:
         if known >= stamp:
             stamp = known + 1
     return stamp
+
+
+def ended_at(claim: Claim, now: float, wall: float) -> float:
+    """
+    When a contact has ended, or will end if nothing changes, on the clock of ``now``.
+
+    Args:
+        claim: the claim that holds.
+        wall: seconds since the epoch, at the moment ``now``.
+    """
+    if claim.gone:
+        return now + claim.edition / 1e6 - wall
+    return claim.expires_at
 
 
 def forgotten_at(claims: Claims, now: float, wall: float, longest: float) -> float:

@@ -13,6 +13,7 @@ from .claim import KIND, Claim, shifted, stripped
 from .contact_row import ContactRow, UserContacts
 from .keyring import Keyring, UserRecords
 from .lives import SLACK, Claims, join
+from .longest import LongestLife
 from .place import Name, Place, place_in, row_key
 from .record import Record
 from .view import LocationView
@@ -44,6 +45,7 @@ class LocationRows(LocationView):
     Args:
         server_id: which owner is ourselves.
         journal: is told every change, and how to take it back.
+        longest_life: the longest time that is granted here, in seconds.
         identities_key: the key under which the identities of a user stand; None if
             there are none.
         canonical: the address-of-record that a URI names; raises `RemoteProtocolError`.
@@ -54,10 +56,14 @@ class LocationRows(LocationView):
         server_id: str,
         journal: Journal,
         *,
+        longest_life: float,
         identities_key: str | None,
         canonical: Name | None,
     ) -> None:
-        keyring = Keyring(journal, self._number, identities_key, canonical)
+        self._longest = LongestLife(journal, longest_life)
+        keyring = Keyring(
+            journal, self._number, self._longest, identities_key, canonical
+        )
         super().__init__(keyring, identified=identities_key is not None)
         self.server_id = server_id
         self._journal = journal
@@ -72,11 +78,16 @@ class LocationRows(LocationView):
     @property
     def longest_life(self) -> float:
         """The longest time in seconds that any linked server grants."""
-        return self._keyring.longest_life
+        return self._longest.seconds
 
-    @longest_life.setter
-    def longest_life(self, seconds: float) -> None:
-        self._keyring.longest_life = seconds
+    def hear_longest_life(self, seconds: float) -> None:
+        """
+        Take note of what a linked server says: the greatest counts, and is stored.
+
+        Raises:
+            ValueError: that is no time that a contact could be granted.
+        """
+        self._longest.hear(seconds)
 
     @property
     def over(self) -> int:
@@ -179,7 +190,8 @@ class LocationRows(LocationView):
 
     def _schedule(self, row: ContactRow, now: float) -> None:
         if row.shown is not None:
-            row.timer_at = self._ends_at(row.shown)
+            # When it ends, another peer may be found to list it for longer.
+            row.timer_at = row.shown.expires_at
         else:
             # Without the calendar this is a guess; it is looked at again when due.
             user = self._records.get(row.place)

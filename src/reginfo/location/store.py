@@ -24,7 +24,7 @@ from .binding import Binding, BindingChange
 from .claim import Claim
 from .contact_row import ContactRow, UserContacts
 from .keyring import KeyChange, UserRecords
-from .lives import Claims, forgotten_at, join
+from .lives import Claims, ended_at, forgotten_at, join
 from .place import Name, Place
 from .record import Record, RecordKind, next_stamp
 from .rows import OVER_OF_ONE, LocationRows
@@ -66,7 +66,8 @@ class LocationStore(LocationRows):
             there are none.
         canonical: the address-of-record that a URI names; raises `RemoteProtocolError`.
         tombstones: how many contacts are kept at the most although they are not bound.
-        longest_life: the longest time that is granted here, in seconds.
+        longest_life: the longest time that is granted here, in seconds; linked servers
+            may grant more (:meth:`hear_longest_life`).
     """
 
     def __init__(
@@ -80,10 +81,13 @@ class LocationStore(LocationRows):
         longest_life: float = LONGEST_LIFE,
     ) -> None:
         super().__init__(
-            server_id, journal, identities_key=identities_key, canonical=canonical
+            server_id,
+            journal,
+            longest_life=longest_life,
+            identities_key=identities_key,
+            canonical=canonical,
         )
         self._tombstones = tombstones
-        self.longest_life = longest_life
         self.listener: Listener | None = None
         self.claim_listener: ClaimListener | None = None
         self.prolong: Prolong | None = None
@@ -188,7 +192,7 @@ class LocationStore(LocationRows):
     @property
     def shelves(self) -> Sequence[Rows[Any]]:
         """What is kept in the storage; :meth:`loaded` ends the loading."""
-        return (self._rows, *self._keyring.shelves)
+        return (self._rows, *self._keyring.shelves, *self._longest.shelves)
 
     @property
     def timer_at(self) -> float | None:
@@ -220,8 +224,17 @@ class LocationStore(LocationRows):
             "changes_total": self.sequence,
             "contacts_not_bound": len(self._over),
             "forgotten_early_total": self.forgotten_early,
+            "longest_life": self.longest_life,
         }
-        return Description("store", f"{users} users", figures)
+        line = f"{users} users"
+        if self.forgotten_early:
+            line += f", {self.forgotten_early} contacts forgotten early"
+        return Description("store", line, figures)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether contacts that have ended are forgotten early, to make room."""
+        return self.forgotten_early > 0 and len(self._over) >= self._tombstones
 
     def begin(self, here: Here, moment: Moment) -> None:
         """
@@ -235,6 +248,8 @@ class LocationStore(LocationRows):
         self._number_all(rows)
         for records in self._keyring.users():
             self._wait_for_probation(records, now)
+        # Those that ended first are the first to be forgotten.
+        rows.sort(key=lambda row: ended_at(row.claims[0], now, moment.wall))
         for row in rows:
             holds = row.claims[0]
             standing = self._keyring.standing(row.place)
@@ -295,13 +310,33 @@ class LocationStore(LocationRows):
                 self.listener(one)
         return changes
 
+    def _go_on(self, row: ContactRow, longer: Claim, now: float) -> None:
+        """Have a contact whose time is up go on by a claim that ends later."""
+        before = row.claims
+        news: list[Binding] = []
+        self._keep(row, join(before, longer), longer)
+        self._evaluate(row, before, now, news, goes_on=True)
+        self._announce(row.place, news, now)
+        if self.claim_listener is not None:
+            self.claim_listener(row.place, [longer], now)
+
     def _evaluate(
-        self, row: ContactRow, before: Claims, now: float, news: list[Binding]
+        self,
+        row: ContactRow,
+        before: Claims,
+        now: float,
+        news: list[Binding],
+        goes_on: bool = False,
     ) -> None:
-        """Work out what a contact is bound by, and note what is different."""
+        """
+        Work out what a contact is bound by, and note what is different.
+
+        Args:
+            goes_on: whether an end that was due is none after all.
+        """
         standing = self._keyring.standing(row.place)
         shown = row.shown
-        if shown is not None and shown.expires_at <= now:
+        if shown is not None and shown.expires_at <= now and not goes_on:
             # Its end was due to be reported; what is new comes after that.
             ended = change(shown, None, before, standing, now)
             if ended is not None:
@@ -382,14 +417,17 @@ class LocationStore(LocationRows):
             else:
                 self._drop(row)
             return
-        if now < self._ends_at(shown):
+        if now < shown.expires_at:
             self._schedule(row, now)
             return
         # If the commit fails, retry only after RETRY_AFTER.
         self._journal.remember(self._postpone, row, now + RETRY_AFTER)
         longer = None if self.prolong is None else self.prolong(row, now, wall)
         if longer is not None:
-            self.apply(row.place, (longer,), now)
+            self._go_on(row, longer, now)
+            return
+        if now < (ends_at := self._ends_at(shown)):
+            self._postpone(row, ends_at)
             return
         self._journal.remember(self._show, row, shown)
         news: list[Binding] = []

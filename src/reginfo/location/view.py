@@ -11,8 +11,8 @@ from .contact_row import ContactIndex, UserContacts
 from .contacts import Contacts
 from .keyring import Keyring
 from .lives import Claims
-from .place import Aor, Place
-from .record import Record
+from .place import TABLE, Aor, Place
+from .record import Record, RecordKind
 
 
 class LocationView:
@@ -158,3 +158,17 @@ class LocationView:
     def records(self, place: Place) -> list[Record]:
         """All records of ``place``, also what was removed or lifted."""
         return self._keyring.records(place)
+
+    def barred(self, now: float, table: str = TABLE) -> list[tuple[Aor, Record]]:
+        """Users that are rejected or on probation, and the record that says so."""
+        found = []
+        for user in self._keyring.users():
+            standing = user.standing
+            if user.place.table != table or standing is None:
+                continue
+            if standing.bars(now):
+                kind = RecordKind.PROBATION
+                if standing.rejected:
+                    kind = RecordKind.REJECTED
+                found.append((user.place.aor, user.records[kind, ""]))
+        return found

@@ -79,7 +79,14 @@ class Reginfo(
             RemoteProtocolError: the body is not a document of RFC 3680; the message
                 names the element and the line.
         """
-        return Reginfo(**reader.read(body, strict=strict)._asdict())
+        content = reader.read(body, strict=strict)
+        return Reginfo(
+            version=content.version,
+            full=content.full,
+            registrations=content.registrations,
+            warnings=content.warnings,
+            piece=content.piece,
+        )
 
     def serialize(self) -> bytes:
         """

@@ -30,10 +30,9 @@ def follow(
     if known is None or known.contact.uri != contact.uri:
         return ReportedContact(aor, contact, expires_at)
     before, ends_before = known.contact, known.expires_at
-    if _same_register(before, contact) and ends_before is not None:
-        # A document may have been stored for long, with what was left when it
-        # was made. So the same REGISTER is never told to last longer.
-        if expires_at is None or expires_at >= ends_before - SLACK:
+    if expires_at is None and ends_before is not None:
+        if _same_register(before, contact):
+            # Another document says when it ends, and this one does not deny it.
             expires_at = ends_before
             contact = msgspec.structs.replace(
                 contact, expires=max(0, math.ceil(ends_before - now))
@@ -50,17 +49,11 @@ def follow(
 
 
 def _same_register(before: Contact, contact: Contact) -> bool:
-    """
-    Whether both reports are of one REGISTER, neither by a server that knows more.
-
-    Without the CSeq that is unknown. Then a later end counts as a refresh, so that a
-    contact that is reachable is not lost.
-    """
+    """Whether both reports are of one REGISTER; without its CSeq that is unknown."""
     return (
         contact.cseq is not None
         and contact.cseq == before.cseq
         and contact.callid == before.callid
-        # The owner's word counts for more: it may prolong what was shortened.
         and contact.claim == before.claim
     )
 

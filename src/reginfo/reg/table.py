@@ -42,11 +42,14 @@ class Taken(NamedTuple):
     "Whether an earlier document was lost: refresh, to be sent the full state."
 
 
-class RowChange(NamedTuple):
+class RowChange(msgspec.Struct, frozen=True, gc=False):
     """One row of a table that a document has changed."""
 
     aor: str
+
     id: str
+    "That of the contact."
+
     before: ReportedContact | None
     after: ReportedContact | None
 
@@ -111,8 +114,7 @@ class Table:
     """
 
     def __init__(self) -> None:
-        self._version: int | None = None
-        self._cseq = -1
+        self._next = TableState()
         # A row is found by its contact's id, in the table of its registration.
         # The RFC has that found by the registration's id (§5.2); here it is found by
         # the address-of-record. For a notifier that follows the RFC it is the same:
@@ -132,14 +134,25 @@ class Table:
         # being received. Not stored: after a restart, a refresh brings the full state.
         self._listed: dict[str, set[str]] | None = None
 
+        # What the last call of :meth:`take` has found.
+
         self.changes: list[RowChange] = []
-        "The rows that the last call of :meth:`take` has changed."
+        "The rows that it has changed."
+
+        self.untimed: list[tuple[str, Contact]] = []
+        "Active contacts without `expires`, each with its address-of-record."
+
+        self.has_claims = False
+        """
+        Whether the document carries claims or records: then it comes from a server of
+        our kind, and says only what it lists.
+        """
 
         self.is_full = False
         "Whether the last document made the state full: what is not listed is gone."
 
     def __repr__(self) -> str:
-        return f"<Table: {len(self)} contacts, version {self._version}>"
+        return f"<Table: {len(self)} contacts, version {self._next.version}>"
 
     def __len__(self) -> int:
         return sum(len(one.rows) for one in self._registrations.values())
@@ -156,10 +169,7 @@ class Table:
     @property
     def state(self) -> TableState:
         """What is to be stored beside the rows; see :meth:`restore`."""
-        gone = self._gone and tuple(
-            [(aor, contact) for (aor, _, _), contact in self._gone.items()]
-        )
-        return TableState(self._version, self._cseq, gone or ())
+        return self._next
 
     def take(self, document: Reginfo, cseq: int, now: float) -> Taken:
         """
@@ -170,18 +180,18 @@ class Table:
         with one URI the active one is what remains. :attr:`changes` has the rows that
         were changed.
         """
-        self.changes = []
-        self.is_full = False
+        self.changes, self.untimed = [], []
+        self.has_claims = self.is_full = False
         if not self._is_next(document, cseq):
+            self._look_at(document)
             return Taken()
         # §5.2, of a version more than one higher: "the document is processed,
         # and the subscriber SHOULD generate a refresh request to trigger a full
         # state notification". One that is full is what this would bring.
+        version = self._next.version
         missed = not document.full and (
-            self._version is None or document.version != self._version + 1
+            version is None or document.version != version + 1
         )
-        self._version = document.version
-        self._cseq = max(cseq, self._cseq)
         is_full = document.full and document.piece is not Piece.MORE
         if document.full:
             self._listed = None if is_full else {}
@@ -195,22 +205,31 @@ class Table:
             # not list are gone, even in a partial document.
             flush = is_full or registration.state is not RegistrationState.ACTIVE
             aor, contacts = registration.aor, registration.contacts
-            news += self._update(aor, contacts, flush, gone, now)
+            if registration.keys:
+                self.has_claims = True
+            self._update(aor, contacts, flush, gone, news, now)
             if self._listed is not None:
                 ids = {one.id for one in contacts if one.state is ContactState.ACTIVE}
                 self._listed.setdefault(aor, set()).update(ids)
         if is_full:
             listed = {registration.aor for registration in document.registrations}
             for aor in [aor for aor in self._registrations if aor not in listed]:
-                news += self._update(aor, (), True, gone, now)
+                self._update(aor, (), True, gone, news, now)
         elif document.piece is Piece.LAST and self._listed is not None:
             is_full = True
             for aor in list(self._registrations):
                 keep = self._listed.get(aor, set())
-                news += self._update(aor, (), True, gone, now, keep)
+                self._update(aor, (), True, gone, news, now, keep)
             self._listed = None
         self._gone = gone
         self.is_full = is_full
+        self._next = TableState(
+            document.version,
+            max(cseq, self._next.cseq),
+            tuple([(aor, contact) for (aor, _, _), contact in gone.items()])
+            if gone
+            else (),
+        )
         return Taken(tuple(news), missed)
 
     def restart(self) -> None:
@@ -220,7 +239,8 @@ class Table:
         What is known stays until its first full document, which replaces it. What
         that leaves out is reported as gone.
         """
-        self._version, self._cseq, self._listed = None, -1, None
+        self._next = TableState(gone=self._next.gone)
+        self._listed = None
 
     def put(self, row: ReportedContact) -> None:
         """Set a row that was stored."""
@@ -228,8 +248,8 @@ class Table:
 
     def undo(self, changes: Sequence[RowChange]) -> None:
         """Undo the changes of one call of :meth:`take`; see :meth:`restore`."""
-        for aor, id, before, _ in reversed(changes):
-            self._set(aor, id, before)
+        for change in reversed(changes):
+            self._set(change.aor, change.id, change.before)
 
     def restore(self, state: TableState) -> None:
         """
@@ -238,7 +258,7 @@ class Table:
         With a state that was stored, and :meth:`put` for each row, a table continues
         after a restart.
         """
-        self._version, self._cseq = state.version, state.cseq
+        self._next = state
         self._listed = None
         self._gone = {_key(aor, contact): contact for aor, contact in state.gone}
 
@@ -273,17 +293,30 @@ class Table:
 
     def _is_next(self, document: Reginfo, cseq: int) -> bool:
         """Whether a document is to be processed, and not one that was overtaken."""
-        if self._version is None or document.version > self._version:
+        state = self._next
+        version = state.version
+        if version is None or document.version > version:
             return True
-        if cseq <= self._cseq:
+        if cseq <= state.cseq:
             return False
-        if document.version == self._version:
+        if document.version == version:
             # The text is silent about this one. Kamailio, Sprout and Flexisip
             # write 0 always, and what they write is full.
             return document.full
         # "If the value [...] is less than the local version, the document is
         # discarded without processing"; but after the last comes the first.
-        return self._version == MAX_VERSION
+        return version == MAX_VERSION
+
+    def _look_at(self, document: Reginfo) -> None:
+        """Note what an overtaken document lists; it changes no row."""
+        for registration in document.registrations:
+            if registration.keys:
+                self.has_claims = True
+            for contact in registration.contacts:
+                if contact.claim is not None:
+                    self.has_claims = True
+                if contact.expires is None and contact.state is ContactState.ACTIVE:
+                    self.untimed.append((registration.aor, contact))
 
     def _update(
         self,
@@ -291,15 +324,16 @@ class Table:
         contacts: tuple[Contact, ...],
         flush: bool,
         gone: _Gone,
+        news: list[News],
         now: float,
         keep: Collection[str] = (),
-    ) -> list[News]:
+    ) -> None:
         """
         Update the rows of one registration; ``flush`` removes what is not listed.
 
         Ids in ``keep`` are not removed.
 
-        Adds to ``gone`` which contacts are terminated.
+        Adds to ``gone`` which contacts are terminated, and to ``news`` what is new.
         """
         registration = self._registrations.get(aor)
         if registration is None:
@@ -309,52 +343,64 @@ class Table:
         "Rows as they were, of each contact that is listed or flushed."
 
         ended: _Gone = {}
-        came: dict[str, Contact] = {}
-        active: set[str] = set()
+        active: list[Contact] = []
         for contact in contacts:
             id = contact.id
             if id not in old:
                 old[id] = rows.get(id)
-            if contact.state is ContactState.TERMINATED:
+            if contact.claim is not None:
+                self.has_claims = True
+            if contact.event.state is ContactState.ACTIVE:
+                active.append(contact)
+                if contact.expires is None:
+                    self.untimed.append((aor, contact))
+            else:
                 ended[_key(aor, contact)] = contact
                 registration.set(id, None)
-        for contact in contacts:
-            # One id may be listed as terminated and, later on, as active.
-            if contact.state is ContactState.ACTIVE:
-                id = contact.id
-                before = old[id]
-                row = follow(before, aor, contact, now)
-                if rows.get(id) is not row:
-                    registration.set(id, row)
-                active.add(id)
-                if row is not before:
-                    came[id] = row.contact
-                else:
-                    came.pop(id, None)
-        if flush and len(rows) > len(active):
-            for id in [id for id in rows if id not in active and id not in keep]:
-                old.setdefault(id, rows[id])
+        # One id may be listed as terminated and, later on, as active.
+        came: dict[str, Contact] = {}
+        for contact in active:
+            id = contact.id
+            before = old[id]
+            row = follow(before, aor, contact, now)
+            if rows.get(id) is not row:
+                registration.set(id, row)
+            if row is not before:
+                came[id] = row.contact
+            else:
+                came.pop(id, None)
+        if flush:
+            for id in [id for id in rows if id not in old and id not in keep]:
+                old[id] = rows[id]
                 registration.set(id, None)
         if not rows:
             del self._registrations[aor]
+        is_lost = False
         for id, before in old.items():
             after = rows.get(id)
             if after is not before:
                 self.changes.append(RowChange(aor, id, before, after))
-        news = self._news(aor, old, registration.uris, ended, came)
-        gone.update(ended)
-        return news
+                if before is not None and (
+                    after is None or after.contact.uri != before.contact.uri
+                ):
+                    is_lost = True
+        if ended or is_lost:
+            self._end(aor, old, registration.uris, ended, came, news)
+            gone.update(ended)
+        for contact in came.values():
+            news.append(News(aor, contact))
 
-    def _news(
+    def _end(
         self,
         aor: str,
         old: dict[str, ReportedContact | None],
         active: dict[str, int],
         ended: _Gone,
         came: dict[str, Contact],
-    ) -> list[News]:
+        news: list[News],
+    ) -> None:
         """
-        Return what is new in a registration.
+        Add to ``news`` which contacts of a registration have ended.
 
         Args:
             old: the rows as they were, of all ids that may have changed.
@@ -363,7 +409,6 @@ class Table:
         # Two rows may have one URI. It is not gone while one of them is active,
         # unless that one is news and comes after.
         follow = {contact.uri for contact in came.values()}
-        news = []
         reported = set()
         for key, contact in ended.items():
             if contact.uri in active and contact.uri not in follow:
@@ -387,7 +432,6 @@ class Table:
                     left.contact, event=ContactEvent.EXPIRED, expires=0
                 )
                 news.append(News(aor, contact, omitted=True))
-        return news + [News(aor, contact) for contact in came.values()]
 
 
 def _key(aor: str, contact: Contact) -> tuple[str, str, str]:

@@ -18,7 +18,7 @@ from .contact import (
     Registration,
     RegistrationState,
 )
-from .reader import CLAIM_NAMESPACE, GRUU_NAMESPACE, NAMESPACE
+from .elements import CLAIM_NAMESPACE, GRUU_NAMESPACE, NAMESPACE
 
 # What must not stand as it is in text or in an attribute: markup; white space
 # that a reader would turn into a blank; and what XML 1.0 §2.2 does not allow at

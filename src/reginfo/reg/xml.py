@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .document import Reginfo
-from .reader import CLAIM_NAMESPACE, GRUU_NAMESPACE, MAX_BODY, NAMESPACE
+from .elements import CLAIM_NAMESPACE, GRUU_NAMESPACE, NAMESPACE
+from .markup import MAX_BODY
 from .writer import (
     contact_element,
     contact_parts,

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..location.claim import Claim
-from ..location.contacts import Contacts
+from ..location.claim import MAX_SIZE, Claim, is_too_large
+from ..location.contacts import Contacts as Contacts
 from ..location.record import Record, RecordKind
 from ..reg.document import ContactEvent, shortest_q
 from ..sip.errors import LocalProtocolError
@@ -22,6 +22,22 @@ REMOVALS = frozenset(
     }
 )
 """The events with which an administrator can remove a contact."""
+
+
+class ActResult(NamedTuple):
+    """What an act has changed here; false if nothing."""
+
+    contacts: int = 0
+    "How many contacts it has changed."
+
+    is_recorded: bool = False
+    """
+    Whether it holds for the user, and not only for contacts that are known here: that
+    the user is barred, say, or that what other servers know of is shortened.
+    """
+
+    def __bool__(self) -> bool:
+        return self.contacts > 0 or self.is_recorded
 
 
 class Act(NamedTuple):
@@ -53,10 +69,14 @@ def create(
         call_id: a new Call-ID, which no REGISTER has.
 
     Raises:
+        LocalProtocolError: the user is rejected or on probation, or the contact takes
+            more than `claim.MAX_SIZE`.
         RemoteProtocolError: ``contact`` is not a URI.
         ValueError: ``q`` is not a number from 0 to 1.
     """
     uri = Uri.parse(contact)
+    if contacts.standing is not None and contacts.standing.bars(contacts.now):
+        raise LocalProtocolError("the user is rejected or on probation; admit it first")
     key = contacts.find(uri) or uri.key
     stamp = contacts.stamp(key)
     bound = contacts.bound(key)
@@ -76,6 +96,8 @@ def create(
         registered_at=contacts.now if bound is None else bound.registered_at,
         q=None if q is None else shortest_q(q),
     )
+    if is_too_large(claim):
+        raise LocalProtocolError(f"a contact may take {MAX_SIZE} octets at the most")
     return Act((claim,))
 
 
@@ -160,6 +182,9 @@ def remove(
     if contact is not None:
         return Act(claims)
     if event is ContactEvent.REJECTED:
+        known = contacts.record(RecordKind.REJECTED)
+        if known is not None and known.value is not None:
+            return Act(claims)  # it is barred already
         return Act(claims, (_bar(contacts, RecordKind.REJECTED, server_id),))
     if retry_after is not None:
         record = _bar(contacts, RecordKind.PROBATION, server_id)

@@ -32,8 +32,9 @@ from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
 from .contribution import Contribution, ContributionRow, shifted_row
 from .document import read_document
-from .learner import DocumentOrigin, Learner
+from .learner import Learner
 from .listing import Listed, Listing, Listings
+from .origin import DocumentOrigin
 
 logger = logging.getLogger("reginfo.compositor")
 
@@ -97,9 +98,10 @@ class Compositor:
         self.others: Listings | None = None
         "Returns who else lists a contact, such as peers that notify."
 
+        self._longest = longest or (lambda peer: max_expires)
         self._learner = Learner(
             store,
-            longest=longest or (lambda peer: max_expires),
+            longest=self._longest,
             listings=self._all_listings,
         )
 
@@ -139,7 +141,7 @@ class Compositor:
                 raise Refusal(412, "Conditional Request Failed")
         document = None
         if asked.has_body:
-            document = read_document(request, peer, self._name)
+            document = read_document(request, peer, self._name, self._longest(peer))
             if document is not None:
                 document = _of(document, aor)
         etag = self._new_id()
@@ -287,7 +289,7 @@ class Compositor:
                 ]
                 self._learner.prolong(origin, untimed, now, wall)
             return
-        self._learner.learn(origin, document, news, now, wall, table.changes)
+        self._learner.learn(origin, document, news, table, now, wall)
 
     def _note(self, contribution: Contribution, changes: list[RowChange]) -> None:
         """Store the changes of a document."""
@@ -296,7 +298,8 @@ class Compositor:
         self._listing.update(contribution, changes)
         self._journal.remember(self._undo, contribution, changes)
         id = contribution.row.id
-        for _, _, before, after in changes:
+        for change in changes:
+            before, after = change.before, change.after
             if after is not None:
                 self._contacts.write(_key(id, after), after, nothing)
                 if after.contact.expires is None:
@@ -321,7 +324,7 @@ class Compositor:
             )
             for one in contribution.table
         ]
-        self._learner.learn_news(self._origin(row), gone, now, wall)
+        self._learner.learn_news(self._origin(row), gone, {}, now, wall)
 
     def _origin(self, row: ContributionRow) -> DocumentOrigin:
         source = str(Source(row.peer, PUBLISHED))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
+
 from ..location.binding import Binding
 from ..location.place import Aor, Name
 from ..reg import xml
@@ -50,7 +52,9 @@ def contact_of(
     )
 
 
-def read_document(request: Request, source: str, name: Name) -> Reginfo | None:
+def read_document(
+    request: Request, source: str, name: Name, longest: int | None = None
+) -> Reginfo | None:
     """
     Read the document in a NOTIFY or PUBLISH; None if there is none.
 
@@ -59,6 +63,7 @@ def read_document(request: Request, source: str, name: Name) -> Reginfo | None:
     Args:
         source: the name of the sender, for the log.
         name: returns the address-of-record of a URI.
+        longest: the longest lifetime that a contact may have, in seconds.
 
     Raises:
         Refusal: 415 for a body of another type that is not optional, 420 for a required
@@ -75,4 +80,28 @@ def read_document(request: Request, source: str, name: Name) -> Reginfo | None:
         raise UnreadableDocument(str(exc), status=exc.status) from exc
     for warning in document.warnings:
         logger.debug("! %s of %s: %s", request.method, source, warning)
-    return named(document, name, source)
+    document = named(document, name, source)
+    return document if longest is None else _limited(document, longest)
+
+
+def _limited(document: Reginfo, longest: int) -> Reginfo:
+    """``document`` without a contact that lasts longer than ``longest`` seconds."""
+    if all(
+        contact.expires is None or contact.expires <= longest
+        for registration in document.registrations
+        for contact in registration.contacts
+    ):
+        return document
+    registrations = tuple(
+        msgspec.structs.replace(
+            registration,
+            contacts=tuple(
+                contact
+                if contact.expires is None or contact.expires <= longest
+                else msgspec.structs.replace(contact, expires=longest)
+                for contact in registration.contacts
+            ),
+        )
+        for registration in document.registrations
+    )
+    return msgspec.structs.replace(document, registrations=registrations)

@@ -18,7 +18,6 @@ from ..reg.document import (
     Contact,
     ContactEvent,
     RecordKey,
-    Reginfo,
     contact_id,
 )
 from ..sip.errors import RemoteProtocolError
@@ -103,19 +102,6 @@ def record_elements(records: Iterable[Record], now: float) -> list[bytes]:
 def speaker_element(server_id: str) -> bytes:
     """What says that a registration comes from a `reginfo` server."""
     return xml.key_element(RecordKey("", None, server_id, 0, kind=SPEAKER))
-
-
-def is_envelope(document: Reginfo) -> bool:
-    """
-    Whether a document carries claims or records: then omission means nothing.
-
-    At least a record of the kind `SPEAKER` is in each that a `reginfo` server sends.
-    """
-    return any(
-        bool(registration.keys)
-        or any(contact.claim is not None for contact in registration.contacts)
-        for registration in document.registrations
-    )
 
 
 def claim_of(

@@ -201,7 +201,8 @@ class Held:
             subscription.flow = flow
             wanted = subscription.wanted
             # A peer that receives the SUBSCRIBE by TCP should notify by TCP.
-            by = f"{wanted.local};transport=tcp" if flow.local.is_reliable else None
+            param = flow.local.transport.uri_param
+            by = f"{wanted.local}{param}" if param else None
             subscription.wanted = msgspec.structs.replace(wanted, contact=by)
             subscription.begin(now, self._new_id)
             mirror.table.restart()
@@ -307,21 +308,30 @@ class Held:
         Args:
             at: when the restored subscription is due; by default unchanged.
         """
+        saved = mirror.saved
+        if saved is not None and at is None:
+            # It has not changed since: no copy is needed to put it back.
+            self._journal.remember(self._restore_saved, mirror, saved)
+            return
         before = copy_of(mirror.subscription)
         if at is not None:
             before.timer_at = at
-        self._journal.remember(self._restore, mirror, before, mirror.table.state)
+        self._journal.remember(
+            self._restore, mirror, before, mirror.table.state, mirror.heard_at
+        )
 
     def settle(self, mirror: Mirror) -> None:
         """Send the subscription's requests, store it, and set its timer."""
         self._index(mirror)
         subscription = mirror.subscription
-        for draft, flow in subscription.drafts_to_send():
-            self._send(draft, flow, mirror)
+        if subscription.drafts:
+            for draft, flow in subscription.drafts_to_send():
+                self._send(draft, flow, mirror)
         if subscription.state is SubscriberState.ENDED and subscription.dialog is None:
             self._mirrors.pop(mirror.source, None)
             self._rows.erase(mirror.source, self._put_in, mirror)
             self._package.drop(mirror)
+            mirror.saved = None
             subscription.timer_at = None
             self._wheel.schedule(mirror)
             return
@@ -334,6 +344,7 @@ class Held:
             peer=mirror.peer,
             heard_at=mirror.heard_at,
         )
+        mirror.saved = row
         self._rows.write(mirror.source, row, nothing)
         self._wheel.schedule(mirror)
 
@@ -385,9 +396,19 @@ class Held:
         self._package.put_back(mirror)
 
     def _restore(
-        self, mirror: Mirror, subscription: HeldSubscription, state: TableState
+        self,
+        mirror: Mirror,
+        subscription: HeldSubscription,
+        state: TableState,
+        heard_at: float,
     ) -> None:
-        mirror.subscription = subscription
+        mirror.subscription, mirror.saved = subscription, None
+        mirror.heard_at = heard_at
         mirror.table.restore(state)
         self._index(mirror)
         self._wheel.schedule(mirror)
+
+    def _restore_saved(self, mirror: Mirror, saved: HeldRow) -> None:
+        subscription = copy_of(saved.subscription)
+        self._restore(mirror, subscription, saved.state, saved.heard_at)
+        mirror.saved = saved

@@ -9,8 +9,7 @@ claims (`location/foreign.py`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -22,45 +21,18 @@ from ..location.keyring import REMEMBERED
 from ..location.lives import Claims, join, newest_of
 from ..location.place import Aor, Place
 from ..location.store import LocationStore
-from ..reg.document import Contact, ContactEvent, Reginfo
-from ..reg.table import News, RowChange, Table
+from ..reg.document import Contact, ContactEvent, ContactState, Reginfo
+from ..reg.table import News, Table
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
-from .envelope import claim_of, is_envelope, record_of
+from .envelope import claim_of, record_of
 from .listing import Listings
+from .origin import DocumentOrigin
 
 logger = logging.getLogger("reginfo.subscriber")
 
 EXPIRED = ContactEvent.EXPIRED
-
-
-class DocumentOrigin(NamedTuple):
-    """The origin of a document."""
-
-    peer: str
-    "The owner of its contacts, unless the document or the store names another one."
-
-    source: str
-    "The source of the claims made from it; see :class:`~.source.Source`."
-
-    table: str
-    "The location table to update."
-
-    until: float
-    "When a contact without `expires` ends, in seconds on our clock."
-
-    since: float | None = None
-    """
-    For the first document after an outage of the peer: when that began, in seconds
-    since the epoch.
-    """
-
-    is_first: bool = False
-    "Whether nothing is known of earlier documents from there."
-
-    def place(self, aor: str) -> Place:
-        """The record of a user in a document that :func:`.naming.named` returned."""
-        return Place(self.table, Aor(aor))
+ACTIVE = ContactState.ACTIVE
 
 
 class Learner:
@@ -91,69 +63,74 @@ class Learner:
         self,
         origin: DocumentOrigin,
         document: Reginfo,
-        news: Iterable[News],
+        news: Sequence[News],
+        table: Table,
         now: float,
         wall: float,
-        changes: Iterable[RowChange] = (),
     ) -> None:
         """
         Apply a document to the store.
 
         Args:
-            news: the part of it that is new (:class:`~reginfo.reg.table.Table`).
-            changes: the resulting changes of rows in the table.
+            news: the part of it that is new.
+            table: the table that it was applied to.
         """
-        if is_envelope(document):
+        if table.has_claims:
             self._take(origin, document, now, wall)
             return
-        self.learn_news(origin, news, now, wall, changes)
-        untimed = [
-            (registration.aor, contact)
-            for registration in document.registrations
-            for contact in registration.contacts
-            if contact.expires is None and contact.event.state == "active"
-        ]
-        if untimed:
-            self.prolong(origin, untimed, now, wall)
+        if news:
+            had = {}
+            for change in table.changes:
+                before = change.before
+                if before is not None:
+                    had[change.aor, before.contact.uri] = before.contact
+            self.learn_news(origin, news, had, now, wall)
+        if table.untimed:
+            self.prolong(origin, table.untimed, now, wall)
 
     def learn_news(
         self,
         origin: DocumentOrigin,
-        news: Iterable[News],
+        news: Sequence[News],
+        had: Mapping[tuple[str, str], Contact],
         now: float,
         wall: float,
-        changes: Iterable[RowChange] = (),
     ) -> None:
-        """Make claims from the changes, and apply them for each address-of-record."""
-        had = {
-            (one.aor, one.before.contact.uri): one.before.contact
-            for one in changes
-            if one.before is not None
-        }
+        """
+        Make claims from the changes, and apply them for each address-of-record.
+
+        Args:
+            had: contacts as they were listed before, where they have changed, by
+                address-of-record and URI.
+        """
+        store = self._store
         claims: dict[Place, list[Claim]] = {}
         # The claim so far, for contacts that a document mentions twice.
         known: dict[tuple[Place, str], Claims] = {}
         for item in news:
-            if item.contact.claim is not None:
+            aor, contact = item.aor, item.contact
+            if contact.claim is not None:
                 continue  # a `reginfo` server: not being listed says nothing
-            place = origin.place(item.aor)
+            place = origin.place(aor)
             try:
-                key, before = self._store.find(place, Uri.parse(item.contact.uri))
+                uri = Uri.parse(contact.uri)
             except RemoteProtocolError as exc:
                 logger.warning("! document of %s: %s", origin.source, exc)
                 continue
-            before = known.get((place, key), before)
-            told = self._told(origin, place, before, now, wall)
-            if item.contact.duration_registered is not None:
-                told = msgspec.structs.replace(told, is_exact=True)
+            key, before = store.find(place, uri)
+            if known:
+                before = known.get((place, key), before)
+            is_exact = contact.duration_registered is not None
+            told = self._told(origin, place, before, now, wall, is_exact)
             claim = self._claim(
-                origin, item, key, told, had.get((item.aor, item.contact.uri))
+                origin, place.aor, uri, contact, key, told, had.get((aor, contact.uri))
             )
             if claim is not None:
-                known[place, key] = join(before, claim)
+                if len(news) > 1:
+                    known[place, key] = join(before, claim)
                 claims.setdefault(place, []).append(claim)
         for place, list_ in claims.items():
-            self._store.apply(place, list_, now)
+            store.apply(place, list_, now)
 
     def prolong(
         self,
@@ -179,7 +156,8 @@ class Learner:
             place = origin.place(aor)
             key, claims = self._store.find(place, uri)
             told = self._told(origin, place, claims, now, wall)
-            listing = self._listing(origin, contact, key, told, changed=False)
+            ends_at = self._expires_at(origin, contact, now)
+            listing = self._listing(origin, contact, key, told, False, ends_at)
             if listing is None:
                 continue
             bound = newest_of(claims, listing.call_id)
@@ -293,6 +271,7 @@ class Learner:
         claims: Claims,
         now: float,
         wall: float,
+        is_exact: bool = False,
     ) -> Told:
         return Told(
             peer=origin.peer,
@@ -300,38 +279,40 @@ class Learner:
             now=now,
             wall=wall,
             since=origin.since,
+            is_exact=is_exact,
             floor=self._store.latest_record(place),
         )
 
     def _claim(
         self,
         origin: DocumentOrigin,
-        news: News,
+        aor: Aor,
+        uri: Uri,
+        contact: Contact,
         key: str,
         told: Told,
         had: Contact | None,
     ) -> Claim | None:
-        """Return the claim for a change in the list of a peer, if any."""
-        contact, aor = news.contact, Aor(news.aor)
-        uri = Uri.parse(contact.uri)
-        ends_at = self._expires_at(origin, contact, told.now)
-        if contact.event.state == "active" and ends_at > told.now:
-            listing = self._listing(origin, contact, key, told, changed=True)
-            if listing is None:
-                return None
-            if had is None:
-                had = next(
-                    (
-                        one.contact
-                        for one in self._listings(aor, uri, told.now)
-                        if one.peer == origin.peer and one.source != origin.source
-                    ),
-                    None,
-                )
-            before = None if had is None else (had.callid or "", had.cseq or 0)
-            return foreign.listed(listing, told, had=before)
-        event = EXPIRED if contact.event.state == "active" else contact.event
+        """
+        Return the claim for a change in the list of a peer, if any.
+
+        Args:
+            uri: the URI of the contact.
+            had: the contact as it was listed before; None if it was not.
+        """
         call_id, cseq = contact.callid, contact.cseq
+        event = contact.event
+        if event.state is ACTIVE:
+            ends_at = self._expires_at(origin, contact, told.now)
+            if ends_at > told.now:
+                listing = self._listing(origin, contact, key, told, True, ends_at)
+                if listing is None:
+                    return None
+                if had is None:
+                    had = self._had_elsewhere(origin, aor, uri, told.now)
+                before = None if had is None else (had.callid or "", had.cseq or 0)
+                return foreign.listed(listing, told, had=before)
+            event = EXPIRED
         if call_id is None or cseq is None:
             # An S-CSCF gives a contact that ends a different id.
             call_id, cseq = f"{contact.id}@{origin.peer}", 0
@@ -346,6 +327,15 @@ class Learner:
         if claim is None:
             return None
         return msgspec.structs.replace(claim, source=origin.source)
+
+    def _had_elsewhere(
+        self, origin: DocumentOrigin, aor: Aor, uri: Uri, now: float
+    ) -> Contact | None:
+        """Return a contact as another document of the same peer lists it."""
+        for one in self._listings(aor, uri, now):
+            if one.peer == origin.peer and one.source != origin.source:
+                return one.contact
+        return None
 
     def _ended(
         self,
@@ -393,12 +383,10 @@ class Learner:
         key: str,
         told: Told,
         changed: bool,
-        expires_at: float | None = None,
+        expires_at: float,
     ) -> Claim | None:
         """Return a contact as the peer lists it; None for an echo without numbers."""
         now = told.now
-        if expires_at is None:
-            expires_at = self._expires_at(origin, contact, now)
         holds = told.claims[0] if told.claims else None
         if contact.duration_registered is not None:
             registered_at = now - contact.duration_registered
@@ -438,7 +426,7 @@ class Learner:
         longest = self._longest(origin.peer)
         if contact.expires is not None:
             return now + min(contact.expires, longest)
-        if contact.event.state != "active":
+        if contact.event.state is not ACTIVE:
             return now
         # 3680-103: it lives as long as the subscription that reported it.
         return min(origin.until + GRACE, now + longest)

@@ -54,7 +54,8 @@ class Listing(Generic[T]):
 
     def update(self, owner: T, changes: Iterable[RowChange]) -> None:
         """Apply changes of rows in the table of ``owner``."""
-        for aor, id, before, after in changes:
+        for change in changes:
+            aor, id, before, after = change.aor, change.id, change.before, change.after
             if (
                 before is not None
                 and after is not None
@@ -70,11 +71,11 @@ class Listing(Generic[T]):
 
     def undo(self, owner: T, changes: Iterable[RowChange]) -> None:
         """Undo ``changes``."""
-        for aor, id, before, after in changes:
-            if after is not None:
-                self._remove(owner, aor, id, after)
-            if before is not None:
-                self._add(owner, aor, id, before)
+        for change in changes:
+            if change.after is not None:
+                self._remove(owner, change.aor, change.id, change.after)
+            if change.before is not None:
+                self._add(owner, change.aor, change.id, change.before)
 
     def add(self, owner: T, rows: Iterable[ReportedContact]) -> None:
         """Add a whole table."""

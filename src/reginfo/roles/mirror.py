@@ -61,6 +61,7 @@ class Mirror:
         "peer",
         "problem",
         "requested",
+        "saved",
         "scheduled_at",
         "source",
         "subscription",
@@ -84,6 +85,9 @@ class Mirror:
 
         self.subscription = subscription
         self.table = Table()
+        self.saved: HeldRow | None = None
+        "What was stored last, if nothing has changed since: it is never edited."
+
         self.found_by: tuple[str, str] | None = None
         "Call-ID and local tag, by which its NOTIFYs are found."
 

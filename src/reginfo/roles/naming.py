@@ -8,7 +8,7 @@ import msgspec
 
 from ..location.place import Aor, Name
 from ..reg.document import Reginfo, Registration
-from ..reg.reader import merge
+from ..reg.reader import merged
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
 
@@ -26,26 +26,27 @@ def named(document: Reginfo, name: Name, source: str) -> Reginfo:
     Args:
         source: the sender of the document, for the log.
     """
-    users: dict[str, Registration] = {}
+    aors: list[Aor | None] = []
     changed = False
     for registration in document.registrations:
+        aor: Aor | None = None
         try:
             aor = name(Uri.parse(registration.aor))
         except RemoteProtocolError as exc:
             logger.warning("! document of %s: %s", source, exc)
-            changed = True
-            continue
+        aors.append(aor)
         if aor != registration.aor:
-            registration = msgspec.structs.replace(registration, aor=aor)
             changed = True
-        known = users.get(aor)
-        if known is not None:
-            registration = merge(known, registration)
-            changed = True
-        users[aor] = registration
-    if not changed:
+    if not changed and (len(aors) < 2 or len(set(aors)) == len(aors)):
         return document
-    return msgspec.structs.replace(document, registrations=tuple(users.values()))
+    users: dict[str, list[Registration]] = {}
+    for aor, registration in zip(aors, document.registrations, strict=True):
+        if aor is not None:
+            if aor != registration.aor:
+                registration = msgspec.structs.replace(registration, aor=aor)
+            users.setdefault(aor, []).append(registration)
+    registrations = tuple([merged(ones) for ones in users.values()])
+    return msgspec.structs.replace(document, registrations=registrations)
 
 
 def users_of(document: Reginfo) -> tuple[Aor, ...]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from ..location.binding import Binding
-from ..location.claim import Claim
+from ..location.claim import MARKUP, SMALL, Claim, is_too_large, stripped
 from ..location.contacts import Contacts
 from ..location.lives import Claims
 from ..location.record import Record, RecordKind, Standing
@@ -20,13 +20,12 @@ from ..sip.address import numeric
 from ..sip.demands import check_extensions, understands_body
 from ..sip.dialog import route_uri
 from ..sip.errors import Refusal, RemoteProtocolError
-from ..sip.flow import Flow, Local, uri_host
+from ..sip.flow import Flow, Local, unscoped, uri_host
 from ..sip.headers import NameAddr, cached_name_addr, delta_seconds, quote
 from ..sip.message import Headers, Request, Response
+from ..sip.transport import SIP_PORT
 from ..sip.uri import Uri
 from ..sip.value import Value
-
-SIP_PORT = 5060
 
 EXTENSIONS = frozenset({"path"})
 """The option tags that are supported in Require of a REGISTER (§8.2.2.3)."""
@@ -94,9 +93,9 @@ def decide(
         date: the Date of the response (§10.3 step 8).
 
     Raises:
-        Refusal: 403 for a barred user, 420 for an unsupported extension, 423 for too
-            short an interval, 500 for a CSeq out of order or a user on probation, 503
-            for too many contacts.
+        Refusal: 403 for a barred user, 413 for a contact that is too large, 420 for an
+            unsupported extension, 423 for too short an interval, 500 for a CSeq out of
+            order or a user on probation, 503 for too many contacts.
         RemoteProtocolError: a Contact or Path cannot be used.
     """
     check_extensions(request, EXTENSIONS)
@@ -215,6 +214,9 @@ def _bind(
     now = contacts.now
     path = _path(request) if "Path" in request.headers else ()
     user_agent = request.header("User-Agent") or ""
+    texts = len(call_id) + len(user_agent)
+    if path:
+        texts += sum(map(len, path)) + MARKUP * len(path)
     claims: dict[str, Claim] = {}
     for value in values:
         contact = cached_name_addr(value)
@@ -258,6 +260,11 @@ def _bind(
                 branch=branch,
                 listener="" if path else _listener(flow.local),
             )
+            size = texts + 2 * len(value) + MARKUP * len(contact.params)
+            if size > SMALL and is_too_large(claims[key]):
+                if expires:
+                    raise Refusal(413, "Contact Too Large")
+                claims[key] = stripped(claims[key])
     replaced: tuple[Claim, ...] = ()
     if policy.max_contacts:
         replaced = _over_limit(contacts, claims, policy, server_id)
@@ -434,11 +441,9 @@ def _params(contact: NameAddr) -> tuple[tuple[str, str | None], ...]:
 def _received(uri: Uri, flow: Flow) -> str:
     """Return the source of a REGISTER as a URI; empty if its Contact is the same."""
     host, port = flow.remote
-    if (numeric(uri.host).address, uri.port or SIP_PORT) == (host, port):
+    if port == (uri.port or SIP_PORT) and numeric(uri.host).address == unscoped(host):
         return ""
-    transport = flow.local.transport.lower()
-    suffix = "" if transport == "udp" else f";transport={transport}"
-    return f"sip:{uri_host(host)}:{port}{suffix}"
+    return f"sip:{uri_host(host)}:{port}{flow.local.transport.uri_param}"
 
 
 @lru_cache(64)

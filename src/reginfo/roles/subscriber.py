@@ -23,14 +23,14 @@ from ..sip.flow import Flow
 from ..sip.message import Request
 from ..sip.uri import Uri
 from .document import read_document
-from .envelope import is_envelope
 from .held import Held, Send
 from .held import Listener as Listener
-from .learner import DocumentOrigin, Learner
+from .learner import Learner
 from .listing import Listed, Listing, Listings
 from .mirror import HeldRow
 from .mirror import Mirror as Mirror
 from .naming import users_of
+from .origin import DocumentOrigin
 from .unsolicited import Unsolicited
 
 logger = logging.getLogger("reginfo.subscriber")
@@ -169,7 +169,9 @@ class Subscriber:
             raise Refusal(481, "Subscription Does Not Exist")
         subscription = mirror.subscription
         state = subscription.check_notify(request, PACKAGE)
-        document = read_document(request, mirror.source, self._name)
+        document = read_document(
+            request, mirror.source, self._name, self._longest(mirror.peer)
+        )
         held.remember(mirror)
         first = not subscription.is_established
         subscription.receive_notify(request, state, flow, now, self._jitter)
@@ -287,36 +289,34 @@ class Subscriber:
         location: str | None,
     ) -> bool:
         """Apply a document; return whether an earlier one was lost."""
-        table = mirror.table
+        table, source = mirror.table, mirror.source
         # The changes in the first document of a dialog may be as old as the last
         # document before it; or of any age, if there was none.
         since = None
         is_first = not mirror.heard_at
         if table.state.version is None:
             since = mirror.heard_at or wall - self._longest(mirror.peer)
-        self._journal.remember(setattr, mirror, "heard_at", mirror.heard_at)
         mirror.heard_at = wall
         taken = table.take(document, cseq, now)
         changes = table.changes
         if changes:
             self._listing.update(mirror, changes)
             self._journal.remember(self._undo, mirror, changes)
-            for _, _, before, after in changes:
-                if after is not None:
-                    key = _key(mirror.source, after)
-                    self._contacts.write(key, after, nothing)
-                elif before is not None:
-                    self._contacts.erase(_key(mirror.source, before), nothing)
+            for change in changes:
+                key = f"{source}\0{change.aor}\0{change.id}"
+                if change.after is not None:
+                    self._contacts.write(key, change.after, nothing)
+                elif change.before is not None:
+                    self._contacts.erase(key, nothing)
         origin = DocumentOrigin(
             mirror.peer,
-            mirror.source,
+            source,
             location or self._location,
             mirror.subscription.expires_at,
             since,
-            is_first,
         )
-        self._learner.learn(origin, document, taken.news, now, wall, changes)
-        if table.is_full and is_first and not is_envelope(document):
+        self._learner.learn(origin, document, taken.news, table, now, wall)
+        if is_first and table.is_full and not table.has_claims:
             self._learner.forget_others(origin, mirror.aor, table, now, wall)
         return taken.missed
 

@@ -14,9 +14,10 @@ from ..sip.errors import Refusal
 from ..sip.message import Request
 from ..sip.uri import Uri
 from .document import read_document
-from .learner import DocumentOrigin, Learner
+from .learner import Learner
 from .listing import Listed, Listing
 from .naming import users_of
+from .origin import DocumentOrigin
 
 DIALOGS = 10_000
 """The maximum number of dialogs whose documents are kept."""
@@ -90,7 +91,7 @@ class Unsolicited:
         if event is None or event.package != self._package:
             raise Refusal(489, "Bad Event", headers=[("Allow-Events", self._package)])
         state = SubscriptionState.of(request)
-        document = read_document(request, peer, self._name)
+        document = read_document(request, peer, self._name, self._longest(peer))
         key = (peer, request.call_id)
         known = self._streams.pop(key, None)
         if known is None and len(self._streams) >= DIALOGS:
@@ -116,7 +117,7 @@ class Unsolicited:
             location or self._location,
             stream.until,
         )
-        self._learner.learn(origin, document, taken.news, now, wall, changes)
+        self._learner.learn(origin, document, taken.news, table, now, wall)
         told = dict.fromkeys(Aor(one.aor) for one in taken.news)
         return users_of(document) or tuple(told)
 

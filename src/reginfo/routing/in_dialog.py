@@ -10,9 +10,10 @@ from ..ledger.journal import Journal
 from ..sip.address import numeric
 from ..sip.destination import Destination
 from ..sip.errors import RemoteProtocolError
-from ..sip.flow import SIP_PORT, Flow, unscoped
+from ..sip.flow import Flow, unscoped
 from ..sip.message import Draft, Response
 from ..sip.moment import Moment
+from ..sip.transport import SIP_PORT
 from ..sip.uri import Uri
 from ..sip.user import User
 from .nat import Nat
@@ -173,15 +174,15 @@ class InDialog:
     def _is_at(self, uri: Uri, flow: Flow) -> bool:
         """Whether a numeric URI leads to where the peer was heard, and still is."""
         host = numeric(uri.host).address
-        transport = (uri.param("transport") or "").upper()
         if not host or host != unscoped(flow.remote[0]) or not self._is_open(flow):
             return False
-        if transport and transport != flow.local.transport:
+        transport = flow.local.transport
+        if not transport.serves(uri):
             return False
         if (uri.port or SIP_PORT) == flow.remote[1]:
             return True
         # Without a transport, a user agent on a stream is reached by that.
-        return flow.local.is_reliable and not transport
+        return transport.is_reliable and not uri.param("transport")
 
     def _flows(
         self,

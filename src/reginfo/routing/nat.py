@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from ..location.binding import Binding
 from ..sip.address import numeric
 from ..sip.errors import RemoteProtocolError
-from ..sip.flow import Address, Flow, Local, unscoped
+from ..sip.flow import Address, Flow, Local, scoped, unscoped
+from ..sip.transport import SIP_PORT, Transport
 from ..sip.uri import Uri
 
 logger = logging.getLogger("reginfo.proxy")
-
-SIP_PORT = 5060
 
 
 class Nat:
@@ -74,13 +73,14 @@ class Nat:
                     binding.contact, binding.received,
                 )  # fmt: skip
                 return None
+            transport: Transport | None
             transport, address = source
         elif binding.listener:
             contact = Uri.parse(binding.contact)
             host = numeric(contact.host).address
             if not host:
                 return None
-            transport = binding.listener.partition(":")[0].upper()
+            transport = Transport.named(binding.listener.partition(":")[0])
             address = (host, contact.port or SIP_PORT)
         else:
             return None
@@ -88,7 +88,7 @@ class Nat:
             listener = self._first(transport, ":" in address[0])
         return None if listener is None else Flow(listener, scoped(address, listener))
 
-    def _first(self, transport: str, is_ipv6: bool) -> Local | None:
+    def _first(self, transport: Transport | None, is_ipv6: bool) -> Local | None:
         return next(
             (
                 local
@@ -99,7 +99,7 @@ class Nat:
         )
 
 
-def parse_received(text: str) -> tuple[str, Address] | None:
+def parse_received(text: str) -> tuple[Transport, Address] | None:
     """
     Read the source of a REGISTER: its transport and address; None if it is unusable.
 
@@ -116,14 +116,7 @@ def parse_received(text: str) -> tuple[str, Address] | None:
     host = numeric(uri.host).address
     if not host:
         return None
-    transport = (uri.param("transport") or "udp").upper()
+    transport = Transport.of(uri)
+    if transport is None:
+        return None
     return transport, (host, uri.port or SIP_PORT)
-
-
-def scoped(address: Address, local: Local) -> Address:
-    """Return the address of a peer with the scope of the listener that reaches it."""
-    host, port = address
-    scope = local.host.partition("%")[2]
-    if scope and "%" not in host and host.startswith("fe80:"):
-        return f"{host}%{scope}", port
-    return address

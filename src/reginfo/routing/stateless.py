@@ -123,4 +123,4 @@ class StatelessProxy:
 
 def via_of(local: Local, branch: str) -> str:
     """Return the Via of a request that leaves from ``local``."""
-    return f"SIP/2.0/{local.transport} {local.sent_by};branch={branch};rport"
+    return local.via(branch)

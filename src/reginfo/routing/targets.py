@@ -15,14 +15,15 @@ from ..sip.destination import Destination
 from ..sip.dialog import route_uri
 from ..sip.errors import RemoteProtocolError
 from ..sip.event import AnyClient
-from ..sip.flow import Address, Flow, Local, family_of
+from ..sip.flow import Address, Flow, Local, family_of, scoped
 from ..sip.headers import retry_after, unquote
 from ..sip.invite import InviteClientTransaction
 from ..sip.message import Response
+from ..sip.transport import Transport, asked_for
 from ..sip.uri import Uri
 from .blocklist import Blocklist
 from .domains import Domains
-from .nat import Nat, scoped
+from .nat import Nat
 from .target import Target
 
 logger = logging.getLogger("reginfo.proxy")
@@ -77,7 +78,7 @@ class Targets:
         self._blocklist = Blocklist(now)
         self._names: Names | None = None
         self._locals: Sequence[Local] = ()
-        self._transports: set[str] = set()
+        self._transports: set[Transport] = set()
 
     def begin(self, locals: Sequence[Local], names: Names) -> None:
         """Set the addresses that we listen at, and what resolves names."""
@@ -259,9 +260,7 @@ class Targets:
         uri = Uri.parse(route_uri(target.route[0])) if target.route else target.uri
         if uri.scheme != "sip":
             raise RemoteProtocolError(f"{uri.scheme}: URIs are not reached")
-        transport = uri.param("transport")
-        if transport and transport.upper() not in self._transports:
-            raise RemoteProtocolError(f"we have no {transport.upper()}")
+        asked_for(uri, self._transports)
 
     def _target_of(self, binding: Binding) -> ContactTarget:
         """

@@ -32,13 +32,38 @@ class Core(Protocol):
         event: ContactEvent,
         retry_after: int | None,
         publishes: bool,
-    ) -> int:
+    ) -> bool:
         """
-        Remove contacts as an administrator does; return how many.
+        Remove contacts as an administrator does; False if that changes nothing.
 
         Args:
             publishes: whether to publish the change.
         """
+
+    def shorten(
+        self, table: str, aor: str, contact: str | None, expires: int, publishes: bool
+    ) -> bool:
+        """Let contacts end in ``expires`` seconds; False if that changes nothing."""
+
+    def create(
+        self,
+        table: str,
+        aor: str,
+        contact: str,
+        expires: int,
+        q: str | None,
+        publishes: bool,
+    ) -> bool:
+        """
+        Bind a contact without a REGISTER.
+
+        Raises:
+            LocalProtocolError: the user is not one of ours, or is barred.
+            ValueError: ``q`` is not a number from 0 to 1.
+        """
+
+    def admit(self, table: str, aor: str) -> bool:
+        """Let a user register again that is barred; False if it is not."""
 
     def key(self, table: str, aor: str, key: str) -> str | None:
         """Return the value of a key in the record of ``aor``."""

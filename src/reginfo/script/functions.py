@@ -8,7 +8,7 @@ from ..location.binding import Binding
 from ..location.place import TABLE
 from ..reg.document import ContactEvent
 from ..roles.administrator import REMOVALS
-from ..sip.errors import RemoteProtocolError
+from ..sip.errors import LocalProtocolError, RemoteProtocolError
 from ..sip.message import Response
 from ..sip.uri import Uri
 from . import pseudo
@@ -117,6 +117,9 @@ class Functions:
                 rejected or unregistered.
             retry_after: seconds; required with probation, not allowed otherwise.
 
+        A user all of whose contacts are removed with `rejected` is refused with 403
+        until :meth:`admit`; with `probation`, with 500 until `retry_after` is over.
+
         Returns:
             1; -1 if there is no such binding.
 
@@ -142,7 +145,83 @@ class Functions:
             )
         except RemoteProtocolError:
             return ERROR
-        return _result(removed > 0)
+        return _result(removed)
+
+    @expands("table", "aor", "contact")
+    def shorten(
+        self,
+        table: str,
+        aor: str | Uri,
+        expires: int,
+        contact: str | Uri | None = None,
+    ) -> Result:
+        """
+        Let a contact of ``aor``, or all, end in ``expires`` seconds at the latest.
+
+        The event is `shortened`: the user agent is to refresh soon.
+
+        Returns:
+            1; -1 if nothing is bound there, or it ends before anyway.
+        """
+        _whole("expires", expires)
+        which = None if contact is None else self._text(contact)
+        table, name = self._text(table), self._text(aor)
+        try:
+            done = self._core.shorten(table, name, which, expires, self._publishes)
+        except RemoteProtocolError:
+            return ERROR
+        return _result(done)
+
+    @expands("table", "aor", "contact")
+    def add(
+        self,
+        table: str,
+        aor: str | Uri,
+        contact: str | Uri,
+        expires: int = EXPIRES,
+        q: float | None = None,
+    ) -> Result:
+        """
+        Bind a contact to ``aor`` without a REGISTER, for ``expires`` seconds.
+
+        The event is `created`.
+
+        Args:
+            q: preference, from 0 to 1.
+
+        Returns:
+            1; -1 if `contact` is no URI, or the user is not one of ours or is barred.
+
+        Raises:
+            ValueError: `expires` is not positive, or `q` not from 0 to 1.
+        """
+        _whole("expires", expires)
+        if not expires:
+            raise ValueError("expires: to remove a contact, use unregister")
+        table, name = self._text(table), self._text(aor)
+        which = self._text(contact)
+        preference = None if q is None else f"{q:.3f}"
+        try:
+            done = self._core.create(
+                table, name, which, expires, preference, self._publishes
+            )
+        except (RemoteProtocolError, LocalProtocolError):
+            return ERROR
+        return _result(done)
+
+    @expands("table", "aor")
+    def admit(self, table: str, aor: str | Uri) -> Result:
+        """
+        Let a user register again that was rejected or is on probation.
+
+        Returns:
+            1; -1 if it is neither.
+        """
+        table, name = self._text(table), self._text(aor)
+        try:
+            return _result(self._core.admit(table, name))
+        except RemoteProtocolError:
+            return ERROR
 
     def bindings(self, aor: str | Uri, table: str = TABLE) -> Sequence[Binding]:
         """

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from ..config.sections import PeerSection
 from ..io.rim import durable
 from ..location.binding import Binding
+from ..location.contacts import is_same
 from ..location.place import Aor, Place
+from ..location.record import Record
 from ..reg.document import ContactEvent
+from ..roles.administrator import ActResult
 from ..roles.health import ClockHealth, DrainHealth, ServerHealth, StoreHealth
 from ..roles.subscriber import Mirror
 from ..roles.watch import Watch
+from ..sip.errors import LocalProtocolError
+from ..sip.uri import Uri
 from ..version import __version__
 from .build import Assembly
+
+T = TypeVar("T")
 
 
 class Admin:
@@ -83,7 +93,7 @@ class Admin:
         contact: str | None = None,
         event: ContactEvent = ContactEvent.DEACTIVATED,
         retry_after: int | None = None,
-    ) -> int:
+    ) -> ActResult:
         """
         Unbind contacts of ``aor``, for the reason that ``event`` names.
 
@@ -92,17 +102,79 @@ class Admin:
             retry_after: seconds; with `probation`, and only with that.
 
         Returns:
-            How many; see :meth:`committed`.
+            What has changed; see :meth:`committed`.
 
         Raises:
             LocalProtocolError, RemoteProtocolError: it makes no sense.
         """
-        with self._assembly.turns.attempt():
-            removed = self._assembly.remove(
-                self._assembly.table, aor, contact, event, retry_after
+        assembly = self._assembly
+        return self._done(
+            lambda: assembly.acts.remove(
+                assembly.table, aor, contact, event, retry_after
             )
-        self._assembly.turns.settle()
-        return removed
+        )
+
+    def shorten(
+        self, aor: str, *, expires: int, contact: str | None = None
+    ) -> ActResult:
+        """
+        Let contacts of ``aor`` end in ``expires`` seconds at the latest.
+
+        Args:
+            contact: which one; all if left out.
+
+        Raises:
+            RemoteProtocolError: it makes no sense.
+        """
+        assembly = self._assembly
+        return self._done(
+            lambda: assembly.acts.shorten(assembly.table, aor, contact, expires)
+        )
+
+    def create(
+        self, aor: str, contact: str, *, expires: int, q: str | None = None
+    ) -> Binding:
+        """
+        Bind ``contact`` without a REGISTER; see :meth:`.Acts.create`.
+
+        Raises:
+            LocalProtocolError, RemoteProtocolError: it makes no sense.
+        """
+        assembly = self._assembly
+        try:
+            return self._done(
+                lambda: assembly.acts.create(assembly.table, aor, contact, expires, q)
+            )
+        except ValueError as exc:
+            raise LocalProtocolError(str(exc)) from exc
+
+    def is_bound(self, aor: str, contact: str | None) -> bool:
+        """
+        Whether ``aor`` is bound to ``contact``, or to any if that is None.
+
+        Raises:
+            RemoteProtocolError: ``contact`` is no URI.
+        """
+        place = Place(self._assembly.table, self._assembly.domains.named(aor))
+        bound = self._assembly.store.bindings(place, self.now())
+        if contact is None:
+            return bool(bound)
+        uri = Uri.parse(contact)
+        return any(is_same(one.contact, uri) for one in bound)
+
+    def barred(self) -> list[tuple[Aor, Record]]:
+        """Users that are kept from registering, and the record that says so."""
+        return self._assembly.store.barred(self.now(), self._assembly.table)
+
+    def admit(self, aor: str) -> ActResult:
+        """
+        Let a user register again that was rejected or is on probation.
+
+        Raises:
+            RemoteProtocolError: it makes no sense.
+        """
+        assembly = self._assembly
+        return self._done(lambda: assembly.acts.admit(assembly.table, aor))
 
     def health(self) -> ServerHealth:
         """How the server is: its status, and figures since the start."""
@@ -113,6 +185,11 @@ class Admin:
             problems.append(f"store: {turns.degraded}")
         if clock.behind:
             problems.append(f"calendar: {clock.behind:.1f} s behind the last commit")
+        if assembly.store.is_crowded:
+            problems.append(
+                "store: contacts that have ended are forgotten early: [sync] tombstones"
+                f" is {config.sync.tombstones}"
+            )
         path = config.store.path
         return ServerHealth(
             status=self._status(problems),
@@ -135,6 +212,13 @@ class Admin:
         )
 
     # How.
+
+    def _done(self, act: Callable[[], T]) -> T:
+        """Do an act in a turn of its own, and return its result."""
+        with self._assembly.turns.attempt():
+            result = act()
+        self._assembly.turns.settle()
+        return result
 
     def _status(self, problems: list[str]) -> str:
         notifier = self._assembly.notifier

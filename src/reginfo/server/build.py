@@ -12,14 +12,10 @@ from ..io.clock import Clock
 from ..ledger.journal import Journal
 from ..ledger.part import Moment, Part, Parts
 from ..ledger.turn import Turns
-from ..location.place import Place
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
 from ..reg.document import ContactEvent
-from ..roles import (
-    administrator,
-    registrar,
-)
+from ..roles import registrar
 from ..roles.admission import Admission
 from ..roles.compositor import Compositor
 from ..roles.notifier import Notifier
@@ -40,6 +36,7 @@ from ..sip.flow import Address, Flow
 from ..sip.message import Draft
 from ..sip.user import User
 from ..version import PRODUCT
+from .acts import Acts
 from .announcer import Announcer
 from .core import ServerCore
 from .entrance import Entrance
@@ -113,6 +110,14 @@ class Assembly:
             canonical=self.domains.aor,
             longest_life=self.peers.longest_life,
             tombstones=config.sync.tombstones,
+        )
+        self.acts = Acts(
+            self.store,
+            self.turns,
+            self.domains,
+            server_id=config.server.id,
+            has_links=self.policy.has_links,
+            new_id=self.new_id,
         )
         self.parts = Parts(self.journal)
         self.announcer = Announcer(self.journal, self.parts)
@@ -294,46 +299,12 @@ class Assembly:
                 store=self.store,
                 sender=self.sender,
                 pua_reginfo=self.pua_reginfo,
-                remove=self.remove,
+                acts=self.acts,
             ),
             server_id=self.config.server.id,
         )
         self.script = self.entrance.script = self.announcer.script = script
         self.subscriber.held.listener = script.subscription
-
-    def remove(
-        self,
-        table: str,
-        aor: str,
-        contact: str | None,
-        event: ContactEvent,
-        retry_after: int | None,
-        is_published: bool = True,
-    ) -> int:
-        """
-        Unbind contacts as an administrator does; return how many.
-
-        Raises:
-            LocalProtocolError, RemoteProtocolError: it makes no sense.
-        """
-        place, moment = Place(table, self.domains.named(aor)), self.turns.moment()
-        act = administrator.remove(
-            self.store.contacts(place, moment.now, moment.wall),
-            event=event,
-            server_id=self.config.server.id,
-            contact=contact,
-            retry_after=retry_after,
-        )
-        if not act.claims and not act.records:
-            return 0
-        changes = self.store.apply(
-            place,
-            act.claims,
-            moment.now,
-            records=act.records,
-            is_published=is_published,
-        )
-        return len(changes)
 
     # How.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 
 from ..ledger.turn import Turns
 from ..location.binding import Binding
@@ -12,18 +12,12 @@ from ..pua_reginfo import PuaReginfo
 from ..reg.document import ContactEvent
 from ..routing.domains import Domains
 from ..sip.message import Response
+from .acts import Acts
 from .sending import Sender
-
-Remove = Callable[[str, str, str | None, ContactEvent, int | None, bool], int]
 
 
 class ServerCore:
-    """
-    The server, to a script; see :class:`reginfo.script.core.Core`.
-
-    Args:
-        remove: removes contacts as an administrator does; returns how many.
-    """
+    """The server, to a script; see :class:`reginfo.script.core.Core`."""
 
     def __init__(
         self,
@@ -33,14 +27,14 @@ class ServerCore:
         store: LocationStore,
         sender: Sender,
         pua_reginfo: PuaReginfo,
-        remove: Remove,
+        acts: Acts,
     ) -> None:
         self._turns = turns
         self._domains = domains
         self._store = store
         self._sender = sender
         self._pua_reginfo = pua_reginfo
-        self._remove = remove
+        self._acts = acts
 
     def subscribe(self, uri: str, expires: int) -> bool:
         self._turns.wake()
@@ -60,9 +54,33 @@ class ServerCore:
         event: ContactEvent,
         retry_after: int | None,
         publishes: bool,
-    ) -> int:
+    ) -> bool:
         self._turns.wake()
-        return self._remove(table, aor, contact, event, retry_after, publishes)
+        acts = self._acts
+        return bool(acts.remove(table, aor, contact, event, retry_after, publishes))
+
+    def shorten(
+        self, table: str, aor: str, contact: str | None, expires: int, publishes: bool
+    ) -> bool:
+        self._turns.wake()
+        return bool(self._acts.shorten(table, aor, contact, expires, publishes))
+
+    def create(
+        self,
+        table: str,
+        aor: str,
+        contact: str,
+        expires: int,
+        q: str | None,
+        publishes: bool,
+    ) -> bool:
+        self._turns.wake()
+        self._acts.create(table, aor, contact, expires, q, publishes)
+        return True
+
+    def admit(self, table: str, aor: str) -> bool:
+        self._turns.wake()
+        return bool(self._acts.admit(table, aor))
 
     def key(self, table: str, aor: str, key: str) -> str | None:
         return self._store.keys(Place(table, self._domains.named(aor))).get(key)

@@ -88,10 +88,11 @@ class OutgoingRequests:
             for aor in peer.watch:
                 assert me is not None and peer.uri is not None
                 flow = flow_to(places[peer.uri], locals)
+                param = flow.local.transport.uri_param
                 wanted = Wanted(
                     uri=aor,
                     local=me,
-                    contact=f"{me};transport=tcp" if flow.local.is_reliable else None,
+                    contact=f"{me}{param}" if param else None,
                     event=notifier.PACKAGE,
                     accept=xml.MEDIA_TYPE,
                     rearm=self._config.pua_reginfo.rearm,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ..config.sections import PeerSection
 from ..reg.legacy import Profile
 from ..roles.watcher import Watcher as Watcher
-from ..sip.flow import Address, Flow
+from ..sip.flow import Address, Flow, unscoped
 from ..sip.message import Request
 from ..sip.uri import Uri
 
@@ -65,7 +65,8 @@ class Peers:
 
     def sender(self, request: Request, flow: Flow) -> PeerSection | None:
         """The peer that a request comes from; None if it is none that is known."""
-        known = self._by_address.get(flow.remote)
+        host, port = flow.remote
+        known = self._by_address.get((unscoped(host), port))
         if known is not None:
             return known
         return next((p for p in self._peers if _matches(p, request, flow)), None)
@@ -103,6 +104,6 @@ def _matches(peer: PeerSection, request: Request, flow: Flow) -> bool:
         return False
     if match.address is not None:
         host, port = match.address
-        if host != flow.remote[0] or port not in (None, flow.remote[1]):
+        if host != unscoped(flow.remote[0]) or port not in (None, flow.remote[1]):
             return False
     return match.from_ is None or request.from_.parsed.matches(Uri.parse(match.from_))

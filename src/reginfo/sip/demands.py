@@ -49,8 +49,10 @@ def understands_body(request: Request, media_type: str | None) -> bool:
     """
     if not request.body:
         return False
-    encodings = request.values("Content-Encoding")
-    if any(encoding.lower() != "identity" for encoding in encodings):
+    if "Content-Encoding" in request.headers and any(
+        encoding.lower() != "identity"
+        for encoding in request.values("Content-Encoding")
+    ):
         header = ("Accept-Encoding", "identity")
     elif media_type is None or _media_type(request) != media_type:
         # §20.1: empty, it says that no body is accepted.

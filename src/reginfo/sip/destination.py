@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .flow import Address
+from .transport import Transport
 
 
 class Destination(NamedTuple):
     """A transport and an address at which a URI is reached."""
 
-    transport: str
-    "UDP or TCP, as in Via."
+    transport: Transport
 
     address: Address

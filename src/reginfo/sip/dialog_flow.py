@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .address import numeric
 from .flow import Flow
+from .transport import SIP_PORT
 from .uri import Uri
 
 
@@ -20,15 +21,14 @@ def dialog_flow(uri: Uri, flow: Flow) -> Flow:
     one of another address family.
     """
     host, is_global = numeric(uri.host)
-    transport = uri.param("transport")
     came_from = flow.remote[0]
     if (
         not host
         or uri.param("ob") is not None
-        or (transport is not None and transport.upper() != flow.local.transport)
+        or not flow.local.transport.serves(uri)
         or (not is_global and host != came_from)
         or (":" in host) != (":" in came_from)
     ):
         return flow
-    address = (host, uri.port or 5060)
+    address = (host, uri.port or SIP_PORT)
     return flow if address == flow.remote else Flow(flow.local, address)

@@ -7,42 +7,17 @@ from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from .address import numeric
+from .transport import SIP_PORT, Transport
 from .value import Value
 
 Address = tuple[str, int]
 """Host and port of a socket."""
 
-SIP_PORT = 5060
-"""The default port of UDP and TCP (RFC 3261 §19.1.2)."""
-
-
-class Transport(Value, frozen=True):
-    """A transport protocol of SIP (RFC 3261 §18, RFC 7118)."""
-
-    name: str
-    "As it stands in Via."
-
-    default_port: int
-    is_secure: bool
-    is_reliable: bool
-    "Whether it retransmits by itself, and keeps octets in order."
-
-
-UDP = Transport("UDP", SIP_PORT, is_secure=False, is_reliable=False)
-TCP = Transport("TCP", SIP_PORT, is_secure=False, is_reliable=True)
-TLS = Transport("TLS", 5061, is_secure=True, is_reliable=True)
-WS = Transport("WS", 80, is_secure=False, is_reliable=True)
-WSS = Transport("WSS", 443, is_secure=True, is_reliable=True)
-
-TRANSPORTS = {transport.name: transport for transport in (UDP, TCP, TLS, WS, WSS)}
-"""The transports that are known, by name."""
-
 
 class Local(Value, frozen=True):
     """One address that we listen at."""
 
-    transport: str
-    "The name of one of :data:`TRANSPORTS`."
+    transport: Transport
 
     host: str
     "An IPv6 address without its brackets, a link-local one with its scope."
@@ -54,17 +29,17 @@ class Local(Value, frozen=True):
 
     def __str__(self) -> str:
         """As the configuration writes it: ``udp:192.0.2.1:5060``."""
-        return f"{self.transport.lower()}:{uri_host(self.host)}:{self.port}"
+        return f"{self.transport.token}:{uri_host(self.host)}:{self.port}"
 
     @property
     def is_reliable(self) -> bool:
         """Whether the transport retransmits by itself."""
-        return TRANSPORTS[self.transport].is_reliable
+        return self.transport.is_reliable
 
     @property
     def default_port(self) -> int:
         """The port that is meant where a sent-by names none."""
-        return TRANSPORTS[self.transport].default_port
+        return self.transport.default_port
 
     @property
     def bound(self) -> str:
@@ -79,7 +54,7 @@ class Local(Value, frozen=True):
     @property
     def via_start(self) -> str:
         """Our Via up to the value of its branch (RFC 3261 §18.1.1)."""
-        return f"SIP/2.0/{self.transport} {self.sent_by};branch="
+        return f"{self.transport.sent_protocol} {self.sent_by};branch="
 
     def via(self, branch: str) -> str:
         """Our Via of a request that leaves from here; asks for `rport` (RFC 3581)."""
@@ -88,8 +63,7 @@ class Local(Value, frozen=True):
     @property
     def uri(self) -> str:
         """Where we are reached there: without a transport it would be by UDP."""
-        transport = f";transport={self.transport.lower()}" if self.is_reliable else ""
-        return f"sip:{self.sent_by}{transport}"
+        return f"sip:{self.sent_by}{self.transport.uri_param}"
 
 
 def place_of(sent_by: str) -> tuple[str, int]:
@@ -130,6 +104,15 @@ def with_scope(name: tuple[Any, ...]) -> str:
 def unscoped(host: str) -> str:
     """Return the address of a socket without the scope of a link-local one."""
     return host.partition("%")[0] if "%" in host else host
+
+
+def scoped(address: Address, local: Local) -> Address:
+    """Return the address of a peer with the scope of the listener that reaches it."""
+    host, port = address
+    scope = local.host.partition("%")[2]
+    if scope and "%" not in host and host.startswith("fe80:"):
+        return f"{host}%{scope}", port
+    return address
 
 
 def uri_host(host: str) -> str:

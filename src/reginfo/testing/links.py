@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from ..sip.flow import Address
+from ..sip.transport import TCP, UDP, Transport
 
 EPOCH = 1_700_000_000.0
 """The calendar, in seconds since the epoch, when a wire's clock shows 0."""
@@ -27,7 +28,7 @@ class Packet(msgspec.Struct, frozen=True):
     source: Address
     destination: Address
     data: bytes
-    transport: str = "UDP"
+    transport: Transport = UDP
 
     @property
     def first_line(self) -> str:
@@ -102,7 +103,7 @@ class Links:
                 delays = of_fault
                 break
         else:
-            if self.fate is not None and packet.transport == "UDP":
+            if self.fate is not None and not packet.transport.is_reliable:
                 delays = self.fate(packet)
         for delay in delays:
             if delay <= 0:
@@ -146,7 +147,7 @@ class Links:
             self.accept(local, remote, port)
             known = (remote, port)
         destination, source = known
-        return Packet(source, destination, b"", "TCP")
+        return Packet(source, destination, b"", TCP)
 
     def accept(self, local: Address, remote: Address, port: Address) -> None:
         """Note that the host of ``local`` has a stream from ``port`` to ``remote``."""

@@ -20,6 +20,7 @@ from ..sip.destination import Destination
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Address, Flow, Local
 from ..sip.transaction import Datagram
+from ..sip.transport import TCP, UDP, Transport
 from ..sip.uri import Uri
 from .links import Links, Packet
 
@@ -59,7 +60,7 @@ class WireServer:
         self._unsettled = self._delivering = False
         self.locals = [
             Local(
-                one.transport.upper(),
+                one.transport,
                 one.host,
                 one.port,
                 config.server.advertised(number, one.port),
@@ -72,7 +73,7 @@ class WireServer:
         # As of the rim: streams can be opened although nobody can open one to us.
         self._able = list(self.locals)
         for local in self.locals:
-            stream = Local("TCP", local.host, local.port, local.advertised)
+            stream = Local(TCP, local.host, local.port, local.advertised)
             if not local.is_reliable:
                 known = [one for one in self._able if one.is_reliable]
                 fitting = [one for one in known if one.host == local.host]
@@ -106,7 +107,7 @@ class WireServer:
         raise TypeError("open the database yourself, and pass it to `Wire.restart`")
 
     @property
-    def addresses(self) -> list[tuple[str, Address]]:
+    def addresses(self) -> list[tuple[Transport, Address]]:
         """Transport and address of each listener."""
         return [(one.transport, (one.host, one.port)) for one in self.locals]
 
@@ -122,15 +123,15 @@ class WireServer:
         places: dict[str, Destination] = {}
         for text in self.app.uris():
             uri = Uri.parse(text)
-            transport = (uri.param("transport") or "udp").upper()
-            host, port = self._hosts.get(uri.host, (uri.host, 5060))
+            transport = Transport.of(uri) or UDP
+            host, port = self._hosts.get(uri.host, (uri.host.strip("[]"), 5060))
             places[text] = Destination(transport, (host, uri.port or port))
         if self.storage is not None:
             self.app.load(self.storage)
         self.app.load_script()
         self.app.set_open(self._is_open)
         self.app.listening = [
-            f"{one.transport.lower()}:{one.sent_by}" for one in self.locals
+            f"{one.transport.token}:{one.sent_by}" for one in self.locals
         ]
         self.turns.connect(
             self.app,
@@ -156,10 +157,10 @@ class WireServer:
 
     def lost(self, local: Address, remote: Address) -> None:
         """A stream of ours was closed by the other end."""
-        self.turns.flow_lost(Flow(self._local("TCP", local), remote))
+        self.turns.flow_lost(Flow(self._local(TCP, local), remote))
         self.settle()
 
-    def _local(self, transport: str, address: Address) -> Local:
+    def _local(self, transport: Transport, address: Address) -> Local:
         """Return the listener at an address."""
         local = Local(transport, *address)
         return next((one for one in self._able if str(one) == str(local)), local)
@@ -216,7 +217,7 @@ class WireServer:
                 self.turns.transport_failed(datagram)
                 self._settle_soon()
                 continue
-            packet = Packet(stream.source, stream.destination, datagram.data, "TCP")
+            packet = Packet(stream.source, stream.destination, datagram.data, TCP)
             self._links.carry(packet)
 
     def _is_open(self, flow: Flow) -> bool:
@@ -237,7 +238,7 @@ class _Names:
         uri: Uri,
         found: Callable[[list[Destination] | RemoteProtocolError], None],
     ) -> None:
-        transport = (uri.param("transport") or "udp").upper()
+        transport = Transport.of(uri) or UDP
         host, port = self._hosts.get(uri.host, (uri.host, 5060))
         if uri.host not in self._hosts and not _NUMERIC.fullmatch(host):
             found(RemoteProtocolError(f"{uri.host}: no such host", status=404))

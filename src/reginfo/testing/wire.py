@@ -24,6 +24,7 @@ from ..config.config import Config
 from ..ledger.memory import MemoryStorage
 from ..ledger.storage import Storage
 from ..sip.flow import Address
+from ..sip.transport import TCP, UDP, Transport
 from .links import EPOCH as EPOCH
 from .links import Fate, Links, Which
 from .links import Packet as Packet
@@ -144,10 +145,14 @@ class Wire:
     # The network.
 
     def send(
-        self, data: bytes, source: Address, destination: Address, transport: str = "UDP"
+        self,
+        data: bytes,
+        source: Address,
+        destination: Address,
+        transport: Transport = UDP,
     ) -> None:
         """Send a message as a phone at ``source`` does, and all that comes of it."""
-        if transport != "UDP":
+        if transport.is_reliable:
             self.links.accept(source, destination, source)
         self.links.carry(Packet(source, destination, data, transport))
         self._deliver()
@@ -196,6 +201,7 @@ class Wire:
         """Let time pass, one timer after the other."""
         end = self.now + seconds
         rounds = 0
+        self._deliver()  # what a server has sent that was asked for something directly
         while (at := self._timer_at()) is not None and at <= end:
             rounds = 0 if at > self.now else rounds + 1
             if rounds > ROUNDS:
@@ -219,7 +225,7 @@ class Wire:
 
     def _is_listening(self, address: Address) -> bool:
         """Whether a connection is accepted: by a server that runs, or by a phone."""
-        return ("TCP", address) in self._at or address not in self._down
+        return (TCP, address) in self._at or address not in self._down
 
     def _close(self, local: Address, remote: Address) -> None:
         other = self.links.close(local, remote)
@@ -229,7 +235,7 @@ class Wire:
                 server.lost(*other)
 
     def _server_of(self, address: Address) -> WireServer | None:
-        for transport in ("TCP", "UDP"):
+        for transport in (TCP, UDP):
             if (transport, address) in self._at:
                 return self._at[transport, address]
         return None
@@ -241,9 +247,9 @@ class Wire:
         try:
             while (packet := self.links.take()) is not None:
                 server = self._at.get((packet.transport, packet.destination))
-                if server is None and packet.transport == "TCP":
+                if server is None and packet.transport.is_reliable:
                     # On a stream that a server has opened, which listens by UDP only.
-                    server = self._at.get(("UDP", packet.destination))
+                    server = self._at.get((UDP, packet.destination))
                 if server is not None:
                     server.receive(packet)
                 else:

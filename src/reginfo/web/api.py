@@ -4,10 +4,12 @@ The administrator's API: JSON over HTTP.
 ``GET /v1/health``          the health of the server
 ``GET /v1/aors``            bindings, by address-of-record, in pages
 ``GET /v1/aors/{aor}``      the bindings of one address-of-record
-``DELETE /v1/aors/{aor}``   remove its contacts, or one of them
+``GET /v1/barred``          users that are rejected or on probation, in pages
 ``GET /v1/watchers``        the subscriptions that are served, in pages
 ``GET /v1/peers``           peers, and the subscriptions held there, in pages
 ``POST /v1/drain``          end all subscriptions that are served
+
+`acts.py` has the requests that change registrations.
 
 Only committed state is shown; a response waits for a commit in progress. Errors are
 JSON as well: ``{"error": "..."}``.
@@ -16,9 +18,8 @@ JSON as well: ``{"error": "..."}``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Literal, Protocol, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
-import msgspec
 from msgspec import Meta, Struct
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -29,14 +30,13 @@ from starlette.routing import Route
 from ..config.sections import PeerSection
 from ..location.binding import Binding
 from ..location.place import Aor
-from ..reg.document import ContactEvent
+from ..location.record import Record
 from ..roles.health import ServerHealth
 from ..roles.subscriber import Mirror
 from ..roles.watch import Watch
-from ..sip.errors import ReginfoError, RemoteProtocolError
-from ..sip.text import json_text
-from ..sip.uri import Uri
-from . import bindings, peers, watchers
+from . import barred, bindings, peers, watchers
+from .acts import Acting, act_routes
+from .answers import WrongRequest, answer, body, canonical, error, query
 from .paging import in_domain, pick, text
 
 T = TypeVar("T")
@@ -47,10 +47,9 @@ MAX_PAGE = 10_000
 Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE)]
 
 
-class Administration(Protocol):
+class Administration(Acting, Protocol):
     """What the API needs from a server; see :class:`reginfo.server.app.App`."""
 
-    def now(self) -> float: ...
     def health(self) -> ServerHealth: ...
     def aors(self) -> list[Aor]: ...
     def bindings(self, aor: Aor) -> list[Binding]: ...
@@ -58,15 +57,7 @@ class Administration(Protocol):
     def serves(self, watch: Watch) -> bool: ...
     def peers(self) -> list[PeerSection]: ...
     def mirrors(self) -> list[Mirror]: ...
-    async def committed(self) -> bool: ...
-    def remove(
-        self,
-        aor: str,
-        *,
-        contact: str | None,
-        event: ContactEvent,
-        retry_after: int | None,
-    ) -> int: ...
+    def barred(self) -> list[tuple[Aor, Record]]: ...
     def drain(self, rate: float) -> None: ...
 
 
@@ -125,7 +116,7 @@ class WatcherQuery(Query, frozen=True, kw_only=True):
     def wants(self, watch: Watch) -> bool:
         return (
             (not self.peer or watch.row.peer == self.peer)
-            and (not self.aor or watch.row.aor == _canonical(self.aor))
+            and (not self.aor or watch.row.aor == canonical(self.aor))
             and self.has(watch.row.aor)
             and (not self.watcher or self.watcher in watchers.watcher(watch))
         )
@@ -148,33 +139,11 @@ class PeerQuery(Query, frozen=True, kw_only=True):
             return False
         if one.mirror is None:
             return not (self.aor or self.q or self.prefix or self.domain or self.state)
-        if self.aor and one.aor != _canonical(self.aor):
+        if self.aor and one.aor != canonical(self.aor):
             return False
         if self.state and one.mirror.subscription.state != self.state:
             return False
         return self.has(one.aor)
-
-
-class Removal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The parameters of ``DELETE /v1/aors/{aor}``."""
-
-    contact: str | None = None
-    "Only this contact."
-
-    event: Literal["deactivated", "probation", "rejected", "unregistered"] = (
-        "deactivated"
-    )
-    "The event that watchers are notified of (RFC 3680 §4.7.1)."
-
-    retry_after: Annotated[int, Meta(ge=0, le=2**31)] | None = None
-    "Seconds until the user agent should register again; only with `probation`."
-
-
-class RemovalAnswer(Struct, frozen=True, kw_only=True):
-    """The result of a removal."""
-
-    removed: int
-    "The number of contacts that were removed."
 
 
 class DrainRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -195,16 +164,16 @@ def api(app: Administration) -> Starlette:
                 return found
 
     async def aors(request: Request) -> Response:
-        query = _query(request, AorQuery)
+        asked = query(request, AorQuery)
 
         def shown(aor: Aor) -> list[Binding]:
-            return [b for b in app.bindings(aor) if query.wants(b)]
+            return [b for b in app.bindings(aor) if asked.wants(b)]
 
         def is_wanted(aor: Aor) -> bool:
-            return query.has(aor) and bool(shown(aor))
+            return asked.has(aor) and bool(shown(aor))
 
         picked = await pick(
-            app.aors(), text, is_wanted, after=query.after, limit=query.limit
+            app.aors(), text, is_wanted, after=asked.after, limit=asked.limit
         )
 
         def page() -> bindings.BindingPage:
@@ -214,10 +183,10 @@ def api(app: Administration) -> Starlette:
             ]
             return bindings.BindingPage(bindings=rows, next=picked.next)
 
-        return _json(await committed(page))
+        return answer(await committed(page))
 
     async def one_aor(request: Request) -> Response:
-        aor = _canonical(request.path_params["aor"])
+        aor = canonical(request.path_params["aor"])
 
         def page() -> bindings.BindingPage:
             now = app.now()
@@ -226,36 +195,38 @@ def api(app: Administration) -> Starlette:
 
         found = await committed(page)
         if not found.bindings:
-            return _error(404, f"nobody is registered as {aor}")
-        return _json(found)
+            return error(404, f"nobody is registered as {aor}")
+        return answer(found)
 
-    async def removal(request: Request) -> Response:
-        aor = _canonical(request.path_params["aor"])
-        asked = _query(request, Removal)
-        try:
-            removed = app.remove(
-                aor,
-                contact=asked.contact,
-                event=ContactEvent(asked.event),
-                retry_after=asked.retry_after,
-            )
-        except ReginfoError as exc:
-            return _error(400, str(exc))
-        if not await app.committed():
-            return _error(503, "the store cannot commit: nothing was removed")
-        if not removed:
-            of = "" if asked.contact is None else f" at {asked.contact}"
-            return _error(404, f"nobody is registered as {aor}{of}")
-        return _json(RemovalAnswer(removed=removed))
+    async def barring(request: Request) -> Response:
+        asked = query(request, Query)
+        picked = await pick(
+            [aor for aor, _ in app.barred()],
+            text,
+            asked.has,
+            after=asked.after,
+            limit=asked.limit,
+        )
+
+        def page() -> barred.BarredPage:
+            now, known = app.now(), dict(app.barred())
+            rows = [
+                barred.row(aor, known[aor], now)
+                for aor in picked.things
+                if aor in known
+            ]
+            return barred.BarredPage(barred=rows, next=picked.next)
+
+        return answer(await committed(page))
 
     async def watching(request: Request) -> Response:
-        query = _query(request, WatcherQuery)
+        asked = query(request, WatcherQuery)
         picked = await pick(
             app.watches(),
             watchers.key,
-            query.wants,
-            after=query.after,
-            limit=query.limit,
+            asked.wants,
+            after=asked.after,
+            limit=asked.limit,
         )
 
         def page() -> watchers.WatcherPage:
@@ -263,16 +234,16 @@ def api(app: Administration) -> Starlette:
             rows = [watchers.row(w, now) for w in picked.things if app.serves(w)]
             return watchers.WatcherPage(watchers=rows, next=picked.next)
 
-        return _json(await committed(page))
+        return answer(await committed(page))
 
     async def peering(request: Request) -> Response:
-        query = _query(request, PeerQuery)
+        asked = query(request, PeerQuery)
         picked = await pick(
             peers.held(app.peers(), app.mirrors()),
             lambda one: one.key,
-            query.wants,
-            after=query.after,
-            limit=query.limit,
+            asked.wants,
+            after=asked.after,
+            limit=asked.limit,
         )
 
         def page() -> peers.PeerPage:
@@ -280,84 +251,45 @@ def api(app: Administration) -> Starlette:
             rows = [peers.row(one, now) for one in picked.things]
             return peers.PeerPage(peers=rows, next=picked.next)
 
-        return _json(await committed(page))
+        return answer(await committed(page))
 
     async def health(request: Request) -> Response:
         found = app.health()
-        return _json(found, 200 if found.status == "ok" else 503)
+        return answer(found, 200 if found.status == "ok" else 503)
 
     async def drain(request: Request) -> Response:
-        content_type = request.headers.get("content-type", "").partition(";")[0]
-        if content_type.strip().lower() != "application/json":
-            # A foreign web page in a browser on this machine can send other types
-            # without a preflight request.
-            return _error(415, "the body must be application/json")
-        try:
-            asked = msgspec.json.decode(await request.body(), type=DrainRequest)
-        except msgspec.MsgspecError as exc:
-            return _error(400, str(exc))
+        asked = await body(request, DrainRequest)
         app.drain(asked.rate)
-        return _json(app.health().draining, 202)
+        return answer(app.health().draining, 202)
 
     return Starlette(
         routes=[
             Route("/v1/aors", aors),
             Route("/v1/aors/{aor:path}", one_aor),
-            Route("/v1/aors/{aor:path}", removal, methods=["DELETE"]),
+            *act_routes(app),
+            Route("/v1/barred", barring),
             Route("/v1/watchers", watching),
             Route("/v1/peers", peering),
             Route("/v1/health", health),
             Route("/v1/drain", drain, methods=["POST"]),
         ],
         exception_handlers={
-            WrongQuery: lambda request, exc: _error(400, str(exc)),
-            404: lambda request, exc: _error(404, "no such resource"),
+            WrongRequest: _wrong,
+            404: lambda request, exc: error(404, "no such resource"),
             405: _method_not_allowed,
-            500: lambda request, exc: _error(500, "internal error: see the log"),
+            500: lambda request, exc: error(500, "internal error: see the log"),
         },
     )
 
 
-class WrongQuery(Exception):
-    """A parameter of a request is unknown, or its value is invalid."""
-
-
-Q = TypeVar("Q", bound=Query | Removal)
-
-
-def _query(request: Request, kind: type[Q]) -> Q:
-    """
-    Parse the parameters of a request.
-
-    Raises:
-        WrongQuery: one is unknown, or its value is invalid.
-    """
-    try:
-        return msgspec.convert(dict(request.query_params), kind, strict=False)
-    except msgspec.ValidationError as exc:
-        raise WrongQuery(str(exc)) from exc
-
-
-def _canonical(aor: str) -> Aor:
-    """Canonicalise an address-of-record; ``sip:`` may be omitted."""
-    try:
-        return Aor(Uri.parse(aor if ":" in aor else f"sip:{aor}").aor or aor)
-    except RemoteProtocolError:
-        return Aor(aor)
-
-
-def _json(value: object, status: int = 200) -> Response:
-    content = json_text(msgspec.json.encode(value))
-    return Response(content, status, media_type="application/json")
-
-
-def _error(status: int, reason: str) -> Response:
-    return _json({"error": reason}, status)
+def _wrong(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, WrongRequest)
+    return error(exc.status, str(exc))
 
 
 def _method_not_allowed(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     allowed = (exc.headers or {}).get("Allow", "GET")
-    response = _error(405, f"{request.method} is not allowed here: only {allowed}")
+    response = error(405, f"{request.method} is not allowed here: only {allowed}")
     response.headers["Allow"] = allowed
     return response

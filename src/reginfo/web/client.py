@@ -11,7 +11,10 @@ import msgspec
 
 from ..config.address import UnixPath, parse_admin
 from ..sip.errors import ReginfoError
-from . import bindings, peers, watchers
+from . import acts, peers, watchers
+from .answers import canonical
+from .barred import BarredItem, BarredPage
+from .bindings import BindingItem, BindingPage
 
 TIMEOUT = 10.0  # seconds for each response
 PAGE = 5_000  # items per page
@@ -27,12 +30,6 @@ class ApiUnreachable(ReginfoError):
 
 class ApiRefusal(ReginfoError):
     """The server refuses a request as invalid."""
-
-
-class RemovalResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a removal."""
-
-    removed: int
 
 
 class Draining(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +96,7 @@ class Client:
     ) -> None:
         self._http.close()
 
-    def bindings(self, aor: str | None = None) -> list[bindings.BindingItem]:
+    def bindings(self, aor: str | None = None) -> list[BindingItem]:
         """
         Fetch the bindings of one address-of-record, or of all.
 
@@ -108,8 +105,8 @@ class Client:
         """
         if aor is not None:
             path = f"/v1/aors/{quote(aor, safe='')}"
-            return self._ask("GET", path, bindings.BindingPage).bindings
-        pages = self._pages("/v1/aors", bindings.BindingPage)
+            return self._ask("GET", path, BindingPage).bindings
+        pages = self._pages("/v1/aors", BindingPage)
         return [row for page in pages for row in page.bindings]
 
     def watchers(self, aor: str | None = None) -> list[watchers.WatcherItem]:
@@ -146,7 +143,55 @@ class Client:
         asked = {"contact": contact, "event": event, "retry_after": retry_after}
         params = {name: value for name, value in asked.items() if value is not None}
         path = f"/v1/aors/{quote(aor, safe='')}"
-        return self._ask("DELETE", path, RemovalResult, params=params).removed
+        return self._ask("DELETE", path, acts.RemovalAnswer, params=params).removed
+
+    def shorten(self, aor: str, *, expires: int, contact: str | None = None) -> int:
+        """
+        Have contacts of ``aor`` end in ``expires`` seconds; how many were shortened.
+
+        Raises:
+            NotFound: there is none.
+            ApiRefusal: the server says that this makes no sense.
+        """
+        path = f"/v1/aors/{quote(aor, safe='')}"
+        body: dict[str, object] = {"expires": expires}
+        if contact is not None:
+            body["contact"] = contact
+        return self._ask("PATCH", path, acts.ShorteningAnswer, json=body).shortened
+
+    def add(
+        self, aor: str, contact: str, *, expires: int, q: float | None = None
+    ) -> BindingItem:
+        """
+        Have a contact bound without a REGISTER, and return it.
+
+        Raises:
+            ApiRefusal: the server says that this makes no sense.
+        """
+        path = f"/v1/aors/{quote(aor, safe='')}"
+        body: dict[str, object] = {"contact": contact, "expires": expires}
+        if q is not None:
+            body["q"] = q
+        return self._ask("POST", path, BindingItem, json=body)
+
+    def admit(self, aor: str) -> str:
+        """
+        Have a user register again that is barred; its address-of-record.
+
+        Raises:
+            NotFound: it is not barred.
+            ApiRefusal: the server says that this makes no sense.
+        """
+        path = f"/v1/barred/{quote(aor, safe='')}"
+        return self._ask("DELETE", path, acts.AdmissionAnswer).admitted
+
+    def barred(self, aor: str | None = None) -> list[BarredItem]:
+        """Users that are rejected or on probation; only ``aor`` if it is given."""
+        pages = self._pages("/v1/barred", BarredPage)
+        rows = [row for page in pages for row in page.barred]
+        if aor is None:
+            return rows
+        return [row for row in rows if row.aor == canonical(aor)]
 
     def drain(self, rate: float | None) -> Draining:
         """

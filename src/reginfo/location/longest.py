@@ -1,0 +1,61 @@
+"""The longest time that any linked server grants: how long an end is remembered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from ..ledger.journal import Journal
+from ..ledger.shelf import Shelf
+
+logger = logging.getLogger("reginfo.location")
+
+KIND = "longest-life"
+"""The kind of our row in the journal."""
+
+MOST = 2**32 - 1
+"""Seconds: the greatest value of an Expires header (RFC 3261 §20.19)."""
+
+_HEARD = "heard"
+
+
+class LongestLife:
+    """
+    The longest time that a contact is granted in the whole domain.
+
+    Nothing that arrives late can be older than this. Linked servers say what they
+    grant; the greatest that was heard counts, and is stored: a server that forgets
+    sooner than others could be told again what it has forgotten.
+
+    Args:
+        own: the longest time that is granted here, in seconds.
+    """
+
+    def __init__(self, journal: Journal, own: float) -> None:
+        self._own = own
+        self._heard: Shelf[float] = Shelf(journal, KIND, float)
+
+    @property
+    def seconds(self) -> float:
+        """The greatest of our own and of those that were heard."""
+        return max(self._own, self._heard.get(_HEARD) or 0.0)
+
+    def hear(self, seconds: float) -> None:
+        """
+        Take note of the longest time that a linked server grants, or has heard of.
+
+        Raises:
+            ValueError: that is no such time.
+        """
+        if not 0 < seconds <= MOST:
+            raise ValueError(f"longest life: {seconds!r} is not within 1 and {MOST} s")
+        if seconds <= self.seconds:
+            return
+        self._heard.put(_HEARD, float(seconds))
+        logger.info("= the longest life of a contact is %d s", seconds)
+
+    @property
+    def shelves(self) -> Sequence[Shelf[Any]]:
+        """What is stored."""
+        return (self._heard,)

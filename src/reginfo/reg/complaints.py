@@ -1,0 +1,71 @@
+"""What is wrong with a document: tolerated and noted, or refused."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from ..sip.errors import RemoteProtocolError
+
+MAX_WARNINGS = 100  # a log has no use for more; the document may have thousands
+
+
+class Complaints:
+    """
+    The complaints about one document.
+
+    Args:
+        body: the document, to find the line of an offset in.
+        strict: whether to refuse what is otherwise tolerated.
+    """
+
+    __slots__ = ("_body", "_strict", "first_fault", "warnings")
+
+    def __init__(self, body: bytes, strict: bool) -> None:
+        self._body = body
+        self._strict = strict
+
+        self.warnings: list[str] = []
+        "What was tolerated, one line each."
+
+        self.first_fault: str | None = None
+        "Why the first contact was left out that was."
+
+    def tolerate(self, message: str, at: int) -> None:
+        """
+        Put up with something in the element at the offset ``at``, unless strict.
+
+        Raises:
+            RemoteProtocolError: strict, it is refused.
+        """
+        if self._strict:
+            self.refuse(message, at)
+        if len(self.warnings) < MAX_WARNINGS:
+            self.warnings.append(self._located(message, at))
+
+    def leave_out(self, message: str, at: int) -> None:
+        """
+        Leave out the contact at the offset ``at``, unless strict.
+
+        Raises:
+            RemoteProtocolError: strict, it is refused.
+        """
+        if self._strict:
+            self.refuse(message, at)
+        if self.first_fault is None:
+            self.first_fault = self._located(message, at)
+        if len(self.warnings) < MAX_WARNINGS:
+            self.warnings.append(f"left out: {self._located(message, at)}")
+
+    def refuse(self, message: str, at: int) -> NoReturn:
+        """
+        Refuse the document, because of the element at the offset ``at``.
+
+        Raises:
+            RemoteProtocolError: always.
+        """
+        raise RemoteProtocolError(self._located(message, at))
+
+    def _located(self, message: str, at: int) -> str:
+        # Counted only when asked: expat's own line number costs time always.
+        line = self._body.count(b"\n", 0, at) + 1
+        return f"{message} (line {line})"

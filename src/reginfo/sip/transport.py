@@ -1,0 +1,99 @@
+"""The transport protocols of SIP, and what differs between them."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Container
+
+from .errors import RemoteProtocolError
+from .uri import Uri
+
+SIP_PORT = 5060
+"""The default port of UDP and TCP (RFC 3261 §19.1.2)."""
+
+
+class Transport(enum.StrEnum):
+    """
+    A transport protocol (RFC 3261 §18, RFC 7118); as text, its name in Via.
+
+    A string, so that it is stored as its name, and costs what a name costs as a part
+    of the keys of the hot path.
+    """
+
+    UDP = "UDP", SIP_PORT, False, False
+    TCP = "TCP", SIP_PORT, False, True
+    TLS = "TLS", 5061, True, True
+    WS = "WS", 80, False, True
+    WSS = "WSS", 443, True, True
+
+    default_port: int
+
+    is_secure: bool
+    "Whether it encrypts."
+
+    is_reliable: bool
+    "Whether it retransmits by itself, and keeps octets in order: a stream."
+
+    sent_protocol: str
+    "What a Via begins with: ``SIP/2.0/UDP``."
+
+    token: str
+    "Its name in lower case, as in URIs and in the configuration."
+
+    uri_param: str
+    "What a URI needs to lead here: ``;transport=tcp``; nothing for UDP, the default."
+
+    def __new__(
+        cls, name: str, default_port: int, is_secure: bool, is_reliable: bool
+    ) -> Transport:
+        self = str.__new__(cls, name)
+        self._value_ = name
+        self.default_port = default_port
+        self.is_secure = is_secure
+        self.is_reliable = is_reliable
+        self.sent_protocol = f"SIP/2.0/{name}"
+        self.token = name.lower()
+        self.uri_param = "" if name == "UDP" else f";transport={self.token}"
+        return self
+
+    @staticmethod
+    def named(name: str) -> Transport | None:
+        """Return the transport of a name in any case; None if it is not known."""
+        return _BY_NAME.get(name.upper())
+
+    @staticmethod
+    def of(uri: Uri) -> Transport | None:
+        """Return the transport that a URI names: UDP by default; None if unknown."""
+        return Transport.named(uri.param("transport") or UDP)
+
+    def serves(self, uri: Uri) -> bool:
+        """Whether a URI names this transport, or none."""
+        name = uri.param("transport")
+        return not name or name.upper() == self
+
+
+_BY_NAME: dict[str, Transport] = {one.value: one for one in Transport}
+
+UDP, TCP = Transport.UDP, Transport.TCP
+
+IMPLEMENTED = (UDP, TCP)
+"""Those that this version listens at and sends by."""
+
+
+def asked_for(uri: Uri, ours: Container[Transport]) -> Transport | None:
+    """
+    Return the transport that a URI names; None if it names none.
+
+    Args:
+        ours: the transports that we have.
+
+    Raises:
+        RemoteProtocolError: it is none of these.
+    """
+    name = uri.param("transport")
+    if not name:
+        return None
+    transport = Transport.named(name)
+    if transport is None or transport not in ours:
+        raise RemoteProtocolError(f"we have no {name.upper()}", status=503)
+    return transport

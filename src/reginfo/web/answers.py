@@ -1,0 +1,79 @@
+"""What the API reads of requests and writes as answers: JSON both."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..location.place import Aor
+from ..sip.errors import RemoteProtocolError
+from ..sip.text import json_text
+from ..sip.uri import Uri
+
+T = TypeVar("T")
+
+
+class WrongRequest(Exception):
+    """
+    A request of the API that makes no sense.
+
+    Args:
+        status: 400 for its values, 415 for the type of its body.
+    """
+
+    def __init__(self, reason: str, status: int = 400) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+def query(request: Request, kind: type[T]) -> T:
+    """
+    Read the parameters of a request.
+
+    Raises:
+        WrongRequest: one is unknown, or its value is wrong.
+    """
+    try:
+        return msgspec.convert(dict(request.query_params), kind, strict=False)
+    except msgspec.ValidationError as exc:
+        raise WrongRequest(str(exc)) from exc
+
+
+async def body(request: Request, kind: type[T]) -> T:
+    """
+    Read the body of a request.
+
+    Raises:
+        WrongRequest: it is not JSON, or a field is unknown or wrong.
+    """
+    content_type = request.headers.get("content-type", "").partition(";")[0]
+    if content_type.strip().lower() != "application/json":
+        # A foreign web page in a browser on this machine can send other types
+        # without a preflight request.
+        raise WrongRequest("the body must be application/json", 415)
+    try:
+        return msgspec.json.decode(await request.body(), type=kind)
+    except msgspec.MsgspecError as exc:
+        raise WrongRequest(str(exc)) from exc
+
+
+def canonical(aor: str) -> Aor:
+    """Canonicalise an address-of-record; ``sip:`` may be omitted."""
+    try:
+        return Aor(Uri.parse(aor if ":" in aor else f"sip:{aor}").aor or aor)
+    except RemoteProtocolError:
+        return Aor(aor)
+
+
+def answer(value: object, status: int = 200) -> Response:
+    """An answer with ``value`` as JSON."""
+    content = json_text(msgspec.json.encode(value))
+    return Response(content, status, media_type="application/json")
+
+
+def error(status: int, reason: str) -> Response:
+    """An answer that says what is wrong."""
+    return answer({"error": reason}, status)
