@@ -9,11 +9,12 @@ import pytest
 from reginfo.roles.served import RETRY_AFTER
 from reginfo.roles.watch import Watch
 from reginfo.sip.flow import Flow, Local
+from reginfo.sip.transport import Transport
 
 from ..make import LOCAL, binding, moment
 from .watched import DESK, EAGER, OLD, PEER_B, Server, contacts
 
-LOCAL_6 = Local("UDP", "2001:db8::1", 5060)
+LOCAL_6 = Local(Transport.UDP, "2001:db8::1", 5060)
 BOB_6 = ("2001:db8::60", 5060)
 
 
@@ -70,9 +71,12 @@ def test_what_changes_meanwhile_is_merged_into_the_next_notify() -> None:
 
 
 @pytest.mark.parametrize(
-    ("peer", "transport"), [(EAGER, "UDP"), (PEER_B, "TCP"), (EAGER, "TCP")]
+    ("peer", "transport"),
+    [(EAGER, Transport.UDP), (PEER_B, Transport.TCP), (EAGER, Transport.TCP)],
 )
-def test_over_a_stream_and_to_others_all_go_at_once(peer: Any, transport: str) -> None:
+def test_over_a_stream_and_to_others_all_go_at_once(
+    peer: Any, transport: Transport
+) -> None:
     """8085-02: a stream has TCP's congestion control; a watcher has one dialog."""
     server = served(peer, local=Local(transport, "192.0.2.1", 5060))
     server.bind(binding())

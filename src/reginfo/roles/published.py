@@ -13,6 +13,7 @@ from ..location import claim
 from ..location.binding import Binding
 from ..location.place import Aor
 from ..reg.legacy import Profile
+from ..sip.clients import UDP_ONLY
 from ..sip.flow import Flow
 from ..sip.message import Response
 from ..sip.moment import Moment
@@ -20,6 +21,16 @@ from ..sip.moment import Moment
 KIND = "published"
 CONTACT_KIND = "published-contact"
 """The kinds of its journal entries: a publication, and one contact in it."""
+
+
+LONGEST_BODY = 1 << 19
+"""Octets of a body over a stream, at most: half of what `max_message` is by default."""
+
+LONGEST_DATAGRAM_BODY = 48 * 1024
+"""Octets of a body in one datagram, which UDP carries in fragments, at most."""
+
+SHORTEST_BODY = 1000
+"""Octets of a body that is in no fragments: with its head, a request of 1300."""
 
 
 class PresenceServer(msgspec.Struct, kw_only=True):
@@ -34,6 +45,30 @@ class PresenceServer(msgspec.Struct, kw_only=True):
     recognised: Profile = Profile.STANDARD
     refused: bool = False
     "Whether it has refused all publications."
+
+    longest: int = LONGEST_BODY
+    "Octets of the longest body that it is sent at the moment."
+
+    longest_until: float = 0.0
+    "When :attr:`longest` ends, in seconds on our clock: then all is tried again."
+
+    def room(self, by_datagram: bool, now: float) -> int:
+        """Return how many octets a body may have."""
+        if now >= self.longest_until:
+            self.longest = LONGEST_BODY
+        return min(self.longest, LONGEST_DATAGRAM_BODY if by_datagram else LONGEST_BODY)
+
+    def shorten(self, length: int, longest: int, now: float) -> None:
+        """
+        Send shorter bodies for a while, because one may have failed for its length.
+
+        Args:
+            length: octets of that body; one that fits into any datagram has not.
+            longest: octets from now on, but not less than those.
+        """
+        if length > SHORTEST_BODY:
+            self.longest = max(SHORTEST_BODY, longest)
+            self.longest_until = now + UDP_ONLY
 
     @property
     def speaks(self) -> Profile:
@@ -72,6 +107,8 @@ class PublishedState:
         "owed",
         "publication",
         "scheduled_at",
+        "left_out",
+        "length",
         "saved",
         "sent",
         "stored",
@@ -97,6 +134,12 @@ class PublishedState:
 
         self.owed = False
         "Whether there is a change, and more changes of the same REGISTER will follow."
+
+        self.length = 0
+        "Octets of the body of the PUBLISH under way."
+
+        self.left_out = 0
+        "How many contacts the last PUBLISH had no room for."
 
         self.told: dict[str, Binding] = {}
         "Contacts that the server may list, by key."

@@ -22,15 +22,19 @@ from ..location.binding import Binding, BindingChange
 from ..location.keyring import KeyChange
 from ..location.place import Aor, Place
 from ..location.store import LocationStore
-from ..reg import legacy, xml
-from ..reg.document import ContactEvent, RegistrationState, registration_id
+from ..reg import xml
 from ..reg.legacy import Profile, profile_of
 from ..sip.flow import Flow
 from ..sip.message import Draft, Response
 from ..sip.timer import TimerWheel
 from ..sip.user import User
-from .document import contact_of
-from .published import PresenceServer, PublishedShelf, PublishedState
+from .publication_body import PublicationBodies
+from .published import (
+    SHORTEST_BODY,
+    PresenceServer,
+    PublishedShelf,
+    PublishedState,
+)
 
 logger = logging.getLogger("reginfo.publisher")
 
@@ -41,6 +45,9 @@ RESTART_RATE = 100.0
 
 RETRY_AFTER = 5.0
 """Seconds until a due item whose commit failed is retried."""
+
+LOST_ON_THE_WAY = frozenset({"connection lost", "connection reset", "message too long"})
+"""Causes of a failure that the length of a request may have."""
 
 Send = Callable[[Draft, Flow, User], object]
 
@@ -68,8 +75,11 @@ class Publisher:
         min_expires: int,
         max_expires: int,
         table: str,
+        datagram_only: Callable[[Flow], bool] = lambda flow: False,
     ) -> None:
         self._store = store
+        self._bodies = PublicationBodies(store, server_id, table)
+        self._datagram_only = datagram_only
         self._journal = journal
         self._server_id = server_id
         self._send = send
@@ -163,6 +173,8 @@ class Publisher:
         )
         if outcome is None:
             return
+        if response.status == 513:  # Message Too Large (RFC 3261 §21.5.14)
+            target.shorten(published.length, published.length // 4, now)
         if response.status >= 300:
             logger.warning(
                 "! PUBLISH of %s at %s: %d", published.aor, target.uri, response.status
@@ -189,6 +201,7 @@ class Publisher:
         )  # fmt: skip
         self._remember(published, now)
         published.heard = published.publication.cseq, now
+        self._note_failure(published, cause, now)
         published.publication.receive_failure(now, self._jitter)
         published.doubt()
         self._advance(published, now)
@@ -222,6 +235,25 @@ class Publisher:
         return self._shelf.rows
 
     # How.
+
+    def _note_failure(self, published: PublishedState, cause: str, now: float) -> None:
+        """Publish less at once, if a long PUBLISH has failed for its length perhaps."""
+        target, length = published.target, published.length
+        if cause in LOST_ON_THE_WAY:
+            target.shorten(length, length // 4, now)
+        elif cause == "timeout" and self._datagram_only(target.flow):
+            # Fragments of a datagram may never arrive (RFC 3261 §18.1.1).
+            target.shorten(length, SHORTEST_BODY, now)
+
+    def _note_left_out(self, published: PublishedState, number: int) -> None:
+        """Log once that a publication has fewer contacts than there are."""
+        left_out = number - sum(one.active for one in published.sent.values())
+        if left_out and not published.left_out:
+            logger.warning(
+                "! PUBLISH of %s at %s is too long: it has %d of %d contacts",
+                published.aor, published.target.uri, number - left_out, number,
+            )  # fmt: skip
+        published.left_out = left_out
 
     def _resume(
         self,
@@ -294,7 +326,7 @@ class Publisher:
         publication, target = published.publication, published.target
         # A Kamailio that keeps publications in memory answers 200 to a refresh without
         # a body, but then has no document for later watchers.
-        bodiless = target.speaks is not Profile.LEGACY
+        bodiless = target.speaks is not Profile.LEGACY and not published.left_out
         operation = publication.next(now, bodiless=bodiless)
         key = f"{target.uri}\0{published.aor}"
         if operation is not None:
@@ -305,9 +337,11 @@ class Publisher:
             headers, body = f"Event: {PACKAGE}\r\n", b""
             if operation in (Operation.INITIAL, Operation.MODIFY):
                 headers += f"Content-Type: {xml.MEDIA_TYPE}\r\n"
-                body = self._body(published, own, now)
-                published.sent = own
+                room = target.room(self._datagram_only(target.flow), now)
+                body, published.sent = self._bodies.write(published, own, now, room)
+                self._note_left_out(published, len(own))
             draft = publication.draft(headers, lifetime, body)
+            published.length = len(body)
             self._send(draft, target.flow, published)
         if publication.is_over:
             self._published.pop(key, None)
@@ -318,64 +352,6 @@ class Publisher:
             return
         self._shelf.save(key, published)
         self._wheel.schedule(published)
-
-    def _body(
-        self, published: PublishedState, own: dict[str, Binding], now: float
-    ) -> bytes:
-        """Write the full state of our contacts, including those that have ended."""
-        aor = published.aor
-        record = self._store.record_of(Place(self._table, aor))
-        gone = self._gone(published, record, own, now)
-        profile = published.target.speaks
-        elements = []
-        for binding in [*gone, *own.values()]:
-            contact = contact_of(binding, aor, implicit=aor != record.aor)
-            expires = registered = None
-            if binding.active:
-                expires = binding.expires(now)
-                registered = max(0, int(now - binding.registered_at))
-            if profile is Profile.LEGACY:
-                contact = legacy.adapt(contact)
-                expires = expires or 0
-            parts = xml.contact_parts(contact)
-            elements.append(xml.contact_element(parts, expires, registered))
-        state = RegistrationState.ACTIVE if own else RegistrationState.TERMINATED
-        registration = xml.registration_element(
-            aor, registration_id(aor), state, elements
-        )
-        # Readers accept the placeholder version like any other number, and some servers
-        # replace it.
-        return legacy.publish_body([registration])
-
-    def _gone(
-        self,
-        published: PublishedState,
-        record: Place,
-        own: dict[str, Binding],
-        now: float,
-    ) -> list[Binding]:
-        """Return published contacts that are no longer ours, with their last events."""
-        told = {**published.told, **published.sent}
-        rows = self._store.rows(record)
-        is_told = published.aor in self._store.identities(record)
-        gone = []
-        for key, last in told.items():
-            if key in own:
-                continue
-            in_doubt = now < published.publication.unheard_until
-            if not is_told or not rows or (in_doubt and key not in rows):
-                # The identity was removed; or the store has forgotten a contact that
-                # the presence server may still list.
-                over = last.expires_at <= now
-                event = ContactEvent.EXPIRED if over else ContactEvent.DEACTIVATED
-                gone.append(msgspec.structs.replace(last, event=event))
-            elif key in rows:
-                holds = rows[key][0]
-                # A contact that has moved to another server is reported by that one.
-                if holds.owner == self._server_id:
-                    event = ContactEvent.DEACTIVATED if holds.active else holds.event
-                    gone.append(msgspec.structs.replace(holds, event=event))
-        return gone
 
     def _remember(self, published: PublishedState, now: float) -> None:
         """Note the current state of the publication in the undo list."""
