@@ -11,7 +11,7 @@ export REGINFO_PEERS := no
 endif
 
 .PHONY: help demo test style types tests compiled bench conformance configuration
-.PHONY: fuzz measured mutants
+.PHONY: fuzz measured mutants soak
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -40,7 +40,7 @@ types: .venv  ## check the types
 tests: .venv  ## run the tests
 	@echo "make: running the tests (pytest)"
 	@rm -f .conformance.json
-	@$(BIN)/coverage run -m pytest && $(BIN)/coverage report --skip-covered
+	@REGINFO_STEPS=10000 $(BIN)/coverage run -m pytest && $(BIN)/coverage report --skip-covered
 	@$(BIN)/python tools/conformance.py --ran
 
 compiled: .compiled/reginfo  ## run them against the compiled hot path, without peers
@@ -65,6 +65,10 @@ mutants: .venv  ## docs/mutants.md: whether the tests detect errors in the code
 
 measured: .venv  ## say on the pages with figures how much has changed since
 	@$(BIN)/python tools/measured.py
+
+soak: .venv  ## a million random steps of linked servers, with faults (STEPS=1000000, SEED=0)
+	@nice $(BIN)/python -m tests.sync.world \
+		--steps $(or $(STEPS),1000000) --seed $(or $(SEED),0)
 
 fuzz: .venv  ## mutate inputs of the parsers and of a whole server (TIME=120: seconds each)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'

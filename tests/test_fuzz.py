@@ -62,6 +62,12 @@ def test_a_stream_that_depends_on_its_pieces_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Broken:
+        error = None
+        pongs = 0
+
+        def __init__(self, max_message: int) -> None:
+            pass
+
         def receive(self, data: bytes) -> list[bytes]:
             return [data]
 

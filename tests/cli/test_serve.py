@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 from pathlib import Path
 
 import pytest
+
+from reginfo.cli.serve import collect_rarely
 
 from .run import configured, run, start
 
@@ -86,3 +89,14 @@ def test_it_says_that_it_is_ready_and_ends_when_asked_to(tmp_path: Path) -> None
         finally:
             process.kill()
         assert (process.returncode, out, said) == (0, "", "")
+
+
+def test_the_garbage_collector_is_kept_away_from_what_was_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[object] = []
+    monkeypatch.setattr(gc, "freeze", lambda: calls.append("freeze"))
+    monkeypatch.setattr(gc, "collect", lambda: calls.append("collect"))
+    monkeypatch.setattr(gc, "set_threshold", lambda *at: calls.append(at[2] > 10))
+    collect_rarely()
+    assert calls == ["collect", "freeze", True]

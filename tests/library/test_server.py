@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,13 @@ def test_a_configuration_is_a_path_or_one_that_was_read(
 def test_a_wrong_configuration_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         Server(tmp_path / "reginfo.toml")
+
+
+async def leaves_the_collector_alone() -> None:
+    before = gc.get_threshold(), gc.get_freeze_count(), gc.isenabled()
+    async with Server():
+        assert (gc.get_threshold(), gc.get_freeze_count(), gc.isenabled()) == before
+
+
+def test_the_garbage_collector_of_the_program_around_it_is_left_alone() -> None:
+    asyncio.run(leaves_the_collector_alone())

@@ -14,12 +14,8 @@ from reginfo.location.binding import Binding
 from reginfo.location.contacts import Contacts
 from reginfo.location.lives import Claims, join
 from reginfo.location.record import Standing
-from reginfo.roles.registrar import (
-    Decision,
-    RegistrarPolicy,
-    contact_value,
-    decide,
-)
+from reginfo.roles.registrar import Decision, RegistrarPolicy, decide
+from reginfo.roles.requested import contact_value
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.headers import parse_name_addr

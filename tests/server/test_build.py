@@ -8,7 +8,6 @@ from reginfo.config.config import Config
 from reginfo.io.clock import Clock
 from reginfo.server.build import Assembly
 from reginfo.sip.flow import Flow, Local
-from reginfo.sip.moment import Moment
 from reginfo.sip.transport import Transport
 
 from ..make import PHONE, numbers
@@ -56,4 +55,5 @@ def test_before_the_sockets_are_bound_no_stream_is_open() -> None:
     assert assembly.is_open(Flow(Local(Transport.UDP, "192.0.2.1", 5060), PHONE))
     stream = Flow(Local(Transport.TCP, "192.0.2.1", 5060), PHONE)
     assert not assembly.is_open(stream)
-    assembly.flow_lost(stream, Moment(1.0, 2.0))
+    assembly.hang_up(stream)
+    assert assembly.flow_lost == []

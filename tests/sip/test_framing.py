@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,6 +57,22 @@ def test_a_ping_is_to_be_answered_and_is_no_message() -> None:
     assert framer.pongs == 1
     assert framer.receive(b"\r\n\r\n" + message(b"x") + b"\r\n\r\n") == [message(b"x")]
     assert framer.pongs == 3
+
+
+@pytest.mark.parametrize("length", range(1, 8))
+def test_line_ends_are_the_same_in_whatever_pieces_they_come(length: int) -> None:
+    """3261-62, 5626-06: every stream of so many CR, LF and letters."""
+
+    def framed(data: bytes, size: int) -> tuple[list[bytes], int]:
+        framer, found = Framer(), []
+        for at in range(0, length, size):
+            found += framer.receive(data[at : at + size])
+        return found, framer.pongs
+
+    for octets in itertools.product(b"\r\na", repeat=length):
+        data = bytes(octets)
+        whole = framed(data, length)
+        assert all(framed(data, size) == whole for size in (1, 2, 3)), data
 
 
 def test_a_ping_that_comes_in_single_octets_is_one() -> None:

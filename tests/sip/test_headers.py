@@ -137,6 +137,8 @@ def test_an_address_has_a_uri_parameters_and_a_name(
         *["", " ", "<>", "<sip:a@b", "<sip:a@b>x", "< sip:a@b >", "<sip:<a@b>"],
         *['"A <sip:a@b>', "A, B <sip:a@b>", '"A" "B" <sip:a@b>', "A <sip:a@b>x"],
         *["sip:a@b?c=d", "sip:a@b,sip:c@d", 'sip:"a"@b', "sip:a b@c", ";tag=1"],
+        *["sip:a\tb@c", "<sip:a\tb@c>", "x <sip:a\t@c>", "<\t>"],
+        *["sip:a\x0b@c", "<sip:\x07@c>", "x <sip:a\u2028@c>", "<sip:a@c\x7f>"],
         *["sip:a@b;<x>", "sip:a@b;x=<y>", 'sip:a@b;x="<y', "sip:a@b;x>", "sip:<a@b"],
         *['sip:a@b;x="<y>"z', 'sip:a@b;x="<">', "sip:a@b; <x>", "a;x <sip:a@b>"],
     ],

@@ -285,7 +285,7 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
             "SUBSCRIBE",
             f"Event: {wanted.event}\r\n"
             f"Accept: {wanted.accept}\r\n"
-            f"Expires: {expires}\r\n",
+            f"Expires: {expires}\r\n{wanted.headers}",
         )
         established = bool(dialog.remote_tag)
         flow = (
@@ -421,7 +421,7 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
         self.timer_at = max(now, at)
 
     def _pause(self, jitter: Callable[[], float]) -> float:
-        pause = back_off(self.failures, jitter)
+        pause = back_off(self.failures, jitter, longest=self.wanted.longest_pause)
         self.failures += 1
         return pause
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from .waiting import LONGEST_BACK_OFF
+
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What is subscribed to, and as whom."""
@@ -19,6 +21,12 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     event: str
     accept: str
+    headers: str = ""
+    "Header lines of its own in each SUBSCRIBE, each with CRLF."
+
+    longest_pause: float = LONGEST_BACK_OFF
+    "Seconds between two attempts, at most."
+
     expires: int = 3600
     "Seconds asked for each time; 0 to fetch the state once."
 

@@ -7,6 +7,7 @@ import contextvars
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from types import CoroutineType
 from typing import Any, NamedTuple, TypeVar
 
 from ..ledger.journal import Attempt
@@ -85,10 +86,18 @@ class Handlers:
         except (Exception, SystemExit, asyncio.CancelledError, Interrupted) as exc:
             error = exc
         self.end(handler, time.perf_counter() - began, outer)
-        if not isinstance(result, Awaitable) or isinstance(result, int):
+        coroutine: Coroutine[Any, Any, Any]
+        if type(result) is CoroutineType:
+            coroutine = result
+        elif (
+            result is None
+            or isinstance(result, int)
+            or not isinstance(result, Awaitable)
+        ):
             then(HandlerResult(result, error, attempt))
             return True
-        coroutine = result if inspect.iscoroutine(result) else _awaited(result)
+        else:
+            coroutine = result if inspect.iscoroutine(result) else _awaited(result)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:

@@ -120,6 +120,12 @@ class Network:
         stream = self._streams.get(flow.local)
         return stream is None or stream.is_open(flow.remote)
 
+    def hang_up(self, flow: Flow) -> None:
+        """End the stream of a flow at once: nothing comes by it any more."""
+        stream = self._streams.get(flow.local)
+        if stream is not None:
+            stream.hang_up(flow.remote)
+
     async def find(
         self, uris: Iterable[str], names: Resolver
     ) -> dict[str, Destination]:

@@ -152,6 +152,13 @@ class StreamTransport:
         """Whether there is a stream to ``remote``."""
         return remote in self._streams
 
+    def hang_up(self, remote: Address) -> None:
+        """End the stream to ``remote`` at once: nothing comes by it any more."""
+        stream = self._streams.pop(remote, None)
+        if stream is not None:
+            stream.abort()
+            self.lost(Flow(self.local, remote))
+
     def add(self, remote: Address, stream: _Stream) -> None:
         """Use a stream that has been opened."""
         self._streams[remote] = stream
@@ -300,6 +307,10 @@ class _Stream(asyncio.Protocol):
     def close(self) -> None:
         """Close the stream once all that was written is sent."""
         self._transport.close()
+
+    def abort(self) -> None:
+        """Close the stream, and lose what was not sent."""
+        self._transport.abort()
 
     def _take(self, message: bytes) -> None:
         owner = self._owner

@@ -6,13 +6,12 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-import msgspec
-
 from ..sip.destination import Destination
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Local
 from ..sip.moment import Moment as Moment
 from ..sip.uri import Uri
+from ..sip.value import Value
 from .journal import Journal
 from .shelf import Rows
 
@@ -31,7 +30,7 @@ class Names(Protocol):
         """Call ``found`` with the destinations of ``uri``: at once, or later."""
 
 
-class Here(msgspec.Struct, frozen=True):
+class Here(Value, frozen=True):
     """Where this server is, known once its sockets are bound."""
 
     locals: tuple[Local, ...]
@@ -41,7 +40,7 @@ class Here(msgspec.Struct, frozen=True):
     "Resolves the URIs of others."
 
 
-class Description(msgspec.Struct, frozen=True):
+class Description(Value, frozen=True):
     """What a part says about itself, for the page, `reginfo show` and metrics."""
 
     name: str
@@ -60,7 +59,7 @@ class Description(msgspec.Struct, frozen=True):
 
 class Part(Protocol):
     """
-    One part of a server: it keeps state, has timers, and hears what changes.
+    One part of a server: it keeps state and has timers.
 
     The server loads the rows of :attr:`shelves`, then calls :meth:`begin` once, then
     drives the part. Every call is made inside a turn: if it raises, what it has changed
@@ -86,14 +85,22 @@ class Part(Protocol):
         so that many that are due together do not keep SIP waiting.
         """
 
-    def hears(self, change: Any) -> None:
-        """Take note of a `BindingChange` or `KeyChange` that was just decided."""
-
     def undone(self, moment: Moment) -> None:
         """A commit has failed and its changes were taken back: try again later."""
 
     def describe(self) -> Description:
         """Describe the part as it is now."""
+
+
+class HearingPart(Part, Protocol):
+    """A part that depends on what happens to contacts."""
+
+    def hears(self, change: Any) -> None:
+        """Take note of a `BindingChange` or `KeyChange` that was just decided."""
+
+
+Hears = Callable[[Any], None]
+"""See :meth:`HearingPart.hears`."""
 
 
 class Parts:
@@ -110,12 +117,18 @@ class Parts:
         # Until when the timers of a part that has failed are left alone.
         self._failed: dict[Part, float] = {}
 
+        self.hearers: list[Hears] = []
+        "The methods of the parts that hear changes, in the order of the parts."
+
     def __iter__(self) -> Iterator[Part]:
         return iter(self._parts)
 
-    def add(self, part: Part) -> None:
+    def add(self, part: Part | HearingPart) -> None:
         """Drive ``part`` after those that were added before."""
         self._parts.append(part)
+        hears: Hears | None = getattr(part, "hears", None)
+        if hears is not None:
+            self.hearers.append(hears)
 
     @property
     def shelves(self) -> list[Rows[Any]]:
@@ -159,11 +172,6 @@ class Parts:
             except Exception:
                 logger.exception("! a timer of the %s", part.describe().name)
                 failed[part] = moment.now + RETRY_AFTER
-
-    def hears(self, change: Any) -> None:
-        """Have each part hear a change; if one raises, the change is taken back."""
-        for part in self._parts:
-            part.hears(change)
 
     def undone(self, moment: Moment) -> None:
         """Tell each part that a commit has failed."""

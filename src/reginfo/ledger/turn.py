@@ -200,8 +200,7 @@ class Turns:
             if known is not None and known.is_final:
                 logger.exception("! %s was answered before", event.request.method)
                 return
-            flow = Flow(transaction.flow.local, event.source)
-            event.transaction.respond(refused(event.request, flow, exc))
+            event.transaction.respond(refused(event.request, event.flow, exc))
 
     def response_of(
         self, request: Request, flow: Flow, act: Callable[[], T]

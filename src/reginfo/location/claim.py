@@ -36,7 +36,7 @@ Life = tuple[int, str]
 """The stamp with which a binding began, and its Call-ID; see :attr:`Claim.life`."""
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
+class Claim(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """
     What one server says of one contact.
 
@@ -151,7 +151,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True
     def expires(self, now: float) -> int:
         """Seconds left, rounded up: never 0 while the binding lives."""
         # The sum of two floats must not become a second more than was granted.
-        return max(0, math.ceil(self.expires_at - now - 1e-3))
+        left = math.ceil(self.expires_at - now - 1e-3)
+        return left if left > 0 else 0
 
 
 def is_too_large(claim: Claim) -> bool:

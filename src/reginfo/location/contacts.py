@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Protocol
 
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
 from ..sip.value import Value
 from .claim import Claim
 from .lives import Claims, next_stamp
+from .place import Place
 from .record import Record, RecordKind, Standing
 from .record import next_stamp as next_record_stamp
 from .state import bound_by
@@ -26,15 +28,17 @@ def is_same(contact: str, uri: Uri) -> bool:
         return False
 
 
-def _no_record(kind: RecordKind) -> Record | None:
-    return None
+class History(Protocol):
+    """What is known of users; see :class:`reginfo.location.view.LocationView`."""
+
+    def claims(self, place: Place, key: str) -> Claims:
+        """All claims kept for one contact."""
+
+    def record(self, place: Place, kind: RecordKind) -> Record | None:
+        """The record of a kind."""
 
 
-def _no_claims(key: str) -> Claims:
-    return ()
-
-
-class Contacts(Value, frozen=True, kw_only=True):
+class Contacts(Value, frozen=True):
     """The contacts of one address-of-record, at one moment."""
 
     rows: Mapping[str, Claims]
@@ -53,11 +57,22 @@ class Contacts(Value, frozen=True, kw_only=True):
     standing: Standing | None = None
     "What the records of the user mean for the contacts; None for nothing."
 
-    record: Callable[[RecordKind], Record | None] = _no_record
-    "Returns the record of a kind."
+    history: History | None = None
+    "Where more of :attr:`place` is found; None for nowhere."
 
-    past: Callable[[str], Claims] = _no_claims
-    "Returns what is claimed of a contact that is not in :attr:`rows`."
+    place: Place | None = None
+
+    def record(self, kind: RecordKind) -> Record | None:
+        """The record of a kind."""
+        if self.history is None or self.place is None:
+            return None
+        return self.history.record(self.place, kind)
+
+    def past(self, key: str) -> Claims:
+        """All that is kept of a contact that is not in :attr:`rows`."""
+        if self.history is None or self.place is None:
+            return ()
+        return self.history.claims(self.place, key)
 
     def claims(self, key: str) -> Claims:
         """All that is kept of a contact, bound or not."""
@@ -80,8 +95,11 @@ class Contacts(Value, frozen=True, kw_only=True):
 
     def stamp(self, key: str) -> int:
         """A stamp for a new claim, later than all that is kept of that contact."""
+        known = self.rows.get(key)
+        if known is None:
+            known = self.past(key)
         floor = 0 if self.standing is None else self.standing.latest
-        return next_stamp(self.claims(key), self.wall, floor)
+        return next_stamp(known, self.wall, floor)
 
     def record_stamp(self, kind: RecordKind) -> int:
         """A stamp for a new record, later than all claims that it is about."""

@@ -113,7 +113,9 @@ def next_stamp(claims: Iterable[Claim], wall: float, floor: int = 0) -> int:
         wall: seconds since the epoch.
         floor: a stamp of a record that the new claim has to be later than, too.
     """
-    stamp = max(int(wall * 1e6), floor + 1)
+    stamp = int(wall * 1e6)
+    if stamp <= floor:
+        stamp = floor + 1
     for claim in claims:
         known = claim.edition if claim.edition > claim.stamp else claim.stamp
         if known >= stamp:

@@ -101,13 +101,13 @@ class LocationRows(LocationView):
         msgspec.structs.force_setattr(new, "number", number)
         row.claims = claims
         changes.add(number, row)
-        self._rows.write(
-            _entry_key(row, new), new, self._restore, row, before, row.shown
+        self._journal.write(
+            KIND, _entry_key(row, new), new, self._restore, row, before, row.shown
         )
         for claim in before:
             if not _has(claims, claim):
                 changes.drop(claim.number)
-                if claim.life != new.life:
+                if claim.begin != new.begin or claim.call_id != new.call_id:
                     self._rows.erase(_entry_key(row, claim), nothing)
 
     def _owe(self, row: ContactRow) -> Claim:

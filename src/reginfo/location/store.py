@@ -123,7 +123,7 @@ class LocationStore(LocationRows):
         for record in records:
             self._take_record(place, record, now, news, keys, is_told)
         told: list[Claim] = []
-        said: dict[ContactRow, set[object]] = {}
+        said: dict[ContactRow, set[object]] = {}  # with `is_told` only
         user = self._records.get(place)
         for claim in claims:
             if user is None:
@@ -153,7 +153,8 @@ class LocationStore(LocationRows):
         if self.listener is not None:
             for key_change in keys:
                 self.listener(key_change._replace(at=now, is_published=is_published))
-        self._limit()
+        if len(self._over) > self._tombstones:
+            self._limit()
         return changes
 
     def set_key(
@@ -209,9 +210,6 @@ class LocationStore(LocationRows):
                 self._probation_over(machine, moment.now)
 
         work_off(self._wheel, self._journal, moment.now, act)
-
-    def hears(self, change: object) -> None:
-        """Ignore it: the store itself announces what changes."""
 
     def undone(self, moment: Moment) -> None:
         """Do nothing: what is taken back is due again by its own undo."""

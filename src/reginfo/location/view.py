@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 from ..sip.uri import Uri
 from .binding import Binding
@@ -66,16 +65,17 @@ class LocationView:
 
     def contacts(self, place: Place, now: float, wall: float) -> Contacts:
         """What is known of the contacts of ``place``, to decide something by."""
+        rows: dict[str, Claims] = {}
         user = self._records.get(place)
-        rows = {} if user is None else user.bound
-        return Contacts(
-            rows={key: row.claims for key, row in rows.items()},
-            now=now,
-            wall=wall,
-            standing=self._keyring.standing(place),
-            record=partial(self._keyring.record, place),
-            past=partial(self.claims, place),
-        )
+        if user is not None:
+            for key, row in user.bound.items():
+                rows[key] = row.claims
+        standing = self._keyring.standing(place)
+        return Contacts(rows, now, wall, standing, self, place)
+
+    def record(self, place: Place, kind: RecordKind, name: str = "") -> Record | None:
+        """One record of ``place``; None if there is none of that kind and name."""
+        return self._keyring.record(place, kind, name)
 
     def latest_record(self, place: Place) -> int:
         """The latest stamp of the records that concern the contacts; 0 for none."""

@@ -193,9 +193,6 @@ class Compositor:
 
         work_off(self._wheel, self._journal, now, act)
 
-    def hears(self, change: object) -> None:
-        """Ignore it: publications of peers do not depend on changes here."""
-
     def undone(self, moment: Moment) -> None:
         """Do nothing: the undo of an item schedules it again."""
 

@@ -243,9 +243,6 @@ class Subscriber:
         """Send the SUBSCRIBEs that are due: new ones, retries and refreshes."""
         self.held.timer_due(moment.now)
 
-    def hears(self, change: object) -> None:
-        """Ignore it: the reports of peers do not depend on changes here."""
-
     def undone(self, moment: Moment) -> None:
         """Do nothing: the undo of an item schedules it again."""
 

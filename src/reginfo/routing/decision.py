@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from ..location.place import Aor
 from ..sip.flow import Flow
@@ -11,10 +10,11 @@ from ..sip.message import Request, request_uri
 from ..sip.route import preprocess
 from ..sip.token import Tokens
 from ..sip.uri import Uri
+from ..sip.value import Value
 from .domains import Domains
 
 
-class Ours(NamedTuple):
+class Ours(Value, frozen=True):
     """The request is for this server itself: its Request-URI names no user."""
 
     uri: Uri
@@ -32,7 +32,7 @@ class Ours(NamedTuple):
         return False
 
 
-class UserOf(NamedTuple):
+class UserOf(Value, frozen=True):
     """The request is for a user of ours, whose contacts are its targets."""
 
     uri: Uri
@@ -52,7 +52,7 @@ class UserOf(NamedTuple):
         return False
 
 
-class Onward(NamedTuple):
+class Onward(Value, frozen=True):
     """The request is for somebody else, or is led there by its Route."""
 
     uri: Uri

@@ -112,6 +112,18 @@ class Domains:
             name = f"sip:{name}"
         return self.aor(Uri.parse(name))
 
+    def served(self, uri: Uri) -> Aor | None:
+        """
+        Return the address-of-record that a URI names, if it is in a domain of ours.
+
+        Raises:
+            RemoteProtocolError: it can name none.
+        """
+        if uri.host in self._names and uri.port is None and self._use_domain:
+            return Aor(uri.aor)  # the hot path
+        aor = self.aor(uri)
+        return aor if self.serve(aor) else None
+
     def serve(self, aor: Aor) -> bool:
         """Whether ``aor`` is in a domain of ours; a `tel:` one is in any."""
         uri = Uri.parse(aor)

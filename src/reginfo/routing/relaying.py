@@ -63,7 +63,9 @@ class Relaying:
         self._targets = targets
         self._service_routes = service_routes
         self._table = table
-        self._tokens = tokens = Tokens(secret)
+        self.tokens = tokens = Tokens(secret)
+        "Names flows in URIs of ours."
+
         decider = Decider(
             domains,
             tokens,
@@ -111,7 +113,7 @@ class Relaying:
     def begin(self, here: Here, moment: Moment) -> None:
         """Set the addresses that we listen at, and how URIs are resolved."""
         self._domains.begin(here.locals)
-        self._tokens.begin(here.locals)
+        self.tokens.begin(here.locals)
         self._targets.begin(here.locals, here.names)
 
     def knows(self, aor: Aor) -> bool:
@@ -223,9 +225,6 @@ class Relaying:
     def timer_due(self, moment: Moment) -> None:
         """Cancel what rings for too long; send 100 for what takes long (Timer C)."""
         self.proxy.timer_due(moment.now)
-
-    def hears(self, change: object) -> None:
-        """Ignore it: targets are looked up when they are needed."""
 
     def undone(self, moment: Moment) -> None:
         """Do nothing: what is forwarded is not in the journal."""

@@ -185,6 +185,7 @@ class Admin:
             problems.append(f"store: {turns.degraded}")
         if clock.behind:
             problems.append(f"calendar: {clock.behind:.1f} s behind the last commit")
+        problems += assembly.sink.problems(clock.now())
         if assembly.store.is_crowded:
             problems.append(
                 "store: contacts that have ended are forgotten early: [sync] tombstones"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from ..ledger.journal import Journal
-from ..ledger.part import Parts
+from ..ledger.part import Hears
 from ..location.binding import BindingChange
 from ..location.keyring import KeyChange
 from ..reg.document import ContactEvent
@@ -17,16 +18,23 @@ REFRESHED = ContactEvent.REFRESHED
 
 
 class Announcer:
-    """Has every part hear a change, and the script and the log once it is durable."""
+    """
+    Has every part hear a change, and the script and the log once it is durable.
 
-    def __init__(self, journal: Journal, parts: Parts) -> None:
+    Args:
+        hearers: of the parts that depend on changes, in their order; if one raises,
+            the change is taken back.
+    """
+
+    def __init__(self, journal: Journal, hearers: Sequence[Hears]) -> None:
         self._journal = journal
-        self._hears = parts.hears
+        self._hearers = hearers
         self.script: Scripting | None = None
 
     def announce(self, change: BindingChange | KeyChange) -> None:
         """Make a change known that was just decided."""
-        self._hears(change)
+        for hears in self._hearers:
+            hears(change)
         if type(change) is not BindingChange:
             return
         binding = change.binding

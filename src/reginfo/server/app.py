@@ -66,6 +66,8 @@ class App(Admin):
         self.publisher = assembly.publisher
         self.compositor = assembly.compositor
         self.relaying = assembly.relaying
+        self.source = assembly.source
+        self.sink = assembly.sink
         self.pua_reginfo = assembly.pua_reginfo
 
     # Life.
@@ -99,6 +101,7 @@ class App(Admin):
             self._names = self._network.resolver(config.dns)
             places = await self._network.find(self.uris(), self._names)
             self._assembly.is_open = self._network.is_open
+            self._assembly.hang_up = self._network.hang_up
             self.listening = self._network.listening
             self.begin(self._rim.locals, places, self._names)
         except BaseException as exc:
@@ -111,11 +114,6 @@ class App(Admin):
                 raise StartError(str(exc)) from exc
             raise
         self._rim.start()
-        # What has been loaded lives long; and a full collection among a million
-        # objects would stop us for a quarter of a second.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
 
     def load(self, database: Storage) -> None:
         """Take in what is stored; :meth:`begin` continues with it."""
@@ -125,6 +123,7 @@ class App(Admin):
             clock.not_before(last)
         moment = clock.moment()
         # Much is made here, and all of it stays: there is no garbage to look for.
+        collects = gc.isenabled()
         gc.disable()
         try:
             shelf.load(
@@ -135,7 +134,8 @@ class App(Admin):
                 boot_id=clock.boot_id,
             )
         finally:
-            gc.enable()
+            if collects:
+                gc.enable()
 
     def load_script(self) -> None:
         """
@@ -153,9 +153,12 @@ class App(Admin):
         """The routing script at work, if there is one."""
         return self._assembly.script
 
-    def set_open(self, is_open: Callable[[Flow], bool]) -> None:
-        """Set how to find out whether a flow can still be used."""
+    def set_open(
+        self, is_open: Callable[[Flow], bool], hang_up: Callable[[Flow], None]
+    ) -> None:
+        """Set how to find out whether a flow can still be used, and how to end one."""
         self._assembly.is_open = is_open
+        self._assembly.hang_up = hang_up
 
     def uris(self) -> list[str]:
         """Peers and presence servers whose addresses :meth:`begin` needs."""
@@ -208,7 +211,8 @@ class App(Admin):
 
     def flow_lost(self, flow: Flow, moment: Moment) -> None:
         """Take note that a stream was closed."""
-        self._assembly.flow_lost(flow, moment)
+        for lost in self._assembly.flow_lost:
+            lost(flow, moment)
 
     @property
     def timer_at(self) -> float | None:

@@ -41,6 +41,7 @@ from .acts import Acts
 from .announcer import Announcer
 from .core import ServerCore
 from .entrance import Entrance
+from .linking import Linking
 from .outgoing import OutgoingRequests
 from .passage import ServerParts
 from .peers import Peers
@@ -82,8 +83,11 @@ class Assembly:
         self.source_of: Callable[[Address], str | None] = lambda address: None
         "Returns the address of ours that packets to an address leave from."
 
-        self.flow_lost: Callable[[Flow, Moment], None] = _ignored
-        "Takes note that a stream was closed."
+        self.hang_up: Callable[[Flow], None] = _unheard
+        "Ends a stream that nothing comes by any more."
+
+        self.flow_lost: list[Callable[[Flow, Moment], None]] = []
+        "Each takes note that a stream was closed."
 
         self.script: Scripting | None = None
         self.domains = Domains(
@@ -100,7 +104,8 @@ class Assembly:
             default_expires=config.registrar.default_expires,
             max_expires=config.registrar.max_expires,
             max_contacts=config.registrar.max_contacts,
-            has_links=any(peer.profile in (None, "standard") for peer in config.peers),
+            has_links=bool(config.groups)
+            or any(peer.profile in (None, "standard") for peer in config.peers),
             replaces=config.registrar.max_contacts_reached == "replace",
         )
         self.table = config.pua_reginfo.ul_domain
@@ -121,7 +126,7 @@ class Assembly:
             new_id=self.new_id,
         )
         self.parts = Parts(self.journal)
-        self.announcer = Announcer(self.journal, self.parts)
+        self.announcer = Announcer(self.journal, self.parts.hearers)
         self.store.listener = self.announcer.announce
         policy = SubscriptionPolicy(
             min_expires=config.presence_reginfo.min_expires,
@@ -260,7 +265,25 @@ class Assembly:
             new_id=self.new_id,
             user_agent=PRODUCT,
         )
-        self.outgoing.connect(self.targets, self.subscriber, self.publisher)
+        self.links = Linking(
+            config,
+            self.store,
+            self.journal,
+            endpoint=self.endpoint,
+            domains=self.domains,
+            peers=self.peers,
+            nat=self.nat,
+            tokens=self.relaying.tokens,
+            in_dialog=self.in_dialog,
+            policy=policy,
+            is_open=lambda flow: self.is_open(flow),
+            hang_up=lambda flow: self.hang_up(flow),
+            foreign=self.outgoing.watch_foreign,
+            new_id=self.new_id,
+            jitter=jitter,
+        )
+        self.source, self.sink = self.links.source, self.links.sink
+        self.outgoing.connect(self.targets, self.subscriber, self.publisher, self.links)
 
         # In the order in which they begin, and in which their timers are looked at. The
         # proxy says which addresses are ours, so that it is first.
@@ -270,6 +293,11 @@ class Assembly:
         self.parts.add(self.notifier)
         self.parts.add(self.subscriber)
         self.parts.add(self.publisher)
+        if config.groups:
+            self.parts.add(self.source)
+            self.parts.add(self.sink)
+            self.uas.connect(self.source, self.sink)
+            self.flow_lost += [self.source.flow_lost, self.sink.flow_lost]
         if config.nat.ping != "none":
             self.parts.add(self._pinger(jitter))
         if config.registrar.connection_lost == "expire":
@@ -332,7 +360,7 @@ class Assembly:
             origin=self.nat.origin,
             is_open=lambda flow: self.is_open(flow),
         )
-        self.flow_lost = connections.lost
+        self.flow_lost.append(connections.lost)
         return connections
 
     def _send(self, draft: Any, flow: Flow, user: User) -> object:
@@ -385,5 +413,5 @@ def _is_datagram(flow: Flow) -> bool:
     return not flow.local.is_reliable
 
 
-def _ignored(flow: Flow, moment: Moment) -> None:
-    """Ignore that a stream was closed."""
+def _unheard(flow: Flow) -> None:
+    """Placeholder until the sockets are bound: there is no stream."""

@@ -13,7 +13,6 @@ from ..sip.event import (
     RequestReceived,
     ResponseReceived,
 )
-from ..sip.flow import Flow
 from ..sip.message import Response
 from ..sip.moment import Moment
 from .router import Router
@@ -39,22 +38,21 @@ class Entrance:
         if type(event) is RequestReceived:
             self._turns.answer(event, self._received, moment)
             return
+        attempt = self._turns.attempt()
         try:
-            with self._turns.attempt():
-                self._hand_over(event, moment)
+            self._hand_over(event, moment)
         except Exception:
+            attempt.take_back()
             # A bug of ours must not stop the service for the others.
             logger.exception("! %s", type(event).__name__)
 
     def _received(self, event: RequestReceived, moment: Moment) -> Response | None:
         """Decide where a request goes, once, and have it handled."""
-        request, script = event.request, self.script
+        request, script = event.transaction.request, self.script
         decision = self._relaying.decide(request)
-        if script is not None:
-            flow = Flow(event.transaction.flow.local, event.source)
-            if script.takes(request, flow, decision):
-                script.receive(event, decision)
-                return None
+        if script is not None and script.takes(request, event.flow, decision):
+            script.receive(event, decision)
+            return None
         return self._router.serve(event, request, decision, moment)
 
     def _hand_over(self, event: EndpointEvent, moment: Moment) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from ..config.config import Config
 from ..events.subscribe import Wanted
 from ..io.network import flow_to
 from ..ledger.turn import Turns
+from ..location.place import Aor
 from ..reg import xml
 from ..roles import notifier
 from ..roles.published import PresenceServer
@@ -21,6 +24,8 @@ from ..sip.destination import Destination
 from ..sip.flow import Flow, Local
 from ..sip.moment import Moment
 from ..sip.uri import Uri
+from ..sync.held_link import HeldLink
+from .linking import Linking
 from .peers import Peers, profile_of
 
 logger = logging.getLogger("reginfo.server")
@@ -39,11 +44,17 @@ class OutgoingRequests:
         self._targets: Targets | None = None
         self._subscriber: Subscriber | None = None
         self._publisher: Publisher | None = None
+        self._links: Linking | None = None
 
     def connect(
-        self, targets: Targets, subscriber: Subscriber, publisher: Publisher
+        self,
+        targets: Targets,
+        subscriber: Subscriber,
+        publisher: Publisher,
+        links: Linking,
     ) -> None:
         """Set the roles that subscribe and publish."""
+        self._links = links
         self._targets = targets
         self._subscriber = subscriber
         self._publisher = publisher
@@ -71,8 +82,8 @@ class OutgoingRequests:
             places: where :meth:`uris` are.
         """
         now = moment.now
-        publisher, subscriber = self._publisher, self._subscriber
-        assert publisher is not None and subscriber is not None
+        publisher, links = self._publisher, self._links
+        assert publisher is not None and links is not None
         ours = {(local.host, local.port) for local in locals}
         for uri in self.publish_targets():
             if places[uri].address in ours:
@@ -98,12 +109,31 @@ class OutgoingRequests:
                     rearm=self._config.pua_reginfo.rearm,
                 )
                 name = self._domains.aor(Uri.parse(aor))
+                group = links.groups.get(name)
                 try:
                     with self._turns.attempt():
-                        subscriber.watch(peer.name, name, wanted, flow, now)
+                        if group is not None and peer.profile in (None, "standard"):
+                            links.sink.link(peer.name, group, wanted, flow, now)
+                        else:
+                            self._watch(peer.name, name, wanted, flow, now)
                 except Exception:
                     # A subscription that cannot be resumed must not stop others.
                     logger.exception("! %s/%s cannot be resumed", peer.name, aor)
+
+    def watch_foreign(self, link: HeldLink, now: float) -> None:
+        """Watch a group at a peer that turns out to be of another kind."""
+        subscription = link.subscription
+        assert subscription.flow is not None
+        wanted = msgspec.structs.replace(
+            subscription.wanted, event=notifier.PACKAGE, headers=""
+        )
+        self._watch(link.peer, link.group.aor, wanted, subscription.flow, now)
+
+    def _watch(
+        self, peer: str, name: Aor, wanted: Wanted, flow: Flow, now: float
+    ) -> None:
+        assert self._subscriber is not None
+        self._subscriber.watch(peer, name, wanted, flow, now)
 
     def _hop(self, uri: Uri) -> Uri:
         """Where a SUBSCRIBE for ``uri`` goes first."""

@@ -23,7 +23,7 @@ from ..sip.endpoint import Endpoint
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.event import AnyServer, RequestReceived
 from ..sip.flow import Flow
-from ..sip.message import Request, Response
+from ..sip.message import Headers, Request, Response
 from .router import Router
 from .uas import Uas
 
@@ -226,7 +226,7 @@ class Passage:
         server = self._server
         server.turns.wake()
         self.relayed = True  # the server answers it, or relays it
-        event = RequestReceived(self.transaction, self.flow.remote)
+        event = RequestReceived(self.transaction, self.flow)
         server.turns.answer(
             event,
             lambda event, moment: server.router.serve(
@@ -311,15 +311,14 @@ def with_headers(response: Response, headers: Sequence[tuple[str, str]]) -> Resp
     if not isinstance(response.body, bytes) or not isinstance(response.status, int):
         raise TypeError("a response needs a status that is a number, and a bytes body")
     # One that came from elsewhere has those of its own request.
-    lines = {n: v for n, v in response.headers.items() if n not in PROTECTED}
-    for text in [
-        response.reason,
-        *lines,
-        *(v for values in lines.values() for v in values),
-    ]:
-        if any(c in text for c in "\r\n\0"):
-            raise ValueError(f"no response can be made of {text!r}")
-        text.encode("utf-8", "surrogateescape")
+    lines: Headers = {}
+    _check_text(response.reason)
+    for name, values in response.headers.items():
+        if name not in PROTECTED:
+            lines[name] = values
+            _check_text(name)
+            for value in values:
+                _check_text(value)
     if not 100 <= response.status < 700:
         raise ValueError(f"no status: {response.status}")
     for name, value in headers:
@@ -327,9 +326,17 @@ def with_headers(response: Response, headers: Sequence[tuple[str, str]]) -> Resp
     return Response(response.status, response.reason, lines, response.body)
 
 
+def _check_text(text: str) -> None:
+    if "\n" in text or "\r" in text or "\0" in text:
+        raise ValueError(f"no response can be made of {text!r}")
+    if not text.isascii():
+        text.encode("utf-8", "surrogateescape")
+
+
 def _copy(request: Request) -> Request:
     """Return a copy whose headers can be changed without changing the request."""
     copy = Request(request.method, request.uri)
     copy.headers = dict(request.headers)
     copy.body = request.body
+    copy.take_parsed(request)
     return copy

@@ -69,7 +69,13 @@ class Peers:
         known = self._by_address.get((unscoped(host), port))
         if known is not None:
             return known
-        return next((p for p in self._peers if _matches(p, request, flow)), None)
+        found = next((p for p in self._peers if _matches(p, request, flow)), None)
+        if found is None and flow.local.is_reliable:
+            # A stream comes from any port of its host.
+            host = flow.remote[0]
+            there = [p for at, p in self._by_address.items() if at[0] == host]
+            found = there[0] if len(there) == 1 else None
+        return found
 
     def asked_at(self, hop: Uri) -> str | None:
         """The name of the peer that is asked for registrations at ``hop``."""

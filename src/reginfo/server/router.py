@@ -8,7 +8,6 @@ from ..routing.relaying import Relaying
 from ..sip.endpoint import Endpoint
 from ..sip.errors import Refusal
 from ..sip.event import RequestReceived
-from ..sip.flow import Flow
 from ..sip.message import Request, Response
 from ..sip.moment import Moment
 from .uas import METHODS, Uas
@@ -60,10 +59,13 @@ class Router:
             Refusal, RemoteProtocolError: it is refused.
         """
         handler = self._uas.handlers.get(request.method)
-        if handler is None or not self._is_for_us(event, request, decision):
+        if handler is None or not (
+            type(decision) is Ours or self._is_for_us(event, request, decision)
+        ):
             self._relay_on(event, request, decision)
             return None
-        if self._endpoint.is_merged(event.transaction):
+        transaction = event.transaction
+        if transaction.merged is None and self._endpoint.is_merged(transaction):
             # §8.2.2.2: a request that comes by two paths is served once.
             return Response(482, "Loop Detected")
         return handler(event, moment)
@@ -73,8 +75,6 @@ class Router:
     ) -> bool:
         """Whether a request, of a method that we answer, is answered here."""
         method = request.method
-        if type(decision) is Ours:
-            return True
         if decision.in_path:
             return False
         if method == "NOTIFY":
@@ -95,9 +95,8 @@ class Router:
         request = event.request
         if not isinstance(decision, UserOf) or not request.to.tag:
             return False
-        flow = Flow(event.transaction.flow.local, event.source)
         return self._relaying.knows(decision.aor) and not self._uas.expects(
-            request, flow
+            request, event.flow
         )
 
     def _may_pass(self, request: Request) -> bool:

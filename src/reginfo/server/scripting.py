@@ -173,8 +173,7 @@ class Scripting:
                 turns.moment(),
             )
             return
-        flow = Flow(transaction.flow.local, event.source)
-        passage = Passage(self._server, self, transaction, flow, self.route)
+        passage = Passage(self._server, self, transaction, event.flow, self.route)
         route = request.headers.get("Route")
         copy = None if route is None else list(route)
         passage.decided = (request.uri, copy, decision)

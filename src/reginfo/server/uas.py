@@ -5,9 +5,7 @@ from __future__ import annotations
 import email.utils
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
 
-from ..location.binding import Binding
 from ..location.place import Place
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
@@ -23,19 +21,14 @@ from ..sip.event import RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Request, Response, request_uri
 from ..sip.moment import Moment
+from ..sync.sink import LinkSink
+from ..sync.source import LinkSource
 from .peers import Peers
 
 logger = logging.getLogger("reginfo.server")
 
 METHODS = ("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "OPTIONS")
 """What is answered here; any other method is for somebody else."""
-
-
-class Saved(NamedTuple):
-    """What became of a REGISTER."""
-
-    response: Response
-    claims: tuple[Binding, ...]
 
 
 class Uas:
@@ -71,6 +64,8 @@ class Uas:
         self._pua_reginfo = pua_reginfo
         self._table = table
         self._date = (0, "")
+        self._source: LinkSource | None = None
+        self._sink: LinkSink | None = None
         self.handlers: dict[str, Callable[[RequestReceived, Moment], Response]] = {
             "REGISTER": self._register,
             "SUBSCRIBE": self._subscribe,
@@ -80,6 +75,11 @@ class Uas:
         }
         "By method, what is done without a script."
 
+    def connect(self, source: LinkSource, sink: LinkSink) -> None:
+        """Set what serves and holds links, where there are groups."""
+        self._source = source
+        self._sink = sink
+
     def register(
         self,
         request: Request,
@@ -87,17 +87,19 @@ class Uas:
         table: str,
         moment: Moment,
         is_published: bool = True,
-    ) -> Saved:
+    ) -> registrar.Decision:
         """
         Bind what a REGISTER asks for.
 
         Args:
             is_published: whether presence servers are to hear of it.
         """
+        if self._sink is not None:
+            self._sink.check_ready(moment.now)
         if request_uri(request).host not in self._domains:
             raise Refusal(404, "Not Found")  # §10.3 step 1
-        aor = self._domains.aor(request.to.parsed)
-        if not self._domains.serve(aor):
+        aor = self._domains.served(request.to.parsed)
+        if aor is None:
             raise Refusal(404, "Not Found")  # §10.3 step 5
         place, wall = Place(table, aor), moment.wall
         decision = registrar.decide(
@@ -116,7 +118,7 @@ class Uas:
                 records=decision.records,
                 is_published=is_published,
             )
-        return Saved(decision.response, decision.claims)
+        return decision
 
     def subscribe(
         self, request: Request, flow: Flow, tag: str, moment: Moment
@@ -127,12 +129,13 @@ class Uas:
         Args:
             tag: that the response is given in To.
         """
+        aor, source = self._domains.aor(request_uri(request)), self._source
+        if source is not None and source.takes(request, aor):
+            return source.receive_subscribe(
+                request, flow, tag=tag, resource=aor, now=moment.now
+            )
         return self._notifier.receive_subscribe(
-            request,
-            flow,
-            tag=tag,
-            aor=self._domains.aor(request_uri(request)),
-            now=moment.now,
+            request, flow, tag=tag, aor=aor, now=moment.now
         )
 
     def publish(self, request: Request, flow: Flow, moment: Moment) -> Response:
@@ -150,7 +153,7 @@ class Uas:
 
     def unsolicited(self, request: Request, flow: Flow) -> str | None:
         """The peer that sends a NOTIFY which nobody has asked for, if it may."""
-        if self._subscriber.knows(request):
+        if self._subscriber.knows(request) or self._is_of_a_link(request):
             return None
         peer = self._peers.sender(request, flow)
         return peer.name if peer is not None and peer.unsolicited else None
@@ -158,12 +161,16 @@ class Uas:
     def expects(self, request: Request, flow: Flow) -> bool:
         """Whether a NOTIFY is of a subscription of ours, or of a peer that may."""
         return (
-            self._subscriber.expects(request)
+            self._is_of_a_link(request)
+            or self._subscriber.expects(request)
             or self.unsolicited(request, flow) is not None
         )
 
     def notify(self, request: Request, flow: Flow, table: str, moment: Moment) -> int:
         """Take in a NOTIFY; 1 or 2, as :meth:`PuaReginfo.handle_notify` has it."""
+        if self._sink is not None and self._sink.knows(request):
+            self._sink.receive_notify(request, flow, moment.now, moment.wall)
+            return 1
         return self._pua_reginfo.handle_notify(
             request,
             flow,
@@ -173,23 +180,23 @@ class Uas:
             wall=moment.wall,
         )
 
+    def _is_of_a_link(self, request: Request) -> bool:
+        return self._sink is not None and self._sink.knows(request)
+
     def _register(self, event: RequestReceived, moment: Moment) -> Response:
-        flow = Flow(event.transaction.flow.local, event.source)
-        return self.register(event.request, flow, self._table, moment).response
+        request = event.transaction.request
+        return self.register(request, event.flow, self._table, moment).response
 
     def _subscribe(self, event: RequestReceived, moment: Moment) -> Response:
         transaction = event.transaction
-        flow = Flow(transaction.flow.local, event.source)
-        return self.subscribe(event.request, flow, transaction.to_tag, moment)
+        return self.subscribe(event.request, event.flow, transaction.to_tag, moment)
 
     def _notify(self, event: RequestReceived, moment: Moment) -> Response:
-        flow = Flow(event.transaction.flow.local, event.source)
-        self.notify(event.request, flow, self._table, moment)
+        self.notify(event.request, event.flow, self._table, moment)
         return Response(200, "OK")
 
     def _publish(self, event: RequestReceived, moment: Moment) -> Response:
-        flow = Flow(event.transaction.flow.local, event.source)
-        return self.publish(event.request, flow, moment)
+        return self.publish(event.request, event.flow, moment)
 
     def _options(self, event: RequestReceived, moment: Moment) -> Response:
         check_extensions(event.request, registrar.EXTENSIONS)

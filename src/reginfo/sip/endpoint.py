@@ -382,7 +382,7 @@ class Endpoint:
                 self._responder.answer(request, flow, 482, "Loop Detected")
                 return
         self._servers[key] = transaction
-        self._events.append(RequestReceived(transaction, flow.remote))
+        self._events.append(RequestReceived(transaction, flow))
 
     def _receive_ack(
         self, request: Request, key: tuple[str, ...], flow: Flow, now: float

@@ -18,17 +18,17 @@ class RequestReceived(Value, frozen=True):
 
     transaction: AnyServer
 
-    source: Address
-    "The address that it was sent from, whatever its Via says."
+    flow: Flow
+    "The flow that it came by; its responses may take another, as its Via says."
 
     @property
     def request(self) -> Request:
         return self.transaction.request
 
     @property
-    def flow(self) -> Flow:
-        """The flow that the request came by: our local address, and its source."""
-        return Flow(self.transaction.flow.local, self.source)
+    def source(self) -> Address:
+        """The address that it was sent from, whatever its Via says."""
+        return self.flow.remote
 
 
 class AckReceived(Value, frozen=True):

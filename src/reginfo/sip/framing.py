@@ -113,16 +113,18 @@ class Framer:
     def _skip_blank_lines(self) -> None:
         """Skip keep-alives and stray line ends before a message (§7.5)."""
         buffer = self._buffer
-        while buffer.startswith(PING):
-            self.pongs += 1
-            del buffer[: len(PING)]
-            self._searched = 0
-        # One CRLF alone is a pong, or half of a ping: the next octets decide.
-        while buffer.startswith(b"\r\n") and len(buffer) > 3:
-            del buffer[:2]
-            self._searched = 0
-        while buffer.startswith(b"\n"):
-            del buffer[:1]
+        while True:
+            if buffer.startswith(PING):
+                self.pongs += 1
+                skipped = len(PING)
+            elif buffer.startswith(b"\n"):
+                skipped = 1
+            elif buffer.startswith(b"\r\n") and len(buffer) > 3:
+                # One CRLF alone is a pong, or half of a ping: the next octets decide.
+                skipped = 2
+            else:
+                return
+            del buffer[:skipped]
             self._searched = 0
 
 

@@ -133,19 +133,21 @@ def parse_name_addr(text: str) -> NameAddr:
     if text[:1] == "<":
         # Without a display name; that is, nearly always.
         uri, bracket, rest = text[1:].partition(">")
-        if not bracket or not uri or "<" in uri or " " in uri:
+        if not bracket or not uri or "<" in uri or " " in uri or not uri.isprintable():
             raise RemoteProtocolError(f"malformed address: {text[:80]!r}")
         return NameAddr(uri, parse_params(rest) if rest else {})
     if "<" in text:
         match = grammar.name_addr.fullmatch(text)
         if match is not None:
             display, uri, params = match.groups()
+            if not uri.isprintable():
+                raise RemoteProtocolError(f"malformed address: {text[:80]!r}")
             return NameAddr(uri, parse_params(params), unquote(display.strip()))
     # §20.10: without angle brackets all parameters are the header's. A quoted-string
     # among them may hold brackets.
     uri, semicolon, rest = text.partition(";")
     uri = uri.strip()
-    if not uri or not _ODD_IN_URI.isdisjoint(uri):
+    if not uri or not _ODD_IN_URI.isdisjoint(uri) or not uri.isprintable():
         raise RemoteProtocolError(f"malformed address: {text[:80]!r}")
     return NameAddr(uri, parse_params(semicolon + rest))
 
@@ -214,7 +216,9 @@ def parse_cseq(text: str) -> CSeq:
     if value >= 2**31:
         raise RemoteProtocolError(f"CSeq out of range: {number}")
     method = method.strip()
-    if not grammar.token.fullmatch(method):
+    if not (method.isalpha() and method.isascii()) and not grammar.token.fullmatch(
+        method
+    ):
         raise RemoteProtocolError(f"malformed CSeq: {text[:80]!r}")
     return CSeq(value, method)
 
@@ -224,7 +228,7 @@ def delta_seconds(text: str | None) -> int | None:
     if text is None:
         return None
     text = text.strip()
-    if not grammar.delta_seconds.fullmatch(text):
+    if not (text.isdecimal() and text.isascii() and len(text) <= 20):
         return None
     # §20.19: a number of 32 bits. More can only mean "long".
     return min(int(text), 2**32 - 1)

@@ -162,10 +162,14 @@ class SipMessage:
 class Request(SipMessage):
     """A request that came in."""
 
-    __slots__ = ("method", "uri")
+    __slots__ = ("_uri", "method", "uri")
 
     def __init__(self, method: str, uri: str) -> None:
-        super().__init__()
+        # Not by `super`: each datagram makes one of these.
+        self.headers = {}
+        self.body = b""
+        self._via = self._from = self._to = self._cseq = None
+        self._uri: Uri | None = None
         self.method = method
         self.uri = uri
 
@@ -189,6 +193,16 @@ class Request(SipMessage):
         if hops is not None and not (hops.isdecimal() and len(hops) < 6):
             raise RemoteProtocolError("malformed Max-Forwards")
 
+    def take_parsed(self, other: Request) -> None:
+        """
+        Know what ``other`` has read of its Request-URI, Via, From, To and CSeq.
+
+        For a copy, whose headers of these names nobody changes.
+        """
+        self._via, self._from = other._via, other._from
+        self._to, self._cseq = other._to, other._cseq
+        self._uri = other._uri
+
     def write_response(
         self, response: Response, *, to_tag: str, via: str = "", common: str = ""
     ) -> bytes:
@@ -202,27 +216,24 @@ class Request(SipMessage):
         """
         headers = self.headers
         vias = headers["Via"]
-        if via:
-            vias = [via, *vias[1:]]
+        top = via or vias[0]
+        if len(vias) > 1:
+            top = f"{CRLF}Via: ".join([top, *vias[1:]])
         to = headers["To"][0]
         if to_tag:
             to = f"{to};tag={to_tag}"
-        own = "".join(
-            [
-                f"{name}: {value}\r\n"
-                for name, values in response.headers.items()
-                for value in values
-            ]
-        )
+        own = ""
+        for name, values in response.headers.items():
+            for value in values:
+                own += f"{name}: {value}\r\n"
         if response.status == 100:
             # §8.2.6.1: a Timestamp of the request "MUST be copied".
-            own += "".join(
-                [f"Timestamp: {value}\r\n" for value in headers.get("Timestamp", ())]
-            )
+            for value in headers.get("Timestamp", ()):
+                own += f"Timestamp: {value}\r\n"
         body = response.body
         return (
             f"SIP/2.0 {response.status} {response.reason}\r\n"
-            f"Via: {f'{CRLF}Via: '.join(vias)}\r\n"
+            f"Via: {top}\r\n"
             f"From: {headers['From'][0]}\r\n"
             f"To: {to}\r\n"
             f"Call-ID: {headers['Call-ID'][0]}\r\n"
@@ -275,7 +286,9 @@ class Response(SipMessage):
         headers: Headers | None = None,
         body: bytes = b"",
     ) -> None:
-        super().__init__(headers, body)
+        self.headers = {} if headers is None else headers
+        self.body = body
+        self._via = self._from = self._to = self._cseq = None
         self.status = status
         self.reason = reason
 
@@ -354,6 +367,9 @@ def request_uri(request: Request) -> Uri:
         RemoteProtocolError: 400 for none, 505 for another version, 416 for a scheme
             that is not ours.
     """
+    known = request._uri
+    if known is not None and known.text == request.uri:
+        return known
     if " " in request.uri:
         version = request.uri.rpartition(" ")[2]
         if version.upper().startswith("SIP/"):
@@ -364,6 +380,7 @@ def request_uri(request: Request) -> Uri:
         raise RemoteProtocolError("Unsupported URI Scheme", status=416)
     if uri.headers:
         raise RemoteProtocolError("Request-URI with headers")
+    request._uri = uri
     return uri
 
 

@@ -19,7 +19,10 @@ from .message import (
 _SINGLE = frozenset(
     {"Call-ID", "CSeq", "From", "To", "Content-Length", "Max-Forwards", "Content-Type"}
 )
-_FOLD = re.compile(r"\r\n[ \t]+")
+_FOLD = re.compile(rb"\r\n[ \t]+")
+BLANKS = (" ", "\t")
+"""With what a line begins that goes on with the one before it (§7.3.1)."""
+
 _BARE_FOLD = re.compile(r"\n[ \t]+")
 _STRAY = re.compile(r"[\r\n\0]")
 # A quoted-string; one that is not closed ends where it goes wrong, so that no octet is
@@ -55,23 +58,27 @@ def parse(data: bytes) -> Request | Response:
         error = _without_end(data)
         head = head.rstrip(b"\r\n")
     try:
-        text = head.decode().lstrip(CRLF)
+        text = head.decode()
         mangled = False
     except UnicodeDecodeError:
-        text = head.decode("utf-8", "surrogateescape").lstrip(CRLF)
+        text = head.decode("utf-8", "surrogateescape")
         mangled = True
-    if "\n " in text or "\n\t" in text:
-        text = _FOLD.sub(" ", text)
-    lines = text.split(CRLF)
-    ends = len(lines) - 1
-    stray = text.count("\n") != ends or text.count("\r") != ends or "\0" in text
+    lines = text.lstrip(CRLF).split(CRLF)
+    # CR and LF that end no line. Searching all lines at once is faster than counting.
+    text = "".join(lines)
+    stray = "\n" in text or "\r" in text or "\0" in text
     if stray and "\n" in lines[0]:
         # Lines of bare LF: wrong, and readable all the same.
         text, body, error = _bare_lines(data)
         mangled = _NOT_UTF8.search(text) is not None
         lines = text.split("\n")
         stray = "\r" in text or "\0" in text
-    message = _start(lines[0])
+    try:
+        message = _start(lines[0])
+    except Malformed:
+        if lines[1:] and lines[1].startswith(BLANKS):
+            return _unfolded(head, blank, body)
+        raise
     headers = message.headers
     names = NAMES
     del lines[0]
@@ -80,6 +87,10 @@ def parse(data: bytes) -> Request | Response:
         try:
             key = names[name]
         except KeyError:
+            # No name of a header begins so. Nearly no message has such a line, and a
+            # search for one would cost every message.
+            if line.startswith(BLANKS):
+                return _unfolded(head, blank, body)
             try:
                 key = canonical(name)
             except RemoteProtocolError as exc:
@@ -107,6 +118,22 @@ def parse(data: bytes) -> Request | Response:
     if error is not None:
         raise Malformed(error, message)
     return message
+
+
+def _unfolded(head: bytes, blank: bytes, body: bytes) -> Request | Response:
+    """
+    Read a message once more, with one line for each header field (§7.3.1).
+
+    Raises:
+        Malformed: as :func:`parse`.
+    """
+    unfolded = _FOLD.sub(b" ", head)
+    try:
+        return parse(unfolded + blank + body)
+    except Malformed as exc:
+        if not blank and len(head) > MAX_DATAGRAM:
+            raise Malformed(_without_end(head), exc.message) from exc
+        raise
 
 
 def _without_end(data: bytes) -> RemoteProtocolError:
@@ -181,7 +208,6 @@ def _odd_start(line: str) -> Request:
 
 
 _NOT_UTF8 = re.compile(r"[\udc80-\udcff]")
-_REPLACED = "\N{REPLACEMENT CHARACTER}"
 
 _USED = frozenset(
     {

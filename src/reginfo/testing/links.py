@@ -165,6 +165,10 @@ class Links:
             self._streams.pop(other, None)
         return other
 
+    def abandon(self, local: Address, remote: Address) -> None:
+        """Close a stream at one end; the other one believes that it is open."""
+        self._streams.pop((local, remote), None)
+
     def streams_of(self, local: Address) -> list[Address]:
         """The remote addresses of all streams that have ``local`` as one end."""
         return [remote for one, remote in self._streams if one == local]

@@ -34,8 +34,10 @@ class WireServer:
 
     Args:
         listening: whether somebody accepts TCP connections at an address.
+        hang_up: closes a stream, by its two addresses as we see them.
         deliver: has packets delivered soon, for a handler that has waited.
         storage: keeps what the server knows; None to keep nothing.
+        skew: seconds by which its calendar is ahead of that of the wire.
     """
 
     def __init__(
@@ -46,16 +48,21 @@ class WireServer:
         hosts: dict[str, Address],
         new_id: Callable[[], str],
         listening: Callable[[Address], bool],
+        hang_up: Callable[[Address, Address], None],
         deliver: Callable[[], None],
         storage: Storage | None,
+        skew: float = 0.0,
     ) -> None:
         self.config = config
         self.storage = storage
-        self.app = App(config, clock=_Clock(links), new_id=new_id, jitter=lambda: 0.5)
+        self.app = App(
+            config, clock=_Clock(links, skew), new_id=new_id, jitter=lambda: 0.5
+        )
         self.turns = self.app.turns
         self._links = links
         self._hosts = hosts
         self._listening = listening
+        self._close = hang_up
         self._deliver = deliver
         self._unsettled = self._delivering = False
         self.locals = [
@@ -129,7 +136,7 @@ class WireServer:
         if self.storage is not None:
             self.app.load(self.storage)
         self.app.load_script()
-        self.app.set_open(self._is_open)
+        self.app.set_open(self._is_open, self._hang_up)
         self.app.listening = [
             f"{one.transport.token}:{one.sent_by}" for one in self.locals
         ]
@@ -226,6 +233,11 @@ class WireServer:
             return True
         return self._links.is_open((local.host, local.port), flow.remote)
 
+    def _hang_up(self, flow: Flow) -> None:
+        if self._is_open(flow):
+            self._close((flow.local.host, flow.local.port), flow.remote)
+            self.turns.flow_lost(flow)
+
 
 class _Names:
     """Resolves names as a wire knows them, and numbers as they are."""
@@ -252,8 +264,9 @@ _NUMERIC = re.compile(r"[\d.]+|\[[\da-fA-F:.]+\]")
 class _Clock(Clock):
     """Both clocks of a server, as its wire has them."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: Links, skew: float) -> None:
         self._links = links
+        self._skew = skew
         super().__init__()
         self.boot_id = BOOT_ID
 
@@ -261,7 +274,7 @@ class _Clock(Clock):
         return self._links.now
 
     def wall(self) -> float:
-        return self._links.epoch + self._links.now
+        return self._links.epoch + self._links.now + self._skew
 
     def not_before(self, wall: float) -> None:
         """A wire's clock never goes back."""

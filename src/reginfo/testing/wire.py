@@ -74,13 +74,16 @@ class Wire:
 
     # Servers.
 
-    def serve(self, config: Config, storage: Storage | None = None) -> WireServer:
+    def serve(
+        self, config: Config, storage: Storage | None = None, *, skew: float = 0.0
+    ) -> WireServer:
         """
         Start a server at the addresses of ``config``.
 
         Args:
             storage: keeps what the server knows, whatever ``config`` says of a store;
                 None to keep nothing, so that it cannot be started again as it was.
+            skew: seconds by which its calendar is ahead of that of the wire.
         """
         server = WireServer(
             config,
@@ -88,8 +91,10 @@ class Wire:
             hosts=self.hosts,
             new_id=self.new_id,
             listening=self._is_listening,
+            hang_up=self._close,
             deliver=self._deliver,
             storage=storage,
+            skew=skew,
         )
         self.servers[server.address] = server
         for transport, address in server.addresses:
@@ -228,6 +233,9 @@ class Wire:
         return (TCP, address) in self._at or address not in self._down
 
     def _close(self, local: Address, remote: Address) -> None:
+        if self.links.is_cut(local, remote):
+            self.links.abandon(local, remote)  # the other end does not hear of it
+            return
         other = self.links.close(local, remote)
         if other is not None:
             server = self._server_of(other[0])

@@ -1,0 +1,124 @@
+"""The contacts of a REGISTER: as it asks for them, and as its response lists them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from ..location.claim import Claim
+from ..reg.document import shortest_q
+from ..sip.address import numeric
+from ..sip.dialog import route_uri
+from ..sip.errors import RemoteProtocolError
+from ..sip.flow import Flow, Local, unscoped, uri_host
+from ..sip.headers import delta_seconds, parse_name_addr, quote
+from ..sip.message import Request
+from ..sip.transport import SIP_PORT
+from ..sip.uri import CACHE, LONGEST_CACHED, Uri
+from ..sip.value import Value
+
+LONG = 3600
+"""Seconds that a malformed Expires, or `expires` parameter, stands for (§20.10)."""
+
+
+class RequestedContact(Value, frozen=True):
+    """A value of the Contact header of a REGISTER."""
+
+    uri: Uri
+
+    expires: int | None
+    "Seconds, as its own parameter says; None if it has none."
+
+    q: str | None
+    "In its shortest form."
+
+    params: tuple[tuple[str, str | None], ...]
+    "Header parameters but `expires` and `q`; values as written."
+
+    display_name: str
+
+
+def requested_contact(value: str) -> RequestedContact:
+    """
+    Read a value of Contact.
+
+    Raises:
+        RemoteProtocolError: it is malformed.
+    """
+    # A phone sends the same one at each refresh.
+    return _cached(value) if len(value) <= LONGEST_CACHED else _read(value)
+
+
+def _read(value: str) -> RequestedContact:
+    contact = parse_name_addr(value)
+    expires = None
+    if "expires" in contact.params:
+        expires = delta_seconds(contact.params["expires"])
+        if expires is None:
+            expires = LONG
+    return RequestedContact(
+        contact.parsed,
+        expires,
+        _q(contact.params.get("q")),
+        tuple(
+            (name, parameter)
+            for name, parameter in contact.params.items()
+            if name != "expires" and name != "q"
+        ),
+        contact.display_name,
+    )
+
+
+_cached = lru_cache(CACHE)(_read)
+
+
+def _q(value: str | None) -> str | None:
+    if not value:
+        return None
+    try:
+        return shortest_q(value)
+    except ValueError as exc:
+        raise RemoteProtocolError(f"malformed q: {value!r}") from exc
+
+
+def path_of(request: Request) -> tuple[str, ...]:
+    """
+    Return the route set of a contact, as Path records it (RFC 3327 §5.3).
+
+    Raises:
+        RemoteProtocolError: no request can be routed by it.
+    """
+    path = tuple(request.values("Path"))
+    for value in path:
+        if Uri.parse(route_uri(value)).scheme not in ("sip", "sips"):
+            raise RemoteProtocolError(f"unusable Path: {value[:80]!r}")
+    return path
+
+
+def received(uri: Uri, flow: Flow) -> str:
+    """Return the source of a REGISTER as a URI; empty if its Contact says the same."""
+    host, port = flow.remote
+    if (uri.port or SIP_PORT) == port:
+        address = numeric(uri.host).address
+        if address == host or address == unscoped(host):
+            return ""
+    return f"sip:{uri_host(host)}:{port}{flow.local.transport.uri_param}"
+
+
+@lru_cache(64)
+def listener(local: Local) -> str:
+    """Return the name of an address of ours, as a claim keeps it."""
+    return str(local)
+
+
+def contact_value(binding: Claim, now: float) -> str:
+    """Return the Contact header value of a binding."""
+    text = f"<{binding.contact}>;expires={binding.expires(now)}"
+    if binding.display_name:
+        text = f"{quote(binding.display_name)} {text}"
+    if binding.q is not None:
+        text += f";q={binding.q}"
+    for name, value in binding.params:
+        # A peer may have listed these as parameters (§7.3.1: none stands twice).
+        if name != "expires" and name != "q":
+            text += f";{name}" if value is None else f";{name}={value}"
+    return text

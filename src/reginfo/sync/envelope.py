@@ -1,0 +1,177 @@
+"""
+The words of a link in SIP, and its documents, written: claims in those of RFC 3680.
+
+A contact stands in its registration as RFC 3680 has it, as what holds says. In it is
+one element of our namespace for each claim that is sent, complete in itself; the
+records of a user and the stretch of changes stand beside (`docs/link.md`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..location.claim import Claim
+from ..location.record import Record
+from ..reg.document import (
+    ContactEvent,
+    RegistrationState,
+    contact_id,
+    registration_id,
+)
+from ..reg.elements import NAMESPACE as REGINFO
+from ..reg.writer import escape
+from .cursor import Stretch
+
+VERSION = "1"
+"""The major version of the wire, as in `Reginfo-Link`."""
+
+NAMESPACE = f"urn:x-reginfo:link:{VERSION}"
+
+PACKAGE = "reg"
+
+LINK, SINCE = "Reginfo-Link", "Reginfo-Since"
+"""The header fields of a link: the version of the wire, and a cursor."""
+
+MIN_RATE = "min-rate=0.1"
+"""NOTIFYs a second, at least (RFC 6446 §5.3)."""
+
+LONGEST = 48 * 1024
+"""Octets of a document over a stream, at most."""
+
+SHORTEST = 1200
+"""Octets of a document over UDP; one of a single longer claim is longer."""
+
+LONGEST_CLAIM = 8 * 1024
+"""Characters of all texts of a claim, or of a record, together, at most."""
+
+AROUND = 512
+"""Octets of a document around its registrations, at most."""
+
+ACTIVE = RegistrationState.ACTIVE
+
+# What may stand in an attribute as it is: see reg/writer.py.
+_PLAIN = bytes(c if 0x20 <= c < 0x7F and c not in b'&<>"' else 0 for c in range(256))
+
+
+def _escaped(*texts: str) -> tuple[str, ...]:
+    """Return texts as they stand in attributes: most often as they are."""
+    probe = "".join(texts).encode("utf-8", "surrogatepass")
+    if 0 in probe.translate(_PLAIN):
+        return tuple([escape(text) for text in texts])
+    return texts
+
+
+def claim_element(claim: Claim, now: float, path: tuple[str, ...]) -> str:
+    """
+    Write a claim, complete in itself.
+
+    Args:
+        path: the route set that the other server is told: see `paths.py`.
+    """
+    uri, key, call_id, owner = _escaped(
+        claim.contact, claim.key, claim.call_id, claim.owner
+    )
+    stamp, left = claim.stamp, claim.expires_at - now
+    text = f'<l:claim uri="{uri}" callid="{call_id}" cseq="{claim.cseq}"'
+    if key != uri:
+        text += f' key="{key}"'
+    text += f' stamp="{stamp}"'
+    if claim.begin != stamp:
+        text += f' begin="{claim.begin}"'
+    if claim.edition != stamp:
+        text += f' edition="{claim.edition}"'
+    text += f' event="{claim.event}" owner="{owner}" until="{claim.until}"'
+    if claim.gone:
+        text += ' gone="true"'
+    elif left > 0:
+        text += f' left="{round(left * 1000)}"'
+    since = now - claim.registered_at
+    if since >= 0.001:
+        text += f' since="{round(since * 1000)}"'
+    if claim.q is not None:
+        text += f' q="{escape(claim.q)}"'
+    if claim.received:
+        text += f' received="{escape(claim.received)}"'
+    if claim.user_agent:
+        text += f' user-agent="{escape(claim.user_agent)}"'
+    if claim.display_name:
+        text += f' display-name="{escape(claim.display_name)}"'
+    if claim.retry_after is not None:
+        text += f' retry-after="{claim.retry_after}"'
+    if not path and not claim.params:
+        return text + "/>"
+    inside = "".join([f"<l:path>{escape(one)}</l:path>" for one in path])
+    for name, value in claim.params:
+        inside += f'<l:param name="{escape(name)}"'
+        inside += "/>" if value is None else f">{escape(value)}</l:param>"
+    return f"{text}>{inside}</l:claim>"
+
+
+def record_element(record: Record, now: float) -> str:
+    """Write a record, complete in itself."""
+    text = f'<l:record kind="{record.kind.value}"'
+    if record.name:
+        text += f' name="{escape(record.name)}"'
+    if record.value is not None:
+        text += f' value="{escape(record.value)}"'
+    text += f' stamp="{record.stamp}" owner="{escape(record.owner)}"'
+    if record.until:
+        left = max(0, round((record.expires_at - now) * 1000))
+        text += f' until="{record.until}" left="{left}"'
+    return text + "/>"
+
+
+def contact_start(aor: str, holds: Claim, is_bound: bool, now: float) -> str:
+    """Write the contact of RFC 3680, as far as to where our elements begin."""
+    event = holds.event
+    if is_bound:
+        state = "active"
+        if not holds.active:
+            event = ContactEvent.REGISTERED
+    else:
+        state = "terminated"
+        if event.state == state:
+            pass
+        else:
+            event = ContactEvent.EXPIRED
+    uri, call_id = _escaped(holds.contact, holds.call_id)
+    text = (
+        f'<contact id="{contact_id(aor, holds.key)}" state="{state}" event="{event}"'
+        f' callid="{call_id}" cseq="{holds.cseq}"'
+    )
+    if is_bound:
+        text += f' expires="{holds.expires(now)}"'
+        if holds.q is not None:
+            text += f' q="{escape(holds.q)}"'
+    return f"{text}><uri>{uri}</uri>"
+
+
+def registration_element(aor: str, state: RegistrationState, inside: str) -> str:
+    """Write a registration around its contacts and records."""
+    return (
+        f'<registration aor="{escape(aor)}" id="{registration_id(aor)}"'
+        f' state="{state}">{inside}</registration>'
+    )
+
+
+def cursor_element(said: Stretch) -> str:
+    """Write which changes a document has, and who speaks."""
+    text = f'<l:cursor epoch="{said.epoch}" from="{said.after}" to="{said.to}"'
+    text += f' more="{"true" if said.more else "false"}"'
+    if said.about:
+        text += f' about="{said.about}"'
+    if said.is_check:
+        text += ' check="true"'
+    return (
+        f'{text} server="{escape(said.server)}" time="{said.time}"'
+        f' longest="{said.longest}"/>'
+    )
+
+
+def document(version: int, registrations: Iterable[str], said: Stretch) -> bytes:
+    """Write a document: always a partial one, since nothing is gone by omission."""
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<reginfo xmlns="{REGINFO}"'
+        f' xmlns:l="{NAMESPACE}" version="{version}" state="partial">'
+        f"{''.join(registrations)}{cursor_element(said)}</reginfo>"
+    ).encode()

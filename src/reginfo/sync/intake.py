@@ -1,0 +1,111 @@
+"""What links tell, put into the location database; and what of it was drift."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from ..ledger.journal import Journal
+from ..location.claim import Claim
+from ..location.keyring import REMEMBERED
+from ..location.lives import Claims, join
+from ..location.place import Aor, Place
+from ..location.record import Record
+from ..location.store import LocationStore
+from .held_link import HeldLink
+from .reader import UserNews
+
+logger = logging.getLogger("reginfo.link")
+
+
+def join_all(claims: Iterable[Claim]) -> dict[str, Claim]:
+    """Return what holds of each contact, by its key, if nothing else is known."""
+    known: dict[str, Claims] = {}
+    for claim in claims:
+        known[claim.key] = join(known.get(claim.key, ()), claim)
+    return {key: found[0] for key, found in known.items()}
+
+
+class Intake:
+    """
+    Puts claims and records of other servers into the store.
+
+    Args:
+        own: a claim of ours as it was before it was sent.
+    """
+
+    def __init__(
+        self, store: LocationStore, journal: Journal, own: Callable[[Claim], Claim]
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._own = own
+
+    def apply(self, link: HeldLink, told: UserNews, now: float, wall: float) -> None:
+        """Take in what a document says of one address-of-record."""
+        place = Place(link.group.table, Aor(told.aor))
+        claims = [self._bounded(claim, now) for claim in told.claims]
+        records = [
+            record
+            for record in told.records
+            if not self._is_forgotten(record, place, wall)
+        ]
+        if claims or records:
+            self._store.apply(place, claims, now, records=records, is_told=True)
+
+    def verify(self, link: HeldLink, told: UserNews, now: float, wall: float) -> None:
+        """Take in what is verified: whatever is news is drift, and is repaired."""
+        place = Place(link.group.table, Aor(told.aor))
+        known = self._known(told, place)
+        # What was forgotten here already is no drift. It is not taken in part: what has
+        # lost to a claim that is over must not come to hold.
+        holds = join_all(told.claims)
+        claims = [
+            claim
+            for claim in told.claims
+            if not holds[claim.key].is_over(now) or self._store.claims(place, claim.key)
+        ]
+        self.apply(link, told._replace(claims=claims), now, wall)
+        drift = len(self._known(told, place) - known)
+        if drift:
+            link.drift += drift
+            self._journal.after(
+                logger.warning,
+                "! %s: a verification has repaired %d elements of %s",
+                link.source,
+                drift,
+                told.aor,
+            )
+
+    def _known(self, told: UserNews, place: Place) -> set[object]:
+        """
+        Return what holds of all that is told of.
+
+        What has lost may be forgotten here already, and is no drift.
+        """
+        known: set[object] = {
+            claim.order
+            for key in {claim.key for claim in told.claims}
+            for claim in self._store.claims(place, key)[:1]
+        }
+        for record in self._store.records(place):
+            known.add((record.id, record.stamp, record.owner))
+        return known
+
+    def _bounded(self, claim: Claim, now: float) -> Claim:
+        longest = now + self._store.longest_life
+        if claim.expires_at > longest:
+            claim = msgspec.structs.replace(claim, expires_at=longest)
+        if claim.owner == self._store.server_id:
+            claim = self._own(claim)
+        return claim
+
+    def _is_forgotten(self, record: Record, place: Place, wall: float) -> bool:
+        """Whether a record says that something was removed that we know nothing of."""
+        return (
+            record.value is None
+            and record.stamp / 1e6 <= wall - REMEMBERED
+            and all(known.id != record.id for known in self._store.records(place))
+        )
