@@ -13,6 +13,7 @@ from reginfo.ledger.shelf import Rows
 from reginfo.ledger.storage import StoredRow
 from reginfo.location.binding import Binding
 from reginfo.location.place import TABLE, Aor, Place
+from reginfo.location.stamp import Stamp
 from reginfo.reg.document import ContactEvent
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Request, Response
@@ -83,7 +84,7 @@ def binding(
         expires_at=expires_at,
         registered_at=others.pop("registered_at", NOW),
         owner=owner,
-        stamp=stamp,
+        stamp=Stamp(stamp),
         **others,
     )
 

@@ -20,6 +20,7 @@ from reginfo.location.claim import Claim, stripped
 from reginfo.location.lives import Claims, forgotten_at, join, next_stamp
 from reginfo.location.record import Record, RecordKind, Standing, standing
 from reginfo.location.record import next_stamp as next_record_stamp
+from reginfo.location.stamp import Stamp
 from reginfo.location.state import bound_by, change
 from reginfo.reg.document import ContactEvent
 
@@ -233,13 +234,13 @@ class Replica:
                 key=key,
                 call_id=call_id,
                 cseq=cseq,
-                begin=begin,
-                stamp=stamp,
-                edition=stamp,
+                begin=Stamp(begin),
+                stamp=Stamp(stamp),
+                edition=Stamp(stamp),
                 gone=gone,
                 event=ContactEvent.UNREGISTERED if gone else ContactEvent.REGISTERED,
                 owner=self.name,
-                until=stamp + int(expires * 1e6),
+                until=Stamp(stamp + int(expires * 1e6)),
                 expires_at=self.now + expires,
                 registered_at=bound.registered_at if bound else self.now,
             ),
@@ -327,10 +328,20 @@ class Replica:
             contact = self.contacts.get(key)
             told = self._of(other.name, contact)
             listing = Claim(
-                contact=key, key=key, call_id=call_id, cseq=cseq, begin=0, stamp=0,
-                edition=0, gone=False, event=ContactEvent.REGISTERED, owner=other.name,
-                until=0, expires_at=expires_at, registered_at=self.now,
-            )  # fmt: skip
+                contact=key,
+                key=key,
+                call_id=call_id,
+                cseq=cseq,
+                begin=Stamp(0),
+                stamp=Stamp(0),
+                edition=Stamp(0),
+                gone=False,
+                event=ContactEvent.REGISTERED,
+                owner=other.name,
+                until=Stamp(0),
+                expires_at=expires_at,
+                registered_at=self.now,
+            )
             claim = foreign.listed(listing, told, had=old.get(key))
             if claim is not None:
                 self.take(key, claim, other.name)

@@ -16,6 +16,7 @@ from reginfo.location.keyring import KIND, REMEMBERED, KeyChange
 from reginfo.location.lives import SLACK
 from reginfo.location.place import TABLE, Aor
 from reginfo.location.record import Record, RecordKind
+from reginfo.location.stamp import Stamp
 from reginfo.location.store import LocationStore
 
 from ..make import ALICE, BOB, NOW, WALL, binding, here, load, moment, place
@@ -60,7 +61,9 @@ def put(keys: Keys, aor: str, *records: Record) -> None:
 
 
 def key(value: str | None, stamp: int, owner: str, name: str = "k") -> Record:
-    return Record(kind=RecordKind.KEY, name=name, value=value, stamp=stamp, owner=owner)
+    return Record(
+        kind=RecordKind.KEY, name=name, value=value, stamp=Stamp(stamp), owner=owner
+    )
 
 
 def test_what_is_set_is_there_until_it_is_removed() -> None:
@@ -129,8 +132,8 @@ def test_a_probation_is_remembered_until_it_is_over(days: int) -> None:
     lasts = days * 86_400
     stamp = int(WALL * 1e6)
     bar = Record(
-        kind=RecordKind.PROBATION, value=str(lasts), stamp=stamp, owner="a",
-        until=stamp + lasts * 1_000_000, expires_at=NOW + lasts,
+        kind=RecordKind.PROBATION, value=str(lasts), stamp=Stamp(stamp), owner="a",
+        until=Stamp(stamp + lasts * 1_000_000), expires_at=NOW + lasts,
     )  # fmt: skip
     keys.store.apply(place(ALICE), (), NOW, records=(bar,))
     last = max(REMEMBERED, lasts + SLACK)
@@ -284,7 +287,11 @@ def test_stamps_go_on_from_what_is_learned() -> None:
 def test_two_settings_of_one_name_that_are_of_different_kinds_are_apart() -> None:
     keys = Keys()
     keys.set("yes", "cleared")
-    put(keys, ALICE, Record(kind=RecordKind.CLEARED, value="", stamp=5, owner="b"))
+    put(
+        keys,
+        ALICE,
+        Record(kind=RecordKind.CLEARED, value="", stamp=Stamp(5), owner="b"),
+    )
     assert keys.store.keys(place(ALICE)) == {"cleared": "yes"}
     assert len(keys.store.records(place(ALICE))) == 2
 

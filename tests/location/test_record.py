@@ -12,6 +12,7 @@ from reginfo.location.record import (
     next_stamp,
     standing,
 )
+from reginfo.location.stamp import Stamp
 
 from .claims import claim
 
@@ -45,12 +46,12 @@ def test_each_kind_has_its_meaning() -> None:
         ]
     )
     assert found == Standing(
-        cleared=5,
+        cleared=Stamp(5),
         probation_ends=99.0,
         retry_after=30,
-        shortened=7,
+        shortened=Stamp(7),
         shortened_to=50.0,
-        latest=7,
+        latest=Stamp(7),
     )
     assert found.bars(98.0) and not found.bars(99.0)
 
@@ -67,7 +68,7 @@ def test_what_is_lifted_means_nothing_more() -> None:
     kinds = [RecordKind.CLEARED, RecordKind.PROBATION, RecordKind.SHORTEN]
     for kind in kinds:
         found = standing([record(kind, value=None, expires_at=99.0)])
-        assert found == Standing(latest=10)
+        assert found == Standing(latest=Stamp(10))
 
 
 def test_a_record_is_later_than_the_claims_that_it_is_about() -> None:

@@ -8,6 +8,7 @@ import pytest
 from reginfo.location.claim import Claim
 from reginfo.location.lives import Claims
 from reginfo.location.record import Standing
+from reginfo.location.stamp import Stamp
 from reginfo.location.state import bound_by, change
 from reginfo.reg.document import ContactEvent
 
@@ -93,9 +94,9 @@ def test_what_ends_a_contact_says_why(ending: ContactEvent) -> None:
 
 def test_claims_older_than_a_clearing_do_not_hold() -> None:
     bound = claim(stamp=50)
-    assert bound_by((bound,), Standing(cleared=51), NOW) is None
-    assert bound_by((bound,), Standing(cleared=50), NOW) is bound
-    assert event(bound, bound, standing=Standing(cleared=51)) == "unregistered"
+    assert bound_by((bound,), Standing(cleared=Stamp(51)), NOW) is None
+    assert bound_by((bound,), Standing(cleared=Stamp(50)), NOW) is bound
+    assert event(bound, bound, standing=Standing(cleared=Stamp(51))) == "unregistered"
 
 
 def test_who_is_barred_has_nothing_bound() -> None:
@@ -110,7 +111,7 @@ def test_who_is_barred_has_nothing_bound() -> None:
 
 def test_what_is_shortened_ends_earlier_and_keeps_its_owner() -> None:
     bound = claim(stamp=50, expires_at=600.0)
-    short = Standing(shortened=51, shortened_to=130.0)
+    short = Standing(shortened=Stamp(51), shortened_to=130.0)
     found = seen(bound, bound, standing=short)
     assert found is not None
     assert found.event is ContactEvent.SHORTENED and found.owner == bound.owner
@@ -121,7 +122,7 @@ def test_what_is_shortened_ends_earlier_and_keeps_its_owner() -> None:
 
 
 def test_what_came_after_the_shortening_or_ends_before_is_not_shortened() -> None:
-    short = Standing(shortened=51, shortened_to=130.0)
+    short = Standing(shortened=Stamp(51), shortened_to=130.0)
     after, early = claim(stamp=51), claim(stamp=50, expires_at=120.0)
     assert bound_by((after,), short, NOW) is after
     assert bound_by((early,), short, NOW) is early

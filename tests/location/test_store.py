@@ -17,6 +17,7 @@ from reginfo.location.lives import SLACK
 from reginfo.location.place import TABLE
 from reginfo.location.record import Record, RecordKind
 from reginfo.location.rows import LEARNED_GRACE, OVER_AGE, OVER_OF_ONE
+from reginfo.location.stamp import Stamp
 from reginfo.location.store import LONGEST_LIFE, RETRY_AFTER, LocationStore
 
 from ..make import ALICE, BOB, EXPIRED, NOW, WALL, binding, here, load, moment, place
@@ -405,8 +406,10 @@ def test_who_knows_what_holds_is_owed_nothing() -> None:
 
 def test_a_record_that_loses_is_owed_what_holds() -> None:
     watched = Watched()
-    new = Record(kind=RecordKind.REJECTED, value="", stamp=9, owner="a")
-    old = Record(kind=RecordKind.REJECTED, value=None, stamp=5, owner="b", source="b/x")
+    new = Record(kind=RecordKind.REJECTED, value="", stamp=Stamp(9), owner="a")
+    old = Record(
+        kind=RecordKind.REJECTED, value=None, stamp=Stamp(5), owner="b", source="b/x"
+    )
     watched.store.apply(place(ALICE), (), NOW, records=[new])
     (number,) = watched.numbers()
     watched.store.apply(place(ALICE), (), NOW, records=[old], is_told=True)
@@ -417,7 +420,7 @@ def test_a_record_that_loses_is_owed_what_holds() -> None:
 def test_a_record_changes_what_all_contacts_are_bound_by() -> None:
     watched = Watched()
     watched.apply(binding(1), binding(1, contact=DESK, stamp=20))
-    cleared = Record(kind=RecordKind.CLEARED, value="", stamp=10, owner="b")
+    cleared = Record(kind=RecordKind.CLEARED, value="", stamp=Stamp(10), owner="b")
     watched.store.apply(place(ALICE), (), NOW, records=[cleared])
     assert watched.events() == ["registered", "registered", "unregistered"]
     (bound,) = watched.store.bindings(place(ALICE), NOW)
@@ -426,9 +429,13 @@ def test_a_record_changes_what_all_contacts_are_bound_by() -> None:
     assert len(watched.store.bindings(place(ALICE), NOW)) == 1
     watched.journal.close()
     watched.store.apply(
-        place(ALICE), (), NOW,
-        records=[Record(kind=RecordKind.REJECTED, value="", stamp=30, owner="b")],
-    )  # fmt: skip
+        place(ALICE),
+        (),
+        NOW,
+        records=[
+            Record(kind=RecordKind.REJECTED, value="", stamp=Stamp(30), owner="b")
+        ],
+    )
     assert watched.store.bindings(place(ALICE), NOW) == []
     watched.journal.close().take_back()
     assert [b.contact for b in watched.store.bindings(place(ALICE), NOW)] == [DESK]

@@ -7,6 +7,7 @@ import pytest
 from reginfo.ledger.journal import Journal
 from reginfo.location.place import TABLE
 from reginfo.location.record import Record, RecordKind
+from reginfo.location.stamp import Stamp
 from reginfo.location.store import LocationStore
 from reginfo.sip.uri import Uri
 
@@ -74,7 +75,7 @@ def test_a_decision_is_given_the_bound_contacts_and_the_past_of_others(
 
 
 def test_a_decision_is_given_the_records_of_the_user(store: LocationStore) -> None:
-    cleared = Record(kind=RecordKind.CLEARED, value="", stamp=5, owner="a")
+    cleared = Record(kind=RecordKind.CLEARED, value="", stamp=Stamp(5), owner="a")
     store.apply(place(ALICE), (), NOW, records=[cleared])
     contacts = store.contacts(place(ALICE), NOW, WALL)
     assert contacts.record(RecordKind.CLEARED) == cleared

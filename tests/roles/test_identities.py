@@ -9,6 +9,7 @@ from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding
 from reginfo.location.place import TABLE, Aor, as_written
 from reginfo.location.record import Record, RecordKind
+from reginfo.location.stamp import Stamp
 from reginfo.location.store import LocationStore
 from reginfo.reg import xml
 from reginfo.reg.document import ContactEvent, Reginfo, contact_id
@@ -597,7 +598,12 @@ def test_learned_identities_of_ours_are_published() -> None:
     presence.bind(binding())
     presence.told()
     key = Record(
-        kind=RecordKind.KEY, name=KEY, value=f"<{AL}>", stamp=1, owner="b", source="b/x"
+        kind=RecordKind.KEY,
+        name=KEY,
+        value=f"<{AL}>",
+        stamp=Stamp(1),
+        owner="b",
+        source="b/x",
     )
     presence.store.apply(place(ALICE), (), NOW, records=[key])
     assert {uri for uri, _ in presence.told()} == {ALICE, AL}

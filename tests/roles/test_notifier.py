@@ -8,6 +8,7 @@ from lxml import etree
 
 from reginfo.location.binding import Binding
 from reginfo.location.record import Record, RecordKind
+from reginfo.location.stamp import Stamp
 from reginfo.reg import xml
 from reginfo.reg.document import Contact
 from reginfo.reg.legacy import Profile
@@ -314,7 +315,7 @@ def test_after_a_subscribe_it_is_sent_all_that_is_kept_whoever_said_it() -> None
     server.bind(binding(2, "unregistered", contact=DESK, owner="b", source="b/x"))
     server.store.apply(
         place(ALICE), (), NOW,
-        records=[Record(kind=RecordKind.CLEARED, value="", stamp=1, owner="c")],
+        records=[Record(kind=RecordKind.CLEARED, value="", stamp=Stamp(1), owner="c")],
     )  # fmt: skip
     server.answer()
     server.notifies()

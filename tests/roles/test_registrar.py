@@ -14,6 +14,7 @@ from reginfo.location.binding import Binding
 from reginfo.location.contacts import Contacts
 from reginfo.location.lives import Claims, join
 from reginfo.location.record import Standing
+from reginfo.location.stamp import Stamp
 from reginfo.roles.registrar import Decision, RegistrarPolicy, decide
 from reginfo.roles.requested import contact_value
 from reginfo.sip.errors import Refusal, RemoteProtocolError
@@ -159,12 +160,25 @@ def test_a_new_contact_is_registered() -> None:
     ))  # fmt: skip
     (claim,) = decision.claims
     assert claim == Binding(
-        contact=CONTACT, key=claim.key, call_id="a", cseq=10, begin=99, edition=99,
-        event=claim.event, expires_at=NOW + 60, registered_at=NOW, owner="us",
-        gone=False, until=60_000_099, stamp=99, q="0.5", params=(("+foo", "Bar"),),
+        contact=CONTACT,
+        key=claim.key,
+        call_id="a",
+        cseq=10,
+        begin=Stamp(99),
+        edition=Stamp(99),
+        event=claim.event,
+        expires_at=NOW + 60,
+        registered_at=NOW,
+        owner="us",
+        gone=False,
+        until=Stamp(60_000_099),
+        stamp=Stamp(99),
+        q="0.5",
+        params=(("+foo", "Bar"),),
         user_agent="Phone/1",
-        branch=claim.branch, listener="udp:192.0.2.1:5060",
-    )  # fmt: skip
+        branch=claim.branch,
+        listener="udp:192.0.2.1:5060",
+    )
     assert claim.event == "registered"
     assert contacts(decision) == [f"<{CONTACT}>;expires=60;q=0.5;+foo=Bar"]
 
@@ -423,7 +437,7 @@ def test_a_user_that_is_barred_is_refused() -> None:
         decided(Standing(probation_ends=NOW + 29.5))
     assert waiting.value.status == 500
     assert waiting.value.headers == (("Retry-After", "30"),)
-    (claim,) = decided(Standing(probation_ends=NOW, latest=500)).claims
+    (claim,) = decided(Standing(probation_ends=NOW, latest=Stamp(500))).claims
     assert claim.stamp == 501
 
 

@@ -15,6 +15,7 @@ from reginfo.location.keyring import REMEMBERED
 from reginfo.location.place import TABLE, Aor
 from reginfo.location.record import Record, RecordKind
 from reginfo.location.rows import LEARNED_GRACE
+from reginfo.location.stamp import Stamp
 from reginfo.reg import xml
 from reginfo.reg.document import (
     Contact,
@@ -113,12 +114,28 @@ def test_what_a_peer_has_registered_is_known_here() -> None:
     )))  # fmt: skip
     (one,) = server.bound()
     assert one == Binding(
-        contact=PHONE_URI, key=one.key, call_id="phone", cseq=1, event=one.event,
-        expires_at=NOW + 600, registered_at=NOW - 40, owner="a", stamp=50, begin=1,
-        edition=50, until=600_000_050, gone=False, number=1, source=SOURCE, q="0.5",
-        params=(("+x", '"y"'),), display_name="A",
-        path=("<sip:p;lr>",), received="sip:r", user_agent="Phone",
-    )  # fmt: skip
+        contact=PHONE_URI,
+        key=one.key,
+        call_id="phone",
+        cseq=1,
+        event=one.event,
+        expires_at=NOW + 600,
+        registered_at=NOW - 40,
+        owner="a",
+        stamp=Stamp(50),
+        begin=Stamp(1),
+        edition=Stamp(50),
+        until=Stamp(600_000_050),
+        gone=False,
+        number=1,
+        source=SOURCE,
+        q="0.5",
+        params=(("+x", '"y"'),),
+        display_name="A",
+        path=("<sip:p;lr>",),
+        received="sip:r",
+        user_agent="Phone",
+    )
     assert server.events() == ["50 registered"]
 
 
@@ -1085,7 +1102,9 @@ def test_that_a_key_was_removed_long_ago_is_no_news() -> None:
     server = watching()
     stamp = int((WALL - REMEMBERED) * 1e6)
     gone = [RecordKey(name, None, "a", stamp) for name in "kl"]
-    known = Record(kind=RecordKind.KEY, name="l", value="v", stamp=stamp - 1, owner="a")
+    known = Record(
+        kind=RecordKind.KEY, name="l", value="v", stamp=Stamp(stamp - 1), owner="a"
+    )
     server.store.apply(place(ALICE), (), server.now, records=[known])
     server.notify(with_keys(document(1), *gone))
     assert [record.name for record in server.store.records(place(ALICE))] == ["l"]

@@ -220,7 +220,7 @@ class Relay:
                     event.request,
                     self.targets,
                     decision=self.decide(event.request),
-                    source=event.source,
+                    came_by=event.flow,
                     on_reply=self.on_reply,
                     on_failure=self.on_failure,
                 )

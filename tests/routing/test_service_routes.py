@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from reginfo.location.record import Record, RecordKind
+from reginfo.location.stamp import Stamp
 from reginfo.routing.service_routes import KEY
 from reginfo.sip.flow import Address
 from reginfo.sip.message import Draft, Request
@@ -211,7 +212,7 @@ def test_a_key_that_is_no_route_is_not_gone_by(edge: Script, value: str) -> None
 
     def put(value: str, stamp: int) -> None:
         record = Record(
-            kind=RecordKind.KEY, name=KEY, value=value, stamp=stamp, owner="b",
+            kind=RecordKind.KEY, name=KEY, value=value, stamp=Stamp(stamp), owner="b",
             source="b/x",
         )  # fmt: skip
         stored.apply(place(ALICE), (), edge.wire.now, records=[record])

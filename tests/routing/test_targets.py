@@ -21,6 +21,7 @@ from reginfo.sip.invite import InviteClientTransaction
 from reginfo.sip.message import Draft, Response
 from reginfo.sip.transport import Transport
 from reginfo.sip.uri import Uri
+from reginfo.sip.user import Nobody
 
 from ..make import ALICE, NOW, binding, numbers, place
 
@@ -86,7 +87,7 @@ class Finder:
 
     def sent(self, place: Destination, method: str = "MESSAGE") -> AnyClient:
         draft = Draft(method, "sip:example.net", HEAD.format(method))
-        return self.endpoint.send_request(draft, Flow(UDP, place.address), None)
+        return self.endpoint.send_request(draft, Flow(UDP, place.address), Nobody())
 
 
 def test_who_has_not_answered_is_tried_last_for_a_while() -> None:

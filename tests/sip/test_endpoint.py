@@ -21,7 +21,7 @@ from reginfo.sip.invite import InviteClientTransaction, InviteServerTransaction
 from reginfo.sip.message import Draft, Response
 from reginfo.sip.transaction import Datagram, ServerTransaction
 from reginfo.sip.transport import Transport
-from reginfo.sip.user import Nobody
+from reginfo.sip.user import Nobody, User
 
 from .messages import (
     COMMON,
@@ -38,6 +38,7 @@ from .messages import (
     request,
 )
 
+USER, FIRST, SECOND = Nobody(), Nobody(), Nobody()
 DRAFT = Draft("NOTIFY", "sip:w@192.0.2.1", "CSeq: 1 NOTIFY\r\nFrom: a\r\nTo: b\r\n"
     "Call-ID: c\r\n")  # fmt: skip
 SOURCE = "192.0.2.1"
@@ -205,7 +206,7 @@ def test_the_timer_of_a_merged_request_forgets_only_its_own() -> None:
 
 def test_a_request_of_ours_says_where_its_response_goes() -> None:
     ours = endpoint()
-    ours.send_request(DRAFT, FLOW, "user")
+    ours.send_request(DRAFT, FLOW, USER)
     (datagram,) = ours.datagrams_to_send()
     assert datagram.flow == FLOW
     sent = parsed(datagram.data)
@@ -216,7 +217,7 @@ def test_a_request_of_ours_says_where_its_response_goes() -> None:
 
 def test_a_response_is_reported_once() -> None:
     ours = endpoint()
-    transaction = ours.send_request(DRAFT, FLOW, "user")
+    transaction = ours.send_request(DRAFT, FLOW, USER)
     (datagram,) = flush(ours, now=0.0)
     ours.receive_datagram(answer(datagram.data, 100, "Trying"), FLOW, 0.1)
     ours.receive_datagram(answer(datagram.data), FLOW, 0.2)
@@ -228,7 +229,7 @@ def test_a_response_is_reported_once() -> None:
     assert isinstance(second, ResponseReceived)
     assert (first.response.status, second.response.status) == (100, 200)
     assert second.transaction is transaction
-    assert second.transaction.user == "user"
+    assert second.transaction.user is USER
     assert run(ours, until=100.0) == []
     assert ours.events() == []
     # Timer K has forgotten it.
@@ -239,7 +240,7 @@ def test_a_response_is_reported_once() -> None:
 
 def test_a_request_that_nobody_answers_fails_after_64_t1() -> None:
     ours = endpoint()
-    transaction = ours.send_request(DRAFT, FLOW, "user")
+    transaction = ours.send_request(DRAFT, FLOW, USER)
     (datagram,) = flush(ours, now=100.0)
     sendings = run(ours, until=131.9)
     assert [now - 100.0 for now, _ in sendings] == [
@@ -256,7 +257,7 @@ def test_a_request_that_nobody_answers_fails_after_64_t1() -> None:
 
 def test_the_network_may_refuse_a_request() -> None:
     ours = endpoint()
-    transaction = ours.send_request(DRAFT, FLOW, "user")
+    transaction = ours.send_request(DRAFT, FLOW, USER)
     (datagram,) = ours.datagrams_to_send()
     ours.transport_failed(datagram, 0.0)
     ours.transport_failed(datagram, 0.0)
@@ -318,7 +319,7 @@ def test_an_icmp_error_that_anybody_could_have_made_ends_nothing() -> None:
 
 def test_the_response_to_a_request_that_has_failed_is_dropped() -> None:
     ours = endpoint()
-    transaction = ours.send_request(DRAFT, FLOW, "user")
+    transaction = ours.send_request(DRAFT, FLOW, USER)
     (datagram,) = flush(ours, 0.0)
     ours.transport_failed(datagram, 0.0)
     ours.receive_datagram(answer(datagram.data), FLOW, 0.1)
@@ -329,7 +330,7 @@ def test_the_network_may_refuse_a_response_or_a_retransmission() -> None:
     ours = endpoint()
     transaction = serve(ours, request())
     ours.respond(transaction, OK)
-    ours.send_request(DRAFT, FLOW, "user")
+    ours.send_request(DRAFT, FLOW, USER)
     flush(ours, 0.0)
     received(ours, request(), now=0.25)
     ours.timer_due(0.5)
@@ -356,7 +357,7 @@ def test_a_response_that_matches_no_request_of_ours_is_dropped(
     old: bytes, new: bytes
 ) -> None:
     ours = endpoint()
-    ours.send_request(DRAFT, FLOW, "user")
+    ours.send_request(DRAFT, FLOW, USER)
     (datagram,) = flush(ours, 0.0)
     data = answer(datagram.data)
     assert old in data
@@ -403,15 +404,15 @@ def test_responses_go_out_before_requests() -> None:
     """Responses are sent before requests (6665-08)."""
     ours = endpoint()
     transaction = serve(ours, request())
-    ours.send_request(DRAFT, FLOW, "first")
-    ours.send_request(DRAFT, FLOW, "second")
+    ours.send_request(DRAFT, FLOW, FIRST)
+    ours.send_request(DRAFT, FLOW, SECOND)
     ours.respond(transaction, OK)
     response, first, second = ours.datagrams_to_send()
     assert as_response(response).status == 200
     assert first.transaction is not None
     assert second.transaction is not None
     assert [getattr(d.transaction, "user", None) for d in (first, second)] == [
-        *("first", "second")
+        *(FIRST, SECOND)
     ]
     assert ours.datagrams_to_send() == []
 
@@ -419,7 +420,7 @@ def test_responses_go_out_before_requests() -> None:
 def test_timers_start_when_datagrams_are_sent() -> None:
     ours = endpoint()
     ours.respond(serve(ours, request()), OK)
-    ours.send_request(DRAFT, FLOW, "user")
+    ours.send_request(DRAFT, FLOW, USER)
     datagrams = ours.datagrams_to_send()
     assert ours.timer_at is None
     ours.sent(datagrams, 7.0)
@@ -432,7 +433,7 @@ def test_an_endpoint_forgets_all_in_the_end() -> None:
         via = f"SIP/2.0/UDP h;branch=z9hG4bK{number}"
         data = request(via=via, call_id=str(number))
         ours.respond(serve(ours, data), OK)
-        ours.send_request(DRAFT, FLOW, "user")
+        ours.send_request(DRAFT, FLOW, USER)
     flush(ours, 0.0)
     run(ours, until=99.0)
     assert ours.timer_at is None
@@ -512,7 +513,7 @@ class Caller:
         assert isinstance(event.transaction, InviteServerTransaction)
         return event.transaction
 
-    def call(self, flow: Flow = FLOW, *, user: object = "user") -> Datagram:
+    def call(self, flow: Flow = FLOW, *, user: User = USER) -> Datagram:
         """An INVITE of ours that has gone out."""
         self.endpoint.send_request(INVITING, flow, user)
         (datagram,) = flush(self.endpoint, 0.0)
@@ -810,7 +811,7 @@ def test_the_answer_to_what_was_passed_on_has_more_than_our_via() -> None:
     """3261-45: §8.1.3.3"""
     ours = Caller()
     head = f"Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK9\r\n{INVITING.head}"
-    ours.endpoint.send_request(Draft("INVITE", INVITING.uri, head), FLOW, "user")
+    ours.endpoint.send_request(Draft("INVITE", INVITING.uri, head), FLOW, USER)
     (invite,) = flush(ours.endpoint, 0.0)
     both = answer(invite.data, 180, "Ringing")
     one = both.replace(b"Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK9\r\n", b"")
@@ -824,7 +825,7 @@ def test_what_is_passed_on_goes_out_although_nothing_can_be_kept() -> None:
     incoming = ours.invite()
     ours.endpoint.trying(incoming)
     head = f"Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK9\r\n{INVITING.head}"
-    call = ours.endpoint.send_request(Draft("INVITE", INVITING.uri, head), FLOW, "user")
+    call = ours.endpoint.send_request(Draft("INVITE", INVITING.uri, head), FLOW, USER)
     ours.endpoint.send_stateless(b"ACK sip:bob@192.0.2.1 SIP/2.0\r\n\r\n", FLOW)
     datagrams = ours.endpoint.datagrams_to_send()
     ours.endpoint.discard(datagrams, UNAVAILABLE)
@@ -846,7 +847,7 @@ def test_what_is_passed_on_goes_out_although_nothing_can_be_kept() -> None:
 def test_a_call_that_was_begun_in_vain_can_be_taken_back() -> None:
     ours = Caller()
     mark = ours.endpoint.mark()
-    ours.endpoint.send_request(INVITING, FLOW, "user")
+    ours.endpoint.send_request(INVITING, FLOW, USER)
     ours.endpoint.roll_back(mark)
     assert ours.sent() == []
     assert not ours.endpoint._clients
@@ -856,7 +857,7 @@ def test_a_call_on_a_stream_that_is_lost_has_failed_unless_it_was_answered() -> 
     """3261-50"""
     ours = Caller()
     tcp = Flow(Local(Transport.TCP, "192.0.2.2", 5060), ("192.0.2.1", 5060))
-    lost, over = ours.call(tcp, user="lost"), ours.call(tcp, user="over")
+    lost, over = ours.call(tcp, user=FIRST), ours.call(tcp, user=SECOND)
     ours.take(answer(over.data, 486, "Busy"), 1.0, tcp)
     ours.endpoint.flow_lost(tcp, 2.0)
     (event,) = ours.endpoint.events()

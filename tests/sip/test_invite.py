@@ -20,6 +20,7 @@ from reginfo.sip.message import Draft, Response
 from reginfo.sip.parser import parse
 from reginfo.sip.transaction import Datagram
 from reginfo.sip.transport import Transport
+from reginfo.sip.user import Nobody
 
 from .messages import FLOW, OK, TRYING, as_response, parsed, request
 
@@ -60,7 +61,7 @@ def client(
 ) -> InviteClientTransaction:
     """An INVITE that has just gone out."""
     made = InviteClientTransaction(
-        "z9hG4bKours", DRAFT, VIA, DRAFT.write(VIA), flow, outbox, "user"
+        "z9hG4bKours", DRAFT, VIA, DRAFT.write(VIA), flow, outbox, Nobody()
     )
     sent(outbox, now)
     return made
@@ -300,7 +301,7 @@ def test_timer_a_doubles_without_bound_until_timer_b(outbox: list[Datagram]) -> 
 def test_timers_a_and_b_start_when_the_invite_is_sent(outbox: list[Datagram]) -> None:
     """3261-50"""
     transaction = InviteClientTransaction(
-        "z9hG4bKours", DRAFT, VIA, DRAFT.write(VIA), FLOW, outbox, "user"
+        "z9hG4bKours", DRAFT, VIA, DRAFT.write(VIA), FLOW, outbox, Nobody()
     )
     assert transaction.timer_at is None
     assert sent(outbox, now=5.0) == [DRAFT.write(VIA)]

@@ -52,18 +52,20 @@ def ok(request: bytes) -> bytes:
 
 def test_a_short_request_goes_by_udp() -> None:
     server = endpoint()
-    server.send_request(SHORT, BY_UDP, None)
+    server.send_request(SHORT, BY_UDP, Nobody())
     (datagram,) = sent(server)
     assert datagram.flow == BY_UDP
 
 
 def test_a_request_is_not_long_that_is_as_long_as_a_datagram_may_be() -> None:
     server = endpoint()
-    server.send_request(SHORT, BY_UDP, None)
+    server.send_request(SHORT, BY_UDP, Nobody())
     rest = LONGEST_DATAGRAM - len(sent(server)[0].data)
     for length, flow in ((rest, BY_TCP), (rest - 3, BY_UDP)):
         # Content-Length has four digits then: three more octets.
-        server.send_request(Draft("NOTIFY", SHORT.uri, HEAD, bytes(length)), BY_UDP, 0)
+        server.send_request(
+            Draft("NOTIFY", SHORT.uri, HEAD, bytes(length)), BY_UDP, Nobody()
+        )
         (datagram,) = sent(server)
         assert datagram.flow == flow
     assert len(datagram.data) == LONGEST_DATAGRAM
@@ -72,7 +74,7 @@ def test_a_request_is_not_long_that_is_as_long_as_a_datagram_may_be() -> None:
 def test_a_long_request_goes_by_tcp_and_its_via_says_so() -> None:
     """6665-34"""
     server = endpoint()
-    server.send_request(LONG, BY_UDP, None)
+    server.send_request(LONG, BY_UDP, Nobody())
     (datagram,) = sent(server)
     assert datagram.flow == BY_TCP
     assert b"Via: SIP/2.0/TCP 127.0.0.1:5060;branch=" in datagram.data
@@ -80,7 +82,7 @@ def test_a_long_request_goes_by_tcp_and_its_via_says_so() -> None:
 
 def test_without_streams_a_long_request_goes_by_udp() -> None:
     server = Endpoint(new_id=lambda: "1", methods=(), headers={})
-    server.send_request(LONG, BY_UDP, None)
+    server.send_request(LONG, BY_UDP, Nobody())
     (datagram,) = sent(server)
     assert datagram.flow == BY_UDP
 
@@ -88,7 +90,7 @@ def test_without_streams_a_long_request_goes_by_udp() -> None:
 def test_nothing_is_sent_twice_on_a_reliable_transport() -> None:
     """3261-22: there is a Timer F, and no Timer E."""
     server = endpoint()
-    server.send_request(LONG, BY_TCP, None)
+    server.send_request(LONG, BY_TCP, Nobody())
     sent(server)
     server.timer_due(TIMER_F - 1)
     assert sent(server) == []
@@ -154,23 +156,23 @@ def test_a_request_that_fell_back_does_not_fail_by_its_first_flow() -> None:
 
 def test_a_peer_without_tcp_is_not_asked_for_it_again_for_a_while() -> None:
     server = endpoint()
-    server.send_request(LONG, BY_UDP, None)
+    server.send_request(LONG, BY_UDP, Nobody())
     (first,) = sent(server)
     server.transport_failed(first, 0.0)
     sent(server)
     server.timer_due(5.0)
     sent(server, 5.0)
-    server.send_request(LONG, BY_UDP, None)
+    server.send_request(LONG, BY_UDP, Nobody())
     assert [d.flow for d in sent(server, 5.0)] == [BY_UDP]
     server.timer_due(UDP_ONLY)
     sent(server)
-    server.send_request(LONG, BY_UDP, None)
+    server.send_request(LONG, BY_UDP, Nobody())
     assert [d.flow for d in sent(server)] == [BY_TCP]
 
 
 def test_a_stream_that_goes_after_the_answer_harms_nobody() -> None:
     server = endpoint()
-    server.send_request(LONG, BY_UDP, None)
+    server.send_request(LONG, BY_UDP, Nobody())
     (first,) = sent(server)
     server.receive_datagram(ok(first.data), BY_TCP, 0.5)
     assert len(server.events()) == 1
@@ -181,7 +183,7 @@ def test_a_stream_that_goes_after_the_answer_harms_nobody() -> None:
 
 def test_a_request_that_was_meant_for_tcp_fails_with_its_stream() -> None:
     server = endpoint()
-    server.send_request(LONG, BY_TCP, "user")
+    server.send_request(LONG, BY_TCP, Nobody())
     sent(server)
     server.flow_lost(BY_TCP, 1.0)
     (event,) = server.events()
@@ -191,8 +193,8 @@ def test_a_request_that_was_meant_for_tcp_fails_with_its_stream() -> None:
 
 def test_a_request_fails_by_the_loss_of_no_other_stream_than_its_own() -> None:
     server = endpoint()
-    server.send_request(LONG, BY_TCP, None)
-    server.send_request(SHORT, BY_UDP, None)
+    server.send_request(LONG, BY_TCP, Nobody())
+    server.send_request(SHORT, BY_UDP, Nobody())
     sent(server)
     server.flow_lost(Flow(TCP, ("192.0.2.10", 5060)), 1.0)
     assert server.events() == []

@@ -20,7 +20,7 @@ from reginfo.sip.message import (
 )
 from reginfo.sip.parser import Malformed, parse
 
-from .messages import OK, message, parsed, request
+from .messages import OK, answers, endpoint, message, parsed, request
 
 
 def refused(data: bytes) -> Malformed:
@@ -187,6 +187,21 @@ def test_a_stray_end_of_line_or_a_nul_is_refused_and_stays_in_no_value(
     assert isinstance(error.message, Request)
     values = [v for values in error.message.headers.values() for v in values]
     assert not any(c in value for value in values for c in "\r\n\0")
+
+
+@pytest.mark.parametrize("octet", ["\r", "\n", "\0"])
+@pytest.mark.parametrize(
+    "fault", ["Bad Name: 1", "no header", "To: <sip:second@b>", "Content-Length: x"]
+)
+def test_nor_does_it_if_something_else_is_wrong_as_well(octet: str, fault: str) -> None:
+    """3261-80: a 400 copies these values, whatever it is for."""
+    data = request(from_=f"<sip:a@b>;tag=1{octet}X-Evil: 1", more=(fault,))
+    error = refused(data)
+    assert isinstance(error.message, Request)
+    assert error.message.headers["From"] == ["<sip:a@b>;tag=1 X-Evil: 1"]
+    (response,) = answers(endpoint(), data)
+    assert response.status == 400
+    assert "X-Evil" not in response.headers
 
 
 @pytest.mark.parametrize("octet", ["\r", "\n", "\0"])

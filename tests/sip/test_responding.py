@@ -16,6 +16,7 @@ from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft
 from reginfo.sip.transaction import Datagram, ServerTransaction
 from reginfo.sip.transport import Transport
+from reginfo.sip.user import Nobody
 
 from .messages import (
     FLOW,
@@ -282,7 +283,7 @@ def test_nothing_that_a_datagram_holds_raises(
     at: int, octets: bytes, branch: str
 ) -> None:
     ours = endpoint()
-    ours.send_request(DRAFT, FLOW, None)
+    ours.send_request(DRAFT, FLOW, Nobody())
     for data in (
         request(via=f"SIP/2.0/UDP h;rport;branch={branch}, SIP/2.0/UDP g"),
         answer(ours.datagrams_to_send()[0].data),

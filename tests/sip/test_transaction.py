@@ -17,6 +17,7 @@ from reginfo.sip.transaction import (
     TransactionState,
 )
 from reginfo.sip.transport import Transport
+from reginfo.sip.user import Nobody
 
 from .messages import FLOW, OK, TRYING, UNAVAILABLE, as_response, parsed, request
 
@@ -33,7 +34,7 @@ def server(outbox: list[Datagram], flow: Flow = FLOW) -> ServerTransaction:
 
 
 def client(outbox: list[Datagram], flow: Flow = FLOW) -> ClientTransaction:
-    return ClientTransaction("NOTIFY", "z9hG4bK1", b"NOTIFY", flow, outbox, "user")
+    return ClientTransaction("NOTIFY", "z9hG4bK1", b"NOTIFY", flow, outbox, Nobody())
 
 
 def sent(outbox: list[Datagram], now: float) -> list[bytes]:

@@ -9,6 +9,7 @@ from reginfo.config.sections import GroupSection
 from reginfo.ledger.journal import Journal
 from reginfo.location.place import Aor
 from reginfo.location.record import Record, RecordKind
+from reginfo.location.stamp import Stamp
 from reginfo.location.store import LocationStore
 from reginfo.sync import collect as collecting
 from reginfo.sync.collect import Collected, collect
@@ -63,7 +64,7 @@ def test_each_life_and_each_record_is_an_element() -> None:
     kept = store()
     lives = [binding(n, call_id=f"c{n}", begin=n, stamp=n) for n in (1, 2, 3)]
     records = [
-        Record(kind=RecordKind.KEY, name=name, value="1", stamp=9, owner="a")
+        Record(kind=RecordKind.KEY, name=name, value="1", stamp=Stamp(9), owner="a")
         for name in "xy"
     ]
     kept.apply(place(ALICE), lives, NOW, records=records)
@@ -103,7 +104,12 @@ def test_what_a_peer_has_told_is_kept_back_beyond_its_subscribe() -> None:
     kept.apply(place(BOB), [binding(1, source="b/g")], NOW)
     kept.apply(place("sip:c@example.com"), [binding(1, source="c/g")], NOW)
     record = Record(
-        kind=RecordKind.KEY, name="x", value="1", stamp=9, owner="b", source="b/g"
+        kind=RecordKind.KEY,
+        name="x",
+        value="1",
+        stamp=Stamp(9),
+        owner="b",
+        source="b/g",
     )
     kept.apply(place("sip:d@example.com"), [], NOW, records=[record])
     found = collected(kept, kept_back=1)

@@ -11,6 +11,7 @@ from lxml import etree
 
 from reginfo.location.claim import Claim
 from reginfo.location.record import Record, RecordKind
+from reginfo.location.stamp import Stamp
 from reginfo.reg.document import ContactEvent, RegistrationState
 from reginfo.sync.cursor import Stretch
 from reginfo.sync.envelope import (
@@ -109,14 +110,20 @@ def test_the_contact_agrees_with_the_schema_whatever_has_happened() -> None:
 
 def test_records_go_over_whole() -> None:
     records = [
-        Record(kind=RecordKind.KEY, name='a"b', value="x\ny<", stamp=5, owner="a"),
-        Record(kind=RecordKind.KEY, name="gone", stamp=6, owner="a"),
-        Record(kind=RecordKind.CLEARED, value="1", stamp=7, owner="b"),
         Record(
-            kind=RecordKind.SHORTEN, value="1", stamp=8, owner="b", until=9,
+            kind=RecordKind.KEY, name='a"b', value="x\ny<", stamp=Stamp(5), owner="a"
+        ),
+        Record(kind=RecordKind.KEY, name="gone", stamp=Stamp(6), owner="a"),
+        Record(kind=RecordKind.CLEARED, value="1", stamp=Stamp(7), owner="b"),
+        Record(
+            kind=RecordKind.SHORTEN,
+            value="1",
+            stamp=Stamp(8),
+            owner="b",
+            until=Stamp(9),
             expires_at=NOW + 30,
         ),
-    ]  # fmt: skip
+    ]
     found = read_back(written([], records))
     expected = [msgspec.structs.replace(one, source="b/group") for one in records]
     # A line break has no place in a key that goes into a header some day.

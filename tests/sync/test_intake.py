@@ -10,6 +10,7 @@ from reginfo.ledger.journal import Journal
 from reginfo.location.claim import Claim
 from reginfo.location.keyring import REMEMBERED
 from reginfo.location.record import Record, RecordKind
+from reginfo.location.stamp import Stamp
 from reginfo.location.store import LocationStore
 from reginfo.sync.held_link import HeldLink
 from reginfo.sync.intake import Intake
@@ -85,7 +86,7 @@ def test_a_claim_of_ours_comes_back_as_it_was(
 def test_a_removal_that_was_forgotten_is_no_news() -> None:
     taking = Taking()
     old = int((WALL - REMEMBERED - 1) * 1e6)
-    gone = Record(kind=RecordKind.KEY, name="x", stamp=old, owner="b")
+    gone = Record(kind=RecordKind.KEY, name="x", stamp=Stamp(old), owner="b")
     taking.take(records=[gone])
     assert taking.store.records(place(ALICE)) == []
     taking.take(records=[msgspec.structs.replace(gone, value="1")])
@@ -95,7 +96,11 @@ def test_a_removal_that_was_forgotten_is_no_news() -> None:
 def test_what_a_verification_brings_that_is_news_is_drift() -> None:
     taking = Taking()
     record = Record(
-        kind=RecordKind.KEY, name="x", value="1", stamp=int(WALL * 1e6), owner="b"
+        kind=RecordKind.KEY,
+        name="x",
+        value="1",
+        stamp=Stamp(int(WALL * 1e6)),
+        owner="b",
     )
     taking.take(binding(1, source=LINK))
     assert taking.verify(binding(1, source=LINK)) == 0

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from reginfo.location.record import Record, RecordKind
+from reginfo.location.stamp import Stamp
 
 from .fake import ALICE, BOB, CAROL, binding
 from .test_api import Client
 
 NOBODY = "nobody"
 CONTACT = "sip:alice@192.0.2.1"
-REJECTED = Record(kind=RecordKind.REJECTED, value="", stamp=1, owner="a")
+REJECTED = Record(kind=RecordKind.REJECTED, value="", stamp=Stamp(1), owner="a")
 
 
 @pytest.fixture

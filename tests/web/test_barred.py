@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reginfo.location.record import Record, RecordKind
+from reginfo.location.stamp import Stamp
 from reginfo.web.barred import row
 
 from .fake import ALICE, BOB, NOW
@@ -14,8 +15,8 @@ from .test_api import Client
 def record(kind: str, left: float | None = None) -> Record:
     until, ends_at = (0, 0.0) if left is None else (1, NOW + left)
     return Record(
-        kind=RecordKind(kind), value="", stamp=1_700_000_000_500_000, owner="b",
-        until=until, expires_at=ends_at,
+        kind=RecordKind(kind), value="", stamp=Stamp(1_700_000_000_500_000), owner="b",
+        until=Stamp(until), expires_at=ends_at,
     )  # fmt: skip
 
 

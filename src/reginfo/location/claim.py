@@ -8,6 +8,7 @@ import msgspec
 
 from ..reg.document import ContactEvent, ContactState
 from ..reg.writer import escape
+from .stamp import Stamp
 
 ACTIVE = ContactState.ACTIVE
 
@@ -32,7 +33,7 @@ A contact with so many characters of text, plus 40 for each parameter and each e
 of its path, is never too large: no character takes more than six octets.
 """
 
-Life = tuple[int, str]
+Life = tuple[Stamp, str]
 """The stamp with which a binding began, and its Call-ID; see :attr:`Claim.life`."""
 
 
@@ -62,13 +63,13 @@ class Claim(msgspec.Struct, frozen=True, gc=False, array_like=True):
     cseq: int
     "Call-ID and CSeq of the REGISTER that this is about (RFC 3261 §10.3 step 7)."
 
-    begin: int
+    begin: Stamp
     "Stamp of the REGISTER or act with which the binding began."
 
-    stamp: int
+    stamp: Stamp
     "When the user agent's or administrator's wish was accepted, in µs (:func:`lives`)."
 
-    edition: int
+    edition: Stamp
     """
     Orders statements about one REGISTER: equal to :attr:`stamp` at first, and later
     when a foreign peer lists it again, drops it, or changes its end.
@@ -83,7 +84,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False, array_like=True):
     owner: str
     "Id of the server at which the contact was registered, or removed."
 
-    until: int
+    until: Stamp
     "Stamp plus granted time, in µs: a label, which never changes."
 
     expires_at: float

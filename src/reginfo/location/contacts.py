@@ -13,6 +13,7 @@ from .lives import Claims, next_stamp
 from .place import Place
 from .record import Record, RecordKind, Standing
 from .record import next_stamp as next_record_stamp
+from .stamp import Stamp
 from .state import bound_by
 
 
@@ -93,7 +94,7 @@ class Contacts(Value, frozen=True):
                 return key
         return None
 
-    def stamp(self, key: str) -> int:
+    def stamp(self, key: str) -> Stamp:
         """A stamp for a new claim, later than all that is kept of that contact."""
         known = self.rows.get(key)
         if known is None:
@@ -101,7 +102,7 @@ class Contacts(Value, frozen=True):
         floor = 0 if self.standing is None else self.standing.latest
         return next_stamp(known, self.wall, floor)
 
-    def record_stamp(self, kind: RecordKind) -> int:
+    def record_stamp(self, kind: RecordKind) -> Stamp:
         """A stamp for a new record, later than all claims that it is about."""
         floor = 0 if self.standing is None else self.standing.latest
         claims = [claim for known in self.rows.values() for claim in known]

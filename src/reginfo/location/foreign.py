@@ -14,6 +14,7 @@ import msgspec
 from ..reg.document import ContactEvent
 from .claim import Claim
 from .lives import SLACK, Claims, ended_at, newest_of, next_stamp
+from .stamp import Stamp, stamp_at
 
 MOVED = 1.0
 """Seconds by which an end has to move to be said anew: documents have whole seconds."""
@@ -63,7 +64,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     floor: int = 0
     "Stamp of a record of the user that a new claim has to be later than."
 
-    def new_stamp(self) -> int:
+    def new_stamp(self) -> Stamp:
         """A stamp later than all that is kept of the contact."""
         return next_stamp(self.claims, self.wall, self.floor)
 
@@ -183,7 +184,9 @@ def _begun(listing: Claim, told: Told) -> Claim:
 def _continued(listing: Claim, known: Claim, told: Told) -> Claim:
     # It follows what is known of its Call-ID, whenever that was.
     stamp = max(_stamp(listing, told), known.stamp + 1)
-    return _made(listing, begin=known.begin, stamp=stamp, edition=stamp, told=told)
+    return _made(
+        listing, begin=known.begin, stamp=Stamp(stamp), edition=Stamp(stamp), told=told
+    )
 
 
 def _edition(listing: Claim, known: Claim, told: Told) -> Claim:
@@ -193,7 +196,9 @@ def _edition(listing: Claim, known: Claim, told: Told) -> Claim:
     )
 
 
-def _made(listing: Claim, *, begin: int, stamp: int, edition: int, told: Told) -> Claim:
+def _made(
+    listing: Claim, *, begin: Stamp, stamp: Stamp, edition: Stamp, told: Told
+) -> Claim:
     left = listing.expires_at - told.now
     return msgspec.structs.replace(
         listing,
@@ -202,18 +207,18 @@ def _made(listing: Claim, *, begin: int, stamp: int, edition: int, told: Told) -
         edition=edition,
         gone=False,
         owner=told.peer,
-        until=int((told.wall + left) * 1e6),
+        until=stamp_at(told.wall + left),
     )
 
 
-def _stamp(listing: Claim, told: Told) -> int:
+def _stamp(listing: Claim, told: Told) -> Stamp:
     """When the wish that is listed was accepted, as far as that can be known."""
     if told.since is None:
         return told.new_stamp()
     if not told.is_exact:
-        return int(told.since * 1e6)
+        return stamp_at(told.since)
     registered = told.wall - (told.now - listing.registered_at)
-    return int(max(told.since, min(registered, told.wall)) * 1e6)
+    return stamp_at(max(told.since, min(registered, told.wall)))
 
 
 def _over_since(claim: Claim, told: Told) -> float | None:

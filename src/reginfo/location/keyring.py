@@ -16,6 +16,7 @@ from .lives import SLACK
 from .longest import LongestLife
 from .place import Aor, Name, Place, as_written, place_in, row_key
 from .record import Record, RecordKind, Standing, standing
+from .stamp import Stamp, wall_at
 
 logger = logging.getLogger("reginfo.location")
 
@@ -206,7 +207,7 @@ class Keyring:
         self._set(place, record.id, record)
         self._rows.write(_entry_key(place, record), record, nothing)
 
-    def _forget(self, stamp: int) -> None:
+    def _forget(self, stamp: Stamp) -> None:
         """
         Forget what is too old to matter: two at the most, for each that is set.
 
@@ -214,7 +215,7 @@ class Keyring:
             stamp: the present time, as of the latest setting.
         """
         for (place, _, _), record in list(itertools.islice(self._passing.items(), 2)):
-            old = record.stamp / 1e6 <= stamp / 1e6 - self._remembered(record)
+            old = wall_at(record.stamp) <= wall_at(stamp) - self._remembered(record)
             if old or len(self._passing) > TOMBSTONES:
                 self._erase(place, record)
 
@@ -255,7 +256,7 @@ class Keyring:
             wall: seconds since the epoch.
         """
         for (place, _, _), record in list(self._passing.items()):
-            if record.stamp / 1e6 <= wall - self._remembered(record):
+            if wall_at(record.stamp) <= wall - self._remembered(record):
                 self._erase(place, record)
 
     def _take_loaded(self, entry: str, record: Record) -> None:

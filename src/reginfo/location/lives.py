@@ -17,7 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
+from ..reg.document import ContactEvent
 from .claim import Claim, Life
+from .stamp import Stamp, wall_at
 
 Claims = tuple[Claim, ...]
 """Claims for one contact, one for each life that is kept; the one that holds first."""
@@ -102,7 +106,7 @@ def newest_of(claims: Claims, call_id: str) -> Claim | None:
     return newest
 
 
-def next_stamp(claims: Iterable[Claim], wall: float, floor: int = 0) -> int:
+def next_stamp(claims: Iterable[Claim], wall: float, floor: int = 0) -> Stamp:
     """
     A stamp for a new claim: the time, and later than all that is kept of the contact.
 
@@ -120,7 +124,28 @@ def next_stamp(claims: Iterable[Claim], wall: float, floor: int = 0) -> int:
         known = claim.edition if claim.edition > claim.stamp else claim.stamp
         if known >= stamp:
             stamp = known + 1
-    return stamp
+    return Stamp(stamp)
+
+
+def ended(binding: Claim, event: ContactEvent, claims: Claims, wall: float) -> Claim:
+    """
+    Return the claim that ends a binding which nobody has wished to end.
+
+    It ends this registration and no later one: the stamp stays.
+
+    Args:
+        event: says why.
+        claims: all that is kept of the contact.
+        wall: seconds since the epoch.
+    """
+    return msgspec.structs.replace(
+        binding,
+        gone=True,
+        event=event,
+        edition=next_stamp(claims, wall),
+        retry_after=None,
+        number=0,
+    )
 
 
 def ended_at(claim: Claim, now: float, wall: float) -> float:
@@ -132,7 +157,7 @@ def ended_at(claim: Claim, now: float, wall: float) -> float:
         wall: seconds since the epoch, at the moment ``now``.
     """
     if claim.gone:
-        return now + claim.edition / 1e6 - wall
+        return now + wall_at(claim.edition) - wall
     return claim.expires_at
 
 
@@ -154,7 +179,7 @@ def forgotten_at(claims: Claims, now: float, wall: float, longest: float) -> flo
     """
     latest = 0.0
     for claim in claims:
-        latest = max(latest, now + claim.stamp / 1e6 - wall + longest)
+        latest = max(latest, now + wall_at(claim.stamp) - wall + longest)
         if not claim.gone:
             latest = max(latest, claim.expires_at)
     return latest + SLACK

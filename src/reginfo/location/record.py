@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from .claim import Claim
+from .stamp import Stamp, stamp_at
 
 
 class RecordKind(enum.StrEnum):
@@ -44,13 +45,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=Tru
     value: str | None = None
     "None: it was removed, or lifted; that is kept, so that an older value stays away."
 
-    stamp: int
+    stamp: Stamp
     "When it was said, in µs; later than what it is about (:func:`next_stamp`)."
 
     owner: str
     "Id of the server at which it was said."
 
-    until: int = 0
+    until: Stamp = Stamp(0)
     "With PROBATION and SHORTEN: the end in µs, a label."
 
     expires_at: float = 0.0
@@ -75,7 +76,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=Tru
 class Standing(msgspec.Struct, frozen=True, gc=False):
     """What the records of an address-of-record mean for its contacts."""
 
-    cleared: int = 0
+    cleared: Stamp = Stamp(0)
     "Claims whose stamp is below this do not hold."
 
     rejected: bool = False
@@ -86,12 +87,12 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     retry_after: int = 0
     "Seconds, as it was said with the probation."
 
-    shortened: int = 0
+    shortened: Stamp = Stamp(0)
     "Claims whose stamp is below this end at :attr:`shortened_to` at the latest."
 
     shortened_to: float = 0.0
 
-    latest: int = 0
+    latest: Stamp = Stamp(0)
     "The latest stamp of all of them: a new claim needs a later one."
 
     def bars(self, now: float) -> bool:
@@ -113,11 +114,11 @@ def standing(records: Iterable[Record]) -> Standing | None:
     lasts = probation is not None and probation.value is not None
     ends = shorten is not None and shorten.value is not None
     return Standing(
-        cleared=0 if cleared is None or cleared.value is None else cleared.stamp,
+        cleared=Stamp(0 if cleared is None or cleared.value is None else cleared.stamp),
         rejected=rejected is not None and rejected.value is not None,
         probation_ends=probation.expires_at if probation and lasts else 0.0,
         retry_after=int(probation.value or 0) if probation and lasts else 0,
-        shortened=shorten.stamp if shorten and ends else 0,
+        shortened=Stamp(shorten.stamp if shorten and ends else 0),
         shortened_to=shorten.expires_at if shorten and ends else 0.0,
         latest=max(record.stamp for record in found.values()),
     )
@@ -125,7 +126,7 @@ def standing(records: Iterable[Record]) -> Standing | None:
 
 def next_stamp(
     known: Record | None, claims: Iterable[Claim], wall: float, floor: int = 0
-) -> int:
+) -> Stamp:
     """
     A stamp for a new record: the time, and later than all that it is about.
 
@@ -135,9 +136,9 @@ def next_stamp(
         wall: seconds since the epoch.
         floor: as of `lives.next_stamp`.
     """
-    stamp = max(int(wall * 1e6), floor + 1)
+    stamp = max(stamp_at(wall), floor + 1)
     if known is not None:
         stamp = max(stamp, known.stamp + 1)
     for claim in claims:
         stamp = max(stamp, claim.stamp + 1, claim.edition + 1)
-    return stamp
+    return Stamp(stamp)

@@ -9,6 +9,7 @@ import msgspec
 from ..location.claim import MAX_SIZE, Claim, is_too_large
 from ..location.contacts import Contacts as Contacts
 from ..location.record import Record, RecordKind
+from ..location.stamp import Stamp, label
 from ..reg.document import ContactEvent, shortest_q
 from ..sip.errors import LocalProtocolError
 from ..sip.uri import Uri
@@ -91,7 +92,7 @@ def create(
         gone=False,
         event=ContactEvent.CREATED,
         owner=server_id,
-        until=stamp + expires * 1_000_000,
+        until=label(stamp, expires),
         expires_at=contacts.now + expires,
         registered_at=contacts.now if bound is None else bound.registered_at,
         q=None if q is None else shortest_q(q),
@@ -121,7 +122,7 @@ def shorten(
             value="",
             stamp=stamp,
             owner=server_id,
-            until=stamp + expires * 1_000_000,
+            until=label(stamp, expires),
             expires_at=now + expires,
         )
         return Act(records=(record,))
@@ -131,7 +132,7 @@ def shorten(
                 bound,
                 stamp,
                 event=ContactEvent.SHORTENED,
-                until=stamp + expires * 1_000_000,
+                until=label(stamp, expires),
                 expires_at=now + expires,
             )
             for bound, stamp in _bound(contacts, contact)
@@ -191,7 +192,7 @@ def remove(
         record = msgspec.structs.replace(
             record,
             value=str(retry_after),
-            until=record.stamp + retry_after * 1_000_000,
+            until=label(record.stamp, retry_after),
             expires_at=contacts.now + retry_after,
         )
         return Act(claims, (record,))
@@ -214,7 +215,7 @@ def _bar(contacts: Contacts, kind: RecordKind, server_id: str) -> Record:
     return Record(kind=kind, value="", stamp=stamp, owner=server_id)
 
 
-def _life(bound: Claim, stamp: int, **fields: object) -> Claim:
+def _life(bound: Claim, stamp: Stamp, **fields: object) -> Claim:
     """Make a claim about a bound contact, in a life of its own."""
     return msgspec.structs.replace(
         bound,
@@ -228,7 +229,7 @@ def _life(bound: Claim, stamp: int, **fields: object) -> Claim:
     )
 
 
-def _bound(contacts: Contacts, contact: str | None) -> list[tuple[Claim, int]]:
+def _bound(contacts: Contacts, contact: str | None) -> list[tuple[Claim, Stamp]]:
     """Return the binding of ``contact``, or all, each with a stamp for the action."""
     if contact is None:
         keys = list(contacts.rows)

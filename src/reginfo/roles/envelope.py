@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from ..location.claim import Claim
 from ..location.lives import Claims
 from ..location.record import Record, RecordKind
+from ..location.stamp import Stamp
 from ..reg import xml
 from ..reg.document import (
     ClaimElement,
@@ -128,13 +129,13 @@ def claim_of(
         key=said.key,
         call_id=contact.callid,
         cseq=contact.cseq,
-        begin=said.begin,
-        stamp=said.stamp,
-        edition=said.edition,
+        begin=Stamp(said.begin),
+        stamp=Stamp(said.stamp),
+        edition=Stamp(said.edition),
         gone=said.gone,
         event=contact.event,
         owner=said.owner,
-        until=said.until,
+        until=Stamp(said.until),
         expires_at=now + min(left, longest_life),
         registered_at=now - (contact.duration_registered or 0),
         source=source,
@@ -156,9 +157,9 @@ def record_of(key: RecordKey, source: str, now: float) -> Record | None:
         kind=RecordKind(key.kind),
         name=key.name,
         value=key.value,
-        stamp=key.stamp,
+        stamp=Stamp(key.stamp),
         owner=key.owner,
-        until=key.until,
+        until=Stamp(key.until),
         expires_at=now + (key.left or 0) / 1000 if key.until else 0.0,
         source=source,
     )

@@ -17,9 +17,9 @@ from ..location.place import Aor
 from ..reg.table import TableState
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow, Local
-from ..sip.message import Draft, Request, Response
+from ..sip.message import Request, Response
 from ..sip.timer import TimerWheel
-from ..sip.user import User
+from ..sip.user import Send
 from .mirror import HeldRow, Mirror, copy_of, shifted_row
 from .package import HeldPackage
 
@@ -39,8 +39,6 @@ SUBSCRIPTIONS = 100_000
 The maximum number of subscriptions that a script can request. Each is a dialog that is
 kept alive, so a script that subscribes to every URI it sees could fill the memory.
 """
-
-Send = Callable[[Draft, Flow, User], object]
 
 Listener = Callable[[Mirror, str, str], None]
 """A callback that receives a subscription, its state, and the reason."""

@@ -20,6 +20,7 @@ from ..location.foreign import FINAL, GRACE, Told
 from ..location.keyring import REMEMBERED
 from ..location.lives import Claims, join, newest_of
 from ..location.place import Aor, Place
+from ..location.stamp import Stamp, wall_at
 from ..location.store import LocationStore
 from ..reg.document import Contact, ContactEvent, ContactState, Reginfo
 from ..reg.table import News, Table
@@ -251,7 +252,7 @@ class Learner:
                 # A removal that we have forgotten would be a change in each document.
                 and not (
                     record.value is None
-                    and record.stamp / 1e6 <= wall - REMEMBERED
+                    and wall_at(record.stamp) <= wall - REMEMBERED
                     and record.id not in known
                 )
             ]
@@ -399,13 +400,13 @@ class Learner:
             key=key,
             call_id=contact.callid or "",
             cseq=contact.cseq or 0,
-            begin=0,
-            stamp=0,
-            edition=0,
+            begin=Stamp(0),
+            stamp=Stamp(0),
+            edition=Stamp(0),
             gone=False,
             event=contact.event,
             owner=origin.peer,
-            until=0,
+            until=Stamp(0),
             expires_at=expires_at,
             registered_at=registered_at,
             source=origin.source,

@@ -24,11 +24,12 @@ from ..reg.legacy import Profile
 from ..sip.errors import Refusal
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
+from ..sip.user import Send
 from .admission import Admission
 from .bodies import Bodies
 from .drain import Drain
 from .row import WatchRow, is_of_our_kind
-from .served import Send, Served
+from .served import Served
 from .watch import Watch
 from .watcher import Watcher
 

@@ -25,9 +25,9 @@ from ..location.store import LocationStore
 from ..reg import xml
 from ..reg.legacy import Profile, profile_of
 from ..sip.flow import Flow
-from ..sip.message import Draft, Response
+from ..sip.message import Response
 from ..sip.timer import TimerWheel
-from ..sip.user import User
+from ..sip.user import Send
 from .publication_body import PublicationBodies
 from .published import (
     SHORTEST_BODY,
@@ -48,8 +48,6 @@ RETRY_AFTER = 5.0
 
 LOST_ON_THE_WAY = frozenset({"connection lost", "connection reset", "message too long"})
 """Causes of a failure that the length of a request may have."""
-
-Send = Callable[[Draft, Flow, User], object]
 
 
 class Publisher:

@@ -12,6 +12,7 @@ from ..location.claim import MARKUP, SMALL, Claim, is_too_large, stripped
 from ..location.contacts import Contacts
 from ..location.lives import Claims
 from ..location.record import Record, RecordKind, Standing
+from ..location.stamp import Stamp
 from ..reg.document import ContactEvent
 from ..sip.demands import check_extensions, understands_body
 from ..sip.errors import Refusal, RemoteProtocolError
@@ -245,7 +246,7 @@ def _bind(
                 not expires,  # gone
                 event,
                 server_id,
-                stamp + expires * 1_000_000,  # until
+                Stamp(stamp + expires * 1_000_000),  # until
                 now + expires,  # expires_at
                 now if bound is None else bound.registered_at,
                 None,  # source

@@ -22,9 +22,9 @@ from ..sip.dialog import Dialog
 from ..sip.dialog_flow import dialog_flow
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow, Local
-from ..sip.message import Draft, Request, Response
+from ..sip.message import Request, Response
 from ..sip.timer import TimerWheel
-from ..sip.user import User
+from ..sip.user import Send
 from .admission import RETRY_AFTER as FULL_RETRY_AFTER
 from .admission import Admission
 from .drain import Drain
@@ -44,8 +44,6 @@ RETRY_AFTER = 30.0
 
 RESTART_RATE = 100.0
 """The maximum number of watchers notified per second after a restart."""
-
-Send = Callable[[Draft, Flow, User], object]
 
 Body = Callable[[Watch, Owed, int, float], Written]
 """Writes the body of a NOTIFY, of about the given size in octets at most."""

@@ -22,8 +22,9 @@ from ..sip.errors import Refusal
 from ..sip.flow import Flow
 from ..sip.message import Request
 from ..sip.uri import Uri
+from ..sip.user import Send
 from .document import read_document
-from .held import Held, Send
+from .held import Held
 from .held import Listener as Listener
 from .learner import Learner
 from .listing import Listed, Listing, Listings

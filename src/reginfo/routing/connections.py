@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-import msgspec
-
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..location.binding import Binding, BindingChange
-from ..location.lives import next_stamp
+from ..location.lives import ended
 from ..location.place import Place
 from ..location.store import LocationStore
 from ..reg.document import ContactEvent
@@ -164,13 +162,5 @@ class Connections:
             return
         claims = self._store.claims(place, name)
         self._ended += 1
-        # Nobody has wished this: it ends this registration and no later one.
-        gone = msgspec.structs.replace(
-            bound,
-            gone=True,
-            event=ContactEvent.EXPIRED,
-            edition=next_stamp(claims, moment.wall),
-            retry_after=None,
-            number=0,
-        )
+        gone = ended(bound, ContactEvent.EXPIRED, claims, moment.wall)
         self._store.apply(place, [gone], moment.now)

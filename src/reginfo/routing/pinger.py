@@ -5,20 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-import msgspec
-
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..location.binding import Binding, BindingChange
-from ..location.lives import next_stamp
+from ..location.lives import ended
 from ..location.place import Place
 from ..location.store import LocationStore
 from ..reg.document import ContactEvent
 from ..sip.flow import Flow
 from ..sip.message import Draft, Response
 from ..sip.timer import TimerWheel
-from ..sip.user import User
+from ..sip.user import Send
 from ..sip.value import Value
 
 logger = logging.getLogger("reginfo.pinger")
@@ -26,7 +24,6 @@ logger = logging.getLogger("reginfo.pinger")
 EMPTY = b"\r\n\r\n"
 """A keep-alive that wants no answer (RFC 5626 §3.5.1)."""
 
-Send = Callable[[Draft, Flow, User], object]
 Found = Callable[[Flow | str], None]
 
 
@@ -167,15 +164,7 @@ class Pinger:
             )  # fmt: skip
         if policy.removal is not None:
             claims = self._store.claims(ping.place, ping.key)
-            # Nobody has wished this: it ends this registration and no later one.
-            gone = msgspec.structs.replace(
-                binding,
-                gone=True,
-                event=policy.removal,
-                edition=next_stamp(claims, moment.wall),
-                number=0,
-                retry_after=None,
-            )
+            gone = ended(binding, policy.removal, claims, moment.wall)
             self._store.apply(ping.place, [gone], now)
 
     @property

@@ -11,7 +11,7 @@ from ..ledger.part import Found
 from ..sip.destination import Destination
 from ..sip.errors import Refusal
 from ..sip.event import AnyServer
-from ..sip.flow import Address, Flow, Local
+from ..sip.flow import Flow, Local
 from ..sip.invite import InviteClientTransaction, InviteServerTransaction
 from ..sip.message import Request, Response
 from ..sip.timer import TimerWheel
@@ -102,7 +102,7 @@ class Proxy:
         targets: Sequence[Target],
         *,
         decision: Decision,
-        source: Address,
+        came_by: Flow,
         on_reply: OnReply | None = None,
         on_failure: OnFailure | None = None,
     ) -> Context:
@@ -111,7 +111,7 @@ class Proxy:
 
         Args:
             request: the request to send, before the changes that a proxy makes.
-            source: the address that it came from.
+            came_by: the flow that it came by.
 
         Raises:
             Refusal, RemoteProtocolError: it is not forwarded (§16.3).
@@ -130,7 +130,7 @@ class Proxy:
             transaction,
             request,
             decision,
-            came_by=Flow(transaction.flow.local, source),
+            came_by=came_by,
             breadth=breadth,
             on_reply=on_reply,
             on_failure=on_failure,

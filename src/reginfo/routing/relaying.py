@@ -12,7 +12,7 @@ from ..location.place import Aor, Place
 from ..sip.endpoint import Endpoint
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.event import AckReceived, AnyServer, Cancelled, RequestReceived, ResponseLost
-from ..sip.flow import Address, Flow
+from ..sip.flow import Flow
 from ..sip.message import Request, Response
 from ..sip.token import Tokens
 from ..sip.uri import Uri
@@ -76,7 +76,7 @@ class Relaying:
         self.decide: Callable[[Request], Decision] = decider.decide
         "Decides where a request goes; see :meth:`Decider.decide`."
 
-        forwarding = Forwarding(
+        self._forwarding = forwarding = Forwarding(
             is_ours=domains.is_ours,
             needs_flow=needs_flow,
             tokens=tokens,
@@ -133,11 +133,13 @@ class Relaying:
         """
         targets: list[Target] = []
         if isinstance(decision, UserOf):
+            # A request is validated (§16.3) before its targets are determined (§16.5).
+            self._forwarding.check(request)
             targets = self._contacts(request, decision.aor)
         elif not decision.route and (route := self._service_routes.of(request)):
             targets = [Target(decision.uri, route=route)]
         self.relay(
-            event.transaction, request, targets, decision=decision, source=event.source
+            event.transaction, request, targets, decision=decision, came_by=event.flow
         )
 
     def relay(
@@ -147,7 +149,7 @@ class Relaying:
         targets: Sequence[Target],
         *,
         decision: Decision,
-        source: Address,
+        came_by: Flow,
         on_reply: OnReply | None = None,
         on_failure: OnFailure | None = None,
     ) -> Context:
@@ -162,7 +164,7 @@ class Relaying:
             request,
             targets,
             decision=decision,
-            source=source,
+            came_by=came_by,
             on_reply=self._learning(request, on_reply),
             on_failure=on_failure,
         )

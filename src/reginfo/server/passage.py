@@ -250,7 +250,7 @@ class Passage:
             self.request,
             self.targets,
             decision=self.decision(),
-            source=self.flow.remote,
+            came_by=self.flow,
             on_reply=self._replied,
             on_failure=self._failed,
         )

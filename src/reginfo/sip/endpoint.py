@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from .clients import CANCELLING, Clients
 from .errors import RemoteProtocolError
@@ -31,6 +30,7 @@ from .parser import Malformed, parse
 from .responding import Responder, check, way_back
 from .timer import TimerWheel
 from .transaction import TERMINATED, ClientTransaction, Datagram, ServerTransaction
+from .user import User
 
 CLIENTS = (ClientTransaction, InviteClientTransaction)
 SERVERS = (ServerTransaction, InviteServerTransaction)
@@ -158,7 +158,7 @@ class Endpoint:
         self,
         draft: Draft,
         flow: Flow,
-        user: Any,
+        user: User,
         *,
         branch: str | None = None,
         is_divisible: bool = False,
@@ -167,7 +167,7 @@ class Endpoint:
         Send ``draft`` by ``flow``, again and again until it is answered.
 
         Args:
-            user: a :class:`~reginfo.sip.user.User`, who receives the response.
+            user: receives the response.
             branch: of our Via; a random one if left out.
             is_divisible: whether ``user`` sends shorter requests instead, if the
                 request is too long for a datagram and there is no stream. It receives

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import enum
-from typing import Any
 
 from .flow import Flow
 from .message import CRLF, Draft, Request, Response
 from .transaction import T1, T2, T4, Datagram
+from .user import User
 
 TIMER_B = 64 * T1
 TIMER_D = 64 * T1
@@ -194,7 +194,7 @@ class InviteClientTransaction:
         data: bytes,
         flow: Flow,
         outbox: list[Datagram],
-        user: Any,
+        user: User,
     ) -> None:
         self.method = "INVITE"
         self.branch = branch

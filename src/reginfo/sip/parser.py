@@ -105,7 +105,9 @@ def parse(data: bytes) -> Request | Response:
         else:
             headers[key] = [value.strip(" \t")]
     if stray:
-        error = error or _blank_out(message)
+        # Whatever else is wrong: a 400 copies these values.
+        stray_error = _blank_out(message)
+        error = error or stray_error
     if mangled:
         error = error or _mend(message)
     length = headers.get("Content-Length")

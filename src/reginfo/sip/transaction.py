@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, Protocol
+from typing import Protocol
 
 from .flow import Flow
 from .message import Request, Response
+from .user import User
 from .value import Value
 
 T1 = 0.5
@@ -185,7 +186,7 @@ class ClientTransaction:
         data: bytes,
         flow: Flow,
         outbox: list[Datagram],
-        user: Any,
+        user: User,
     ) -> None:
         self.method = method
         self.branch = branch

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
-from .message import Response
+from .flow import Flow
+from .message import Draft, Response
 from .moment import Moment
 
 
@@ -44,3 +46,7 @@ class Nobody:
     def receive_response(self, response: Response, moment: Moment) -> None: ...
     def receive_failure(self, cause: str, moment: Moment) -> None: ...
     def never_sent(self) -> None: ...
+
+
+Send = Callable[[Draft, Flow, User], object]
+"""Sends a request by a flow for a user; see :meth:`Endpoint.send_request`."""

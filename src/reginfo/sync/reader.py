@@ -14,6 +14,7 @@ from xml.parsers import expat
 
 from ..location.claim import Claim
 from ..location.record import Record, RecordKind
+from ..location.stamp import Stamp
 from ..reg.contact import MAX_STAMP
 from ..reg.document import ContactEvent
 from ..reg.elements import MAX_DEPTH
@@ -246,15 +247,17 @@ class _LinkReader:
                 key=key,
                 call_id=call_id,
                 cseq=_number(said, "cseq", MAX_CSEQ),
-                begin=_number(said, "begin", MAX_STAMP) if "begin" in said else stamp,
-                stamp=stamp,
-                edition=_number(said, "edition", MAX_STAMP)
-                if "edition" in said
-                else stamp,
+                begin=Stamp(
+                    _number(said, "begin", MAX_STAMP) if "begin" in said else stamp
+                ),
+                stamp=Stamp(stamp),
+                edition=Stamp(
+                    _number(said, "edition", MAX_STAMP) if "edition" in said else stamp
+                ),
                 gone=gone,
                 event=event,
                 owner=owner,
-                until=_number(said, "until", MAX_STAMP),
+                until=Stamp(_number(said, "until", MAX_STAMP)),
                 expires_at=now + left / 1000,
                 registered_at=now - since / 1000,
                 source=self._source,
@@ -293,9 +296,9 @@ class _LinkReader:
                 kind=kind,
                 name=name,
                 value=value,
-                stamp=_number(said, "stamp", MAX_STAMP),
+                stamp=Stamp(_number(said, "stamp", MAX_STAMP)),
                 owner=owner,
-                until=until,
+                until=Stamp(until),
                 expires_at=self._now + left / 1000 if until else 0.0,
                 source=self._source,
             )

@@ -7,6 +7,7 @@ import math
 from msgspec import Struct
 
 from ..location.record import Record
+from ..location.stamp import wall_at
 from .paging import text
 
 
@@ -47,5 +48,5 @@ def row(aor: str, record: Record, now: float) -> BarredItem:
         event=record.kind.value,
         retry_after=left,
         owner=record.owner,
-        since=record.stamp / 1e6,
+        since=wall_at(record.stamp),
     )
