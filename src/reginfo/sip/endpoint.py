@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from .clients import CANCELLING, Clients
 from .errors import RemoteProtocolError
