@@ -296,7 +296,8 @@ class Assembly:
         if config.groups:
             self.parts.add(self.source)
             self.parts.add(self.sink)
-            self.uas.connect(self.source, self.sink)
+            self.parts.add(self.links.watchers)
+            self.uas.connect(self.source, self.sink, self.links.watchers)
             self.flow_lost += [self.source.flow_lost, self.sink.flow_lost]
         if config.nat.ping != "none":
             self.parts.add(self._pinger(jitter))

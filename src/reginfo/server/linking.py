@@ -17,7 +17,10 @@ from ..sip.flow import Flow
 from ..sip.message import Draft
 from ..sip.token import Tokens
 from ..sip.uri import Uri
+from ..sip.user import User
 from ..sync.group import Group
+from ..sync.group_notifier import GroupNotifier
+from ..sync.group_watch import GroupWatch
 from ..sync.held_link import HeldLink, LinkSubscribe
 from ..sync.sink import LinkSink
 from ..sync.source import LinkSource
@@ -26,7 +29,7 @@ from .peers import Peers
 
 class Linking:
     """
-    The groups of the configuration, and the two parts that keep them in sync.
+    The groups of the configuration, and the parts that serve and hold them.
 
     Args:
         policy: how long a subscription to a group lasts.
@@ -86,6 +89,23 @@ class Linking:
             foreign=foreign,
             own=paths.own,
         )
+
+        self.watchers = GroupNotifier(
+            store,
+            journal,
+            groups=list(self.groups.values()),
+            send=self._send_notify,
+            policy=policy,
+            recognise=peers.recognise,
+            jitter=jitter,
+            datagram_only=endpoint.is_datagram_only,
+        )
+
+    def _send_notify(self, draft: Draft, flow: Flow, user: User) -> None:
+        """Send a NOTIFY to where its dialog leads; ``flow`` was an estimate."""
+        assert isinstance(user, GroupWatch)
+        dialog = user.row.subscription.dialog
+        self._in_dialog.send(draft, dialog.first_uri, dialog.flow, user)
 
     def _send(self, draft: Draft, flow: Flow, user: LinkSubscribe) -> None:
         """Send a SUBSCRIBE: the first by ``flow``, others in the dialog."""

@@ -21,6 +21,7 @@ from ..sip.event import RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Request, Response, request_uri
 from ..sip.moment import Moment
+from ..sync.group_notifier import GroupNotifier
 from ..sync.sink import LinkSink
 from ..sync.source import LinkSource
 from .peers import Peers
@@ -66,6 +67,7 @@ class Uas:
         self._date = (0, "")
         self._source: LinkSource | None = None
         self._sink: LinkSink | None = None
+        self._groups: GroupNotifier | None = None
         self.handlers: dict[str, Callable[[RequestReceived, Moment], Response]] = {
             "REGISTER": self._register,
             "SUBSCRIBE": self._subscribe,
@@ -75,10 +77,13 @@ class Uas:
         }
         "By method, what is done without a script."
 
-    def connect(self, source: LinkSource, sink: LinkSink) -> None:
-        """Set what serves and holds links, where there are groups."""
+    def connect(
+        self, source: LinkSource, sink: LinkSink, groups: GroupNotifier
+    ) -> None:
+        """Set what serves and holds links, and serves groups, where there are any."""
         self._source = source
         self._sink = sink
+        self._groups = groups
 
     def register(
         self,
@@ -132,6 +137,11 @@ class Uas:
         aor, source = self._domains.aor(request_uri(request)), self._source
         if source is not None and source.takes(request, aor):
             return source.receive_subscribe(
+                request, flow, tag=tag, resource=aor, now=moment.now
+            )
+        groups = self._groups
+        if groups is not None and groups.takes(request, aor):
+            return groups.receive_subscribe(
                 request, flow, tag=tag, resource=aor, now=moment.now
             )
         return self._notifier.receive_subscribe(

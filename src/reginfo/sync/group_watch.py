@@ -1,0 +1,200 @@
+"""One watcher of a group that knows RFC 3680 alone, and what it was told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from ..events.notify import RETRY_FIRST, RETRY_LONGEST
+from ..events.waiting import back_off, wait_asked
+from ..location.binding import Binding
+from ..location.place import Aor
+from ..reg.legacy import Profile
+from ..roles.row import WatchRow
+from ..sip.message import Response
+from ..sip.moment import Moment
+from .feed import NEVER
+from .news import NewsItem
+from .roster import FullState
+
+LEGACY_PACE = 0.02
+"""Seconds between two NOTIFYs to a watcher that understands one registration each."""
+
+
+class GroupWatchKeeper(Protocol):
+    """Sends the NOTIFYs; see :class:`reginfo.sync.group_notifier.GroupNotifier`."""
+
+    def receive_response(
+        self, watch: GroupWatch, response: Response, moment: Moment
+    ) -> None:
+        """Receive the response to the NOTIFY under way."""
+
+    def receive_failure(self, watch: GroupWatch, cause: str, moment: Moment) -> None:
+        """Receive the news that the NOTIFY under way got no response."""
+
+
+class GroupWatch:
+    """
+    When one watcher of a group is notified.
+
+    One NOTIFY is under way at a time. What changes meanwhile stays in the group's news:
+    a watch is only a number up to which its watcher was told.
+    """
+
+    __slots__ = (
+        "building", "failures", "full_due", "is_lost", "keeper", "owed", "quiet_until",
+        "row", "scheduled_at", "sent", "timer_at", "told",
+    )  # fmt: skip
+
+    def __init__(self, row: WatchRow, keeper: GroupWatchKeeper) -> None:
+        self.row = row
+        self.keeper = keeper
+        self.told = 0
+        "The news up to this number were answered."
+
+        self.sent: int | None = None
+        "What the NOTIFY under way reaches up to; None if none is."
+
+        self.full_due = True
+        self.building: FullState | None = None
+        "The full state, while it is collected."
+
+        self.owed: dict[Aor, dict[str, Binding]] = {}
+        """
+        What a watcher that understands one registration each is to be told: with the
+        contacts that are gone, by key.
+        """
+
+        self.quiet_until = 0.0
+        self.failures = 0
+        self.is_lost = False
+        "Whether what was sent last has not been taken in: then all is told."
+
+        self.timer_at: float | None = None
+        self.scheduled_at: float | None = None
+
+    @property
+    def is_legacy(self) -> bool:
+        """Whether it understands one registration in each document."""
+        return self.row.profile is Profile.LEGACY
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last NOTIFY has been, or is being, sent."""
+        return self.row.subscription.reason is not None
+
+    def waits(self, last: int) -> bool:
+        """
+        Whether there is something to tell.
+
+        Args:
+            last: the number of the latest news.
+        """
+        return (
+            self.full_due
+            or self.building is not None
+            or bool(self.owed)
+            or self.told < last
+        )
+
+    def next_at(self, last: int) -> float:
+        """When to look at it next, on the boot-time clock."""
+        # The end of one that has ended is the answer to its last NOTIFY.
+        end = NEVER if self.ended else self.row.subscription.expires_at
+        if self.sent is not None:
+            return end
+        if self.ended or self.waits(last):
+            return min(self.quiet_until, end)
+        return end
+
+    def owe_full(self) -> None:
+        """Owe the full state, as after each SUBSCRIBE: without delay."""
+        self.full_due, self.building = True, None
+        self.quiet_until = 0.0
+
+    def owe(self, items: Iterable[NewsItem]) -> None:
+        """Owe the registrations of what has changed, one NOTIFY each."""
+        for item in items:
+            gone = self.owed.setdefault(item.aor, {})
+            if not item.binding.active:
+                gone[item.binding.key] = item.binding
+
+    def goes(self, to: int, now: float) -> None:
+        """Note that a NOTIFY is sent that reaches up to ``to``."""
+        self.sent = to
+        pause = LEGACY_PACE if self.is_legacy else self.row.min_interval
+        self.quiet_until = now + pause
+
+    def answered(self) -> None:
+        """Note that the NOTIFY under way has got a good answer."""
+        if self.sent is not None:
+            self.told = max(self.told, self.sent)
+        self.sent = None
+        self.failures = 0
+        self.is_lost = False
+
+    def refused(
+        self, response: Response, now: float, jitter: Callable[[], float]
+    ) -> float:
+        """
+        Owe the full state to a watcher that has refused a NOTIFY for the moment.
+
+        Returns:
+            After how many seconds it is sent.
+        """
+        pause = wait_asked(response)
+        if pause is None:
+            pause = back_off(
+                self.failures, jitter, first=RETRY_FIRST, longest=RETRY_LONGEST
+            )
+        self.failures += 1
+        self.sent = None
+        self.is_lost = True
+        self.owe_full()
+        self.quiet_until = now + pause
+        return pause
+
+    def timer_due(self, now: float) -> None:
+        # Its keeper looks at what is due.
+        self.timer_at = None
+
+    def snapshot(self) -> tuple[Any, ...]:
+        """Everything that sending changes but :attr:`owed`, for :meth:`restore`."""
+        row = self.row
+        return (
+            row.version,
+            row.subscription.dialog.local_cseq,
+            self.told,
+            self.sent,
+            self.full_due,
+            self.building,
+            self.quiet_until,
+        )
+
+    def restore(self, *snapshot: Any) -> None:
+        """Be as at :meth:`snapshot`: what was sent since never went out."""
+        row = self.row
+        (
+            row.version,
+            row.subscription.dialog.local_cseq,
+            self.told,
+            self.sent,
+            self.full_due,
+            self.building,
+            self.quiet_until,
+        ) = snapshot
+
+    def put_back(self, aor: Aor, gone: dict[str, Binding]) -> None:
+        """Owe a registration still: it was not sent, or not all of it."""
+        self.owed[aor] = gone | self.owed.get(aor, {})
+
+    # The user of each NOTIFY (:class:`reginfo.sip.user.User`).
+
+    def receive_response(self, response: Response, moment: Moment) -> None:
+        self.keeper.receive_response(self, response, moment)
+
+    def receive_failure(self, cause: str, moment: Moment) -> None:
+        self.keeper.receive_failure(self, cause, moment)
+
+    def never_sent(self) -> None:
+        """Do nothing: the journal's undo list restores what was owed."""
