@@ -42,12 +42,12 @@ def test_a_watcher_is_served_by_one_of_the_rules_or_refused(
     """RFC 3680 §4.6: the authorization policy decides who may subscribe."""
     admission = Admission(allow=allow)
     silent = Admission(allow=allow, neutral=True)
-    assert silent.admits(subscribe(watcher), NAMES, is_peer=is_peer) is served
+    assert silent.check(subscribe(watcher), NAMES, is_peer=is_peer) is served
     if served:
-        assert admission.admits(subscribe(watcher), NAMES, is_peer=is_peer)
+        assert admission.check(subscribe(watcher), NAMES, is_peer=is_peer)
         return
     with pytest.raises(Refusal, match="403 Forbidden"):
-        admission.admits(subscribe(watcher), NAMES, is_peer=is_peer)
+        admission.check(subscribe(watcher), NAMES, is_peer=is_peer)
 
 
 def test_credentials_are_asked_for_before_anything_else_is_looked_at() -> None:
@@ -73,7 +73,7 @@ def test_who_cannot_be_identified_is_refused_neutral_or_not() -> None:
 
     admission = Admission(allow=(), neutral=True, authenticate=challenge)
     with pytest.raises(Refusal, match="401"):
-        admission.admits(subscribe(), NAMES, is_peer=False)
+        admission.check(subscribe(), NAMES, is_peer=False)
 
 
 @pytest.mark.parametrize(

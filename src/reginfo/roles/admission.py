@@ -47,9 +47,7 @@ class Admission(Value, frozen=True, kw_only=True):
 
     authenticate: Hook | None = None
 
-    def admits(
-        self, request: Request, names: tuple[str, ...], *, is_peer: bool
-    ) -> bool:
+    def check(self, request: Request, names: tuple[str, ...], *, is_peer: bool) -> bool:
         """
         Authenticate and authorise a SUBSCRIBE; False if it gets neutral documents.
 

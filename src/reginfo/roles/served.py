@@ -125,7 +125,7 @@ class Served:
         names = self._package.names(resource)
         peer = self._recognise(request, flow)
         is_peer = peer.name is not None
-        neutral = not self._admission.admits(request, names, is_peer=is_peer)
+        neutral = not self._admission.check(request, names, is_peer=is_peer)
         expires = granted(request, self._policy)
         if expires:
             watcher = request.from_.uri
@@ -337,7 +337,7 @@ class Served:
         row, names = watch.row, self._package.names(watch.row.aor)
         self._journal.remember(setattr, row, "neutral", True)
         is_peer = row.peer is not None
-        row.neutral = not self._admission.admits(request, names, is_peer=is_peer)
+        row.neutral = not self._admission.check(request, names, is_peer=is_peer)
 
     def _accepted(self, expires: int, dialog: Dialog, *route: str) -> Response:
         headers = {"Expires": [str(expires)], "Contact": [dialog.contact]}

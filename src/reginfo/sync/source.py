@@ -149,7 +149,7 @@ class LinkSource:
         group = self._groups[resource]
         peer = self._recognise(request, flow)
         admission = Admission(allow=group.allow)
-        admission.admits(request, (resource,), is_peer=peer.name is not None)
+        admission.check(request, (resource,), is_peer=peer.name is not None)
         expires = granted(request, self._policy)
         dialog = Dialog.uas(request, tag=tag, contact=f"<{flow.local.uri}>", flow=flow)
         subscription = ServedSubscription(
