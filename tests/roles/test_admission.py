@@ -59,9 +59,7 @@ def test_credentials_are_asked_for_before_anything_else_is_looked_at() -> None:
 
     message = subscribe()
     with pytest.raises(Refusal, match="401"):
-        Admission(allow=(), authenticate=challenge).admits(
-            message, NAMES, is_peer=False
-        )
+        Admission(allow=(), authenticate=challenge).check(message, NAMES, is_peer=False)
     assert seen == [(message, ALICE)]
 
 
