@@ -29,7 +29,7 @@ test: .venv  ## everything: style, types and all tests, with real peers (PEERS=n
 		$(MAKE) --no-print-directory compiled; \
 	fi
 
-style: .venv  ## lint, and check the format
+style: .venv  ## run the linter, and check the format
 	@echo "make: checking the style (ruff)"
 	@$(BIN)/ruff check && $(BIN)/ruff format --check
 
@@ -43,7 +43,7 @@ tests: .venv  ## run the tests
 	@REGINFO_STEPS=10000 $(BIN)/coverage run -m pytest && $(BIN)/coverage report --skip-covered
 	@$(BIN)/python tools/conformance.py --ran
 
-compiled: .compiled/reginfo  ## run them against the compiled hot path, without peers
+compiled: .compiled/reginfo  ## run the tests on the compiled hot path, without peers
 	@echo "make: running the tests on compiled code (pytest)"
 	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python -m pytest -q -rs --ignore tests/interop
 

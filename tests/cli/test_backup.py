@@ -40,7 +40,7 @@ def test_a_file_that_is_there_is_replaced_only_if_asked(tmp_path: Path) -> None:
         copy.write_text("precious")
         done = run("backup", copy, "-c", config)
         assert done.exit_code == 1
-        assert f"reginfo: {copy}: there is such a file already" in done.stderr
+        assert f"reginfo: {copy}: the file exists already" in done.stderr
         assert "(--overwrite replaces it)" in done.stderr
         assert copy.read_text("utf-8") == "precious"
         assert run("backup", copy, "-c", config, "--overwrite").exit_code == 0

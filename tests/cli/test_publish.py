@@ -122,7 +122,7 @@ def test_no_answer_is_3(silent: str) -> None:
         (["--etag", "a b"], "--etag: 'a b' is no entity-tag"),
         (["--file", "none.xml"], "--file none.xml: No such file"),
         (["--file", "none.xml", CONTACT], "CONTACT or --file, not both"),
-        (["a b"], "CONTACT: no URI"),
+        (["a b"], "CONTACT: not a URI"),
         ([CONTACT, "--expires", "0"], "--expires"),
     ],
 )

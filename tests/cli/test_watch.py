@@ -148,7 +148,7 @@ def test_no_answer_is_3(silent: str, nobody: str) -> None:
     ("arguments", "error"),
     [
         (["al@h"], "--server"),
-        (["a b", "--server", "h"], "URI: no URI"),
+        (["a b", "--server", "h"], "URI: not a URI"),
         (["al@h", "--server", "h", "--count", "0"], "--count"),
         (["al@h", "--server", "h", "--from", "tel:+1"], "--from: tel:+1 is no SIP URI"),
         (["al@h", "--server", "h", "--transport", "tls"], "--transport"),

@@ -100,7 +100,7 @@ class Load:
     def check_that_it_is_back(self) -> None:
         self.until(200)
         assert self.server.health()["status"] == "ok"
-        assert "= the store is back" in self.server.log
+        assert "= the store commits again" in self.server.log
         self.check()
 
     def check_after_a_kill(self) -> None:

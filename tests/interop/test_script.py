@@ -57,7 +57,7 @@ def test_sighup_reads_the_script_again_or_keeps_the_old_one(
         assert message(phone, 2).start == "SIP/2.0 200 first"
         routes.write_text(SCRIPT.replace("first", "third"))
         hang_up(ours)
-        eventually(lambda: "has been read again" in ours.log)
+        eventually(lambda: "was reloaded" in ours.log)
         assert message(phone, 3).start == "SIP/2.0 200 third"
 
 

@@ -46,7 +46,7 @@ def test_a_step_is_noticed_once_and_told(
     machine.calendar += 3600
     assert clock.wall() == WALL + 3600
     assert clock.wall() == WALL + 3600
-    assert "the calendar stepped by +3600.0 s" in caplog.text
+    assert "the wall clock stepped by +3600.0 s" in caplog.text
     machine.calendar -= 600
     clock.wall()
     assert clock.stepped == 3000.0

@@ -32,5 +32,5 @@ def test_there_is_no_flow_to_what_none_of_our_addresses_can_send_to(
     destination: Destination,
 ) -> None:
     """And not by any other transport."""
-    with pytest.raises(StartError, match="do not listen at an address of its kind"):
+    with pytest.raises(StartError, match="no listening address of its kind"):
         flow_to(destination, [UDP, TCP, UDP6])

@@ -152,7 +152,7 @@ def test_a_file_is_replaced_only_if_that_is_asked_for(
 ) -> None:
     backup(source, target)
     journal.append([("held", "c", 3)], boot=NOW, wall=WALL)
-    with pytest.raises(StoreError, match=r"copy\.db: there is such a file already"):
+    with pytest.raises(StoreError, match=r"copy\.db: the file exists already"):
         backup(source, target)
     assert held(target) == {"a": 1, "b": 2}
     backup(source, target, overwrite=True)
@@ -169,7 +169,7 @@ def test_a_file_that_comes_meanwhile_is_not_replaced(
         target.write_text("precious")
 
     monkeypatch.setattr(module, "_copy", slow)
-    with pytest.raises(StoreError, match="there is such a file already"):
+    with pytest.raises(StoreError, match="the file exists already"):
         backup(source, target)
     assert target.read_text("utf-8") == "precious"
     assert list(target.parent.iterdir()) == [target]
@@ -179,7 +179,7 @@ def test_a_database_is_not_its_own_backup(source: Path, tmp_path: Path) -> None:
     alias = tmp_path / "alias.db"
     alias.symlink_to(source)
     for name in (source, alias):
-        with pytest.raises(StoreError, match="that is the database itself"):
+        with pytest.raises(StoreError, match="this is the database itself"):
             backup(source, name, overwrite=True)
 
 
@@ -212,7 +212,7 @@ def test_what_cannot_be_copied_is_named_and_leaves_nothing_behind(
 def test_a_directory_that_is_not_there_is_named(source: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"nowhere/copy\.db: No such file"):
         backup(source, tmp_path / "nowhere" / "copy.db")
-    with pytest.raises(StoreError, match="there is such a file already"):
+    with pytest.raises(StoreError, match="the file exists already"):
         backup(source, tmp_path)
     with pytest.raises(StoreError, match="Is a directory"):
         backup(source, tmp_path / "backup", overwrite=True)

@@ -186,7 +186,7 @@ def test_an_error_after_the_response_is_logged_and_answered_no_second_time(
     server.act = act
     server.receive()
     assert server.sent == ["SIP/2.0 486 Busy Here"]
-    assert "MESSAGE was answered before" in caplog.text
+    assert "MESSAGE failed after its response" in caplog.text
 
 
 def test_a_request_may_be_answered_later(server: Server) -> None:
@@ -211,7 +211,7 @@ def test_a_failed_commit_takes_back_what_was_decided_upon_it(
     server.receive(3)
     server.commits[1][1](None)
     assert server.turns.degraded is None
-    assert "the store is back" in caplog.text
+    assert "the store commits again" in caplog.text
 
 
 @pytest.mark.parametrize("urgent", [True, False])

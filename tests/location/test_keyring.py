@@ -240,7 +240,7 @@ def test_a_value_of_no_identities_is_none(caplog: pytest.LogCaptureFixture) -> N
     with caplog.at_level(logging.WARNING):
         keys.set("<mailto:x@y>, ")
     assert keys.store.identities(place(ALICE)) == (ALICE,)
-    assert "no identity: '<mailto:x@y>'" in caplog.text
+    assert "not an identity: '<mailto:x@y>'" in caplog.text
 
 
 def test_who_registers_an_identity_by_itself_has_a_record_of_its_own() -> None:

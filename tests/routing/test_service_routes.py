@@ -148,7 +148,7 @@ def test_one_that_is_none_is_not_kept(
     registers(edge, ORIG)
     registers(edge, "<nonsense")
     assert calls(edge)[0].headers["Route"] == [ORIG]
-    assert "a Service-Route of sip:alice@home.example is none" in caplog.text
+    assert "invalid Service-Route of sip:alice@home.example" in caplog.text
 
 
 def test_a_script_learns_it_too_and_can_look_at_it(tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_the_first_place_of_a_kind_that_we_have_is_taken() -> None:
     target = Target(Uri.parse("sip:example.net"))
     assert finder.flow(target) == Flow(UDP, TWO.address)
     finder.names.hosts["example.net"] = [SIX]
-    assert finder.flow(target) == "we have no address that can send to its kind"
+    assert finder.flow(target) == "no listening address of its kind"
     assert finder.flow(Target(Uri.parse("sip:nowhere.example"))) == "no such host"
 
 

@@ -161,7 +161,7 @@ def test_a_header_line_is_one_line(line: str) -> None:
 
 def test_a_uri_that_is_none_is_an_error_of_the_script() -> None:
     msg = message(Core(), INVITE)
-    with pytest.raises(ValueError, match="no URI"):
+    with pytest.raises(ValueError, match="not a URI"):
         msg.uri = "bob"
     with pytest.raises(ValueError, match="not a header name"):
         msg.hdr("a b")

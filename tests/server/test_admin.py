@@ -72,4 +72,4 @@ def test_a_calendar_that_is_behind_is_a_problem(
     monkeypatch.setattr(clock, "behind", property(lambda self: 3.5))
     health = server.app.health()
     assert health.status == "degraded"
-    assert health.problems == ["calendar: 3.5 s behind the last commit"]
+    assert health.problems == ["wall clock: 3.5 s behind the last commit"]

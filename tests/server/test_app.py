@@ -241,7 +241,7 @@ def test_a_timer_of_one_role_that_fails_stops_no_other(
     rows = phone.server.app.store.rows(place(ALICE))
     assert [claims[0].event.value for claims in rows.values()] == ["expired"]
     assert {r.getMessage() for r in caplog.records if r.levelname == "ERROR"} == {
-        f"! a timer of the {role.__name__.lower()}"
+        f"! a timer of the {role.__name__.lower()} failed"
     }
 
 

@@ -338,7 +338,7 @@ def test_another_request_is_minus_1(tmp_path: Path) -> None:
     """
     script = Script(written(tmp_path / "routes.py", text))
     answer = script.send("MESSAGE", BOB)
-    assert answer is not None and answer.reason == "-1 MESSAGE is no NOTIFY"
+    assert answer is not None and answer.reason == "-1 MESSAGE is not NOTIFY"
 
 
 @pytest.mark.parametrize(

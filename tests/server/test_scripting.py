@@ -142,15 +142,15 @@ def test_a_response_may_be_returned_and_a_refusal_raised(new: NewScript) -> None
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("pass", "the script has not answered"),
-        ("return 5", "the handler has returned 5"),
+        ("pass", "the script did not answer"),
+        ("return 5", "the handler returned 5"),
         ("raise KeyError('x')", "routes.py:9: MESSAGE of sip:alice@example.com: Key"),
         ("msg.send_reply(99, 'No')", "ValueError: 99 is not a SIP status"),
         ("msg.lookup('$nonsense')", None),
         ("msg.save('location')", "ValueError: save is only for REGISTER"),
         ("msg.handle_publish()", "ValueError: handle_publish is only for PUBLISH"),
         ("msg.handle_subscribe()", "handle_subscribe is only for SUBSCRIBE"),
-        ("exit()", "the script has not answered"),
+        ("exit()", "the script did not answer"),
     ],
 )
 def test_an_error_in_a_handler_is_a_500_and_names_the_line(

@@ -1,4 +1,4 @@
-"""The clocks of a server: one for durations, one for the calendar."""
+"""The clocks of a server: the boot-time clock and the wall clock."""
 
 from __future__ import annotations
 
@@ -12,57 +12,57 @@ from ..sip.moment import Moment
 logger = logging.getLogger("reginfo.clock")
 
 STEP = 1.0
-"""Seconds by which the calendar has to jump to be worth a line in the log."""
+"""The smallest step of the wall clock that is logged, in seconds."""
 
 
 class Clock:
     """
-    Now, on both clocks.
+    The current time on both clocks.
 
-    Durations run on the boot-time clock, which goes on while the machine sleeps and
-    which nobody can set. The calendar is read at each commit, and stored with it; so a
-    step of the calendar neither ends a registration nor prolongs it.
+    Durations run on the boot-time clock, which also runs while the machine sleeps, and
+    which cannot be set. The wall clock is read at each commit and stored with it; so a
+    step of the wall clock neither ends nor prolongs a registration.
     """
 
     def __init__(self) -> None:
         self._epoch = time.time() - self.now()
         self._least_epoch = -math.inf
         self.boot_id = _boot_id()
-        "Identifies this run of the kernel, and with it the boot-time clock."
+        "Identifies this boot, and its boot-time clock."
 
         self.stepped = 0.0
-        "Seconds by which the machine's calendar has jumped since the start, in all."
+        "The sum of the steps of the machine's wall clock since the start, in seconds."
 
     def now(self) -> float:
-        """Seconds on the boot-time clock."""
+        """Return the seconds on the boot-time clock."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def wall(self) -> float:
-        """Seconds since the epoch, never before the last commit that is known."""
+        """Return the seconds since the epoch, never before the last known commit."""
         now = self.now()
         epoch = time.time() - now
         if abs(epoch - self._epoch) > STEP:
-            logger.warning("%% the calendar stepped by %+.1f s", epoch - self._epoch)
+            logger.warning("%% the wall clock stepped by %+.1f s", epoch - self._epoch)
             self.stepped += epoch - self._epoch
             self._epoch = epoch
         return max(epoch, self._least_epoch) + now
 
     def moment(self) -> Moment:
-        """What both clocks show now."""
+        """Return the readings of both clocks."""
         return Moment(self.now(), self.wall())
 
     def not_before(self, wall: float) -> None:
-        """Take it that this much of the calendar has passed already."""
+        """Set a lower limit of the wall clock: the time of the last commit."""
         behind = wall - time.time()
         if behind > 0:
             logger.warning(
-                "! the calendar is %.1f s behind the last commit; taking that", behind
+                "! the wall clock is %.1f s behind the last commit; using that", behind
             )
             self._least_epoch = wall - self.now()
 
     @property
     def behind(self) -> float:
-        """Seconds by which the machine's calendar is behind our own."""
+        """Seconds by which the machine's wall clock is behind that of the server."""
         return max(0.0, self._least_epoch - (time.time() - self.now()))
 
 

@@ -1,4 +1,4 @@
-"""A thread that makes batches durable, one after the other."""
+"""The thread that commits batches, one after the other."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ..ledger.turn import Done
 logger = logging.getLogger("reginfo.store")
 
 FOLD_AFTER = 10.0
-"""Seconds that an entry waits to be folded: so much is the view `location` behind."""
+"""Seconds that an entry waits to be folded, by which the view `location` lags."""
 
 FOLD_AT = 50_000
-"""Entries at which the journal is folded earlier: a start replays them in 0.5 s."""
+"""The number of entries at which the journal is folded earlier; replay takes 0.5 s."""
 
 
 class Writer:
     """
-    Commits what it is given in a thread, and reports in the event loop.
+    Commits batches in a thread, and reports the results in the event loop.
 
-    A commit waits for the disk; the loop decides the next batch meanwhile. Where there
-    is nothing to commit, the journal is folded, one small step at a time.
+    While a commit waits for the disk, the loop decides the next batch. When there is
+    nothing to commit, the journal is folded, one small step at a time.
     """
 
     def __init__(self, journal: Storage) -> None:
@@ -46,11 +46,11 @@ class Writer:
     def commit(
         self, entries: list[Entry], *, boot: float, wall: float, done: Done
     ) -> None:
-        """Make ``entries`` durable; call ``done`` with what failed, or with None."""
+        """Commit ``entries``; call ``done`` with the failure, or with None."""
         self._work.put((entries, boot, wall, done))
 
     def stop(self) -> None:
-        """Finish what was given, and end the thread."""
+        """Finish all commits, and end the thread."""
         self._work.put(None)
         self._thread.join()
 
@@ -66,7 +66,7 @@ class Writer:
                 return
             self._schedule()
             if self._folds and self._journal.entries > 2 * FOLD_AT:
-                self._fold()  # there is always something to commit, it seems
+                self._fold()  # there was no time without commits
 
     def _commit(
         self, entries: list[Entry], boot: float, wall: float, done: Done
@@ -75,16 +75,16 @@ class Writer:
         try:
             self._journal.append(entries, boot=boot, wall=wall)
         except Exception as exc:
-            # Whatever it is: those who wait for this commit must hear of it.
+            # Any error: those who wait for this commit must be notified.
             failure = exc
         try:
             self._loop.call_soon_threadsafe(done, failure)
         except RuntimeError:
-            return False  # the loop is closed: nobody waits any more
+            return False  # the loop is closed; nobody waits
         return True
 
     def _schedule(self) -> None:
-        """Fold what is in the journal: soon, or at once if that is much."""
+        """Schedule folding: soon, or at once if the journal is long."""
         entries = self._journal.entries
         if entries > FOLD_AT and self._folds:
             self._fold_at = -math.inf
@@ -92,7 +92,7 @@ class Writer:
             self._fold_at = time.monotonic() + FOLD_AFTER
 
     def _patience(self) -> float | None:
-        """Seconds to wait for something to commit, before folding."""
+        """Return the seconds to wait for a commit before folding."""
         if self._fold_at == math.inf:
             return None
         return max(0.0, self._fold_at - time.monotonic())
@@ -102,7 +102,7 @@ class Writer:
             if self._journal.fold():
                 return
         except Exception as exc:
-            # The journal holds all that it held; it only stays long.
+            # The journal loses nothing; it only stays long.
             if self._folds:
                 logger.error("! the journal cannot be folded: %s", exc)
             self._folds = False

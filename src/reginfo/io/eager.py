@@ -1,4 +1,4 @@
-"""Handlers that may be coroutines: started at once, and each step of one is a turn."""
+"""Runs handlers that may be coroutines: they start at once, and each step is a turn."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ..ledger.journal import Attempt
 A = TypeVar("A")
 
 SLOW = 0.1
-"""Seconds of one step after which it is reported: nobody else is served meanwhile."""
+"""Seconds after which a step is reported as slow, because it blocks the server."""
 
 
 class Interrupted(BaseException):
-    """Ends a step that takes too long, because the process is to end."""
+    """Ends a step that takes too long while the process is stopping."""
 
 
 class HandlerResult(NamedTuple):
-    """How a handler has ended."""
+    """The outcome of a handler."""
 
     result: Any
     error: BaseException | None
 
     attempt: Attempt
-    "Takes back what the handler has done since it waited last."
+    "Undoes what the handler has done since it last waited."
 
 
 Then = Callable[[HandlerResult], None]
@@ -41,9 +41,9 @@ class Handlers:
     Runs handlers, and keeps those that wait.
 
     Args:
-        attempt: begins a turn; each step of a handler, from one wait to the next, is
-            one.
-        slow: receives a handler that took more than :data:`SLOW`, and how long.
+        attempt: begins a turn; each step of a handler, from one wait to the next, is a
+            turn.
+        slow: receives a handler with a step longer than :data:`SLOW`, and its duration.
     """
 
     def __init__(self, attempt: Callable[[], Attempt], slow: Slow) -> None:
@@ -51,13 +51,13 @@ class Handlers:
         self._slow = slow
         self._tasks: set[HandlerTask] = set()
         self.is_running = False
-        "Whether a handler is in a step at this moment; for a signal handler."
+        "Whether a handler is running a step now; for a signal handler."
 
         self.reported = 0.0
         "Seconds of the steps that :attr:`slow` has received, in all."
 
     def __len__(self) -> int:
-        """How many handlers wait for something."""
+        """Count the handlers that are waiting."""
         return len(self._tasks)
 
     def stop(self) -> None:
@@ -67,10 +67,10 @@ class Handlers:
 
     def run(self, handler: Callable[[A], Any], argument: A, then: Then) -> bool:
         """
-        Call ``handler``, and ``then`` with how it ended: now, or later if it waits.
+        Call ``handler``, and ``then`` with its outcome: now, or later if it waits.
 
-        A coroutine runs in this very call up to where it really waits. One that never
-        does costs no turn of the loop.
+        A coroutine runs within this call until it really waits. A coroutine that never
+        waits costs no iteration of the loop.
 
         Returns:
             Whether it has ended.
@@ -108,7 +108,7 @@ class Handlers:
         task.start(attempt)
         return task.done()
 
-    # What a task asks for.
+    # Called by a task.
 
     def begin(self) -> Attempt:
         """Begin a step."""
@@ -127,18 +127,18 @@ class Handlers:
             self._slow(handler, took)
 
     def forget(self, task: HandlerTask) -> None:
-        """A handler has ended that waited."""
+        """Remove a handler that has ended."""
         self._tasks.discard(task)
 
 
 class HandlerTask(asyncio.Future[None]):
     """
-    Runs a coroutine as `asyncio.Task` does, but its first step at once.
+    Runs a coroutine like `asyncio.Task`, but makes its first step at once.
 
-    A task of asyncio makes its first step in the next turn of the loop, which would be
-    after the batch was closed. (`eager_start` came with Python 3.12.) What a coroutine
-    does must find itself in a task from its first step on: timeouts and task groups ask
-    for it. asyncio supports tasks of others by the four functions that are used here
+    A task of asyncio makes its first step in the next iteration of the loop, after the
+    batch is closed. (`eager_start` came with Python 3.12.) The code of a coroutine must
+    be in a task from its first step, because timeouts and task groups require it.
+    asyncio supports custom tasks through the four functions that are used here
     ("Extending asyncio: Task lifetime support" in its documentation).
     """
 
@@ -157,32 +157,32 @@ class HandlerTask(asyncio.Future[None]):
         self._then = then
         self._context = contextvars.copy_context()
         self._cancels = 0
-        # Under the names that they have in a task of asyncio, where others look.
+        # The attribute names of asyncio's tasks, which other code expects.
         self._fut_waiter: asyncio.Future[Any] | None = None
         self._must_cancel = False
         asyncio._register_task(self)  # type: ignore[arg-type]
 
-    # As a task of asyncio.
+    # The interface of asyncio's tasks.
 
     def get_coro(self) -> Coroutine[Any, Any, Any]:
-        """The coroutine that is run."""
+        """Return the coroutine."""
         return self._coroutine
 
     def get_context(self) -> contextvars.Context:
-        """The context of its variables."""
+        """Return the context of its variables."""
         return self._context
 
     def get_name(self) -> str:
-        """What a debugger calls it."""
+        """Return its name, for debuggers."""
         return f"handler {getattr(self._handler, '__name__', self._handler)}"
 
     def get_stack(self, *, limit: int | None = None) -> list[Any]:
-        """Where it waits."""
+        """Return the frame at which it waits."""
         frame = self._coroutine.cr_frame  # type: ignore[attr-defined]
         return [] if frame is None else [frame]
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """Have `CancelledError` raised where it waits."""
+        """Raise `CancelledError` where it waits."""
         if self.done():
             return False
         self._cancels += 1
@@ -192,11 +192,11 @@ class HandlerTask(asyncio.Future[None]):
         return True
 
     def cancelling(self) -> int:
-        """How often it was cancelled, less :meth:`uncancel`."""
+        """Return the number of cancellations, less those of :meth:`uncancel`."""
         return self._cancels
 
     def uncancel(self) -> int:
-        """Take back one :meth:`cancel`, as a timeout does that was its cause."""
+        """Undo one :meth:`cancel`, as a timeout does that caused it."""
         self._cancels = max(0, self._cancels - 1)
         return self._cancels
 
@@ -233,7 +233,7 @@ class HandlerTask(asyncio.Future[None]):
         except StopIteration as stop:
             end = HandlerResult(stop.value, None, attempt)
         except (Exception, SystemExit, asyncio.CancelledError, Interrupted) as exc:
-            # SystemExit in a task of asyncio would end the server.
+            # In a task of asyncio, SystemExit would stop the server.
             end = HandlerResult(None, exc, attempt)
         finally:
             asyncio._leave_task(loop, self)  # type: ignore[arg-type]
@@ -246,8 +246,8 @@ class HandlerTask(asyncio.Future[None]):
             return
         asyncio._unregister_task(self)  # type: ignore[arg-type]
         self._handlers.forget(self)
-        # Now, and not by a callback of the future, which the loop would call later:
-        # what the handler has done is taken back in the turn in which it did it.
+        # Called now, and not by a callback of the future, which the loop would call
+        # later: changes must be undone in the turn in which they were made.
         self.set_result(None)
         self._then(end)
 
@@ -281,7 +281,7 @@ async def _awaited(awaitable: Awaitable[Any]) -> Any:
 def _without_loop(
     coroutine: Coroutine[Any, Any, Any], attempt: Attempt
 ) -> HandlerResult:
-    """For tests: there is nothing that a handler could wait for."""
+    """For tests without an event loop, in which a handler cannot wait."""
     try:
         coroutine.send(None)
     except StopIteration as stop:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import os
 
 POOL = 4096
-"""Octets taken from the kernel at once: a call for each token would cost as much."""
+"""The number of octets read from the kernel at once, to save a call for each token."""
 
 SIZE = 8
-"""Octets of a token: 64 bits, twice what RFC 3261 §19.3 asks of a tag."""
+"""
+The size of a token in octets: 64 bits, twice what RFC 3261 §19.3 requires of a tag.
+"""
 
 
 class Ids:
-    """Tokens that nobody can guess, from the kernel's generator."""
+    """Unpredictable tokens, from the kernel's random generator."""
 
     def __init__(self) -> None:
         self._pool = ""
         self._at = 0
 
     def __call__(self) -> str:
-        """A new token of 16 hexadecimal digits."""
+        """Return a new token of 16 hexadecimal digits."""
         at = self._at
         if at >= len(self._pool):
             self._pool = os.urandom(POOL).hex()

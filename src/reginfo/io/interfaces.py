@@ -1,4 +1,4 @@
-"""The addresses of this machine: those of an interface, or of all of them."""
+"""The addresses of this machine, of one interface or of all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 ANY = frozenset({"0.0.0.0", "::"})
-"""The addresses that stand for all addresses of their family."""
+"""The wildcard addresses of each family."""
 
 RTM_NEWADDR, RTM_GETADDR = 20, 22
 NLMSG_DONE, NLMSG_ERROR = 3, 2
@@ -28,22 +28,23 @@ class InterfaceAddress(NamedTuple):
 
     interface: str
     host: str
-    "As a socket takes it: a link-local one with its scope, `fe80::1%eth0`."
+    "The address as sockets use it; link-local with its scope, `fe80::1%eth0`."
 
 
 def expand(
     host: str, addresses: Callable[[], list[InterfaceAddress]] | None = None
 ) -> list[str]:
     """
-    Return the addresses that ``host`` of the configuration stands for.
+    Return the addresses that ``host`` in the configuration stands for.
 
     Args:
-        host: a numeric address, `0.0.0.0` or `::` for all of its family, or the name of
-            an interface. Link-local addresses count only for an interface by its name.
+        host: a numeric address, `0.0.0.0` or `::` for all of a family, or the name of
+            an interface. Link-local addresses are included only for the name of an
+            interface.
         addresses: lists the addresses of the machine.
 
     Raises:
-        OSError: there is none.
+        OSError: there are none.
     """
     is_name = not (":" in host or host[:1].isdigit())
     if host not in ANY and not is_name:
@@ -68,7 +69,7 @@ def machine_addresses() -> list[InterfaceAddress]:
     List the addresses of all interfaces, in the order of the kernel.
 
     Raises:
-        OSError: the kernel does not say.
+        OSError: the kernel does not list them.
     """
     if not hasattr(socket, "AF_NETLINK"):
         return _by_name()
@@ -86,7 +87,7 @@ def machine_addresses() -> list[InterfaceAddress]:
 
 def parse(data: bytes, found: list[InterfaceAddress]) -> bool:
     """
-    Read netlink messages, and add their addresses to ``found``.
+    Parse netlink messages, and add their addresses to ``found``.
 
     Returns:
         Whether more messages follow.
@@ -121,14 +122,14 @@ def _address(data: bytes) -> InterfaceAddress | None:
             break
         attributes[kind] = data[at + ATTRIBUTE.size : at + size]
         at += (size + 3) & ~3
-    # Of a point-to-point link, IFA_ADDRESS is the other end.
+    # On a point-to-point link, IFA_ADDRESS is the other end.
     octets = attributes.get(IFA_LOCAL) or attributes.get(IFA_ADDRESS)
     if octets is None:
         return None
     try:
         interface = socket.if_indextoname(index)
     except OSError:
-        return None  # it has gone meanwhile
+        return None  # it was removed meanwhile
     host = socket.inet_ntop(family, octets)
     if host.startswith("fe80:"):
         host = f"{host}%{interface}"
@@ -153,9 +154,9 @@ def _by_name() -> list[InterfaceAddress]:
 
 def source_of(host: str) -> str | None:
     """
-    Return the address of this machine that packets to ``host`` leave from.
+    Return the local address from which packets to ``host`` are sent.
 
-    It asks the routing table, and sends nothing; None if there is no way there.
+    This reads the routing table, and sends nothing; None if there is no route.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

@@ -1,4 +1,4 @@
-"""Lines of the log, which nobody on the network can forge."""
+"""Formats the log, so that nobody on the network can forge a line."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from ..sip.text import visible
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 CONTINUED = "    "
-"""Begins the further lines of an entry: those of a traceback."""
+"""The prefix of further lines of an entry, such as those of a traceback."""
 
 
 class LogFormatter(logging.Formatter):
     r"""
-    Formats an entry so that what the network sent can neither forge nor hide one.
+    Formats entries so that text from the network can neither forge nor hide one.
 
     A message is one line: control characters are shown as escapes, such as ``\x1b``.
-    The lines of a traceback follow, indented, so that no text of an exception looks
-    like an entry.
+    The lines of a traceback follow, indented, so that the text of an exception cannot
+    look like an entry.
     """
 
     def __init__(self) -> None:
@@ -41,6 +41,6 @@ class LogFormatter(logging.Formatter):
 
 
 def log_to(handler: logging.Handler, level: str) -> None:
-    """Have all loggers write to ``handler``, from ``level`` on."""
+    """Have all loggers write to ``handler``, at ``level`` and above."""
     handler.setFormatter(LogFormatter())
     logging.basicConfig(level=level, handlers=[handler])

@@ -1,4 +1,4 @@
-"""Name servers, asked over the network (RFC 1035); and the hosts file beside them."""
+"""DNS queries (RFC 1035), and the hosts file."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ HOSTS = Path("/etc/hosts")
 
 NEGATIVE = 60.0
 """
-Seconds for which there is nothing, where the answer does not say how long: some name
-servers leave that out (RFC 2308 §5 would not have it kept at all).
+Seconds for which a negative answer without a TTL is cached. Some name servers omit the
+TTL; RFC 2308 §5 says not to cache such answers.
 """
 
 
 class NameServers:
     """
-    Asks name servers, one after the other until one answers.
+    Queries name servers, one after the other until one answers.
 
     Args:
-        servers: those to ask; those of the system if there are none.
-        timeout: seconds for one question, whoever is asked.
+        servers: the servers to query; if empty, those of the system.
+        timeout: seconds for one query in total.
     """
 
     def __init__(self, servers: Sequence[Nameserver], timeout: float) -> None:
@@ -49,25 +49,25 @@ class NameServers:
             logger.warning("! no name servers: %s", exc)
             self._resolver = None
             return
-        self._resolver.cache = None  # the one of Resolver is bounded, and has a clock
+        self._resolver.cache = None  # Resolver has a bounded cache, with a clock
         if servers:
             self._resolver.nameservers = list(servers)
 
     async def ask(self, name: str, kind: str) -> Answer:
         """
-        The records of a name.
+        Query the records of a name.
 
         Raises:
-            RemoteProtocolError: nobody has answered, or none of them properly.
+            RemoteProtocolError: no server gave a valid answer.
         """
         if self._resolver is None:
-            return Answer((), NEGATIVE)  # there are the names of the hosts file
+            return Answer((), NEGATIVE)  # only the hosts file is used
         try:
             asked = dns.name.from_text(f"{name}.")
         except dns.exception.DNSException:
             asked = dns.name.root
         if asked == dns.name.root:
-            return Answer((), NEGATIVE)  # there can be no such host
+            return Answer((), NEGATIVE)  # not a valid host name
         try:
             answer = await self._resolver.resolve(
                 asked, kind, lifetime=self._timeout, raise_on_no_answer=False
@@ -84,13 +84,13 @@ class NameServers:
 
 
 def at(address: Address) -> Nameserver:
-    """The name server at an address; what is too long for UDP is asked by TCP."""
+    """Return the name server at an address; truncated answers are repeated by TCP."""
     host, port = address
     return Do53Nameserver(host.strip("[]"), port)
 
 
 def hosts(path: Path = HOSTS) -> dict[str, list[str]]:
-    """Addresses by name, as a hosts file has them; of `localhost` in any case."""
+    """Read the addresses in a hosts file, by name; `localhost` is always included."""
     names: dict[str, list[str]] = {}
     try:
         text = path.read_text("utf-8", "replace")
@@ -128,12 +128,12 @@ def _record(rdata: Any) -> Naptr | Srv | str | None:
 
 
 def _name(name: Any) -> str:
-    """Without the last dot: as it stands in a URI."""
+    """Return a name without its final dot, as in a URI."""
     return str(name.to_text(omit_final_dot=True)).lower().rstrip(".")
 
 
 def _negative(response: dns.message.Message) -> float:
-    """For how long there is nothing (RFC 2308 §5)."""
+    """Return the TTL of a negative answer (RFC 2308 §5)."""
     ttls = [
         min(rrset.ttl, rrset[0].minimum)
         for rrset in response.authority

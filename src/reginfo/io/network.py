@@ -1,4 +1,4 @@
-"""The addresses of a server: where it listens, and how it gets to others."""
+"""The sockets of a server: where it listens, and how it reaches others."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from .tcp import StreamTransport
 from .udp import Trace, UdpSocket
 
 SOURCES = 10_000
-"""Destinations whose source address is remembered."""
+"""The number of destinations whose source address is cached."""
 
 
 class StartError(ReginfoError):
-    """The server cannot start; the message says why."""
+    """The server cannot start; the message has the reason."""
 
 
 class Network:
     """
-    Binds transports and joins them to a rim.
+    Binds transports, and connects them to a rim.
 
     Args:
-        max_message: the longest message that a stream may bring, in octets.
+        max_message: the maximum size of a message on a stream, in octets.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Network:
         self._trace = trace
         self._max_message = max_message
         self.listening: list[str] = []
-        "Where we really listen, as the configuration writes it."
+        "The actual listening addresses, as the configuration writes them."
 
         self._streams: dict[Local, StreamTransport] = {}
         self._sources: dict[str, str | None] = {}
@@ -63,11 +63,11 @@ class Network:
         advertised: Callable[[int, int], str] = lambda number, port: "",
     ) -> None:
         """
-        Bind all that the configuration asks for.
+        Bind all configured addresses.
 
         Args:
-            advertised: returns what others are told, for the number of an address among
-                these, and the port that it is bound to.
+            advertised: returns the advertised host and port, for the index of an
+                address and the port that it is bound to.
 
         Raises:
             StartError: an address cannot be bound.
@@ -92,7 +92,7 @@ class Network:
         self._pair_streams()
 
     def source_of(self, address: Address) -> str | None:
-        """Return the address of ours that packets to ``address`` leave from."""
+        """Return the local address from which packets to ``address`` are sent."""
         host = address[0]
         if host not in self._sources:
             if len(self._sources) >= SOURCES:
@@ -101,7 +101,7 @@ class Network:
         return self._sources[host]
 
     def resolver(self, dns: DnsSection) -> Resolver:
-        """Return what resolves URIs to destinations that our addresses can send to."""
+        """Return a resolver for destinations that our addresses can send to."""
         locals = self._rim.locals
         servers = [at((server.host, server.port)) for server in dns.servers]
         return Resolver(
@@ -116,7 +116,7 @@ class Network:
         )
 
     def is_open(self, flow: Flow) -> bool:
-        """Whether a flow can be sent by: of TCP, whether its stream is open."""
+        """Whether a flow can be used: for TCP, whether its connection is open."""
         stream = self._streams.get(flow.local)
         return stream is None or stream.is_open(flow.remote)
 
@@ -133,7 +133,8 @@ class Network:
         Resolve each of ``uris`` to its first destination that we can send to.
 
         Raises:
-            StartError: a host is unknown, or of a kind that we do not listen at.
+            StartError: a host is unknown, or has an address of a kind that we do not
+                listen at.
         """
         families = {family_of(local.host) for local in self._rim.locals}
         destinations: dict[str, Destination] = {}
@@ -148,7 +149,7 @@ class Network:
                 if family_of(destination.address[0]) in families
             ]
             if not usable:
-                raise StartError(f"{text}: we do not listen at an address of its kind")
+                raise StartError(f"{text}: no listening address of its kind")
             destinations[text] = usable[0]
         return destinations
 
@@ -166,7 +167,9 @@ class Network:
         )
 
     def _pair_streams(self) -> None:
-        """Give each UDP address a TCP one for what is too long for a datagram."""
+        """
+        Pair each UDP address with TCP, for requests that are too long for a datagram.
+        """
         locals = self._rim.locals
         for local in locals:
             if local.is_reliable:
@@ -176,7 +179,7 @@ class Network:
                 None,
             )
             if stream is None:
-                # We can open streams although nobody can open one to us.
+                # We can open connections even though nobody can connect to us.
                 transport = StreamTransport(
                     Local(TCP, local.host, local.port, local.advertised),
                     **self._stream_callbacks(),
@@ -212,5 +215,5 @@ def flow_to(destination: Destination, locals: Sequence[Local]) -> Flow:
     host, port = destination.address
     raise StartError(
         f"{destination.transport.token}:{uri_host(host)}:{port}: "
-        "we do not listen at an address of its kind"
+        "no listening address of its kind"
     )

@@ -20,25 +20,25 @@ logger = logging.getLogger("reginfo.dns")
 
 
 CACHED = 10_000
-"""Answers that are kept; the oldest goes when there are more."""
+"""The maximum number of cached answers; the oldest is dropped."""
 
 FAILED = 5.0
-"""Seconds for which a question is not asked again that has got no answer."""
+"""Seconds until a query that got no answer is repeated."""
 
 LONGEST, SHORTEST = 86_400.0, 1.0
-"""Bounds of a TTL in seconds: a day, and a second that makes a TTL of 0 bearable."""
+"""Limits of a TTL in seconds: one day, and one second instead of a TTL of 0."""
 
 NOTHING = 10_800.0
-"""Bound of the TTL where there are no records: three hours (RFC 2308 §5)."""
+"""The maximum TTL of a negative answer: three hours (RFC 2308 §5)."""
 
 MOST = 16
 """
-Records of one answer, and destinations of one URI, that are used: a caller gives up
-long before as many have not answered.
+The maximum number of records used from one answer, and of destinations for one URI: a
+caller gives up before that many have failed.
 """
 
 PATIENCE = 8.0
-"""Seconds after which no other question is asked for the same URI."""
+"""Seconds after which no further query is made for the same URI."""
 
 SERVICES = {"SIP+D2U": UDP, "SIP+D2T": TCP}
 """Transports by their service in NAPTR (§4.1)."""
@@ -64,35 +64,35 @@ class Srv(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What name servers say to one question; no records if there are none."""
+    """The answer to one query; it may have no records."""
 
     records: Sequence[Any]
-    "Of type :class:`Naptr`, :class:`Srv`, or addresses."
+    "Values of type :class:`Naptr` or :class:`Srv`, or addresses."
 
     ttl: float
-    "Seconds for which it holds."
+    "The time to live, in seconds."
 
 
 Ask = Callable[[str, str], Awaitable[Answer]]
-"""Asks for a name and a type; raises `RemoteProtocolError` if nobody answers."""
+"""Queries a name and a type; raises `RemoteProtocolError` if there is no answer."""
 
 Found = Callable[[list[Destination] | RemoteProtocolError], None]
 
 
 class Resolver:
     """
-    Finds where URIs are, and remembers for as long as the answers hold.
+    Resolves URIs to destinations, with a cache.
 
     Args:
-        ask: asks the name servers.
-        hosts: addresses of names that are known without asking.
-        transports: those that we have, preferred first.
-        families: kinds of address that we have.
-        now: seconds on a clock.
-        chance: a random number from 0 up to 1.
+        ask: queries the name servers.
+        hosts: addresses of names that need no query.
+        transports: our transports, in order of preference.
+        families: our address families.
+        now: returns the seconds on a clock.
+        chance: returns a random number from 0 to below 1.
         wake: called after a callback that had to wait for a name server.
-        attempt: begins a turn; what an answer leads to happens in one, and is taken
-            back if it fails. Left out, there is nothing to take back.
+        attempt: begins a turn; each callback runs in one, and is undone if it fails. By
+            default there is nothing to undo.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Resolver:
         """
         Call ``found`` with the destinations of ``uri``, best first, or with the error.
 
-        At once, if no name server has to be asked.
+        It is called at once if no query is necessary.
         """
 
         later = False
@@ -140,7 +140,7 @@ class Resolver:
         def ended(end: HandlerResult) -> None:
             error = end.error
             if isinstance(error, asyncio.CancelledError):
-                return  # nobody waits any more
+                return  # nobody waits
             if not later:
                 tell(end)
                 return
@@ -158,7 +158,7 @@ class Resolver:
             elif isinstance(error, RemoteProtocolError):
                 found(error)
             else:
-                # A bug of ours: whoever waits for an answer must have one.
+                # A bug; the caller must get an answer nevertheless.
                 logger.error("! %s", uri.text, exc_info=error)
                 found(RemoteProtocolError(f"{uri.host}: {error!r}", status=500))
 
@@ -169,7 +169,7 @@ class Resolver:
         Return the destinations of ``uri``, in the order to try them (§4.3).
 
         Raises:
-            RemoteProtocolError: there is none (404), or nobody knows (503).
+            RemoteProtocolError: there are none (404), or there was no answer (503).
         """
         if uri.scheme != "sip":
             raise RemoteProtocolError(f"{uri.scheme}: URIs are not routed", status=416)
@@ -182,15 +182,15 @@ class Resolver:
         return destinations[:MOST]
 
     def stop(self) -> None:
-        """Wait for nobody any more."""
+        """Cancel all queries."""
         self._handlers.stop()
 
     async def answer(self, name: str, kind: str) -> Answer:
         """
-        Return the answer that is cached, or ask; simultaneous questions are asked once.
+        Return the cached answer, or query; simultaneous equal queries are made once.
 
         Raises:
-            RemoteProtocolError: nobody has answered.
+            RemoteProtocolError: there was no answer.
         """
         question = (name, kind)
         while True:
@@ -228,24 +228,24 @@ class Resolver:
 
 class Search:
     """
-    Resolves one URI, from name to name, within a limit of time.
+    Resolves one URI, from name to name, within a time limit.
 
     Args:
-        until: when no further question is asked.
+        until: the time after which no further query is made.
     """
 
     def __init__(self, names: Resolver, *, until: float) -> None:
         self._names = names
         self._until = until
         self.error: RemoteProtocolError | None = None
-        "The error of a question, if another one had an answer."
+        "The error of one query, if another one was answered."
 
     async def destinations(self, uri: Uri) -> list[Destination]:
         """
-        Return the destinations, best first; none if the names lead nowhere.
+        Return the destinations, best first; none if the names do not exist.
 
         Raises:
-            RemoteProtocolError: we have no such transport, or nobody knows.
+            RemoteProtocolError: the transport is not supported, or there was no answer.
         """
         names = self._names
         host = (uri.param("maddr") or uri.host).strip("[]").lower().rstrip(".")
@@ -266,13 +266,13 @@ class Search:
         )
 
     async def _by_service(self, host: str) -> list[Destination] | None:
-        """By NAPTR, or by SRV if there is none; None if there is neither (§4.1)."""
+        """Resolve by NAPTR, or else by SRV; None if there is neither (§4.1)."""
         transports = self._names.transports
         records: Sequence[Naptr] = ()
         try:
             records = await self._records(host, "NAPTR")
         except RemoteProtocolError as exc:
-            # Some name servers answer what is rarely asked for by an error, or never.
+            # Some name servers answer rare queries with an error, or not at all.
             self.error = exc
         services = [
             (SERVICES[naptr.service.upper()], naptr.replacement)
@@ -300,13 +300,13 @@ class Search:
     async def _served(
         self, name: str, transport: Transport
     ) -> list[Destination] | None:
-        """By the SRV records of ``name``; None if there is none (§4.2)."""
+        """Resolve by the SRV records of ``name``; None if there are none (§4.2)."""
         records: Sequence[Srv] = await self._records(name, "SRV")
         if not records:
             return None
         destinations: list[Destination] = []
         for record in in_order(records, self._names.chance):
-            # "." says that the service is decidedly not there (RFC 2782).
+            # "." means that the service is not available (RFC 2782).
             if record.target and len(destinations) < MOST:
                 destinations += await self._at(record.target, record.port, transport)
         return destinations
@@ -314,7 +314,7 @@ class Search:
     async def _at(
         self, host: str, port: int, transport: Transport
     ) -> list[Destination]:
-        """By address; none if there is none, or if it cannot be learned."""
+        """Resolve by address records; empty if there are none, or no answer."""
         addresses: list[str] = []
         if is_numeric(host):
             addresses = [host]
@@ -325,25 +325,25 @@ class Search:
                 try:
                     addresses += (await self._records(host, kind))[:MOST]
                 except RemoteProtocolError as exc:
-                    self.error = exc  # others may be known
+                    self.error = exc  # another query may succeed
         return [Destination(transport, (address, port)) for address in addresses]
 
     async def _records(self, name: str, kind: str) -> Sequence[Any]:
         if self._names.now() >= self._until:
-            raise RemoteProtocolError(f"{name}: it takes too long", status=503)
+            raise RemoteProtocolError(f"{name}: resolution takes too long", status=503)
         return (await self._names.answer(name, kind)).records
 
 
 def in_order(records: Sequence[Srv], chance: Callable[[], float]) -> list[Srv]:
     """
-    SRV records in the order in which they are to be tried (RFC 2782).
+    Sort SRV records in the order in which to try them (RFC 2782).
 
-    Lowest priority first; of one priority, each in proportion to its weight. No more
-    of them than may be tried.
+    The lowest priority comes first; within a priority, the order is random by weight.
+    The number of records is limited.
     """
     ordered: list[Srv] = []
     for priority in sorted({record.priority for record in records}):
-        # Those of weight 0 first, so that they have a small chance, too (ibid.).
+        # Weight 0 first, so that these have a small chance as well (ibid.).
         left = sorted(
             (record for record in records if record.priority == priority),
             key=lambda record: record.weight > 0,

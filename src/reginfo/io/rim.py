@@ -1,4 +1,4 @@
-"""The rim: joins the turns of a server to its sockets, the disk and the event loop."""
+"""The rim: connects the turns of a server to sockets, disk and event loop."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ logger = logging.getLogger("reginfo.turn")
 
 LONGEST_SLEEP = 0.5
 """
-Seconds after which the clock is looked at, whatever is due. The loop's clock stands
-still while the machine sleeps: without this, what became due meanwhile would be late by
-that time.
+The maximum time between two readings of the clock, in seconds. The loop's clock stands
+still while the machine sleeps: without this, timers that expired meanwhile would be
+late by the time of the sleep.
 """
 
 
@@ -30,10 +30,10 @@ class SocketTransport(Protocol):
         """Begin to call :attr:`Rim.receive` and :attr:`Rim.settle`."""
 
     def stop(self) -> None:
-        """Receive no more; what is to be sent still can be."""
+        """Stop receiving; sending still works."""
 
     def send(self, datagram: Datagram) -> None:
-        """Send, or report the failure by :meth:`Rim.failed`."""
+        """Send a datagram, or report the failure with :meth:`Rim.failed`."""
 
     def close(self) -> None:
         """Close all sockets."""
@@ -43,16 +43,16 @@ class StoppableCommitter(Committer, Protocol):
     """A committer that can be stopped; see :class:`reginfo.io.commit.Writer`."""
 
     def stop(self) -> None:
-        """Finish what was given, and end."""
+        """Finish all commits, and end."""
 
 
 class Rim:
     """
-    Drives the turns of a server by an event loop.
+    Drives the turns of a server with an event loop.
 
     Args:
-        clock: seconds on the boot-time clock.
-        writer: commits; None keeps nothing, and sends at once.
+        clock: returns the seconds on the boot-time clock.
+        writer: the committer; None to store nothing, and to send at once.
     """
 
     def __init__(
@@ -71,16 +71,16 @@ class Rim:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_for = _NEVER
         self.receive = turns.receive
-        "Receives a datagram; :attr:`settle` follows, when no more are waiting."
+        "Receives a datagram; call :attr:`settle` when no more are waiting."
 
         self.settle = turns.settle
-        "Has a turn made of what has come in."
+        "Makes a turn from everything that was received."
 
         self.attempt = turns.attempt
-        "Begins something that happens as a whole or not at all."
+        "Begins an atomic operation."
 
         self.wake = turns.wake
-        "Settles soon: something was decided that no datagram and no timer caused."
+        "Arranges a call of :attr:`settle`, after a decision outside of it."
 
         turns.connect(
             application,
@@ -92,35 +92,35 @@ class Rim:
 
     @property
     def locals(self) -> list[Local]:
-        """The addresses that we listen at, in the order of the configuration."""
+        """The listening addresses, in the order of the configuration."""
         return list(self._transports)
 
     def add(self, transport: SocketTransport) -> None:
-        """Send by ``transport`` what is to go out from its address."""
+        """Use ``transport`` for datagrams from its address."""
         self._transports[transport.local] = transport
 
     def start(self) -> None:
-        """Begin to receive."""
+        """Start receiving."""
         for transport in self._transports.values():
             transport.start()
         self.settle()
 
     def failed(self, datagram: Datagram, cause: str) -> None:
-        """Receive the news that a transport could not send ``datagram``, and why."""
+        """Receive the news that a transport could not send ``datagram``."""
         self._turns.transport_failed(datagram, cause)
-        # Not at once: this may be in the middle of sending others.
+        # Not at once, because others may be being sent.
         self._settle_soon()
 
     def unreachable(self, quoted: bytes, flow: Flow, cause: str) -> None:
-        """Receive an ICMP error (RFC 3261 §18.4); :attr:`settle` follows."""
+        """Receive an ICMP error (RFC 3261 §18.4); call :attr:`settle` afterwards."""
         self._turns.unreachable(quoted, flow, cause)
 
     def lost(self, flow: Flow) -> None:
-        """Receive the news that a stream is closed; :attr:`settle` follows."""
+        """Receive the news that a stream is closed; call :attr:`settle` afterwards."""
         self._turns.flow_lost(flow)
 
     async def stop(self) -> None:
-        """Receive no more, commit what was decided, send it, and close."""
+        """Stop receiving, commit all decisions, send, and close."""
         for transport in self._transports.values():
             transport.stop()
         self._cancel_timer()
@@ -155,8 +155,7 @@ class Rim:
         now = self._clock()
         wake_at = min(max(at, now), now + LONGEST_SLEEP)
         if self._timer is not None:
-            # The timer that is set is early enough, or the one that looks at the clock
-            # will set it anew.
+            # The current timer is early enough, or will be set again when it fires.
             if self._timer_for <= wake_at:
                 return
             self._timer.cancel()
@@ -172,7 +171,7 @@ class Rim:
         self._timer, self._timer_for = None, _NEVER
         at = self._turns.timer_at
         try:
-            # The loop's clock is another one, and coarser: it may be early by a little.
+            # The loop uses another, coarser clock: the timer may fire slightly early.
             if at is not None and at <= self._clock():
                 self._turns.timer_due()
         finally:
@@ -183,10 +182,10 @@ class Rim:
 
 async def durable(turns: Turns) -> bool:
     """
-    Wait until all that has been decided so far is durable.
+    Wait until all decisions so far are durable.
 
     Returns:
-        False if it was taken back instead: what was read meanwhile was not true.
+        False if they were undone instead; then what was read meanwhile is wrong.
     """
     future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 

@@ -1,4 +1,4 @@
-"""TCP for an endpoint: one transport for all streams at an address."""
+"""TCP for an endpoint: one transport for all connections at an address."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from .udp import Failed, Receive, Trace, reason
 logger = logging.getLogger("reginfo.transport")
 
 CONNECT = 1.0
-"""Seconds to connect; after that a request that can goes by UDP (RFC 3261 §18.1.1)."""
+"""Seconds to connect; then a request falls back to UDP if it can (RFC 3261 §18.1.1)."""
 
 READ = 65_536
 """
-Octets read at once. asyncio's own 256 KiB cost a mapping of memory at each read
+The number of octets read at once. asyncio's default of 256 KiB costs an mmap per read
 (cpython #85451).
 """
 
 BACKLOG = 1 << 20
-"""Octets that a peer may leave unread before its stream is cut."""
+"""The number of octets that a peer may leave unread before its stream is closed."""
 
 LINGER = 180.0
 """
-Seconds for which a stream that the peer has shut down is kept open for the responses
-that it still waits for: Timer C, the longest that an INVITE may take (§16.6 step 11).
+Seconds for which a stream that the peer has shut down is kept open for pending
+responses: Timer C, the longest that an INVITE may take (§16.6 step 11).
 """
 
 
 class StreamTransport:
     """
-    All streams between one address of ours and its peers.
+    All connections between one local address and its peers.
 
-    A stream that a peer has opened is used in both directions; if there is none to a
-    peer, one is opened. A stream that takes no more requests, because the peer has shut
-    down its side or has sent what cannot be read, is closed when all responses that the
-    peer waits for have been sent.
+    A connection opened by a peer is used in both directions; if there is none to a
+    peer, one is opened. If a peer has shut down its side, or has sent something that
+    cannot be parsed, the connection accepts no more requests, and is closed when all
+    pending responses have been sent.
 
     Args:
         receive, settle: as for :class:`reginfo.io.udp.UdpSocket`.
-        failed: called with each datagram that could not be sent, and why.
-        lost: called with the flow of a stream that is gone.
-        max_message: the longest message that is received, in octets.
+        failed: called with each datagram that could not be sent, and the reason.
+        lost: called with the flow of a connection that was closed.
+        max_message: the maximum size of a received message, in octets.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class StreamTransport:
         self._socket: socket.socket | None = None
         self._streams: dict[Address, _Stream] = {}
         self._ending: dict[Address, _Stream] = {}
-        "Streams that take no more requests, until their last response is sent."
+        "Streams that accept no more requests, until their last response is sent."
 
         self._opening: dict[Address, list[Datagram]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,10 +85,10 @@ class StreamTransport:
     @classmethod
     def listening(cls, address: Address, **arguments: object) -> StreamTransport:
         """
-        A transport that peers can open streams to, once it is started.
+        Create a transport that accepts connections when it is started.
 
         Raises:
-            OSError: the address cannot be had.
+            OSError: the address is not available.
         """
         listener = socket.socket(family_of(address[0]), socket.SOCK_STREAM)
         try:
@@ -106,16 +106,16 @@ class StreamTransport:
         return transport
 
     def advertise(self, address: str) -> None:
-        """Have others told ``address``, a host and port; before it is used."""
+        """Set the advertised ``address``, a host and port; before it is used."""
         self.local = replace(self.local, advertised=address)
 
     def start(self) -> None:
-        """Begin to take in streams."""
+        """Start accepting connections."""
         if self._socket is not None:
             self._run(self._serve(self._socket))
 
     def stop(self) -> None:
-        """Take in nothing more; what is to be sent still can be."""
+        """Stop receiving; sending still works."""
         self._stopped = True
         if self._server is not None:
             self._server.close()
@@ -133,7 +133,7 @@ class StreamTransport:
             stream.close()
 
     def send(self, datagram: Datagram) -> None:
-        """Send by the stream of the datagram's flow, or open one."""
+        """Send on the stream of the datagram's flow, or open one."""
         remote = datagram.flow.remote
         stream = self._streams.get(remote)
         if self._ending and datagram.data.startswith(RESPONSE):
@@ -160,20 +160,20 @@ class StreamTransport:
             self.lost(Flow(self.local, remote))
 
     def add(self, remote: Address, stream: _Stream) -> None:
-        """Use a stream that has been opened."""
+        """Add a stream that was opened."""
         self._streams[remote] = stream
         if self._stopped:
             stream.pause()
 
     def end(self, remote: Address, stream: _Stream) -> None:
-        """Use a stream only for the responses that its peer still waits for."""
+        """Use a stream only for pending responses."""
         if self._streams.get(remote) is stream:
             del self._streams[remote]
             self._ending[remote] = stream
             self.lost(Flow(self.local, remote))
 
     def remove(self, remote: Address, stream: _Stream) -> None:
-        """Forget a stream that is closed."""
+        """Remove a stream that was closed."""
         if self._ending.get(remote) is stream:
             del self._ending[remote]
         if self._streams.get(remote) is stream:
@@ -197,8 +197,8 @@ class StreamTransport:
             cause = f"no connection within {CONNECT:g} s"
         except OSError as exc:
             cause = reason(exc)
-        # A stream that was reset as soon as it was there has failed like one that never
-        # was: a peer that does so would do it again, and again.
+        # A stream that was reset at once counts as a failed connection, because the
+        # peer would reset it again.
         stream = self._streams.get(remote)
         if stream is None:
             logger.debug("! %s:%d: %s", *remote, cause)
@@ -217,7 +217,7 @@ class StreamTransport:
 
 
 RESPONSE = b"SIP/2.0 "
-"""Begins every response, and no request."""
+"""The beginning of every response, and of no request."""
 
 
 _VIA = re.compile(rb"\n(?:via|v)[ \t]*:", re.IGNORECASE)
@@ -231,14 +231,14 @@ class _Stream(asyncio.Protocol):
         self._framer = Framer(owner.max_message)
         self._remote: Address = ("", 0)
         self._unanswered = 0
-        "Requests received that have no final response yet."
+        "The number of received requests without a final response."
 
         self._is_ending = False
         self._linger: asyncio.TimerHandle | None = None
 
     @property
     def owes_responses(self) -> bool:
-        """Whether its peer still waits for a response."""
+        """Whether the peer waits for a response."""
         return self._unanswered > 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -246,7 +246,7 @@ class _Stream(asyncio.Protocol):
         self._transport = transport
         peer = transport.get_extra_info("peername")
         if peer is None:
-            transport.abort()  # it was reset before we could ask whose it is
+            transport.abort()  # it was reset before its peer could be determined
             return
         transport.max_size = READ  # type: ignore[attr-defined]
         connection: socket.socket = transport.get_extra_info("socket")
@@ -271,10 +271,10 @@ class _Stream(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """
-        Keep the connection for the responses that are still to be sent.
+        Keep the connection open for pending responses.
 
-        The peer has shut down its side only (§18.2.2: responses go back by the
-        connection that the request came by, while it is open).
+        The peer has shut down only its side (§18.2.2: responses are sent on the
+        connection of the request while it is open).
         """
         self._end()
         return self.owes_responses
@@ -285,9 +285,9 @@ class _Stream(asyncio.Protocol):
         self._owner.remove(self._remote, self)
 
     def send(self, data: bytes) -> None:
-        """Write a message, or cut the stream of a peer that reads nothing."""
+        """Write a message, or abort the stream of a peer that does not read."""
         if self._transport.get_write_buffer_size() > BACKLOG:
-            logger.warning("! %s:%d reads nothing: its stream is cut", *self._remote)
+            logger.warning("! %s:%d does not read: stream closed", *self._remote)
             self._transport.abort()
             return
         self._transport.write(data)
@@ -300,12 +300,12 @@ class _Stream(asyncio.Protocol):
                 self._transport.close()
 
     def pause(self) -> None:
-        """Receive no more."""
+        """Stop receiving."""
         if self._transport.is_reading():
             self._transport.pause_reading()
 
     def close(self) -> None:
-        """Close the stream once all that was written is sent."""
+        """Close the stream when everything that was written has been sent."""
         self._transport.close()
 
     def abort(self) -> None:
@@ -324,14 +324,14 @@ class _Stream(asyncio.Protocol):
 
     def _refuse(self) -> None:
         """
-        End the stream after a message whose end cannot be told (§18.3).
+        Stop reading the stream after a message whose end is unknown (§18.3).
 
-        The message itself is answered if its head can be read.
+        The message itself is answered if its head can be parsed.
         """
         framer = self._framer
-        logger.info("! stream from %s:%d is cut: %s", *self._remote, framer.error)
+        logger.info("! stream from %s:%d closed: %s", *self._remote, framer.error)
         self.pause()
-        # Without a Via there is nowhere to answer to, and nothing to wait for.
+        # Without a Via there is no response, and nothing to wait for.
         if _VIA.search(framer.broken):
             self._take(framer.broken)
         self._end()

@@ -1,16 +1,17 @@
 r"""
-Every message that was on the wire, in a file.
+Writes every message on the wire to a file.
 
-Each has a line in front: the time, whether it came in (``<``) or went out (``>``), our
-address, the other's, and the number of octets that follow. An empty line ends it.
+Each message follows a line with the time, the direction (``<`` received, ``>`` sent),
+our address, the other address, and the number of octets. An empty line ends it.
 
     2026-01-31T12:00:00.000000Z < 127.0.0.1:5060 127.0.0.1:5070 417
     NOTIFY sip:b@127.0.0.1:5060 SIP/2.0
     ...
 
-The file is text, and safe to be shown on a terminal: octets that are control characters
-or not UTF-8 are written as ``\x1b``, and a backslash as ``\\``. Tabs and line ends stay
-as they are; the first digit of a line that looks like the one in front is escaped.
+The file is text, and safe to show on a terminal: control characters, and octets that
+are not UTF-8, are written as ``\x1b``, and a backslash as ``\\``. Tabs and line ends
+are not changed; in a line that looks like the line before a message, the first digit is
+escaped.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Traced(Struct, frozen=True, kw_only=True):
 
     at: datetime.datetime
     direction: str
-    "``<`` came in, ``>`` went out."
+    "``<`` received, ``>`` sent."
 
     local: str
     remote: str
@@ -40,14 +41,14 @@ class Traced(Struct, frozen=True, kw_only=True):
 
 class TraceFile:
     """
-    Writes messages to the end of a file, as they come.
+    Appends messages to a file.
 
     Raises:
         OSError: the file cannot be written.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        # Unbuffered: whoever looks sees all that has happened.
+        # Unbuffered, so that a reader sees everything.
         self._file = path.open("ab", buffering=0)
         self._clock = clock
 
@@ -66,8 +67,7 @@ class TraceFile:
         self._file.close()
 
 
-# What is looked at before it is written. No more than one character at a time, so that
-# nobody sends what takes long.
+# The characters that are escaped. One character at a time, so that the time is linear.
 _SPECIAL = re.compile(
     r"[^\t\r\n\x20-\x5b\x5d-\x7e]|\r(?!\n)|^[0-9](?=[0-9]{3}-[0-9]{2}-[0-9]{2}T)",
     re.MULTILINE,
@@ -76,12 +76,12 @@ _ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|\\)")
 
 
 def escape(data: bytes) -> bytes:
-    """Write a message as it stands in the file; :func:`unescape` is the inverse."""
+    """Escape a message for the file; :func:`unescape` is the inverse."""
     return _SPECIAL.sub(_escaped, data.decode("utf-8", "surrogateescape")).encode()
 
 
 def unescape(text: bytes) -> bytes:
-    """Read a message as it stands in the file."""
+    """Undo :func:`escape`."""
     return _ESCAPE.sub(_unescaped, text)
 
 
@@ -104,7 +104,7 @@ _HEAD = re.compile(rb"(\S+) ([<>]) (\S+) (\S+) (\d+)\n")
 
 
 def read_trace(path: Path) -> Iterator[Traced]:
-    """The messages in a file; not the last one, if it is being written."""
+    """Read the messages in a file, except the last one if it is incomplete."""
     content = path.read_bytes()
     position = 0
     while head := _HEAD.match(content, position):

@@ -1,4 +1,4 @@
-"""UDP for an endpoint: sockets that are drained, and the ICMP errors that they get."""
+"""UDP for an endpoint: sockets, and their ICMP errors."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from ..sip.transport import UDP
 logger = logging.getLogger("reginfo.transport")
 
 DRAIN = 64
-"""Datagrams received at one wake-up; with more, timers would be late."""
+"""The maximum number of datagrams per wake-up; with more, timers would be late."""
 
 BUFFER = 4 << 20
-"""Octets that the kernel is asked to buffer while we are busy."""
+"""The receive buffer that is requested from the kernel, in octets."""
 
 WAITING = 10_000
-"""Datagrams kept while the kernel takes none; more are dropped, as UDP may."""
+"""The maximum number of datagrams queued while the kernel accepts none."""
 
 QUOTED = 2048
-"""Octets read of a datagram that an ICMP error quotes: its Via stands in them."""
+"""The number of octets read of a quoted datagram, which include its Via."""
 
-# Of Linux (ip(7), ipv6(7)); the socket module does not name them.
+# Linux constants (ip(7), ipv6(7)) that the socket module does not define.
 _RECVERR = {
     socket.AF_INET: (socket.IPPROTO_IP, 11),
     socket.AF_INET6: (socket.IPPROTO_IPV6, 25),
@@ -46,18 +46,18 @@ Trace = Callable[[str, bytes, Address, Address], None]
 
 class UdpSocket:
     """
-    One address at which SIP over UDP is spoken.
+    One listening address for SIP over UDP.
 
-    A wake-up receives all that is waiting and only then settles, so that one commit
-    serves all of it. asyncio's own datagram transport wakes up once for each datagram,
-    and costs four times as much.
+    A wake-up receives all waiting datagrams before it settles, so that one commit
+    covers all of them. asyncio's datagram transport wakes up for each datagram, and
+    costs four times as much.
 
     Args:
-        receive: called with each datagram and the flow that it came by.
+        receive: called with each datagram and its flow.
         settle: called after a wake-up.
-        failed: called with a datagram that could not be sent, and why.
-        unreachable: called for an ICMP error with the datagram that it quotes, the
-            flow by which that was sent, and the error as text.
+        failed: called with a datagram that could not be sent, and the reason.
+        unreachable: called for an ICMP error, with the quoted datagram, the flow on
+            which that was sent, and the error as text.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class UdpSocket:
         self._socket = socket.socket(family_of(address[0]), socket.SOCK_DGRAM)
         try:
             if self._socket.family == socket.AF_INET6:
-                # IPv4 has sockets of its own: "::" must not take its datagrams.
+                # IPv4 has sockets of its own, so "::" must not receive its datagrams.
                 self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             self._socket.setsockopt(*_RECVERR[self._socket.family], 1)
             self._socket.setblocking(False)
@@ -94,7 +94,7 @@ class UdpSocket:
         self._loop = asyncio.get_running_loop()
 
     def advertise(self, address: str) -> None:
-        """Have others told ``address``, a host and port; before it is used."""
+        """Set the advertised ``address``, a host and port; before it is used."""
         self.local = replace(self.local, advertised=address)
 
     def start(self) -> None:
@@ -106,13 +106,13 @@ class UdpSocket:
         self._loop.remove_reader(self._socket)
 
     def close(self) -> None:
-        """Close the socket; datagrams that still wait are dropped."""
+        """Close the socket; queued datagrams are dropped."""
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._socket.close()
 
     def send(self, datagram: Datagram) -> None:
-        """Send, or keep the datagram until the kernel takes it."""
+        """Send a datagram, or queue it until the kernel accepts it."""
         if self._waiting:
             self._wait(datagram)
             return
@@ -123,7 +123,7 @@ class UdpSocket:
             self._wait(datagram)
             return
         except (OSError, OverflowError) as exc:
-            # The kernel reports the ICMP error of an earlier datagram here, too.
+            # The kernel may also report the ICMP error of an earlier datagram here.
             if not (self._read_errors() and self._sends(datagram)):
                 logger.debug("! %s:%d: %s", *flow.remote, exc)
                 self._failed(datagram, reason(exc))
@@ -147,7 +147,7 @@ class UdpSocket:
                 data, remote = recvfrom(MAX_DATAGRAM)
             except BlockingIOError:
                 if count == 0:
-                    # Nothing to receive: it is the queue of errors that woke us.
+                    # Nothing to receive: the error queue caused the wake-up.
                     self._read_errors()
                 break
             except OSError:
@@ -162,10 +162,10 @@ class UdpSocket:
 
     def _read_errors(self) -> bool:
         """
-        Report the ICMP errors that have come (§18.4); whether there were any.
+        Report ICMP errors (§18.4); return whether there were any.
 
-        An error that says "try again otherwise" is left to the kernel: it fragments the
-        next datagrams to that host when one was too big.
+        The kernel handles errors about the size of a packet: it fragments later
+        datagrams to that host.
         """
         found = False
         while True:
@@ -201,14 +201,14 @@ class UdpSocket:
 
 def is_unreachable(origin: int, kind: int, code: int) -> bool:
     """
-    Whether an extended error says that a datagram did not arrive (RFC 3261 §18.4).
+    Whether an extended error means that a datagram did not arrive (RFC 3261 §18.4).
 
-    Those are the unreachables and the parameter problem of ICMP and ICMPv6. "Source
-    quench and TTL exceeded [...] SHOULD be ignored"; a packet that was too big is sent
+    This applies to "unreachable" and "parameter problem" of ICMP and ICMPv6. "Source
+    quench and TTL exceeded [...] SHOULD be ignored"; a packet that is too big is sent
     again in fragments.
 
     Args:
-        origin: 2 for ICMP, 3 for ICMPv6; others are errors of this host.
+        origin: 2 for ICMP, 3 for ICMPv6; others are local errors.
         kind, code: the type and code of the ICMP message.
     """
     if origin == 2:
@@ -217,6 +217,6 @@ def is_unreachable(origin: int, kind: int, code: int) -> bool:
 
 
 def reason(exc: Exception) -> str:
-    """Why something could not be sent, for people: `connection refused`."""
+    """Return the reason of a failure as text, such as `connection refused`."""
     errno = exc.errno if isinstance(exc, OSError) else None
     return os.strerror(errno).lower() if errno else str(exc) or "no connection"

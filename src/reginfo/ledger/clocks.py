@@ -1,4 +1,4 @@
-"""The boot-time clocks that stored moments are on, one for each run of the kernel."""
+"""The boot-time clocks that stored times refer to, one for each boot."""
 
 from __future__ import annotations
 
@@ -6,33 +6,32 @@ from typing import NamedTuple
 
 
 class BootClock(NamedTuple):
-    """One run of the kernel, and how its clock relates to the one before."""
+    """One boot, and the relation of its clock to the previous one."""
 
     number: int
-    "Counts up from 1. Rows of number 0 were written before runs were told apart."
+    "Counts from 1. Rows with number 0 were written before boots were distinguished."
 
     boot_id: str
-    "Of the kernel; empty if it was not known."
+    "The boot id of the kernel; empty if it is unknown."
 
     shift: float
     """
-    Seconds to add to a moment on the clock before, to have it on this one. For the
-    first clock, what stands before it is the calendar.
+    Seconds to add to a time on the previous clock, to convert it to this one. The first
+    clock is preceded by the wall clock.
     """
 
     boot: float
     wall: float
-    "Both clocks at the last commit; at the first load until there is one."
+    "Both clocks at the last commit; before the first commit, at the first load."
 
 
 class Clocks:
     """
-    All boot-time clocks that rows were written on, and the present one.
+    All boot-time clocks that rows were written with, and the current one.
 
-    The calendar is needed once, when the machine has been started anew: the moment of
-    the last commit on the old clock and the present moment on the new one are compared
-    by it. From then on the two clocks have a fixed relation, so that no later step of
-    the calendar changes anything.
+    The wall clock is needed once, after a reboot: it relates the last commit on the old
+    clock to the current time on the new one. From then on the relation of the two
+    clocks is fixed, so that later steps of the wall clock have no effect.
     """
 
     def __init__(self) -> None:
@@ -40,7 +39,7 @@ class Clocks:
 
     @property
     def number(self) -> int:
-        """Of the present clock; 0 before :meth:`begin`."""
+        """The number of the current clock; 0 before :meth:`begin`."""
         return self._known[-1].number if self._known else 0
 
     @property
@@ -49,10 +48,10 @@ class Clocks:
 
     def begin(self, boot_id: str, boot: float, wall: float) -> bool:
         """
-        Set the present clock; return whether it is a new one.
+        Set the current clock; return whether it is a new one.
 
-        The clock is the known one if ``boot_id`` is the same and the clock has not
-        gone back, as it does in a virtual machine that is set back to a snapshot.
+        The clock is a known one if ``boot_id`` is the same and the clock has not gone
+        back, as it does in a virtual machine that is restored from a snapshot.
         """
         last = self.present
         if last is None:
@@ -71,12 +70,11 @@ class Clocks:
 
     def shift(self, number: int, boot: float, wall: float) -> float:
         """
-        Return the seconds to add to a moment of a row.
+        Return the seconds to add to a time in a row.
 
         Args:
-            number: of the clock that the row was written on.
-            boot, wall: both clocks when it was written. They count only for rows of
-                number 0.
+            number: the number of the clock that the row was written with.
+            boot, wall: both clocks when it was written; used only for number 0.
         """
         total = 0.0 if number else wall - boot
         for clock in self._known:

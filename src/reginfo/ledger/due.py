@@ -1,4 +1,4 @@
-"""What is due is worked off a few items at a time, each by itself."""
+"""Handles due items: a few at a time, each in its own attempt."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .journal import Journal
 logger = logging.getLogger("reginfo.timer")
 
 AT_ONCE = 16
-"""Items for each call: between two calls the server looks at its clock."""
+"""Items per call: between two calls, the server checks its limit of 5 ms."""
 
 RETRY_AFTER = 5.0
-"""Seconds until an item that has failed is tried again."""
+"""Seconds until an item that failed is retried."""
 
 
 def work_off(
@@ -24,8 +24,9 @@ def work_off(
     """
     Call ``act`` with up to :data:`AT_ONCE` machines that are due.
 
-    One that fails is due again after :data:`RETRY_AFTER`; the others are not affected.
-    ``act`` schedules its machine again where that is wanted.
+    Each is an attempt of its own. One that fails is logged, undone, and due again after
+    :data:`RETRY_AFTER`; the others are not affected. ``act`` schedules its machine
+    again if necessary.
     """
 
     def due(machine: Any) -> None:
@@ -53,7 +54,7 @@ def work_on(item: Any, journal: Journal, act: Callable[[Any], None]) -> bool:
         with journal.attempt():
             act(item)
     except Exception:
-        # One item that cannot be handled must not keep the others waiting.
-        logger.exception("! %r cannot be worked off", item)
+        # An item that fails must not delay the others.
+        logger.exception("! %r failed; it will be retried", item)
         return False
     return True

@@ -1,4 +1,4 @@
-"""What a batch of work has changed: entries for the disk, and how to take each back."""
+"""The changes of a batch: entries for the disk, and their undo list."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from ..sip.value import MutableValue
 logger = logging.getLogger("reginfo.turn")
 
 Entry = tuple[str, str, Any]
-"""Kind of row, its key, and its value as msgpack takes it; None where it is gone."""
+"""The kind and key of a row, and its value for msgpack; None if it is removed."""
 
 
 Call = tuple[Callable[..., object], tuple[Any, ...]]
 
 
 class Batch(MutableValue):
-    """All that one commit makes durable, or nothing of it."""
+    """The changes that one commit makes durable, atomically."""
 
     entries: list[Entry]
     undo: list[Call]
 
     after: list[Call]
-    "What is to be done, and can first be observed, once this is durable."
+    "Calls to make when this is durable; their effects are observable."
 
     urgent: bool
-    "Whether somebody waits for this; what is not urgent may go with a later one."
+    "Whether somebody waits for this; otherwise it may be committed with a later one."
 
     def add(self, later: Batch) -> None:
-        """Make one of this and the batch that was closed after it."""
+        """Append the batch that was closed after this one."""
         self.entries += later.entries
         self.undo += later.undo
         self.after += later.after
         self.urgent = self.urgent or later.urgent
 
     def take_back(self) -> None:
-        """Put memory back as it was before, newest change first."""
+        """Undo all changes in memory, newest first."""
         for function, arguments in reversed(self.undo):
             function(*arguments)
 
     def announce(self) -> None:
-        """Let the world know, now that this is durable."""
+        """Make the deferred calls, now that this is durable."""
         for function, arguments in self.after:
             try:
                 function(*arguments)
@@ -53,7 +53,7 @@ class Batch(MutableValue):
 
 
 class Mark(NamedTuple):
-    """How much of a batch there was."""
+    """A point in a batch."""
 
     entries: int
     undo: int
@@ -62,17 +62,17 @@ class Mark(NamedTuple):
 
 
 class Outbox(Protocol):
-    """What is to be sent with a batch; see :class:`reginfo.sip.endpoint.Endpoint`."""
+    """The requests of a batch; see :class:`reginfo.sip.endpoint.Endpoint`."""
 
     def mark(self) -> int:
-        """A point to :meth:`roll_back` to."""
+        """Return a point for :meth:`roll_back`."""
 
     def roll_back(self, mark: int) -> None:
-        """Forget the requests of ours that were made since ``mark``."""
+        """Undo the requests made since ``mark``."""
 
 
 class Attempt:
-    """A `with` block that happens as a whole or not at all; see `Journal.attempt`."""
+    """An atomic `with` block; see `Journal.attempt`."""
 
     __slots__ = ("_after", "_entries", "_journal", "_sent", "_undo", "_urgent")
 
@@ -98,7 +98,7 @@ class Attempt:
             self.take_back()
 
     def take_back(self) -> None:
-        """Take back, newest first, all that was decided since the block began."""
+        """Undo everything that was decided since the block began, newest first."""
         journal = self._journal
         journal.roll_back(Mark(self._entries, self._undo, self._after, self._urgent))
         if journal.outbox is not None:
@@ -107,14 +107,14 @@ class Attempt:
 
 class Journal:
     """
-    Collects what the roles change while a batch is open.
+    Collects the changes of the roles while a batch is open.
 
-    A role changes its memory, then says here what to write and how to undo it. Nothing
-    that it has decided is observable before :meth:`close` has been committed.
+    A role changes its state in memory, then notes here what to write and how to undo
+    it. None of it is observable before the closed batch has been committed.
 
     Args:
-        outbox: what is sent with the batch, and taken back with it; None in tests of a
-            role by itself.
+        outbox: the requests that are sent with the batch, and undone with it; None in
+            tests of a single role.
     """
 
     def __init__(self, outbox: Outbox | None = None) -> None:
@@ -123,10 +123,10 @@ class Journal:
 
     def attempt(self) -> Attempt:
         """
-        Begin something that happens as a whole or not at all.
+        Begin an atomic operation.
 
-        Use it as a `with` block: an exception that leaves the block first takes back
-        what was decided inside, journal and outbox alike. Blocks may be nested.
+        Use it as a `with` block: an exception that leaves the block undoes everything
+        that was decided inside, in the journal and the outbox. Blocks may be nested.
         """
         return Attempt(self)
 
@@ -140,12 +140,11 @@ class Journal:
         urgent: bool = True,
     ) -> None:
         """
-        Have ``value`` written under (``kind``, ``key``) with this batch.
+        Write ``value`` under (``kind``, ``key``) with this batch.
 
         Args:
             undo: called with ``arguments`` if the commit fails.
-            urgent: False if a crash may lose this, at the cost of work and not of
-                truth.
+            urgent: False if a crash may lose this, at the cost of repeated work only.
         """
         batch = self._batch
         batch.entries.append((kind, key, value))
@@ -154,24 +153,25 @@ class Journal:
             batch.urgent = True
 
     def remember(self, undo: Callable[..., None], *arguments: Any) -> None:
-        """Have ``undo`` called if the commit fails; there is nothing to write."""
+        """Call ``undo`` if the commit fails, without writing anything."""
         self._batch.undo.append((undo, arguments))
 
     def after(self, function: Callable[..., object], *arguments: Any) -> None:
         """
-        Have ``function`` called once the batch is durable: a log line, a hook.
+        Call ``function`` when the batch is durable, for example for a log line or a
+        hook.
 
-        Nothing may be seen of what could still be taken back.
+        Nothing that could still be undone may be observable.
         """
         self._batch.after.append((function, arguments))
 
     def mark(self) -> Mark:
-        """A point to :meth:`roll_back` to: before a request, say, that may fail."""
+        """Return a point for :meth:`roll_back`, for example before a request."""
         batch = self._batch
         return Mark(len(batch.entries), len(batch.undo), len(batch.after), batch.urgent)
 
     def roll_back(self, mark: Mark) -> None:
-        """Take back all that came after ``mark``, newest first."""
+        """Undo everything after ``mark``, newest first."""
         batch = self._batch
         for function, arguments in reversed(batch.undo[mark.undo :]):
             function(*arguments)
@@ -181,7 +181,7 @@ class Journal:
         batch.urgent = mark.urgent
 
     def close(self) -> Batch:
-        """What has been collected since the last call."""
+        """Return the changes since the last call."""
         batch, self._batch = self._batch, _new()
         return batch
 

@@ -1,4 +1,4 @@
-"""One server for each database file, whatever path leads to it."""
+"""A lock: one server per database file, whatever path leads to it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .storage import StoreError
 
 _in_use: set[tuple[int, int]] = set()
 """
-Device and inode of each database that is open in this process. To open such a file
-once more, and close it, would release the locks that SQLite holds on it (POSIX).
+Device and inode of each database that is open in this process. Opening such a file
+again and closing it would release SQLite's locks on it (POSIX).
 """
 
 
 class Lock:
     """
-    Keeps any other server off a database, whatever path leads to it.
+    Locks a database against other servers, whatever path they use.
 
-    The lock is on the file itself, so a symbolic link, a hard link and a bind mount
-    lead to the same one. SQLite's own locks are of another kind and are not affected.
+    The lock is on the file itself, so symbolic links, hard links and bind mounts lead
+    to the same lock. SQLite's own locks are of another type and are not affected.
 
     Raises:
         StoreError: another server has the lock, or the file cannot be opened.
@@ -44,7 +44,7 @@ class Lock:
         _in_use.add(self._identity)
 
     def release(self) -> None:
-        """Let another server have the database; call it once SQLite has closed it."""
+        """Release the lock; call it after SQLite has closed the database."""
         _in_use.discard(self._identity)
         os.close(self._descriptor)
 

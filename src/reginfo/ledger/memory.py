@@ -1,4 +1,4 @@
-"""A storage in memory, with faults that a test can inject."""
+"""A storage in memory, with fault injection for tests."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class MemoryStorage:
     """
     A storage that keeps its rows in memory; see :class:`~.storage.Storage`.
 
-    It encodes values as a database does, so that a value that cannot be stored is
-    found out. Close it and pass it to the next server to simulate a restart.
+    It encodes values like a database, to find values that cannot be stored. Close it
+    and pass it to the next server to simulate a restart.
 
     Args:
-        room: octets of values that it can keep; None for any number.
+        room: the capacity in octets of values; None for no limit.
     """
 
     def __init__(self, *, room: int | None = None) -> None:
         self.entries = 0
         self.room = room
         self.failures = 0
-        "How many of the next commits fail."
+        "The number of next commits that will fail."
 
         self.delay = 0.0
         "Seconds that each commit takes."
@@ -48,7 +48,7 @@ class MemoryStorage:
 
     @property
     def size(self) -> int:
-        """Octets of all values that it keeps."""
+        """The total size of its values, in octets."""
         return sum(len(value) for *_, value in self._rows.values())
 
     def load(
@@ -99,7 +99,7 @@ class MemoryStorage:
     @classmethod
     def open(cls, path: Path) -> MemoryStorage:
         """
-        Return the storage that :meth:`backup` has copied to ``path``.
+        Open the copy that :meth:`backup` wrote to ``path``.
 
         Raises:
             StoreError: the file cannot be read.

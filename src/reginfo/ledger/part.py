@@ -1,4 +1,4 @@
-"""What each part of a server has in common, and how the server drives its parts."""
+"""The protocol of a part of the server, and the loop that drives all parts."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ class Names(Protocol):
 
 
 class Here(Value, frozen=True):
-    """Where this server is, known once its sockets are bound."""
+    """The addresses of this server, known when its sockets are bound."""
 
     locals: tuple[Local, ...]
-    "The addresses that it listens at, in the order of the configuration."
+    "The listening addresses, in the order of the configuration."
 
     names: Names
     "Resolves the URIs of others."
 
 
 class Description(Value, frozen=True):
-    """What a part says about itself, for the page, `reginfo show` and metrics."""
+    """A part's description of itself, for the page, `reginfo show` and metrics."""
 
     name: str
-    "The part's name, one lower-case word: `notifier`."
+    "The name of the part: one lower-case word, such as `notifier`."
 
     line: str
     "One line for people: `212 watches, 3 NOTIFYs unanswered`."
 
     figures: Mapping[str, float]
     """
-    Numbers by name, in lower case with underscores, with the unit at the end where
-    there is one. A name that ends in `_total` only grows, and starts at 0 with the
-    process; any other may fall.
+    Numbers by name, in lower case with underscores, with the unit as suffix if there is
+    one. A name that ends in `_total` is a counter, which starts at 0 with the process;
+    any other is a gauge.
     """
 
 
@@ -62,16 +62,16 @@ class Part(Protocol):
     One part of a server: it keeps state and has timers.
 
     The server loads the rows of :attr:`shelves`, then calls :meth:`begin` once, then
-    drives the part. Every call is made inside a turn: if it raises, what it has changed
-    is taken back, and the other parts are called all the same.
+    drives the part. Every call is made inside a turn: if it raises, its changes are
+    undone, and the other parts are called nevertheless.
     """
 
     @property
     def shelves(self) -> Sequence[Rows[Any]]:
-        """What the part keeps in the storage."""
+        """The rows that the part keeps in the storage."""
 
     def begin(self, here: Here, moment: Moment) -> None:
-        """Continue with what was loaded; schedule timers."""
+        """Continue with the loaded rows; schedule timers."""
 
     @property
     def timer_at(self) -> float | None:
@@ -79,17 +79,17 @@ class Part(Protocol):
 
     def timer_due(self, moment: Moment) -> None:
         """
-        Do what is due, or some of it: then :attr:`timer_at` is still in the past.
+        Handle due items, or some of them: then :attr:`timer_at` remains in the past.
 
-        Parts work off a few items for each call (:func:`reginfo.ledger.due.work_off`),
-        so that many that are due together do not keep SIP waiting.
+        Parts handle a few items per call (:func:`reginfo.ledger.due.work_off`), so that
+        many items that are due together do not delay SIP.
         """
 
     def undone(self, moment: Moment) -> None:
-        """A commit has failed and its changes were taken back: try again later."""
+        """Receive the news that a commit failed and was undone; retry later."""
 
     def describe(self) -> Description:
-        """Describe the part as it is now."""
+        """Describe the current state of the part."""
 
 
 class HearingPart(Part, Protocol):
@@ -107,8 +107,8 @@ class Parts:
     """
     All parts of a server, in the order in which they are driven.
 
-    Every call of a part is an attempt of its own, so that one that fails stops no
-    other.
+    Timers of each part run in an attempt of its own, so that a failure does not stop
+    the others.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -124,7 +124,7 @@ class Parts:
         return iter(self._parts)
 
     def add(self, part: Part | HearingPart) -> None:
-        """Drive ``part`` after those that were added before."""
+        """Add ``part``, to be driven after those that were added before."""
         self._parts.append(part)
         hears: Hears | None = getattr(part, "hears", None)
         if hears is not None:
@@ -132,11 +132,11 @@ class Parts:
 
     @property
     def shelves(self) -> list[Rows[Any]]:
-        """What all parts keep in the database."""
+        """The rows that all parts keep in the storage."""
         return [rows for part in self._parts for rows in part.shelves]
 
     def begin(self, here: Here, moment: Moment) -> None:
-        """Have each part continue with what was loaded."""
+        """Have each part continue with its loaded rows."""
         for part in self._parts:
             part.begin(here, moment)
 
@@ -156,7 +156,7 @@ class Parts:
 
     def timer_due(self, moment: Moment) -> None:
         """
-        Have each part do what is due, or some of it.
+        Have each part handle its due items, or some of them.
 
         One that fails is called again after :data:`RETRY_AFTER`.
         """
@@ -170,11 +170,11 @@ class Parts:
                 with self._journal.attempt():
                     part.timer_due(moment)
             except Exception:
-                logger.exception("! a timer of the %s", part.describe().name)
+                logger.exception("! a timer of the %s failed", part.describe().name)
                 failed[part] = moment.now + RETRY_AFTER
 
     def undone(self, moment: Moment) -> None:
-        """Tell each part that a commit has failed."""
+        """Inform each part that a commit failed."""
         for part in self._parts:
             try:
                 part.undone(moment)

@@ -1,4 +1,4 @@
-"""Rows of one kind: written to the journal, taken back, loaded at the start."""
+"""Stored rows of one kind: written to the journal, undone, loaded at the start."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ V = TypeVar("V")
 
 class Rows(Generic[V]):
     """
-    Rows of one kind whose values their owner keeps in memory.
+    Stored rows of one kind, whose values their owner keeps in memory.
 
     Args:
-        kind: names these rows in the journal.
-        type_: what a value is decoded as.
-        take: is called with the key and the value of each row that is loaded. What it
-            raises leaves out that row, and no other.
-        shifted: returns a value with a number of seconds added to each moment in it.
+        kind: the name of these rows in the journal.
+        type_: the type to decode values as.
+        take: called with the key and the value of each loaded row. If it raises, only
+            that row is left out.
+        shifted: returns a value with a number of seconds added to each time in it.
     """
 
     def __init__(
@@ -52,12 +52,13 @@ class Rows(Generic[V]):
         urgent: bool = True,
     ) -> None:
         """
-        Write a row with the present batch.
+        Write a row with the current batch.
 
         Args:
-            value: must not change afterwards, for it is encoded when the batch closes.
-            undo: is called with ``arguments`` if the batch is taken back.
-            urgent: False if a crash may lose this, at the cost of work only.
+            value: must not change afterwards, because it is encoded when the batch
+                closes.
+            undo: called with ``arguments`` to undo it.
+            urgent: False if a crash may lose this, at the cost of repeated work only.
         """
         self._journal.write(self.kind, key, value, undo, *arguments, urgent=urgent)
 
@@ -68,15 +69,15 @@ class Rows(Generic[V]):
         *arguments: Any,
         urgent: bool = True,
     ) -> None:
-        """Remove a row with the present batch; see :meth:`write`."""
+        """Remove a row with the current batch; see :meth:`write`."""
         self._journal.write(self.kind, key, None, undo, *arguments, urgent=urgent)
 
     def load(self, row: StoredRow) -> None:
         """
-        Take in a row of the storage.
+        Load a row of the storage.
 
-        A row that cannot be used is left out and logged: it must not keep the server
-        from starting. It stays in the storage.
+        A row that cannot be used is left out and logged, because it must not prevent
+        the start. It stays in the storage.
         """
         try:
             decoder = self._json if row.is_json else self._msgpack
@@ -93,13 +94,13 @@ class Rows(Generic[V]):
 
 class Shelf(Rows[V]):
     """
-    A map that is on disk.
+    A mapping that is stored on disk.
 
-    Values must not be changed in place. The undo of a change is the value that stood
-    there before it.
+    Values must not be changed in place. The undo of a change restores the previous
+    value.
 
     Args:
-        restored: is called with a key after an undo has put back what stood there.
+        restored: called with a key after an undo has restored its value.
     """
 
     def __init__(
@@ -138,7 +139,7 @@ class Shelf(Rows[V]):
         self._values[key] = value
 
     def drop(self, key: str, *, urgent: bool = True) -> None:
-        """Remove ``key``; do nothing if it is not there."""
+        """Remove ``key``, if present."""
         before = self._values.pop(key, None)
         if before is not None:
             self.erase(key, self._put_back, key, before, urgent=urgent)
@@ -161,12 +162,12 @@ def load(
     boot_id: str,
 ) -> None:
     """
-    Load all rows of ``storage``, each by the shelf of its kind.
+    Load all rows of ``storage``, each with the shelf of its kind.
 
-    Rows of a kind that no shelf has are left alone.
+    Rows of unknown kinds are ignored.
 
     Args:
-        boot, wall, boot_id: as :meth:`Storage.load` has them.
+        boot, wall, boot_id: as for :meth:`Storage.load`.
 
     Raises:
         StoreError: the storage is damaged.
@@ -179,4 +180,4 @@ def load(
 
 
 def nothing(*_: Any) -> None:
-    """No undo of its own: that of an earlier entry restores this as well."""
+    """Undo nothing: the undo of an earlier entry restores this as well."""

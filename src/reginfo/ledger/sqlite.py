@@ -18,16 +18,16 @@ from .lock import Lock
 from .storage import StoredRow, StoreError
 
 READ_ENTRIES, WRITTEN_ROWS, DELETED_COMMITS = 2000, 250, 100
-"""Work of one folding step: a commit waits for about 2 ms of it."""
+"""The size of a folding step: a commit waits about 2 ms for it."""
 
 CHECKPOINT_PAGES = 1000
-"""Pages of 4 KiB in the WAL at which they are copied to the database: about 10 ms."""
+"""The number of 4 KiB pages in the WAL at which it is checkpointed: about 10 ms."""
 
 WAL_LIMIT = 16 * 1024 * 1024
-"""Octets that the WAL file keeps after it was larger."""
+"""The size to which the WAL file is truncated, in octets."""
 
 BUSY = 5.0
-"""Seconds to wait for another process that writes. No process of ours does."""
+"""Seconds to wait for a write by another process, which is none of ours."""
 
 JOURNAL = """
 CREATE TABLE journal (
@@ -60,14 +60,14 @@ CREATE TABLE clock (
 
 
 class OwnTable(NamedTuple):
-    """A kind of row that has a table of its own, for an operator to read."""
+    """A kind of row with a table of its own, which operators can read."""
 
     kind: str
     name: str
 
     columns: tuple[str, ...]
     """
-    The parts of the key, which NUL separates. The table also has `boot`, `wall`,
+    The parts of the key, which are separated by NUL. The table also has `boot`, `wall`,
     `value` (JSON) and `clock`.
     """
 
@@ -75,7 +75,7 @@ class OwnTable(NamedTuple):
 
 
 class Schema(NamedTuple):
-    """What a database has beyond the tables that every one has."""
+    """The schema of a database, beyond the tables that every database has."""
 
     version: int
 
@@ -83,11 +83,11 @@ class Schema(NamedTuple):
     views: tuple[str, ...] = ()
 
     migrations: Mapping[int, tuple[str, ...]] = {}
-    "By version, the statements that lead to the next one."
+    "The statements that upgrade each version to the next one."
 
     @property
     def statements(self) -> tuple[str, ...]:
-        """The statements that make a new database."""
+        """Return the statements that create a new database."""
         tables = tuple(table.create for table in self.tables)
         return (JOURNAL, STATE, CLOCK, *tables, *self.views)
 
@@ -96,7 +96,7 @@ _Key = tuple[str, str]
 
 
 class _Row(NamedTuple):
-    """The last value that the journal has for a key, and when it was written."""
+    """The latest value of a key in the journal, and when it was written."""
 
     boot: float
     wall: float
@@ -130,14 +130,14 @@ class SqliteStorage:
     """
     A storage in one SQLite file: a commit is one row, synced before it returns.
 
-    Upserting the rows of each commit costs eight times as much; :meth:`fold` does it
-    now and then, when many refreshes of one contact have become one row.
+    Upserting the rows of each commit would cost eight times as much; :meth:`fold` does
+    it later, when many refreshes of one contact have become one row.
 
-    Not thread-safe, but any thread may use it.
+    It is not thread-safe, but any thread may use it.
 
     Raises:
         StoreError: the file cannot be opened, is in use by another server, is not a
-            database of ours, or was written by a newer version.
+            database of reginfo, or was written by another version.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class SqliteStorage:
     ) -> None:
         self.path = path
         self.entries = 0
-        "How many entries wait to be folded."
+        "The number of entries that wait to be folded."
 
         self._schema = schema
         self._own = {table.kind: _sql(table) for table in schema.tables}
@@ -187,8 +187,8 @@ class SqliteStorage:
         if any(step not in migrations for step in range(version or ours, ours)):
             raise StoreError(
                 f"{self.path}: written by an older version of reginfo (schema "
-                f"{version}; this one reads {ours}); start with a new database, and "
-                "phones fill it when they register again"
+                f"{version}; this one reads {ours}); start with a new database, which "
+                "phones will fill when they register again"
             )
         execute("PRAGMA journal_mode = WAL")
         execute(f"PRAGMA synchronous = {synchronous.upper()}")
@@ -226,7 +226,7 @@ class SqliteStorage:
             raise StoreError(f"{self.path}: {exc}") from exc
 
     def _begin(self, boot_id: str, boot: float, wall: float) -> None:
-        """Set the clock that rows are on from now on, and keep it."""
+        """Set and store the current clock."""
         execute = self._database.execute
         rows = execute(
             "SELECT number, boot_id, shift, boot, wall FROM clock ORDER BY number"
@@ -279,16 +279,17 @@ class SqliteStorage:
 
     def fold(self) -> bool:
         """
-        Move what is in the journal into the tables, by one small step.
+        Move entries from the journal to the tables, in one small step.
 
-        Each step is durable by itself. The journal loses nothing before the tables
-        have it all, so :meth:`load` returns the same after any of them.
+        Each step is durable by itself. Nothing is removed from the journal before the
+        tables have it, so :meth:`load` returns the same after any step.
 
         Returns:
-            Whether there is more to do for what was in the journal at the first step.
+            Whether more steps are needed for the entries in the journal at the first
+            one.
 
         Raises:
-            StoreError: this step failed. The next call begins anew.
+            StoreError: this step failed. The next call begins again.
         """
         if self._folding is None:
             self._folding = self._fold()
@@ -311,8 +312,8 @@ class SqliteStorage:
         ).fetchone()
         if not waiting:
             return
-        # Read all of it first, so that a row that was written a hundred times is put
-        # once.
+        # Read everything first, so that a row that was written a hundred times is put
+        # only once.
         latest: dict[_Key, _Row] = {}
         runs: list[list[_Key]] = []
         read = first - 1
@@ -332,14 +333,14 @@ class SqliteStorage:
             rows.close()
             runs.append(sorted(islice(reversed(latest), len(latest) - known)))
             yield
-        # Put it in the order of the tables, where neighbours share a page. Sorting it
-        # all at once would stop every thread.
+        # Write in the order of the tables, where neighbours share a page. Sorting
+        # everything at once would block all threads.
         todo = heapq.merge(*runs)
         while part := [(key, latest[key]) for key in islice(todo, WRITTEN_ROWS)]:
             self._put(part)
             yield
-        # Delete it. The last row becomes empty and stays, for it says when the last
-        # commit was.
+        # Delete the entries. The last row becomes empty and stays, because it has the
+        # time of the last commit.
         for end in range(first, last, DELETED_COMMITS):
             execute("DELETE FROM journal WHERE sequence < ?", (end,))
             yield
@@ -385,7 +386,7 @@ class SqliteStorage:
 def _read(
     blob: bytes, boot: float, wall: float, clock: int, latest: dict[_Key, _Row]
 ) -> int:
-    """Add the entries of one commit to ``latest``; return how many they are."""
+    """Add the entries of one commit to ``latest``; return their number."""
     entries = _entries.decode(blob)
     for kind, key, value in entries:
         latest[kind, key] = _Row(boot, wall, clock, value)

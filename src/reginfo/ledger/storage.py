@@ -1,4 +1,4 @@
-"""What a database must do for the server: append, load, fold, back up, close."""
+"""The protocol of a database: append, load, fold, back up, close."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from .journal import Entry
 
 
 class StoreError(ReginfoError):
-    """The storage cannot be opened, read or written; the message says why."""
+    """The storage cannot be opened, read or written; the message has the reason."""
 
 
 class StoredRow(NamedTuple):
-    """One row as it was written, and how to read the times in it."""
+    """One row as it was written, and the shift of the times in it."""
 
     kind: str
     key: str
 
     value: bytes
-    "As msgpack; as JSON if :attr:`is_json`. :class:`~.shelf.Shelf` decodes it."
+    "The value as msgpack, or as JSON if :attr:`is_json`; see :class:`~.shelf.Shelf`."
 
     shift: float = 0.0
-    "Seconds to add to each moment in the value, to have it on the present clock."
+    "Seconds to add to each time in the value, to convert it to the current clock."
 
     is_json: bool = False
 
@@ -33,25 +33,25 @@ class Storage(Protocol):
     """
     A database that keeps the entries of the journal.
 
-    A row is named by its kind and its key, and holds the last value that was appended
-    for it. A batch of entries is durable as a whole, or not at all.
+    A row is identified by its kind and key, and holds the last value that was appended
+    for it. A batch of entries becomes durable atomically.
 
-    An implementation need not be thread-safe, but it may be used by any thread, one at
-    a time: a start loads in the event loop, a writer thread appends and folds.
+    An implementation need not be thread-safe, but any thread may use it, one at a time:
+    the start loads in the event loop, a writer thread appends and folds.
     `tests/ledger/storage.py` has the tests that each implementation must pass.
     """
 
     entries: int
-    "Number of entries that wait to be folded."
+    "The number of entries that wait to be folded."
 
     @property
     def name(self) -> str:
-        """What an operator calls this storage: the path of a file, for example."""
+        """The name of this storage for operators, such as the path of a file."""
 
     @property
     def last_commit(self) -> float | None:
         """
-        Time of the last commit in seconds since the epoch; None if there is none.
+        Return the time of the last commit in seconds since the epoch; None if none.
 
         Raises:
             StoreError: the storage is damaged.
@@ -63,14 +63,14 @@ class Storage(Protocol):
         """
         Return every row that has a value, each once, in no particular order.
 
-        Later appends belong to this run of the kernel.
+        Later appends belong to this boot.
 
         Args:
-            boot: the present time on the clock that moments in the rows are on.
-            wall: the present time in seconds since the epoch.
-            boot_id: identifies this run of the kernel, and with it the clock of
-                ``boot``. What was written with the same one needs no shift, whatever
-                the calendar did since. Empty if it is not known.
+            boot: the current time on the boot-time clock, which times in rows refer to.
+            wall: the current time in seconds since the epoch.
+            boot_id: identifies this boot, and its boot-time clock. Rows written with
+                the same id need no shift, whatever the wall clock did since. Empty if
+                it is unknown.
 
         Raises:
             StoreError: the storage is damaged.
@@ -78,15 +78,16 @@ class Storage(Protocol):
 
     def append(self, entries: list[Entry], *, boot: float, wall: float) -> None:
         """
-        Make ``entries`` durable, all of them or none.
+        Make ``entries`` durable, atomically.
 
-        An entry whose value is None removes its row.
+        An entry with the value None removes its row.
 
         Args:
-            boot, wall: the present time, as in :meth:`load`.
+            boot, wall: the current time, as in :meth:`load`.
 
         Raises:
-            StoreError: the entries are not durable: the disk is full, for example.
+            StoreError: the entries are not durable, for example because the disk is
+                full.
         """
 
     def fold(self) -> bool:
@@ -96,15 +97,15 @@ class Storage(Protocol):
         Each step is durable by itself, and none changes what :meth:`load` returns.
 
         Returns:
-            Whether more steps are needed for the entries that waited at the first.
+            Whether more steps are needed for the entries that waited at the first one.
 
         Raises:
-            StoreError: this step failed. The next call begins anew.
+            StoreError: this step failed. The next call begins again.
         """
 
     def backup(self, target: Path, overwrite: bool = False) -> None:
         """
-        Copy the present state into a file that can be opened like this storage.
+        Copy the current state into a file that can be opened like this storage.
 
         Args:
             overwrite: whether an existing file named ``target`` may be replaced.
@@ -114,4 +115,4 @@ class Storage(Protocol):
         """
 
     def close(self) -> None:
-        """Close the storage. Everything appended is durable already."""
+        """Close the storage; everything that was appended is already durable."""

@@ -1,4 +1,4 @@
-"""A turn: what is decided together becomes durable together, or is taken back."""
+"""Turns: decisions made together become durable together, or are undone together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .journal import Attempt, Batch, Entry, Journal
 logger = logging.getLogger("reginfo.turn")
 
 LAZY = 1.0
-"""Seconds after which entries that nobody waits for are committed by themselves."""
+"""Seconds after which entries that nobody waits for are committed on their own."""
 
 LAZY_ENTRIES = 1_000
 """Such entries that are committed at once: to pack very many would stop the loop."""
@@ -28,7 +28,7 @@ RETRY_AFTER = 5
 """Retry-After, in seconds, of a request that gets 500 because a commit has failed."""
 
 SLICE = 0.005
-"""Seconds that are spent on timers before datagrams are looked at again."""
+"""Seconds spent on timers before datagrams are handled again."""
 
 PASSES = 32
 """
@@ -44,30 +44,30 @@ TRANSACTIONS = 32
 T = TypeVar("T")
 
 Done = Callable[[Exception | None], None]
-"""Receives the failure of a commit; None if the commit has succeeded."""
+"""Receives the failure of a commit; None if the commit succeeded."""
 
 Waiter = Callable[[bool], None]
-"""Receives whether what it waited for is durable; False if it was taken back."""
+"""Receives True if what it waited for is durable, False if it was undone."""
 
 
 class Application(Protocol):
     """Decides; see :class:`reginfo.server.app.App`."""
 
     def handle(self, event: EndpointEvent, moment: Moment) -> None:
-        """Answer a request, or hand what became of one of ours to its user."""
+        """Handle a request; pass a response or failure to the user of its request."""
 
     def flow_lost(self, flow: Flow, moment: Moment) -> None:
-        """Take note that a stream was closed."""
+        """Receive the news that a stream was closed."""
 
     @property
     def timer_at(self) -> float | None:
         """When to call :meth:`timer_due`, on the boot-time clock; None for never."""
 
     def timer_due(self, moment: Moment) -> None:
-        """Do what is due, or some of it: then :attr:`timer_at` is still in the past."""
+        """Handle due items, or some of them: then :attr:`timer_at` is in the past."""
 
     def undone(self, moment: Moment) -> None:
-        """A commit has failed, and what was decided with it was taken back."""
+        """Receive the news that a commit failed, and its decisions were undone."""
 
 
 class Committer(Protocol):
@@ -76,11 +76,11 @@ class Committer(Protocol):
     def commit(
         self, entries: list[Entry], *, boot: float, wall: float, done: Done
     ) -> None:
-        """Begin to make ``entries`` durable, and call ``done`` at the end."""
+        """Start a commit of ``entries``, and call ``done`` at the end."""
 
 
 class OpenBatch:
-    """A batch and what depends on it: datagrams, and those who wait for it."""
+    """A batch, and the datagrams and waiters that depend on it."""
 
     __slots__ = ("batch", "outbox", "waiters")
 
@@ -94,17 +94,16 @@ class Turns:
     """
     The turns of one server, one after the other.
 
-    Whatever happens, be it a datagram, a timer, an answer from the DNS, a wish of the
-    administrator or a handler that resumes, happens inside :meth:`attempt` and is
-    followed by :meth:`settle`. The order never varies: handle events, close the batch,
-    commit it, send, set the timer.
+    Every event, be it a datagram, a timer, an answer from the DNS, an administrator's
+    request or a handler that resumes, is handled inside :meth:`attempt` and followed by
+    :meth:`settle`. The order is always the same: handle events, close the batch, commit
+    it, send, set the timer.
 
-    Nothing that a batch has decided can be observed before the batch is durable. If a
-    commit fails, all that was decided since is taken back, and the requests that were
-    to get a 2xx get 500.
+    No decision can be observed before its batch is durable. If a commit fails, all
+    decisions since then are undone, and requests that would have got a 2xx get 500.
 
-    One batch is committed while the next one is being decided. A batch that nobody
-    waits for is committed with a later one.
+    One batch is committed while the next one is decided. A batch that nobody waits for
+    is committed with a later one.
 
     The rim (:class:`reginfo.io.rim.Rim`), the wire of the tests and the benchmark drive
     this object.
@@ -125,10 +124,10 @@ class Turns:
         self._settling = self._woken = False
 
         self.commits = 0
-        "Batches that were made durable, so far."
+        "The number of batches that were made durable, so far."
 
         self.degraded: str | None = None
-        "Why nothing can be made durable at the moment; None when all is well."
+        "Why commits fail at the moment; None if they succeed."
 
     def connect(
         self,
@@ -140,13 +139,14 @@ class Turns:
         committer: Committer | None,
     ) -> None:
         """
-        Connect what decides with what carries its decisions out.
+        Connect the application with the functions that carry out its decisions.
 
         Args:
-            send: hands datagrams to the network.
-            settle_soon: has :meth:`settle` called, but not from within this call.
-            set_timer: is called when :attr:`timer_at` may have changed.
-            committer: None to keep nothing, and to send at once.
+            send: passes datagrams to the network.
+            settle_soon: arranges a call of :meth:`settle`, but not from within this
+                call.
+            set_timer: called when :attr:`timer_at` may have changed.
+            committer: None to store nothing, and to send at once.
         """
         self._application = application
         self._send = send
@@ -155,22 +155,22 @@ class Turns:
         self._committer = committer
 
     def disconnect(self) -> None:
-        """Commit and send nothing more, as a process that was killed."""
+        """Commit and send nothing more, like a process that was killed."""
         self._send, self._committer = _nowhere, None
         self._settle_soon = self._set_timer = _nothing
 
     # Deciding.
 
     def moment(self) -> Moment:
-        """What both clocks show."""
+        """Return the readings of both clocks."""
         return self._clock.moment()
 
     def attempt(self) -> Attempt:
         """
-        Begin something that happens as a whole or not at all, in a `with` block.
+        Begin an atomic operation, in a `with` block.
 
-        An exception that leaves the block takes back what was decided inside: changes,
-        and requests that were to be sent. :meth:`settle` has to follow.
+        An exception that leaves the block undoes what was decided inside: changes, and
+        requests to send. :meth:`settle` must follow.
         """
         return Attempt(self._journal)
 
@@ -183,10 +183,10 @@ class Turns:
         """
         Have ``act`` decide about a request, and send the response that it returns.
 
-        An error becomes a response, and what ``act`` has changed is taken back.
+        An error becomes a response, and the changes of ``act`` are undone.
 
         Args:
-            act: returns None if the response is sent by somebody else, or later.
+            act: returns None if the response is sent elsewhere or later.
         """
         attempt = Attempt(self._journal)
         try:
@@ -198,7 +198,7 @@ class Turns:
             transaction = event.transaction
             known = transaction.response
             if known is not None and known.is_final:
-                logger.exception("! %s was answered before", event.request.method)
+                logger.exception("! %s failed after its response", event.request.method)
                 return
             event.transaction.respond(refused(event.request, event.flow, exc))
 
@@ -206,10 +206,10 @@ class Turns:
         self, request: Request, flow: Flow, act: Callable[[], T]
     ) -> T | Response:
         """
-        Return what ``act`` returns; or the response that its refusal becomes.
+        Return the result of ``act``, or the response to its refusal.
 
-        Then what ``act`` has changed is taken back. A script goes on with either. An
-        error that is no refusal is taken back and raised.
+        After a refusal or any other error, the changes of ``act`` are undone. Errors
+        that are not refusals are raised.
         """
         try:
             with self.attempt():
@@ -220,7 +220,7 @@ class Turns:
     # Driving.
 
     def receive(self, data: bytes, flow: Flow) -> None:
-        """Receive a datagram; :meth:`settle` follows when no more are waiting."""
+        """Receive a datagram; call :meth:`settle` when no more are waiting."""
         self._endpoint.receive_datagram(data, flow, self._clock.now())
 
     def transport_failed(self, datagram: Datagram, cause: str = "transport") -> None:
@@ -229,15 +229,15 @@ class Turns:
 
     def unreachable(self, quoted: bytes, flow: Flow, cause: str) -> None:
         """
-        Receive an ICMP error (RFC 3261 §18.4); :meth:`settle` follows.
+        Receive an ICMP error (RFC 3261 §18.4); call :meth:`settle` afterwards.
 
         Args:
-            quoted: the datagram that it is about, or the beginning of it.
+            quoted: the datagram that it is about, or its beginning.
         """
         self._endpoint.unreachable(quoted, flow, cause)
 
     def flow_lost(self, flow: Flow) -> None:
-        """Receive the news that a stream is closed; :meth:`settle` follows."""
+        """Receive the news that a stream is closed; call :meth:`settle` afterwards."""
         moment = self._clock.moment()
         self._endpoint.flow_lost(flow, moment.now)
         if self._application is not None:
@@ -248,13 +248,13 @@ class Turns:
                 logger.exception("! the end of the stream to %s:%d", *flow.remote)
 
     def wake(self) -> None:
-        """Have :meth:`settle` called soon: something was decided outside of it."""
+        """Arrange a call of :meth:`settle`, after a decision outside of it."""
         if not self._settling and not self._woken:
             self._woken = True
             self._settle_soon()
 
     def settle(self) -> None:
-        """Handle events, close the batch, commit it, and send what need not wait."""
+        """Handle events, close the batch, commit it, and send what may be sent."""
         application = self._application
         assert application is not None
         self._settling = True
@@ -277,10 +277,10 @@ class Turns:
 
     def timer_due(self) -> None:
         """
-        Do what is due for up to :data:`SLICE` seconds, and settle.
+        Handle due timers for up to :data:`SLICE` seconds, and settle.
 
-        What is left then keeps :attr:`timer_at` in the past: datagrams that have come
-        meanwhile are handled before it (RFC 3261 has no order between the two).
+        If some are left, :attr:`timer_at` remains in the past: datagrams that arrived
+        meanwhile are handled first (RFC 3261 requires no order between the two).
         """
         application = self._application
         assert application is not None
@@ -304,17 +304,19 @@ class Turns:
         self.settle()
 
     def flush(self) -> None:
-        """Commit what is open, even if nobody waits for it; the server stops."""
+        """
+        Commit the open batch even if nobody waits for it, because the server stops.
+        """
         self.settle()
         self._open.batch.urgent = bool(self._open.batch.entries)
         self._advance()
 
     def when_durable(self, waiter: Waiter) -> bool:
         """
-        Call ``waiter`` when all that has been decided so far is durable, or taken back.
+        Call ``waiter`` when all decisions so far are durable or undone.
 
         Returns:
-            False if it is durable already: then ``waiter`` is not called.
+            False if they are already durable; then ``waiter`` is not called.
         """
         if self._open.batch.urgent:
             self._open.waiters.append(waiter)
@@ -355,7 +357,7 @@ class Turns:
         open_.batch.add(self._journal.close())
 
     def _advance(self) -> None:
-        """Commit the open batch if no other is being committed; send what may go."""
+        """Commit the open batch if no commit is in progress; send what may be sent."""
         if self._committing is not None:
             return
         open_ = self._open
@@ -382,7 +384,7 @@ class Turns:
         if failure is None:
             self.commits += 1
             if self.degraded is not None:
-                logger.warning("= the store is back: %s", self.degraded)
+                logger.warning("= the store commits again, after: %s", self.degraded)
                 self.degraded = None
             self._release(committed)
             self._advance()
@@ -391,7 +393,7 @@ class Turns:
         self._set_timer()
 
     def _release(self, durable: OpenBatch) -> None:
-        """Send what depends on a batch, and announce what it has changed."""
+        """Send the datagrams of a batch, and announce its changes."""
         outbox = durable.outbox
         if outbox:
             durable.outbox = []
@@ -405,12 +407,12 @@ class Turns:
         _inform(waiters, True)
 
     def _take_back(self, failed: OpenBatch, failure: Exception) -> None:
-        """Take back all that was decided since the batch whose commit has failed."""
+        """Undo all decisions since the batch whose commit failed."""
         if self.degraded is None:
             logger.error("! the store cannot commit, registrations fail: %s", failure)
         self.degraded = str(failure)
-        # A handler that has resumed, or a name server's answer, may have decided
-        # something that no batch holds yet: it was decided upon what is taken back.
+        # A handler that resumed, or a DNS answer, may have made decisions that are in
+        # no batch yet. They are based on state that is undone.
         self._close()
         later, self._open = self._open, OpenBatch()
         later.batch.take_back()
@@ -421,8 +423,8 @@ class Turns:
         assert self._application is not None
         self._application.undone(self._clock.moment())
         _inform(failed.waiters + later.waiters, False)
-        # What is sent now decides nothing, and waits for no commit. What was written on
-        # the way here is not worth a commit of its own.
+        # These datagrams depend on no decision, and need no commit. The entries written
+        # meanwhile do not justify a commit of their own.
         self._close()
         self._open.batch.urgent = False
         self._release(self._open)

@@ -1,4 +1,4 @@
-"""One request to a server, from a program: REGISTER and PUBLISH."""
+"""Sends one REGISTER or PUBLISH from a program."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ async def register(
     Args:
         aor: the address-of-record, such as ``alice@example.com``.
         contact: a URI, or a name-addr with parameters such as ``<sip:a@b>;q=0.5``;
-            ``*`` with an ``expires`` of 0 for all; None to ask what is registered.
+            ``*`` with an ``expires`` of 0 for all; None to query the contacts.
         server: ``HOST:PORT`` or a SIP URI.
-        expires: in seconds, 0 to unregister; None leaves it to the registrar.
+        expires: the interval in seconds, 0 to unregister; by default the registrar
+            decides.
         transport: ``udp`` or ``tcp``; by default that of the URI, or UDP.
 
     Returns:
@@ -38,7 +39,7 @@ async def register(
         NoAnswer: no server answers within 32 seconds (:func:`asyncio.timeout` ends
             the wait earlier).
         RequestRefused: the server refuses.
-        RemoteProtocolError: the answer cannot be read.
+        RemoteProtocolError: the response cannot be parsed.
     """
     name = aor_uri(aor)
     value = None if contact is None else contact_value(contact)
@@ -62,10 +63,10 @@ async def publish(
         aor: the address-of-record, such as ``alice@example.com``.
         state: the URIs that it is registered at, or a document; neither, with
             ``etag``, to refresh a publication, or to remove it.
-        server, transport: as of :func:`register`.
-        expires: in seconds; 0 removes the publication of ``etag``.
-        etag: entity-tag of the publication to modify, refresh or remove; None makes
-            a new one.
+        server, transport: as for :func:`register`.
+        expires: the interval in seconds; 0 removes the publication of ``etag``.
+        etag: the entity-tag of the publication to modify, refresh or remove; None
+            creates a new one.
 
     Returns:
         The entity-tag for the next request, and the seconds that were granted.
@@ -75,7 +76,7 @@ async def publish(
         NoAnswer: no server answers within 32 seconds (:func:`asyncio.timeout` ends
             the wait earlier).
         RequestRefused: the server refuses; 412 if it does not know the entity-tag.
-        RemoteProtocolError: the answer cannot be read.
+        RemoteProtocolError: the response cannot be parsed.
     """
     name = aor_uri(aor)
     if isinstance(state, str):

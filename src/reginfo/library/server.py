@@ -1,4 +1,4 @@
-"""A server in the event loop of a program: of a test, or of an application."""
+"""A server in the event loop of a program."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ url = "memory:"
 [notifier]
 min_interval = 0
 """
-"""The configuration of a server that is given none."""
+"""The default configuration."""
 
 
 class Server:
@@ -39,11 +39,10 @@ class Server:
             assert server.contacts("alice@example.com") == ["sip:alice@192.0.2.5"]
 
     Args:
-        config: the path of a ``reginfo.toml``, or a configuration that was read; None
-            for a registrar of ``example.com`` at free ports of 127.0.0.1, in memory,
-            that notifies without delay.
-        trace: is called with each message: direction, octets, local and remote
-            address.
+        config: the path of a ``reginfo.toml``, or a configuration; None for a registrar
+            for ``example.com`` on free ports of 127.0.0.1, in memory, which notifies
+            without delay.
+        trace: called with each message: direction, bytes, local and remote address.
 
     Raises:
         ConfigError: the configuration is wrong.
@@ -65,7 +64,7 @@ class Server:
 
     @property
     def address(self) -> str:
-        """``HOST:PORT`` of the first listener, to be given to :func:`.watch`."""
+        """``HOST:PORT`` of the first listener, for :func:`.watch`."""
         return self.addresses[0].partition(":")[2]
 
     @property
@@ -75,11 +74,11 @@ class Server:
 
     @property
     def admin(self) -> str | None:
-        """Where the API is, ``http://HOST:PORT`` or ``unix:PATH``; None without one."""
+        """The address of the API, ``http://HOST:PORT`` or ``unix:PATH``, or None."""
         return None if self._web is None else self._web.address
 
     def contacts(self, aor: str) -> list[str]:
-        """The URIs that an address-of-record is registered at, here or at a peer."""
+        """Return the contact URIs of an address-of-record, here or at a peer."""
         name = Aor(aor_uri(aor).aor)
         return [binding.contact for binding in self._app.bindings(name)]
 
@@ -91,10 +90,10 @@ class Server:
 
     def reload(self) -> None:
         """
-        Read the routing script again.
+        Load the routing script again.
 
         Raises:
-            ScriptError: it is wrong; the previous one stays active.
+            ScriptError: it is wrong; the previous one stays in use.
         """
         self._app.reload()
 

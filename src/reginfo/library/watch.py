@@ -1,4 +1,4 @@
-"""The registrations of a user, watched from a program (RFC 3680)."""
+"""Watches the registrations of a user from a program (RFC 3680)."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class RegistrationChange(Struct, frozen=True):
 
     contact: Contact
     """
-    The contact as the server reports it: ``contact.event`` is what happened to it,
-    ``contact.state`` whether it is bound.
+    The contact as the server reports it: ``contact.event`` is its latest event,
+    ``contact.state`` says whether it is bound.
     """
 
     omitted: bool = False
     """
-    Whether the server no longer lists the contact, without having terminated it;
-    ``contact.event`` is then ``expired``.
+    Whether the server no longer lists the contact, without having reported its end;
+    then ``contact.event`` is ``expired``.
     """
 
 
@@ -42,14 +42,14 @@ class RegistrationWatch:
     """
     A subscription to registrations: an asynchronous context manager and iterator.
 
-    Entering it subscribes, and waits for the first NOTIFY. Iterating gives one
-    :class:`RegistrationChange` after the other, first those of the contacts that are
-    registered already. The subscription is refreshed, and made again if the server
-    lost it. Leaving the context ends the subscription, and with it the iteration.
+    Entering it subscribes, and waits for the first NOTIFY. Iterating yields one
+    :class:`RegistrationChange` after the other, beginning with the contacts that are
+    already registered. The subscription is refreshed, and renewed if the server loses
+    it. Leaving the context ends the subscription and the iteration.
 
     Raises:
         NoAnswer, RequestRefused: on entering; there is no subscription.
-        WatchEnded: on iterating; the server has ended it, and wants no other.
+        WatchEnded: on iterating; the server ended it, and accepts no other.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class RegistrationWatch:
 
     @property
     def contacts(self) -> tuple[Contact, ...]:
-        """The contacts that are registered now, as last reported."""
+        """The contacts that are currently registered, as last reported."""
         return tuple(self._known.values())
 
     def __repr__(self) -> str:
@@ -99,13 +99,13 @@ class RegistrationWatch:
         item = await self._queue.get()
         if isinstance(item, RegistrationChange):
             return item
-        self._queue.put_nowait(None)  # for whoever asks once more
+        self._queue.put_nowait(None)  # for further calls
         if item is None:
             raise StopAsyncIteration
         raise item
 
     async def _receive(self, subscribed: asyncio.Future[None]) -> None:
-        """Run the subscription; a task of its own, so that a caller may time out."""
+        """Run the subscription, in a task of its own so that a caller may time out."""
         events = self._agent.watch(self._aor, expires=self._expires, from_=self._from)
         try:
             async with contextlib.aclosing(events):
@@ -164,7 +164,7 @@ def watch(
     Args:
         aor: the address-of-record, such as ``alice@example.com``.
         server: ``HOST:PORT`` or a SIP URI.
-        expires: seconds that are requested for the subscription each time.
+        expires: the interval to request for the subscription, in seconds.
         from_: the SIP URI of the watcher; by default our own address.
         transport: ``udp`` or ``tcp``; by default that of the URI, or UDP.
 

@@ -1,4 +1,4 @@
-"""What a contact is bound by, and changes of that (RFC 3261 §10)."""
+"""Bindings, and their changes (RFC 3261 §10)."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from .place import Place
 
 Binding = Claim
 """
-A claim by which a contact is bound, or was until now.
+The claim that binds a contact, or bound it until now.
 
-Its event is what has happened to the contact here, which need not be the event that the
-claim was made with; and its end may have been brought forward (`state.py`).
+Its event is the latest event of the contact here, which may differ from the event that
+the claim was made with; its end may be earlier than that of the claim (`state.py`).
 """
 
 
 class BindingChange(msgspec.Struct, frozen=True, gc=False):
-    """One thing that happened to one contact."""
+    """One event of one contact."""
 
     place: Place
-    "Whose contact it is."
+    "The user of the contact."
 
     binding: Binding
-    "As it is from now on, with the event that has happened."
+    "The binding after the change, with its event."
 
     sequence: int
-    "One more than that of the change before it, in this store."
+    "The number of the change in this store; consecutive."
 
     more: bool = False
-    "Whether another change follows that was made with this one, by one REGISTER, say."
+    "Whether another change of the same operation follows, such as of one REGISTER."
 
     at: float = 0.0
-    "When it happened, in seconds on the server's clock."
+    "The time of the change, in seconds on the server's clock."
 
     is_published: bool = True
-    "Whether presence servers are to hear of it; see `reginfo_disable_publish`."
+    "Whether to publish it; see `reginfo_disable_publish`."

@@ -1,9 +1,9 @@
 """
-The numbered index of changes: "everything after N", each thing once.
+The numbered index of changes: "everything after N", each item once.
 
-Each claim and each record has the number of its last change. What has been changed
-again leaves a hole under its old number. So the index is as long as what is kept, and
-not as what has happened, and a link needs only a number to know what it has to send.
+Each claim and each record has the number of its last change. An item that changes again
+leaves a hole under its old number. So the size of the index is that of the stored data,
+not of its history, and a link needs only a number to know what it must send.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from collections.abc import Iterator
 from typing import Protocol
 
 CHUNK = 2048
-"""Entries of one piece: compacting it takes less than a millisecond."""
+"""The maximum number of entries in a piece: compacting it takes less than 1 ms."""
 
 SMALL = 64
-"""Entries below which a piece is not worth compacting."""
+"""The minimum number of entries at which a piece is compacted."""
 
 
 class Numbered(Protocol):
-    """A thing that may have been changed under several numbers."""
+    """An item that may have been changed under several numbers."""
 
     def has_number(self, number: int) -> bool:
-        """Whether its change ``number`` is one that still counts."""
+        """Whether its change ``number`` is still current."""
 
 
 class _Piece:
@@ -50,10 +50,10 @@ class _Piece:
 
 class ChangeIndex:
     """
-    What has changed, in the order in which it did.
+    The changed items, in the order of their last changes.
 
-    Adding costs the same however much there is; finding a number is a bisection. The
-    index is cut into pieces, so that nothing ever waits for all of it to be compacted.
+    The cost of adding does not depend on the size; a number is found by bisection. The
+    index is divided into pieces, so that it is never compacted as a whole.
     """
 
     def __init__(self) -> None:
@@ -63,16 +63,16 @@ class ChangeIndex:
         "The number of the last change."
 
     def __len__(self) -> int:
-        """How many changes count: one for each claim and record that is kept."""
+        """Count the current changes: one for each stored claim and record."""
         return sum(piece.live for piece in self._pieces)
 
     def next_number(self) -> int:
-        """A number that was never given before."""
+        """Return a new number."""
         self.last += 1
         return self.last
 
     def add(self, number: int, item: Numbered) -> None:
-        """Note that ``item`` was changed under ``number``, the latest given."""
+        """Add a change of ``item`` under ``number``, the latest number."""
         pieces = self._pieces
         if not pieces or len(pieces[-1].items) >= CHUNK:
             pieces.append(_Piece())
@@ -84,9 +84,9 @@ class ChangeIndex:
 
     def drop(self, number: int) -> None:
         """
-        Note that the change under ``number`` counts no more.
+        Drop the change under ``number``, which is no longer current.
 
-        The item must say so already (:meth:`Numbered.has_number`).
+        :meth:`Numbered.has_number` of the item must already return False.
         """
         at = bisect_right(self._first, number) - 1
         if at < 0:
@@ -94,7 +94,7 @@ class ChangeIndex:
         piece = self._pieces[at]
         where = bisect_left(piece.numbers, number)
         if where == len(piece.numbers) or piece.numbers[where] != number:
-            return  # compacted meanwhile, when the item said so for several numbers
+            return  # already compacted, when several numbers were dropped
         piece.live -= 1
         if piece.live * 2 < len(piece.items) and (
             not piece.live or len(piece.items) >= SMALL
@@ -103,9 +103,9 @@ class ChangeIndex:
 
     def after(self, number: int) -> Iterator[tuple[int, Numbered]]:
         """
-        Everything that was changed after ``number``, in that order, each thing once.
+        Yield everything that was changed after ``number``, in order, each item once.
 
-        The index must not be changed while this is iterated over.
+        The index must not change during the iteration.
         """
         at = max(0, bisect_right(self._first, number) - 1)
         for index in range(at, len(self._pieces)):
@@ -123,7 +123,7 @@ class ChangeIndex:
         if not piece.items:
             del pieces[at], self._first[at]
             return
-        # Small neighbours become one piece, so that their number stays in proportion.
+        # Small neighbours are merged, so that the number of pieces stays in proportion.
         if at and len(pieces[at - 1].items) + len(piece.items) <= CHUNK // 2:
             before = pieces[at - 1]
             before.numbers.extend(piece.numbers)

@@ -1,4 +1,4 @@
-"""A claim: what one server says of one contact of an address-of-record."""
+"""A claim: one server's statement about one contact of an address-of-record."""
 
 from __future__ import annotations
 
@@ -34,40 +34,40 @@ of its path, is never too large: no character takes more than six octets.
 """
 
 Life = tuple[Stamp, str]
-"""The stamp with which a binding began, and its Call-ID; see :attr:`Claim.life`."""
+"""The stamp at which a binding began, and its Call-ID; see :attr:`Claim.life`."""
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """
-    What one server says of one contact.
+    One server's statement about one contact.
 
-    Claims are never edited. All servers that know the same claims of a contact agree
+    Claims are never edited. All servers that have the same claims about a contact agree
     on its state, in whatever order the claims arrived (`lives.py`, `state.py`). The
-    table and the address-of-record stand outside, where the claim is kept.
+    table and the address-of-record are not part of the claim.
 
-    Some fields are local and never sent as they are: :attr:`expires_at` and
-    :attr:`registered_at` are moments on this server's clock; :attr:`source`,
-    :attr:`listener`, :attr:`branch` and :attr:`number` say how the claim came here.
+    Some fields are local and are not sent: :attr:`expires_at` and
+    :attr:`registered_at` are times on this server's clock; :attr:`source`,
+    :attr:`listener`, :attr:`branch` and :attr:`number` say how the claim arrived here.
     """
 
     contact: str
-    "Where to reach the user: the URI as the user agent wrote it."
+    "The contact URI, as the user agent wrote it."
 
     key: str
     """
-    Names the contact, whatever its spelling. Made once, by the server that accepts the
-    REGISTER; it travels with the claim and is not computed anew.
+    Identifies the contact, whatever its spelling. The server that accepts the REGISTER
+    creates it; it travels with the claim and is never computed again.
     """
 
     call_id: str
     cseq: int
-    "Call-ID and CSeq of the REGISTER that this is about (RFC 3261 §10.3 step 7)."
+    "Call-ID and CSeq of the REGISTER (RFC 3261 §10.3 step 7)."
 
     begin: Stamp
-    "Stamp of the REGISTER or act with which the binding began."
+    "The stamp of the REGISTER or action that began the binding."
 
     stamp: Stamp
-    "When the user agent's or administrator's wish was accepted, in µs (:func:`lives`)."
+    "When the request of user agent or administrator was accepted, in µs."
 
     edition: Stamp
     """
@@ -76,31 +76,31 @@ class Claim(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """
 
     gone: bool
-    "Whether it says that the contact is no longer bound; :attr:`event` says why."
+    "Whether the contact is no longer bound; :attr:`event` has the reason."
 
     event: ContactEvent
-    "What happened to the contact."
+    "The event of the contact."
 
     owner: str
-    "Id of the server at which the contact was registered, or removed."
+    "The id of the server at which the contact was registered or removed."
 
     until: Stamp
-    "Stamp plus granted time, in µs: a label, which never changes."
+    "Stamp plus granted interval, in µs: a label that never changes."
 
     expires_at: float
-    "When the granted time is over, in seconds on this server's clock."
+    "When the granted interval ends, in seconds on this server's clock."
 
     registered_at: float
-    "When the contact came to be bound, on the same clock."
+    "When the contact was first bound, on the same clock."
 
     source: str | None = None
-    "What told us, `PEER/…`; None if it was accepted here."
+    "How it was learned, `PEER/…`; None if it was accepted here."
 
     q: str | None = None
     "Preference, as in the Contact header, in its shortest form."
 
     params: tuple[tuple[str, str | None], ...] = ()
-    "Contact header parameters but `q` and `expires`; values as written."
+    "Contact header parameters except `q` and `expires`; values as written."
 
     display_name: str = ""
 
@@ -108,7 +108,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False, array_like=True):
     "Route set to the user agent, topmost first (RFC 3327)."
 
     received: str = ""
-    "Where the REGISTER came from, as a URI, if not from where its Contact says."
+    "The source of the REGISTER as a URI, if it differs from the Contact."
 
     user_agent: str = ""
 
@@ -116,25 +116,25 @@ class Claim(msgspec.Struct, frozen=True, gc=False, array_like=True):
     "Seconds until the user agent may register again; with `probation` only."
 
     branch: int = 0
-    "Hash of the topmost Via branch of the REGISTER, to recognise a retransmission."
+    "A hash of the topmost Via branch of the REGISTER, to recognise a retransmission."
 
     listener: str = ""
     """
-    The address of ours that the REGISTER came to, as ``udp:192.0.2.1:5060``; requests
-    to the contact leave from there. Empty if it was learned from another server.
+    The listening address of the REGISTER, as ``udp:192.0.2.1:5060``; requests to the
+    contact are sent from it. Empty if it was learned from another server.
     """
 
     number: int = 0
-    "Position in the index of changes of this server (`changes.py`)."
+    "Its number in the index of changes of this server (`changes.py`)."
 
     @property
     def life(self) -> Life:
-        """The binding that this is about, from its first REGISTER to its end."""
+        """The life: the binding from its first REGISTER to its end."""
         return self.begin, self.call_id
 
     @property
     def order(self) -> tuple[int, str, int, int, int, bool, str, int]:
-        """Identifies the statement: equal on every server that has this claim."""
+        """The identity of the statement, equal on every server that has this claim."""
         return (
             self.begin, self.call_id, self.stamp, self.cseq, self.edition, self.gone,
             self.owner, self.until,
@@ -142,16 +142,15 @@ class Claim(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     @property
     def active(self) -> bool:
-        """Whether the event is one of a contact that is bound."""
+        """Whether the event is one of an active contact."""
         return self.event.state is ACTIVE
 
     def is_over(self, now: float) -> bool:
-        """Whether the contact is not bound by this, or no longer."""
+        """Whether this claim does not bind the contact, or no longer does."""
         return self.gone or self.expires_at <= now
 
     def expires(self, now: float) -> int:
-        """Seconds left, rounded up: never 0 while the binding lives."""
-        # The sum of two floats must not become a second more than was granted.
+        """Return the seconds left, rounded up, so never 0 for a live binding."""
         left = math.ceil(self.expires_at - now - 1e-3)
         return left if left > 0 else 0
 
@@ -170,7 +169,7 @@ def is_too_large(claim: Claim) -> bool:
 
 
 def shifted(claim: Claim, by: float) -> Claim:
-    """Return ``claim`` with ``by`` seconds added to its moments."""
+    """Return ``claim`` with ``by`` seconds added to its times."""
     return msgspec.structs.replace(
         claim,
         expires_at=claim.expires_at + by,
@@ -180,9 +179,9 @@ def shifted(claim: Claim, by: float) -> Claim:
 
 def stripped(claim: Claim) -> Claim:
     """
-    ``claim`` with what orders it alone, for a contact that is no longer bound.
+    Reduce ``claim`` to the fields that order it, for a contact that is no longer bound.
 
-    A tombstone takes a few hundred octets on disk, however large the contact was.
+    A tombstone takes a few hundred octets on disk, whatever the size of the contact.
     """
     return msgspec.structs.replace(
         claim, q=None, params=(), display_name="", path=(), received="", user_agent=""

@@ -1,4 +1,4 @@
-"""The contacts of an address-of-record as the store keeps them, and an index."""
+"""A contact as it is stored, and an index of contacts by URI."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .lives import Claims
 from .place import Place
 
 INDEXED = 16
-"""Contacts of one address-of-record that are searched without an index."""
+"""The number of contacts of one address-of-record that need no index."""
 
 
 class ContactRow:
     """
     One contact of an address-of-record.
 
-    It is in the index of changes, and in the timer wheel of the store: for when its
-    time is up, and later for when it can be forgotten.
+    It is in the index of changes, and in the timer wheel of the store: first for its
+    expiry, later for the time at which it can be forgotten.
     """
 
     __slots__ = (
@@ -32,26 +32,26 @@ class ContactRow:
         self.key = key
 
         self.claims: Claims = ()
-        "What is kept of it; the claim that holds comes first."
+        "Its stored claims; the claim that holds comes first."
 
         self.shown: Claim | None = None
-        "What it was announced to be bound by; None if it is not bound."
+        "The binding as it was announced; None if it is not bound."
 
         self.base = ""
-        "`Uri.base` of the contact, once it stands in an index."
+        "`Uri.base` of the contact, once it is in an index."
 
         self.timer_at: float | None = None
         self.scheduled_at: float | None = None
 
     def has_number(self, number: int) -> bool:
-        """Whether one of the claims has that number in the index of changes."""
+        """Whether one of the claims has this number in the index of changes."""
         for claim in self.claims:
             if claim.number == number:
                 return True
         return False
 
     def timer_due(self, now: float) -> None:
-        # Its store finds out what has become of it.
+        # The store handles it.
         self.timer_at = None
 
 
@@ -62,20 +62,20 @@ class UserContacts:
 
     def __init__(self) -> None:
         self.rows: dict[str, ContactRow] = {}
-        "All that are kept."
+        "All stored contacts."
 
         self.bound: dict[str, ContactRow] = {}
-        "Those that are shown: most often few, however many were left behind."
+        "The active contacts; usually few, even if there are many tombstones."
 
         self.over: dict[ContactRow, None] = {}
-        "The others, those that ended first at the front."
+        "The other contacts, in the order in which they ended."
 
 
 class ContactIndex:
     """
     Finds a contact by a URI that equals its own (RFC 3261 §19.1.4).
 
-    It has only the records that were searched and have many contacts.
+    It contains only records that have many contacts and were searched.
     """
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class ContactIndex:
         Return the contact of a record that equals ``uri``.
 
         Args:
-            record: all contacts of the address-of-record, by their keys.
+            record: all contacts of the address-of-record, by key.
         """
         found = record
         if len(record) > INDEXED:
@@ -105,7 +105,7 @@ class ContactIndex:
         return None
 
     def add(self, row: ContactRow) -> None:
-        """Note a contact that is new in its record."""
+        """Add a new contact of a record."""
         if not self._records:
             return
         index = self._records.get(row.place)
@@ -115,7 +115,7 @@ class ContactIndex:
             index.setdefault(row.base, {})[row.key] = row
 
     def remove(self, row: ContactRow) -> None:
-        """Note that a contact is no longer in its record."""
+        """Remove a contact of a record."""
         index = self._records.get(row.place)
         rows = None if index is None else index.get(row.base)
         if index is not None and rows is not None:
@@ -124,12 +124,12 @@ class ContactIndex:
                 del index[row.base]
 
     def forget(self, place: Place) -> None:
-        """Forget a whole record."""
+        """Remove a whole record."""
         self._records.pop(place, None)
 
 
 def _base(row: ContactRow) -> str:
-    """Return what the URI of a contact has in common with all that equal it."""
+    """Return the part of a contact URI that all equal URIs share."""
     try:
         return Uri.parse(row.claims[0].contact).base
     except RemoteProtocolError:

@@ -1,4 +1,4 @@
-"""What is known of the contacts of one address-of-record, to decide something by."""
+"""A snapshot of the contacts of one address-of-record, as input of decisions."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .state import bound_by
 
 def is_same(contact: str, uri: Uri) -> bool:
     """
-    Whether ``contact`` is a URI that equals ``uri`` (RFC 3261 §19.1.4).
+    Whether ``contact`` is equal to ``uri`` (RFC 3261 §19.1.4).
 
-    URIs can be equal that are spelled differently, and no key can express that.
+    Differently spelled URIs can be equal, and no key can express that.
     """
     try:
         return uri.matches(Uri.parse(contact))
@@ -44,9 +44,9 @@ class Contacts(Value, frozen=True):
 
     rows: Mapping[str, Claims]
     """
-    What is claimed of each contact that is bound, by key; the claim that holds first.
+    The claims about each bound contact, by key; the claim that holds comes first.
 
-    Those that are not bound may be left out: a phone can have left many behind.
+    Contacts that are not bound may be missing, because there can be many of them.
     """
 
     now: float
@@ -56,7 +56,7 @@ class Contacts(Value, frozen=True):
     "Seconds since the epoch."
 
     standing: Standing | None = None
-    "What the records of the user mean for the contacts; None for nothing."
+    "The effect of the user's records on the contacts; None for no effect."
 
     history: History | None = None
     "Where more of :attr:`place` is found; None for nowhere."
@@ -76,17 +76,17 @@ class Contacts(Value, frozen=True):
         return self.history.claims(self.place, key)
 
     def claims(self, key: str) -> Claims:
-        """All that is kept of a contact, bound or not."""
+        """Return all stored claims about a contact, bound or not."""
         known = self.rows.get(key)
         return self.past(key) if known is None else known
 
     def bound(self, key: str) -> Claim | None:
-        """What a contact is bound by at this moment; None if it is not bound."""
+        """Return the claim that binds a contact now; None if it is not bound."""
         claims = self.rows.get(key)
         return bound_by(claims, self.standing, self.now) if claims else None
 
     def find(self, uri: Uri) -> str | None:
-        """The key of the contact that ``uri`` is equal to; None if there is none."""
+        """Return the key of the contact that is equal to ``uri``; None if none is."""
         if uri.key in self.rows:
             return uri.key
         for key, known in self.rows.items():
@@ -95,7 +95,7 @@ class Contacts(Value, frozen=True):
         return None
 
     def stamp(self, key: str) -> Stamp:
-        """A stamp for a new claim, later than all that is kept of that contact."""
+        """Return a stamp for a new claim, later than all claims about that contact."""
         known = self.rows.get(key)
         if known is None:
             known = self.past(key)
@@ -103,7 +103,7 @@ class Contacts(Value, frozen=True):
         return next_stamp(known, self.wall, floor)
 
     def record_stamp(self, kind: RecordKind) -> Stamp:
-        """A stamp for a new record, later than all claims that it is about."""
+        """Return a stamp for a new record, later than all claims that it concerns."""
         floor = 0 if self.standing is None else self.standing.latest
         claims = [claim for known in self.rows.values() for claim in known]
         return next_record_stamp(self.record(kind), claims, self.wall, floor)

@@ -1,10 +1,10 @@
 """
-What a foreign peer says of a contact, made into a claim.
+Makes claims from the documents of foreign peers.
 
-Kamailio, OpenSIPS, an S-CSCF or a phone send documents of RFC 3680: what is listed is
-bound there, and what is listed no longer is not. They know no claims. The gateway, the
-server of ours that is told, keeps what the peer listed last, and makes claims of the
-*transitions* only: a document that says the same again says nothing new.
+Foreign peers such as Kamailio, OpenSIPS, an S-CSCF or a phone send plain documents of
+RFC 3680: a contact that is listed is bound there, and one that is no longer listed is
+not. The server that receives them keeps what the peer listed last, and makes claims
+only from the *changes*: a repeated document makes none.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from .lives import SLACK, Claims, ended_at, newest_of, next_stamp
 from .stamp import Stamp, stamp_at
 
 MOVED = 1.0
-"""Seconds by which an end has to move to be said anew: documents have whole seconds."""
+"""An end that moves by less, in seconds, is ignored: documents have whole seconds."""
 
 GRACE = 60.0
 """
-Seconds that a contact without `expires` outlives the subscription that lists it, so
-that a refresh that comes late does not end it.
+Seconds by which a contact without `expires` outlives the subscription that lists it, so
+that a late refresh does not end it.
 """
 
 FINAL = frozenset(
@@ -33,17 +33,19 @@ FINAL = frozenset(
         ContactEvent.PROBATION,
     }
 )
-"""Ends that somebody has wished; `expired` is only what became of the peer's own."""
+"""
+Endings that somebody requested; `expired` applies only to the peer's own contacts.
+"""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Who lists a contact, when, and what is known of the contact so far."""
+    """The peer that lists a contact, the time, and the current claims."""
 
     peer: str
-    "Name of the peer: it owns what it was the first to list."
+    "The name of the peer, which owns the contacts that it was the first to list."
 
     claims: Claims
-    "All that is kept of the contact, from whatever server."
+    "All stored claims about the contact, from any server."
 
     now: float
     "Seconds on this server's clock."
@@ -53,32 +55,31 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     since: float | None = None
     """
-    For the first document after the peer was out of reach: the moment since when, in
-    seconds since the epoch. What it lists may have happened at any time since. None:
-    it has happened now.
+    For the first document after an outage of the peer: when the outage began, in
+    seconds since the epoch. Its changes may have happened at any time since. None: they
+    have happened now.
     """
 
     is_exact: bool = False
-    "Whether the peer says since when the contact has been bound."
+    "Whether the peer reports when the contact was first bound."
 
     floor: int = 0
-    "Stamp of a record of the user that a new claim has to be later than."
+    "The stamp of a record of the user; a new claim must be later."
 
     def new_stamp(self) -> Stamp:
-        """A stamp later than all that is kept of the contact."""
+        """Return a stamp later than all claims about the contact."""
         return next_stamp(self.claims, self.wall, self.floor)
 
 
 def listed(listing: Claim, told: Told, *, had: tuple[str, int] | None) -> Claim | None:
     """
-    The claim that a contact listed as bound makes; None if it says nothing new.
+    Return the claim for a contact that is listed as bound; None if there is no change.
 
     Args:
         listing: the contact as the peer lists it. ``call_id``, ``cseq`` and the ends
-            are the peer's; ``begin``, ``stamp`` and ``edition`` are not read. A cseq
-            of 0 with :func:`unnumbered` for one without Call-ID or CSeq.
-        had: Call-ID and CSeq under which the peer has listed it until now; None if it
-            is new in what the peer lists.
+            are the peer's; ``begin``, ``stamp`` and ``edition`` are not used. For a
+            contact without Call-ID or CSeq, see :func:`unnumbered`.
+        had: Call-ID and CSeq under which the peer listed it before; None if it is new.
     """
     known = newest_of(told.claims, listing.call_id)
     if known is None:
@@ -86,7 +87,7 @@ def listed(listing: Claim, told: Told, *, had: tuple[str, int] | None) -> Claim 
     if listing.cseq > known.cseq:
         return _continued(listing, known, told)
     if listing.cseq < known.cseq:
-        # A phone that has started again counts from 1. Else it is a stale row.
+        # A phone that has restarted counts from 1; otherwise it is an outdated row.
         ended_at = _over_since(known, told)
         if had is None and ended_at is not None and ended_at + SLACK <= told.now:
             return _begun(listing, told)
@@ -94,10 +95,10 @@ def listed(listing: Claim, told: Told, *, had: tuple[str, int] | None) -> Claim 
     if not known.gone:
         moved = abs(listing.expires_at - known.expires_at) > MOVED
         if known.owner != told.peer or not moved:
-            return None  # an echo, or another gateway was faster
+            return None  # an echo, or another server was faster
         return _edition(listing, known, told)
     if known.owner != told.peer:
-        return None  # one of ours has ended it: a stale listing does not bring it back
+        return None  # a `reginfo` server ended it: an outdated row does not revive it
     return _edition(listing, known, told)
 
 
@@ -110,15 +111,15 @@ def ended(
     retry_after: int | None = None,
 ) -> Claim | None:
     """
-    The claim that a contact has ended at the peer; None if that ends nothing here.
+    Return the claim for a contact that ended at the peer; None if nothing ends here.
 
     Args:
-        event: EXPIRED for a contact that the peer lists no longer, too.
-        call_id: with ``cseq``: what it is said of, as listed.
+        event: the event; EXPIRED also for a contact that the peer no longer lists.
+        call_id: with ``cseq``, identifies the REGISTER, as listed.
     """
     known = newest_of(told.claims, call_id)
     if known is None or known.gone or cseq < known.cseq:
-        return None  # a claim made since, here or elsewhere, is not touched
+        return None  # a newer claim, from here or elsewhere, is not affected
     if event not in FINAL and known.owner != told.peer:
         return None
     return msgspec.structs.replace(
@@ -137,10 +138,11 @@ def ended(
 
 def prolonged(listing: Claim, told: Told) -> Claim | None:
     """
-    The claim that keeps a contact bound whose time is up here, but not at the peer.
+    Return the claim that continues a contact which has expired here, but not at the
+    peer.
 
-    An echo of what another server owns is no news while that lasts. When it has ended
-    by time, and by nothing else, the peer's own later end counts.
+    An echo of a contact that another server owns has no effect while that is bound.
+    When it has expired, the peer's later end applies.
     """
     if not told.claims:
         return None
@@ -160,12 +162,12 @@ def unnumbered(
     listing: Claim, contact_id: str, told: Told, *, changed: bool
 ) -> Claim | None:
     """
-    ``listing`` of a peer that sends no Call-ID or no CSeq; None if it is an echo.
+    Complete the ``listing`` of a peer without Call-ID or CSeq; None if it is an echo.
 
-    The contact's id at that peer, and the order in which it changed, stand for them.
+    The contact's id at that peer, and the order of its changes, take their place.
 
     Args:
-        changed: whether the peer says something else of it than before.
+        changed: whether the peer reports a change of it.
     """
     bound = [claim for claim in told.claims[:1] if not claim.is_over(told.now)]
     if bound and bound[0].owner != told.peer:
@@ -182,7 +184,7 @@ def _begun(listing: Claim, told: Told) -> Claim:
 
 
 def _continued(listing: Claim, known: Claim, told: Told) -> Claim:
-    # It follows what is known of its Call-ID, whenever that was.
+    # It follows the known claim with its Call-ID, however old that is.
     stamp = max(_stamp(listing, told), known.stamp + 1)
     return _made(
         listing, begin=known.begin, stamp=Stamp(stamp), edition=Stamp(stamp), told=told
@@ -212,7 +214,7 @@ def _made(
 
 
 def _stamp(listing: Claim, told: Told) -> Stamp:
-    """When the wish that is listed was accepted, as far as that can be known."""
+    """Return when the listed request was accepted, as far as known."""
     if told.since is None:
         return told.new_stamp()
     if not told.is_exact:
@@ -222,7 +224,7 @@ def _stamp(listing: Claim, told: Told) -> Stamp:
 
 
 def _over_since(claim: Claim, told: Told) -> float | None:
-    """Since when a claim is over, on this server's clock; None if it is not."""
+    """Return when a claim ended, on this server's clock; None if it has not."""
     if not claim.is_over(told.now):
         return None
     return ended_at(claim, told.now, told.wall)

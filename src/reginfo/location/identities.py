@@ -1,4 +1,4 @@
-"""The public identities of a user, as P-Associated-URI has them (RFC 7315 §4.1)."""
+"""Parses public identities, written as in P-Associated-URI (RFC 7315 §4.1)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from .place import Aor, Name
 
 def read(value: str, canonical: Name) -> tuple[tuple[Aor, ...], tuple[str, ...]]:
     """
-    The identities in ``value``, and the elements that are none.
+    Parse the identities in ``value``.
 
     Elements are name-addr or addr-spec, with or without parameters, separated by
-    commas. Each identity is named once, in the order of the list.
+    commas. Each identity is returned once, in the order of the list.
 
     Args:
-        canonical: the address-of-record that a URI names; raises `RemoteProtocolError`.
+        canonical: returns the address-of-record of a URI, or raises
+            `RemoteProtocolError`.
 
     Returns:
-        addresses-of-record; and what could not be read, as written.
+        The addresses-of-record; and the elements that could not be parsed, as written.
     """
     found: dict[Aor, None] = {}
     wrong: list[str] = []

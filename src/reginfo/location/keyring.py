@@ -1,4 +1,4 @@
-"""Records of all users, and the identities that stand under one of their keys."""
+"""The records of all users, and the identities in one of their keys."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ KIND = "record"
 
 REMEMBERED = 7 * 86400.0
 """
-Seconds for which it is known that a key was removed. A server that was away for longer
-may bring it back.
+Seconds for which the removal of a key is remembered. A server that was unreachable for
+longer may bring the key back.
 """
 
 TOMBSTONES = 100_000
-"""Removed keys that are remembered at the most, to limit the memory that they take."""
+"""The maximum number of removed keys that are remembered, to limit memory."""
 
 
 _RecordKey = tuple[Place, RecordKind, str]
 
 
 class KeyChange(NamedTuple):
-    """A key of a record has been set, or removed."""
+    """A change of a key of a record."""
 
     place: Place
 
     before: tuple[Aor, ...]
     after: tuple[Aor, ...]
-    "By which addresses-of-record the record was told of, and is from now on."
+    "The addresses-of-record under which the record was reported before, and is now."
 
     source: str | None
-    "The subscription that told us; None if it happened here."
+    "The subscription that it was learned from; None if it was made here."
 
     moved: tuple[Aor, ...] = ()
-    "Identities that belong to another record than before."
+    "Identities that now belong to another record."
 
     at: float = 0.0
-    "When it happened, in seconds on the server's clock."
+    "The time of the change, in seconds on the server's clock."
 
     is_published: bool = True
-    "Whether presence servers are to hear of it; see `reginfo_disable_publish`."
+    "Whether to publish it; see `reginfo_disable_publish`."
 
 
 class UserRecords:
@@ -83,11 +83,12 @@ class Keyring:
     The records of all users.
 
     Args:
-        numbered: is called with what has changed, a record and what it replaces, to
-            keep the index of changes.
-        longest: for how long it matters what was said of contacts.
-        identities_key: under which key identities stand; None if nowhere.
-        canonical: the address-of-record that a URI names; raises `RemoteProtocolError`.
+        numbered: called with each changed record and the record that it replaces, to
+            maintain the index of changes.
+        longest: how long claims about contacts matter, in seconds.
+        identities_key: the key that holds identities; None if there is none.
+        canonical: returns the address-of-record of a URI, or raises
+            `RemoteProtocolError`.
     """
 
     def __init__(
@@ -106,14 +107,14 @@ class Keyring:
         self._canonical = canonical or as_written
         self._identities_key = identities_key
         self._users: dict[Place, UserRecords] = {}
-        # Those that may be forgotten some day, in the order in which they came.
+        # Records that will be forgotten some day, in the order in which they came.
         self._passing: dict[_RecordKey, Record] = {}
-        # The identities of each user; and of each identity, the users that name it.
+        # The identities of each user; and the users that name each identity.
         self._identities: dict[Place, tuple[Aor, ...]] = {}
         self._named: dict[Place, set[Aor]] = {}
 
     def keys(self, place: Place) -> dict[str, Record]:
-        """The keys of a user by name, those that were removed included."""
+        """Return the keys of a user, by name, including removed ones."""
         user = self._users.get(place)
         if user is None:
             return {}
@@ -124,7 +125,7 @@ class Keyring:
         }
 
     def records(self, place: Place) -> list[Record]:
-        """All records of a user, also what was removed or lifted."""
+        """Return all records of a user, including those that were removed."""
         user = self._users.get(place)
         return [] if user is None else list(user.records.values())
 
@@ -133,40 +134,40 @@ class Keyring:
         return None if user is None else user.records.get((kind, name))
 
     def users(self) -> list[UserRecords]:
-        """Everybody who has a record."""
+        """Return all users that have a record."""
         return list(self._users.values())
 
     def user(self, place: Place) -> UserRecords | None:
         return self._users.get(place)
 
     def standing(self, place: Place) -> Standing | None:
-        """What the records of a user mean for its contacts; None for nothing."""
+        """Return the effect of a user's records on its contacts; None for no effect."""
         if not self._users:
             return None
         user = self._users.get(place)
         return None if user is None else user.standing
 
     def identities(self, place: Place) -> tuple[Aor, ...]:
-        """The identities of a user; empty if it has none."""
+        """Return the identities of a user; empty if it has none."""
         return self._identities.get(place, ())
 
     def named_by(self, identity: Place) -> Aor | None:
-        """The user that an identity belongs to: of several, whose key is the latest."""
+        """Return the user that an identity belongs to: the one with the latest key."""
         users = self._named.get(identity)
         if users is None:
             return None
         if len(users) == 1:
             return next(iter(users))
-        # By what travels with the key, so that it is the same on every server.
+        # Compared by values that travel with the key, so all servers agree.
         table = identity.table
         return max(users, key=lambda aor: (self._set_by(Place(table, aor)), aor))
 
     def floor(self, table: str, name: str, value: str | None) -> int:
         """
-        A stamp that a new key has to be later than; 0 for any.
+        Return a stamp that a new key must exceed; 0 for any.
 
-        Of users that name one identity the one that did so last has it. So a key with
-        identities is later than those of the other users that name them.
+        An identity belongs to the user that named it last. So a key with identities
+        must be later than those of the other users that name them.
         """
         if name != self._identities_key:
             return 0
@@ -176,9 +177,9 @@ class Keyring:
 
     def put(self, place: Place, record: Record) -> KeyChange | None:
         """
-        Set a record, unless a later one is known; None if nothing has changed.
+        Set a record, unless a later one is known; return the change, or None.
 
-        For a record that is no key, the change says so by naming no identities.
+        For a record that is not a key, the change names no identities.
         """
         known = self.record(place, record.kind, record.name)
         if known is not None and not record.outlives(known):
@@ -203,16 +204,16 @@ class Keyring:
         return KeyChange(place, before or own, after or own, record.source, moved)
 
     def owe(self, place: Place, record: Record) -> None:
-        """Give a record a new number: somebody does not know it who should."""
+        """Give a record a new number, because a linked server does not know it."""
         self._set(place, record.id, record)
         self._rows.write(_entry_key(place, record), record, nothing)
 
     def _forget(self, stamp: Stamp) -> None:
         """
-        Forget what is too old to matter: two at the most, for each that is set.
+        Forget records that are too old to matter; at most two for each one that is set.
 
         Args:
-            stamp: the present time, as of the latest setting.
+            stamp: the current time, as the stamp of the latest record.
         """
         for (place, _, _), record in list(itertools.islice(self._passing.items(), 2)):
             old = wall_at(record.stamp) <= wall_at(stamp) - self._remembered(record)
@@ -229,7 +230,7 @@ class Keyring:
 
     def _erase(self, place: Place, record: Record) -> None:
         self._set(place, record.id, None)
-        # A crash may lose this: then it is forgotten again.
+        # If a crash loses this, the record is forgotten again later.
         self._rows.erase(
             _entry_key(place, record),
             self._set, place, record.id, record, urgent=False,
@@ -245,15 +246,15 @@ class Keyring:
 
     @property
     def shelves(self) -> Sequence[Rows[Record]]:
-        """What is kept in the storage; :meth:`loaded` ends the loading."""
+        """The stored rows; :meth:`loaded` ends the loading."""
         return (self._rows,)
 
     def loaded(self, wall: float) -> None:
         """
-        Forget what was removed long ago.
+        Forget keys that were removed long ago.
 
         Args:
-            wall: seconds since the epoch.
+            wall: the time in seconds since the epoch.
         """
         for (place, _, _), record in list(self._passing.items()):
             if wall_at(record.stamp) <= wall - self._remembered(record):
@@ -276,7 +277,7 @@ class Keyring:
         id: tuple[RecordKind, str],
         record: Record | None,
     ) -> None:
-        """Set or remove a record in memory, and keep the index of changes."""
+        """Set or remove a record in memory, and maintain the index of changes."""
         user = self._users.get(place) or UserRecords(place)
         known = user.records.get(id)
         self._put_in(place, id, record, user)
@@ -320,7 +321,7 @@ class Keyring:
                 del self._named[named]
         found, wrong = identities.read(value, self._canonical)
         for element in wrong:
-            logger.warning("! %s: no identity: %.80r", place, element)
+            logger.warning("! %s: not an identity: %.80r", place, element)
         if found:
             self._identities[place] = found
         for identity in found:

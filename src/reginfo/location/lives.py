@@ -1,16 +1,16 @@
 """
-Which of several claims for a contact holds.
+Decides which of several claims about a contact holds.
 
-A *life* of a contact is one binding, from the REGISTER that begins it to its end; its
-name is the Call-ID and the stamp of that REGISTER. Within one life the user agent has
-numbered its requests, so the greatest claim by (CSeq, edition, gone, owner) survives.
+A *life* of a contact is one binding, from the REGISTER that begins it to its end; it is
+identified by the Call-ID and the stamp of that REGISTER. Within one life the user agent
+numbers its requests, so the greatest claim by (CSeq, edition, gone, owner) survives.
 Among the survivors of all lives the greatest by (stamp, owner, life) holds, whether it
-says that the contact is bound or gone, and whether or not its time is up.
+says that the contact is bound or gone, and whether or not it has expired.
 
-Both are maxima of total orders: claims may arrive in any order, any number of times and
-by any way, and all servers agree. Keeping the winner alone, and comparing "by CSeq if
-the Call-ID is equal, else by time", would be a cycle: of (a, 5, t10), (a, 4, t20) and
-(b, 1, t15) each would beat the next.
+Both are maxima of total orders: claims may arrive in any order, any number of times, by
+any route, and all servers agree. A simpler rule, which keeps only the winner and
+compares "by CSeq if the Call-ID is equal, otherwise by time", would be cyclic: each of
+(a, 5, t10), (a, 4, t20) and (b, 1, t15) would beat the next.
 """
 
 from __future__ import annotations
@@ -24,30 +24,31 @@ from .claim import Claim, Life
 from .stamp import Stamp, wall_at
 
 Claims = tuple[Claim, ...]
-"""Claims for one contact, one for each life that is kept; the one that holds first."""
+"""The stored claims about one contact, one for each life; the one that holds first."""
 
 LIVES = 7
 """
-Lives begun last that are kept of one contact; the one that holds is kept besides.
+The number of latest lives that are stored for one contact, in addition to the claim
+that holds.
 
-Bounds what somebody can store who sends each REGISTER with a new Call-ID.
+This limits the storage used by a phone that sends each REGISTER with a new Call-ID.
 """
 
 SLACK = 92.0
 """
-Seconds by which a late copy may outlive its claim: a transaction (64*T1, 32 s), and a
-minute that clocks may differ by.
+Seconds by which a late copy may outlive its claim: a transaction (64*T1, 32 s), and one
+minute of clock difference.
 """
 
 
 def outlives(claim: Claim, other: Claim) -> bool:
-    """Whether ``claim`` replaces ``other``, which is of the same life."""
+    """Whether ``claim`` replaces ``other`` of the same life."""
     if claim.cseq != other.cseq:
         return claim.cseq > other.cseq
     if claim.edition != other.edition:
         return claim.edition > other.edition
-    # The last two are equal between servers that keep to the rule. They are compared
-    # so that one that does not cannot leave two others apart.
+    # The last two are equal between servers that follow the rule. They are compared so
+    # that a server that does not cannot leave two others in different states.
     return (claim.gone, claim.owner, claim.stamp, claim.until) > (
         other.gone,
         other.owner,
@@ -57,21 +58,21 @@ def outlives(claim: Claim, other: Claim) -> bool:
 
 
 def rank(claim: Claim) -> tuple[int, str, Life]:
-    """By what the survivors of several lives are ordered: the greatest holds."""
+    """Return the sort key of the survivors of several lives: the greatest holds."""
     return claim.stamp, claim.owner, (claim.begin, claim.call_id)
 
 
 def join(claims: Claims, claim: Claim) -> Claims:
     """
-    ``claims`` with ``claim`` taken in; the very same object if it changes nothing.
+    Merge ``claim`` into ``claims``; return the same object if nothing changes.
 
-    Commutative, associative and idempotent over claims of up to :data:`LIVES` lives;
-    and beyond, where the stamps of a life grow with its CSeq.
+    This is commutative, associative and idempotent for claims of up to :data:`LIVES`
+    lives; for more lives, if the stamps of a life grow with its CSeq.
     """
     if not claims:
         return (claim,)
-    # The hot path: a refresh of the only life there is. (Comparing the length in the
-    # condition itself would make mypyc build the tuple anew.)
+    # The hot path: a refresh of the only life. (Comparing the length in the condition
+    # itself would make mypyc build the tuple again.)
     alone = len(claims) == 1
     if alone:
         known = claims[0]
@@ -85,7 +86,7 @@ def join(claims: Claims, claim: Claim) -> Claims:
             return claims
     others.append(claim)
     kept = _kept(others)
-    # A life that began before all that are kept is not taken in.
+    # A life that began before all stored ones is ignored.
     return kept if any(known is claim for known in kept) else claims
 
 
@@ -98,7 +99,7 @@ def _kept(claims: list[Claim]) -> Claims:
 
 
 def newest_of(claims: Claims, call_id: str) -> Claim | None:
-    """The newest claim of any life with that Call-ID; None if none is kept."""
+    """Return the newest claim of any life with this Call-ID; None if there is none."""
     newest = None
     for claim in claims:
         if claim.call_id == call_id and (newest is None or rank(claim) > rank(newest)):
@@ -108,14 +109,15 @@ def newest_of(claims: Claims, call_id: str) -> Claim | None:
 
 def next_stamp(claims: Iterable[Claim], wall: float, floor: int = 0) -> Stamp:
     """
-    A stamp for a new claim: the time, and later than all that is kept of the contact.
+    Return a stamp for a new claim: the time, but later than all claims about the
+    contact.
 
-    Order is needed within one contact only. So a server whose clock is wrong spoils the
-    contacts that it has touched, each until its next REGISTER, and no others.
+    Only the order within one contact matters. So a server with a wrong clock affects
+    only the contacts that it has changed, each until its next REGISTER.
 
     Args:
-        wall: seconds since the epoch.
-        floor: a stamp of a record that the new claim has to be later than, too.
+        wall: the time in seconds since the epoch.
+        floor: the stamp of a record, which the new claim must exceed as well.
     """
     stamp = int(wall * 1e6)
     if stamp <= floor:
@@ -163,19 +165,19 @@ def ended_at(claim: Claim, now: float, wall: float) -> float:
 
 def forgotten_at(claims: Claims, now: float, wall: float, longest: float) -> float:
     """
-    When a contact can be forgotten, if nothing changes until then.
+    Return when a contact can be forgotten, if nothing changes until then.
 
-    A contact is forgotten whole or not at all: forgetting one of its claims could let
-    another hold that it had beaten. Nothing that arrives late can be older than the
-    longest life that any server grants.
+    All claims about a contact are forgotten together: forgetting one of them could
+    revive another that it had beaten. Nothing that arrives late can be older than the
+    longest interval that any server grants.
 
     Args:
-        claims: of one contact; at least one.
-        wall: seconds since the epoch, at the moment ``now``.
-        longest: the longest time in seconds that any linked server grants.
+        claims: the claims about one contact; at least one.
+        wall: the time in seconds since the epoch, at ``now``.
+        longest: the longest interval that any linked server grants, in seconds.
 
     Returns:
-        a moment on the clock of ``now``.
+        A time on the clock of ``now``.
     """
     latest = 0.0
     for claim in claims:

@@ -1,4 +1,4 @@
-"""Which user is meant: an address-of-record, and the table that it is looked up in."""
+"""Place: a user, identified by an address-of-record and a location table."""
 
 from __future__ import annotations
 
@@ -10,34 +10,33 @@ from ..sip.uri import Uri
 from ..sip.value import Value
 
 TABLE = "location"
-"""The table of a server whose operator configures no other."""
+"""The default location table."""
 
 Aor = NewType("Aor", str)
 """
 An address-of-record in canonical form: `sip:alice@example.com`.
 
-Text becomes one at the border, by a :data:`Name`: that of a server is
-:meth:`.Domains.aor`. What is stored is one already. Below the border nothing makes it
-canonical again, and two are the same user if they are equal.
+Text is converted at the border by a :data:`Name`, in a server by :meth:`.Domains.aor`;
+stored values are canonical already. Inside the border nothing canonicalises again, and
+two users are the same if their values are equal.
 
-A `NewType`, since it costs nothing on the hot path: at run time it is the `str` itself,
-and only the border calls it.
+It is a `NewType` because that costs nothing on the hot path: at run time it is a `str`.
 """
 
 
 Name = Callable[[Uri], Aor]
 """
-Returns the address-of-record that a URI names.
+Returns the address-of-record of a URI.
 
 Raises:
-    RemoteProtocolError: it can name none.
+    RemoteProtocolError: the URI has none.
 """
 
 
 def as_written(uri: Uri) -> Aor:
-    """Return the address-of-record of a URI where each domain has its own users."""
+    """Return the address-of-record of a URI if each domain has its own users."""
     if not uri.aor:
-        raise RemoteProtocolError(f"no address-of-record: {uri.text[:80]!r}")
+        raise RemoteProtocolError(f"not an address-of-record: {uri.text[:80]!r}")
     return Aor(uri.aor)
 
 
@@ -45,26 +44,26 @@ class Place(Value, frozen=True):
     """
     The key of a record in the location service.
 
-    A struct and not a tuple: it takes a quarter of the time to make, and a pair of
-    strings in the wrong order is found by the type checker.
+    It is a struct rather than a tuple: it takes a quarter of the time to create, and
+    the type checker finds two strings in the wrong order.
     """
 
     table: str
-    "The location table: :data:`TABLE`, unless an operator has several."
+    "The location table: :data:`TABLE`, unless the operator uses several."
 
     aor: Aor
 
     def __str__(self) -> str:
-        """The address-of-record alone, where the table is the usual one."""
+        """Return the address-of-record; with the table if that is not the default."""
         return self.aor if self.table == TABLE else f"{self.aor} in {self.table}"
 
 
 def row_key(place: Place) -> str:
-    """How the keys of the rows of a user begin in the storage."""
+    """Return the prefix of the storage keys of a user's rows."""
     return f"{place.table}\0{place.aor}"
 
 
 def place_in(key: str) -> Place:
-    """Read the user from the key of a stored row, see :func:`row_key`."""
+    """Return the user in the key of a stored row; see :func:`row_key`."""
     table, aor = key.split("\0", 2)[:2]
     return Place(table, Aor(aor))

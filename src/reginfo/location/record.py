@@ -1,4 +1,4 @@
-"""A record: what is said of an address-of-record as a whole, and not of a contact."""
+"""Records: statements about an address-of-record as a whole."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from .stamp import Stamp, stamp_at
 
 
 class RecordKind(enum.StrEnum):
-    """What a record is about."""
+    """The kind of a record."""
 
     KEY = "key"
-    "A value that a script keeps under a name; the identities of a user, too."
+    "A value that a script stores under a name; also the identities of a user."
 
     CLEARED = "cleared"
     "`Contact: *`: claims with an older stamp do not hold."
 
     REJECTED = "rejected"
-    "The user is barred: nothing is bound, and a REGISTER gets 403."
+    "The user is barred: there are no bindings, and a REGISTER gets 403."
 
     PROBATION = "probation"
-    "The same for a while; a REGISTER gets 500 with Retry-After."
+    "The same for a limited time; a REGISTER gets 500 with Retry-After."
 
     SHORTEN = "shorten"
     "Bindings with an older stamp end at :attr:`Record.expires_at` at the latest."
@@ -34,47 +34,47 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=Tru
     """
     One statement about an address-of-record.
 
-    Of each (address-of-record, kind, name) the greatest by (stamp, owner) holds.
+    For each (address-of-record, kind, name), the greatest by (stamp, owner) holds.
     """
 
     kind: RecordKind
 
     name: str = ""
-    "Which key; empty for all other kinds."
+    "The name of the key; empty for all other kinds."
 
     value: str | None = None
-    "None: it was removed, or lifted; that is kept, so that an older value stays away."
+    "None if it was removed; this is stored so that an older value does not return."
 
     stamp: Stamp
-    "When it was said, in µs; later than what it is about (:func:`next_stamp`)."
+    "When it was made, in µs; later than all that it concerns (:func:`next_stamp`)."
 
     owner: str
-    "Id of the server at which it was said."
+    "The id of the server at which it was made."
 
     until: Stamp = Stamp(0)
     "With PROBATION and SHORTEN: the end in µs, a label."
 
     expires_at: float = 0.0
-    "The same as a moment on this server's clock, in seconds."
+    "The same end on this server's clock, in seconds."
 
     source: str | None = None
-    "What told us; None if it was said here."
+    "How it was learned; None if it was made here."
 
     number: int = 0
-    "Position in the index of changes of this server."
+    "Its number in the index of changes of this server."
 
     @property
     def id(self) -> tuple[RecordKind, str]:
-        """What it is of: one record is kept for each."""
+        """Kind and name: one record is stored for each."""
         return self.kind, self.name
 
     def outlives(self, other: Record) -> bool:
-        """Whether this replaces ``other``, which has the same :attr:`id`."""
+        """Whether this replaces ``other`` with the same :attr:`id`."""
         return (self.stamp, self.owner) > (other.stamp, other.owner)
 
 
 class Standing(msgspec.Struct, frozen=True, gc=False):
-    """What the records of an address-of-record mean for its contacts."""
+    """The effect of the records of an address-of-record on its contacts."""
 
     cleared: Stamp = Stamp(0)
     "Claims whose stamp is below this do not hold."
@@ -82,10 +82,10 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     rejected: bool = False
 
     probation_ends: float = 0.0
-    "Moment until which nothing is bound; 0 for none."
+    "The time until which there are no bindings; 0 for none."
 
     retry_after: int = 0
-    "Seconds, as it was said with the probation."
+    "The retry-after of the probation, in seconds."
 
     shortened: Stamp = Stamp(0)
     "Claims whose stamp is below this end at :attr:`shortened_to` at the latest."
@@ -93,15 +93,15 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     shortened_to: float = 0.0
 
     latest: Stamp = Stamp(0)
-    "The latest stamp of all of them: a new claim needs a later one."
+    "The latest stamp of these records: a new claim needs a later one."
 
     def bars(self, now: float) -> bool:
-        """Whether the user is kept from registering at this moment."""
+        """Whether the user may not register now."""
         return self.rejected or now < self.probation_ends
 
 
 def standing(records: Iterable[Record]) -> Standing | None:
-    """What the records of one address-of-record mean for its contacts, if anything."""
+    """Return the effect of the records on the contacts; None for no effect."""
     found: dict[str, Record] = {
         record.kind: record for record in records if record.kind is not RecordKind.KEY
     }
@@ -128,13 +128,13 @@ def next_stamp(
     known: Record | None, claims: Iterable[Claim], wall: float, floor: int = 0
 ) -> Stamp:
     """
-    A stamp for a new record: the time, and later than all that it is about.
+    Return a stamp for a new record: the time, but later than all that it concerns.
 
     Args:
         known: the record that it replaces.
-        claims: of the contacts that it is about; none for a key.
-        wall: seconds since the epoch.
-        floor: as of `lives.next_stamp`.
+        claims: the claims about the contacts that it concerns; none for a key.
+        wall: the time in seconds since the epoch.
+        floor: as for `lives.next_stamp`.
     """
     stamp = max(stamp_at(wall), floor + 1)
     if known is not None:

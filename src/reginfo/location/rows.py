@@ -1,4 +1,4 @@
-"""The rows of all contacts: numbered, on disk, and put back if a commit fails."""
+"""The stored rows of all contacts: numbered, written to disk, restored on undo."""
 
 from __future__ import annotations
 
@@ -20,35 +20,37 @@ from .view import LocationView
 
 LEARNED_GRACE = 5.0
 """
-Seconds after its end until a contact that another server owns is reported as expired,
-so that its owner is the first to say so. It counts as gone meanwhile.
+Seconds between the end of a contact that another server owns and its report as expired,
+so that the owner reports it first. Meanwhile it is not bound.
 """
 
 OVER_OF_ONE = 64
 """
-Contacts of one address-of-record that are kept although they ended long ago, at most.
+The maximum number of contacts of one address-of-record that are kept after they ended
+long ago.
 
-A browser that makes a new contact for each page would leave a day's worth of them.
+A browser that creates a new contact for each page would otherwise leave those of a day.
 """
 
 OVER_AGE = 1800.0
-"""Seconds after which a contact counts as ended long ago: most outages are shorter."""
+"""Seconds after which a contact has ended long ago; most outages are shorter."""
 
 
 class LocationRows(LocationView):
     """
-    Keeps the claims for each contact, and what it is shown to be bound by.
+    Keeps the claims about each contact, and its announced binding.
 
-    Every change of a row is noted in the index of changes and in the journal, with what
-    takes it back. When a row is due again is in the timer wheel.
+    Every change of a row is noted in the index of changes, and in the journal with its
+    undo. The timer wheel has the time at which a row is due.
 
     Args:
-        server_id: which owner is ourselves.
-        journal: is told every change, and how to take it back.
-        longest_life: the longest time that is granted here, in seconds.
-        identities_key: the key under which the identities of a user stand; None if
-            there are none.
-        canonical: the address-of-record that a URI names; raises `RemoteProtocolError`.
+        server_id: the owner id of this server.
+        journal: receives every change, with its undo.
+        longest_life: the longest interval that is granted here, in seconds.
+        identities_key: the key that holds the identities of a user; None if there is
+            none.
+        canonical: returns the address-of-record of a URI, or raises
+            `RemoteProtocolError`.
     """
 
     def __init__(
@@ -69,15 +71,15 @@ class LocationRows(LocationView):
         self._journal = journal
         self._wheel = TimerWheel()
         self._rows: Rows[Claim] = Rows(journal, KIND, Claim, self._take_loaded, shifted)
-        # Contacts that are not bound, those that ended first at the front.
+        # Contacts that are not bound, in the order in which they ended.
         self._over: dict[ContactRow, None] = {}
 
         self.changes = ChangeIndex()
-        "Every claim and record that is kept, in the order of their last changes."
+        "Every stored claim and record, in the order of their last changes."
 
     @property
     def longest_life(self) -> float:
-        """The longest time in seconds that any linked server grants."""
+        """The longest interval that any linked server grants, in seconds."""
         return self._longest.seconds
 
     def hear_longest_life(self, seconds: float) -> None:
@@ -91,11 +93,11 @@ class LocationRows(LocationView):
 
     @property
     def over(self) -> int:
-        """How many contacts are kept that are not bound."""
+        """The number of stored contacts that are not bound."""
         return len(self._over)
 
     def _keep(self, row: ContactRow, claims: Claims, new: Claim) -> None:
-        """Have a contact keep ``claims``, of which ``new`` is new."""
+        """Set the claims about a contact, of which ``new`` is new."""
         before, changes = row.claims, self.changes
         number = changes.next_number()
         msgspec.structs.force_setattr(new, "number", number)
@@ -111,14 +113,14 @@ class LocationRows(LocationView):
                     self._rows.erase(_entry_key(row, claim), nothing)
 
     def _owe(self, row: ContactRow) -> Claim:
-        """Number what holds anew: somebody has said what loses to it."""
+        """Give the claim that holds a new number, because a peer does not know it."""
         holds, *others = row.claims
         owed = msgspec.structs.replace(holds, source=None)
         self._keep(row, (owed, *others), owed)
         return owed
 
     def _strip(self, row: ContactRow, now: float) -> None:
-        """Keep of a contact that has ended only what orders its claims."""
+        """Reduce a contact that has ended to the fields that order its claims."""
         before = row.claims
         kept = []
         for at, claim in enumerate(before):
@@ -126,7 +128,7 @@ class LocationRows(LocationView):
             if claim.is_over(now):
                 claim = stripped(claim)
             if at == 0 and not claim.gone and row.shown is None:
-                # So that a restart knows that this has been reported.
+                # A restart must know that this has been reported.
                 claim = msgspec.structs.replace(claim, event=ContactEvent.EXPIRED)
             kept.append(known if claim == known else claim)
         row.claims = tuple(kept)
@@ -138,12 +140,12 @@ class LocationRows(LocationView):
                 )  # fmt: skip
 
     def _drop(self, row: ContactRow) -> None:
-        """Forget a contact, with all of its claims."""
+        """Forget a contact, with all claims about it."""
         before, shown = row.claims, row.shown
         row.claims, row.shown = (), None
         for claim in before:
             self.changes.drop(claim.number)
-            # A crash may lose this: then it is forgotten again.
+            # If a crash loses this, the contact is forgotten again later.
             self._rows.erase(
                 _entry_key(row, claim), self._restore, row, before, shown, urgent=False
             )
@@ -164,7 +166,7 @@ class LocationRows(LocationView):
                 self._index.forget(row.place)
 
     def _set_shown(self, row: ContactRow, shown: Claim | None) -> None:
-        """Set what a contact is shown to be bound by, and all that follows."""
+        """Set the announced binding of a contact, with all consequences."""
         row.shown = shown
         user = self._records.get(row.place)
         if shown is None:
@@ -193,7 +195,7 @@ class LocationRows(LocationView):
             # When it ends, another peer may be found to list it for longer.
             row.timer_at = row.shown.expires_at
         else:
-            # Without the calendar this is a guess; it is looked at again when due.
+            # Without the wall clock this is an estimate; it is checked again when due.
             user = self._records.get(row.place)
             is_one_of_many = user is not None and len(user.over) > OVER_OF_ONE
             longest = OVER_AGE if is_one_of_many else self.longest_life + SLACK
@@ -204,7 +206,7 @@ class LocationRows(LocationView):
         row.timer_at = at
         self._wheel.schedule(row)
 
-    # What is loaded.
+    # Loading.
 
     def _take_loaded(self, key: str, claim: Claim) -> None:
         place = place_in(key)
@@ -215,7 +217,7 @@ class LocationRows(LocationView):
         row.claims = join(row.claims, claim)
 
     def _number_all(self, rows: list[ContactRow]) -> None:
-        """Build the index of changes of what was loaded."""
+        """Build the index of changes from the loaded rows."""
         numbered: list[tuple[int, ContactRow | UserRecords]] = []
         for row in rows:
             numbered += [(claim.number, row) for claim in row.claims]
@@ -229,7 +231,7 @@ class LocationRows(LocationView):
     def _number(
         self, user: UserRecords, before: Record | None, after: Record | None
     ) -> None:
-        """Note in the index of changes that a record has been replaced."""
+        """Note the replacement of a record in the index of changes."""
         if after is not None:
             number = self.changes.next_number()
             old = before.number if before is not None else 0
@@ -240,7 +242,7 @@ class LocationRows(LocationView):
         elif before is not None:
             self.changes.drop(before.number)
 
-    # What is taken back if a commit fails.
+    # Undo, if a commit fails.
 
     def _restore(self, row: ContactRow, before: Claims, shown: Claim | None) -> None:
         now = row.timer_at
@@ -274,12 +276,12 @@ class LocationRows(LocationView):
 
 
 def _entry_key(row: ContactRow, claim: Claim) -> str:
-    """One row on disk for each life that is kept."""
+    """Return the key of a stored row: there is one for each stored life."""
     return f"{row_key(row.place)}\0{row.key}\0{claim.begin} {claim.call_id}"
 
 
 def _has(claims: Claims, claim: Claim) -> bool:
-    """Whether ``claim`` is one of them: the same object, and not an equal one."""
+    """Whether ``claims`` has this very object, and not only an equal one."""
     for known in claims:
         if known is claim:
             return True

@@ -1,4 +1,4 @@
-"""The table of bindings in a database, and the view in which an operator reads it."""
+"""The tables of bindings and records, and the SQL view for operators."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _record(field: str, record: str) -> str:
 
 
 def _of(kind: str) -> str:
-    """SQL: ``kind`` is the record of that kind of the claim's user, and holds."""
+    """SQL: ``kind`` is the valid record of that kind of the claim's user."""
     return (
         f'{kind}.aor = claim.aor AND {kind}."table" = claim."table"'
         f" AND {kind}.kind = '{kind}' AND {_record('value', kind)} IS NOT NULL"
@@ -66,7 +66,7 @@ def _of(kind: str) -> str:
 
 
 def _end(record: str) -> str:
-    """SQL for the moment at which a record ends, in seconds since the epoch."""
+    """SQL for the end of a record, in seconds since the epoch."""
     return f"{record}.wall + {_record('expires_at', record)} - {record}.boot"
 
 
@@ -74,18 +74,18 @@ _LAST = """(SELECT max(wall) FROM (
     SELECT wall FROM claim UNION ALL SELECT wall FROM record
     UNION ALL SELECT wall FROM state UNION ALL SELECT wall FROM journal
 ))"""
-"""SQL for when the last commit was, which is what the view shows."""
+"""SQL for the time of the last commit, which the view reflects."""
 
 
 def _rank(claim: str) -> str:
-    """SQL for what orders the claims for a contact, as in lives.py."""
+    """SQL for the order of the claims about a contact, as in lives.py."""
     fields = ("stamp", "owner", "begin", "call_id")
     return ", ".join(_json(field, claim) for field in fields)
 
 
-# The rule of lives.py and state.py in SQL: of a contact the greatest claim holds, and
-# the records of the user say whether it may. A claim that has expired is marked so
-# when that has been reported.
+# The rule of lives.py and state.py in SQL: the greatest claim about a contact holds, if
+# the records of the user allow it. A claim that has expired is marked as such when that
+# has been reported.
 LOCATION = f"""
 CREATE VIEW location AS SELECT
     claim."table",

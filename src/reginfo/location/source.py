@@ -1,4 +1,4 @@
-"""Where we know a binding from: a peer, and how it told us."""
+"""The source of a binding: the peer that reported it, and by what."""
 
 from __future__ import annotations
 
@@ -10,28 +10,27 @@ UNSOLICITED = "unsolicited"
 
 class Source(NamedTuple):
     """
-    Where a binding was learned; written `peer/way` in `Binding.source`.
+    How a binding was learned; written `peer/way` in `Binding.source`.
 
-    The name of a peer has no slash.
+    The name of a peer contains no slash.
     """
 
     peer: str
 
     way: str
     """
-    What brought it: the URI that a subscription is for, :data:`PUBLISHED`, or
-    :data:`UNSOLICITED`.
+    The URI of the subscription, :data:`PUBLISHED`, or :data:`UNSOLICITED`.
     """
 
     @staticmethod
     def parse(text: str) -> Source:
-        """Read what ``str(source)`` wrote."""
+        """Parse the result of ``str(source)``."""
         peer, _, way = text.partition("/")
         return Source(peer, way)
 
     @property
     def is_subscription(self) -> bool:
-        """Whether a subscription of ours brought it: then the way is a URI."""
+        """Whether it came from a subscription: then the way is a URI."""
         return ":" in self.way
 
     def __str__(self) -> str:
@@ -45,11 +44,11 @@ def peer_of(source: str) -> str:
 
 def is_known_by(owner: str, source: str | None, peer: str | None) -> bool:
     """
-    Whether ``peer`` need not be notified of a binding: it owns it, or has told us.
+    Whether ``peer`` need not be notified of a binding, because it owns or reported it.
 
     Args:
-        owner, source: of the binding.
-        peer: None for a watcher that is no configured peer.
+        owner, source: those of the binding.
+        peer: None for a watcher that is not a configured peer.
     """
     if peer is None:
         return False

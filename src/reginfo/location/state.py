@@ -1,9 +1,9 @@
 """
 The state of a contact: a function of its claims and of the user's records.
 
-Nobody edits the state. It is evaluated when a claim or a record changes and when time
-is up; what comes out differently is announced, with an event that follows from what was
-before and what is now.
+The state is never edited. It is evaluated when a claim or a record changes, and when a
+contact expires; a difference is announced, with an event that follows from the states
+before and after.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ REGISTERED, REFRESHED = ContactEvent.REGISTERED, ContactEvent.REFRESHED
 CREATED, SHORTENED = ContactEvent.CREATED, ContactEvent.SHORTENED
 
 NOTICEABLE = 1.0
-"""Seconds by which an end has to move to be news: documents carry whole seconds."""
+"""
+An end that moves by less, in seconds, is not announced: documents have whole seconds.
+"""
 
 
 def bound_by(claims: Claims, standing: Standing | None, now: float) -> Claim | None:
     """
-    The claim that a contact is bound by at this moment; None if it is not bound.
+    Return the claim that binds a contact now; None if it is not bound.
 
-    If the records of the user shorten it, the claim is returned with its new end.
+    If a record of the user shortens it, the claim is returned with its new end.
     """
     if not claims:
         return None
@@ -54,14 +56,14 @@ def change(
     now: float,
 ) -> Claim | None:
     """
-    What is to be announced of a contact whose state was ``before``; None for nothing.
+    Return the change to announce for a contact; None if there is none.
 
     Args:
-        before: what was announced last, while the contact was bound.
-        after: what :func:`bound_by` returns now.
+        before: the binding that was announced last; None if it was not bound.
+        after: the result of :func:`bound_by` now.
 
     Returns:
-        the claim to be shown, with the event that has happened.
+        The claim to show, with the event.
     """
     if after is None:
         if before is None:
@@ -76,7 +78,7 @@ def change(
         and before.call_id == after.call_id
         and abs(before.expires_at - after.expires_at) <= NOTICEABLE
     ):
-        return None  # the same REGISTER, whoever says so
+        return None  # the same REGISTER, from another source
     elif after.event is SHORTENED:
         event = SHORTENED
     else:
@@ -89,7 +91,7 @@ def change(
 def _ended(
     before: Claim, claims: Claims, standing: Standing | None, now: float
 ) -> Claim:
-    """How a contact that was bound has come to its end."""
+    """Return the ending of a contact that was bound."""
     holds = claims[0] if claims else before
     event, retry_after = ContactEvent.EXPIRED, None
     if standing is not None and standing.rejected:
@@ -100,7 +102,7 @@ def _ended(
         event, retry_after = holds.event, holds.retry_after
     elif standing is not None and holds.stamp < standing.cleared:
         event = ContactEvent.UNREGISTERED
-    # What ended it names the REGISTER; the attributes are those that were bound.
+    # The ending has the REGISTER; the attributes are those of the binding.
     return msgspec.structs.replace(
         before,
         call_id=holds.call_id,

@@ -1,9 +1,9 @@
 """
-Where every user is, and until when: all claims and records, in memory and on disk.
+The location store: applies claims and records, expires bindings, announces changes.
 
-The state of a contact is never edited. Claims and records come in by
-:meth:`LocationStore.apply`; what each contact is bound by is worked out anew, and what
-differs from before is announced.
+The state of a contact is never edited. Claims and records enter through
+:meth:`LocationStore.apply`; then the binding of each contact is computed again, and
+differences are announced.
 """
 
 from __future__ import annotations
@@ -33,41 +33,43 @@ from .state import bound_by, change
 logger = logging.getLogger("reginfo.location")
 
 RETRY_AFTER = 5.0
-"""Seconds until what was due, and could not be committed, is due again."""
+"""Seconds until a due item whose commit failed is retried."""
 
 LONGEST_LIFE = 86_400.0
-"""The longest time that is granted, in seconds, unless a server grants more."""
+"""The longest interval that is granted, in seconds, unless a server grants more."""
 
 TOMBSTONES = 1_000_000
-"""Contacts that are kept although they are not bound, at the most."""
+"""The maximum number of stored contacts that are not bound."""
 
 _ALWAYS = -math.inf
 
 Listener = Callable[[BindingChange | KeyChange], None]
 ClaimListener = Callable[[Place, list[Claim], float], None]
-"""Is called with a user, the claims that are news, and the time."""
+"""A callback that receives a user, the claims that are new, and the time."""
 
 Prolong = Callable[[ContactRow, float, float], Claim | None]
-"""Returns a claim by which a contact goes on whose time is up, if there is one."""
+"""Returns the claim that continues a contact which has expired, if any."""
 
 
 class LocationStore(LocationRows):
     """
     Contacts by user.
 
-    Claims and records go in by :meth:`apply`; what they change is announced to the
-    listener once all of them are in, so that it sees all of a REGISTER or none of it.
+    Claims and records enter through :meth:`apply`; their changes are announced to the
+    listener after all of them are applied, so that it sees a REGISTER completely or not
+    at all.
 
     Args:
-        server_id: which owner is ourselves: the owner is the first to say that a
-            contact has expired.
-        journal: is told every change, and how to take it back.
-        identities_key: the key under which the identities of a user stand; None if
-            there are none.
-        canonical: the address-of-record that a URI names; raises `RemoteProtocolError`.
-        tombstones: how many contacts are kept at the most although they are not bound.
-        longest_life: the longest time that is granted here, in seconds; linked servers
-            may grant more (:meth:`hear_longest_life`).
+        server_id: the owner id of this server: the owner is the first to report a
+            contact as expired.
+        journal: receives every change, with its undo.
+        identities_key: the key that holds the identities of a user; None if there is
+            none.
+        canonical: returns the address-of-record of a URI, or raises
+            `RemoteProtocolError`.
+        tombstones: the maximum number of stored contacts that are not bound.
+        longest_life: the longest interval that is granted here, in seconds; linked
+            servers may grant more (:meth:`hear_longest_life`).
     """
 
     def __init__(
@@ -93,10 +95,10 @@ class LocationStore(LocationRows):
         self.prolong: Prolong | None = None
 
         self.sequence = 0
-        "Of the last change that was announced."
+        "The number of the last announced change."
 
         self.forgotten_early = 0
-        "How many contacts were forgotten because there were too many."
+        "The number of contacts that were forgotten early, because there were too many."
 
     def apply(
         self,
@@ -109,14 +111,15 @@ class LocationStore(LocationRows):
         is_published: bool = True,
     ) -> list[BindingChange]:
         """
-        Take in claims and records of a user, and announce what is different.
+        Apply claims and records of a user, and announce the differences.
 
-        A claim that loses to one that is known, or is known, is no change.
+        A claim that is known, or that loses to a known one, is not a change.
 
         Args:
-            is_published: whether presence servers are to hear of the changes.
-            is_told: whether a peer that runs `reginfo` says so. What it says that loses
-                shows that it does not know what holds: that is numbered anew, for it.
+            is_published: whether to publish the changes.
+            is_told: whether they come from a `reginfo` peer. If one of its claims
+                loses, the peer does not know the claim that holds, which therefore gets
+                a new number and is sent to it.
         """
         news: list[Binding] = []
         keys: list[KeyChange] = []
@@ -132,7 +135,7 @@ class LocationStore(LocationRows):
             if row is None:
                 row = user.rows[claim.key] = ContactRow(place, claim.key)
             if claim.number:
-                # One that is kept elsewhere, too: its number there is not ours.
+                # It may have a number at another server, which is not valid here.
                 claim = msgspec.structs.replace(claim, number=0)
             before = row.claims
             after = join(before, claim)
@@ -173,7 +176,7 @@ class LocationStore(LocationRows):
             value: None to remove it.
 
         Returns:
-            False if there is nothing to remove.
+            False if there is no key to remove.
         """
         known = self._keyring.record(place, RecordKind.KEY, name)
         if value == (None if known is None else known.value):
@@ -192,7 +195,7 @@ class LocationStore(LocationRows):
 
     @property
     def shelves(self) -> Sequence[Rows[Any]]:
-        """What is kept in the storage; :meth:`loaded` ends the loading."""
+        """The stored rows; :meth:`loaded` ends the loading."""
         return (self._rows, *self._keyring.shelves, *self._longest.shelves)
 
     @property
@@ -201,7 +204,7 @@ class LocationStore(LocationRows):
         return self._wheel.timer_at
 
     def timer_due(self, moment: Moment) -> None:
-        """Report what has expired, and forget what nothing can contradict any more."""
+        """Report expired contacts, and forget tombstones that are old enough."""
 
         def act(machine: ContactRow | UserRecords) -> None:
             if isinstance(machine, ContactRow):
@@ -212,10 +215,10 @@ class LocationStore(LocationRows):
         work_off(self._wheel, self._journal, moment.now, act)
 
     def undone(self, moment: Moment) -> None:
-        """Do nothing: what is taken back is due again by its own undo."""
+        """Do nothing: the undo of an item schedules it again."""
 
     def describe(self) -> Description:
-        """Describe how many users are known, and how much has changed."""
+        """Describe the number of users and of changes."""
         users = len(self._records)
         figures = {
             "users": users,
@@ -236,9 +239,9 @@ class LocationStore(LocationRows):
 
     def begin(self, here: Here, moment: Moment) -> None:
         """
-        Set the timers of all that was loaded, and number it.
+        Set the timers of all loaded rows, and number them.
 
-        What expired while the server was down is reported as expired now.
+        Contacts that expired while the server was down are reported as expired now.
         """
         now = moment.now
         self._keyring.loaded(moment.wall)
@@ -261,21 +264,21 @@ class LocationStore(LocationRows):
                 with self._journal.attempt():
                     self._begin_row(row, moment)
             except Exception:
-                # One row that cannot expire must not keep the server from starting.
+                # A row whose expiry fails must not prevent the start.
                 logger.exception("! %s of %s cannot expire", row.key, row.place)
                 self._postpone(row, now + RETRY_AFTER)
 
     # How.
 
     def _limit(self) -> None:
-        """Forget contacts that ended first, if there are too many that have ended."""
+        """Forget the contacts that ended first, if too many have ended."""
         while len(self._over) > self._tombstones:
             self.forgotten_early += 1
             self._drop(next(iter(self._over)))
 
     def _begin_row(self, row: ContactRow, moment: Moment) -> None:
-        # Not when the wheel reaches it: until then a watcher could be shown a state
-        # without the contact, before it is told that the contact has gone.
+        # Now, and not by the timer: until then a watcher could get a state without the
+        # contact, before the contact is reported as expired.
         now = moment.now
         if row.timer_at is not None and row.timer_at <= now:
             self._row_due(row, now, moment.wall)
@@ -303,7 +306,7 @@ class LocationStore(LocationRows):
                 )
             )
         if self.listener is not None:
-            # Only now: a listener that looks must see all of them or none.
+            # Only now, because a listener must see all of them or none.
             for one in changes:
                 self.listener(one)
         return changes
@@ -327,15 +330,15 @@ class LocationStore(LocationRows):
         goes_on: bool = False,
     ) -> None:
         """
-        Work out what a contact is bound by, and note what is different.
+        Compute the binding of a contact, and note the difference.
 
         Args:
-            goes_on: whether an end that was due is none after all.
+            goes_on: whether an expiry that was due does not take place after all.
         """
         standing = self._keyring.standing(row.place)
         shown = row.shown
         if shown is not None and shown.expires_at <= now and not goes_on:
-            # Its end was due to be reported; what is new comes after that.
+            # Its expiry was due to be reported; the new state follows it.
             ended = change(shown, None, before, standing, now)
             if ended is not None:
                 news.append(ended)
@@ -347,7 +350,7 @@ class LocationStore(LocationRows):
         if new is not None and after is not None:
             after = new
         elif after is not None and shown is not None and after.event != shown.event:
-            # It says the same, and its end may have moved by less than is news.
+            # The same state; its end may have moved by less than is announced.
             after = msgspec.structs.replace(after, event=shown.event)
         if row.shown is not None and after is not None:
             row.shown = after  # the hot path
@@ -389,7 +392,7 @@ class LocationStore(LocationRows):
             self._wheel.schedule(user)
 
     def _probation_over(self, user: UserRecords, now: float) -> None:
-        """Bind what was registered elsewhere meanwhile, later than the probation."""
+        """Bind contacts that registered elsewhere during the probation."""
         news: list[Binding] = []
         for row in self._rows_of(user.place):
             self._journal.remember(self._show, row, row.shown)
@@ -397,14 +400,14 @@ class LocationStore(LocationRows):
         self._announce(user.place, news, now)
 
     def _row_due(self, row: ContactRow, now: float, wall: float) -> None:
-        """Report a contact whose time is up, or forget what is long gone."""
+        """Report an expired contact, or forget an old tombstone."""
         shown = row.shown
         if not row.claims:
             return
         if shown is None:
             user = self._records[row.place]
             if len(user.over) > OVER_OF_ONE:
-                # All that ended before this one are as old.
+                # All contacts that ended before this one are older.
                 for old in list(user.over)[: len(user.over) - OVER_OF_ONE]:
                     self._drop(old)
                     if old is row:

@@ -1,4 +1,4 @@
-"""What is known of the contacts of all users: read by everybody, changed elsewhere."""
+"""Read access to the contacts and records of all users."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LocationView:
         self._identified = identified
 
     def bindings(self, place: Place, now: float) -> list[Binding]:
-        """The contacts that ``place`` is bound to at this moment."""
+        """Return the bindings of ``place`` now."""
         user = self._records.get(place)
         if user is None:
             return []
@@ -40,31 +40,31 @@ class LocationView:
         ]
 
     def binding(self, place: Place, key: str, now: float) -> Binding | None:
-        """What one contact is bound by at this moment; None if it is not bound."""
+        """Return the claim that binds one contact now; None if it is not bound."""
         user = self._records.get(place)
         row = None if user is None else user.bound.get(key)
         shown = None if row is None else row.shown
         return shown if shown is not None and shown.expires_at > now else None
 
     def claims(self, place: Place, key: str) -> Claims:
-        """All claims kept for one contact, the one that holds first; empty if none."""
+        """Return the stored claims about one contact; the claim that holds first."""
         user = self._records.get(place)
         row = None if user is None else user.rows.get(key)
         return row.claims if row else ()
 
     def rows(self, place: Place) -> dict[str, Claims]:
-        """The claims for each contact of ``place``, those that are gone included."""
+        """Return the claims about each contact of ``place``, including tombstones."""
         user = self._records.get(place)
         if user is None:
             return {}
         return {key: row.claims for key, row in user.rows.items()}
 
     def is_known(self, place: Place) -> bool:
-        """Whether anything is kept of ``place``, be it that a contact has gone."""
+        """Whether anything is stored about ``place``, even if only tombstones."""
         return place in self._records or bool(self._keyring.user(place))
 
     def contacts(self, place: Place, now: float, wall: float) -> Contacts:
-        """What is known of the contacts of ``place``, to decide something by."""
+        """Return a snapshot of the contacts of ``place``, as input of a decision."""
         rows: dict[str, Claims] = {}
         user = self._records.get(place)
         if user is not None:
@@ -78,20 +78,20 @@ class LocationView:
         return self._keyring.record(place, kind, name)
 
     def latest_record(self, place: Place) -> int:
-        """The latest stamp of the records that concern the contacts; 0 for none."""
+        """Return the latest stamp of the records that affect contacts; 0 for none."""
         standing = self._keyring.standing(place)
         return 0 if standing is None else standing.latest
 
     def places(self) -> Iterator[Place]:
-        """Every user of whom a contact is kept, in the order in which they came."""
+        """Yield every user with a stored contact, in the order of their first one."""
         return iter(self._records)
 
     def aors(self, table: str) -> Iterator[Aor]:
-        """Like :meth:`places`, of one table."""
+        """Like :meth:`places`, for one table."""
         return (place.aor for place in self._records if place.table == table)
 
     def is_bound(self, place: Place, now: float) -> bool:
-        """Whether ``place`` is bound to any contact at this moment."""
+        """Whether ``place`` has a binding now."""
         user = self._records.get(place)
         if user is None:
             return False
@@ -102,10 +102,10 @@ class LocationView:
 
     def find(self, place: Place, uri: Uri) -> tuple[str, Claims]:
         """
-        Return the key under which a contact is kept, and what is claimed of it.
+        Return the key of a contact, and the claims about it.
 
-        Like :meth:`.Contacts.find`, with an index where there are many contacts. Where
-        the contact is not known, ``uri.key`` and no claims.
+        Like :meth:`.Contacts.find`, with an index if there are many contacts. For an
+        unknown contact, it returns ``uri.key`` and no claims.
         """
         user = self._records.get(place)
         if user is None:
@@ -118,9 +118,10 @@ class LocationView:
 
     def identities(self, place: Place) -> tuple[Aor, ...]:
         """
-        The addresses-of-record under which the contacts of ``place`` are reported.
+        Return the addresses-of-record under which the contacts of ``place`` are
+        reported.
 
-        Its public identities; where none are known, ``place`` itself.
+        These are its public identities; by default, ``place`` itself.
         """
         if self._identified and (found := self._keyring.identities(place)):
             return found
@@ -128,10 +129,10 @@ class LocationView:
 
     def record_of(self, place: Place) -> Place:
         """
-        The user whose contacts ``place`` has: its own, or whose identity it is.
+        Return the user whose contacts are reported for ``place``.
 
-        Its own as long as something is bound to it; of several users that name the
-        identity, the one that did so last.
+        This is ``place`` itself as long as it has bindings; otherwise the user that
+        named it last as an identity.
         """
         named_by = self.named_by(place)
         if named_by is None:
@@ -142,13 +143,15 @@ class LocationView:
         return Place(place.table, named_by)
 
     def named_by(self, place: Place) -> Aor | None:
-        """The user that names ``place`` as an identity; None if there is none."""
+        """
+        Return the user that names ``place`` as an identity; None if there is none.
+        """
         if not self._identified:
             return None
         return self._keyring.named_by(place)
 
     def keys(self, place: Place) -> dict[str, str]:
-        """The keys of ``place`` by name."""
+        """Return the keys of ``place``, by name."""
         return {
             name: record.value
             for name, record in self._keyring.keys(place).items()
@@ -156,7 +159,7 @@ class LocationView:
         }
 
     def records(self, place: Place) -> list[Record]:
-        """All records of ``place``, also what was removed or lifted."""
+        """Return all records of ``place``, including those that were removed."""
         return self._keyring.records(place)
 
     def barred(self, now: float, table: str = TABLE) -> list[tuple[Aor, Record]]:

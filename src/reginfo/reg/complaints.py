@@ -1,4 +1,4 @@
-"""What is wrong with a document: tolerated and noted, or refused."""
+"""The errors in a document: tolerated and noted, or refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from ..sip.errors import RemoteProtocolError
 
-MAX_WARNINGS = 100  # a log has no use for more; the document may have thousands
+MAX_WARNINGS = 100  # enough for a log; a document may have thousands of errors
 
 
 class Complaints:
@@ -25,17 +25,17 @@ class Complaints:
         self._strict = strict
 
         self.warnings: list[str] = []
-        "What was tolerated, one line each."
+        "The tolerated errors, one line each."
 
         self.first_fault: str | None = None
-        "Why the first contact was left out that was."
+        "Why the first contact was left out, if any."
 
     def tolerate(self, message: str, at: int) -> None:
         """
-        Put up with something in the element at the offset ``at``, unless strict.
+        Tolerate an error in the element at the offset ``at``, unless strict.
 
         Raises:
-            RemoteProtocolError: strict, it is refused.
+            RemoteProtocolError: the reader is strict.
         """
         if self._strict:
             self.refuse(message, at)
@@ -47,7 +47,7 @@ class Complaints:
         Leave out the contact at the offset ``at``, unless strict.
 
         Raises:
-            RemoteProtocolError: strict, it is refused.
+            RemoteProtocolError: the reader is strict.
         """
         if self._strict:
             self.refuse(message, at)
@@ -66,6 +66,6 @@ class Complaints:
         raise RemoteProtocolError(self._located(message, at))
 
     def _located(self, message: str, at: int) -> str:
-        # Counted only when asked: expat's own line number costs time always.
+        # Counted only when needed; expat's line number would cost time in any case.
         line = self._body.count(b"\n", 0, at) + 1
         return f"{message} (line {line})"

@@ -1,7 +1,7 @@
 """
-Registrations and their contacts, as RFC 3680 §5 describes them: plain values.
+Registrations and their contacts (RFC 3680 §5), as plain values.
 
-A value whose fields have the wrong types cannot be made: its constructor raises
+A value with fields of the wrong type cannot be constructed: the constructor raises
 :exc:`TypeError`, or :exc:`ValueError` for a number out of range.
 """
 
@@ -16,7 +16,7 @@ import msgspec
 
 MAX_VERSION = 2**32 - 1  # §5.1: "MUST be representable using a 32 bit integer"
 MAX_UNSIGNED_LONG = 2**64 - 1  # the schema's type for the other numbers
-MAX_STAMP = 2**53  # the integers that every reader of JSON holds exactly
+MAX_STAMP = 2**53  # up to here, every JSON parser represents integers exactly
 
 
 class RegistrationState(enum.StrEnum):
@@ -31,9 +31,9 @@ class Piece(enum.StrEnum):
     """
     Whether a document is one of several that report one full state.
 
-    A state that is too long for one message goes in pieces: a full document first, then
-    partial ones. Each but the last has our element ``<more/>``, and nothing is gone for
-    not being listed in it; the last has ``<complete/>``.
+    A state that is too long for one message is sent in pieces: a full document first,
+    then partial ones. Each except the last has our element ``<more/>``, and its
+    omissions remove nothing; the last has ``<complete/>``.
     """
 
     WHOLE = "whole"
@@ -52,15 +52,15 @@ _ACTIVE = frozenset({"registered", "refreshed", "created", "shortened"})
 
 
 class ContactEvent(enum.StrEnum):
-    """What last happened to a contact (§4.7.1, figure 2)."""
+    """The latest event of a contact (§4.7.1, figure 2)."""
 
-    # The user agent did it, with a REGISTER or by not sending one.
+    # Caused by the user agent, with a REGISTER or by not sending one.
     REGISTERED = "registered"
     REFRESHED = "refreshed"
     UNREGISTERED = "unregistered"
     EXPIRED = "expired"
 
-    # The administrator did it, and wants the user agent ...
+    # Caused by the administrator, who wants the user agent ...
     CREATED = "created"
     SHORTENED = "shortened"  # ... to refresh soon
     DEACTIVATED = "deactivated"  # ... to register again at once
@@ -71,7 +71,7 @@ class ContactEvent(enum.StrEnum):
     "The state of a contact after this event."
 
     def __init__(self, value: str) -> None:
-        # Set once: it is read for each contact of each document, and a property
+        # Set once, because it is read for each contact of each document, and a property
         # would cost a call.
         self.state = (
             ContactState.ACTIVE if value in _ACTIVE else ContactState.TERMINATED
@@ -84,48 +84,48 @@ class TempGruu(NamedTuple):
     uri: str
 
     first_cseq: int
-    "CSeq of the REGISTER that made the oldest temporary GRUU that is still valid."
+    "CSeq of the REGISTER that created the oldest temporary GRUU still valid."
 
 
 class ClaimElement(
     msgspec.Struct, frozen=True, kw_only=True, gc=False, repr_omit_defaults=True
 ):
     """
-    What one server of this kind says to another about a contact, beyond RFC 3680.
+    What one `reginfo` server reports to another about a contact, beyond RFC 3680.
 
-    An extension of this project. With the attributes of its ``<contact>`` it is one
-    whole claim; see docs/sync.md for what each field means.
+    This is an extension of this project. Together with the attributes of its
+    ``<contact>`` it is a complete claim; docs/sync.md explains the fields.
     """
 
     owner: str
     "Id of the server at which the contact was registered."
 
     stamp: int
-    "When the wish was accepted, in µs; 0 <= stamp <= 2**53, like all stamps here."
+    "When the request was accepted, in µs; 0 <= stamp <= 2**53, like all stamps here."
 
     key: str = ""
-    "Names the contact, whatever its spelling."
+    "Identifies the contact, whatever its spelling."
 
     begin: int = 0
-    "Stamp with which the binding began."
+    "The stamp at which the binding began."
 
     edition: int = 0
     "Orders statements about one REGISTER."
 
     until: int = 0
-    "Stamp plus granted time."
+    "Stamp plus granted interval."
 
     left: int | None = None
-    "Milliseconds until the granted time is over; None if it is."
+    "Milliseconds until the granted interval ends; None if it has ended."
 
     gone: bool = False
     "Whether it says that the contact is no longer bound."
 
     path: tuple[str, ...] = ()
-    "Route set to the contact, topmost first, as in a Path header (RFC 3327)."
+    "The route set to the contact, topmost first, as in a Path header (RFC 3327)."
 
     received: str = ""
-    "Source of the REGISTER, if it is not the address in its Contact."
+    "The source of the REGISTER, if it differs from the address in its Contact."
 
     user_agent: str = ""
 
@@ -153,7 +153,7 @@ class Contact(
     event: ContactEvent
 
     expires: int | None = None
-    "Seconds until the contact expires, from when the document was made."
+    "Seconds until the contact expires, from the creation of the document."
 
     retry_after: int | None = None
     "Seconds until the user agent may register again, after a probation."
@@ -186,15 +186,15 @@ class Contact(
     received: str = ""
     user_agent: str = ""
     """
-    Taken from the claim if there is one, else from the attributes that Kamailio and
-    OpenSIPS add. Those attributes violate the schema, and are written only for them.
+    From the claim if there is one, otherwise from attributes that Kamailio and OpenSIPS
+    add. Those attributes violate the schema, and are written only for these peers.
     """
 
     claim: ClaimElement | None = None
 
     def __post_init__(self) -> None:
-        # Contacts are made on the hot path: one look at each field. Only if a type
-        # is another one is it looked at closely: it may be a subclass.
+        # Contacts are created on the hot path, so each field is checked once. Only if
+        # its type differs is it examined closely: it may be a subclass.
         if (
             type(self.id) is not str
             or type(self.uri) is not str
@@ -224,37 +224,37 @@ class Contact(
 
     @property
     def state(self) -> ContactState:
-        """Whether the contact is bound: this follows from its event."""
+        """Whether the contact is bound, which follows from its event."""
         return self.event.state
 
 
 class RecordKey(NamedTuple):
     """
-    A record of a user, as servers of this kind report it to each other.
+    A record of a user, as `reginfo` servers report it to each other.
 
-    An extension of this project. Of two records of one kind and name, the one with the
-    higher (stamp, owner) is valid.
+    This is an extension of this project. Of two records with the same kind and name,
+    the one with the greater (stamp, owner) holds.
     """
 
     name: str
 
     value: str | None
-    "None if it was removed, or lifted."
+    "None if it was removed."
 
     owner: str
-    "Id of the server at which that was done."
+    "The id of the server at which it was made."
 
     stamp: int
-    "When that was done, in µs; 0 <= stamp <= 2**53."
+    "When it was made, in µs; 0 <= stamp <= 2**53."
 
     kind: str = "key"
-    "`key` for what a script keeps under a name; see docs/sync.md for the others."
+    "`key` for a value that a script stores; see docs/sync.md for the other kinds."
 
     until: int = 0
     "With `probation` and `shorten`: the end, in µs."
 
     left: int | None = None
-    "The same in milliseconds from now; None if it is over, or has no end."
+    "The same in milliseconds from now; None if it has ended, or has no end."
 
 
 class Registration(
@@ -299,27 +299,27 @@ class Registration(
 
 def registration_id(aor: str) -> str:
     """
-    The id of the registration of ``aor``, which is in canonical form.
+    Return the id of the registration of ``aor``, which is in canonical form.
 
-    A hash: nothing to store, the same on every server and after a restart, and
-    different for two addresses-of-record, as RFC 3680 §5.1 asks.
+    It is a hash: it need not be stored, is the same on every server and after a
+    restart, and differs for different addresses-of-record, as RFC 3680 §5.1 requires.
     """
     return _hash(aor)
 
 
 def contact_id(aor: str, key: str) -> str:
     """
-    The id of the contact ``key`` in the registration of ``aor``.
+    Return the id of the contact ``key`` in the registration of ``aor``.
 
-    Of both, because the id of a contact "MUST be unique amongst all other id
-    attributes present in other contact elements conveyed to the subscriber"
-    (ibid.), and a user's identities have the same contacts.
+    It depends on both, because the id of a contact "MUST be unique amongst all other id
+    attributes present in other contact elements conveyed to the subscriber" (ibid.),
+    and the identities of a user have the same contacts.
     """
     return _hash(f"{aor}\0{key}")
 
 
 def _hash(text: str) -> str:
-    # Any text will do, even one that was not UTF-8 when it came.
+    # Any text is possible, even one that was not UTF-8 when it was received.
     data = text.encode("utf-8", "surrogatepass")
     return hashlib.blake2s(data, digest_size=8).hexdigest()
 
@@ -329,25 +329,25 @@ _Q = re.compile(r"0?\.[0-9]+|0\.?|1(?:\.0*)?")
 
 def shortest_q(text: str) -> str:
     """
-    A qvalue in its shortest form: ``0.500`` is ``0.5``.
+    Return a qvalue in its shortest form: ``0.500`` becomes ``0.5``.
 
     Raises:
         ValueError: it is not a number from 0 to 1.
     """
     if not _Q.fullmatch(text):
         raise ValueError(f"not a qvalue: {text!r}")
-    # RFC 3261 §25.1 has three digits at most.
+    # RFC 3261 §25.1 allows at most three digits.
     fraction = text.partition(".")[2][:3].rstrip("0")
     return f"0.{fraction}" if fraction else text[0].replace(".", "0")
 
 
-# token and host of RFC 3261 §25.1, which need no quotes.
+# token and host of RFC 3261 §25.1 need no quotes.
 _UNQUOTED = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+|\[[0-9A-Fa-f:.]+\]")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 def quoted(value: str) -> str:
-    """The value of a parameter as a header has it: in quotes if it needs them."""
+    """Write the value of a header parameter, in quotes if necessary."""
     if _UNQUOTED.fullmatch(value) or _QUOTED.fullmatch(value):
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
@@ -355,14 +355,13 @@ def quoted(value: str) -> str:
 
 
 def unquoted(value: str) -> str:
-    """What a parameter's value means, quotes and escapes taken off."""
+    """Remove quotes and escapes from the value of a parameter."""
     if not _QUOTED.fullmatch(value):
         return value
     return re.sub(r"\\(.)", r"\1", value[1:-1], flags=re.DOTALL)
 
 
-# Checks of what a value is made of. Each raises TypeError, or ValueError for a number
-# that is out of range.
+# Checks of fields. Each raises TypeError, or ValueError for a number out of range.
 
 _OPTIONAL_INT = frozenset({int, type(None)})
 _OPTIONAL_STR = frozenset({str, type(None)})

@@ -1,4 +1,4 @@
-"""One ``<contact>`` of a document, with what is in it (RFC 3680 §5.1)."""
+"""Reads one ``<contact>`` of a document (RFC 3680 §5.1)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from .markup import BLANKS, CONTROLS, number, one_line
 _RARE = frozenset(
     ["duration-registered", "path", "q", "received", "retry-after", "user_agent"]
 )
-"""Attributes that contacts of most peers do not have."""
+"""Attributes that most peers do not send."""
 
 _ATTRIBUTES = frozenset({"expires", "q"})
-"""Parameters of Contact that RFC 3261 defines: they are not unknown."""
+"""The Contact parameters that RFC 3261 defines, which are not unknown-params."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
 _PATH_VALUE = re.compile(r"(?:<[^<>]*>|[^,<]+)+")
@@ -42,7 +42,7 @@ _NONE: dict[str, Any] = {}
 
 
 class _Fault(Exception):
-    """A contact that cannot be understood."""
+    """A contact is invalid, and is left out."""
 
 
 def read_contact(
@@ -91,10 +91,10 @@ def _whole(
     at: int,
 ) -> Contact:
     """
-    Put a contact together.
+    Build a contact.
 
     Args:
-        others: fields of the contact that elements in it have set.
+        others: fields of the contact that its child elements have set.
     """
     get = attributes.get
     id, said, state = get("id"), get("event"), get("state")
@@ -118,9 +118,8 @@ def _whole(
     if event is ContactEvent.PROBATION and "retry-after" not in attributes:
         elements.complaints.tolerate("<contact> on probation without retry-after", at)
 
-    # These become header fields of requests that we send: a line break in
-    # one would end the header. In an attribute it needs a reference, in the
-    # text it does not.
+    # These become header fields of requests, where a line break would end the header.
+    # In an attribute a line break needs a character reference, in text it does not.
     if not uri.isprintable() and CONTROLS.search(uri):
         raise _Fault("<uri> with control characters")
     if elements.has_references and CONTROLS.search(
@@ -172,14 +171,14 @@ def _received(elements: Elements, text: str, at: int) -> str:
 def _event(
     elements: Elements, event: str | None, state: str | None, at: int
 ) -> ContactEvent:
-    """Return the event of a contact that does not state it as it should."""
+    """Return the event of a contact whose event or state is missing or unusual."""
     if event is None:
         raise _Fault("<contact> without event")
     known = _EVENTS.get(event)
     if known is None:
         if event != ContactState.TERMINATED:
             raise _Fault(f"<contact> with event {event[:40]!r}")
-        # Some write the state here too. Nobody told us why it is gone.
+        # Some peers write the state here, so the actual event is unknown.
         elements.complaints.tolerate(f"<contact> with event {event!r}", at)
         known = ContactEvent.EXPIRED
     if state is None:
@@ -204,8 +203,8 @@ def _q(elements: Elements, text: str, at: int) -> str | None:
         return None
 
 
-# Parameters, GRUUs and foreign elements only decorate a contact: one that is
-# wrong is left out, and the contact stays.
+# Parameters, GRUUs and foreign elements are optional: an invalid one is left out, and
+# the contact is kept.
 
 
 def _decorate(
@@ -215,7 +214,7 @@ def _decorate(
     attributes: dict[str, str],
     at: int,
 ) -> None:
-    """Read an element in a contact, and set the fields that it stands for."""
+    """Read a child element of a contact, and set its fields."""
     if known == "claim":
         _claim(elements, fields, attributes, at)
         return
@@ -242,14 +241,14 @@ def _param(
         elements.complaints.tolerate(message, at)
         return
     name = name.lower()
-    # RFC 3261 §7.3.1: "any given parameter-name MUST NOT appear more than
-    # once". The first counts, and it is the one that is sent on.
+    # RFC 3261 §7.3.1: "any given parameter-name MUST NOT appear more than once". The
+    # first one is used.
     if name in known:
         message = f"two <unknown-param> with name {name[:40]!r}"
         elements.complaints.tolerate(message, at)
         return
     if name in _ATTRIBUTES:
-        # It has an attribute, whose value counts (RFC 3680 §5.1).
+        # There is an attribute for it, whose value is used (RFC 3680 §5.1).
         elements.complaints.tolerate(f"<unknown-param> with name {name!r}", at)
         return
     known[name] = quoted(text) if text else None
@@ -271,7 +270,7 @@ def _gruu(
             fields["pub_gruu"] = uri
             return
     else:
-        # RFC 5628 §5 says `cseq`, its schema and its example `first-cseq`.
+        # RFC 5628 §5 calls it `cseq`; its schema and example say `first-cseq`.
         text = attributes.get("first-cseq") or attributes.get("cseq") or ""
         first_cseq = number(text, MAX_UNSIGNED_LONG)
         if uri and first_cseq is not None and "temp_gruu" not in fields:
@@ -284,7 +283,7 @@ def _gruu(
 def _claim(
     elements: Elements, fields: dict[str, Any], attributes: dict[str, str], at: int
 ) -> None:
-    """Read a claim; what it says of the contact counts more than attributes."""
+    """Read a claim, which takes precedence over attributes of the contact."""
     get = attributes.get
     path: list[str] = []
     for event in elements.events:
@@ -313,7 +312,7 @@ def _claim(
         or edition is None
         or until is None
     ):
-        # Without it, the contact is taken as from a server that has none.
+        # Without it, the contact is treated as that of a foreign peer.
         elements.complaints.tolerate("<claim> without owner, key or stamps", at)
         return
     received = _received(elements, get("received", ""), at)

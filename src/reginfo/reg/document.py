@@ -1,4 +1,4 @@
-"""The registration information document (RFC 3680 §5), read and written."""
+"""The registration information document (RFC 3680 §5)."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class Reginfo(
     eq=False,
     repr_omit_defaults=True,
 ):
-    """A whole document: the body of one NOTIFY, or of one PUBLISH."""
+    """A document: the body of one NOTIFY or PUBLISH."""
 
     version: int
-    "0 in the first document of a subscription, one more in each that follows."
+    "0 in the first document of a subscription, then incremented by one."
 
     full: bool
-    "Whether contacts that are not listed are gone, rather than unchanged."
+    "Whether contacts that are not listed have ended; otherwise they are unchanged."
 
     registrations: tuple[Registration, ...] = ()
 
     warnings: tuple[str, ...] = ()
     """
-    Errors that the reader tolerated. They are no part of what the document says: two
-    documents that differ in them only are equal.
+    Errors that the reader tolerated. They are not part of the content: documents that
+    differ only in them are equal.
     """
 
     piece: Piece = Piece.WHOLE
@@ -65,19 +65,18 @@ class Reginfo(
     @staticmethod
     def parse(body: bytes, *, strict: bool = False) -> Reginfo:
         """
-        Read the body of a NOTIFY or of a PUBLISH.
+        Parse the body of a NOTIFY or PUBLISH.
 
-        Errors that peers are known to make are tolerated, and listed in
-        :attr:`warnings`; a contact that cannot be understood is left out. A document
-        of which no contact can be understood is refused: it would look as if nobody
-        were registered.
+        Known errors of peers are tolerated, and listed in :attr:`warnings`. An invalid
+        contact is left out. A document in which all contacts are invalid is refused,
+        because it would look as if nobody were registered.
 
         Args:
             strict: refuse a document that would have warnings.
 
         Raises:
-            RemoteProtocolError: the body is not a document of RFC 3680; the message
-                names the element and the line.
+            RemoteProtocolError: the body is not a document of RFC 3680; the message has
+                the element and the line.
         """
         content = reader.read(body, strict=strict)
         return Reginfo(
@@ -92,7 +91,7 @@ class Reginfo(
         """
         Write the document as ``application/reginfo+xml``.
 
-        :meth:`parse` is the inverse. What XML cannot hold becomes U+FFFD.
+        :meth:`parse` is the inverse. Characters that XML does not allow become U+FFFD.
         """
         registrations = map(writer.registration, self.registrations)
         return writer.reginfo_body(self.version, self.full, registrations, self.piece)
@@ -108,7 +107,7 @@ class Reginfo(
         )
 
     def __ne__(self, other: object) -> bool:
-        return not self == other  # Struct's own compares all fields
+        return not self == other  # that of Struct compares all fields
 
     def __hash__(self) -> int:
         return hash((self.version, self.full, self.registrations, self.piece))

@@ -1,4 +1,4 @@
-"""The elements of a document, of which some are known: read in order, each once."""
+"""Reads the elements of a document, in order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAMESPACE = "urn:ietf:params:xml:ns:reginfo"
 GRUU_NAMESPACE = "urn:ietf:params:xml:ns:gruuinfo"  # RFC 5628
 CLAIM_NAMESPACE = "urn:x-reginfo:claim"  # ours
 
-MAX_DEPTH = 32  # RFC 3680 needs 4, extensions in use 8
+MAX_DEPTH = 32  # RFC 3680 needs 4, known extensions 8
 
 CHILDREN: dict[str, dict[str, str]] = {
     "": {f"{NAMESPACE} reginfo": "reginfo"},
@@ -35,19 +35,19 @@ CHILDREN: dict[str, dict[str, str]] = {
     },
     "claim": {f"{CLAIM_NAMESPACE} path": "path"},
 }
-"What is known in which element: names as events have them, and ours."
+"The known child elements of each element: names as in events, and our names."
 
 
 class Elements:
     """
-    What is left of a document to be read.
+    The unread part of a document.
 
-    Iterate over :attr:`events` in an element up to its end (None); the start of one in
-    it is given to what reads that element to its end: a function for a known element,
-    :meth:`text` for one without known elements in it, :meth:`unexpected` for another.
+    Iterate over :attr:`events` in an element up to its end (None). Pass the start of a
+    child to the function that reads it to its end: a function for a known element,
+    :meth:`text` for one without known children, or :meth:`unexpected`.
 
     Raises:
-        RemoteProtocolError: it is too long, or no XML.
+        RemoteProtocolError: it is too long, or not XML.
     """
 
     __slots__ = ("_without_namespace", "complaints", "events", "has_references")
@@ -56,7 +56,7 @@ class Elements:
         self.events: Iterator[Event] = events(body)
         self.complaints = Complaints(body, strict)
         self.has_references = b"&#" in body
-        "Whether an attribute may have control characters in it."
+        "Whether an attribute may contain control characters."
 
         self._without_namespace = False
 
@@ -68,7 +68,7 @@ class Elements:
         raise RemoteProtocolError("malformed reginfo: no element found")
 
     def unexpected(self, name: str, at: int, inside: str) -> str | None:
-        """Return what an element is that is not expected; None if it was skipped."""
+        """Return the name of an unexpected element; None if it was skipped."""
         namespace, _, plain = name.rpartition(" ")
         children = CHILDREN.get(inside)
         if children is not None and not namespace:

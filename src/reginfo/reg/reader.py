@@ -1,7 +1,7 @@
 """
 The reader of ``application/reginfo+xml`` (RFC 3680 §5.4).
 
-It is lenient, and reports what it tolerated.
+It is lenient, and reports the errors that it tolerated.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .markup import CONTROLS, number
 
 
 class Content(NamedTuple):
-    """What a body says: the fields of a :class:`~reginfo.reg.document.Reginfo`."""
+    """The content of a body: the fields of a :class:`~reginfo.reg.document.Reginfo`."""
 
     version: int
     full: bool
@@ -37,19 +37,19 @@ class Content(NamedTuple):
 
 def read(body: bytes, *, strict: bool = False) -> Content:
     """
-    Read the body of a NOTIFY or of a PUBLISH.
+    Parse the body of a NOTIFY or PUBLISH.
 
-    Elements and attributes of unknown namespaces are skipped, as §5.1 requires. Errors
-    that peers are known to make are tolerated, and listed as warnings; a contact that
-    cannot be understood is left out. A document of which no contact can be understood
-    is refused: it would look as if nobody were registered.
+    Elements and attributes of unknown namespaces are skipped, as §5.1 requires. Known
+    errors of peers are tolerated, and listed as warnings. An invalid contact is left
+    out. A document in which all contacts are invalid is refused, because it would look
+    as if nobody were registered.
 
     Args:
         strict: refuse a document that would have warnings.
 
     Raises:
-        RemoteProtocolError: the body is not a document of RFC 3680; the message names
-            the element and the line.
+        RemoteProtocolError: the body is not a document of RFC 3680; the message has the
+            element and the line.
     """
     return _Reader(body, strict).read()
 
@@ -58,7 +58,7 @@ _STATES = {str(state): state for state in RegistrationState}
 
 
 class _Reader:
-    """Reads one document: each method reads an element at an offset, to its end."""
+    """Reads one document; each method reads one element to its end."""
 
     def __init__(self, body: bytes, strict: bool) -> None:
         self._elements = Elements(body, strict)
@@ -69,7 +69,7 @@ class _Reader:
         self._registrations: dict[str, list[Registration]] = {}
 
     def read(self) -> Content:
-        """Read the document, from its first element on."""
+        """Read the document, from its first element."""
         elements = self._elements
         name, attributes, at = elements.root()
         if name not in CHILDREN[""]:
@@ -90,7 +90,7 @@ class _Reader:
                 self._piece = Piece(known)
                 elements.text(known)
         for _ in elements.events:
-            pass  # only what is no XML can follow
+            pass  # anything that follows is not XML
         fault = self._complaints.first_fault
         if fault is not None and not self._any_contact:
             raise RemoteProtocolError(fault)
@@ -154,7 +154,7 @@ class _Reader:
         if contacts:
             self._any_contact = True
         if state is not RegistrationState.ACTIVE:
-            # It ends all of its contacts, also those that cannot be read.
+            # It ends all of its contacts, including the invalid ones.
             self._any_contact = True
             for contact in contacts:
                 if contact.state is ContactState.ACTIVE:
@@ -166,7 +166,7 @@ class _Reader:
         )
         others = self._registrations.setdefault(aor, [])
         if others:
-            # OpenSIPS writes one for each who publishes the user's state.
+            # OpenSIPS writes one for each publisher of the user's state.
             self._complaints.tolerate(f"two <registration> of {aor}", at)
         others.append(registration)
 
@@ -187,7 +187,7 @@ class _Reader:
 
 
 def merged(ones: Sequence[Registration]) -> Registration:
-    """Return registrations of one address-of-record, at least one, as one."""
+    """Merge one or more registrations of the same address-of-record."""
     if len(ones) == 1:
         return ones[0]
     states = {one.state for one in ones}

@@ -1,4 +1,4 @@
-"""A contact as a peer has reported it, and whether a report is news."""
+"""A contact as reported by a peer, and whether a report is a change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from .contact import Contact, unquoted
 
 SLACK = 1.0
-"Seconds by which two reports of one end differ: documents carry whole seconds."
+"Reports of one end may differ by this many seconds: documents have whole seconds."
 
 
 class ReportedContact(msgspec.Struct, frozen=True, gc=False):
@@ -19,20 +19,20 @@ class ReportedContact(msgspec.Struct, frozen=True, gc=False):
     contact: Contact
 
     expires_at: float | None
-    "None if nobody said: it lives as long as the subscription that told us."
+    "None if unknown: then it lasts as long as the subscription that reported it."
 
 
 def follow(
     known: ReportedContact | None, aor: str, contact: Contact, now: float
 ) -> ReportedContact:
-    """Return the row for ``contact``: ``known`` itself if that is no news."""
+    """Return the row for ``contact``; ``known`` itself if there is no change."""
     expires_at = None if contact.expires is None else now + contact.expires
     if known is None or known.contact.uri != contact.uri:
         return ReportedContact(aor, contact, expires_at)
     before, ends_before = known.contact, known.expires_at
     if expires_at is None and ends_before is not None:
         if _same_register(before, contact):
-            # Another document says when it ends, and this one does not deny it.
+            # An earlier document has the end, and this one does not contradict it.
             expires_at = ends_before
             contact = msgspec.structs.replace(
                 contact, expires=max(0, math.ceil(ends_before - now))
@@ -49,7 +49,7 @@ def follow(
 
 
 def _same_register(before: Contact, contact: Contact) -> bool:
-    """Whether both reports are of one REGISTER; without its CSeq that is unknown."""
+    """Whether both reports are about one REGISTER; unknown without a CSeq."""
     return (
         contact.cseq is not None
         and contact.cseq == before.cseq
@@ -59,15 +59,14 @@ def _same_register(before: Contact, contact: Contact) -> bool:
 
 
 def is_same(one: Contact, other: Contact) -> bool:
-    """Whether two reports say the same, whenever made and however written."""
-    # The first line is for speed: one of these differs in most reports.
+    """Whether two reports have the same content, apart from time and spelling."""
     if one.cseq != other.cseq or one.event is not other.event:
         return False
     return _timeless(one) == _timeless(other)
 
 
 def _timeless(contact: Contact) -> Contact:
-    """Return ``contact`` without what depends on the time or the way of writing."""
+    """Return ``contact`` without fields that depend on time or spelling."""
     params = contact.params
     if params:
         params = tuple([(name, value and unquoted(value)) for name, value in params])

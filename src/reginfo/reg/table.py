@@ -1,4 +1,4 @@
-"""What a subscriber knows: documents merged into one view (RFC 3680 §5.2)."""
+"""The table of a subscriber: merges documents into one view (RFC 3680 §5.2)."""
 
 from __future__ import annotations
 
@@ -27,44 +27,44 @@ class News(NamedTuple):
     aor: str
 
     contact: Contact
-    "As reported; ``expires`` counts from the moment the document was taken in."
+    "As reported; ``expires`` counts from the time at which the document was processed."
 
     omitted: bool = False
-    "Whether it was removed by not being listed. Then its event is ``expired``."
+    "Whether it was removed by omission; then its event is ``expired``."
 
 
 class Taken(NamedTuple):
-    """The result of taking in a document."""
+    """The result of processing a document."""
 
     news: tuple[News, ...] = ()
 
     missed: bool = False
-    "Whether an earlier document was lost: refresh, to be sent the full state."
+    "Whether an earlier document was lost: refresh to get the full state."
 
 
 class RowChange(msgspec.Struct, frozen=True, gc=False):
-    """One row of a table that a document has changed."""
+    """A change of one row of a table by a document."""
 
     aor: str
 
     id: str
-    "That of the contact."
+    "The id of the contact."
 
     before: ReportedContact | None
     after: ReportedContact | None
 
 
 class TableState(msgspec.Struct, frozen=True, gc=False):
-    """What a table knows beside its rows: which document comes next."""
+    """The state of a table without its rows: which document comes next."""
 
     version: int | None = None
     cseq: int = -1
     gone: tuple[tuple[str, Contact], ...] = ()
-    "Terminated contacts of the latest document, with their address-of-record."
+    "The terminated contacts of the latest document, with their address-of-record."
 
 
 class TableDump(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole table, to be stored. Moments in it are relative to when it was made."""
+    """A whole table for storage; its times are relative to the time of the dump."""
 
     version: int | None
     cseq: int
@@ -77,7 +77,7 @@ class TableDump(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _Gone = dict[tuple[str, str, str], Contact]
-"Terminated rows by address-of-record, id and URI: some list two under one id."
+"Terminated rows by address-of-record, id and URI; some peers list two with one id."
 
 
 class _Registration:
@@ -90,10 +90,10 @@ class _Registration:
         "By the id of the contact."
 
         self.uris: dict[str, int] = {}
-        "How many rows have this URI."
+        "The number of rows with each URI."
 
     def set(self, id: str, row: ReportedContact | None) -> None:
-        """Set a row, or remove it."""
+        """Set or remove a row."""
         known = self.rows.pop(id, None) if row is None else self.rows.get(id)
         if known is not None:
             left = self.uris[known.contact.uri] - 1
@@ -110,46 +110,46 @@ class Table:
     """
     The active contacts of the registrations that one subscription watches.
 
-    A partial document costs what is in it, however many contacts the table has.
+    The cost of a partial document does not depend on the size of the table.
     """
 
     def __init__(self) -> None:
         self._next = TableState()
-        # A row is found by its contact's id, in the table of its registration.
-        # The RFC has that found by the registration's id (§5.2); here it is found by
-        # the address-of-record. For a notifier that follows the RFC it is the same:
+        # A row is found by the id of its contact, in the table of its registration. The
+        # RFC finds that table by the id of the registration (§5.2); here it is found by
+        # the address-of-record. For a notifier that follows the RFC this is the same:
         # "the id [...] for a particular address-of-record MUST be the same across all
-        # notifications". Of others, Clearwater's Sprout gives all registrations of a
-        # document one id, so that the contacts of two identities would be one row; and
-        # Kamailio's ids are memory addresses, so that a registration that is made anew
-        # would leave its old rows.
+        # notifications". Others do not follow it. Clearwater's Sprout gives all
+        # registrations of a document one id, which would merge the contacts of two
+        # identities; Kamailio's ids are memory addresses, so that a registration that
+        # is created again would leave its old rows.
         self._registrations: dict[str, _Registration] = {}
 
-        # Terminated rows of the latest document. "That entry MAY be removed
-        # from the table at any time" (§5.2). It is kept that long because many
-        # notifiers repeat it in each document, and it is news only once.
+        # Terminated rows of the latest document. "That entry MAY be removed from the
+        # table at any time" (§5.2). It is kept because many notifiers repeat it in each
+        # document, but it must be reported only once.
         self._gone: _Gone = {}
 
-        # Ids that were listed since the first piece of a full state; None if none is
-        # being received. Not stored: after a restart, a refresh brings the full state.
+        # Ids that were listed since the first piece of a full state; None if no such
+        # state is being received. Not stored: after a restart, a refresh brings it.
         self._listed: dict[str, set[str]] | None = None
 
-        # What the last call of :meth:`take` has found.
+        # The results of the last call of :meth:`take`.
 
         self.changes: list[RowChange] = []
-        "The rows that it has changed."
+        "The rows that it changed."
 
         self.untimed: list[tuple[str, Contact]] = []
         "Active contacts without `expires`, each with its address-of-record."
 
         self.has_claims = False
         """
-        Whether the document carries claims or records: then it comes from a server of
-        our kind, and says only what it lists.
+        Whether the document carries claims or records: then it comes from a `reginfo`
+        server, and its omissions mean nothing.
         """
 
         self.is_full = False
-        "Whether the last document made the state full: what is not listed is gone."
+        "Whether the last document completed a full state, whose omissions are endings."
 
     def __repr__(self) -> str:
         return f"<Table: {len(self)} contacts, version {self._next.version}>"
@@ -158,36 +158,35 @@ class Table:
         return sum(len(one.rows) for one in self._registrations.values())
 
     def __iter__(self) -> Iterator[ReportedContact]:
-        """The contacts that are active, in no particular order."""
+        """Yield the active contacts, in no particular order."""
         for registration in self._registrations.values():
             yield from registration.rows.values()
 
     def aors(self) -> tuple[str, ...]:
-        """The addresses-of-record that have such contacts, as they were written."""
+        """The addresses-of-record that have active contacts, as written."""
         return tuple(self._registrations)
 
     @property
     def state(self) -> TableState:
-        """What is to be stored beside the rows; see :meth:`restore`."""
+        """The state to store with the rows; see :meth:`restore`."""
         return self._next
 
     def take(self, document: Reginfo, cseq: int, now: float) -> Taken:
         """
-        Take in the body of a NOTIFY whose CSeq is ``cseq``.
+        Process the body of a NOTIFY with the CSeq ``cseq``.
 
-        A NOTIFY without a body changes nothing, and is not given to the table.
-        Terminated contacts come first in the news of a registration, so that of two
-        with one URI the active one is what remains. :attr:`changes` has the rows that
-        were changed.
+        A NOTIFY without a body changes nothing; do not pass it to the table. Terminated
+        contacts come first in the news of a registration, so that of two contacts with
+        one URI the active one remains. :attr:`changes` has the changed rows.
         """
         self.changes, self.untimed = [], []
         self.has_claims = self.is_full = False
         if not self._is_next(document, cseq):
             self._look_at(document)
             return Taken()
-        # §5.2, of a version more than one higher: "the document is processed,
-        # and the subscriber SHOULD generate a refresh request to trigger a full
-        # state notification". One that is full is what this would bring.
+        # §5.2, about a version that is higher by more than one: "the document is
+        # processed, and the subscriber SHOULD generate a refresh request to trigger a
+        # full state notification". A full document needs no refresh.
         version = self._next.version
         missed = not document.full and (
             version is None or document.version != version + 1
@@ -201,8 +200,8 @@ class Table:
         news: list[News] = []
         gone: _Gone = {}
         for registration in document.registrations:
-            # A registration that is not active has no contacts: those that it does
-            # not list are gone, even in a partial document.
+            # A registration that is not active has no contacts: those that it does not
+            # list have ended, even in a partial document.
             flush = is_full or registration.state is not RegistrationState.ACTIVE
             aor, contacts = registration.aor, registration.contacts
             if registration.keys:
@@ -236,14 +235,14 @@ class Table:
         """
         Prepare for a new subscription to the same resource.
 
-        What is known stays until its first full document, which replaces it. What
-        that leaves out is reported as gone.
+        The rows are kept until the first full document, which replaces them. Contacts
+        that it omits are reported as ended.
         """
         self._next = TableState(gone=self._next.gone)
         self._listed = None
 
     def put(self, row: ReportedContact) -> None:
-        """Set a row that was stored."""
+        """Set a stored row."""
         self._set(row.aor, row.contact.id, row)
 
     def undo(self, changes: Sequence[RowChange]) -> None:
@@ -253,17 +252,17 @@ class Table:
 
     def restore(self, state: TableState) -> None:
         """
-        Set what a table knows beside its rows.
+        Set the state of a table without its rows.
 
-        With a state that was stored, and :meth:`put` for each row, a table continues
-        after a restart.
+        After a restart, a table continues with its stored state, and :meth:`put` for
+        each row.
         """
         self._next = state
         self._listed = None
         self._gone = {_key(aor, contact): contact for aor, contact in state.gone}
 
     def dump(self, now: float = 0.0) -> TableDump:
-        """Return all that is known, with moments relative to ``now``."""
+        """Return the whole table, with times relative to ``now``."""
         state = self.state
         return TableDump(
             version=state.version,
@@ -274,7 +273,7 @@ class Table:
 
     @classmethod
     def load(cls, dump: TableDump, now: float = 0.0) -> Table:
-        """Return the table that :meth:`dump` was made of."""
+        """Restore the table from a :meth:`dump`."""
         table = cls()
         table.restore(dump.state)
         for row in dump.rows:
@@ -292,7 +291,7 @@ class Table:
             del self._registrations[aor]
 
     def _is_next(self, document: Reginfo, cseq: int) -> bool:
-        """Whether a document is to be processed, and not one that was overtaken."""
+        """Whether to process a document; False if it was overtaken by a later one."""
         state = self._next
         version = state.version
         if version is None or document.version > version:
@@ -300,15 +299,15 @@ class Table:
         if cseq <= state.cseq:
             return False
         if document.version == version:
-            # The text is silent about this one. Kamailio, Sprout and Flexisip
-            # write 0 always, and what they write is full.
+            # The RFC does not cover this case. Kamailio, Sprout and Flexisip always
+            # write 0, in full documents.
             return document.full
-        # "If the value [...] is less than the local version, the document is
-        # discarded without processing"; but after the last comes the first.
+        # "If the value [...] is less than the local version, the document is discarded
+        # without processing"; but the version wraps around.
         return version == MAX_VERSION
 
     def _look_at(self, document: Reginfo) -> None:
-        """Note what an overtaken document lists; it changes no row."""
+        """Note the contacts of an overtaken document, which changes no row."""
         for registration in document.registrations:
             if registration.keys:
                 self.has_claims = True
@@ -329,18 +328,17 @@ class Table:
         keep: Collection[str] = (),
     ) -> None:
         """
-        Update the rows of one registration; ``flush`` removes what is not listed.
+        Update the rows of one registration; ``flush`` removes rows that are not listed.
 
-        Ids in ``keep`` are not removed.
-
-        Adds to ``gone`` which contacts are terminated, and to ``news`` what is new.
+        Ids in ``keep`` are not removed. Terminated contacts are added to ``gone``,
+        changes to ``news``.
         """
         registration = self._registrations.get(aor)
         if registration is None:
             registration = self._registrations[aor] = _Registration()
         rows = registration.rows
         old: dict[str, ReportedContact | None] = {}
-        "Rows as they were, of each contact that is listed or flushed."
+        "The previous rows of contacts that are listed or flushed."
 
         ended: _Gone = {}
         active: list[Contact] = []
@@ -357,7 +355,7 @@ class Table:
             else:
                 ended[_key(aor, contact)] = contact
                 registration.set(id, None)
-        # One id may be listed as terminated and, later on, as active.
+        # An id may be listed first as terminated and then as active.
         came: dict[str, Contact] = {}
         for contact in active:
             id = contact.id
@@ -400,14 +398,14 @@ class Table:
         news: list[News],
     ) -> None:
         """
-        Add to ``news`` which contacts of a registration have ended.
+        Add the contacts of a registration that have ended to ``news``.
 
         Args:
-            old: the rows as they were, of all ids that may have changed.
+            old: the previous rows of all ids that may have changed.
             active: the URIs that are active now.
         """
-        # Two rows may have one URI. It is not gone while one of them is active,
-        # unless that one is news and comes after.
+        # Two rows may have one URI. It has not ended while one of them is active,
+        # unless that one is a change and follows.
         follow = {contact.uri for contact in came.values()}
         reported = set()
         for key, contact in ended.items():
@@ -421,8 +419,8 @@ class Table:
             reported.add(contact.uri)
             news.append(News(aor, contact))
         for left in old.values():
-            # By URI: a notifier that gives its id to another URI means that the
-            # first one is gone.
+            # By URI: if a notifier reuses an id for another URI, the first one has
+            # ended.
             if left is None:
                 continue
             uri = left.contact.uri

@@ -1,8 +1,8 @@
 """
 The writer of ``application/reginfo+xml`` (RFC 3680 §5.4).
 
-Writing is strict, where reading (reader.py) is lenient. A document is joined from
-pieces, so that the XML of a contact can be cached and sent to all its watchers.
+Writing is strict, while reading (reader.py) is lenient. A document is joined from
+parts, so that the XML of a contact can be cached for all of its watchers.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from .contact import (
 )
 from .elements import CLAIM_NAMESPACE, GRUU_NAMESPACE, NAMESPACE
 
-# What must not stand as it is in text or in an attribute: markup; white space
-# that a reader would turn into a blank; and what XML 1.0 §2.2 does not allow at
-# all, which is U+FFFD when it is written, as is DEL. (A byte of a header that is
-# not UTF-8 gets here as a surrogate.)
+# Characters that must be escaped in text or attributes: markup; white space that a
+# reader would turn into a blank; and characters that XML 1.0 §2.2 does not allow, which
+# become U+FFFD, as does DEL. (A byte of a header that is not UTF-8 is a surrogate
+# here.)
 _SPECIAL = re.compile(
     r"[&<>\"\t\n\r]|[^\u0020-\u007e\u0080-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 )
@@ -37,23 +37,23 @@ _ESCAPES = {
     "\r": "&#13;",
 }
 
-# The same question for all texts of an element at once, in half the time of an
-# expression: is any byte of them mapped to 0?
+# The same test for all texts of an element at once, in half the time of a regular
+# expression: is any of their bytes mapped to 0?
 _PLAIN = bytes(c if 0x20 <= c < 0x7F and c not in b'&<>"' else 0 for c in range(256))
 
 _TAIL = "</uri></contact>"
 
 
 def escape(text: str) -> str:
-    """``text`` as it stands in an attribute in double quotes, or in an element."""
+    """Escape ``text`` for an attribute in double quotes, or for an element."""
     return _SPECIAL.sub(lambda found: _ESCAPES.get(found[0], "\ufffd"), text)
 
 
 def contact_parts(contact: Contact) -> tuple[bytes, bytes]:
     """
-    A contact's XML, to be kept, around the attributes that change with time.
+    Return the XML of a contact before and after the attributes that change with time.
 
-    Between the two comes what :func:`contact_element` puts there.
+    :func:`contact_element` inserts these attributes.
     """
     id, uri, event = contact.id, contact.uri, contact.event
     callid, cseq, q = contact.callid, contact.cseq, contact.q
@@ -89,7 +89,7 @@ def contact_parts(contact: Contact) -> tuple[bytes, bytes]:
 def contact_element(
     parts: tuple[bytes, bytes], expires: int | None, duration_registered: int | None
 ) -> bytes:
-    """A contact's XML at this moment, of what :func:`contact_parts` gave."""
+    """Complete the XML of a contact from the result of :func:`contact_parts`."""
     head, tail = parts
     if expires is None:
         if duration_registered is None:
@@ -106,7 +106,7 @@ def contact_element(
 
 
 def key_element(key: RecordKey) -> bytes:
-    """The XML of a key, which is the last in that of its registration."""
+    """Write the XML of a key, which is the last element of its registration."""
     value = "" if key.value is None else f' value="{escape(key.value)}"'
     more = "" if key.kind == "key" else f' kind="{escape(key.kind)}"'
     if key.until:
@@ -122,7 +122,7 @@ def key_element(key: RecordKey) -> bytes:
 def registration_element(
     aor: str, id: str, state: RegistrationState, contacts: Iterable[bytes]
 ) -> bytes:
-    """A registration's XML around that of its contacts, and of its keys."""
+    """Write the XML of a registration, around that of its contacts and keys."""
     if 0 in f"{aor}{id}".encode("utf-8", "surrogatepass").translate(_PLAIN):
         aor, id = escape(aor), escape(id)
     return b"%b%b</registration>" % (
@@ -137,15 +137,15 @@ def reginfo_body(
     registrations: Iterable[bytes],
     piece: Piece = Piece.WHOLE,
 ) -> bytes:
-    """A document around the XML of its registrations."""
+    """Write a document around the XML of its registrations."""
     content = b"".join(registrations)
     if piece is not Piece.WHOLE:
         content += f'<{piece} xmlns="{CLAIM_NAMESPACE}"/>'.encode()
     return (_FULL if full else _PARTIAL) % (version, content)
 
 
-# `version` before `state` and not at the end: there are servers that write
-# their own version over ours, padded with blanks.
+# `version` stands before `state`, not at the end, because some servers overwrite it
+# with their own version, padded with blanks.
 _FULL, _PARTIAL = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n'
     b'<reginfo xmlns="%b" version="%%d" state="%b">%%b</reginfo>'
@@ -155,7 +155,7 @@ _FULL, _PARTIAL = (
 
 
 def registration(registration: Registration) -> bytes:
-    """The XML of a registration, with its contacts and its keys."""
+    """Write the XML of a registration, with its contacts and keys."""
     return registration_element(
         registration.aor,
         registration.id,
@@ -183,7 +183,9 @@ def _legacy_attributes(contact: Contact) -> str:
 
 
 def _children(contact: Contact) -> str:
-    """What follows the URI, in the order of the schema: foreign elements last."""
+    """
+    Write the elements after the URI, in the order of the schema: foreign ones last.
+    """
     children = []
     if contact.display_name is not None:
         lang = "" if contact.lang is None else f' xml:lang="{escape(contact.lang)}"'
@@ -192,9 +194,9 @@ def _children(contact: Contact) -> str:
     for name, value in contact.params:
         text = "" if value is None else escape(value)
         children.append(f'<unknown-param name="{escape(name)}">{text}</unknown-param>')
-    # Each foreign element declares its namespace: a contact's XML is put into
-    # documents that know nothing of it. The prefix is that of RFC 5628 §7, for
-    # readers that look at it.
+    # Each foreign element declares its namespace, because the XML of a contact is
+    # inserted into documents that do not. The prefix is that of RFC 5628 §7, for
+    # readers that depend on it.
     if contact.pub_gruu is not None:
         children.append(
             f'<gr:pub-gruu xmlns:gr="{GRUU_NAMESPACE}"'
@@ -212,7 +214,7 @@ def _children(contact: Contact) -> str:
 
 
 def _claim_element(claim: ClaimElement) -> str:
-    # An element and not attributes: the schema allows only foreign elements.
+    # An element rather than attributes: the schema allows only foreign elements.
     head = (
         f'<claim xmlns="{CLAIM_NAMESPACE}" owner="{escape(claim.owner)}"'
         f' key="{escape(claim.key)}" begin="{claim.begin}" stamp="{claim.stamp}"'

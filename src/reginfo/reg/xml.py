@@ -1,4 +1,4 @@
-"""The document as ``application/reginfo+xml`` (RFC 3680 §5.4): the codec, whole."""
+"""The codec of ``application/reginfo+xml`` (RFC 3680 §5.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Destinations that have failed, which are tried last for a while (RFC 3263 §4.3)."""
+"""A list of failed destinations, which are tried last for a while (RFC 3263 §4.3)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ logger = logging.getLogger("reginfo.dns")
 
 AVOIDED = 60.0
 """
-Seconds for which a destination that has not answered is tried last: each attempt costs
-a caller 32 s.
+Seconds for which a destination that did not answer is tried last: each attempt costs a
+caller 32 s.
 """
 
 LONGEST = 300.0
-"""Seconds that a Retry-After is respected; a longer one counts as this."""
+"""The maximum Retry-After that is respected, in seconds."""
 
 KEPT = 10_000
-"""Destinations that are remembered; the oldest is dropped when there are more."""
+"""The maximum number of remembered destinations; the oldest is dropped."""
 
 
 class Blocklist:
@@ -27,7 +27,7 @@ class Blocklist:
     Remembers destinations that have failed.
 
     Args:
-        now: seconds on a clock.
+        now: returns the seconds on a clock.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -41,7 +41,7 @@ class Blocklist:
         return self._now() < self._until.get(destination, 0.0)
 
     def add(self, destination: Destination, seconds: float = AVOIDED) -> None:
-        """Try ``destination`` last for so many seconds."""
+        """Try ``destination`` last for this many seconds."""
         if destination not in self:
             logger.debug(
                 "! %s %s:%d is tried last", destination.transport, *destination.address
@@ -52,11 +52,11 @@ class Blocklist:
             del self._until[next(iter(self._until))]
 
     def remove(self, destination: Destination) -> None:
-        """Forget that ``destination`` has failed: it has answered."""
+        """Remove ``destination``, because it has answered."""
         self._until.pop(destination, None)
 
     def order(self, destinations: Sequence[Destination]) -> list[Destination]:
-        """Return the same destinations, with those that have failed at the end."""
+        """Move the failed destinations to the end."""
         if not self._until:
             return list(destinations)
         return sorted(destinations, key=lambda destination: destination in self)

@@ -1,4 +1,4 @@
-"""Branches of a forwarded request: resolved, and sent to one destination at a time."""
+"""Sends the branches of a forwarded request, to one destination at a time."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ from .forwarding import Forwarding, loop_mark
 logger = logging.getLogger("reginfo.proxy")
 
 REASONS = {404: "Not Found", 416: "Unsupported URI Scheme"}
-"""Reason phrases for a target that cannot be resolved; 503 is for §16.9."""
+"""Reason phrases for a target that cannot be resolved; otherwise 503 (§16.9)."""
 
 
 class Transactions(Protocol):
-    """What a proxy asks of an endpoint; see :class:`reginfo.sip.endpoint.Endpoint`."""
+    """
+    What a proxy needs from an endpoint; see :class:`reginfo.sip.endpoint.Endpoint`.
+    """
 
     def send_request(
         self, draft: Draft, flow: Flow, user: User, *, branch: str | None = None
@@ -44,7 +46,7 @@ class Transactions(Protocol):
 
 
 class Receiver(Protocol):
-    """Receives what becomes of a branch; see :class:`reginfo.routing.proxy.Proxy`."""
+    """Receives the results of a branch; see :class:`reginfo.routing.proxy.Proxy`."""
 
     def receive_response(
         self, branch: Branch, response: Response, now: float
@@ -67,12 +69,12 @@ class ForwardedRequest:
         self.receiver.receive_response(self.branch, response, moment.now)
 
     def receive_failure(self, cause: str, moment: Moment) -> None:
-        """Try the next destination, unless that has been done already."""
+        """Try the next destination, unless this has been done already."""
         if self.branch.sent is self:
             self.receiver.receive_failure(self.branch, cause, moment.now)
 
     def never_sent(self) -> None:
-        """Do nothing: what has decided to send it was taken back."""
+        """Do nothing: the decision to send it was undone."""
 
 
 class Branching:
@@ -81,7 +83,7 @@ class Branching:
 
     Args:
         receiver: receives responses and failures.
-        failed: receives a branch that cannot be sent, with the response for that.
+        failed: receives a branch that cannot be sent, with a response for it.
         wheel: runs Timer C of each branch.
         find, flow, timer_c, now: as for :class:`reginfo.routing.proxy.Proxy`.
     """
@@ -188,7 +190,7 @@ class Branching:
 
 
 def instead_of(cause: str) -> Response:
-    """Return the response that stands for one that has not come (§16.8, §16.9)."""
+    """Return the response for a branch that got none (§16.8, §16.9)."""
     if cause == "timeout":
         return Response(408, "Request Timeout")
     return Response(503, "Service Unavailable")

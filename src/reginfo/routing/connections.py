@@ -1,4 +1,4 @@
-"""Connections that were closed: ends the bindings that depended on them (RFC 5626)."""
+"""Ends bindings whose connection was closed (RFC 5626)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BindingKey = tuple[Place, str]
 
 
 class ClosedConnection:
-    """A connection that is gone, and when its bindings end."""
+    """A closed connection, and when its bindings end."""
 
     __slots__ = ("flow", "scheduled_at", "timer_at")
 
@@ -42,20 +42,20 @@ class ClosedConnection:
         return f"ClosedConnection({self.flow.remote})"
 
     def timer_due(self, now: float) -> None:
-        # The part does the work.
+        # The part handles it.
         self.timer_at = None
 
 
 class Connections:
     """
-    Ends bindings of this server whose connection was closed, with event `expired`.
+    Ends bindings of this server whose connection was closed, with the event `expired`.
 
     A user agent that registers the same contact again within :data:`GRACE` keeps its
     binding, and watchers are not notified of the interruption. A binding with a Path
-    came over a connection of another element, and is left alone.
+    depends on a connection of another element, and is ignored.
 
     Args:
-        origin: returns the flow that a binding was registered by; None if not known.
+        origin: returns the flow of the REGISTER of a binding; None if unknown.
         is_open: whether the connection of a flow is open.
     """
 
@@ -80,7 +80,7 @@ class Connections:
 
     @property
     def shelves(self) -> tuple[()]:
-        """Nothing: connections do not survive a restart."""
+        """No rows: connections do not survive a restart."""
         return ()
 
     def hears(self, change: object) -> None:
@@ -100,7 +100,9 @@ class Connections:
             self._wheel.schedule(ClosedConnection(flow, now + RESTART_GRACE))
 
     def lost(self, flow: Flow, moment: Moment) -> None:
-        """Note that a connection was closed; its bindings end after the grace."""
+        """
+        Note that a connection was closed; its bindings end after the grace period.
+        """
         if flow in self._bindings:
             self._wheel.schedule(ClosedConnection(flow, moment.now + GRACE))
 
@@ -109,7 +111,7 @@ class Connections:
         return self._wheel.timer_at
 
     def timer_due(self, moment: Moment) -> None:
-        """End the bindings of connections whose grace is over."""
+        """End the bindings of connections whose grace period is over."""
 
         def act(closed: ClosedConnection) -> None:
             if not self._is_open(closed.flow):
@@ -119,7 +121,7 @@ class Connections:
         work_off(self._wheel, self._journal, moment.now, act)
 
     def undone(self, moment: Moment) -> None:
-        """End later what could not be committed."""
+        """Retry later the endings that were not committed."""
         for flow in self._bindings:
             if not self._is_open(flow):
                 self._wheel.schedule(ClosedConnection(flow, moment.now + GRACE))

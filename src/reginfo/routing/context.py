@@ -1,4 +1,4 @@
-"""The response context of a request that is forwarded, and its branches (§16.7)."""
+"""The response context of a forwarded request, and its branches (§16.7)."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from .decision import Decision
 from .target import Target, by_preference
 
 OnReply = Callable[[Response], bool]
-"""Sees a response first, and may change its headers; whether it is passed on."""
+"""Gets a response first, and may change its headers; returns whether to forward it."""
 
 OnFailure = Callable[[Response], bool]
 """
-Receives the best response when all branches have failed; whether it takes over, and
-then calls :meth:`Proxy.conclude` or :meth:`Proxy.again`.
+Receives the best response when all branches have failed; returns whether it takes over,
+and later calls :meth:`Proxy.conclude` or :meth:`Proxy.again`.
 """
 
 CHALLENGES = ("WWW-Authenticate", "Proxy-Authenticate")
 
 PREFERRED = (401, 407, 415, 420, 484)
-"""The responses of a class that help the caller to do better (§16.7 step 6)."""
+"""The responses of a class with information for a better attempt (§16.7 step 6)."""
 
 
 class Budget:
-    """How many branches a request may still have, in whatever context of it."""
+    """The number of branches that a request may still have, in all of its contexts."""
 
     __slots__ = ("contexts", "key", "left")
 
@@ -41,14 +41,15 @@ class Budget:
 
 class Budgets:
     """
-    Bounds the branches of each request in all.
+    Limits the total number of branches of each request.
 
-    Max-Breadth bounds those at a time only. A request that comes back, with another
-    Request-URI, has another context here; all of its contexts share one budget, or a
-    chain of users who are each other's contacts would multiply them (RFC 5393 §3).
+    Max-Breadth limits only simultaneous branches. A request that returns with another
+    Request-URI has another context here. All of its contexts share one budget;
+    otherwise users that are each other's contacts would multiply the branches (RFC 5393
+    §3).
 
     Args:
-        most: branches of one request.
+        most: the maximum number of branches of one request.
     """
 
     def __init__(self, most: int) -> None:
@@ -68,7 +69,7 @@ class Budgets:
         return budget
 
     def release(self, budget: Budget) -> None:
-        """Note that a context is over; the last one takes the budget with it."""
+        """Note the end of a context; the last one removes the budget."""
         budget.contexts -= 1
         if not budget.contexts:
             self._budgets.pop(budget.key, None)
@@ -86,7 +87,7 @@ class Branch:
         self.context = context
         self.target = target
         self.destinations: list[Destination | Flow] = []
-        "The destinations to try if the present one fails (RFC 3263 §4.3)."
+        "The destinations to try if the current one fails (RFC 3263 §4.3)."
 
         self.transaction: AnyClient | None = None
         self.sent: User | None = None
@@ -101,23 +102,23 @@ class Branch:
 
     @property
     def route(self) -> tuple[str, ...]:
-        """The route set: that of the target, then what is left of the request's."""
+        """The route set: that of the target, then the remaining one of the request."""
         return (*self.target.route, *self.context.decision.route)
 
     def end(self, response: Response) -> None:
-        """Take the final response, or one that stands for it."""
+        """Set the final response, or a local one in its place."""
         self.is_over, self.response, self.timer_at = True, response, None
 
     def timer_due(self, now: float) -> None:
-        # The proxy does what is to be done.
+        # The proxy handles it.
         self.timer_at = None
 
 
 class Context:
     """
-    A request that is forwarded, its branches, and their responses.
+    A forwarded request, its branches, and their responses.
 
-    None of it is on disk: a call that is being set up does not outlive the process.
+    None of it is on disk: a call that is being set up does not survive a restart.
     """
 
     __slots__ = (
@@ -139,36 +140,36 @@ class Context:
     ) -> None:
         self.transaction = transaction
         self.request = request
-        "The request to send; the transaction has it as it came."
+        "The request to send; the transaction has it as received."
 
         self.decision = decision
         self.came_by = came_by
-        "The flow that it came by; responses may go elsewhere, where Via says so."
+        "The flow of the request; responses may take another one, if Via requires it."
 
         self.breadth = breadth
-        "How many branches there may be at a time (RFC 5393 §5.3.3)."
+        "The maximum number of simultaneous branches (RFC 5393 §5.3.3)."
 
         self.budget: Budget | None = None
-        "How many branches there may be in all."
+        "The limit of the total number of branches."
 
         self.on_reply = on_reply
         self.on_failure = on_failure
         self.groups: list[list[Target]] = []
-        "Targets to try yet, in groups of one q."
+        "The remaining targets, in groups of equal q."
 
         self.branches: list[Branch] = []
         self.earlier: list[Response] = []
         "The best response of each earlier failure."
 
         self.withheld: list[Response] = []
-        "Responses that the reply route does not let pass."
+        "Responses that the reply route suppressed."
 
         self.cancelled = False
         self.is_over = False
-        "Whether a final response has been passed back."
+        "Whether a final response has been forwarded."
 
         self.is_advancing = False
-        "Whether :meth:`Proxy._advance` is at work on it."
+        "Whether :meth:`Proxy._advance` is running for it."
 
         self.timer_at: float | None = None
         "When to answer 100 to a request other than INVITE (RFC 4320 §4.1)."
@@ -179,7 +180,7 @@ class Context:
         self.timer_at = None
 
     def add(self, targets: Sequence[Target]) -> None:
-        """Try ``targets`` after those that are tried now."""
+        """Add ``targets``, to be tried after the current ones."""
         self.groups += by_preference(list(targets))
 
     @property
@@ -189,7 +190,9 @@ class Context:
 
     @property
     def is_final(self) -> bool:
-        """Whether no other target is tried: it was accepted, or refused for good."""
+        """
+        Whether no other target will be tried: it was accepted, or refused globally.
+        """
         return self.cancelled or any(
             branch.response is not None
             and (branch.response.status < 300 or branch.response.status >= 600)
@@ -208,7 +211,7 @@ class Context:
         return min([response, *self.earlier], key=_rank)
 
     def best(self) -> Response:
-        """Return the response to pass back when all have failed (§16.7 steps 6, 7)."""
+        """Return the response to forward when all have failed (§16.7 steps 6, 7)."""
         responses = [
             branch.response for branch in self.branches if branch.response is not None
         ]
@@ -216,7 +219,7 @@ class Context:
             return Response(487, "Request Terminated")  # cancelled before any was sent
         best = min(responses, key=_rank)
         if best.status == 503:
-            # Upstream would take a 503 for all that is behind us (§16.7 step 6).
+            # Upstream would apply a 503 to everything behind us (§16.7 step 6).
             return Response(500, "Server Internal Error")
         if best.status in (401, 407):
             _aggregate(best, responses)
@@ -229,12 +232,12 @@ def _rank(response: Response) -> tuple[Any, ...]:
         status < 600,
         status // 100,
         status not in PREFERRED,
-        status in (408, 503),  # no answer at all says the least
+        status in (408, 503),  # no answer is the least informative
     )
 
 
 def _aggregate(best: Response, responses: list[Response]) -> None:
-    """Collect the challenges of all that want credentials (§16.7 step 7)."""
+    """Collect the challenges of all responses (§16.7 step 7)."""
     for name in CHALLENGES:
         values = [
             value

@@ -1,4 +1,4 @@
-"""Where a request goes, decided once by Request-URI and Route (RFC 3261 §16.4)."""
+"""The routing decision, made once from Request-URI and Route (RFC 3261 §16.4)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .domains import Domains
 
 
 class Ours(Value, frozen=True):
-    """The request is for this server itself: its Request-URI names no user."""
+    """The request is for this server: its Request-URI names no user."""
 
     uri: Uri
 
@@ -38,7 +38,7 @@ class UserOf(Value, frozen=True):
     uri: Uri
 
     aor: Aor
-    "The address-of-record, as records have it."
+    "The address-of-record, in canonical form."
 
     is_subscription: bool = False
     "Whether its Route is our Record-Route of a SUBSCRIBE."
@@ -53,21 +53,21 @@ class UserOf(Value, frozen=True):
 
 
 class Onward(Value, frozen=True):
-    """The request is for somebody else, or is led there by its Route."""
+    """The request is for somebody else, by its Request-URI or its Route."""
 
     uri: Uri
-    "Its Request-URI, once what has led here is taken off."
+    "Its Request-URI, without what led here."
 
     route: tuple[str, ...]
-    "The Route that is left, topmost first."
+    "The remaining Route, topmost first."
 
     flow: Flow | None
-    "The flow that our own Route names (RFC 5626 §5.3.1)."
+    "The flow in the token of our own Route (RFC 5626 §5.3.1)."
 
     in_path: bool
     """
-    Whether a Route has led it here, or leads it on: we are in the path of its dialog,
-    or are the sender's outbound proxy, and nobody needs a permission to pass.
+    Whether a Route led here or leads on: then we are in the path of its dialog, or are
+    the outbound proxy of its sender, and no permission is needed.
     """
 
     is_subscription: bool = False
@@ -79,13 +79,13 @@ Decision = Ours | UserOf | Onward
 
 class Decider:
     """
-    Decides where requests go.
+    Makes routing decisions.
 
     Args:
-        served: returns the address-of-record that a URI names, if it is of a user of
-            ours, in whatever domain.
-        is_open: whether the stream of a flow is open.
-        needs_flow: whether a URI is reached only by the flow it was heard on; see
+        served: returns the address-of-record of a URI, if it is that of a user of this
+            server, in any domain.
+        is_open: whether the connection of a flow is open.
+        needs_flow: whether a URI is reachable only by the flow of its message; see
             :meth:`reginfo.routing.nat.Nat.needs_flow`.
     """
 
@@ -109,7 +109,7 @@ class Decider:
         Decide where a request goes.
 
         Raises:
-            RemoteProtocolError: its Request-URI or its Route cannot be read.
+            RemoteProtocolError: its Request-URI or Route cannot be parsed.
         """
         uri = request_uri(request)
         if "Route" not in request.headers and not uri.params:
@@ -133,9 +133,9 @@ class Decider:
 
     def _named(self, token: str, uri: Uri) -> Flow | None:
         """
-        Return the flow that a token of ours names; None to follow the URI.
+        Return the flow of one of our tokens; None to follow the URI.
 
-        It may be closed, if nothing else leads to the URI.
+        The flow may be closed, if nothing else leads to the URI.
         """
         flow = self._tokens.read(token) if token else None
         if flow is None or self._is_open(flow):

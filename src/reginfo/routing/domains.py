@@ -1,4 +1,4 @@
-"""What is ours: domains, addresses, and the addresses-of-record in them."""
+"""The domains and addresses of this server, and the addresses-of-record in them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ class Domains:
 
     Args:
         names: the domains that this server is responsible for.
-        use_domain: whether alice in one of them and alice in another are two users.
-        default_domain: the domain that stands for all of them if they are one.
+        use_domain: whether alice in one domain and alice in another are different
+            users.
+        default_domain: the domain of all users if they are not.
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class Domains:
         self._default_domain = default_domain
 
     def begin(self, locals: Sequence[Local]) -> None:
-        """Set the addresses that we listen at, and are reached at by others."""
+        """Set the listening and the advertised addresses."""
         addresses: dict[str, set[int]] = {}
         for local in locals:
             for uri in {local.uri, f"sip:{local.bound}"}:
@@ -40,21 +41,21 @@ class Domains:
         self._bound = frozenset(uri_host(local.host) for local in locals)
 
     def __contains__(self, host: object) -> bool:
-        """Whether a host, as it stands in a URI, is a domain or an address of ours."""
+        """Whether a host, as written in a URI, is one of our domains or addresses."""
         return host in self._names or host in self._addresses
 
     def is_ours(self, uri: Uri) -> bool:
         """
-        Whether a URI, whatever its user is, leads to this server.
+        Whether a URI leads to this server, whatever its user part.
 
-        This is the one rule for a Request-URI, a Route, a To and a target:
+        This rule applies to a Request-URI, a Route, a To and a target:
 
-        - A domain of ours is ours with any port, since a load balancer or a port
-          forwarding in front of us may use another port than we listen at.
-        - An address that we listen at is ours without a port, and with a port that we
-          listen at there. At another port of it there may be a phone on this host.
-        - A ``maddr`` parameter says where the URI leads, in place of its host
-          (RFC 3261 §19.1.1).
+        - One of our domains is ours with any port, because a load balancer or port
+          forwarding in front of the server may use another port.
+        - A listening address is ours without a port, and with the ports that we listen
+        on.
+          On another port there may be a phone on this host.
+        - A ``maddr`` parameter replaces the host of the URI (RFC 3261 §19.1.1).
         - A ``tel`` URI has no host: its user may be one of ours.
         """
         if uri.scheme == "tel":
@@ -68,17 +69,17 @@ class Domains:
         return ports is not None and (uri.port is None or uri.port in ports)
 
     def is_address(self, host: str) -> bool:
-        """Whether a host, as it stands in a URI, is an address that we listen at."""
+        """Whether a host, as written in a URI, is a listening address."""
         return host in self._bound
 
     def aor(self, uri: Uri) -> Aor:
         """
-        Return the address-of-record that a URI names, in the form that records have.
+        Return the address-of-record of a URI, in canonical form.
 
-        A port that leads here makes no difference, and is left out.
+        A port that leads here is insignificant, and is left out.
 
         Raises:
-            RemoteProtocolError: it can name none.
+            RemoteProtocolError: the URI has none.
         """
         if not uri.aor:
             raise RemoteProtocolError("Unsupported URI Scheme", status=416)
@@ -98,12 +99,13 @@ class Domains:
 
     def named(self, name: str) -> Aor:
         """
-        Return the address-of-record that an operator names: `bob@example.com`, a URI.
+        Return the address-of-record that an operator names: `bob@example.com`, or a
+        URI.
 
-        Without a domain, `bob` is in the default domain, or in the first of ours.
+        Without a domain, `bob` is in the default domain, or in our first one.
 
         Raises:
-            RemoteProtocolError: it names none.
+            RemoteProtocolError: it is not an address-of-record.
         """
         scheme, colon, _ = name.partition(":")
         if not colon or scheme.lower() not in ("sip", "sips", "tel"):
@@ -125,6 +127,6 @@ class Domains:
         return aor if self.serve(aor) else None
 
     def serve(self, aor: Aor) -> bool:
-        """Whether ``aor`` is in a domain of ours; a `tel:` one is in any."""
+        """Whether ``aor`` is in one of our domains; a `tel:` URI always is."""
         uri = Uri.parse(aor)
         return uri.scheme == "tel" or uri.host in self

@@ -1,4 +1,4 @@
-"""What a proxy checks, and what it changes, in any request (RFC 3261 §16.3, §16.6)."""
+"""The checks and changes of a proxy in any request (RFC 3261 §16.3, §16.6)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ MAX_BREADTH = 60
 """Max-Breadth of a request that has none (RFC 5393 §5.3.3)."""
 
 DIALOGS = frozenset({"INVITE", "REFER", "SUBSCRIBE"})
-"""Methods that make dialogs, whose later requests follow the Record-Route."""
+"""The dialog-forming methods, whose later requests follow the Record-Route."""
 
 SUBSCRIBING = frozenset({"REFER", "SUBSCRIBE"})
-"""Those of them that NOTIFYs follow, which are record-routed for their part."""
+"""Those followed by NOTIFYs, which are record-routed themselves."""
 
 
 class Forwarding:
@@ -32,10 +32,11 @@ class Forwarding:
     Checks requests before they are forwarded, and writes the headers of a proxy.
 
     Args:
-        is_ours: whether a URI leads to this server, whatever its user part is.
-        needs_flow: whether a URI is reached only by the flow it was heard on.
-        tokens: name the flows that later requests follow.
-        record_route: whether later requests of a dialog are to come this way, too.
+        is_ours: whether a URI leads to this server, whatever its user part.
+        needs_flow: whether a URI is reachable only by the flow of its message.
+        tokens: writes the tokens of flows for later requests.
+        record_route: whether later requests of a dialog should pass through this
+            server.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Forwarding:
         Check whether a request may be forwarded (§16.3).
 
         Returns:
-            How many branches it may have at a time (RFC 5393 §5.3.3).
+            The maximum number of simultaneous branches (RFC 5393 §5.3.3).
 
         Raises:
             Refusal, RemoteProtocolError: it may not be forwarded.
@@ -68,7 +69,7 @@ class Forwarding:
             raise Refusal(483, "Too Many Hops")
         for values in request.headers.values():
             if any("\r" in value for value in values):
-                # A receiver that ends lines there would take it for another header.
+                # A receiver that ends a line there would see another header.
                 raise RemoteProtocolError("a line break in a header")
         if self._loops(request):
             raise Refusal(482, "Loop Detected")
@@ -88,7 +89,7 @@ class Forwarding:
     def headers(
         self, request: Request, vias: list[str], route: tuple[str, ...]
     ) -> Headers:
-        """Return the headers of a request that is forwarded (§16.6 steps 3 to 6)."""
+        """Return the headers of a forwarded request (§16.6 steps 3 to 6)."""
         headers = dict(request.headers)
         headers["Via"] = vias
         headers.pop("Route", None)
@@ -102,7 +103,7 @@ class Forwarding:
         """
         Whether a request is record-routed.
 
-        A NOTIFY is if its SUBSCRIBE was, and never otherwise (RFC 6665 §4.3).
+        A NOTIFY is record-routed if and only if its SUBSCRIBE was (RFC 6665 §4.3).
         """
         if not self._record_route:
             return False
@@ -117,8 +118,8 @@ class Forwarding:
         Return our Record-Route values: one, or two that differ (RFC 5658 §3).
 
         Args:
-            request: the request as it came.
-            local: the address of ours that it leaves from.
+            request: the request as received.
+            local: the local address that it is sent from.
             flow: the only flow that reaches its target; None to follow its URI.
         """
         mark = f";{SUBSCRIPTION}" if request.method in SUBSCRIBING else ""
@@ -127,14 +128,16 @@ class Forwarding:
         return [onward] if onward == back else [onward, back]
 
     def path(self, request: Request, came_by: Flow, local: Local) -> str:
-        """Return our Path value: requests to the user come this way (RFC 3327 §5.1)."""
+        """
+        Return our Path value, so that requests to the user pass here (RFC 3327 §5.1).
+        """
         return self._uri(local, self.caller_flow(request, came_by), "")
 
     def caller_flow(self, request: Request, came_by: Flow) -> Flow | None:
         """
-        Return the flow that alone reaches the caller; None to follow its Contact.
+        Return the only flow that reaches the caller; None to follow its Contact.
 
-        A caller on a stream is reached by it as long as it is open, whatever the
+        A caller on a connection is reached by it as long as it is open, whatever the
         Contact says.
         """
         if len(request.values("Via")) > 1:
@@ -143,13 +146,13 @@ class Forwarding:
             try:
                 uri = cached_name_addr(value).parsed
             except RemoteProtocolError:
-                continue  # `*`, or nothing that a request could be sent to
+                continue  # `*`, or not a valid target
             if came_by.local.is_reliable or self._needs_flow(uri, came_by.remote[0]):
                 return came_by
         return None
 
     def _uri(self, local: Local, flow: Flow | None, mark: str) -> str:
-        """Return a URI of ours in brackets: a request to it goes on by ``flow``."""
+        """Return our URI in brackets, with a token for ``flow``."""
         if flow is None:
             return f"<{local.uri};lr{mark}>"
         scheme, _, rest = local.uri.partition(":")
@@ -157,9 +160,9 @@ class Forwarding:
 
     def _loops(self, request: Request) -> bool:
         """
-        Whether a request was here before, and nothing has changed since.
+        Whether a request has passed here before, without a change since.
 
-        §16.3 step 4, RFC 5393 §4.2: our branches hold a hash of what routes a request.
+        §16.3 step 4, RFC 5393 §4.2: our branches contain a hash of the routing inputs.
         """
         mark = loop_mark(request)
         for value in request.values("Via"):
@@ -173,10 +176,10 @@ class Forwarding:
 
 def loop_mark(request: Request) -> str:
     """
-    Return a hash of all that decides where a request goes.
+    Return a hash of the inputs of the routing decision.
 
-    It tells a loop from a spiral: §16.6 step 8, without the topmost Via (RFC 5393
-    §4.2).
+    It distinguishes a loop from a spiral: §16.6 step 8, without the topmost Via (RFC
+    5393 §4.2).
     """
     digest = blake2s(digest_size=8)
     parts = [

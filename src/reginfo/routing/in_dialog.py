@@ -1,4 +1,4 @@
-"""Requests of ours in dialogs: where they go, and what replaces a closed connection."""
+"""Sends our in-dialog requests: finds their next hop, replaces closed connections."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SendRequest = Callable[..., Any]
 
 class DialogRequest:
     """
-    The user of one request in a dialog, which may have other flows to try.
+    The user of one in-dialog request, with further flows to try.
 
     Args:
         uri: the first Route, or the remote target.
@@ -55,16 +55,16 @@ class DialogRequest:
         self.user = user
         self.options = options
         self.tried: Flow | None = None
-        "The flow that it was sent by last."
+        "The flow that it was last sent on."
 
         self.flows: list[Flow] | None = None
-        "The flows to try yet, best first; None before the URI was resolved."
+        "The remaining flows, best first; None before the URI is resolved."
 
         self.is_cancelled = False
-        "Whether what has decided to send it was taken back."
+        "Whether the decision to send it was undone."
 
     def begin(self) -> None:
-        """Send by the best flow, once its URI was resolved."""
+        """Send on the best flow, when the URI is resolved."""
         assert self.flows  # at worst the flow of the dialog
         self.send(self.flows.pop(0))
 
@@ -79,7 +79,7 @@ class DialogRequest:
         self.user.receive_response(response, moment)
 
     def receive_failure(self, cause: str, moment: Moment) -> None:
-        """Replace a connection that is gone; a timeout ends the request."""
+        """Replace a closed connection; a timeout ends the request."""
         if cause == "transport" and self.flows is None:
             self.sender.resolve(self, lambda: self._next(moment))
         elif cause == "transport":
@@ -101,14 +101,14 @@ class InDialog:
     """
     Sends requests in dialogs (RFC 3261 §12.2.1.1, RFC 3263).
 
-    A request goes to the first Route or the remote target: by the transport that it
-    names, and to where the DNS leads if it is a name. It goes by the flow of the dialog
-    if that is what the target resolves to, or if the peer is reached by nothing else
-    (RFC 5626, a NAT). A flow whose connection is closed is replaced by a new one.
+    A request goes to the first Route or the remote target, with the transport that this
+    names; host names are resolved. It uses the flow of the dialog if the target
+    resolves to that, or if nothing else reaches the peer (RFC 5626, a NAT). A flow
+    whose connection is closed is replaced by a new one.
 
     Args:
-        is_open: whether the stream of a flow is open.
-        send_request: sends a request by a flow.
+        is_open: whether the connection of a flow is open.
+        send_request: sends a request on a flow.
     """
 
     def __init__(
@@ -134,12 +134,12 @@ class InDialog:
 
         Args:
             uri: the first Route, or the remote target.
-            flow: the flow by which the peer was last heard.
+            flow: the flow of the latest message from the peer.
             user: receives the response.
             options: passed on to `send_request`.
         """
         request = DialogRequest(self, draft, uri, flow, user, options)
-        # The usual case first: the peer is where it was heard.
+        # The usual case first: the flow of the peer leads to the URI.
         if self._is_at(uri, flow) or self._needs_flow(uri, flow):
             request.send(flow)
             return
@@ -156,7 +156,7 @@ class InDialog:
             request.flows = [
                 flow
                 for flow in self._flows(request.uri, destinations, request.flow)
-                # A stream that was open may be opened again; a datagram has failed.
+                # A connection can be opened again; a datagram has failed.
                 if flow != tried or flow.local.is_reliable
             ]
             then()
@@ -164,7 +164,7 @@ class InDialog:
         self._targets.find(request.uri, found)
 
     def _needs_flow(self, uri: Uri, flow: Flow) -> bool:
-        """Whether the peer is reached by its flow alone, and that is still there."""
+        """Whether only its flow reaches the peer, and is still open."""
         host = numeric(uri.host).address
         is_other_family = host and (":" in host) != (":" in flow.remote[0])
         if is_other_family or self._nat.needs_flow(uri, flow.remote[0]):
@@ -172,7 +172,7 @@ class InDialog:
         return False
 
     def _is_at(self, uri: Uri, flow: Flow) -> bool:
-        """Whether a numeric URI leads to where the peer was heard, and still is."""
+        """Whether a numeric URI leads to the flow of the peer, which is still open."""
         host = numeric(uri.host).address
         if not host or host != unscoped(flow.remote[0]) or not self._is_open(flow):
             return False
@@ -181,7 +181,7 @@ class InDialog:
             return False
         if (uri.port or SIP_PORT) == flow.remote[1]:
             return True
-        # Without a transport, a user agent on a stream is reached by that.
+        # Without a transport parameter, the stream of a user agent is used.
         return transport.is_reliable and not uri.param("transport")
 
     def _flows(
@@ -190,9 +190,9 @@ class InDialog:
         destinations: list[Destination] | RemoteProtocolError,
         flow: Flow,
     ) -> list[Flow]:
-        """Return the flows to the destinations; that of the dialog if there is none."""
+        """Return the flows to the destinations; by default that of the dialog."""
         if isinstance(destinations, RemoteProtocolError):
-            logger.info("! %s: %s; by the flow of its dialog", uri.text, destinations)
+            logger.info("! %s: %s; using the dialog's flow", uri.text, destinations)
             return [flow]
         flows = [
             found

@@ -1,4 +1,4 @@
-"""Flows of contacts, and which contacts are reached by their flow alone (RFC 5626)."""
+"""The flows of contacts, and contacts that only their flow reaches (RFC 5626)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ logger = logging.getLogger("reginfo.proxy")
 
 class Nat:
     """
-    Finds the flow that a binding was registered by.
+    Finds the flow of the REGISTER of a binding.
 
     Args:
-        fix: whether a contact whose private address is not the source of its REGISTER
-            is reached by the flow of that REGISTER; see ``[nat] fix``.
+        fix: whether to use this flow for a contact with a private address that is not
+            the source of its REGISTER; see ``[nat] fix``.
     """
 
     def __init__(self, *, fix: bool) -> None:
@@ -30,16 +30,16 @@ class Nat:
         self._listeners: dict[str, Local] = {}
 
     def begin(self, locals: Sequence[Local]) -> None:
-        """Set the addresses that we listen at."""
+        """Set the listening addresses."""
         self._locals = locals
         self._listeners = {str(local): local for local in locals}
 
     def needs_flow(self, contact: Uri, source: str) -> bool:
         """
-        Whether a contact is reached only by the flow that it was heard on.
+        Whether a contact is reachable only by the flow of its message.
 
-        That is so if it asks for it (``;ob``, RFC 5626 §5.3), or if its address is
-        private and is not ``source``, the host that its message came from.
+        This is the case if it requests it (``;ob``, RFC 5626 §5.3), or if its address
+        is private and differs from ``source``, the source host of its message.
         """
         if contact.param("ob") is not None:
             return True
@@ -47,7 +47,7 @@ class Nat:
         return self._fix and not host.is_global and host.address != unscoped(source)
 
     def flow(self, binding: Binding) -> Flow | None:
-        """Return the flow that alone reaches a binding; None to follow its URI."""
+        """Return the only flow that reaches a binding; None to follow its URI."""
         origin = self.origin(binding)
         if origin is None:
             return None
@@ -56,11 +56,11 @@ class Nat:
 
     def origin(self, binding: Binding) -> Flow | None:
         """
-        Return the flow that the REGISTER of a binding came by; None if not known.
+        Return the flow of the REGISTER of a binding; None if unknown.
 
-        A binding with a Path came through another element, which knows its flow. If we
-        no longer listen where the REGISTER came to, another address of the same kind is
-        used.
+        A binding with a Path came through another element, which knows its flow. If the
+        server no longer listens at the address of the REGISTER, another address of the
+        same kind is used.
         """
         if binding.path:
             return None
@@ -101,9 +101,9 @@ class Nat:
 
 def parse_received(text: str) -> tuple[Transport, Address] | None:
     """
-    Read the source of a REGISTER: its transport and address; None if it is unusable.
+    Parse the source of a REGISTER: its transport and address; None if it is unusable.
 
-    IPv6 addresses without brackets, as old versions stored them, are read as well.
+    IPv6 addresses without brackets, as old versions stored them, are accepted.
     """
     try:
         uri = Uri.parse(text)

@@ -1,4 +1,4 @@
-"""The pinger: keeps the flows of contacts open, and finds contacts that are gone."""
+"""The pinger: keeps the flows of contacts open, and detects unreachable contacts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..sip.value import Value
 logger = logging.getLogger("reginfo.pinger")
 
 EMPTY = b"\r\n\r\n"
-"""A keep-alive that wants no answer (RFC 5626 §3.5.1)."""
+"""A keep-alive without an answer (RFC 5626 §3.5.1)."""
 
 Found = Callable[[Flow | str], None]
 
@@ -40,13 +40,13 @@ class PingPolicy(Value, frozen=True, kw_only=True):
     "Whether contacts that are not behind a NAT are pinged as well."
 
     sender: str
-    "From of OPTIONS."
+    "The From of OPTIONS."
 
     failures: int
-    "The number of consecutive OPTIONS without an answer that are a failure."
+    "The number of consecutive unanswered OPTIONS that count as a failure."
 
     removal: ContactEvent | None
-    "The event that a contact is removed with after a failure; None to keep it."
+    "The event of the removal after a failure; None to keep the contact."
 
 
 class Ping:
@@ -65,21 +65,21 @@ class Ping:
         self.scheduled_at: float | None = None
 
     def timer_due(self, now: float) -> None:
-        # The pinger does the work.
+        # The pinger handles it.
         self.timer_at = None
 
     # The user of each OPTIONS (:class:`reginfo.sip.user.User`).
 
     def receive_response(self, response: Response, moment: Moment) -> None:
-        """Whatever the response says, somebody is there."""
+        """Note that the contact answers, with whatever response."""
         self.failures = 0
 
     def receive_failure(self, cause: str, moment: Moment) -> None:
-        """Count an OPTIONS that nobody has answered."""
+        """Count an unanswered OPTIONS."""
         self.pinger.receive_failure(self, moment)
 
     def never_sent(self) -> None:
-        """Do nothing: the next ping is scheduled anyway."""
+        """Do nothing: the next ping is scheduled in any case."""
 
 
 class Pinger:
@@ -89,11 +89,12 @@ class Pinger:
     A contact with a Path is left to the element in its Path, which knows its flow.
 
     Args:
-        flow: returns the flow that alone reaches a binding; None to follow its URI.
+        flow: returns the only flow that reaches a binding; None to follow its URI.
         find: finds the flow to any binding, now or later.
         send: sends a request for a user, which receives the answer.
         send_empty: sends a datagram without a transaction.
-        jitter: a random number from 0 to 1, which spreads pings over the interval.
+        jitter: returns a random number from 0 to 1, which spreads pings over the
+            interval.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class Pinger:
 
     @property
     def shelves(self) -> tuple[()]:
-        """Nothing: pings begin anew with each start."""
+        """No rows: pings begin again with each start."""
         return ()
 
     def __len__(self) -> int:
@@ -137,7 +138,7 @@ class Pinger:
             self._follow(change.place, change.binding, change.at)
 
     def begin(self, here: Here, moment: Moment) -> None:
-        """Ping what was loaded from the disk; a row that cannot be used is skipped."""
+        """Ping the loaded contacts; a row that cannot be used is skipped."""
         now = moment.now
         for place in self._store.places():
             for binding in self._store.bindings(place, now):
@@ -159,7 +160,7 @@ class Pinger:
             return
         if ping.failures == policy.failures:
             logger.info(
-                "%% %s of %s has not answered %d pings", binding.contact, ping.place,
+                "%% %s of %s did not answer %d pings", binding.contact, ping.place,
                 ping.failures,
             )  # fmt: skip
         if policy.removal is not None:
@@ -172,7 +173,9 @@ class Pinger:
         return self._wheel.timer_at
 
     def timer_due(self, moment: Moment) -> None:
-        """Send the pings that are due; one that fails is tried at the next interval."""
+        """
+        Send the pings that are due; one that fails is retried at the next interval.
+        """
         now = moment.now
 
         def act(ping: Ping) -> None:
@@ -190,7 +193,7 @@ class Pinger:
         work_off(self._wheel, self._journal, now, act)
 
     def undone(self, moment: Moment) -> None:
-        """Do nothing: pings go on at their interval."""
+        """Do nothing: pings continue at their interval."""
 
     def describe(self) -> Description:
         """Describe how many contacts are pinged."""
@@ -236,7 +239,7 @@ class Pinger:
         return self._policy.all or self._flow(binding) is not None
 
     def _bound(self, ping: Ping, now: float) -> Binding | None:
-        """Return the binding that is pinged, unless it is gone."""
+        """Return the pinged binding, unless it has ended."""
         bound = self._store.binding(ping.place, ping.key, now)
         return bound if bound is not None and self._wants(bound) else None
 

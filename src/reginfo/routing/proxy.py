@@ -27,26 +27,26 @@ logger = logging.getLogger("reginfo.proxy")
 
 TRYING_AFTER = 7 * T1
 """
-Seconds after which a request other than INVITE is answered 100, if by nothing else: its
-sender then sends it every T2 only, which it must not do earlier (RFC 4320 §4.1).
+Seconds after which an unanswered request other than INVITE is answered 100, so that its
+sender retransmits it only every T2; this is not allowed earlier (RFC 4320 §4.1).
 """
 
 
 class Proxy:
     """
-    Forwards requests, and passes their responses back.
+    Forwards requests, and forwards their responses back.
 
     Args:
         forwarding: checks requests, and writes their headers.
-        find: resolves a URI to destinations, best first; it calls back at once, or
+        find: resolves a URI to destinations, best first; it calls back at once or
             later.
-        flow: returns the flow to a destination, preferably from an address of ours;
+        flow: returns the flow to a destination, preferably from a given local address;
             None if there is none.
-        is_ours: whether a URI leads to this server, whatever its user part is.
-        is_open: whether the stream of a flow is open.
+        is_ours: whether a URI leads to this server, whatever its user part.
+        is_open: whether the connection of a flow is open.
         timer_c: seconds that an INVITE may ring without another response.
-        max_branches: how many branches one request may have in all.
-        now: seconds on the clock; for what `find` tells later.
+        max_branches: the maximum total number of branches of one request.
+        now: returns the seconds on the clock, for later callbacks of `find`.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Proxy:
     # Requests.
 
     def context_of(self, transaction: AnyServer) -> Context | None:
-        """Return the response context of a request, until that is answered."""
+        """Return the response context of a request, until it is answered."""
         return self._contexts.get(id(transaction))
 
     def relay(
@@ -118,7 +118,7 @@ class Proxy:
         """
         response = transaction.response
         if response is not None and response.is_final:
-            # Cancelled, or answered, while a handler waited.
+            # It was cancelled or answered while a handler waited.
             raise Refusal(487, "Request Terminated")
         breadth = self._forwarding.check(transaction.request)
         if not targets:
@@ -143,7 +143,7 @@ class Proxy:
             self._budgets.release(context.budget)
             raise Refusal(440, "Max-Breadth Exceeded")
         self._contexts[id(transaction)] = context
-        # §16.2: others may be slow to answer.
+        # §16.2: the targets may be slow to answer.
         self._transactions.trying(transaction)
         if request.method != "INVITE":
             context.timer_at = self._now() + TRYING_AFTER
@@ -171,7 +171,7 @@ class Proxy:
         self._advance(context)
 
     def respond(self, context: Context, response: Response) -> None:
-        """Answer a request in the place of its targets."""
+        """Answer a request locally, instead of its targets."""
         if context.is_over:
             return
         self._transactions.respond(context.transaction, response)
@@ -181,13 +181,13 @@ class Proxy:
             self._cancel_pending(context, self._now())  # §16.7 step 10
 
     def conclude(self, context: Context, response: Response) -> None:
-        """Pass a final response back, and try no other target."""
+        """Forward a final response, and try no other target."""
         if not context.is_over:
             self._pass_back(context, response)
 
     def receive_cancel(self, transaction: InviteServerTransaction) -> bool:
         """
-        Cancel the branches of an INVITE that its caller has cancelled (§16.10).
+        Cancel the branches of an INVITE that its caller cancelled (§16.10).
 
         Returns:
             False if the INVITE was not forwarded.
@@ -244,7 +244,7 @@ class Proxy:
         return self._wheel.timer_at
 
     def timer_due(self, now: float) -> None:
-        """Cancel what has rung for too long (§16.8, Timer C); send 100 (RFC 4320)."""
+        """Cancel INVITEs that ring too long (§16.8, Timer C); send 100 (RFC 4320)."""
 
         def act(machine: Branch | Context) -> None:
             if isinstance(machine, Context):
@@ -265,10 +265,10 @@ class Proxy:
 
     def _target(self, decision: Decision) -> Target:
         """
-        Return the target that the routing decision names.
+        Return the target of the routing decision.
 
         Raises:
-            Refusal: 404, the request would come back; 416, for its scheme.
+            Refusal: 404, because the request would return here; 416, for its scheme.
         """
         uri = decision.uri
         flow = decision.flow if isinstance(decision, Onward) else None
@@ -287,8 +287,8 @@ class Proxy:
         """
         Try the next targets, while there are any and nothing is pending; then conclude.
 
-        It is called again from within itself, by branches that fail at once and by the
-        failure route; the outermost call does the work, in a loop.
+        It is called recursively, by branches that fail at once and by the failure
+        route; the outermost call does the work, in a loop.
         """
         if context.is_advancing:
             return
@@ -303,7 +303,7 @@ class Proxy:
             context.is_advancing = False
 
     def _try_group(self, context: Context) -> None:
-        """Forward to the targets of the greatest q that is left (§16.6)."""
+        """Forward to the remaining targets with the greatest q (§16.6)."""
         group = context.groups.pop(0)
         branches = [Branch(context, target) for target in group]
         context.branches += branches
@@ -322,7 +322,7 @@ class Proxy:
         Conclude a request whose branches have all ended.
 
         Returns:
-            Whether the failure route has set other targets at once.
+            Whether the failure route set other targets at once.
         """
         best = context.best()
         hook = context.on_failure
@@ -334,7 +334,7 @@ class Proxy:
     # Endings.
 
     def _accept(self, context: Context, response: Response, now: float) -> None:
-        """Pass a 2xx back at once; to an INVITE each of them (§16.7 step 5)."""
+        """Forward a 2xx at once; for an INVITE each of them (§16.7 step 5)."""
         is_invite = context.request.method == "INVITE"
         if (is_invite or not context.is_over) and self._passes(context, response):
             self._transactions.forward(context.transaction, response)
@@ -363,7 +363,7 @@ class Proxy:
 
     def _pass_back(self, context: Context, response: Response) -> None:
         response = context.last(response)
-        # RFC 4320 §4.2: the sender of anything but INVITE has given up by now, too.
+        # RFC 4320 §4.2: the sender of a request other than INVITE has given up as well.
         late = response.status == 408 and context.request.method != "INVITE"
         withheld = any(response is one for one in context.withheld)
         if not late and not withheld:
@@ -376,12 +376,12 @@ class Proxy:
         self._over(context)
 
     def _passes(self, context: Context, response: Response) -> bool:
-        """Whether the reply route lets a response pass."""
+        """Run the reply route; return whether to forward the response."""
         hook = context.on_reply
         return hook is None or "CSeq" not in response.headers or hook(response)
 
     def _failed(self, branch: Branch, response: Response) -> None:
-        """Take the response that stands for a branch that cannot be sent."""
+        """Set a local response for a branch that cannot be sent."""
         self._end(branch, response)
         self._advance(branch.context)
 

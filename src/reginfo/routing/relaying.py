@@ -1,4 +1,4 @@
-"""Requests that are relayed: decided, given their targets, and handed to the proxy."""
+"""Relays requests: makes the decision, finds the targets, calls the proxy."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ logger = logging.getLogger("reginfo.proxy")
 
 class Relaying:
     """
-    Relays requests to users of ours, and to other domains.
+    Relays requests to users of this server, and to other domains.
 
     Args:
-        is_open: whether the stream of a flow is open.
-        needs_flow: whether a URI is reached only by the flow it was heard on; see
+        is_open: whether the connection of a flow is open.
+        needs_flow: whether a URI is reachable only by the flow of its message; see
             :meth:`reginfo.routing.nat.Nat.needs_flow`.
-        secret: the key of the tokens that name flows in URIs of ours.
-        now: seconds on the clock.
-        table: the location table in which users are looked up without a script.
+        secret: the key of the flow tokens in our URIs.
+        now: returns the seconds on the clock.
+        table: the location table for lookups without a script.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Relaying:
             needs_flow=needs_flow,
         )
         self.decide: Callable[[Request], Decision] = decider.decide
-        "Decides where a request goes; see :meth:`Decider.decide`."
+        "Makes the routing decision; see :meth:`Decider.decide`."
 
         self._forwarding = forwarding = Forwarding(
             is_ours=domains.is_ours,
@@ -107,17 +107,17 @@ class Relaying:
 
     @property
     def shelves(self) -> tuple[()]:
-        """Nothing: a request that is being forwarded does not outlive the process."""
+        """No rows: a request that is being forwarded does not survive a restart."""
         return ()
 
     def begin(self, here: Here, moment: Moment) -> None:
-        """Set the addresses that we listen at, and how URIs are resolved."""
+        """Set the listening addresses, and the resolver."""
         self._domains.begin(here.locals)
         self.tokens.begin(here.locals)
         self._targets.begin(here.locals, here.names)
 
     def knows(self, aor: Aor) -> bool:
-        """Whether there is a record of a user of ours."""
+        """Whether there is a record of a user."""
         return self._targets.knows(Place(self._table, aor))
 
     # Requests.
@@ -126,7 +126,7 @@ class Relaying:
         self, event: RequestReceived, request: Request, decision: Decision
     ) -> None:
         """
-        Relay a request as it is done without a script.
+        Relay a request as without a script.
 
         Raises:
             Refusal, RemoteProtocolError: it is not relayed.
@@ -154,7 +154,7 @@ class Relaying:
         on_failure: OnFailure | None = None,
     ) -> Context:
         """
-        Relay a request to ``targets``, or where ``decision`` leads if there are none.
+        Relay a request to ``targets``, or by ``decision`` if there are none.
 
         Raises:
             Refusal, RemoteProtocolError: it is not relayed.
@@ -194,7 +194,7 @@ class Relaying:
         return self.proxy.context_of(transaction)
 
     def conclude(self, context: Context, response: Response) -> None:
-        """Pass a final response back, and try no other target."""
+        """Forward a final response, and try no other target."""
         self.proxy.conclude(context, response)
 
     def respond(
@@ -206,16 +206,16 @@ class Relaying:
         else:
             self._endpoint.respond(transaction, response)
 
-    # What comes in.
+    # Events.
 
     def receive(self, event: AckReceived | Cancelled | ResponseLost) -> None:
-        """Take in what concerns requests that were relayed."""
+        """Process an event of a relayed request."""
         if isinstance(event, AckReceived):
             self._receive_ack(event.request, event.flow)
         elif isinstance(event, ResponseLost):
             self._stateless.receive_lost(event.data, event.via)
         elif not self.proxy.receive_cancel(event.transaction):
-            # §9.2: a handler still waits with it, and will find it answered.
+            # §9.2: its handler is still waiting, and will find it answered.
             self._endpoint.respond(
                 event.transaction, Response(487, "Request Terminated")
             )
@@ -225,14 +225,14 @@ class Relaying:
         return self.proxy.timer_at
 
     def timer_due(self, moment: Moment) -> None:
-        """Cancel what rings for too long; send 100 for what takes long (Timer C)."""
+        """Cancel INVITEs that ring too long (Timer C); send 100 for slow requests."""
         self.proxy.timer_due(moment.now)
 
     def undone(self, moment: Moment) -> None:
-        """Do nothing: what is forwarded is not in the journal."""
+        """Do nothing: forwarded requests are not in the journal."""
 
     def describe(self) -> Description:
-        """Describe how many requests are being forwarded."""
+        """Describe the number of requests being forwarded."""
         count = len(self.proxy)
         line = f"{count} requests being forwarded"
         return Description("proxy", line, {"forwarding": count})
@@ -245,8 +245,8 @@ class Relaying:
             decision = self.decide(request)
             targets: list[Target] = []
             if isinstance(decision, UserOf):
-                # The callee has named itself by a URI of ours: all of its contacts
-                # get the ACK, and those that are not in the dialog ignore it.
+                # The Contact of the callee is one of our URIs: all of its contacts get
+                # the ACK, and those that are not in the dialog ignore it.
                 found = self._targets.contacts(Place(self._table, decision.aor))
                 targets = [one.target for one in found]
             elif isinstance(decision, Onward):
@@ -256,7 +256,7 @@ class Relaying:
             logger.debug("! ACK from %s:%d: %s", *flow.remote, exc)
 
     def _learning(self, request: Request, then: OnReply | None) -> OnReply | None:
-        """Return ``then``, with what a response to a REGISTER teaches before it."""
+        """Wrap ``then``, to learn from the response to a REGISTER first."""
         if request.method != "REGISTER":
             return then
 
@@ -268,10 +268,11 @@ class Relaying:
 
     def _contacts(self, request: Request, aor: Aor) -> list[Target]:
         """
-        Return the targets of a request to a user of ours, without a script (§16.5).
+        Return the targets of a request to a user of this server, without a script
+        (§16.5).
 
         Raises:
-            Refusal: 404 or 480, there is none; 405, none supports the method.
+            Refusal: 404 or 480 if there are none; 405 if none supports the method.
         """
         place = Place(self._table, aor)
         found = self._targets.contacts(place)

@@ -1,4 +1,4 @@
-"""Service-Route of users who register elsewhere by way of us (RFC 3608)."""
+"""Service-Route of users that register at another server through us (RFC 3608)."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from .domains import Domains
 logger = logging.getLogger("reginfo.server")
 
 KEY = "service_route"
-"""The key under which it stands in the user's record, as in the header."""
+"""The key in the user's record that holds it, in the form of the header."""
 
 
 UNTIL = "service_route_until"
-"""The same for when the registration ends, in seconds since the epoch."""
+"""The key that holds the end of the registration, in seconds since the epoch."""
 
 DEFAULT = 3600
-"""Seconds of a registration of which nobody says how long it lasts."""
+"""The interval of a registration without Expires, in seconds."""
 
 
 class ServiceRoutes:
     """
-    Learns it from the responses to REGISTERs that are sent on, and applies it.
+    Learns Service-Routes from the responses to forwarded REGISTERs, and applies them.
 
-    A record of the user is made for it; the contacts are with the registrar.
+    They are stored in a record of the user; the contacts are stored at the registrar.
     """
 
     def __init__(
@@ -42,18 +42,18 @@ class ServiceRoutes:
 
     def learn(self, register: Request, response: Response) -> None:
         """
-        Take in what a registrar answers: it replaces what was known (§6.1).
+        Learn from the response of a registrar, which replaces the stored value (§6.1).
 
-        Without a Service-Route, or with no contact left, there is none any more.
+        The value is removed if there is no Service-Route, or no contact is left.
         """
         if not 200 <= response.status < 300:
             return
         try:
             if register.to.parsed.host != request_uri(register).host:
-                return  # nobody but its own registrar speaks for a user
+                return  # only the registrar of a user may set its route
             place = Place(self._table, self._domains.aor(register.to.parsed))
         except RemoteProtocolError:
-            return  # of which nobody can be called
+            return  # not the URI of a user
         value = until = None
         now, wall = self._clock.now(), self._clock.wall()
         lasts = _lasts(response)
@@ -61,7 +61,7 @@ class ServiceRoutes:
             value = ", ".join(response.headers.get("Service-Route", ())) or None
         if value is not None:
             if not _is_route(value):
-                logger.warning("! a Service-Route of %s is none: %.80r", place, value)
+                logger.warning("! invalid Service-Route of %s: %.80r", place, value)
                 return
             until = str(int(wall) + lasts)
         for key, text in ((KEY, value), (UNTIL, until)):
@@ -69,9 +69,10 @@ class ServiceRoutes:
 
     def of(self, request: Request) -> tuple[str, ...]:
         """
-        The route set for a request that a user begins; empty if there is none.
+        Return the route set for a request that a user originates; empty if there is
+        none.
 
-        In a dialog the dialog says where it goes.
+        In-dialog requests follow the route set of the dialog.
         """
         if request.to.tag or request.method == "REGISTER":
             return ()
@@ -82,9 +83,9 @@ class ServiceRoutes:
         keys = self._store.keys(place)
         value, until = keys.get(KEY), keys.get(UNTIL, "")
         if value is None or not _is_route(value):
-            return ()  # it may have been set by a script, or at another server
+            return ()  # a script or another server may have set it
         if until.isdecimal() and int(until) <= self._clock.wall():
-            return ()  # the registration is over
+            return ()  # the registration has ended
         return tuple(split(value))
 
 
@@ -98,7 +99,7 @@ def _is_route(value: str) -> bool:
 
 
 def _lasts(response: Response) -> int:
-    """For how many seconds a 2xx binds a contact, at the longest; 0 if it has none."""
+    """Return the longest interval of the contacts in a 2xx; 0 if there are none."""
     general = response.expires
     longest = 0
     for line in response.headers.get("Contact", ()):

@@ -1,4 +1,4 @@
-"""What a proxy forwards without a transaction: the ACK of a 2xx, a lost response."""
+"""Forwards messages without a transaction: the ACK of a 2xx, a lost response."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .forwarding import Forwarding
 from .target import Target
 
 MOST_ACKS = 16
-"""Targets that one ACK is sent to: no answer to it ever stops the others."""
+"""The maximum number of targets of one ACK, which has no response to stop it."""
 
 
 class DatagramSender(Protocol):
@@ -61,9 +61,9 @@ class StatelessProxy:
         Forward the ACK of a 2xx (§16.11).
 
         Args:
-            targets: where it goes; more than one if the callee has named itself by a
-                URI of ours, and only the one in the dialog takes note of it.
-            route: the Route that is left of its own.
+            targets: its targets; more than one if the Contact of the callee is one of
+                our URIs, and only the target in the dialog will use it.
+            route: the remaining Route of the ACK.
 
         Raises:
             Refusal, RemoteProtocolError: it is not forwarded.
@@ -75,7 +75,7 @@ class StatelessProxy:
                 self._send_ack(request, target, route)
 
     def receive_lost(self, data: bytes, via: Via) -> None:
-        """Send a response to where the sent-by of ``via`` leads (RFC 3263 §5)."""
+        """Send a response to the sent-by of ``via`` (RFC 3263 §5)."""
         try:
             uri = Uri.parse(f"sip:{via.sent_by};transport={via.transport.lower()}")
         except RemoteProtocolError:
@@ -122,5 +122,5 @@ class StatelessProxy:
 
 
 def via_of(local: Local, branch: str) -> str:
-    """Return the Via of a request that leaves from ``local``."""
+    """Return the Via of a request sent from ``local``."""
     return local.via(branch)

@@ -1,4 +1,4 @@
-"""Targets of a request: the URIs that it is sent to (RFC 3261 §16.5)."""
+"""The targets of a request: the URIs to send it to (RFC 3261 §16.5)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ..sip.uri import Uri
 
 
 class Target:
-    """A URI to be reached, its preference, and its route and flow, if it has any."""
+    """A URI to send to, with its preference and, if known, its route and flow."""
 
     __slots__ = ("flow", "local", "q", "route", "uri")
 
@@ -28,7 +28,7 @@ class Target:
         "The only flow that reaches it; None to resolve its URI (RFC 3263)."
 
         self.local = local
-        "The address of ours to send from, if the destination leaves a choice."
+        "The local address to send from, if there is a choice."
 
     def __repr__(self) -> str:
         return f"Target({self.uri.text!r}, q={self.q:g})"

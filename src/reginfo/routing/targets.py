@@ -1,4 +1,4 @@
-"""Targets of requests, from the location service, and the flows to them."""
+"""Finds the targets of users and URIs, and the flows to them."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class Targets:
 
     Args:
         nat: finds the flows of bindings.
-        is_open: whether the stream of a flow is open.
-        source_of: the address of this host that packets to a destination leave from;
-            None if that is not known.
-        now: seconds on the clock that bindings use.
-        table: the location table that is searched if nothing else is said.
+        is_open: whether the connection of a flow is open.
+        source_of: returns the local address from which packets to a destination are
+            sent; None if unknown.
+        now: returns the seconds on the clock that bindings use.
+        table: the default location table.
     """
 
     def __init__(
@@ -81,20 +81,20 @@ class Targets:
         self._transports: set[Transport] = set()
 
     def begin(self, locals: Sequence[Local], names: Names) -> None:
-        """Set the addresses that we listen at, and what resolves names."""
+        """Set the listening addresses, and the resolver."""
         self._nat.begin(locals)
         self._locals = locals
         self._transports = {local.transport for local in locals}
         self._names = names
 
-    # Users of ours.
+    # Users of this server.
 
     def contacts(self, place: Place) -> list[ContactTarget]:
         """
         Return the contacts of an address-of-record, or of an identity, best first.
 
-        A contact that cannot be used, whatever it came from, is left out and logged. So
-        is one of a scheme or a transport that we cannot send to.
+        A contact that cannot be used, from whatever source, is left out and logged.
+        This includes an unsupported scheme or transport.
         """
         record = self._store.record_of(place)
         found: list[ContactTarget] = []
@@ -109,17 +109,17 @@ class Targets:
                 )  # fmt: skip
             else:
                 found.append(one)
-        # Of equal q, the contact that was heard from last comes first.
+        # Of equal q, the contact that registered last comes first.
         order = {id(one): at for at, one in enumerate(found)}
         found.sort(key=lambda one: (-one.target.q, -order[id(one)]))
         return found
 
     def served(self, uri: Uri) -> Aor | None:
-        """Return the address-of-record that a URI names, if it is one of ours."""
+        """Return the address-of-record of a URI, if it is a user of this server."""
         if not uri.aor:
             return None
         aor = self._domains.aor(uri)
-        # An identity may be in a domain that we know nothing else of.
+        # An identity may be in a foreign domain.
         if self._domains.is_ours(uri):
             return aor
         if self._store.named_by(Place(self._table, aor)):
@@ -132,9 +132,9 @@ class Targets:
 
     def of(self, uri: Uri, binding: Binding | None) -> list[Target]:
         """
-        Return the targets of a request of our own: ``binding``, if it is given.
+        Return the targets of a request that we originate: ``binding``, if it is given.
 
-        The list is empty if ``uri`` is of a user of ours without a usable contact.
+        The list is empty if ``uri`` is a user of this server without a usable contact.
         """
         if binding is not None:
             try:
@@ -155,7 +155,7 @@ class Targets:
         """
         Resolve a URI to destinations, now or when the name servers have answered.
 
-        Destinations that have failed lately come last.
+        Destinations that failed recently come last.
         """
         assert self._names is not None
 
@@ -169,11 +169,11 @@ class Targets:
     def failed(self, transaction: AnyClient) -> None:
         """Try the destination of an unanswered request last for a while."""
         if isinstance(transaction, InviteClientTransaction) and transaction.cancels:
-            return  # it rang, or the caller gave up early
+            return  # it answered provisionally, or the caller gave up early
         self._blocklist.add(_destination(transaction))
 
     def answered(self, transaction: AnyClient, response: Response) -> None:
-        """Take note of an answer; an overloaded destination is tried last (§21.5.4)."""
+        """Note an answer; an overloaded destination is tried last (§21.5.4)."""
         if response.status == 503:
             seconds = retry_after(response.header("Retry-After"))
             if seconds is not None:
@@ -184,7 +184,7 @@ class Targets:
     # Flows.
 
     def flow(self, target: Target, found: FlowFound) -> None:
-        """Find the flow to a target: ``found`` gets it, or what is wrong."""
+        """Find the flow to a target: ``found`` gets it, or an error text."""
         if target.flow is not None:
             found(target.flow)
             return
@@ -200,12 +200,12 @@ class Targets:
                 return
             flows = (self.by(one, target.local) for one in destinations)
             flow = next((flow for flow in flows if flow is not None), None)
-            found(flow or "we have no address that can send to its kind")
+            found(flow or "no listening address of its kind")
 
         self.find(first or target.uri, resolved)
 
     def flow_of(self, binding: Binding, found: FlowFound) -> None:
-        """Find the flow to a binding: ``found`` gets it, or what is wrong."""
+        """Find the flow to a binding: ``found`` gets it, or an error text."""
         try:
             target = self._target_of(binding).target
         except (RemoteProtocolError, ValueError) as exc:
@@ -215,11 +215,12 @@ class Targets:
 
     def by(self, destination: Destination, local: Local | None = None) -> Flow | None:
         """
-        Return the flow to a destination; None if we have no address of its kind.
+        Return the flow to a destination; None if there is no listening address of its
+        kind.
 
-        Of several addresses of ours that fit, the first of these is taken: the one
-        with an open stream to the destination; ``local``; the one that the routing
-        table of the host would send from; the first that is configured.
+        If several local addresses fit, the first of these is used: the one with an open
+        connection to the destination; ``local``; the one that the routing table of the
+        host selects; the first in the configuration.
         """
         address = destination.address
         family = family_of(address[0])
@@ -250,10 +251,10 @@ class Targets:
 
     def _check(self, target: Target) -> None:
         """
-        Check whether we can send to a target at all.
+        Check the scheme and transport of a target.
 
         Raises:
-            RemoteProtocolError: not to its scheme, or by its transport.
+            RemoteProtocolError: one of them is not supported.
         """
         if target.flow is not None:
             return
@@ -264,10 +265,10 @@ class Targets:
 
     def _target_of(self, binding: Binding) -> ContactTarget:
         """
-        Make a target of a binding.
+        Make a target from a binding.
 
         Raises:
-            RemoteProtocolError, ValueError: nothing can be sent to it.
+            RemoteProtocolError, ValueError: the binding cannot be used.
         """
         uri = Uri.parse(binding.contact)
         for value in binding.path:

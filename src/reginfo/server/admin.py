@@ -1,4 +1,4 @@
-"""What an administrator asks of a server; see `reginfo.web.api.Administration`."""
+"""The administrator's functions; see `reginfo.web.api.Administration`."""
 
 from __future__ import annotations
 
@@ -30,57 +30,57 @@ class Admin:
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly
         self.listening: list[str] = []
-        "The addresses that we listen at, as the configuration writes them."
+        "The listening addresses, as the configuration writes them."
 
     @property
     def sip_addresses(self) -> list[str]:
-        """The addresses that we listen at, as the configuration writes them."""
+        """The listening addresses, as the configuration writes them."""
         return list(self.listening)
 
     def now(self) -> float:
-        """Seconds on the clock that bindings use."""
+        """Return the time in seconds, on the clock that bindings use."""
         return self._assembly.clock.now()
 
     def aors(self) -> list[Aor]:
-        """Addresses-of-record that have, or had, a contact; in no order."""
+        """Return the addresses-of-record that have or had a contact, in any order."""
         return list(self._assembly.store.aors(self._assembly.table))
 
     def bindings(self, aor: Aor) -> list[Binding]:
-        """Contacts that ``aor`` is bound to; see :meth:`committed`."""
+        """Return the bindings of ``aor``; see :meth:`committed`."""
         place = Place(self._assembly.table, aor)
         return self._assembly.store.bindings(place, self.now())
 
     def watches(self) -> list[Watch]:
-        """Subscriptions that we serve; see :meth:`committed`."""
+        """Return the subscriptions that we serve; see :meth:`committed`."""
         return list(self._assembly.notifier.watches())
 
     def serves(self, watch: Watch) -> bool:
-        """Whether a subscription is one of them still."""
+        """Whether a subscription has not ended."""
         return self._assembly.notifier.serves(watch)
 
     def peers(self) -> list[PeerSection]:
-        """Peers, as they are configured."""
+        """Return the configured peers."""
         return list(self._assembly.config.peers)
 
     def mirrors(self) -> list[Mirror]:
-        """Subscriptions that we hold; see :meth:`committed`."""
+        """Return the subscriptions that we hold; see :meth:`committed`."""
         return list(self._assembly.subscriber.mirrors())
 
     async def committed(self) -> bool:
         """
-        Wait until what has been read in this turn is on disk.
+        Wait until everything that was read in this turn is on disk.
 
         Returns:
-            False if it was taken back instead: it has to be read again.
+            False if it was undone instead, and must be read again.
         """
         return await durable(self._assembly.turns)
 
     def drain(self, rate: float) -> None:
         """
-        Leave for good: end all subscriptions that we serve, and take no new ones.
+        End all subscriptions that we serve, and refuse new ones.
 
         Args:
-            rate: how many are ended each second, at the most.
+            rate: the maximum number of subscriptions to end per second.
         """
         with self._assembly.turns.attempt():
             self._assembly.notifier.drain(rate, self.now())
@@ -95,17 +95,17 @@ class Admin:
         retry_after: int | None = None,
     ) -> ActResult:
         """
-        Unbind contacts of ``aor``, for the reason that ``event`` names.
+        Remove contacts of ``aor``, and report ``event``.
 
         Args:
-            contact: which one; all if left out.
-            retry_after: seconds; with `probation`, and only with that.
+            contact: the contact to remove; all if None.
+            retry_after: seconds; required with `probation`, not allowed otherwise.
 
         Returns:
             What has changed; see :meth:`committed`.
 
         Raises:
-            LocalProtocolError, RemoteProtocolError: it makes no sense.
+            LocalProtocolError, RemoteProtocolError: an argument is invalid.
         """
         assembly = self._assembly
         return self._done(
@@ -177,14 +177,14 @@ class Admin:
         return self._done(lambda: assembly.acts.admit(assembly.table, aor))
 
     def health(self) -> ServerHealth:
-        """How the server is: its status, and figures since the start."""
+        """Return the health of the server: its status, and figures since the start."""
         assembly = self._assembly
         turns, clock, config = assembly.turns, assembly.clock, assembly.config
         problems = []
         if turns.degraded is not None:
             problems.append(f"store: {turns.degraded}")
         if clock.behind:
-            problems.append(f"calendar: {clock.behind:.1f} s behind the last commit")
+            problems.append(f"wall clock: {clock.behind:.1f} s behind the last commit")
         problems += assembly.sink.problems(clock.now())
         if assembly.store.is_crowded:
             problems.append(

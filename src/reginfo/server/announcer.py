@@ -1,4 +1,4 @@
-"""Changes of the store, made known: to the parts, the script and the log."""
+"""Announces changes of the store to the parts, the script and the log."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Announcer:
         self.script: Scripting | None = None
 
     def announce(self, change: BindingChange | KeyChange) -> None:
-        """Make a change known that was just decided."""
+        """Announce a change that was just decided."""
         for hears in self._hearers:
             hears(change)
         if type(change) is not BindingChange:

@@ -34,8 +34,8 @@ class App(Admin):
     One server.
 
     Args:
-        trace: is called with each datagram: direction, octets, our address, theirs.
-        clock, new_id, jitter: time and chance, where they are not to be the machine's.
+        trace: called with each datagram: direction, bytes, our address, their address.
+        clock, new_id, jitter: time and randomness; by default those of the machine.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class App(Admin):
         self._database: Storage | None = None
         self._parts = assembly.parts
         self.handle = assembly.entrance.handle
-        "Has a request answered, and a response handed to who sent the request."
+        "Handles one event of the endpoint."
 
         self.endpoint = assembly.endpoint
         self.journal = assembly.journal
@@ -74,10 +74,11 @@ class App(Admin):
 
     async def start(self) -> None:
         """
-        Load what is stored, bind the sockets, and serve.
+        Load the stored state, bind the sockets, and serve.
 
         Raises:
-            StartError: an address or the store cannot be had, or the script is wrong.
+            StartError: an address or the store is not available, or the script is
+                wrong.
         """
         config = self._assembly.config
         writer = None
@@ -105,7 +106,7 @@ class App(Admin):
             self.listening = self._network.listening
             self.begin(self._rim.locals, places, self._names)
         except BaseException as exc:
-            # The writer's thread would keep the process from ending.
+            # The writer's thread would prevent the process from exiting.
             if writer is not None:
                 writer.stop()
             if self._database is not None:
@@ -116,13 +117,13 @@ class App(Admin):
         self._rim.start()
 
     def load(self, database: Storage) -> None:
-        """Take in what is stored; :meth:`begin` continues with it."""
+        """Load the stored state; :meth:`begin` continues with it."""
         clock = self._assembly.clock
         last = database.last_commit
         if last is not None:
             clock.not_before(last)
         moment = clock.moment()
-        # Much is made here, and all of it stays: there is no garbage to look for.
+        # This creates many objects, and none of them is garbage.
         collects = gc.isenabled()
         gc.disable()
         try:
@@ -139,7 +140,7 @@ class App(Admin):
 
     def load_script(self) -> None:
         """
-        Read the routing script, if the configuration has one.
+        Load the routing script, if one is configured.
 
         Raises:
             ScriptError: it is wrong.
@@ -150,7 +151,7 @@ class App(Admin):
 
     @property
     def script(self) -> Scripting | None:
-        """The routing script at work, if there is one."""
+        """The running script, if there is one."""
         return self._assembly.script
 
     def set_open(
@@ -161,7 +162,7 @@ class App(Admin):
         self._assembly.hang_up = hang_up
 
     def uris(self) -> list[str]:
-        """Peers and presence servers whose addresses :meth:`begin` needs."""
+        """Return the URIs of peers and presence servers that :meth:`begin` needs."""
         return self._assembly.outgoing.uris()
 
     def begin(
@@ -171,11 +172,11 @@ class App(Admin):
         names: Names,
     ) -> None:
         """
-        Continue with what was loaded; subscribe and publish as configured.
+        Continue with the loaded state; subscribe and publish as configured.
 
         Args:
-            locals: the addresses that we listen at.
-            places: where the URIs of peers and presence servers are.
+            locals: the listening addresses.
+            places: the destinations of peers and presence servers, by URI.
             names: resolves other URIs.
         """
         moment = self.turns.moment()
@@ -186,31 +187,31 @@ class App(Admin):
 
     def reload(self) -> None:
         """
-        Read the routing script again.
+        Load the routing script again.
 
         Raises:
-            ScriptError: it is wrong; the one before it stays.
+            ScriptError: it is wrong; the previous one stays in use.
         """
         if self.script is not None:
             self.script.reload()
 
     def stop_script(self) -> None:
-        """Let no handler of the script go on."""
+        """Cancel all handlers of the script."""
         if self.script is not None:
             self.script.stop()
 
     async def stop(self) -> None:
-        """Commit what was decided, and close. Nobody is told: this may be a restart."""
+        """Commit all decisions, and close; nobody is notified, as for a restart."""
         self.stop_script()
         self._names.stop()
         await self._rim.stop()
         if self._database is not None:
             self._database.close()
 
-    # What the turns drive; beside :attr:`handle`.
+    # Driven by the turns, like :attr:`handle`.
 
     def flow_lost(self, flow: Flow, moment: Moment) -> None:
-        """Take note that a stream was closed."""
+        """Receive the news that a stream was closed."""
         for lost in self._assembly.flow_lost:
             lost(flow, moment)
 
@@ -224,5 +225,5 @@ class App(Admin):
         self._parts.timer_due(moment)
 
     def undone(self, moment: Moment) -> None:
-        """Tell each part that a commit has failed, and was taken back."""
+        """Inform each part that a commit failed and was undone."""
         self._parts.undone(moment)

@@ -1,4 +1,4 @@
-"""The parts of a server, built from its configuration."""
+"""Builds the parts of a server from its configuration."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ from .uas import Uas
 
 class Assembly:
     """
-    All parts of one server, joined.
+    All parts of one server, connected.
 
-    A new part is a file of its own, and a line at the end of the constructor.
+    A new part needs a file of its own, and a line at the end of the constructor.
 
     Args:
-        clock, new_id, jitter: time and chance.
+        clock, new_id, jitter: time and randomness.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class Assembly:
         self.journal = Journal(self.endpoint)
         self.turns = Turns(self.endpoint, self.journal, self.clock)
         self.is_open: Callable[[Flow], bool] = _is_datagram
-        "Whether a flow can still be used: of TCP, whether its stream is there."
+        "Whether a flow can still be used: for TCP, whether the connection is open."
 
         self.source_of: Callable[[Address], str | None] = lambda address: None
-        "Returns the address of ours that packets to an address leave from."
+        "Returns the local address from which packets to an address are sent."
 
         self.hang_up: Callable[[Flow], None] = _unheard
         "Ends a stream that nothing comes by any more."
@@ -184,7 +184,7 @@ class Assembly:
             location=self.table,
             name=self.domains.aor,
         )
-        # What one peer drops, another may list; and one of them may list it longer.
+        # Another peer may list a contact that one peer drops, or list it for longer.
         self.subscriber.others = self.compositor.listings
         self.compositor.others = self.subscriber.listings
         self.store.prolong = self.subscriber.prolonged
@@ -285,8 +285,8 @@ class Assembly:
         self.source, self.sink = self.links.source, self.links.sink
         self.outgoing.connect(self.targets, self.subscriber, self.publisher, self.links)
 
-        # In the order in which they begin, and in which their timers are looked at. The
-        # proxy says which addresses are ours, so that it is first.
+        # The order in which they begin, and in which their timers are checked. The
+        # proxy is first because it sets which addresses are ours.
         self.parts.add(self.relaying)
         self.parts.add(self.store)
         self.parts.add(self.compositor)
@@ -306,7 +306,7 @@ class Assembly:
 
     def load_script(self, path: Path) -> None:
         """
-        Have the routing script at ``path`` take requests.
+        Load the routing script at ``path``, and use it.
 
         Raises:
             ScriptError: it is wrong.
@@ -374,7 +374,7 @@ class Assembly:
         )
 
     def _send_notify(self, draft: Draft, flow: Flow, user: User) -> None:
-        """Send a NOTIFY to where its dialog leads; ``flow`` was an estimate."""
+        """Send a NOTIFY along its dialog; ``flow`` was an estimate."""
         assert isinstance(user, Watch)
         dialog = user.row.subscription.dialog
         self.in_dialog.send(
@@ -382,7 +382,7 @@ class Assembly:
         )
 
     def _send_subscribe(self, draft: Draft, flow: Flow, user: User) -> None:
-        """Send a SUBSCRIBE: the first one by ``flow``, the others in the dialog."""
+        """Send a SUBSCRIBE: the first one on ``flow``, later ones in the dialog."""
         assert isinstance(user, Mirror)
         subscription = user.subscription
         dialog = subscription.dialog

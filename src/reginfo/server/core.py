@@ -1,4 +1,4 @@
-"""What a script asks of the server, for no request in particular."""
+"""The server's side of `reginfo.script.core`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .sending import Sender
 
 
 class ServerCore:
-    """The server, to a script; see :class:`reginfo.script.core.Core`."""
+    """The server, as a script sees it; see :class:`reginfo.script.core.Core`."""
 
     def __init__(
         self,

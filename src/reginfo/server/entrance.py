@@ -1,4 +1,6 @@
-"""Where events come in: requests to who answers them, responses to who has asked."""
+"""
+The entry point of events: passes requests to script or router, responses to users.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ logger = logging.getLogger("reginfo.server")
 
 
 class Entrance:
-    """Gives each request to the script, if it has a route for it, or to the router."""
+    """Passes each request to the script, if it has a route for it, or to the router."""
 
     def __init__(
         self, turns: Turns, *, relaying: Relaying, targets: Targets, router: Router
@@ -34,7 +36,7 @@ class Entrance:
         self.script: Scripting | None = None
 
     def handle(self, event: EndpointEvent, moment: Moment) -> None:
-        """Have a request answered; hand what became of one of ours to its user."""
+        """Handle a request; pass a response or failure to the user of its request."""
         if type(event) is RequestReceived:
             self._turns.answer(event, self._received, moment)
             return
@@ -43,11 +45,11 @@ class Entrance:
             self._hand_over(event, moment)
         except Exception:
             attempt.take_back()
-            # A bug of ours must not stop the service for the others.
+            # A bug must not stop the service for others.
             logger.exception("! %s", type(event).__name__)
 
     def _received(self, event: RequestReceived, moment: Moment) -> Response | None:
-        """Decide where a request goes, once, and have it handled."""
+        """Make the routing decision, once, and have the request handled."""
         request, script = event.transaction.request, self.script
         decision = self._relaying.decide(request)
         if script is not None and script.takes(request, event.flow, decision):

@@ -1,4 +1,4 @@
-"""Subscriptions and publications of ours: which the configuration wants, and where."""
+"""The subscriptions and publications that the configuration requires."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ logger = logging.getLogger("reginfo.server")
 
 
 class OutgoingRequests:
-    """Where our SUBSCRIBE and PUBLISH go, and which of them the configuration wants."""
+    """Starts subscriptions and publications, and finds where they are sent."""
 
     def __init__(
         self, config: Config, peers: Peers, domains: Domains, turns: Turns
@@ -60,12 +60,12 @@ class OutgoingRequests:
         self._publisher = publisher
 
     def uris(self) -> list[str]:
-        """Peers and presence servers whose addresses :meth:`begin` needs."""
+        """Return the URIs of peers and presence servers that :meth:`begin` needs."""
         peers = [peer.uri for peer in self._config.peers if peer.uri is not None]
         return [*peers, *self.publish_targets()]
 
     def find(self, places: Mapping[str, Destination]) -> None:
-        """Set where the URIs of peers are."""
+        """Set the destinations of the URIs of peers."""
         self._peers.find({uri: place.address for uri, place in places.items()})
 
     def begin(
@@ -78,8 +78,8 @@ class OutgoingRequests:
         Subscribe at peers, and publish at presence servers.
 
         Args:
-            locals: the addresses that we listen at.
-            places: where :meth:`uris` are.
+            locals: the listening addresses.
+            places: the destinations of :meth:`uris`.
         """
         now = moment.now
         publisher, links = self._publisher, self._links
@@ -87,7 +87,7 @@ class OutgoingRequests:
         ours = {(local.host, local.port) for local in locals}
         for uri in self.publish_targets():
             if places[uri].address in ours:
-                continue  # we are that presence server: our watchers are told anyway
+                continue  # that is this server: its watchers are notified anyway
             target = PresenceServer(
                 uri=uri,
                 flow=flow_to(places[uri], locals),
@@ -136,16 +136,16 @@ class OutgoingRequests:
         self._subscriber.watch(peer, name, wanted, flow, now)
 
     def _hop(self, uri: Uri) -> Uri:
-        """Where a SUBSCRIBE for ``uri`` goes first."""
+        """Return the next hop of a SUBSCRIBE for ``uri``."""
         proxy = self._config.pua_reginfo.outbound_proxy
         return uri if proxy is None else Uri.parse(proxy)
 
     def owner(self, uri: Uri) -> str:
-        """Who owns what is told of ``uri``: the peer that is asked, or its host."""
+        """Return the owner of contacts reported for ``uri``: a peer, or its host."""
         return self._peers.asked_at(self._hop(uri)) or uri.host
 
     def locate(self, mirror: Mirror) -> None:
-        """Find where a subscription that a script has asked for is to be sent."""
+        """Find the flow of a subscription that a script requested."""
 
         targets, subscriber = self._targets, self._subscriber
         assert targets is not None and subscriber is not None
@@ -162,7 +162,7 @@ class OutgoingRequests:
         targets.flow(Target(hop), found)
 
     def publish_targets(self) -> tuple[str, ...]:
-        """Where PUBLISH goes; to ourselves it does not need to be sent."""
+        """Return the URIs that PUBLISH is sent to."""
         pua = self._config.pua_reginfo
         if not pua.publish_reginfo:
             return ()

@@ -1,4 +1,4 @@
-"""One request on its way through the script, and what the server does with it."""
+"""One request in the script: the server's side of `reginfo.script.call`."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ CODES = {
     ContactEvent.REFRESHED: 2,
     ContactEvent.UNREGISTERED: 3,
 }
-"""What `save` returns for each event, as the registrar of Kamailio does."""
+"""The return code of `save` for each event, as in the registrar of Kamailio."""
 
 
 class Hooks(Protocol):
-    """The later routes of a script; see :class:`reginfo.server.scripting.Scripting`."""
+    """Reply and failure routes; see :class:`reginfo.server.scripting.Scripting`."""
 
     def replied(self, passage: Passage, response: Response) -> bool:
-        """Run the reply route; whether the response is passed on."""
+        """Run the reply route; return whether to forward the response."""
 
     def failed(
         self, passage: Passage, response: Response, done: Callable[[Passage], None]
     ) -> None:
-        """Run the failure route, and call ``done`` when it has ended."""
+        """Run the failure route, and call ``done`` when it ends."""
 
 
 class ServerParts(NamedTuple):
@@ -66,7 +66,7 @@ class Passage:
     """
     One request in one route of the script; see :class:`reginfo.script.call.Call`.
 
-    Reply and failure routes of the same request have passages of their own, made by
+    Reply and failure routes of the same request have passages of their own, created by
     :meth:`later`.
     """
 
@@ -89,11 +89,11 @@ class Passage:
         self.transaction = transaction
         self.flow = flow
         self.routes = routes
-        "The script as it was when the request came: all of its routes are of one file."
+        "The script when the request arrived: a request uses one version throughout."
 
         self.request = _copy(transaction.request)
         self.decided: tuple[str, list[str] | None, Decision] | None = None
-        "The routing decision, with the Request-URI and the Route that it is for."
+        "The routing decision, with the Request-URI and the Route that it is based on."
 
         self.targets: list[Target] = []
         self.on_reply: str | None = None
@@ -111,7 +111,7 @@ class Passage:
         "Variables of the script; see :attr:`reginfo.script.functions.Functions.var`."
 
     def later(self) -> Passage:
-        """Return the passage of the same request through a later route."""
+        """Return a passage of the same request for a later route."""
         passage = Passage(
             self._server, self._hooks, self.transaction, self.flow, self.routes
         )
@@ -126,10 +126,10 @@ class Passage:
 
     def decision(self) -> Decision:
         """
-        Return the routing decision, made again only where the script changed it.
+        Return the routing decision, made again if the script has changed its input.
 
         Raises:
-            RemoteProtocolError: the Request-URI or the Route cannot be read.
+            RemoteProtocolError: the Request-URI or the Route cannot be parsed.
         """
         request = self.request
         uri, route = request.uri, request.headers.get("Route")
@@ -143,7 +143,7 @@ class Passage:
         """All strings that are written in the script."""
         return self.routes.texts
 
-    # What a handler asks for.
+    # Called by a handler.
 
     def respond(self, response: Response) -> None:
         response = with_headers(response, self.reply_headers)
@@ -180,7 +180,7 @@ class Passage:
         try:
             place = Place(table, server.domains.aor(self.decision().uri))
         except RemoteProtocolError:
-            return -1  # a URI that can name nobody
+            return -1  # not the URI of a user
         found = server.targets.contacts(place)
         fitting = [one for one in found if one.takes(self.request.method)]
         if not fitting:
@@ -204,7 +204,7 @@ class Passage:
         server = self._server
         server.turns.wake()
         if self.request.method != "NOTIFY":
-            self.reason = f"{self.request.method} is no NOTIFY"
+            self.reason = f"{self.request.method} is not NOTIFY"
             return -1
         moment = server.turns.moment()
         self.refusal, self.reason = None, ""
@@ -256,7 +256,7 @@ class Passage:
         )
 
     def _relay_again(self, context: Context) -> None:
-        """Relay from a failure route: the request remains the one that it was."""
+        """Relay from a failure route, within the same response context."""
         targets = self.targets or [Target(self.decision().uri)]
         self._server.relaying.again(
             context,
@@ -273,7 +273,7 @@ class Passage:
         if self.on_failure is None:
             return False
         relaying = self._server.relaying
-        # It may have failed at once, before `relay` has returned.
+        # It may fail at once, before `relay` has returned.
         self.context = relaying.context_of(self.transaction)
 
         def done(later: Passage) -> None:
@@ -289,7 +289,7 @@ class Passage:
         return served.status < 300
 
     def _note(self, exc: Refusal | RemoteProtocolError) -> None:
-        """Note why a NOTIFY was refused, for the script and the log."""
+        """Note the reason why a NOTIFY was refused, for the script and the log."""
         self.reason = str(exc)
         if not isinstance(exc, UnreadableDocument):
             logger.warning(
@@ -297,20 +297,21 @@ class Passage:
             )
 
     def _try(self, act: Callable[[], Any]) -> Any:
-        """Return what ``act`` returns; or a response, with nothing changed."""
+        """Return the result of ``act``; or a response, and undo its changes."""
         return self._server.turns.response_of(self.request, self.flow, act)
 
 
 def with_headers(response: Response, headers: Sequence[tuple[str, str]]) -> Response:
     """
-    Return a copy of a response with more headers; the script may reuse the original.
+    Return a copy of a response with more header fields, so that the original can be
+    reused.
 
     Raises:
         TypeError, ValueError: it cannot be written.
     """
     if not isinstance(response.body, bytes) or not isinstance(response.status, int):
-        raise TypeError("a response needs a status that is a number, and a bytes body")
-    # One that came from elsewhere has those of its own request.
+        raise TypeError("a response needs an int as status, and bytes as body")
+    # A received response has those of its own request.
     lines: Headers = {}
     _check_text(response.reason)
     for name, values in response.headers.items():
@@ -320,7 +321,7 @@ def with_headers(response: Response, headers: Sequence[tuple[str, str]]) -> Resp
             for value in values:
                 _check_text(value)
     if not 100 <= response.status < 700:
-        raise ValueError(f"no status: {response.status}")
+        raise ValueError(f"not a SIP status code: {response.status}")
     for name, value in headers:
         lines[name] = [*lines.get(name, []), value]
     return Response(response.status, response.reason, lines, response.body)

@@ -1,4 +1,4 @@
-"""The peers of the configuration, and which of them a request comes from."""
+"""The configured peers; identifies the sender of a request."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..sip.message import Request
 from ..sip.uri import Uri
 
 IMS_MAX_EXPIRES = 604_800
-"""Seconds that a registration lasts in an IMS network, at most: 3GPP TS 24.229 asks
-for 600 000."""
+"""The longest interval of a registration in an IMS network, in seconds; 3GPP TS 24.229
+requests 600 000."""
 
 
 class Peers:
@@ -21,11 +21,11 @@ class Peers:
     Peers by name and address.
 
     Args:
-        peers: as configured.
-        min_interval: least time between two NOTIFYs to a watcher that is no peer, in
+        peers: the configured peers.
+        min_interval: the minimum time between two NOTIFYs to other watchers, in
             seconds.
-        max_expires: the longest time that a contact is believed to last whose peer has
-            no limit of its own, in seconds.
+        max_expires: the longest interval accepted for a contact, in seconds, if its
+            peer has no limit of its own.
     """
 
     def __init__(
@@ -45,26 +45,26 @@ class Peers:
         self._by_address: dict[Address, PeerSection] = {}
 
     def find(self, addresses: Mapping[str, Address]) -> None:
-        """Take it that the peers' URIs are at ``addresses``."""
+        """Set the addresses of the peers' URIs."""
         self._by_address = {
             addresses[peer.uri]: peer for peer in self._peers if peer.uri is not None
         }
 
     def longest(self, name: str) -> int:
-        """The longest time that a contact of a peer is believed to last, in seconds."""
+        """Return the longest interval accepted for a contact of a peer, in seconds."""
         return self._longest.get(name, self._max_expires)
 
     @property
     def longest_life(self) -> int:
-        """The longest time that any of them is believed to grant, in seconds."""
+        """Return the longest interval accepted from any peer, in seconds."""
         return max([self._max_expires, *self._longest.values()])
 
     def at(self, address: Address) -> PeerSection | None:
-        """The peer whose URI is at ``address``."""
+        """Return the peer whose URI has this address."""
         return self._by_address.get(address)
 
     def sender(self, request: Request, flow: Flow) -> PeerSection | None:
-        """The peer that a request comes from; None if it is none that is known."""
+        """Return the peer that sent a request; None if the sender is not a peer."""
         host, port = flow.remote
         known = self._by_address.get((unscoped(host), port))
         if known is not None:
@@ -78,7 +78,7 @@ class Peers:
         return found
 
     def asked_at(self, hop: Uri) -> str | None:
-        """The name of the peer that is asked for registrations at ``hop``."""
+        """Return the name of the peer whose SUBSCRIBEs go to ``hop``."""
         place = (hop.host, hop.port)
         for peer in self._peers:
             if peer.uri is not None:
@@ -88,7 +88,7 @@ class Peers:
         return None
 
     def recognise(self, request: Request, flow: Flow) -> Watcher:
-        """How to treat whom a SUBSCRIBE comes from."""
+        """Identify the sender of a SUBSCRIBE."""
         peer = self.sender(request, flow)
         if peer is None:
             return self._stranger
@@ -98,7 +98,7 @@ class Peers:
 
 
 def profile_of(peer: PeerSection | None) -> Profile | None:
-    """The profile that is configured; None to go by what the peer says of itself."""
+    """Return the configured profile; None to derive it from the peer's messages."""
     if peer is None or peer.profile is None:
         return None
     return Profile(peer.profile)

@@ -1,4 +1,4 @@
-"""Which requests are answered here, and which are relayed (RFC 3261 §16.3 to §16.5)."""
+"""Answers a request, or relays it (RFC 3261 §16.3 to §16.5)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ ALLOW = [("Allow", ", ".join(METHODS))]
 
 class Router:
     """
-    Has each request answered here, or relayed.
+    Has each request answered by this server, or relayed.
 
     Args:
-        relay: whose requests to other domains are relayed; see `[proxy] relay`.
+        relay: who may send requests to other domains; see `[proxy] relay`.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class Router:
         moment: Moment,
     ) -> Response | None:
         """
-        Answer a request, or relay it, as it is done without a script.
+        Answer a request, or relay it, as without a script.
 
         Args:
-            request: the request as the script has left it.
+            request: the request, with the changes of the script.
             decision: the routing decision for it.
 
         Returns:
@@ -66,31 +66,31 @@ class Router:
             return None
         transaction = event.transaction
         if transaction.merged is None and self._endpoint.is_merged(transaction):
-            # §8.2.2.2: a request that comes by two paths is served once.
+            # §8.2.2.2: a request that arrives by two paths is processed once.
             return Response(482, "Loop Detected")
         return handler(event, moment)
 
     def _is_for_us(
         self, event: RequestReceived, request: Request, decision: Decision
     ) -> bool:
-        """Whether a request, of a method that we answer, is answered here."""
+        """Whether a request with a method that we support is answered here."""
         method = request.method
         if decision.in_path:
             return False
         if method == "NOTIFY":
             return not self._is_for_a_phone(event, decision)
         if isinstance(decision, Onward):
-            # A stranger is answered what we answer to any request of this kind.
+            # A stranger gets our usual answer to such a request.
             return not self._may_pass(request)
-        # §11: OPTIONS to a user is answered by that user's phone.
+        # §11: the user's phone answers OPTIONS to a user.
         uri = decision.uri
         return method != "OPTIONS" or self._domains.is_address(uri.host)
 
     def _is_for_a_phone(self, event: RequestReceived, decision: Decision) -> bool:
         """
-        Whether a NOTIFY is of a subscription of a user of ours, and not of ours.
+        Whether a NOTIFY is for a subscription of a phone, and not of this server.
 
-        Any other belongs to a subscription of this server, or is refused.
+        Any other NOTIFY is for this server, which may refuse it.
         """
         request = event.request
         if not isinstance(decision, UserOf) or not request.to.tag:
@@ -109,14 +109,14 @@ class Router:
         self, event: RequestReceived, request: Request, decision: Decision
     ) -> None:
         """
-        Relay a request, if it may pass.
+        Relay a request, if this is allowed.
 
         Raises:
             Refusal, RemoteProtocolError: it is not relayed.
         """
         if type(decision) is Ours:
             raise Refusal(405, "Method Not Allowed", headers=ALLOW)
-        # §16.4: a dialog that was begun by way of us goes on that way.
+        # §16.4: later requests of a dialog that began through us pass through us.
         is_onward = isinstance(decision, Onward) and not decision.in_path
         if is_onward and not self._may_pass(request):
             raise Refusal(403, "Relaying Denied")

@@ -1,4 +1,4 @@
-"""The operator's script at work: which of its routes handles what, and when."""
+"""Runs the operator's script: selects its routes, and orders their handlers."""
 
 from __future__ import annotations
 
@@ -31,38 +31,38 @@ from .passage import Passage, ServerParts
 logger = logging.getLogger("reginfo.script")
 
 ORDERED = frozenset({"REGISTER", "PUBLISH"})
-"""Methods whose requests for one user pass the script one at a time (§10.3)."""
+"""Methods whose requests for one user are handled one at a time (§10.3)."""
 
 MAX_WAITING = 16
-"""Requests of one user that wait behind one whose handler waits; more get 503."""
+"""The maximum number of requests of one user that wait for a handler; more get 503."""
 
 RETRY_AFTER = "5"
-"""Retry-After of those, in seconds."""
+"""Retry-After of these 503s, in seconds."""
 
 GIVEN_UP = TIMER_F
-"""Seconds after which nobody waits for the response to a request (RFC 3261 §17.1.2)."""
+"""Seconds after which the sender of a request has given up (RFC 3261 §17.1.2)."""
 
 
 class WaitingRequest(NamedTuple):
-    """A request that waits for the one before it, of the same user."""
+    """A request that waits for the previous one of the same user."""
 
     event: RequestReceived
     decision: Decision
     until: float
-    "When its sender gives it up, on the boot-time clock."
+    "When its sender gives up, on the boot-time clock."
 
 
 class Scripting:
     """
-    Runs the handlers of a script, and is the server to them.
+    Runs the handlers of a script.
 
     What a handler does from one wait to the next is one turn, and belongs to the batch
-    that is open then. If it raises, that turn is taken back, unless the handler has
-    answered or relayed its request in the meantime.
+    that is open then. If the handler raises, that turn is undone, unless the handler
+    has already answered or relayed its request.
 
     Args:
         server: the parts of the server that requests use.
-        core: the server, for no request in particular.
+        core: the functions that need no request.
     """
 
     def __init__(
@@ -86,21 +86,21 @@ class Scripting:
 
     def reload(self) -> None:
         """
-        Read the script from its file again.
+        Load the script from its file again.
 
         Raises:
-            ScriptError: it is wrong; the previous one remains.
+            ScriptError: it is wrong; the previous one stays in use.
         """
         self.handlers.is_running = True
         try:
             self.route = load(self._path)
         finally:
             self.handlers.is_running = False
-        logger.warning("= the script has been read again: %s", self._path)
+        logger.warning("= the script was reloaded: %s", self._path)
 
     @property
     def waiting(self) -> int:
-        """The number of handlers that wait for something."""
+        """The number of handlers that are waiting."""
         return len(self.handlers)
 
     def stop(self) -> None:
@@ -111,9 +111,9 @@ class Scripting:
 
     def takes(self, request: Request, flow: Flow, decision: Decision) -> bool:
         """
-        Whether a request enters the script.
+        Whether the script handles a request.
 
-        A NOTIFY that belongs to no subscription of ours does not (RFC 6665 §4.1.3).
+        It does not handle a NOTIFY that matches no subscription (RFC 6665 §4.1.3).
         """
         if self.route.handler_of(request.method) is None:
             return False
@@ -132,7 +132,7 @@ class Scripting:
         try:
             aor = self._domains.aor(event.request.to.parsed)
         except RemoteProtocolError:
-            pass  # the handler will find out
+            pass  # the handler will get this error
         if aor is not None and aor in self._busy:
             self._wait(self._busy[aor], event, decision)
             return
@@ -144,7 +144,7 @@ class Scripting:
         event: RequestReceived,
         decision: Decision,
     ) -> None:
-        """Have a request wait, unless too many do; forget those that were given up."""
+        """Queue a request, unless too many wait; drop those whose senders gave up."""
         now = self._clock.now()
         self._forget_given_up(waiting, now)
         if len(waiting) >= MAX_WAITING:
@@ -154,7 +154,7 @@ class Scripting:
         waiting.append(WaitingRequest(event, decision, now + GIVEN_UP))
 
     def _forget_given_up(self, waiting: deque[WaitingRequest], now: float) -> None:
-        """Serve nobody who no longer waits: what a phone has not heard of, is not."""
+        """Drop requests whose senders gave up: they must not take effect unnoticed."""
         while waiting and waiting[0].until <= now:
             self._server.endpoint.abandon(waiting.popleft().event.transaction)
 
@@ -163,7 +163,7 @@ class Scripting:
     ) -> None:
         request, transaction = event.request, event.transaction
         handler = self.route.handler_of(request.method)
-        if handler is None:  # the script was read again while this one waited
+        if handler is None:  # the script was reloaded while the request waited
             turns = self._server.turns
             turns.answer(
                 event,
@@ -194,7 +194,7 @@ class Scripting:
                 self._busy[aor] = deque()
 
     def _next(self, aor: Aor) -> None:
-        """Run the handlers of requests of a user that waited for the one before."""
+        """Run the handlers of a user's requests that waited for the previous one."""
         waiting = self._busy.pop(aor)
         while True:
             self._forget_given_up(waiting, self._clock.now())
@@ -207,17 +207,17 @@ class Scripting:
                 return
 
     def _answered(self, passage: Passage, end: HandlerResult) -> None:
-        """Make sure that a request has a response, now that its handler has ended."""
+        """Make sure that a request has a response when its handler has ended."""
         error = end.error
         if isinstance(error, SystemExit):
-            error = None  # `exit` ends a route, in other scripts
+            error = None  # `exit` ends a route, as in Kamailio's scripts
         if error is None:
             if isinstance(end.result, Response) and not passage.answered:
                 self._respond(passage, end.result)
             elif end.result is not None and not isinstance(end.result, Response):
-                self._complain(passage, f"the handler has returned {end.result!r}")
+                self._complain(passage, f"the handler returned {end.result!r}")
             if not passage.answered and not passage.relayed:
-                self._complain(passage, "the script has not answered")
+                self._complain(passage, "the script did not answer")
                 passage.respond(Response(500, "Server Internal Error"))
             return
         done = passage.answered or passage.relayed
@@ -226,11 +226,11 @@ class Scripting:
         if not isinstance(error, Refusal):
             self._failed(_name(passage), error)
         if not done:
-            # What was sent in earlier turns remains sent.
+            # Messages sent in earlier turns cannot be undone.
             self._respond(passage, self._response(passage, error))
 
     def _respond(self, passage: Passage, response: Response) -> None:
-        """Send what a handler returned or raised: 500, if it cannot be sent."""
+        """Send the response of a handler; 500 if it cannot be sent."""
         try:
             passage.respond(response)
         except Exception as exc:
@@ -247,7 +247,7 @@ class Scripting:
             turns = self._server.turns
             try:
                 return turns.response_of(passage.request, passage.flow, act)
-            except (TypeError, ValueError) as exc:  # a refusal that cannot be sent
+            except (TypeError, ValueError) as exc:  # the refusal cannot be sent
                 self._failed(_name(passage), exc)
         return Response(500, "Server Internal Error")
 
@@ -258,7 +258,7 @@ class Scripting:
         Run the reply route of a relayed request.
 
         Returns:
-            Whether the response is passed on: a `Refusal` raised there stops it.
+            Whether to forward the response: a `Refusal` suppresses it.
         """
         handler = passage.routes.replies.get(passage.on_reply or "")
         if handler is None:
@@ -273,7 +273,7 @@ class Scripting:
             self._reported(view, later, end)
 
         if not self.handlers.run(handler, view, ended):
-            return True  # it is passed on as it is; the handler goes on
+            return True  # forwarded as it is now, while the handler continues
         return not kept
 
     def failed(
@@ -284,12 +284,12 @@ class Scripting:
 
         Args:
             response: the best response of the branches.
-            done: called with the passage of the failure route when that has ended: it
-                has answered, relayed again, or left it at ``response``.
+            done: called with the passage of the failure route when it ends: it has
+                answered, relayed again, or accepted ``response``.
         """
         handler = passage.routes.failures.get(passage.on_failure or "")
         later = passage.later()
-        passage.on_failure = None  # a second failure has a route if it is set again
+        passage.on_failure = None  # must be set again for a second failure
         if handler is None:
             done(later)
             return
@@ -307,7 +307,9 @@ class Scripting:
         self.handlers.run(handler, view, ended)
 
     def _reported(self, msg: Message, passage: Passage, end: HandlerResult) -> None:
-        """Take back what a later route has done that has failed, and log the error."""
+        """
+        Undo the changes of a reply or failure route that failed, and log the error.
+        """
         error = end.error
         if error is None or isinstance(error, SystemExit):
             return
@@ -319,7 +321,7 @@ class Scripting:
     # Events.
 
     def happened(self, change: BindingChange) -> None:
-        """Run the event route of a change to a contact, which is on disk."""
+        """Run the event route for a change of a contact that is on disk."""
         binding = change.binding
         handler = self.route.events.get(binding.event.value)
         if handler is not None:
@@ -330,14 +332,14 @@ class Scripting:
             )
 
     def subscription(self, mirror: Mirror, state: str, reason: str) -> None:
-        """Run the event route of a subscription that a script has asked for."""
+        """Run the event route for a subscription that a script requested."""
         handler = self.route.events.get(SUBSCRIPTION)
         if handler is not None:
             uri = mirror.subscription.wanted.uri
             self._tell(handler, SubscriptionChanged(self._core, uri, state, reason))
 
     def listens(self, event: ContactEvent) -> bool:
-        """Whether an event of contacts has a route."""
+        """Whether there is a route for an event of contacts."""
         return event.value in self.route.events
 
     def _tell(self, handler: Callable[[Any], object], event: Event) -> None:
@@ -352,11 +354,11 @@ class Scripting:
     # Errors.
 
     def _slow(self, handler: Callable[[Any], Any], took: float) -> None:
-        """Log that a route keeps the server from everything else."""
+        """Log that a route blocked the server for too long."""
         code = getattr(inspect.unwrap(handler), "__code__", None)
         line = "" if code is None else f":{code.co_firstlineno}"
         logger.warning(
-            "! %s%s: %s took %.0f ms, in which nothing else was served",
+            "! %s%s: %s blocked the server for %.0f ms",
             self._path.name,
             line,
             getattr(handler, "__name__", repr(handler)),
@@ -364,13 +366,13 @@ class Scripting:
         )
 
     def _failed(self, what: str, error: BaseException) -> None:
-        """Log an error with its line in the script; a bug with its traceback, too."""
+        """Log an error with its line in the script; a bug also with its traceback."""
         if isinstance(error, asyncio.CancelledError):
-            return  # the server stops
+            return  # the server is stopping
         line = line_of(error.__traceback__, self._path)
         where = self._path.name if line is None else f"{self._path.name}:{line}"
         if isinstance(error, ReginfoError):
-            # The request, not the script, is at fault.
+            # The fault is in the request, not in the script.
             logger.warning("! %s: %s: %s", where, what, error)
             return
         logger.error(
@@ -383,7 +385,7 @@ class Scripting:
 
 
 def _name(passage: Passage) -> str:
-    """Name a request in the log: its method, and who sent it."""
+    """Name a request in the log, by its method and its source."""
     request = passage.request
     sender = request.headers.get("From", ["?"])[0]
     try:

@@ -1,4 +1,4 @@
-"""Requests of our own that a script has sent, and their answers."""
+"""Requests that a script sends, and their responses."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ OURS = frozenset(
         "Via",
     }
 )  # fmt: skip
-"""Headers that are written here; a script gives those beside them."""
+"""Header fields that are written here; a script may add others."""
 
 NOT_SENT = frozenset({"ACK", "CANCEL", "INVITE"})
-"""Methods that are more than one request and its answer."""
+"""Methods that need more than one request and its response."""
 
 
 class OwnRequest:
-    """One request, and who waits for its answer."""
+    """One request, and the future of its response."""
 
     __slots__ = ("answer",)
 
@@ -39,24 +39,24 @@ class OwnRequest:
         self.answer = answer
 
     def receive_response(self, response: Response, moment: Moment) -> None:
-        """Receive a response; only a final one is what was waited for."""
+        """Receive a response; provisional ones are ignored."""
         if response.is_final:
             self.answered(response)
 
     def receive_failure(self, cause: str, moment: Moment) -> None:
-        """Put a response of our own in the place of one that has not come."""
+        """Complete the request with a local response, because none arrived."""
         if cause == "timeout":
             self.answered(Response(408, "Request Timeout"))
         else:
             self.answered(Response(503, "Service Unavailable"))
 
     def answered(self, response: Response) -> None:
-        """Hand over the final response, if none was handed over yet."""
+        """Complete the request with its final response, once."""
         if not self.answer.done():
             self.answer.set_result(response)
 
     def never_sent(self) -> None:
-        """What it was sent with could not be put on disk, or was taken back."""
+        """Complete the request with 503: it was undone before it was sent."""
         self.answered(Response(503, "Service Unavailable"))
 
 
@@ -65,9 +65,9 @@ class Sender:
     Sends requests outside dialogs.
 
     Args:
-        targets: returns the targets of a URI, or of a binding, best first; none if the
-            URI is of a user of ours without a contact.
-        flow: finds the flow to a target, and calls back with it, or with what is wrong.
+        targets: returns the targets of a URI or of a binding, best first; none for a
+            user of this server without contacts.
+        flow: finds the flow to a target, and calls back with the flow or an error text.
     """
 
     def __init__(
@@ -95,13 +95,13 @@ class Sender:
         from_: str | None,
     ) -> asyncio.Future[Response]:
         """
-        Send a request; what is returned holds its final response, sooner or later.
+        Send a request, and return the future of its final response.
 
         Raises:
             ValueError: it cannot be written.
         """
         if not grammar.token.fullmatch(method) or method in NOT_SENT:
-            raise ValueError(f"{method!r} is no method that can be sent alone")
+            raise ValueError(f"{method!r} cannot be sent by a script")
         uri, sender = _uri(to), to if from_ is None else _uri(from_).text
         head = (
             "Max-Forwards: 70\r\n"
@@ -138,7 +138,7 @@ def _uri(text: str) -> Uri:
     except RemoteProtocolError as exc:
         raise ValueError(str(exc)) from exc
     if any(c in text for c in "<>\r\n"):
-        raise ValueError(f"no URI: {text!r}")
+        raise ValueError(f"not a URI: {text!r}")
     return uri
 
 
@@ -146,8 +146,8 @@ def _lines(headers: Sequence[tuple[str, str]]) -> str:
     lines = []
     for name, value in headers:
         if not grammar.token.fullmatch(name) or canonical(name) in OURS:
-            raise ValueError(f"{name!r} cannot be given")
+            raise ValueError(f"a script cannot set {name!r}")
         if any(c in value for c in "\r\n\0"):
-            raise ValueError(f"no header value: {value!r}")
+            raise ValueError(f"not a header value: {value!r}")
         lines.append(f"{canonical(name)}: {value}\r\n")
     return "".join(lines)

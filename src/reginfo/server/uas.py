@@ -1,4 +1,4 @@
-"""The user agent server: who answers requests that are for us (RFC 3261 §8.2)."""
+"""The user agent server: answers the requests that are for us (RFC 3261 §8.2)."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from .peers import Peers
 logger = logging.getLogger("reginfo.server")
 
 METHODS = ("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "OPTIONS")
-"""What is answered here; any other method is for somebody else."""
+"""The methods that this server answers; any other is for somebody else."""
 
 
 class Uas:
     """
-    Answers requests by the roles that this server has.
+    Answers requests with the roles of this server.
 
     Each method returns the response, or raises a `Refusal` or `RemoteProtocolError`;
-    then it may have changed something that its caller takes back.
+    then the caller must undo its changes.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Uas:
             "PUBLISH": self._publish,
             "OPTIONS": self._options,
         }
-        "By method, what is done without a script."
+        "The handlers without a script, by method."
 
     def connect(
         self, source: LinkSource, sink: LinkSink, groups: GroupNotifier
@@ -94,10 +94,10 @@ class Uas:
         is_published: bool = True,
     ) -> registrar.Decision:
         """
-        Bind what a REGISTER asks for.
+        Process a REGISTER.
 
         Args:
-            is_published: whether presence servers are to hear of it.
+            is_published: whether to publish the changes.
         """
         if self._sink is not None:
             self._sink.check_ready(moment.now)
@@ -129,10 +129,10 @@ class Uas:
         self, request: Request, flow: Flow, tag: str, moment: Moment
     ) -> Response:
         """
-        Serve a SUBSCRIBE.
+        Process a SUBSCRIBE.
 
         Args:
-            tag: that the response is given in To.
+            tag: the To tag of the response.
         """
         aor, source = self._domains.aor(request_uri(request)), self._source
         if source is not None and source.takes(request, aor):
@@ -149,27 +149,27 @@ class Uas:
         )
 
     def publish(self, request: Request, flow: Flow, moment: Moment) -> Response:
-        """Take in a PUBLISH."""
+        """Process a PUBLISH."""
         aor = self._domains.aor(request_uri(request))
         if not self._domains.serve(aor):
             raise Refusal(404, "Not Found")
         peer = self._peers.sender(request, flow)
         if peer is None:
-            # A user registers; for others, only servers speak that are known here.
+            # Only configured peers may publish for users.
             raise Refusal(403, "Forbidden")
         return self._compositor.receive_publish(
             request, peer=peer.name, aor=aor, now=moment.now, wall=moment.wall
         )
 
     def unsolicited(self, request: Request, flow: Flow) -> str | None:
-        """The peer that sends a NOTIFY which nobody has asked for, if it may."""
+        """Return the peer that may send this NOTIFY without a subscription, if any."""
         if self._subscriber.knows(request) or self._is_of_a_link(request):
             return None
         peer = self._peers.sender(request, flow)
         return peer.name if peer is not None and peer.unsolicited else None
 
     def expects(self, request: Request, flow: Flow) -> bool:
-        """Whether a NOTIFY is of a subscription of ours, or of a peer that may."""
+        """Whether a NOTIFY matches a subscription, or is from an `unsolicited` peer."""
         return (
             self._is_of_a_link(request)
             or self._subscriber.expects(request)
@@ -177,7 +177,7 @@ class Uas:
         )
 
     def notify(self, request: Request, flow: Flow, table: str, moment: Moment) -> int:
-        """Take in a NOTIFY; 1 or 2, as :meth:`PuaReginfo.handle_notify` has it."""
+        """Process a NOTIFY; return 1 or 2, as :meth:`PuaReginfo.handle_notify` does."""
         if self._sink is not None and self._sink.knows(request):
             self._sink.receive_notify(request, flow, moment.now, moment.wall)
             return 1

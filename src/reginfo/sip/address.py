@@ -1,4 +1,4 @@
-"""Numeric addresses in URIs, and which of them can be reached from anywhere."""
+"""Numeric addresses in URIs, and whether they are globally reachable."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from functools import lru_cache
 from typing import NamedTuple
 
 CACHE = 65_536
-"""Hosts whose kind is kept: the same watchers are notified again and again."""
+"""The number of cached hosts: the same watchers are notified repeatedly."""
 
 
 class NumericHost(NamedTuple):
-    """The host of a URI, as a socket takes it."""
+    """The host of a URI, in the form that sockets use."""
 
     address: str
-    "Without brackets; empty if the host is a name."
+    "The address without brackets; empty if the host is a name."
 
     is_global: bool
-    "Whether packets to it arrive at one and the same host, wherever they come from."
+    "Whether packets to it reach the same host, wherever they are sent from."
 
 
 @lru_cache(CACHE)
 def numeric(host: str) -> NumericHost:
     """
-    Read the host of a URI: an IPv4 address, or an IPv6 address in brackets.
+    Parse the host of a URI: an IPv4 address, or an IPv6 address in brackets.
 
-    Global is what RFC 6890 (with RFC 8190 and the IANA registries that it keeps) calls
+    An address is global if RFC 6890 (with RFC 8190 and the IANA registries) calls it
     globally reachable. The documentation blocks (RFC 5737, RFC 3849, RFC 9637) count as
-    global here: examples and tests use them for public addresses.
+    global, because examples and tests use them as public addresses.
     """
     try:
         if host.startswith("["):

@@ -1,4 +1,4 @@
-"""Requests of ours, from sending to the end of their transactions (RFC 3261 §17.1)."""
+"""The client transactions of the requests that we send (RFC 3261 §17.1)."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .user import Nobody, User
 
 LONGEST_DATAGRAM = 1300
 """
-Octets of a request beyond which it goes by TCP, where there is TCP: a datagram in
-fragments may never arrive (§18.1.1, the path's MTU being unknown).
+Requests longer than this, in octets, are sent by TCP if possible, because a fragmented
+datagram may never arrive (§18.1.1; the MTU of the path is unknown).
 """
 
 UDP_ONLY = 600.0
-"""Seconds for which a peer that takes no TCP connection is not asked for one again."""
+"""Seconds until TCP is tried again with a peer that refused a connection."""
 
 CANCELLING = Nobody()
-"""The user of a CANCEL: nobody waits for its response."""
+"""The user of a CANCEL, whose response is ignored."""
 
-# The topmost Via of a request that we have written.
+# The topmost Via of a request that we wrote.
 _BRANCH = re.compile(rb"\r\nVia: [^\r\n;]*;branch=([^;,\r\n]+)")
 
 
@@ -57,10 +57,10 @@ class Clients:
         self._streams: dict[Local, Local] = {}
         self._udp_only: dict[Address, float] = {}
         self._vias: dict[Local, str] = {}
-        "The part of our Via before the branch, for each address that we send from."
+        "The part of our Via before the branch, by local address."
 
         self._sent_by: set[str] = set()
-        "Every sent-by that we have put into a Via."
+        "Every sent-by that we have used in a Via."
 
     def __len__(self) -> int:
         return len(self._transactions)
@@ -78,12 +78,12 @@ class Clients:
         Begin a transaction; see :meth:`Endpoint.send_request`.
 
         Raises:
-            LocalProtocolError: the branch is in use, or does not begin as it must.
+            LocalProtocolError: the branch is in use or invalid.
         """
         if branch is None:
             branch = MAGIC_COOKIE + self._new_id()
         elif not branch.startswith(MAGIC_COOKIE) or branch in self._transactions:
-            raise LocalProtocolError(f"no branch for a new transaction: {branch}")
+            raise LocalProtocolError(f"branch in use or invalid: {branch}")
         via = self._via(flow.local, branch)
         data = draft.write(via)
         fallback = None
@@ -109,21 +109,21 @@ class Clients:
         return transaction
 
     def is_datagram_only(self, flow: Flow) -> bool:
-        """Whether requests by ``flow`` go by datagrams, however long they are."""
+        """Whether even long requests on ``flow`` are sent in datagrams."""
         return not flow.local.is_reliable and (
             flow.local not in self._streams or flow.remote in self._udp_only
         )
 
     def use_streams(self, datagram: Local, stream: Local) -> None:
-        """Send what is too long for ``datagram`` by ``stream`` instead."""
+        """Send requests that are too long for ``datagram`` on ``stream`` instead."""
         self._streams[datagram] = stream
 
     def receive_response(self, response: Response, now: float) -> None:
         """
-        Hand a response to its transaction, or discard it.
+        Pass a response to its transaction, or discard it.
 
         Raises:
-            RemoteProtocolError: its Via or CSeq cannot be read.
+            RemoteProtocolError: its Via or CSeq cannot be parsed.
         """
         via = response.via
         method = response.cseq.method
@@ -132,14 +132,14 @@ class Clients:
         vias = response.headers["Via"]
         several = len(vias) > 1 or "," in vias[0]
         if transaction is None:
-            return  # RFC 6026 §6: nor is it forwarded, as RFC 3261 wanted
-        # §17.1.3: branch and method match, or it answers nothing of ours.
+            return  # RFC 6026 §6: not forwarded either, unlike in RFC 3261
+        # §17.1.3: the branch and the method must match.
         if method != transaction.method:
             return
-        # §18.1.2: sent-by must be one of ours, else the response "MUST be discarded".
+        # §18.1.2: if sent-by is not ours, the response "MUST be discarded".
         if via.sent_by not in self._sent_by and not self._is_ours(via):
             return
-        # §8.1.3.3: a request that was not forwarded has one Via, a forwarded one more.
+        # §8.1.3.3: our own requests have one Via, forwarded requests have more.
         if several != transaction.forwarded:
             return
         if type(transaction) is InviteClientTransaction:
@@ -154,28 +154,28 @@ class Clients:
             self._events.append(ResponseReceived(transaction, response))
 
     def cancel(self, transaction: InviteClientTransaction, now: float) -> None:
-        """Cancel an INVITE of ours; see :meth:`Endpoint.cancel`."""
+        """Cancel an INVITE; see :meth:`Endpoint.cancel`."""
         if transaction.cancel(now):
             self._send_cancel(transaction)
             self._wheel.schedule(transaction)
 
     def forget(self, transaction: AnyClient) -> None:
-        """Forget a request that was taken back before it was sent."""
+        """Remove a request that was undone before it was sent."""
         self._transactions.pop(transaction.branch, None)
         if type(transaction) is ClientTransaction:
             transaction.state = TERMINATED
-            # Most users are restored by the journal; the others wait outside it.
+            # The journal restores most users; others must be notified.
             transaction.user.never_sent()
         elif type(transaction) is InviteClientTransaction:
             transaction.state = INVITE_TERMINATED
 
     def not_sent(self, datagram: Datagram, cause: str, now: float) -> None:
-        """Take it that the transport could not send ``datagram`` (§18.4)."""
+        """Receive the news that ``datagram`` could not be sent (§18.4)."""
         transaction = datagram.transaction
         if type(transaction) is ClientTransaction or (
             type(transaction) is InviteClientTransaction
         ):
-            # The transaction may have fallen back already, with its stream.
+            # The transaction may have fallen back already, when its stream was lost.
             if transaction.flow == datagram.flow:
                 if transaction.fallback is not None:
                     self._udp_only[transaction.flow.remote] = now + UDP_ONLY
@@ -183,10 +183,11 @@ class Clients:
 
     def flow_lost(self, flow: Flow) -> None:
         """
-        Take it that a stream is closed: no response comes by it any more.
+        Receive the news that a connection is closed: it brings no more responses.
 
-        A request that went by TCP for its length is sent once more by a new stream: the
-        peer does have TCP (§18.1.1 falls back to UDP if it refuses a connection).
+        A request that was sent by TCP because of its length is sent once more on a new
+        connection: the peer supports TCP (§18.1.1 falls back to UDP if it refuses a
+        connection).
         """
         for transaction in list(self._transactions.values()):
             if transaction.flow == flow and not transaction.answered:
@@ -195,11 +196,11 @@ class Clients:
 
     def unreachable(self, quoted: bytes, flow: Flow, cause: str) -> None:
         """
-        Take in an ICMP error for a datagram that we have sent (§18.4).
+        Receive an ICMP error for a datagram that we sent (§18.4).
 
         Args:
-            quoted: the datagram, or the beginning of it that the error quotes. Without
-                our branch in it the error is ignored: anybody could have made it.
+            quoted: the datagram, or its beginning, as quoted by the error. Without our
+                branch in it the error is ignored, because anybody could forge it.
         """
         found = _BRANCH.search(quoted)
         if found is None or quoted.startswith((b"ACK ", b"SIP/2.0 ")):
@@ -212,12 +213,12 @@ class Clients:
             self._fail(transaction, cause)
 
     def timer_due(self, now: float) -> None:
-        """Forget which peers have no TCP, when it is time to try them again."""
+        """Forget which peers have no TCP, when it is time to try again."""
         if self._udp_only:
             self._udp_only = {a: t for a, t in self._udp_only.items() if t > now}
 
     def ended(self, transaction: AnyClient) -> None:
-        """Forget a transaction whose last timer has fired."""
+        """Remove a transaction whose last timer has fired."""
         del self._transactions[transaction.branch]
         if not transaction.answered and transaction.user is not CANCELLING:
             self._events.append(RequestFailed(transaction, "timeout"))
@@ -226,7 +227,7 @@ class Clients:
         if transaction.answered:
             return
         if transaction.fallback is not None and not transaction.fallback[1]:
-            transaction.fallback = None  # its user sends shorter requests instead
+            transaction.fallback = None  # its user will send shorter requests
         if transaction.fall_back():
             return
         if transaction.transport_failed():
@@ -253,6 +254,6 @@ class Clients:
         return f"{start}{branch};rport"
 
     def _is_ours(self, via: Via) -> bool:
-        """Whether sent-by is one of ours, spelled otherwise than we spell it."""
+        """Whether a sent-by is ours, in another spelling."""
         place = place_of(via.sent_by)
         return any(place == place_of(ours) for ours in self._sent_by)

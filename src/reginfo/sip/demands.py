@@ -1,4 +1,4 @@
-"""What a request demands that its server understands (RFC 3261 §8.2.2.3, §8.2.3)."""
+"""Checks Require and the body of a request (RFC 3261 §8.2.2.3, §8.2.3)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .message import Request
 
 def check_extensions(request: Request, supported: Collection[str] = ()) -> None:
     """
-    Refuse a request that requires an extension which is not among ``supported``.
+    Refuse a request that requires an extension which is not in ``supported``.
 
-    Not for ACK and CANCEL, in which Require does not count (§8.2.2.3).
+    Do not call it for ACK and CANCEL, in which Require is ignored (§8.2.2.3).
 
     Args:
         supported: option tags in lower case.
 
     Raises:
-        Refusal: 420, with the unsupported ones.
+        Refusal: 420, with the unsupported extensions.
     """
     if "Require" not in request.headers:
         return
@@ -32,20 +32,20 @@ def check_extensions(request: Request, supported: Collection[str] = ()) -> None:
 
 def understands_body(request: Request, media_type: str | None) -> bool:
     """
-    Check the body of a request: whether it is there and to be read.
+    Check whether a request has a body that can be processed.
 
-    §8.2.3: a body that is not understood is refused, unless its sender says that it
-    is optional (§20.11, ``handling=optional``); then it is as good as none.
+    §8.2.3: a body that is not understood is refused, unless it is marked as optional
+    (§20.11, ``handling=optional``); then it is ignored.
 
     Args:
-        media_type: what can be read, in lower case; None if no body has a meaning.
+        media_type: the supported type, in lower case; None if bodies have no meaning.
 
     Returns:
-        whether there is a body of ``media_type``.
+        Whether there is a body of ``media_type``.
 
     Raises:
-        Refusal: 415, for another type, which Accept then names, or for a content
-            encoding: there is none but ``identity``.
+        Refusal: 415 with Accept, for another type, or for a content encoding other than
+            ``identity``.
     """
     if not request.body:
         return False
@@ -55,7 +55,7 @@ def understands_body(request: Request, media_type: str | None) -> bool:
     ):
         header = ("Accept-Encoding", "identity")
     elif media_type is None or _media_type(request) != media_type:
-        # §20.1: empty, it says that no body is accepted.
+        # §20.1: an empty Accept means that no body is accepted.
         header = ("Accept", media_type or "")
     else:
         return True

@@ -1,4 +1,4 @@
-"""Destinations: what DNS makes of a URI (RFC 3263)."""
+"""Destinations: the transport and address of a next hop (RFC 3263)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .transport import Transport
 
 
 class Destination(NamedTuple):
-    """A transport and an address at which a URI is reached."""
+    """A transport and an address to which a URI resolves."""
 
     transport: Transport
 

@@ -12,15 +12,15 @@ from .value import MutableValue
 
 class Dialog(MutableValue, kw_only=True):
     """
-    What two user agents share while a subscription lasts.
+    The state of a dialog between two user agents.
 
-    URIs and tags are kept byte for byte: there are handsets that compare them so.
+    URIs and tags are kept byte for byte, because some phones compare them so.
     """
 
     call_id: str
 
     local: str
-    "From of our requests, tag and all."
+    "From of our requests, with its tag."
 
     remote: str
     "To of our requests; with a tag, once the peer has given one."
@@ -32,7 +32,7 @@ class Dialog(MutableValue, kw_only=True):
     "Remote target: the Request-URI of our requests."
 
     flow: Flow
-    "By which the peer was last heard, and so can be reached."
+    "The flow of the latest message from the peer, by which it can be reached."
 
     contact: str
     "Contact of our requests, in angle brackets."
@@ -50,10 +50,10 @@ class Dialog(MutableValue, kw_only=True):
     @classmethod
     def uas(cls, request: Request, *, tag: str, contact: str, flow: Flow) -> Dialog:
         """
-        The dialog that our 2xx to ``request`` makes (§12.1.1).
+        Create the dialog that our 2xx to ``request`` establishes (§12.1.1).
 
         Raises:
-            RemoteProtocolError: it has no Contact or route that can be read.
+            RemoteProtocolError: its Contact or route set is missing or invalid.
         """
         target = request.contact()
         if target is None:
@@ -74,10 +74,10 @@ class Dialog(MutableValue, kw_only=True):
 
     def draft(self, method: str, headers: str, body: bytes = b"") -> Draft:
         """
-        The next request of this dialog (§12.2.1.1).
+        Build the next request of this dialog (§12.2.1.1).
 
         Args:
-            headers: header lines of its own, each with CRLF.
+            headers: further header lines, each with CRLF.
         """
         self.local_cseq += 1
         uri, route = self.target, ""
@@ -98,21 +98,21 @@ class Dialog(MutableValue, kw_only=True):
 
     def receive(self, request: Request, flow: Flow) -> None:
         """
-        Take in a request of the peer: its CSeq, its target, the way it came.
+        Process a request of the peer: its CSeq, its target and its flow.
 
         Raises:
-            RemoteProtocolError: 500 for a CSeq that was overtaken (§12.2.2).
+            RemoteProtocolError: 500 for a CSeq lower than the last one (§12.2.2).
         """
         number = request.cseq.number
-        # An equal one has lost its transaction, by a restart: it is answered again.
+        # An equal CSeq lost its transaction in a restart: it is answered again.
         if self.remote_cseq is not None and number < self.remote_cseq:
             raise RemoteProtocolError("CSeq Out Of Order", status=500)
         contact = request.contact()
         if contact is not None:
             self.target = _target(contact.parsed)
         self.remote_cseq = number
-        # What was too long for a datagram came by a stream (§18.1.1). That does not
-        # say that the peer listens for streams.
+        # A message that was too long for a datagram came over a stream (§18.1.1). That
+        # does not mean that the peer accepts connections.
         if self.flow.local.is_reliable or not flow.local.is_reliable:
             self.flow = flow
 
@@ -124,7 +124,7 @@ class Dialog(MutableValue, kw_only=True):
 
     @property
     def first_uri(self) -> Uri:
-        """The URI that is resolved to send requests: the first route, or the target."""
+        """The URI to resolve for requests: the first route, or the target."""
         if not self.route:
             return Uri.parse(self.target)
         return Uri.parse(route_uri(self.route[0]))
@@ -133,43 +133,43 @@ class Dialog(MutableValue, kw_only=True):
         first = Uri.parse(route_uri(self.route[0]))
         if first.param("lr") is not None:
             return self.target, f"Route: {', '.join(self.route)}\r\n"
-        # A strict router (RFC 2543) wants itself in the Request-URI (§12.2.1.1).
+        # A strict router (RFC 2543) requires its own URI as Request-URI (§12.2.1.1).
         rest = ", ".join([*self.route[1:], f"<{self.target}>"])
         return _target(first), f"Route: {rest}\r\n"
 
 
 def recorded_route(request: Request) -> tuple[str, ...]:
     """
-    The route set that a request records, for the one who receives it (§12.1.1).
+    Return the route set recorded in a request, for its recipient (§12.1.1).
 
     Raises:
-        RemoteProtocolError: nothing can be sent by it.
+        RemoteProtocolError: the route set cannot be used.
     """
     route = tuple(request.values("Record-Route"))
     if route:
-        _target(Uri.parse(route_uri(route[0])))  # now, and not at each request
+        _target(Uri.parse(route_uri(route[0])))  # checked now, not with each request
     return route
 
 
 def route_uri(value: str) -> str:
     """
-    The URI of a Route or Record-Route value.
+    Return the URI of a Route or Record-Route value.
 
     Raises:
         RemoteProtocolError: there is none.
     """
-    # Without brackets, which it must have, its parameters are meant as the URI's.
+    # If the mandatory brackets are missing, the parameters belong to the URI.
     return cached_name_addr(value).uri if "<" in value else value
 
 
 def _target(uri: Uri) -> str:
     """
-    A URI that requests can be sent to.
+    Return a URI as a request target.
 
     Raises:
-        RemoteProtocolError: its scheme is not one of SIP's.
+        RemoteProtocolError: its scheme is neither sip nor sips.
     """
     if uri.scheme not in ("sip", "sips"):
         raise RemoteProtocolError(f"Contact of scheme {uri.scheme}")
-    # No header of the URI may be in a request (§19.1.1); its user may well have a "?".
+    # A Request-URI may have no headers (§19.1.1); the user part may contain a "?".
     return uri.text.removesuffix(f"?{uri.headers}") if uri.headers else uri.text

@@ -1,4 +1,4 @@
-"""The flow of a request in a dialog, as far as it is known without asking the DNS."""
+"""The flow of an in-dialog request, as far as it is known without a DNS lookup."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from .uri import Uri
 
 def dialog_flow(uri: Uri, flow: Flow) -> Flow:
     """
-    Return the flow to ``uri`` from the address of ours that the dialog uses.
+    Return the flow to ``uri`` from the local address of the dialog.
 
-    :class:`reginfo.routing.in_dialog.InDialog` sends by the transport that the URI
-    names, and to where a host name leads; without it, as in a user agent that knows one
-    server only, the flow of the dialog serves for these.
+    :class:`reginfo.routing.in_dialog.InDialog` follows the transport in the URI, and
+    resolves host names. Without it, as in a user agent that knows only one server, the
+    flow of the dialog is used in these cases.
 
-    A numeric address is reached where it says, but for a peer that asks for its flow
-    (``;ob``, RFC 5626 §5.3), one that names a private address from behind a NAT, and
-    one of another address family.
+    A numeric address is used directly, with three exceptions: a peer that requests its
+    flow (``;ob``, RFC 5626 §5.3), a private address behind a NAT, and an address of
+    another family.
     """
     host, is_global = numeric(uri.host)
     came_from = flow.remote[0]

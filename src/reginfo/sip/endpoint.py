@@ -1,4 +1,6 @@
-"""Datagrams in; requests and responses out (RFC 3261 §17, §18, §8.2)."""
+"""
+The endpoint: turns datagrams into requests and responses (RFC 3261 §17, §18, §8.2).
+"""
 
 from __future__ import annotations
 
@@ -41,16 +43,16 @@ class Endpoint:
     """
     All transactions of a server, between datagrams and events.
 
-    Drive it by :meth:`receive_datagram` and :meth:`timer_due`; take :meth:`events`
-    and answer them; then take :meth:`datagrams_to_send`, send them once all that they
-    tell is on disk, and say so by :meth:`sent`. What could not be put on disk is given
-    to :meth:`discard` instead.
+    Drive it with :meth:`receive_datagram` and :meth:`timer_due`; take :meth:`events`
+    and handle them; then take :meth:`datagrams_to_send`, send them when the changes
+    that they report are on disk, and call :meth:`sent`. If the commit fails, call
+    :meth:`discard` instead.
 
     Args:
         new_id: makes a random token for branches and tags, 64 bits or more.
-        methods: those that somebody here answers, as Allow lists them; None to hand
-            up whatever comes, as a proxy wants it.
-        headers: header lines put into every response made here, such as Server.
+        methods: the supported methods, for Allow; None to report requests with any
+            method, as a proxy needs.
+        headers: header lines for every local response, such as Server.
     """
 
     def __init__(
@@ -81,14 +83,14 @@ class Endpoint:
             common=self._common,
         )
         self.malformed = 0
-        "How many datagrams were no message, so far."
+        "The number of datagrams that could not be parsed, so far."
 
     @property
     def timer_at(self) -> float | None:
         return self._wheel.timer_at
 
     def receive_datagram(self, data: bytes, flow: Flow, now: float) -> None:
-        """Take in what a socket received; nothing that it holds raises."""
+        """Process a received datagram; invalid input does not raise."""
         try:
             message = parse(data)
             if type(message) is Request:
@@ -98,18 +100,18 @@ class Endpoint:
                 self._clients.receive_response(message, now)
         except RemoteProtocolError as exc:
             if not data.strip(b"\r\n\0"):
-                return  # a keep-alive: it holds a NAT open, and wants no answer
+                return  # a keep-alive for a NAT, which needs no answer
             self.malformed += 1
             if isinstance(exc, Malformed):
                 self._responder.refuse_malformed(exc, flow)
-            # A response that cannot be read is dropped (§18.1.2).
+            # A response that cannot be parsed is discarded (§18.1.2).
 
     def events(self) -> list[EndpointEvent]:
-        """What has come in since; to be handled in this order."""
+        """Return the events since the last call, in order."""
         events = self._events
         if not events:
             return events
-        # The clients hold this very list: it is emptied, not exchanged.
+        # The clients share this list, so it is emptied and not replaced.
         result = events[:]
         events.clear()
         return result
@@ -119,24 +121,27 @@ class Endpoint:
         transaction.respond(response)
 
     def forward(self, transaction: AnyServer, response: Response) -> None:
-        """Answer a request with a response that came from further on, as it is."""
+        """Answer a request with a response from downstream, unchanged."""
         transaction.forward(response)
 
     def abandon(self, transaction: AnyServer) -> None:
-        """Never answer a request: RFC 4320 §4.2 wants no 408, and no late response."""
+        """Do not answer a request: RFC 4320 §4.2 forbids 408, and late responses."""
         if transaction.response is None or not transaction.response.is_final:
             self._forget(transaction)
 
     def trying(self, transaction: AnyServer) -> None:
-        """Have the caller send its INVITE no more, unless it was answered (§16.2)."""
+        """
+        Send 100 to stop the retransmissions of an INVITE, unless answered (§16.2).
+        """
         if type(transaction) is InviteServerTransaction and not transaction.latest:
             transaction.respond(Response(100, "Trying"))
 
     def is_merged(self, transaction: AnyServer) -> bool:
         """
-        Whether the same request is being served that came by another way (§8.2.2.2).
+        Whether the same request is being processed that arrived on another path
+        (§8.2.2.2).
 
-        For who answers it; to a proxy it may come back in good order.
+        This matters to a UAS only; a request may legally return to a proxy.
         """
         if transaction.merged is not None or not transaction.to_tag:
             return False
@@ -144,15 +149,15 @@ class Endpoint:
 
     def cancel(self, transaction: InviteClientTransaction, now: float) -> None:
         """
-        Have an INVITE of ours cancelled (§9.1).
+        Cancel an INVITE that we sent (§9.1).
 
-        The CANCEL is sent once there is a provisional response. The final response, or
-        that there is none, is reported as ever.
+        The CANCEL is sent after a provisional response. The final response, or its
+        absence, is reported as usual.
         """
         self._clients.cancel(transaction, now)
 
     def send_stateless(self, data: bytes, flow: Flow) -> None:
-        """Send one datagram that has no transaction: the ACK of a 2xx."""
+        """Send one datagram without a transaction, such as the ACK of a 2xx."""
         self._outbox.append(Datagram(data, flow))
 
     def send_request(
@@ -165,7 +170,7 @@ class Endpoint:
         is_divisible: bool = False,
     ) -> AnyClient:
         """
-        Send ``draft`` by ``flow``, again and again until it is answered.
+        Send ``draft`` on ``flow``, and retransmit it until it is answered.
 
         Args:
             user: receives the response.
@@ -175,24 +180,24 @@ class Endpoint:
                 a failure then; any other request goes by a datagram all the same.
 
         Raises:
-            LocalProtocolError: the branch does not begin as it must.
+            LocalProtocolError: the branch is invalid.
         """
         return self._clients.send(draft, flow, user, branch, is_divisible=is_divisible)
 
     def is_datagram_only(self, flow: Flow) -> bool:
-        """Whether requests by ``flow`` go by datagrams, however long they are."""
+        """Whether even long requests on ``flow`` are sent in datagrams."""
         return self._clients.is_datagram_only(flow)
 
     def use_streams(self, datagram: Local, stream: Local) -> None:
-        """Send what is too long for ``datagram`` by ``stream`` instead."""
+        """Send requests that are too long for ``datagram`` on ``stream`` instead."""
         self._clients.use_streams(datagram, stream)
 
     def mark(self) -> int:
-        """A point to :meth:`roll_back` to."""
+        """Return a point for :meth:`roll_back`."""
         return len(self._outbox)
 
     def roll_back(self, mark: int) -> None:
-        """Forget the requests of ours that were made since ``mark``, all unsent."""
+        """Undo the requests made since ``mark``, none of which has been sent."""
         kept = []
         for datagram in self._outbox[mark:]:
             transaction = datagram.transaction
@@ -204,9 +209,9 @@ class Endpoint:
 
     def datagrams_to_send(self) -> list[Datagram]:
         """
-        What is to go out, responses before requests.
+        Return the datagrams to send, responses before requests.
 
-        A watcher may not know its subscription before the 200 has come (6665-08).
+        A watcher may not know its subscription before the 200 arrives (6665-08).
         """
         outbox = self._outbox
         if not outbox:
@@ -215,13 +220,13 @@ class Endpoint:
         if len(outbox) > 1:
             ordered = [d for d in outbox if type(d.transaction) not in CLIENTS]
             ordered += [d for d in outbox if type(d.transaction) in CLIENTS]
-        # Transactions hold this very list: it is emptied, not exchanged.
+        # Transactions share this list, so it is emptied and not replaced.
         result = ordered if ordered is not outbox else list(outbox)
         outbox.clear()
         return result
 
     def sent(self, datagrams: list[Datagram], now: float) -> None:
-        """These have gone out: their timers start."""
+        """Receive the news that these were sent: their timers start."""
         schedule = self._wheel.schedule
         for datagram in datagrams:
             transaction = datagram.transaction
@@ -231,16 +236,15 @@ class Endpoint:
 
     def discard(self, datagrams: list[Datagram], response: Response) -> None:
         """
-        These must never go out: what they tell could not be put on disk.
+        Discard datagrams, because the commit of the changes that they report failed.
 
-        Requests that they answer with success are answered with ``response``; requests
-        of ours that they are, were never made.
+        A 2xx among them is replaced by ``response``; a request among them is undone.
         """
         for datagram in datagrams:
             transaction = datagram.transaction
             if isinstance(transaction, CLIENTS):
                 if transaction.forwarded or transaction.user is CANCELLING:
-                    self._outbox.append(datagram)  # of which nothing is on disk
+                    self._outbox.append(datagram)  # it depends on no change
                 elif type(transaction) is ClientTransaction:
                     self._clients.forget(transaction)
             elif isinstance(transaction, SERVERS):
@@ -257,10 +261,10 @@ class Endpoint:
         self, datagram: Datagram, now: float, cause: str = "transport"
     ) -> None:
         """
-        Take it that the network did not take ``datagram`` (§18.4).
+        Receive the news that ``datagram`` could not be sent (§18.4).
 
         Args:
-            cause: why, such as `connection refused`.
+            cause: the reason, such as `connection refused`.
         """
         transaction = datagram.transaction
         if isinstance(transaction, SERVERS):
@@ -269,26 +273,26 @@ class Endpoint:
             self._clients.not_sent(datagram, cause, now)
 
     def flow_lost(self, flow: Flow, now: float) -> None:
-        """Take it that a stream is closed: no response comes by it any more."""
+        """Receive the news that a connection is closed: it brings no more responses."""
         self._clients.flow_lost(flow)
 
     def unreachable(self, quoted: bytes, flow: Flow, cause: str) -> None:
         """
-        Take in an ICMP error for a datagram sent by ``flow`` (§18.4).
+        Receive an ICMP error for a datagram sent on ``flow`` (§18.4).
 
-        The request that it carried has failed at once, whatever its timers.
+        The request in that datagram fails at once, whatever its timers.
 
         Args:
-            quoted: the datagram, or the beginning of it that the error quotes.
-            cause: what the error says, such as `connection refused`.
+            quoted: the datagram, or its beginning, as quoted by the error.
+            cause: the error, such as `connection refused`.
         """
         self._clients.unreachable(quoted, flow, cause)
 
     def _server_failed(self, transaction: AnyServer, datagram: Datagram) -> None:
         """
-        §18.2.2: the stream is closed; open one to the `received` of Via, once.
+        Send a response whose connection is closed to the `received` of Via, once.
 
-        If that fails, too, there is where its sent-by leads.
+        If that fails as well, it is sent to the sent-by of Via (§18.2.2).
         """
         local = datagram.flow.local
         if not local.is_reliable:
@@ -304,7 +308,7 @@ class Endpoint:
 
     def timer_due(self, now: float, at_most: int = sys.maxsize) -> None:
         """
-        Let time pass: send again, give up, forget.
+        Handle the transaction timers that are due.
 
         Args:
             at_most: transactions to look at; if more are due, :attr:`timer_at` is still
@@ -335,12 +339,13 @@ class Endpoint:
             raise Malformed(exc, request) from exc
         branch = via.branch
         method = request.method
-        # A cookie and nothing more would make all requests of a host the same one.
+        # With an empty branch after the cookie, all requests of a host would be equal.
         if branch.startswith(MAGIC_COOKIE) and branch != MAGIC_COOKIE:
             # §17.2.3.
             key: tuple[str, ...] = (branch, via.sent_by, method)
         else:
-            # RFC 2543: what a retransmission has in common with its request (ibid.).
+            # RFC 2543: the fields that a retransmission shares with its request
+            # (ibid.).
             check(request)
             key = (
                 request.uri, request.to.tag, request.from_.tag, request.call_id,
@@ -379,7 +384,7 @@ class Endpoint:
                 self._merged[merged] = transaction
                 transaction.merged = merged
             elif methods is not None:
-                # §8.2.2.2: the same request by two ways is served once.
+                # §8.2.2.2: a request that arrives by two paths is processed once.
                 self._responder.answer(request, flow, 482, "Loop Detected")
                 return
         self._servers[key] = transaction
@@ -388,10 +393,10 @@ class Endpoint:
     def _receive_ack(
         self, request: Request, key: tuple[str, ...], flow: Flow, now: float
     ) -> None:
-        """§17.2.1: the ACK of a response other than 2xx ends here."""
+        """Process an ACK: that of a response other than 2xx ends here (§17.2.1)."""
         invite = self._servers.get((*key[:-1], "INVITE"))
         if invite is None and len(key) > 3:
-            # RFC 2543: the INVITE did not have the tag that its response has given.
+            # RFC 2543: the INVITE lacked the To tag that its response added.
             invite = self._servers.get((key[0], "", *key[2:-1], "INVITE"))
         if type(invite) is InviteServerTransaction and invite.receive_ack(now):
             self._wheel.schedule(invite)
@@ -408,8 +413,8 @@ class Endpoint:
         """
         Answer a CANCEL (§9.2), and report it if its INVITE has no final response yet.
 
-        A request of another method cannot be cancelled any more, once it is known here;
-        its CANCEL is answered 200 all the same.
+        A request with another method can no longer be cancelled once it is processed;
+        its CANCEL is answered 200 nevertheless.
         """
         servers, rest = self._servers, key[:-1]
         matching = None

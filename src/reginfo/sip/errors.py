@@ -1,10 +1,10 @@
 """
-What this package raises on purpose.
+The exceptions of this package.
 
 * ReginfoError
-    * LocalProtocolError    we were about to break the protocol: a bug of ours
-    * RemoteProtocolError   the peer broke it
-    * Refusal               a well-formed request that we decline
+    * LocalProtocolError    we were about to break the protocol, which is a bug
+    * RemoteProtocolError   the peer broke the protocol
+    * Refusal               a well-formed request is declined
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 
 class ReginfoError(Exception):
-    """Base class of the exceptions that this package raises on purpose."""
+    """Base class of the exceptions of this package."""
 
 
 class LocalProtocolError(ReginfoError):
@@ -24,7 +24,7 @@ class RemoteProtocolError(ReginfoError):
     """
     The peer broke the protocol.
 
-    ``status`` is the response that it has earned, should it be owed one.
+    ``status`` is that of the response, if there is one.
     """
 
     def __init__(self, message: str, *, status: int = 400) -> None:
@@ -34,10 +34,10 @@ class RemoteProtocolError(ReginfoError):
 
 class Refusal(ReginfoError):
     """
-    A well-formed request that we decline.
+    A well-formed request is declined.
 
-    Raised wherever the reason is found, and turned into a response in one
-    place, :func:`reginfo.sip.responding.refused`.
+    Raised where the reason is found; :func:`reginfo.sip.responding.refused` turns it
+    into a response.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What an endpoint reports to its user: requests, responses, failures."""
+"""The events that an endpoint reports: requests, responses, failures."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class RequestReceived(Value, frozen=True):
 
 
 class AckReceived(Value, frozen=True):
-    """The ACK of a 2xx. It has no transaction, and is not answered."""
+    """The ACK of a 2xx, which has no transaction and is not answered."""
 
     request: Request
     flow: Flow
 
 
 class Cancelled(Value, frozen=True):
-    """A CANCEL came for an INVITE. The endpoint has answered the CANCEL itself."""
+    """A CANCEL was received for an INVITE; the endpoint has answered the CANCEL."""
 
     transaction: InviteServerTransaction
 
@@ -50,12 +50,12 @@ class ResponseLost(Value, frozen=True):
     data: bytes
 
     via: Via
-    "The client's Via: its sent-by leads to the client by RFC 3263 §5."
+    "The Via of the client, whose sent-by leads to it (RFC 3263 §5)."
 
 
 class ResponseReceived(Value, frozen=True):
     """
-    A response to a request of ours.
+    A response to a request that we sent.
 
     For an INVITE, each provisional response and each 2xx is reported.
     """
@@ -65,12 +65,12 @@ class ResponseReceived(Value, frozen=True):
 
 
 class RequestFailed(Value, frozen=True):
-    """A request of ours that got no final response."""
+    """A request that we sent got no final response."""
 
     transaction: AnyClient
 
     cause: str
-    "`timeout`, or why it could not be delivered, such as `connection refused`."
+    "`timeout`, or the reason of the failure, such as `connection refused`."
 
 
 EndpointEvent = (

@@ -1,4 +1,4 @@
-"""Where a message came from, and the way back."""
+"""Transports, local addresses, and flows."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ Address = tuple[str, int]
 
 
 class Local(Value, frozen=True):
-    """One address that we listen at."""
+    """One listening address."""
 
     transport: Transport
 
     host: str
-    "An IPv6 address without its brackets, a link-local one with its scope."
+    "The address; IPv6 without brackets, link-local with its scope."
 
     port: int
 
     advertised: str = ""
-    "Host and port under which others reach it, as in a URI; empty if at `host`."
+    "The advertised host and port, as in a URI; empty for `host` and `port`."
 
     def __str__(self) -> str:
-        """As the configuration writes it: ``udp:192.0.2.1:5060``."""
+        """Write it as in the configuration: ``udp:192.0.2.1:5060``."""
         return f"{self.transport.token}:{uri_host(self.host)}:{self.port}"
 
     @property
     def is_reliable(self) -> bool:
-        """Whether the transport retransmits by itself."""
+        """Whether the transport retransmits."""
         return self.transport.is_reliable
 
     @property
     def default_port(self) -> int:
-        """The port that is meant where a sent-by names none."""
+        """The port of a sent-by that names none."""
         return self.transport.default_port
 
     @property
@@ -48,26 +48,26 @@ class Local(Value, frozen=True):
 
     @property
     def sent_by(self) -> str:
-        """The host and port that others are told: in Via, and in URIs of ours."""
+        """The advertised host and port, for Via and for our URIs."""
         return self.advertised or f"{uri_host(self.host)}:{self.port}"
 
     @property
     def via_start(self) -> str:
-        """Our Via up to the value of its branch (RFC 3261 §18.1.1)."""
+        """Our Via, up to the value of its branch (RFC 3261 §18.1.1)."""
         return f"{self.transport.sent_protocol} {self.sent_by};branch="
 
     def via(self, branch: str) -> str:
-        """Our Via of a request that leaves from here; asks for `rport` (RFC 3581)."""
+        """Return our Via of a request sent from here, with `rport` (RFC 3581)."""
         return f"{self.via_start}{branch};rport"
 
     @property
     def uri(self) -> str:
-        """Where we are reached there: without a transport it would be by UDP."""
+        """Our URI at this address, with a transport unless it is UDP."""
         return f"sip:{self.sent_by}{self.transport.uri_param}"
 
 
 def place_of(sent_by: str) -> tuple[str, int]:
-    """Return host and port of a sent-by, in a spelling that can be compared."""
+    """Return host and port of a sent-by, in canonical spelling."""
     host, colon, port = sent_by.rpartition(":")
     if not colon or not port.isdecimal():
         host, port = sent_by, str(SIP_PORT)
@@ -75,7 +75,7 @@ def place_of(sent_by: str) -> tuple[str, int]:
 
 
 def is_numeric(host: str) -> bool:
-    """Whether a host, without brackets, is an address and not a name."""
+    """Whether a host, without brackets, is an address rather than a name."""
     try:
         ip_address(host)
     except ValueError:
@@ -84,7 +84,7 @@ def is_numeric(host: str) -> bool:
 
 
 def family_of(host: str) -> socket.AddressFamily:
-    """The address family of a numeric address."""
+    """Return the address family of a numeric address."""
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
@@ -93,7 +93,7 @@ def with_scope(name: tuple[Any, ...]) -> str:
     Return the host of a socket's address, with the scope of a link-local one.
 
     Args:
-        name: what a socket calls an address; four items of IPv6, two of IPv4.
+        name: the address as returned by a socket: four items for IPv6, two for IPv4.
     """
     host: str = name[0]
     if len(name) > 2 and name[3] and "%" not in host:
@@ -117,15 +117,15 @@ def scoped(address: Address, local: Local) -> Address:
 
 def uri_host(host: str) -> str:
     """
-    Return an address as a URI has it: an IPv6 address in brackets.
+    Return an address as written in a URI: IPv6 in brackets.
 
-    The scope of a link-local address is left out: it means nothing to another host.
+    The scope of a link-local address is omitted: it has no meaning on another host.
     """
     return f"[{unscoped(host)}]" if ":" in host else host
 
 
 class Flow(NamedTuple):
-    """Where a message came from, and the way back (RFC 5626 §3.1)."""
+    """A local address and a remote address of one transport (RFC 5626 §3.1)."""
 
     local: Local
     remote: Address

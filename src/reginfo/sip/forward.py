@@ -1,4 +1,4 @@
-"""A request that is forwarded, as a draft (RFC 3261 §16.6)."""
+"""The draft of a forwarded request (RFC 3261 §16.6)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from .message import CRLF, Draft, Headers, Request
 
 FIRST = ("Via", "Route", "Record-Route", "Max-Forwards", "Path")
 """
-Headers that proxies look at, which therefore come first (§7.3.1 recommends it). `Via`
-is the first of all, since the endpoint writes ours above it.
+Header fields that proxies read, which therefore come first (recommended in §7.3.1).
+`Via` is the very first, because the endpoint writes ours above it.
 """
 
 
@@ -16,7 +16,7 @@ def draft_of(request: Request, *, uri: str, headers: Headers) -> Draft:
     Return a copy of ``request``, with another Request-URI and other headers.
 
     Args:
-        headers: all headers, with values as they were written, one item a line.
+        headers: all header fields, with values as written, one item per line.
     """
     lines = [
         f"{name}: {value}{CRLF}" for name in FIRST for value in headers.get(name, ())

@@ -1,4 +1,4 @@
-"""Messages out of a stream (RFC 3261 §18.3), and keep-alives (RFC 5626 §3.5.1)."""
+"""Splits a stream into messages (RFC 3261 §18.3) and keep-alives (RFC 5626 §3.5.1)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 from .errors import RemoteProtocolError
 
 MAX_MESSAGE = 1 << 20
-"""Octets of a message on a stream, unless the configuration names another limit."""
+"""The default maximum size of a message on a stream, in octets."""
 
 PING = b"\r\n\r\n"
 PONG = b"\r\n"
 
-# The same reading of lines as in `parser`: a head whose first line ends with CRLF has
-# CRLF throughout; one whose first line ends with a bare LF is read as lines of LF.
+# The same rule as in `parser`: if the first line of a head ends with CRLF, all lines
+# do; if it ends with a bare LF, all lines end with LF.
 _BARE_END = re.compile(rb"\n\r?\n")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _LENGTH = re.compile(
@@ -25,12 +25,12 @@ class Framer:
     """
     The receiving end of one stream.
 
-    Octets go in by :meth:`receive` in pieces of any size, and whole messages come out.
-    Once :attr:`error` is set, the end of a message cannot be determined: the framer
+    :meth:`receive` takes octets in pieces of any size, and returns complete messages.
+    If :attr:`error` is set, the end of a message cannot be determined: the framer
     returns nothing more, and the stream must be closed.
 
     Args:
-        max_message: the longest message that is taken, in octets.
+        max_message: the maximum size of a message, in octets.
     """
 
     def __init__(self, max_message: int = MAX_MESSAGE) -> None:
@@ -38,22 +38,22 @@ class Framer:
         self._buffer = bytearray()
         self._searched = 0
         self._wanted: int | None = None
-        "Length of the message at the start of the buffer, once its head is there."
+        "The size of the message at the start of the buffer, once its head is complete."
 
         self.pongs = 0
-        "How many pings have come, each to be answered by a :data:`PONG`."
+        "The number of received pings; each is answered with a :data:`PONG`."
 
         self.error: RemoteProtocolError | None = None
-        "513 for a message that is too long, 400 for one without a readable length."
+        "513 for a message that is too long, 400 for one without a valid length."
 
         self.broken = b""
-        "The head of the message that `error` is about, or as much of it as came."
+        "The head of the message that `error` is about, as far as it was received."
 
     def receive(self, data: bytes) -> list[bytes]:
         """
-        Take in the next octets; return the messages that they complete.
+        Receive the next octets; return the messages that they complete.
 
-        The messages before a broken one are returned: each is judged alone.
+        Messages before an invalid one are returned.
         """
         if self.error is not None:
             return []
@@ -78,7 +78,7 @@ class Framer:
         return messages
 
     def _find_head(self) -> bool:
-        """Find how long the next message is; False if its head is not there yet."""
+        """Find the size of the next message; False if its head is not complete."""
         buffer = self._buffer
         self._skip_blank_lines()
         end = self._end_of_head()
@@ -86,7 +86,7 @@ class Framer:
             if len(buffer) > self._max_message:
                 self.broken = bytes(buffer)
                 raise RemoteProtocolError("Message Too Large", status=513)
-            # The end of the head may itself come in pieces.
+            # The end of the head may arrive in pieces.
             self._searched = max(0, len(buffer) - 3)
             return False
         head = bytes(buffer[:end])
@@ -101,7 +101,7 @@ class Framer:
         return True
 
     def _end_of_head(self) -> int:
-        """Where the body begins; -1 if the head is not complete."""
+        """Return the offset of the body; -1 if the head is not complete."""
         buffer = self._buffer
         first = buffer.find(b"\n")
         if first > 0 and buffer[first - 1] == 13:
@@ -120,7 +120,7 @@ class Framer:
             elif buffer.startswith(b"\n"):
                 skipped = 1
             elif buffer.startswith(b"\r\n") and len(buffer) > 3:
-                # One CRLF alone is a pong, or half of a ping: the next octets decide.
+                # A single CRLF is a pong, or half of a ping: the next octets decide.
                 skipped = 2
             else:
                 return
@@ -135,7 +135,7 @@ def content_length(head: bytes) -> int:
     §18.3: on a stream the header "MUST be used"; without it, there is no body.
 
     Raises:
-        RemoteProtocolError: it is no number, or there are two different ones.
+        RemoteProtocolError: it is not a number, or there are two different ones.
     """
     if b"\n " in head or b"\n\t" in head:
         head = _FOLD.sub(b" ", head)
@@ -147,5 +147,5 @@ def content_length(head: bytes) -> int:
     length = lengths.pop()
     if not length.isdigit():
         raise RemoteProtocolError("malformed Content-Length")
-    # int() refuses a number of thousands of digits.
+    # int() refuses a number with thousands of digits.
     return int(length) if len(length) < 10 else -1

@@ -1,30 +1,30 @@
 """
-The expressions of RFC 3261 §25, under their ABNF names.
+Regular expressions for RFC 3261 §25, under their ABNF names.
 
-Reading is lenient where the field is: white space around separators, a user
-part with characters that should have been escaped, UTF-8 outside of quotes.
+They are as lenient as practice requires: white space around separators, unescaped
+characters in the user part, UTF-8 outside of quotes.
 """
 
 from __future__ import annotations
 
 import re
 
-# Possessive, here and below: nobody sends a datagram that an expression goes back and
-# forth in for seconds. No expression tries the same octets twice.
+# Possessive quantifiers, here and below: no expression tries the same octets twice, so
+# no datagram can cause seconds of backtracking.
 LWS = r"[ \t]*+"
 TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]+"
 QUOTED_STRING = r'"(?:[^"\\\x00\r\n]|\\[\x00-\x09\x0b-\x0c\x0e-\x7f])*+"'
 HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.\-_]*))"
 PORT = r"[0-9]{1,5}"
 GEN_VALUE = rf"(?:{QUOTED_STRING}|\[[0-9A-Fa-f:.]+\]|[^\s\"\\;,<>=?]+)"
-"""token / host / quoted-string, and what parameters in the wild hold beside."""
+"""token / host / quoted-string, and other values that parameters have in practice."""
 
 token = re.compile(TOKEN)
 delta_seconds = re.compile(r"[0-9]{1,20}")
 
 sip_uri = re.compile(
-    # The user part takes all up to the first "@": it may hold ";", "?" and
-    # "/", as in the example "sip:alice;day=tuesday@atlanta.com" of §19.1.3.
+    # The user part extends to the first "@": it may contain ";", "?" and "/", as in the
+    # example "sip:alice;day=tuesday@atlanta.com" of §19.1.3.
     r"(?P<scheme>[Ss][Ii][Pp][Ss]?):"
     r'(?:(?P<user>[^\x00-\x20\x7f"<>@:\\]+)(?::(?P<password>[^\x00-\x20\x7f"<>@:\\]*))?@)?'
     rf"(?P<host>{HOST})(?::(?P<port>{PORT}))?"

@@ -1,4 +1,4 @@
-"""Header field values with a structure: lists, addresses, Via, CSeq (RFC 3261 §20)."""
+"""Structured header field values: lists, addresses, Via, CSeq (RFC 3261 §20)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .uri import CACHE, LONGEST_CACHED, Uri
 from .value import Value
 
 MAGIC_COOKIE = "z9hG4bK"
-"""Begins a branch that is unique to its transaction (§8.1.1.7)."""
+"""The prefix of a branch that is unique to its transaction (§8.1.1.7)."""
 
 HeaderParams = Mapping[str, str | None]
 
@@ -22,26 +22,26 @@ class NameAddr(Value, frozen=True):
     """A name-addr or addr-spec with header parameters: From, To, Contact, Route."""
 
     uri: str
-    "As written, without angle brackets."
+    "The URI as written, without angle brackets."
 
     params: HeaderParams = {}
-    "Of the header, not of the URI; names in lower case, values as written."
+    "Parameters of the header, not of the URI; names in lower case, values as written."
 
     display_name: str = ""
-    "Without its quotes."
+    "The display name, without quotes."
 
     @property
     def tag(self) -> str:
-        """The tag of a From or To; empty when there is none."""
+        """The tag of a From or To; empty if there is none."""
         return self.params.get("tag") or ""
 
     @property
     def parsed(self) -> Uri:
         """
-        The URI, taken apart.
+        The parsed URI.
 
         Raises:
-            RemoteProtocolError: it is none.
+            RemoteProtocolError: it is not a URI.
         """
         return Uri.parse(self.uri)
 
@@ -50,11 +50,11 @@ class Via(Value, frozen=True):
     """One hop of a request (§20.42)."""
 
     transport: str
-    "Upper case: UDP, TCP, TLS, ..."
+    "The transport in upper case: UDP, TCP, TLS, ..."
 
     host: str
     port: int | None
-    "The sent-by, as written; None where the transport's default port is meant."
+    "The port of sent-by; None for the default port of the transport."
 
     params: HeaderParams
 
@@ -64,7 +64,7 @@ class Via(Value, frozen=True):
 
     @property
     def sent_by(self) -> str:
-        """Host, and the port if one is written, as they identify a transaction."""
+        """Host, and the port if there is one, for matching transactions."""
         return self.host if self.port is None else f"{self.host}:{self.port}"
 
 
@@ -77,9 +77,9 @@ class CSeq(NamedTuple):
 
 def split(value: str) -> list[str]:
     """
-    The elements of a comma-separated list (§7.3.1).
+    Split a comma-separated list into its elements (§7.3.1).
 
-    Commas in quotes and in angle brackets separate nothing.
+    Commas in quotes and in angle brackets are not separators.
     """
     if "," not in value:
         return [value] if value else []
@@ -88,21 +88,20 @@ def split(value: str) -> list[str]:
     return [part for part in map(str.strip, _ELEMENT.findall(value)) if part]
 
 
-# A quote or a bracket that is never closed takes all that is left: whoever reads that
-# element refuses it.
+# An element with an unclosed quote or bracket extends to the end; parsing it will fail.
 _ELEMENT = re.compile(r'(?:"(?:[^"\\]|\\.)*+"?|<[^>]*+>?|[^,"<]++)+', re.DOTALL)
 
 
 def parse_params(text: str) -> dict[str, str | None]:
     """
-    ``;name=value;flag`` as a mapping, names in lower case.
+    Parse ``;name=value;flag`` into a mapping, with names in lower case.
 
     Raises:
-        RemoteProtocolError: it is not a list of parameters, or one stands twice.
+        RemoteProtocolError: the list is malformed, or a parameter is repeated.
     """
     params: dict[str, str | None] = {}
     if '"' not in text and " " not in text and "\t" not in text:
-        # As nearly all are: no expression is needed to see where a value ends.
+        # The common case: no regular expression is needed to find the end of a value.
         if text[:1] == ";" and "<" not in text and ">" not in text:
             for item in text[1:].split(";"):
                 name, equals, value = item.partition("=")
@@ -125,13 +124,13 @@ def parse_params(text: str) -> dict[str, str | None]:
 
 def parse_name_addr(text: str) -> NameAddr:
     """
-    Read one name-addr or addr-spec.
+    Parse one name-addr or addr-spec.
 
     Raises:
         RemoteProtocolError: it is neither.
     """
     if text[:1] == "<":
-        # Without a display name; that is, nearly always.
+        # The common case: no display name.
         uri, bracket, rest = text[1:].partition(">")
         if not bracket or not uri or "<" in uri or " " in uri or not uri.isprintable():
             raise RemoteProtocolError(f"malformed address: {text[:80]!r}")
@@ -143,8 +142,8 @@ def parse_name_addr(text: str) -> NameAddr:
             if not uri.isprintable():
                 raise RemoteProtocolError(f"malformed address: {text[:80]!r}")
             return NameAddr(uri, parse_params(params), unquote(display.strip()))
-    # §20.10: without angle brackets all parameters are the header's. A quoted-string
-    # among them may hold brackets.
+    # §20.10: without angle brackets, all parameters belong to the header. A
+    # quoted-string among them may contain brackets.
     uri, semicolon, rest = text.partition(";")
     uri = uri.strip()
     if not uri or not _ODD_IN_URI.isdisjoint(uri) or not uri.isprintable():
@@ -156,7 +155,7 @@ _ODD_IN_URI = frozenset('?,"<> ')
 
 
 def cached_name_addr(text: str) -> NameAddr:
-    """:func:`parse_name_addr` for what comes again and again: To, Contact."""
+    """Like :func:`parse_name_addr`, with a cache, for recurring values: To, Contact."""
     return _cached(text) if len(text) <= LONGEST_CACHED else parse_name_addr(text)
 
 
@@ -165,14 +164,16 @@ _cached = lru_cache(CACHE)(parse_name_addr)
 
 def parse_via(text: str) -> Via:
     """
-    Read one Via.
+    Parse one Via.
 
     Raises:
-        RemoteProtocolError: it is none, or is of another protocol than SIP. Of which
-            version is left to the start line: who wants a 505 must be found.
+        RemoteProtocolError: it is malformed, or of a protocol other than SIP. The
+            version is not checked here: a request with another version in its start
+            line must get a 505.
     """
     if text.startswith("SIP/2.0/UDP ") and "[" not in text:
-        # The usual spelling of the usual transport, taken apart without an expression.
+        # The usual spelling of the usual transport, parsed without a regular
+        # expression.
         place, semicolon, rest = text[12:].partition(";")
         host, colon, port = place.partition(":")
         if (
@@ -204,10 +205,10 @@ def _port(text: str | None) -> int | None:
 
 def parse_cseq(text: str) -> CSeq:
     """
-    Read a CSeq.
+    Parse a CSeq.
 
     Raises:
-        RemoteProtocolError: it is none, or its number is 2**31 or more (§8.1.1.5).
+        RemoteProtocolError: it is malformed, or its number is 2**31 or more (§8.1.1.5).
     """
     number, _, method = text.replace("\t", " ").partition(" ")
     if not number.isdecimal() or not number.isascii() or len(number) > 10:
@@ -224,18 +225,18 @@ def parse_cseq(text: str) -> CSeq:
 
 
 def delta_seconds(text: str | None) -> int | None:
-    """Seconds as they stand in Expires; None for what is absent or no number."""
+    """Parse seconds as in Expires; None if absent or not a number."""
     if text is None:
         return None
     text = text.strip()
     if not (text.isdecimal() and text.isascii() and len(text) <= 20):
         return None
-    # §20.19: a number of 32 bits. More can only mean "long".
+    # §20.19: a 32-bit number. A greater value is taken as the maximum.
     return min(int(text), 2**32 - 1)
 
 
 def retry_after(value: str | None) -> int | None:
-    """Seconds of a Retry-After (§20.33), whose comment and parameters are ignored."""
+    """Parse the seconds of Retry-After (§20.33); comment and parameters are ignored."""
     if value is None:
         return None
     digits = value.partition(";")[0].partition("(")[0].strip()
@@ -245,7 +246,7 @@ def retry_after(value: str | None) -> int | None:
 
 
 def unquote(value: str) -> str:
-    """``value`` without its quotes and escapes, if it is a quoted-string."""
+    """Remove quotes and escapes from ``value``, if it is a quoted-string."""
     if len(value) >= 2 and value[0] == '"' and value[-1] == '"':
         value = value[1:-1]
         return _QUOTED_PAIR.sub(r"\1", value) if "\\" in value else value
@@ -257,14 +258,14 @@ _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
 def quote(value: str) -> str:
     """
-    ``value`` as a quoted-string, with control characters as quoted-pairs.
+    Write ``value`` as a quoted-string, with control characters as quoted-pairs.
 
-    A CR or LF, which §25.1 allows in no quoted-pair, becomes a blank.
+    CR and LF, which §25.1 does not allow in a quoted-pair, become blanks.
     """
     return f'"{_ESCAPED.sub(_quoted_pair, value)}"'
 
 
-# All that is not qdtext (§25.1): a tab is LWS.
+# Everything except qdtext (§25.1); a tab is LWS.
 _ESCAPED = re.compile(r'["\\\x00-\x08\x0a-\x1f\x7f]')
 
 

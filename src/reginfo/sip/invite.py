@@ -25,7 +25,7 @@ CANCELLABLE = (
 
 
 class InviteState(enum.Enum):
-    """Of either transaction (RFC 6026 §7.1, §7.2, figures 3 and 5)."""
+    """The states of both transactions (RFC 6026 §7.1, §7.2, figures 3 and 5)."""
 
     CALLING = enum.auto()
     PROCEEDING = enum.auto()
@@ -49,9 +49,9 @@ CONFIRMED, ACCEPTED, TERMINATED = (
 
 class InviteServerTransaction:
     """
-    One INVITE that came in, and the responses that go out.
+    One received INVITE, and its responses.
 
-    Driven as :class:`reginfo.sip.transaction.ServerTransaction` is, and by
+    It is driven like :class:`reginfo.sip.transaction.ServerTransaction`, and by
     :meth:`receive_ack`.
 
     RFC 3261 §17.2.1, with the state "Accepted" of RFC 6026 §7.1.
@@ -76,7 +76,7 @@ class InviteServerTransaction:
     ) -> None:
         self.request = request
         self.flow = flow
-        "Where responses go: the source, or what Via says (§18.2.2)."
+        "The flow of responses: to the source, or as Via requires (§18.2.2)."
 
         self.outbox = outbox
         self.key = key
@@ -85,7 +85,7 @@ class InviteServerTransaction:
         self.to_tag = to_tag
         self.response: Response | None = None
         self.passed_on = False
-        "Whether the latest response is another's, and tells nothing of ours."
+        "Whether the latest response was forwarded, and depends on no local change."
 
         self.state = PROCEEDING
         self.timer_at: float | None = None
@@ -96,17 +96,17 @@ class InviteServerTransaction:
         self._deadline = 0.0
 
     def receive_request(self) -> None:
-        """The INVITE came again."""
-        # RFC 6026 §7.1: in Accepted it is absorbed; the 2xx is repeated by who made it.
+        """Receive a retransmission of the INVITE."""
         if self.latest and self.state in (PROCEEDING, COMPLETED):
             self.outbox.append(Datagram(self.latest, self.flow))
 
     def receive_ack(self, now: float) -> bool:
         """
-        The ACK of a response other than 2xx has come.
+        Receive an ACK.
 
         Returns:
-            Whether it was that; that of a 2xx is for who has made it.
+            Whether it was for a response other than 2xx; the ACK of a 2xx is for the
+            UAS.
         """
         if self.state is COMPLETED:
             self.state = CONFIRMED
@@ -115,10 +115,10 @@ class InviteServerTransaction:
         return self.state is CONFIRMED
 
     def respond(self, response: Response) -> None:
-        """Send a response that is made here; what is too late is discarded."""
+        """Send a local response; one that is too late is discarded."""
         data = self.request.write_response(
             response,
-            # §8.2.6.2: a tag in a 100 would promise a dialog.
+            # §8.2.6.2: a tag in a 100 would indicate a dialog.
             to_tag="" if response.status == 100 else self.to_tag,
             via=self.via,
             common=self._common,
@@ -126,17 +126,17 @@ class InviteServerTransaction:
         self._send(response, data, passed_on=False)
 
     def forward(self, response: Response) -> None:
-        """Send a response that came from further on, as it is."""
+        """Forward a response from downstream unchanged."""
         data = self.request.write_forwarded(response, via=self.via)
         self._send(response, data, passed_on=True)
 
     def replace(self, response: Response) -> None:
-        """Send ``response`` after all: the one before it was never sent."""
+        """Send ``response`` instead of the previous one, which was never sent."""
         self.state, self.timer_at = PROCEEDING, None
         self.respond(response)
 
     def sent(self, now: float) -> None:
-        """A response has gone out: Timers G and H start, or L."""
+        """Receive the news that a response was sent: Timers G and H start, or L."""
         if self.timer_at is not None:
             return
         if self.state is COMPLETED:
@@ -148,7 +148,7 @@ class InviteServerTransaction:
             self.timer_at = now + TIMER_L
 
     def timer_due(self, now: float) -> None:
-        """Timer G sends again, Timer H gives up, Timers I and L forget."""
+        """Handle Timer G (retransmit), Timer H (time out), Timers I and L (end)."""
         if self.state is COMPLETED and now < self._deadline:
             self.outbox.append(Datagram(self.latest, self.flow))
             self._interval = min(2 * self._interval, T2)
@@ -175,7 +175,7 @@ class InviteServerTransaction:
 
 class InviteClientTransaction:
     """
-    One INVITE of ours, or one that is passed on, and its responses.
+    One INVITE that we send or forward, and its responses.
 
     RFC 3261 §17.1.1, with the state "Accepted" of RFC 6026 §7.2.
     """
@@ -203,16 +203,16 @@ class InviteClientTransaction:
         self.flow = flow
         self.outbox = outbox
         self.user = user
-        "Who is told the responses, or that none came."
+        "Receives the responses, or the failure."
 
         self.answered = False
-        "Whether a final response has come."
+        "Whether a final response has arrived."
 
         self.cancels = False
-        "Whether it is to be, or has been, cancelled."
+        "Whether a CANCEL was requested or sent."
 
         self.forwarded = False
-        "Whether it has Vias of others below ours."
+        "Whether it was forwarded, and so has other Vias below ours."
 
         self.fallback: tuple[Flow, bytes] | None = None
         self.state = CALLING
@@ -226,13 +226,13 @@ class InviteClientTransaction:
         outbox.append(Datagram(data, flow, self))
 
     def sent(self, now: float) -> None:
-        """The INVITE has gone out for the first time: Timers A and B start."""
+        """Receive the news that the INVITE was first sent: Timers A and B start."""
         if self.state is CALLING and self.timer_at is None:
             self._deadline = now + TIMER_B
             self.timer_at = self._deadline if self.flow.local.is_reliable else now + T1
 
     def receive_response(self, response: Response, now: float) -> bool:
-        """Take in a response; whether it is news for the user."""
+        """Receive a response; return whether to report it to the user."""
         status = response.status
         if self.state is COMPLETED:
             if status >= 300:
@@ -244,7 +244,7 @@ class InviteClientTransaction:
             return 200 <= status < 300
         if status < 200:
             if self.state is CALLING:
-                # How long it may ring from here on, the user decides (Timer C).
+                # From here on, the user limits how long it may ring (Timer C).
                 self.state, self.timer_at = PROCEEDING, None
                 if self.cancels:
                     self.timer_at = now + TIMER_B
@@ -261,10 +261,10 @@ class InviteClientTransaction:
 
     def cancel(self, now: float) -> bool:
         """
-        Have it cancelled; whether the CANCEL is to be sent now.
+        Request a CANCEL; return whether to send it now.
 
-        §9.1: not before a provisional response has come, nor after a final one. If the
-        final response does not come in time, it is over all the same.
+        §9.1: it is sent after the first provisional response, but not after a final
+        one. If no final response arrives in time, the transaction ends nevertheless.
         """
         if self.cancels or self.state not in (CALLING, PROCEEDING):
             return False
@@ -275,15 +275,15 @@ class InviteClientTransaction:
         return True
 
     def write_cancel(self) -> bytes:
-        """The CANCEL of this INVITE (§9.1)."""
+        """Write the CANCEL of this INVITE (§9.1)."""
         return self._in_its_wake("CANCEL", self._line("To"))
 
     def send_again(self) -> bool:
         """
-        Send the request once more by the same flow, whose stream was lost.
+        Send the request once more on the same flow, whose connection was lost.
 
         Returns:
-            False if a response has come, or if it was sent again before.
+            False if a response has arrived, or if this was done before.
         """
         if self._is_resent or self.state is not CALLING:
             return False
@@ -293,7 +293,7 @@ class InviteClientTransaction:
         return True
 
     def fall_back(self) -> bool:
-        """Send the same INVITE the other way, if there is one (§18.1.1)."""
+        """Send the same INVITE on the fallback flow, if there is one (§18.1.1)."""
         if self.fallback is None or self.state is not CALLING:
             return False
         self.flow, self._data = self.fallback
@@ -303,14 +303,16 @@ class InviteClientTransaction:
         return True
 
     def transport_failed(self) -> bool:
-        """The INVITE cannot be sent (§17.1.4); whether that is news."""
+        """
+        Note that the INVITE cannot be sent (§17.1.4); return whether to report it.
+        """
         if self.state is not CALLING and self.state is not PROCEEDING:
             return False
         self.state, self.timer_at = TERMINATED, None
         return True
 
     def timer_due(self, now: float) -> None:
-        """Timer A sends again, Timer B gives up, Timers D and M forget."""
+        """Handle Timer A (retransmit), Timer B (time out), Timers D and M (end)."""
         if self.state is CALLING and now < self._deadline:
             self.outbox.append(Datagram(self._data, self.flow))
             self._interval *= 2
@@ -319,12 +321,14 @@ class InviteClientTransaction:
         self.state, self.timer_at = TERMINATED, None
 
     def _acknowledge(self) -> None:
-        """§17.1.1.3: the ACK of a response other than 2xx is ours to send."""
+        """Send the ACK of a response other than 2xx (§17.1.1.3)."""
         ack = self._in_its_wake("ACK", self._to or self._line("To"))
         self.outbox.append(Datagram(ack, self.flow))
 
     def _in_its_wake(self, method: str, to: str) -> bytes:
-        """A request of the same branch, with what it must have of the INVITE."""
+        """
+        Write a request with the branch of the INVITE, and what it must copy from it.
+        """
         number = self._line("CSeq").split()[0]
         route = [f"Route: {value}{CRLF}" for value in _values(self.draft.head, "Route")]
         head = (
@@ -339,7 +343,7 @@ class InviteClientTransaction:
 
 
 def _values(head: str, name: str) -> list[str]:
-    """The values of a header in what we have written ourselves."""
+    """Return the values of a header field in a message that we wrote."""
     start = f"{name}: "
     return [line[len(start) :] for line in head.split(CRLF) if line.startswith(start)]
 

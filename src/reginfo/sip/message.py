@@ -21,10 +21,10 @@ from .uri import Uri
 from .value import Value
 
 Headers = dict[str, list[str]]
-"""Values as written, by the name that :func:`canonical` gives; one item a line."""
+"""Values as written, by canonical name (:func:`canonical`); one item per line."""
 
 MAX_DATAGRAM = 65_535
-"""Octets of a UDP datagram, at most."""
+"""The maximum size of a UDP datagram, in octets."""
 
 COMPACT = {
     "a": "Accept-Contact",
@@ -53,7 +53,7 @@ _KNOWN = (
     "WWW-Authenticate", "Warning",
 )  # fmt: skip
 
-# The spellings that are met; any other is found by its lower case, slower.
+# Common spellings; any other is looked up in lower case, which is slower.
 NAMES = {
     spelling: name
     for name in _KNOWN
@@ -63,26 +63,26 @@ _LOWER = {name.lower(): name for name in _KNOWN}
 
 
 class SipMessage:
-    """What a request and a response have in common."""
+    """The common base of requests and responses."""
 
     __slots__ = ("_cseq", "_from", "_to", "_via", "body", "headers")
 
     def __init__(self, headers: Headers | None = None, body: bytes = b"") -> None:
         self.headers: Headers = {} if headers is None else headers
         self.body = body
-        # What has been read of them, once somebody has asked.
+        # Header fields that have been parsed.
         self._via: Via | None = None
         self._from: NameAddr | None = None
         self._to: NameAddr | None = None
         self._cseq: CSeq | None = None
 
     def header(self, name: str) -> str | None:
-        """The first value of the header called ``name``, canonically; None if none."""
+        """Return the first value of the header ``name`` (canonical); None if none."""
         values = self.headers.get(name)
         return values[0] if values else None
 
     def values(self, name: str) -> list[str]:
-        """All elements of a header that is a list, over all its lines."""
+        """Return all elements of a list header, over all its lines."""
         lines = self.headers.get(name)
         if lines is None:
             return []
@@ -137,12 +137,12 @@ class SipMessage:
 
     @property
     def user_agent(self) -> str:
-        """What User-Agent or Server says; empty if neither stands there."""
+        """The value of User-Agent or Server; empty if there is neither."""
         return self.header("User-Agent") or self.header("Server") or ""
 
     def contact(self) -> NameAddr | None:
         """
-        The one Contact of a request or response that makes a dialog.
+        The single Contact of a dialog-forming request or response.
 
         Raises:
             RemoteProtocolError: there are several, or it is malformed.
@@ -160,7 +160,7 @@ class SipMessage:
 
 
 class Request(SipMessage):
-    """A request that came in."""
+    """A received request."""
 
     __slots__ = ("_uri", "method", "uri")
 
@@ -175,17 +175,16 @@ class Request(SipMessage):
 
     def check(self) -> None:
         """
-        Look at all that a request must have before anybody handles it (§8.1.1).
+        Check the mandatory header fields, before the request is handled (§8.1.1).
 
         Raises:
-            RemoteProtocolError: something is missing or malformed, with the status
-                that it earns.
+            RemoteProtocolError: one is missing or malformed; it has the status to send.
         """
-        # Each of these raises, and remembers what it has read.
+        # Each of these raises on errors, and caches its result.
         _ = self.via, self.from_, self.to, self.call_id
         params = self.to.params
         if params and "tag" in params and not params["tag"]:
-            # We would add a second one (§7.3.1).
+            # We would otherwise add a second one (§7.3.1).
             raise RemoteProtocolError("To with an empty tag")
         if self.cseq.method != self.method:
             raise RemoteProtocolError("CSeq of another method")
@@ -207,12 +206,12 @@ class Request(SipMessage):
         self, response: Response, *, to_tag: str, via: str = "", common: str = ""
     ) -> bytes:
         """
-        ``response`` as it answers this request (§8.2.6.2).
+        Write ``response`` to this request (§8.2.6.2).
 
         Args:
-            to_tag: what To is given; empty if it has a tag already.
-            via: the first line of Via with ``received`` and ``rport`` in it.
-            common: header lines that every response of this server has.
+            to_tag: the tag to add to To; empty if it has one.
+            via: the first Via line, with ``received`` and ``rport``.
+            common: header lines of every response of this server.
         """
         headers = self.headers
         vias = headers["Via"]
@@ -243,9 +242,10 @@ class Request(SipMessage):
 
     def write_forwarded(self, response: Response, *, via: str = "") -> bytes:
         """
-        A response that came from further on, as it is passed back to this request.
+        Write a response from downstream, as it is forwarded to the sender of this
+        request.
 
-        §16.7 step 9: all of it is kept, but that ours is no longer the topmost Via.
+        §16.7 step 9: it is unchanged, except that our topmost Via is removed.
 
         Args:
             via: as for :meth:`write_response`.
@@ -271,10 +271,10 @@ class Request(SipMessage):
 
 class Response(SipMessage):
     """
-    A response: one that came in, or one that we make.
+    A response, either received or created here.
 
-    One that we make holds only what the request does not decide:
-    :meth:`Request.write_response` adds Via, From, To, Call-ID and CSeq.
+    A response created here has only the header fields that do not follow from the
+    request: :meth:`Request.write_response` adds Via, From, To, Call-ID and CSeq.
     """
 
     __slots__ = ("reason", "status")
@@ -296,7 +296,7 @@ class Response(SipMessage):
     def of(
         cls, status: int, reason: str, headers: Iterable[tuple[str, str]]
     ) -> Response:
-        """A response with ``headers`` given as pairs."""
+        """Create a response, with ``headers`` as pairs."""
         response = cls(status, reason)
         for name, value in headers:
             response.headers.setdefault(name, []).append(value)
@@ -320,19 +320,19 @@ class Response(SipMessage):
 
 
 class Draft(Value, frozen=True):
-    """A request that we are about to send; the endpoint puts Via in front."""
+    """A request to send; the endpoint adds Via."""
 
     method: str
     uri: str
     "The Request-URI."
 
     head: str
-    "Header lines, each with its CRLF; neither Via nor Content-Length."
+    "Header lines, each with CRLF, without Via and Content-Length."
 
     body: bytes = b""
 
     def write(self, via: str) -> bytes:
-        """The request with ``via`` on top."""
+        """Write the request, with ``via`` as the first header line."""
         return (
             f"{self.method} {self.uri} SIP/2.0\r\nVia: {via}\r\n{self.head}"
             f"Content-Length: {len(self.body)}\r\n\r\n"
@@ -344,10 +344,10 @@ CRLF = "\r\n"
 
 def canonical(name: str) -> str:
     """
-    The name that a header is kept under: compact forms spelled out, in usual case.
+    Return the canonical name of a header: the long form, in the usual case.
 
     Raises:
-        RemoteProtocolError: it is not a token.
+        RemoteProtocolError: the name is not a token.
     """
     known = NAMES.get(name)
     if known is not None:
@@ -361,11 +361,11 @@ def canonical(name: str) -> str:
 
 def request_uri(request: Request) -> Uri:
     """
-    The Request-URI, taken apart (§7.1, §8.2.2.1).
+    Parse the Request-URI (§7.1, §8.2.2.1).
 
     Raises:
-        RemoteProtocolError: 400 for none, 505 for another version, 416 for a scheme
-            that is not ours.
+        RemoteProtocolError: 400 for an invalid URI, 505 for another version, 416 for an
+            unsupported scheme.
     """
     known = request._uri
     if known is not None and known.text == request.uri:
@@ -385,5 +385,5 @@ def request_uri(request: Request) -> Uri:
 
 
 def lines(headers: Mapping[str, str]) -> str:
-    """Header lines for a :class:`Draft`."""
+    """Write header lines for a :class:`Draft`."""
     return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])

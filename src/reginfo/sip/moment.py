@@ -1,4 +1,4 @@
-"""A moment, as a value: what time it is while something is decided."""
+"""Moment: the time of a decision, as a value."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from .value import Value
 
 class Moment(Value, frozen=True):
     """
-    What both clocks of a server show.
+    The readings of both clocks of a server.
 
-    Durations are measured on the boot-time clock, which runs while the machine sleeps
-    and which nobody can set. The calendar only stamps and dates things.
+    Durations are measured on the boot-time clock, which also runs while the machine
+    sleeps, and which cannot be set. The wall clock is used only for stamps and dates.
     """
 
     now: float
     "Seconds on the boot-time clock."
 
     wall: float
-    "Seconds since the epoch; never before the last commit that is known."
+    "Seconds since the epoch; never earlier than the last known commit."
 
 
 class TurnClock(Protocol):
     """Tells the time; see :class:`reginfo.io.clock.Clock`."""
 
     def now(self) -> float:
-        """Seconds on the boot-time clock."""
+        """Return the seconds on the boot-time clock."""
 
     def moment(self) -> Moment:
-        """What both clocks show."""
+        """Return the readings of both clocks."""

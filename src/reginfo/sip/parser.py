@@ -1,4 +1,4 @@
-"""Reads a datagram as a request or a response (RFC 3261 §7)."""
+"""Parses a datagram into a request or a response (RFC 3261 §7)."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ BLANKS = (" ", "\t")
 
 _BARE_FOLD = re.compile(r"\n[ \t]+")
 _STRAY = re.compile(r"[\r\n\0]")
-# A quoted-string; one that is not closed ends where it goes wrong, so that no octet is
-# looked at twice.
+# A quoted-string; one that is not closed ends at the error, so that no octet is
+# examined twice.
 _QUOTED = re.compile(grammar.QUOTED_STRING + "?")
 
 
 class Malformed(RemoteProtocolError):
-    """A message that could not be read whole, with as much of it as was read."""
+    """A message that could not be parsed completely, with the part that was parsed."""
 
     def __init__(self, error: RemoteProtocolError, message: SipMessage | None) -> None:
         super().__init__(str(error), status=error.status)
@@ -40,18 +40,18 @@ class Malformed(RemoteProtocolError):
 
 def parse(data: bytes) -> Request | Response:
     """
-    Read one message that fills a datagram.
+    Parse one message that fills a datagram.
 
-    Header values stay text until somebody asks for them. Lines end with CRLF; with a
-    bare LF only if the first line does so.
+    Header values are parsed when they are first used. Lines end with CRLF, or with a
+    bare LF if the first line does so.
 
     Raises:
-        Malformed: it is no message; its ``message`` holds what a 400 is written from.
+        Malformed: the message is invalid; ``message`` has what is needed for a 400.
     """
     error: RemoteProtocolError | None = None
     head, blank, body = data.partition(b"\r\n\r\n")
     if not head:
-        # Keep-alives, and a message behind them (§7.5).
+        # Keep-alives before a message (§7.5).
         data = data.lstrip(b"\r\n")
         head, blank, body = data.partition(b"\r\n\r\n")
     if not blank:
@@ -68,7 +68,7 @@ def parse(data: bytes) -> Request | Response:
     text = "".join(lines)
     stray = "\n" in text or "\r" in text or "\0" in text
     if stray and "\n" in lines[0]:
-        # Lines of bare LF: wrong, and readable all the same.
+        # Lines that end with a bare LF are wrong, but can be parsed.
         text, body, error = _bare_lines(data)
         mangled = _NOT_UTF8.search(text) is not None
         lines = text.split("\n")
@@ -97,11 +97,11 @@ def parse(data: bytes) -> Request | Response:
                 error = error or exc
                 continue
         if not colon:
-            error = error or RemoteProtocolError(f"no header: {line[:40]!r}")
+            error = error or RemoteProtocolError(f"not a header: {line[:40]!r}")
         elif key in headers:
             headers[key].append(value.strip(" \t"))
             if key in _SINGLE:
-                error = error or RemoteProtocolError(f"{key} stands twice")
+                error = error or RemoteProtocolError(f"{key} is repeated")
         else:
             headers[key] = [value.strip(" \t")]
     if stray:
@@ -139,14 +139,14 @@ def _unfolded(head: bytes, blank: bytes, body: bytes) -> Request | Response:
 
 
 def _without_end(data: bytes) -> RemoteProtocolError:
-    """The error of a message whose head has no end: it was cut off somewhere."""
+    """Return the error for a message whose head was cut off."""
     if len(data) > MAX_DATAGRAM:
         return RemoteProtocolError("Message Too Large", status=513)
     return RemoteProtocolError("headers without an end")
 
 
 def _bare_lines(data: bytes) -> tuple[str, bytes, RemoteProtocolError | None]:
-    """Divide a message whose lines end with a bare LF: head, body and its error."""
+    """Split a message whose lines end with a bare LF: head, body and error."""
     data = data.lstrip(b"\r\n")
     end = _BARE_END.search(data)
     if end is None:
@@ -165,10 +165,10 @@ def _text(head: bytes) -> str:
 
 def _blank_out(message: SipMessage) -> RemoteProtocolError | None:
     """
-    Refuse CR, LF and NUL where they may not be, and put blanks in their place.
+    Refuse misplaced CR, LF and NUL, and replace them by blanks.
 
-    §25.1: CR and LF are parts of line ends alone; NUL stands in a quoted-pair alone.
-    What is answered copies header values: no octet that ends a line may stay in one.
+    §25.1: CR and LF are allowed only in line ends, NUL only in a quoted-pair. A
+    response copies header values, so no line end may remain in one.
     """
     error = None
     if isinstance(message, Request) and _STRAY.search(message.uri):
@@ -201,11 +201,11 @@ def _start(line: str) -> Request | Response:
 
 
 def _odd_start(line: str) -> Request:
-    """What could still be a request: found out by whoever checks its parts."""
+    """Parse an unusual start line, which may still be that of a request."""
     method, _, rest = line.rstrip(" ").partition(" ")
     uri, _, version = rest.rpartition(" ")
     if not grammar.token.fullmatch(method) or not version.upper().startswith("SIP/"):
-        raise Malformed(RemoteProtocolError(f"no SIP: {line[:40]!r}"), None)
+        raise Malformed(RemoteProtocolError(f"not SIP: {line[:40]!r}"), None)
     return Request(method, uri if version.upper() == "SIP/2.0" else f"{uri} {version}")
 
 
@@ -217,14 +217,15 @@ _USED = frozenset(
         "Record-Route", "Service-Route", "Event", "SIP-ETag", "SIP-If-Match",
     }
 )  # fmt: skip
-"""Headers that are kept, compared or sent on: no octet of them may be exchanged."""
+"""Header fields that are stored, compared or forwarded, so no octet may be replaced."""
 
 
 def _mend(message: SipMessage) -> RemoteProtocolError | None:
     """
-    Make text of what is not UTF-8 (§7.3.1), or say where that cannot be.
+    Replace octets that are not UTF-8 (§7.3.1); return an error where this is not
+    possible.
 
-    Such octets cannot be stored, nor written into a document.
+    Such octets cannot be stored or written into a document.
     """
     if isinstance(message, Request) and _NOT_UTF8.search(message.uri):
         return RemoteProtocolError("Request-URI is not UTF-8")
@@ -241,10 +242,10 @@ def _mend(message: SipMessage) -> RemoteProtocolError | None:
 
 def _cut(body: bytes, length: str) -> bytes:
     """
-    ``body`` as long as Content-Length says (§18.3).
+    Truncate ``body`` to Content-Length (§18.3).
 
     Raises:
-        RemoteProtocolError: the body is shorter, or that is not a length.
+        RemoteProtocolError: the body is shorter, or the length is invalid.
     """
     if not (length.isdecimal() and length.isascii() and len(length) < 10):
         raise RemoteProtocolError(f"malformed Content-Length: {length[:40]!r}")

@@ -1,8 +1,8 @@
 """
-Responses that need no transaction user: where errors become responses.
+Responses that need no transaction user; turns errors into responses.
 
-An :class:`Endpoint` answers malformed requests and unknown methods through a
-:class:`Responder`; whoever serves a request turns an exception into a response with
+An :class:`Endpoint` answers malformed requests and unknown methods with a
+:class:`Responder`; an exception during a request becomes a response in
 :func:`refused`.
 """
 
@@ -23,16 +23,16 @@ from .transaction import Datagram
 logger = logging.getLogger("reginfo.sip")
 
 REASONS = {400: "Bad Request", 416: "Unsupported URI Scheme", 500: "Server Error"}
-"""Reason phrases for a `RemoteProtocolError`, whose text is for the log only."""
+"""Reason phrases for a `RemoteProtocolError`, whose text is only logged."""
 
 
 def refused(request: Request, flow: Flow, exc: Exception) -> Response:
     """
-    Make the response to a request that failed with ``exc``.
+    Build the response to a request that failed with ``exc``.
 
-    A `Refusal` or `RemoteProtocolError` names its status. Any other exception is a bug
-    of ours: it is logged with its traceback and answered 500, so that one faulty
-    request does not stop the service for the others.
+    A `Refusal` or `RemoteProtocolError` has its status. Any other exception is a bug:
+    it is logged with its traceback and answered 500, so that one faulty request does
+    not stop the service for others.
     """
     if isinstance(exc, Refusal):
         return Response.of(exc.status, exc.reason, exc.headers)
@@ -48,9 +48,9 @@ class Responder:
     Answers requests without a transaction (§8.2.7).
 
     Args:
-        outbox: where responses are put; shared with the endpoint.
-        secret: keys the To tags, so that they cannot be predicted.
-        methods: those that the server answers, for Allow; None for a proxy.
+        outbox: receives the responses; shared with the endpoint.
+        secret: the key of the To tags, which makes them unpredictable.
+        methods: the supported methods, for Allow; None for a proxy.
         common: header lines of every response, such as Server.
     """
 
@@ -68,12 +68,12 @@ class Responder:
         self._common = common
 
     def refuse_malformed(self, error: Malformed, flow: Flow) -> None:
-        """Answer a request that could not be parsed, if it has a Via to answer to."""
+        """Answer a request that could not be parsed, if it has a Via."""
         message = error.message
         if not isinstance(message, Request) or message.method == "ACK":
             return
         headers = message.headers
-        # The response needs each of these; what is missing is left empty.
+        # The response needs each of these; missing ones are empty.
         for name in ("From", "To", "Call-ID", "CSeq"):
             headers.setdefault(name, [""])
         reason = "Bad Request" if error.status == 400 else str(error)
@@ -84,7 +84,7 @@ class Responder:
         self.answer(message, flow, error.status, reason, [warning])
 
     def refuse_method(self, request: Request, flow: Flow) -> None:
-        """Answer a method that nobody here serves with 405 (§8.2.1)."""
+        """Answer an unsupported method with 405 (§8.2.1)."""
         allow = [("Allow", ", ".join(self._methods or ()))]
         self.answer(request, flow, 405, "Method Not Allowed", allow)
 
@@ -101,10 +101,10 @@ class Responder:
         headers: Sequence[tuple[str, str]] = (),
     ) -> None:
         """
-        Answer without a transaction: a copy of the request gets the same answer.
+        Answer without a transaction: a retransmission gets the same response.
 
-        If the topmost Via cannot be read, it is copied as it is, and the response goes
-        to the source of the request. Without a Via there is no response.
+        If the topmost Via cannot be parsed, it is copied unchanged, and the response
+        goes to the source of the request. Without a Via there is no response.
         """
         try:
             back, via = way_back(request, flow)
@@ -116,7 +116,7 @@ class Responder:
         try:
             tagged = "tag" in request.to.params
         except RemoteProtocolError:
-            tagged = True  # a To that cannot be read is copied as it is
+            tagged = True  # a To that cannot be parsed is copied unchanged
         data = request.write_response(
             response,
             to_tag="" if tagged else self._tag_for(request),
@@ -133,7 +133,7 @@ class Responder:
 
 
 def _is_answerable(request: Request) -> bool:
-    """Whether all that a response copies can be read, apart from the Via."""
+    """Whether everything that a response copies can be parsed, apart from the Via."""
     try:
         _ = request.from_, request.to, request.call_id, request.cseq
     except RemoteProtocolError:
@@ -146,8 +146,8 @@ def check(request: Request) -> None:
     Validate what every request must have (§8.1.1), and its Request-URI.
 
     Raises:
-        Malformed: something is missing or malformed; it holds the request, from which
-            the answer is written.
+        Malformed: something is missing or malformed; it has the request, for the
+            response.
     """
     try:
         request.check()
@@ -160,11 +160,11 @@ def way_back(request: Request, flow: Flow) -> tuple[Flow, str]:
     """
     Return the flow for responses to ``request``, and their topmost Via line.
 
-    The line is empty if the request's own first Via line is to be used unchanged
-    (§18.2.1, §18.2.2, RFC 3581 §4).
+    The line is empty if the first Via line of the request is used unchanged (§18.2.1,
+    §18.2.2, RFC 3581 §4).
 
     Raises:
-        RemoteProtocolError: there is no Via that can be read.
+        RemoteProtocolError: the Via is missing or cannot be parsed.
     """
     via = request.via
     host, port = flow.remote
@@ -172,7 +172,7 @@ def way_back(request: Request, flow: Flow) -> tuple[Flow, str]:
     source = unscoped(host)
     params = via.params
     if flow.local.is_reliable:
-        # §18.2.2: the connection that the request came by.
+        # §18.2.2: the connection that the request arrived on.
         if via.host.strip("[]") == source and "rport" not in params:
             return flow, ""
         return flow, _received(request, f";received={source}", rport=port)
@@ -186,7 +186,7 @@ def way_back(request: Request, flow: Flow) -> tuple[Flow, str]:
                 flow if port == flow.remote[1] else Flow(flow.local, (host, port))
             ), ""
         return Flow(flow.local, (host, port)), _received(request, f";received={source}")
-    # RFC 3581 §4: with rport, received "MUST" be there even if it says nothing new.
+    # RFC 3581 §4: with rport, received "MUST" be added even if it is redundant.
     return flow, _received(request, f";received={source}", rport=port)
 
 
@@ -200,7 +200,7 @@ def _received(request: Request, received: str, rport: int | None = None) -> str:
     Return the request's first Via line with §18.2.1's additions to its first value.
 
     Args:
-        rport: the value for that parameter, if the client asked for it.
+        rport: the value of that parameter, if the client requested it.
     """
     line = request.headers["Via"][0]
     top = split(line)[0]
@@ -218,7 +218,7 @@ _PARAM = re.compile(r';(?:[^;"]|"(?:[^"\\]|\\.)*+")*+')
 
 
 def _received_beside_quotes(via: str, received: str, rport: int | None) -> str:
-    """Like :func:`_received`, for a Via with quoted strings, which stay as they are."""
+    """Like :func:`_received`, for a Via with quoted strings, which are not changed."""
     kept = [via.partition(";")[0]]
     for param in _PARAM.findall(via):
         name = param[1:].partition("=")[0].strip(" \t").lower()

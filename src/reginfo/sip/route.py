@@ -1,4 +1,4 @@
-"""Route of a request: what leads here, and what leads on (RFC 3261 §16.4, §16.6)."""
+"""Interprets the Route of a request: our part and the rest (RFC 3261 §16.4, §16.6)."""
 
 from __future__ import annotations
 
@@ -12,62 +12,62 @@ from .token import is_token
 from .uri import Uri
 
 IsOurs = Callable[[Uri], bool]
-"""Whether a URI leads to this server, whatever its user part is."""
+"""Says whether a URI leads to this server, whatever its user part."""
 
 SUBSCRIPTION = "sub"
 """
-The parameter of our Record-Route URIs in a SUBSCRIBE, by which its NOTIFYs are known:
+The parameter of our Record-Route URI in a SUBSCRIBE, which identifies its NOTIFYs:
 these are record-routed if and only if the SUBSCRIBE was (RFC 6665 §4.3).
 """
 
 
 class Routed(NamedTuple):
-    """A request without what has led it here."""
+    """A request without the routes that led here."""
 
     uri: str
     "The Request-URI."
 
     route: tuple[str, ...]
-    "The Route that is left, topmost first."
+    "The remaining Route, topmost first."
 
     loose: bool
-    "Whether a Route of ours has brought it here."
+    "Whether one of our Routes led here."
 
     token: str = ""
-    "The user part of the last Route of ours: it may name a flow (RFC 5626 §5.3)."
+    "The user part of our last Route, which may be a flow token (RFC 5626 §5.3)."
 
     subscribed: bool = False
-    "Whether a Route of ours is the Record-Route of a SUBSCRIBE."
+    "Whether one of our Routes was recorded in a SUBSCRIBE."
 
 
 class Outgoing(NamedTuple):
-    """The Request-URI and the Route of a request that is sent."""
+    """The Request-URI and the Route of a request to send."""
 
     uri: str
     route: tuple[str, ...]
 
     first: Uri
-    "The URI that is resolved to send it."
+    "The URI of the next hop."
 
 
 def preprocess(request: Request, is_ours: IsOurs) -> Routed:
     """
-    Take off what leads here: our Route, or the Request-URI that a strict router wrote.
+    Remove what leads here: our Route, or the Request-URI written by a strict router.
 
     Raises:
-        RemoteProtocolError: its Route cannot be read.
+        RemoteProtocolError: its Route cannot be parsed.
     """
     uri = request_uri(request)
     route = request.values("Route")
     text, loose, token, subscribed = request.uri, False, "", False
     unnamed = not uri.user or is_token(uri.user)
     if route and unnamed and uri.param("lr") is not None and is_ours(uri):
-        # A strict router has put our Record-Route there, and the target last.
+        # A strict router moved our Record-Route there, and the target to the end.
         text, loose, token = _target_of(route.pop()), True, uri.user
         subscribed = uri.param(SUBSCRIPTION) is not None
     elif uri.param("maddr") is not None and is_ours(uri):
         text = _without_maddr(uri)
-    # There are two of ours where transport or address change here (RFC 5658 §3).
+    # There are two of ours if transport or address change here (RFC 5658 §3).
     while route and is_ours(first := Uri.parse(route_uri(route[0]))):
         del route[0]
         loose, token = True, first.user
@@ -77,14 +77,14 @@ def preprocess(request: Request, is_ours: IsOurs) -> Routed:
 
 def request_uri_of(uri: Uri) -> str:
     """
-    Return a URI as a Request-URI may have it: without a method, and without headers.
+    Return a URI in the form of a Request-URI: without `method` and without headers.
 
     §16.6 step 2, by the table in §19.1.1.
     """
     text = uri.text.removesuffix(f"?{uri.headers}") if uri.headers else uri.text
     if uri.scheme == "tel" or uri.param("method") is None:
         return text
-    # A user part may contain a ";" of its own.
+    # The user part may contain a ";".
     user, at, rest = text.partition("@") if uri.user else ("", "", text)
     address, *params = rest.split(";")
     kept = [
@@ -100,14 +100,14 @@ def outgoing(uri: str, route: tuple[str, ...]) -> Outgoing:
     Return the Request-URI and Route to send, for a target and a route set (§16.6).
 
     Raises:
-        RemoteProtocolError: one of them cannot be read.
+        RemoteProtocolError: one of them cannot be parsed.
     """
     if not route:
         return Outgoing(uri, route, Uri.parse(uri))
     first = Uri.parse(route_uri(route[0]))
     if first.param("lr") is not None:
         return Outgoing(uri, route, first)
-    # A strict router wants itself in the Request-URI, and the target last.
+    # A strict router requires its own URI as Request-URI, and the target at the end.
     return Outgoing(first.text, (*route[1:], f"<{uri}>"), first)
 
 
@@ -119,7 +119,7 @@ def _target_of(value: str) -> str:
 
 
 def _without_maddr(uri: Uri) -> str:
-    """Take off a maddr that leads here, with its port and its transport (§16.4)."""
+    """Remove a maddr that leads here, with its port and transport (§16.4)."""
     text, semicolon, rest = uri.text.partition(";")
     params, mark, headers = rest.partition("?")
     kept = [

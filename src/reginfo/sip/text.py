@@ -1,11 +1,11 @@
-"""Text from the network as people see it, on terminals, in logs and in JSON."""
+"""Makes text from the network safe to show, on terminals, in logs and in JSON."""
 
 from __future__ import annotations
 
 import re
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-"""Stands for a character that cannot be shown."""
+"""Replaces a character that cannot be shown."""
 
 
 def printable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A timer wheel: machines by when they are due, in slots of an eighth of a second."""
+"""A timer wheel: orders machines by their timers, in slots of 1/8 s."""
 
 from __future__ import annotations
 
@@ -15,58 +15,58 @@ RETRY_AFTER = 5.0
 
 SLOT = 0.125
 """
-Seconds: a quarter of the shortest timer of SIP. A power of two, so that a moment
-divided by it is exact, and no machine is looked at again in the slot that is due.
+Seconds: a quarter of the shortest timer of SIP. It is a power of two, so that division
+by it is exact, and no machine is examined twice in the slot that is due.
 """
 
 
 STALE = 64
-"""Emptied slots that the heap may hold beyond as many as there are slots in use."""
+"""Empty slots that the heap may hold, beyond the number of slots in use."""
 
 
 class Machine(Protocol):
-    """Something with a timer: it says when it is due, and is called then."""
+    """An object with a timer, which is called when the timer is due."""
 
     timer_at: float | None
     "When to call :meth:`timer_due`; None for never."
 
     scheduled_at: float | None
-    "For the wheel alone: the moment under which it holds this machine, or None."
+    "For the wheel only: the time under which it holds this machine, or None."
 
     def timer_due(self, now: float) -> None: ...
 
 
 class TimerWheel:
     """
-    Machines by the moment at which they are due.
+    Machines, ordered by their timers.
 
-    A timer that is put off costs nothing: when its old slot is due, the machine is
-    moved to the new one. So a binding that is refreshed before it expires, and a
-    request that is answered before it is sent again, cost nothing here.
-    ``loop.call_later`` costs twenty times as much, and its cancelled handles stay.
+    To postpone a timer costs nothing: when its old slot is due, the machine is moved to
+    the new one. So a binding that is refreshed before it expires, and a request that is
+    answered before its retransmission, cost nothing here. ``loop.call_later`` costs
+    twenty times as much, and keeps cancelled handles.
 
-    A machine stands in one slot at the most, and in none once its timer is cancelled:
-    the wheel keeps nothing alive that has ended.
+    A machine is in at most one slot, and in none after its timer is cancelled, so the
+    wheel does not keep ended machines alive.
     """
 
     def __init__(self) -> None:
         # By identity: a machine need not be hashable.
         self._slots: dict[int, dict[int, Machine]] = {}
-        # A heap of slots. One that was emptied by cancelling stays in it until it is
-        # at the top or there are many such; one that was filled again is in it twice.
+        # A heap of slots. A slot that was emptied by cancelling stays in it until it is
+        # at the top or there are many of them; a slot that was refilled is in it twice.
         self._order: list[int] = []
         self._stale = 0
-        # The slot that is being worked off, its next machine last.
+        # The slot in progress; its next machine is the last element.
         self._due: list[Machine] = []
         self._due_slot = 0
 
     def __len__(self) -> int:
-        """Count the machines that wait."""
+        """Count the scheduled machines."""
         return sum(map(len, self._slots.values())) + len(self._due)
 
     @property
     def timer_at(self) -> float | None:
-        """When to call :meth:`take`; None while nothing waits."""
+        """When to call :meth:`take`; None if no machine is scheduled."""
         if self._due:
             return self._due_slot * SLOT
         return self._order[0] * SLOT if self._order else None
@@ -75,7 +75,7 @@ class TimerWheel:
         """
         Arrange for ``machine`` to be called at its ``timer_at``.
 
-        If that is None, its timer is cancelled, and the wheel lets go of it.
+        If that is None, its timer is cancelled, and the wheel drops the reference.
         """
         at = machine.timer_at
         known = machine.scheduled_at
@@ -98,7 +98,7 @@ class TimerWheel:
         slot = math.ceil(known / SLOT)
         waiting = self._slots.get(slot)
         if waiting is None or waiting.pop(id(machine), None) is None:
-            # It is in the slot that is being worked off, and passed over there.
+            # It is in the slot in progress, and will be skipped there.
             return
         if not waiting:
             del self._slots[slot]
@@ -110,17 +110,17 @@ class TimerWheel:
             self._skip_stale()
 
     def _skip_stale(self) -> None:
-        """Bring to the top of the heap a slot in which something waits."""
+        """Remove empty slots from the top of the heap."""
         order, slots = self._order, self._slots
         while order and order[0] not in slots:
             heapq.heappop(order)
 
     def take(self, now: float) -> Machine | None:
         """
-        Take the next machine that is due out of the wheel; never early.
+        Remove and return the next machine that is due; never early.
 
-        The caller does what is due, and schedules the machine again. Until all that
-        are due have been taken, :attr:`timer_at` is in the past.
+        The caller handles the timer, and schedules the machine again. Until all due
+        machines have been taken, :attr:`timer_at` is in the past.
         """
         while True:
             due, slot = self._due, self._due_slot
@@ -128,7 +128,7 @@ class TimerWheel:
                 machine = due.pop()
                 known = machine.scheduled_at
                 if known is None or math.ceil(known / SLOT) != slot:
-                    continue  # cancelled, or put forward, since its slot became due
+                    continue  # cancelled or rescheduled since its slot became due
                 machine.scheduled_at = None
                 if machine.timer_at is not None and machine.timer_at <= now:
                     return machine

@@ -1,4 +1,4 @@
-"""Tokens that name a flow, in the user part of a URI of ours (RFC 5626 §5.2)."""
+"""Flow tokens, in the user part of our URIs (RFC 5626 §5.2)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from hmac import compare_digest
 from .flow import Flow, Local
 
 PREFIX = "flow."
-"""What a token begins with, so that it is not taken for a user."""
+"""The prefix of a token, which distinguishes it from a user."""
 
 SIZE = 10
-"""Octets of the keyed hash: the 80 bits of the example in RFC 5626 §5.2."""
+"""The size of the keyed hash in octets: 80 bits, as in the example of RFC 5626 §5.2."""
 
 
 class Tokens:
     """
-    Writes tokens, and reads those that it has written: nobody else can make one.
+    Writes tokens, and reads its own tokens; nobody else can create a valid one.
 
     Args:
-        secret: a key that nobody else knows, of at most 32 octets. With another key, as
-            after a restart, earlier tokens name nothing any more.
+        secret: a secret key of at most 32 octets. Tokens written with another key, such
+            as before a restart, are invalid.
     """
 
     def __init__(self, secret: bytes) -> None:
@@ -30,7 +30,7 @@ class Tokens:
         self._locals: dict[tuple[str, str, int], Local] = {}
 
     def begin(self, locals: Iterable[Local]) -> None:
-        """Set the addresses that we listen at; tokens of others name nothing."""
+        """Set the listening addresses; tokens of other addresses are invalid."""
         self._locals = {(one.transport, one.host, one.port): one for one in locals}
 
     def write(self, flow: Flow) -> str:
@@ -42,7 +42,7 @@ class Tokens:
         )
 
     def read(self, token: str) -> Flow | None:
-        """Return the flow that a token names; None if it is not one of ours."""
+        """Return the flow of a token; None if the token is invalid."""
         if not is_token(token):
             return None
         text = token.removeprefix(PREFIX)
@@ -62,5 +62,5 @@ class Tokens:
 
 
 def is_token(user: str) -> bool:
-    """Whether the user part of a URI has the form of a token, whoever has made it."""
+    """Whether the user part of a URI has the form of a token, valid or not."""
     return user.startswith(PREFIX)

@@ -22,7 +22,7 @@ TIMER_K = T4
 
 
 class TransactionState(enum.Enum):
-    """Of either transaction (§17, figures 6 and 8)."""
+    """The states of both transactions (§17, figures 6 and 8)."""
 
     TRYING = enum.auto()
     PROCEEDING = enum.auto()
@@ -30,46 +30,45 @@ class TransactionState(enum.Enum):
     TERMINATED = enum.auto()
 
 
-# The members are read on every message; an attribute of an enum is slow to find.
+# The members are read for every message, and attribute access on an enum is slow.
 TRYING, PROCEEDING = TransactionState.TRYING, TransactionState.PROCEEDING
 COMPLETED, TERMINATED = TransactionState.COMPLETED, TransactionState.TERMINATED
 
 
 class Transaction(Protocol):
-    """Any of the four kinds, to who sends for it."""
+    """What the sender of datagrams needs from any of the four kinds."""
 
     timer_at: float | None
     scheduled_at: float | None
 
     def sent(self, now: float) -> None:
-        """What it put into the outbox has gone out."""
+        """Receive the news that its datagram was sent."""
 
     def timer_due(self, now: float) -> None: ...
 
 
 class Datagram(Value, frozen=True):
-    """Octets on their way out."""
+    """A datagram to send."""
 
     data: bytes
     flow: Flow
 
     transaction: Transaction | None = None
-    "Whose first sending this is: its timers start then, not when it is written."
+    "The transaction whose timers start when this is sent, not when it is written."
 
 
 _ANSWERED = Request("", "")
-"""In the place of a request that is needed no more."""
+"""Replaces a request that is no longer needed."""
 
 
 class ServerTransaction:
     """
-    One non-INVITE request that came in, and the responses that go out.
+    One received non-INVITE request, and its responses.
 
     Three sources drive it, each by one method: the network
     (:meth:`receive_request`), the transaction user (:meth:`respond`) and the
-    clock (:meth:`timer_due`). What is to be sent is put into the outbox that it
-    shares with its endpoint; once a response has really gone out, :meth:`sent` starts
-    Timer J.
+    clock (:meth:`timer_due`). It puts datagrams into the outbox that it shares with its
+    endpoint; when a response has been sent, :meth:`sent` starts Timer J.
 
     RFC 3261 §17.2.2, figure 8.
     """
@@ -92,29 +91,29 @@ class ServerTransaction:
     ) -> None:
         self.request = request
         self.flow = flow
-        "Where responses go: the source, or what Via says (§18.2.2)."
+        "The flow of responses: to the source, or as Via requires (§18.2.2)."
 
         self.outbox = outbox
         self.key = key
         self.merged: tuple[str, ...] | None = None
-        "What the same request, come by another way, would have in common with it."
+        "A key that is equal for the same request on another path (§8.2.2.2)."
 
         self.via = via
         self.to_tag = to_tag
         self.response: Response | None = None
         self.passed_on = False
-        "Whether the latest response is another's, and tells nothing of ours."
+        "Whether the latest response was forwarded, and depends on no local change."
 
         self.state = TRYING
         self.timer_at: float | None = None
         self.scheduled_at: float | None = None
         self.latest = b""
-        "The response as it is sent, and sent again."
+        "The latest response, for retransmission."
 
         self._common = common
 
     def receive_request(self) -> None:
-        """The request came again."""
+        """Receive a retransmission of the request."""
         # In TRYING there is nothing to repeat yet, and the user already has
         # the request: the retransmission is discarded.
         if self.state is not TRYING:
@@ -135,8 +134,8 @@ class ServerTransaction:
         self.outbox.append(Datagram(self.latest, self.flow, self))
 
     def forward(self, response: Response) -> None:
-        """Send a response that came from further on, as it is."""
-        # RFC 4320 §4.1: of the provisional ones a client has no use for any.
+        """Forward a response from downstream unchanged."""
+        # RFC 4320 §4.1: provisional responses are of no use to the client.
         if response.status < 200 or self.state is COMPLETED or self.state is TERMINATED:
             return
         self.latest = self.request.write_forwarded(response, via=self.via)
@@ -145,30 +144,30 @@ class ServerTransaction:
         self.outbox.append(Datagram(self.latest, self.flow, self))
 
     def replace(self, response: Response) -> None:
-        """Send ``response`` after all: the one before it was never sent."""
+        """Send ``response`` instead of the previous one, which was never sent."""
         self.state = PROCEEDING
         self.respond(response)
 
     def sent(self, now: float) -> None:
-        """What :meth:`respond` put into the outbox has gone out."""
+        """Receive the news that the response was sent: Timer J starts."""
         if self.state is not COMPLETED or self.timer_at is not None:
             return
         if self.flow.local.is_reliable:
             self.timer_at = now
         else:
             self.timer_at = now + TIMER_J
-            # For half a minute there is one of these for each request: all that is
-            # needed of it now is what to send again.
+            # The transaction lives for half a minute; only the response is still
+            # needed.
             self.request, self.response, self.via = _ANSWERED, None, ""
 
     def timer_due(self, now: float) -> None:
-        """Timer J: no retransmission can come any more."""
+        """Handle Timer J: no more retransmissions can arrive."""
         self.state, self.timer_at = TERMINATED, None
 
 
 class ClientTransaction:
     """
-    One non-INVITE request of ours, sent again until it is answered.
+    One non-INVITE request that we send, and retransmit until it is answered.
 
     RFC 3261 §17.1.2, figure 6.
     """
@@ -193,16 +192,16 @@ class ClientTransaction:
         self.flow = flow
         self.outbox = outbox
         self.user = user
-        "Who is told the response, or that none came."
+        "Receives the response, or the failure."
 
         self.answered = False
-        "Whether a final response has come."
+        "Whether a final response has arrived."
 
         self.forwarded = False
-        "Whether it has Vias of others below ours."
+        "Whether it was forwarded, and so has other Vias below ours."
 
         self.fallback: tuple[Flow, bytes] | None = None
-        "The way to take, and what to send, if :attr:`flow` cannot be used."
+        "The flow and the data to send if :attr:`flow` cannot be used."
 
         self.state = TRYING
         self.timer_at: float | None = None
@@ -214,14 +213,14 @@ class ClientTransaction:
         outbox.append(Datagram(data, flow, self))
 
     def sent(self, now: float) -> None:
-        """The request has gone out for the first time: Timers E and F start."""
+        """Receive the news that the request was first sent: Timers E and F start."""
         if self.state is TRYING and self.timer_at is None:
             self._deadline = now + TIMER_F
             # On a reliable transport there is no Timer E.
             self.timer_at = self._deadline if self.flow.local.is_reliable else now + T1
 
     def receive_response(self, response: Response, now: float) -> bool:
-        """Take in a response; whether it is news for the user."""
+        """Receive a response; return whether to report it to the user."""
         if self.state is COMPLETED or self.state is TERMINATED:
             return False
         if response.status < 200:
@@ -235,10 +234,10 @@ class ClientTransaction:
 
     def send_again(self) -> bool:
         """
-        Send the request once more by the same flow, whose stream was lost.
+        Send the request once more on the same flow, whose connection was lost.
 
         Returns:
-            False if a response has come, or if it was sent again before.
+            False if a response has arrived, or if this was done before.
         """
         if self._is_resent or self.state is not TRYING:
             return False
@@ -249,9 +248,9 @@ class ClientTransaction:
 
     def fall_back(self) -> bool:
         """
-        Send the same request the other way, if there is one (§18.1.1).
+        Send the same request on the fallback flow, if there is one (§18.1.1).
 
-        Only if no response has come: then the request has arrived.
+        This is not done after a response: then the request has arrived.
         """
         if self.fallback is None or self.state is not TRYING:
             return False
@@ -261,14 +260,16 @@ class ClientTransaction:
         return True
 
     def transport_failed(self) -> bool:
-        """The request cannot be sent (§17.1.4); whether that is news."""
+        """
+        Note that the request cannot be sent (§17.1.4); return whether to report it.
+        """
         if self.state is COMPLETED or self.state is TERMINATED:
             return False
         self.state, self.timer_at = TERMINATED, None
         return True
 
     def timer_due(self, now: float) -> None:
-        """Timer E sends again, Timer F gives up, Timer K forgets."""
+        """Handle Timer E (retransmit), Timer F (time out) or Timer K (end)."""
         if self.state is COMPLETED or now >= self._deadline:
             self.state, self.timer_at = TERMINATED, None
             return

@@ -1,4 +1,4 @@
-"""SIP and tel URIs, addresses-of-record, and when two are equal (RFC 3261 §19.1)."""
+"""SIP and tel URIs, addresses-of-record, and URI comparison (RFC 3261 §19.1)."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from .value import Value
 Params = tuple[tuple[str, str | None], ...]
 
 RESERVED = frozenset(";/?:@&=+$,")
-"""Characters that differ from their own escape (§19.1.4, RFC 2396 §2.2)."""
+"""Characters that are not equal to their escaped form (§19.1.4, RFC 2396 §2.2)."""
 
 DISTINCTIVE = frozenset({"transport", "user", "ttl", "method", "maddr"})
-"""URI parameters that never match their absence, even by a default (§19.1.4)."""
+"""URI parameters whose absence matches no value, not even the default (§19.1.4)."""
 
 CACHE = 65_536
-"""URIs kept parsed: phones send the same few of them at each refresh."""
+"""The number of cached URIs: phones send the same few with each refresh."""
 
 LONGEST_CACHED = 512
-"""Characters: longer ones serve to fill the memory, and are parsed each time."""
+"""The maximum length of a cached URI, so that the cache cannot fill the memory."""
 
 
 class Uri(Value, frozen=True):
-    """A URI, taken apart. The text is kept as it was written."""
+    """A parsed URI, with its text as written."""
 
     text: str
 
     scheme: str
-    "Lower case: sip, sips, tel, or any other of an absoluteURI."
+    "The scheme in lower case: sip, sips, tel, or any other of an absoluteURI."
 
     user: str = ""
-    "As written, escapes and all; the number of a tel URI."
+    "The user part as written, with escapes; the number of a tel URI."
 
     password: str | None = None
 
     host: str = ""
-    "Lower case; an IPv6 reference in its brackets. Empty for tel and others."
+    "The host in lower case, IPv6 in brackets; empty for tel and other schemes."
 
     port: int | None = None
 
@@ -50,14 +50,14 @@ class Uri(Value, frozen=True):
 
     aor: str = ""
     """
-    The address-of-record that this names: scheme, user, host and port alone, escapes
-    undone where that changes nothing (§10.3 step 5). Empty where it can be none.
+    The address-of-record: scheme, user, host and port, with redundant escapes undone
+    (§10.3 step 5). Empty if the URI cannot be an address-of-record.
     """
 
     key: str = ""
     """
-    Equal for URIs that are equal letter by letter of §19.1.4, parameters included:
-    a canonical spelling.
+    A canonical spelling, including parameters; equal for URIs that are equal by the
+    rules of §19.1.4 for each component.
     """
 
     base: str = ""
@@ -66,10 +66,10 @@ class Uri(Value, frozen=True):
     @staticmethod
     def parse(text: str) -> Uri:
         """
-        Read a URI, which may not be in angle brackets.
+        Parse a URI without angle brackets.
 
         Raises:
-            RemoteProtocolError: it is none.
+            RemoteProtocolError: it is not a URI.
         """
         return _cached(text) if len(text) <= LONGEST_CACHED else _parse(text)
 
@@ -77,7 +77,7 @@ class Uri(Value, frozen=True):
         return f"Uri({self.text!r})"
 
     def param(self, name: str) -> str | None:
-        """The value of a parameter; None if it is not there, "" if it has none."""
+        """Return the value of a parameter; None if absent, "" if it has no value."""
         for known, value in self.params:
             if known == name:
                 return value or ""
@@ -87,8 +87,8 @@ class Uri(Value, frozen=True):
         """
         Whether two URIs are equal (§19.1.4).
 
-        A parameter that only one of them has is ignored, but for those in
-        :data:`DISTINCTIVE`. So this is not transitive, and no key can stand for it.
+        A parameter that only one of them has is ignored, except those in
+        :data:`DISTINCTIVE`. Therefore equality is not transitive, and has no key.
         """
         if self.key == other.key:
             return True
@@ -103,10 +103,10 @@ class Uri(Value, frozen=True):
 
 def normal(text: str) -> str:
     """
-    ``text`` with escapes undone, but for those of reserved and unprintable characters.
+    Undo the escapes in ``text``, except those of reserved and unprintable characters.
 
     Raises:
-        RemoteProtocolError: a ``%`` begins no escape.
+        RemoteProtocolError: a ``%`` does not begin an escape.
     """
     if "%" not in text:
         return text
@@ -123,7 +123,7 @@ def _unescaped(match: re.Match[str]) -> str:
     return f"%{code.upper()}"
 
 
-# What would end a user part, or begin an escape, if it were written plainly.
+# Characters that would end a user part, or begin an escape, if they were not escaped.
 _STAYS_ESCAPED = RESERVED | frozenset('%"<>[]\\^`{|}#')
 
 
@@ -180,7 +180,7 @@ def _parse_other(text: str) -> Uri:
     if match is not None:
         scheme, number, params_text = match.groups()
         params = _params(params_text)
-        # RFC 3966 §5: visual separators do not count, and letters are alike.
+        # RFC 3966 §5: visual separators are ignored, and case does not matter.
         digits = number.translate(_VISUAL_SEPARATORS).lower()
         context = (
             ""
@@ -205,7 +205,7 @@ def _parse_other(text: str) -> Uri:
     if scheme.lower() in ("sip", "sips", "tel") or not grammar.absolute_uri.fullmatch(
         text
     ):
-        raise RemoteProtocolError(f"no URI: {text[:80]!r}")
+        raise RemoteProtocolError(f"not a URI: {text[:80]!r}")
     return Uri(text=text, scheme=scheme.lower(), key=text, base=text)
 
 
@@ -221,7 +221,7 @@ def _params(text: str) -> Params:
         params.append((normal(name).lower(), value if equals else None))
     names = [name for name, _ in params]
     if len(set(names)) != len(names):
-        raise RemoteProtocolError(f"a URI parameter stands twice: {text!r}")
+        raise RemoteProtocolError(f"repeated URI parameter: {text!r}")
     return tuple(params)
 
 
@@ -249,8 +249,8 @@ def _normal_host(host: str, text: str) -> str:
     if host[0] != "[":
         return host.lower()
     try:
-        # RFC 3261's grammar asks for a colon too many before IPv4 (RFC 5118 §4.10).
+        # The grammar of RFC 3261 has a superfluous colon before IPv4 (RFC 5118 §4.10).
         address = ipaddress.IPv6Address(host[1:-1].replace(":::", "::"))
         return f"[{address.compressed}]"
     except ValueError as exc:
-        raise RemoteProtocolError(f"no IPv6 address in {text!r}") from exc
+        raise RemoteProtocolError(f"invalid IPv6 address in {text!r}") from exc

@@ -1,4 +1,4 @@
-"""Who sent a request of ours: the transaction user (RFC 3261 §5, §17.1)."""
+"""The transaction user: the sender of a request (RFC 3261 §5, §17.1)."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from .moment import Moment
 
 class User(Protocol):
     """
-    Sends a request and receives what becomes of it.
+    Sends a request, and receives its response or failure.
 
-    :meth:`Endpoint.send_request` keeps it with the transaction. Exactly one of a final
-    response, :meth:`receive_failure` and :meth:`never_sent` ends a request; an INVITE
-    may have more than one 2xx.
+    :meth:`Endpoint.send_request` stores it in the transaction. A request ends with
+    exactly one of a final response, :meth:`receive_failure` and :meth:`never_sent`; an
+    INVITE may have more than one 2xx.
     """
 
     def receive_response(self, response: Response, moment: Moment) -> None:
-        """Receive a response; of an INVITE also each provisional one."""
+        """Receive a response; for an INVITE also each provisional one."""
 
     def receive_failure(self, cause: str, moment: Moment) -> None:
         """
         Receive the news that there is no final response.
 
         Args:
-            cause: `timeout`, or why the request could not be delivered, as text:
-                `connection refused`, for example.
+            cause: `timeout`, or the reason of the failure, such as `connection
+                refused`.
         """
 
     def never_sent(self) -> None:
         """
-        Receive the news that the request was taken back before it was sent.
+        Receive the news that the request was undone before it was sent.
 
-        The journal's undo list restores what was decided with the request, so a user
-        whose state is in the journal has nothing to do.
+        The journal's undo list restores the state before the request, so a user whose
+        state is in the journal has nothing to do.
         """
 
 
 class Nobody:
-    """The user of a request whose response nobody waits for, such as a CANCEL."""
+    """The user of a request whose response is ignored, such as a CANCEL."""
 
     def receive_response(self, response: Response, moment: Moment) -> None: ...
     def receive_failure(self, cause: str, moment: Moment) -> None: ...

@@ -7,7 +7,8 @@ import msgspec
 
 class Value(msgspec.Struct, frozen=True, gc=False):
     """
-    A value: immutable, compared by its fields, and unknown to the garbage collector.
+    A value: immutable, compared by its fields, and not tracked by the garbage
+    collector.
 
     Subclasses inherit these options. A value must not be part of a reference cycle.
     """

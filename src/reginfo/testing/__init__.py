@@ -1,4 +1,6 @@
-"""For tests, yours too: servers, and scripts, without sockets and without sleeping."""
+"""
+For tests, also those of operators: servers and scripts without sockets or sleeping.
+"""
 
 from .script import Script
 from .wire import EPOCH, Packet, Wire, WireServer

@@ -1,4 +1,4 @@
-"""The network of a wire: packets, links, streams, and the time."""
+"""The simulated network of a wire: packets, links, streams, and time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..sip.flow import Address
 from ..sip.transport import TCP, UDP, Transport
 
 EPOCH = 1_700_000_000.0
-"""The calendar, in seconds since the epoch, when a wire's clock shows 0."""
+"""The wall clock, in seconds since the epoch, when the clock of a wire is 0."""
 
 EPHEMERAL = 40_000
 """The port of the first connection that a host opens."""
@@ -23,7 +23,7 @@ Fate = Callable[["Packet"], Iterable[float]]
 
 
 class Packet(msgspec.Struct, frozen=True):
-    """One datagram on its way, or one message on a stream."""
+    """One datagram, or one message on a stream."""
 
     source: Address
     destination: Address
@@ -32,30 +32,30 @@ class Packet(msgspec.Struct, frozen=True):
 
     @property
     def first_line(self) -> str:
-        """What it is: ``NOTIFY sip:b@192.0.2.2 SIP/2.0``, ``SIP/2.0 200 OK``."""
+        """The start line: ``NOTIFY sip:b@192.0.2.2 SIP/2.0``, ``SIP/2.0 200 OK``."""
         return self.data.partition(b"\r\n")[0].decode("utf-8", "replace")
 
 
 class Links:
     """
-    Carries packets, and loses, doubles and delays those that it is told to.
+    Carries packets, and loses, duplicates or delays them as requested.
 
     Args:
-        now: what the clock shows at first, in seconds.
+        now: the initial time of the clock, in seconds.
     """
 
     def __init__(self, now: float) -> None:
         self.now = now
         self.epoch = EPOCH
-        "The calendar at 0 of the clock; set it to let the calendar step."
+        "The wall clock when the clock is 0; assign it to make the wall clock step."
 
         self.packets: list[Packet] = []
-        "All that were sent so far, the lost ones too."
+        "All packets sent so far, including lost ones."
 
         self.fate: Fate | None = None
         """
-        Is asked for each datagram after how many seconds it arrives: `[]` loses it,
-        `[0.0, 0.0]` doubles it, `[0.2]` delays it. None delivers all at once.
+        Returns the delays of each datagram in seconds: `[]` loses it, `[0.0, 0.0]`
+        duplicates it, `[0.2]` delays it. None delivers all datagrams at once.
         """
 
         self._faults: list[tuple[Which, tuple[float, ...]]] = []
@@ -70,23 +70,23 @@ class Links:
     # Faults.
 
     def add_fault(self, which: Which, delays: tuple[float, ...], times: int) -> None:
-        """Have the next ``times`` packets that ``which`` selects arrive so."""
+        """Apply ``delays`` to the next ``times`` packets that ``which`` selects."""
         self._faults += [(which, delays)] * times
 
     def cut(self, one: str, other: str) -> None:
-        """Let nothing pass between two hosts."""
+        """Lose all packets between two hosts."""
         self._cuts.add(frozenset((one, other)))
 
     def heal(self, one: str, other: str) -> None:
-        """Let packets pass again."""
+        """End :meth:`cut` between two hosts."""
         self._cuts.discard(frozenset((one, other)))
 
     def heal_all(self) -> None:
-        """Let packets pass between all hosts."""
+        """End :meth:`cut` between all hosts."""
         self._cuts.clear()
 
     def is_cut(self, source: Address, destination: Address) -> bool:
-        """Whether nothing passes between two hosts."""
+        """Whether the link between two hosts is cut."""
         return frozenset((source[0], destination[0])) in self._cuts
 
     # Packets.
@@ -132,7 +132,7 @@ class Links:
         Open a stream, and return the addresses of a message on it.
 
         Args:
-            local: where we listen; the stream gets a port of its own.
+            local: the listening address; the stream gets a port of its own.
             listening: whether somebody accepts connections at ``remote``.
 
         Returns:
@@ -155,11 +155,11 @@ class Links:
         self._streams[remote, port] = (local, remote)
 
     def is_open(self, local: Address, remote: Address) -> bool:
-        """Whether there is a stream between two addresses, as one end sees them."""
+        """Whether there is a stream between two addresses, as seen from one end."""
         return (local, remote) in self._streams
 
     def close(self, local: Address, remote: Address) -> tuple[Address, Address] | None:
-        """Close a stream, and return its addresses as the other end sees them."""
+        """Close a stream, and return its addresses as seen from the other end."""
         other = self._streams.pop((local, remote), None)
         if other is not None:
             self._streams.pop(other, None)
@@ -170,5 +170,5 @@ class Links:
         self._streams.pop((local, remote), None)
 
     def streams_of(self, local: Address) -> list[Address]:
-        """The remote addresses of all streams that have ``local`` as one end."""
+        """Return the remote addresses of all streams from ``local``."""
         return [remote for one, remote in self._streams if one == local]

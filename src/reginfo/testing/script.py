@@ -1,4 +1,4 @@
-"""A routing script under test: send it a request, and look at what it sent."""
+"""Tests a routing script: sends it requests, and shows what it sent."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ min_interval = 0.0
 [pua_reginfo]
 server_address = "sip:reginfo@192.0.2.1"
 """
-"""What a server under test is, unless the test says otherwise."""
+"""The default configuration of a server under test."""
 
 PHONE: Address = ("192.0.2.50", 5060)
-"""Where requests come from, unless the test says otherwise."""
+"""The default source of requests."""
 
 
 class SentMessage(msgspec.Struct, frozen=True):
-    """A message that the server has sent, and where to."""
+    """A message that the server sent, and its destination."""
 
     message: Request | Response
     to: Address
 
     @property
     def method(self) -> str:
-        """Of a request, and of the request that a response answers."""
+        """The method of a request, or of the request of a response."""
         return self.message.cseq.method
 
     @property
     def status(self) -> int:
-        """Of a response; 0 for a request."""
+        """The status of a response; 0 for a request."""
         return self.message.status if isinstance(self.message, Response) else 0
 
     @property
@@ -55,13 +55,13 @@ class SentMessage(msgspec.Struct, frozen=True):
         return self.message.uri if isinstance(self.message, Request) else ""
 
     def header(self, name: str) -> str | None:
-        """The first value of a header."""
+        """Return the first value of a header field."""
         return self.message.header(name)
 
 
 class Script:
     """
-    A server with a script, its peers and phones played by the test::
+    A server with a script; the test plays its peers and phones::
 
         script = Script("routes.py")
         script.register("sip:bob@example.com", "sip:bob@192.0.2.60")
@@ -71,13 +71,13 @@ class Script:
         script.answer(relayed, 200, "OK")
         assert [one.status for one in script.sent()] == [200]
 
-    Time passes when :meth:`pass_time` is called. A handler that awaits something needs
-    a test that is a coroutine itself.
+    Time passes only in :meth:`pass_time`. If a handler awaits something, the test must
+    be a coroutine.
 
     Args:
-        path: the script.
-        config: the server's configuration, without `[server] script`.
-        hosts: names that can be found, and where they are.
+        path: the path of the script.
+        config: the configuration of the server, without `[server] script`.
+        hosts: the host names that can be resolved, with their addresses.
     """
 
     def __init__(
@@ -111,11 +111,11 @@ class Script:
         Send a request through the script.
 
         Args:
-            headers: lines such as `Event: reg`, beyond those that any request has.
-            to: the URI in To; ``uri`` if left out.
+            headers: further header lines, such as `Event: reg`.
+            to: the URI in To; by default ``uri``.
 
         Returns:
-            The last response that ``source`` got at once; None if it got none.
+            The last response that ``source`` got at once; None if there was none.
         """
         self._number += 1
         lines = [
@@ -143,7 +143,7 @@ class Script:
     def register(
         self, aor: str, contact: str, *headers: str, expires: int = 600
     ) -> int:
-        """Register a contact; the status that the phone is answered."""
+        """Register a contact; return the status of the response."""
         response = self.send(
             "REGISTER",
             "sip:example.com",
@@ -156,7 +156,7 @@ class Script:
         return 0 if response is None else response.status
 
     def sent(self) -> list[SentMessage]:
-        """What the server has sent since this was last asked."""
+        """Return the messages that the server sent since the last call."""
         packets = self.wire.packets[self._seen :]
         self._seen = len(self.wire.packets)
         return [
@@ -173,7 +173,7 @@ class Script:
         headers: Iterable[tuple[str, str]] = (),
         body: bytes = b"",
     ) -> None:
-        """Answer a request that the server has sent."""
+        """Answer a request that the server sent."""
         request = sent.message
         assert isinstance(request, Request), "a response is not answered"
         response = Response.of(status, reason, headers)
@@ -183,24 +183,24 @@ class Script:
         self.wire.send(data, sent.to, self.server.address)
 
     def request(self, draft: Draft, source: Address = PHONE) -> None:
-        """Send a request as it is, such as one in a dialog."""
+        """Send a complete request, such as one in a dialog."""
         self._number += 1
         via = f"SIP/2.0/UDP {source[0]}:{source[1]};branch=z9hG4bK-{self._number}"
         self.wire.send(draft.write(via), source, self.server.address)
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass: what is due happens, one thing after the other."""
+        """Let time pass; timers that are due fire one after the other."""
         self.wire.pass_time(seconds)
 
     def bindings(self, aor: str, table: str = TABLE) -> list[Binding]:
-        """What a user is bound to."""
+        """Return the bindings of a user."""
         return self.server.app.store.bindings(Place(table, Aor(aor)), self.wire.now)
 
     def reload(self) -> None:
         """
-        Read the script again, as SIGHUP does.
+        Load the script again, as on SIGHUP.
 
         Raises:
-            ScriptError: it is wrong; the one before it stays.
+            ScriptError: it is wrong; the previous one stays in use.
         """
         self.server.app.reload()

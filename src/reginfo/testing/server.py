@@ -1,4 +1,6 @@
-"""One server at a :class:`~reginfo.testing.wire.Wire`: the product, without sockets."""
+"""
+One server on a :class:`~reginfo.testing.wire.Wire`: the real one, without sockets.
+"""
 
 from __future__ import annotations
 
@@ -25,18 +27,18 @@ from ..sip.uri import Uri
 from .links import Links, Packet
 
 BOOT_ID = "wire"
-"""The kernel's id of this boot: the clock of a wire never starts anew."""
+"""The boot id of the kernel: the clock of a wire never restarts."""
 
 
 class WireServer:
     """
-    A server whose turns a wire drives, instead of a rim on sockets.
+    A server whose turns are driven by a wire instead of a rim with sockets.
 
     Args:
         listening: whether somebody accepts TCP connections at an address.
         hang_up: closes a stream, by its two addresses as we see them.
-        deliver: has packets delivered soon, for a handler that has waited.
-        storage: keeps what the server knows; None to keep nothing.
+        deliver: arranges the delivery of packets, for a handler that has waited.
+        storage: the storage of the server; None to store nothing.
         skew: seconds by which its calendar is ahead of that of the wire.
     """
 
@@ -75,9 +77,9 @@ class WireServer:
             for number, one in enumerate(config.server.listen)
         ]
         self.address: Address = (self.locals[0].host, self.locals[0].port)
-        "Where it listens first."
+        "Its first listening address."
 
-        # As of the rim: streams can be opened although nobody can open one to us.
+        # As in the rim: connections can be opened even though nobody can connect to us.
         self._able = list(self.locals)
         for local in self.locals:
             stream = Local(TCP, local.host, local.port, local.advertised)
@@ -89,11 +91,11 @@ class WireServer:
                 self.app.endpoint.use_streams(local, (fitting or [stream])[0])
 
     def contacts(self, aor: str) -> list[str]:
-        """The contacts that ``aor`` is bound to here."""
+        """Return the contact URIs of ``aor`` at this server."""
         return [binding.contact for binding in self.bindings(aor)]
 
     def bindings(self, aor: str) -> list[Binding]:
-        """What is known here of the contacts that ``aor`` is bound to."""
+        """Return the bindings of ``aor`` at this server."""
         return self.app.store.bindings(Place(TABLE, Aor(aor)), self._links.now)
 
     def backup(self, path: Path) -> Path:
@@ -108,14 +110,14 @@ class WireServer:
         return path
 
     def opened(self, backup: Path) -> Storage:
-        """Open what :meth:`backup` has made."""
+        """Open a copy made by :meth:`backup`."""
         if isinstance(self.storage, MemoryStorage):
             return MemoryStorage.open(backup)
         raise TypeError("open the database yourself, and pass it to `Wire.restart`")
 
     @property
     def addresses(self) -> list[tuple[Transport, Address]]:
-        """Transport and address of each listener."""
+        """The transport and address of each listener."""
         return [(one.transport, (one.host, one.port)) for one in self.locals]
 
     @property
@@ -123,10 +125,10 @@ class WireServer:
         """When to call :meth:`timer_due`; None for never."""
         return self.turns.timer_at
 
-    # What the wire drives.
+    # Driven by the wire.
 
     def start(self) -> None:
-        """Continue with what is in the database."""
+        """Start, and continue with the rows in the database."""
         places: dict[str, Destination] = {}
         for text in self.app.uris():
             uri = Uri.parse(text)
@@ -144,26 +146,28 @@ class WireServer:
             self.app,
             send=self._send,
             settle_soon=self._settle_soon,
-            set_timer=lambda: None,  # the wire asks each time
+            set_timer=lambda: None,  # the wire reads `timer_at` itself
             committer=None if self.storage is None else self,
         )
         self.app.begin(self._able, places, _Names(self._hosts))
         self.settle()
 
     def stop(self) -> None:
-        """Let no handler of a script go on; what was not committed is lost."""
+        """
+        Cancel all handlers of the script; everything that is not committed is lost.
+        """
         self.turns.disconnect()
         self.app.stop_script()
 
     def receive(self, packet: Packet) -> None:
-        """Receive a packet that has arrived at one of our addresses."""
+        """Receive a packet at one of our addresses."""
         address = packet.destination
         local = self._local(packet.transport, address)
         self.turns.receive(packet.data, Flow(local, packet.source))
         self.settle()
 
     def lost(self, local: Address, remote: Address) -> None:
-        """A stream of ours was closed by the other end."""
+        """Receive the news that the other end closed a stream."""
         self.turns.flow_lost(Flow(self._local(TCP, local), remote))
         self.settle()
 
@@ -173,20 +177,20 @@ class WireServer:
         return next((one for one in self._able if str(one) == str(local)), local)
 
     def timer_due(self) -> None:
-        """Do what is due."""
+        """Handle the due timers."""
         self._delivering = True
         self.turns.timer_due()
         self.settle()
 
     def settle(self) -> None:
-        """Settle, until nothing is left that wants to."""
+        """Settle until nothing is left to settle."""
         self._delivering, self._unsettled = True, True
         while self._unsettled:
             self._unsettled = False
             self.turns.settle()
         self._delivering = False
 
-    # What the turns ask for.
+    # Called by the turns.
 
     def commit(
         self, entries: list[Entry], *, boot: float, wall: float, done: Done
@@ -203,7 +207,7 @@ class WireServer:
     def _settle_soon(self) -> None:
         self._unsettled = True
         if not self._delivering:
-            # A handler that has waited goes on: it has a loop to do so.
+            # A handler resumes, so there is an event loop.
             asyncio.get_running_loop().call_soon(self._woken)
 
     def _woken(self) -> None:
@@ -240,7 +244,7 @@ class WireServer:
 
 
 class _Names:
-    """Resolves names as a wire knows them, and numbers as they are."""
+    """Resolves the names that a wire knows, and numeric addresses."""
 
     def __init__(self, hosts: dict[str, Address]) -> None:
         self._hosts = hosts
@@ -262,7 +266,7 @@ _NUMERIC = re.compile(r"[\d.]+|\[[\da-fA-F:.]+\]")
 
 
 class _Clock(Clock):
-    """Both clocks of a server, as its wire has them."""
+    """Both clocks of a server, driven by its wire."""
 
     def __init__(self, links: Links, skew: float) -> None:
         self._links = links
@@ -277,4 +281,4 @@ class _Clock(Clock):
         return self._links.epoch + self._links.now + self._skew
 
     def not_before(self, wall: float) -> None:
-        """A wire's clock never goes back."""
+        """Do nothing: the clock of a wire never goes back."""

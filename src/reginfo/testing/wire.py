@@ -1,18 +1,17 @@
 """
-Servers joined without sockets, for tests: time passes when the test says so.
+Connects servers without sockets, for tests that control the time.
 
-A :class:`Wire` carries what its servers, and phones that the test plays, send to each
-other::
+A :class:`Wire` carries the messages of its servers, and of phones that the test plays::
 
     wire = Wire()
     a, b = wire.serve(CONFIG_OF_A), wire.serve(CONFIG_OF_B)
     wire.send(REGISTER, PHONE, a.address)
     assert b.contacts("sip:alice@example.com") == ["sip:alice@192.0.2.1"]
 
-UDP and TCP are carried; a datagram can be lost, doubled and delayed, a link be cut. A
-server can be killed, started again, started with an empty database or with a backup of
-it. What a server decides is decided by its own parts and its own turns. Random tokens
-are numbers, so that each run of a test is like the other.
+It carries UDP and TCP. Datagrams can be lost, duplicated and delayed, links can be cut.
+A server can be killed and started again, with its database, an empty one, or a backup.
+The servers are the real ones, with their own parts and turns. Random tokens are
+consecutive numbers, so that all runs of a test are equal.
 """
 
 from __future__ import annotations
@@ -31,15 +30,15 @@ from .links import Packet as Packet
 from .server import WireServer as WireServer
 
 ROUNDS = 100
-"""How often timers may be due at one moment before that is taken for an error."""
+"""How often timers may be due at one time before this counts as an error."""
 
 
 class Wire:
     """
-    Joins servers by one clock.
+    Connects servers that share one clock.
 
     Args:
-        now: what the clock shows at first, in seconds.
+        now: the initial time of the clock, in seconds.
     """
 
     def __init__(self, now: float = 1000.0) -> None:
@@ -47,10 +46,10 @@ class Wire:
         "The network between the servers."
 
         self.servers: dict[Address, WireServer] = {}
-        "By the first address of each."
+        "The servers, by their first listening address."
 
         self.hosts: dict[str, Address] = {}
-        "Names that can be resolved, and where they are."
+        "The names that can be resolved, with their addresses."
 
         self._at: dict[tuple[str, Address], WireServer] = {}
         self._down: set[Address] = set()
@@ -60,7 +59,9 @@ class Wire:
 
     @property
     def now(self) -> float:
-        """What the clock shows, in seconds; set it to let a machine sleep."""
+        """
+        The time of the clock, in seconds; assign it to simulate a sleeping machine.
+        """
         return self.links.now
 
     @now.setter
@@ -69,7 +70,7 @@ class Wire:
 
     @property
     def packets(self) -> list[Packet]:
-        """All packets that were sent so far, the lost ones too."""
+        """All packets sent so far, including lost ones."""
         return self.links.packets
 
     # Servers.
@@ -81,8 +82,8 @@ class Wire:
         Start a server at the addresses of ``config``.
 
         Args:
-            storage: keeps what the server knows, whatever ``config`` says of a store;
-                None to keep nothing, so that it cannot be started again as it was.
+            storage: the storage of the server, regardless of ``config``; None to store
+                nothing, so that it cannot be restarted.
             skew: seconds by which its calendar is ahead of that of the wire.
         """
         server = WireServer(
@@ -106,9 +107,9 @@ class Wire:
 
     def kill(self, server: WireServer) -> None:
         """
-        End a server at once, as a power cut does.
+        Stop a server at once, like a power failure.
 
-        What it has committed is in its database. Its streams are closed.
+        Everything that it has committed is in its database. Its streams are closed.
         """
         server.stop()
         del self.servers[server.address]
@@ -127,11 +128,11 @@ class Wire:
         storage: Storage | None = None,
     ) -> WireServer:
         """
-        Kill a server and start it again with what it has committed.
+        Kill a server, and start it again with its database.
 
         Args:
-            config: another configuration than it had.
-            storage: another database than it had.
+            config: a new configuration; by default unchanged.
+            storage: a new database; by default unchanged.
         """
         if self.servers.get(server.address) is server:
             self.kill(server)
@@ -140,11 +141,13 @@ class Wire:
         return self.serve(config or server.config, storage)
 
     def empty(self, server: WireServer) -> WireServer:
-        """Kill a server and start it again with an empty database."""
+        """Kill a server, and start it again with an empty database."""
         return self.restart(server, storage=MemoryStorage())
 
     def restore(self, server: WireServer, backup: Path) -> WireServer:
-        """Kill a server and start it again with what :meth:`WireServer.backup` made."""
+        """
+        Kill a server, and start it again with a copy of :meth:`WireServer.backup`.
+        """
         return self.restart(server, storage=server.opened(backup))
 
     # The network.
@@ -156,7 +159,7 @@ class Wire:
         destination: Address,
         transport: Transport = UDP,
     ) -> None:
-        """Send a message as a phone at ``source`` does, and all that comes of it."""
+        """Send a message from a phone at ``source``, and deliver all consequences."""
         if transport.is_reliable:
             self.links.accept(source, destination, source)
         self.links.carry(Packet(source, destination, data, transport))
@@ -168,7 +171,7 @@ class Wire:
         self._deliver()
 
     def received(self, address: Address) -> list[bytes]:
-        """What has come to a phone at ``address`` since this was last asked."""
+        """Return the messages that a phone at ``address`` got since the last call."""
         return self._inboxes.pop(address, [])
 
     def lose(self, which: Which, times: int = 1) -> None:
@@ -184,17 +187,19 @@ class Wire:
         self.links.add_fault(which, (seconds,), times)
 
     def disturb(self, fate: Fate | None) -> None:
-        """Have ``fate`` decide of each datagram when it arrives: :attr:`Links.fate`."""
+        """
+        Set the function that decides when each datagram arrives: :attr:`Links.fate`.
+        """
         self.links.fate = fate
 
     def cut(self, one: WireServer | str, other: WireServer | str) -> None:
-        """Let nothing pass between two servers, or hosts."""
+        """Lose all packets between two servers or hosts."""
         self.links.cut(_host(one), _host(other))
 
     def heal(
         self, one: WireServer | str | None = None, other: WireServer | str | None = None
     ) -> None:
-        """Let packets pass again: between two servers or hosts, or all."""
+        """End :meth:`cut` between two servers or hosts, or between all."""
         if one is None or other is None:
             self.links.heal_all()
         else:
@@ -206,7 +211,7 @@ class Wire:
         """Let time pass, one timer after the other."""
         end = self.now + seconds
         rounds = 0
-        self._deliver()  # what a server has sent that was asked for something directly
+        self._deliver()  # messages caused by a direct call of a server's method
         while (at := self._timer_at()) is not None and at <= end:
             rounds = 0 if at > self.now else rounds + 1
             if rounds > ROUNDS:
@@ -220,7 +225,7 @@ class Wire:
         self.now = end
 
     def new_id(self) -> str:
-        """A token that no other is like."""
+        """Return a unique token."""
         return f"{next(self._numbers):016d}"
 
     def _timer_at(self) -> float | None:
@@ -229,7 +234,7 @@ class Wire:
         return min((at for at in times if at is not None), default=None)
 
     def _is_listening(self, address: Address) -> bool:
-        """Whether a connection is accepted: by a server that runs, or by a phone."""
+        """Whether a running server or a phone accepts connections at an address."""
         return (TCP, address) in self._at or address not in self._down
 
     def _close(self, local: Address, remote: Address) -> None:
@@ -256,7 +261,7 @@ class Wire:
             while (packet := self.links.take()) is not None:
                 server = self._at.get((packet.transport, packet.destination))
                 if server is None and packet.transport.is_reliable:
-                    # On a stream that a server has opened, which listens by UDP only.
+                    # On a stream opened by a server that listens on UDP only.
                     server = self._at.get((UDP, packet.destination))
                 if server is not None:
                     server.receive(packet)
