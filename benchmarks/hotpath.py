@@ -94,7 +94,7 @@ class Bench:
             set_timer=nothing,
             committer=self,
         )
-        self.app.begin([LOCAL], {}, Nowhere())
+        self.app.begin([LOCAL], Nowhere())
         self.watched = watched
         self.cseq = 0
         self.taken = dict.fromkeys(STAGES, 0.0)

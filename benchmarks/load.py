@@ -176,7 +176,7 @@ def register_all(path: Path, count: int, *, cseq: int = 1) -> None:
     app = App(Config.parse(CONFIG), clock=clock)
     journal = SqliteStorage(path, SCHEMA, synchronous="normal")
     app.load(journal)
-    app.begin([LOCAL], {}, Nowhere())
+    app.begin([LOCAL], Nowhere())
     for first in range(0, count, BATCH):
         now = clock.now()
         for user in range(first, min(first + BATCH, count)):

@@ -248,7 +248,6 @@ UNTESTED = {
     "agent/agent.py",
     "agent/errors.py",
     "cli/demo.py",
-    "cli/ending.py",
     "cli/options.py",
     "cli/talk.py",
     "config/toml.py",

@@ -49,7 +49,7 @@ def test_a_handler_that_goes_on_while_a_commit_fails_sends_no_200(
         disk = Disk()
         server = Server(disk, path)
         server.app.load_script()
-        server.app.begin([LOCAL], {}, Places())
+        server.app.begin([LOCAL], Places())
         server.rim.start()
         gate = sys.modules[NAME].__dict__["gate"] = asyncio.Event()
         server.receive(request("bob", "slow"))

@@ -36,7 +36,7 @@ def test_what_was_due_while_the_machine_slept_is_done_within_a_second() -> None:
         server.rim = Rim(app.turns, app, clock.now, writer=None)
         server.wire = Wire()
         server.rim.add(server.wire)
-        app.begin([LOCAL], {}, Places())
+        app.begin([LOCAL], Places())
         server.rim.start()
         server.receive(register(1))
         given(server.bound() == ["sip:alice@192.0.2.1"])

@@ -85,6 +85,32 @@ def test_what_is_probably_not_meant_is_a_warning(tmp_path: Path) -> None:
     ]
 
 
+def test_a_configuration_is_checked_against_that_of_a_peer(tmp_path: Path) -> None:
+    """3680-148: each server names the other, and only one of them watches."""
+    for name, port, other, watch in (
+        ("a", 5060, 5070, 'watch = "sip:al@example.com"'),
+        ("b", 5070, 5060, ""),
+    ):
+        (tmp_path / name).mkdir()
+        configured(
+            tmp_path / name,
+            f'listen = ["udp:127.0.0.1:{port}"]\n'
+            f'[pua_reginfo]\nserver_address = "sip:me@127.0.0.1:{port}"\n'
+            f'[[peer]]\nname = "p"\nuri = "sip:127.0.0.1:{other}"\n{watch}\n',
+        )
+    a, b = (tmp_path / name / "reginfo.toml" for name in "ab")
+    text = b.read_text().replace('id = "a"', 'id = "b"')
+    b.write_text(text)
+    result = run("check", "-c", a, "--against", b)
+    assert result.exit_code == 0
+    assert result.stderr == (
+        f"reginfo: warning: {a}:10: peer.watch: b names this server, but does not watch"
+        " it: contacts that register here are unknown there\n"
+    )
+    assert run("check", "-c", a).stderr == ""
+    assert run("check", "-c", a, "--against", tmp_path / "none").exit_code == 2
+
+
 def test_all_that_is_wrong_is_said(tmp_path: Path) -> None:
     file = configured(tmp_path, "lisen = 1\n[registrar]\nmin_expires = -1\n")
     result = run("check", "-c", file)

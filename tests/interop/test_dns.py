@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import select
 import socket
 import time
@@ -12,9 +13,13 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from typer.testing import CliRunner
+
+from reginfo.cli.main import command
 
 from .nameserver import ZONE, NameServer, host, naptr, srv
 from .phone import (
+    DOMAIN,
     PATIENCE,
     Message,
     Phone,
@@ -229,3 +234,56 @@ def test_while_no_name_server_answers_the_others_are_served(
     assert other.options().status == 200
     assert time.monotonic() - begun < 1.0
     assert final(alice) == 500
+
+
+def test_a_peer_that_is_named_may_come_late_and_move(
+    stack: ExitStack, tmp_path: Path
+) -> None:
+    """
+    3263-20, 3263-21: the server starts without the name, is in sync once it appears,
+    and follows another address within its TTL and a few seconds.
+    """
+    ttl = 2
+    names = stack.enter_context(NameServer(tmp_path, [], ttl=ttl))
+    b = stack.enter_context(Server(tmp_path / "b", name="b"))
+    watch = f'watch = ["sip:alice@{DOMAIN}"]'
+    peer = f'name = "b"\nuri = "sip:b.{ZONE}:{b.port}"\n{watch}'
+    a = stack.enter_context(
+        Server(tmp_path / "a", peers=[peer], sections=[names.section])
+    )
+    with Phone(b.address) as phone:
+        phone.register("alice", expires=600)
+    problem = f"b.{ZONE}: no such host"
+    eventually(lambda: a.health()["problems"] == [f"peer b: {problem}"])
+    assert a.health()["status"] == "degraded"
+    show = ["show", "--peers", "--json", "--admin", a.admin]
+    shown = CliRunner().invoke(command, show)
+    assert json.loads(shown.stdout)["peers"][0]["problem"] == problem
+    time.sleep(3)
+    assert a.log.count(problem) == 1
+
+    names.change([host("b")])
+    found = waited(lambda: bool(a.contacts("alice")), 30)
+    assert a.health()["problems"] == []
+
+    b.kill()
+    moved = Server(tmp_path / "moved", name="b", hosts=["127.0.0.2"])
+    moved.port = b.port
+    stack.enter_context(moved)
+    with Phone(moved.address) as phone:
+        phone.register("alice", expires=600, device=1)
+        expected = moved.contacts("alice")
+    names.change([host("b", "127.0.0.2")])
+    followed = waited(lambda: expected <= a.contacts("alice"), 30)
+    # 15 s is how long a host without an address counts as such.
+    assert found < 15 + 2 + 5, found
+    assert followed < ttl + 2 + 5, followed
+
+
+def waited(condition: Callable[[], bool], most: float) -> float:
+    """Seconds until a condition holds."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < most
+        time.sleep(0.05)
+    return time.monotonic() - start

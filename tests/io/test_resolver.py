@@ -12,6 +12,7 @@ import pytest
 
 from reginfo.io import resolver
 from reginfo.io.resolver import (
+    ABSENT,
     CACHED,
     FAILED,
     LONGEST,
@@ -369,14 +370,27 @@ def test_an_answer_holds_for_its_ttl() -> None:
     assert names.places("sip:pc.example:5060") == ["UDP 192.0.2.2:5060"]
 
 
+def test_a_service_that_is_not_there_is_remembered_for_hours() -> None:
+    """3263-07: only an address is asked for again soon, by who waits (3263-20)."""
+    names = Names({("_sip._udp.pc.example", "SRV"): answer(ttl=1e9)})
+
+    def ask() -> None:
+        asyncio.run(names.resolver.answer("_sip._udp.pc.example", "SRV"))
+
+    ask()
+    names.now = NOTHING - 0.01
+    ask()
+    assert len(names.asked) == 1
+
+
 @pytest.mark.parametrize(
     ("records", "ttl", "held"),
     [
         (["192.0.2.1"], 0.0, SHORTEST),
         (["192.0.2.1"], 1e9, LONGEST),
         ([], 0.0, SHORTEST),
-        ([], 90.0, 90.0),
-        ([], 1e9, NOTHING),
+        ([], 9.0, 9.0),
+        ([], 1e9, ABSENT),
     ],
 )
 def test_a_ttl_has_bounds(records: list[str], ttl: float, held: float) -> None:

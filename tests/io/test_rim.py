@@ -233,7 +233,7 @@ def test_who_waits_for_a_request_that_was_never_sent_is_told_503(
     async def run() -> None:
         server = Server(Disk(), path)
         server.app.load_script()
-        server.app.begin([LOCAL], {}, Places())
+        server.app.begin([LOCAL], Places())
         told = sys.modules[NAME].told
         # What is to be committed before anything of this wake-up leaves.
         server.rim.receive(SUBSCRIBE, Flow(LOCAL, WATCHER))

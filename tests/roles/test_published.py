@@ -68,8 +68,8 @@ def test_moments_are_on_the_clock_of_the_new_start() -> None:
     )
     assert shelf.stored_at("sip:presence") == [key]
     assert shelf.stored_at("sip:other") == []
-    publication, contacts = shelf.take(key)
-    assert publication.expires_at == NOW + 7
+    row, contacts = shelf.take(key)
+    assert row.publication.expires_at == NOW + 7
     assert contacts[contact.key].expires_at == contact.expires_at + 7
 
 

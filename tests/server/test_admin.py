@@ -45,6 +45,7 @@ def test_each_part_describes_itself(server: WireServer) -> None:
     assert parts["store"].line == "1 users"
     assert set(parts) == {
         "proxy", "store", "compositor", "notifier", "subscriber", "publisher",
+        "destinations",
     }  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def built(more: str = "") -> Assembly:
 @pytest.mark.parametrize(
     ("more", "last"),
     [
-        ("", "publisher"),
+        ("", "destinations"),
         ('[nat]\nping = "options"\n', "pinger"),
         ('[registrar]\nconnection_lost = "expire"\n', "connections"),
     ],

@@ -17,7 +17,7 @@ CONFIG = '[server]\nid = "a"\ndomains = ["example.com"]\n[store]\nurl = "memory:
 
 def watched(server: Server) -> None:
     """Have a server start, and one watcher that was told everything."""
-    server.app.begin([LOCAL], {}, Places())
+    server.app.begin([LOCAL], Places())
     server.rim.start()
     server.receive(register(1))
     server.receive(SUBSCRIBE, ("192.0.2.9", 5060))

@@ -34,15 +34,15 @@ watch = []
     ("more", "uris"),
     [
         ("", []),
-        (PEER, ["sip:192.0.2.2"]),
-        ('publish_to = ["sip:192.0.2.3"]\n', ["sip:192.0.2.3"]),
+        (PEER, [("sip:192.0.2.2", "peer b")]),
+        ('publish_to = ["sip:192.0.2.3"]\n', [("sip:192.0.2.3", "publish_to")]),
         ('publish_to = ["sip:example.com"]\n', []),  # that is us
-        ('outbound_proxy = "sip:192.0.2.4"\n', ["sip:192.0.2.4"]),
+        ('outbound_proxy = "sip:192.0.2.4"\n', [("sip:192.0.2.4", "outbound_proxy")]),
         ('outbound_proxy = "sip:192.0.2.4"\npublish_reginfo = false\n', []),
     ],
 )
 def test_peers_and_presence_servers_are_what_has_to_be_found(
-    more: str, uris: list[str]
+    more: str, uris: list[tuple[str, str]]
 ) -> None:
     config = Config.parse(CONFIG + more)
     assembly = Assembly(config, clock=Clock(), new_id=numbers(), jitter=lambda: 0.5)

@@ -8,7 +8,7 @@ from reginfo.config.sections import PeerMatch, PeerSection
 from reginfo.server.peers import IMS_MAX_EXPIRES, Peers
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Request
-from reginfo.sip.transport import UDP
+from reginfo.sip.transport import TCP, UDP, Transport
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,31 @@ def test_a_peer_on_the_link_is_known_by_its_address(
 ) -> None:
     """3261-92: the flow has a scope, and the configuration none."""
     peers = Peers((peer,), 5.0, 7200)
-    peers.find({"sip:[fe80::60]": ("fe80::60", 5060)})
+    peers.find({"sip:[fe80::60]": [("fe80::60%eth0", 5060)]})
     flow = Flow(Local(UDP, "fe80::1%eth0", 5060), (host, 5060))
     assert peers.sender(Request("NOTIFY", "sip:a"), flow) is peer
     other = Flow(flow.local, ("fe80::61%eth0", 5060))
     assert peers.sender(Request("NOTIFY", "sip:a"), other) is None
+
+
+@pytest.mark.parametrize(
+    ("local", "host", "via", "is_known"),
+    [
+        (TCP, "192.0.2.2", "192.0.2.2", True),
+        (TCP, "192.0.2.2", "b.example:5060", True),
+        (TCP, "192.0.2.2", "192.0.2.2:5070", False),  # another server, or a phone
+        (TCP, "192.0.2.3", "192.0.2.2", False),
+        (UDP, "192.0.2.2", "192.0.2.2", False),  # a datagram leaves from its port
+    ],
+)
+def test_a_peer_that_opens_a_stream_is_known_by_its_host_and_its_via(
+    local: Transport, host: str, via: str, is_known: bool
+) -> None:
+    """3263-21: also if its requests are too long for a datagram."""
+    peer = PeerSection(name="p", uri="sip:192.0.2.2")
+    peers = Peers((peer,), 5.0, 7200)
+    peers.find({"sip:192.0.2.2": [("192.0.2.2", 5060)]})
+    request = Request("NOTIFY", "sip:a")
+    request.headers["Via"] = [f"SIP/2.0/{local} {via};branch=z9hG4bK1"]
+    flow = Flow(Local(local, "192.0.2.1", 5060), (host, 40_000))
+    assert (peers.sender(request, flow) is peer) is is_known

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-import msgspec
 import pytest
 
 from reginfo.ledger.memory import MemoryStorage
@@ -24,15 +23,9 @@ PEER = (
 
 
 class World:
-    def __init__(
-        self, *, group: str = OPEN, extra: str = "", is_udp_only: bool = False
-    ) -> None:
+    def __init__(self, *, group: str = OPEN, extra: str = "") -> None:
         self.wire = LossyWire()
         self.config = linked("a", "", group=group, extra=extra)
-        if is_udp_only:
-            server = self.config.server
-            server = msgspec.structs.replace(server, listen=server.listen[:1])
-            self.config = msgspec.structs.replace(self.config, server=server)
         self.storage = MemoryStorage()
         self.server = self.wire.serve(self.config, self.storage)
         self.cseqs = 0

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import random
+from contextlib import nullcontext
 
 import pytest
 
+from reginfo.ledger.journal import Journal
+from reginfo.location.place import Aor
+from reginfo.sip.errors import Refusal
+from reginfo.sync.group import Group
+from reginfo.sync.roster import Roster
 from reginfo.testing.links import EPOCH
 
 from ..make import place
+from .make import GROUP
 from .rfc3680 import Rfc3680Watcher
 from .test_group_notifier import ALICE, BOB, World, uris
+from .test_group_watch import idle
 
 PLAIN = "[notifier]\nmin_interval = 0.0\n"
 IDENTITIES = f'ul_identities_key = "ims"\n{PLAIN}'
@@ -65,17 +73,19 @@ def test_an_identity_that_registers_itself_hides_what_it_had_of_another() -> Non
     assert list(watcher.table[BOB]) == ["sip:a@192.0.2.21"]
 
 
-def test_a_watcher_that_no_stream_reaches_is_refused_what_is_too_long() -> None:
-    """It is told how to get it."""
-    world = World(extra=PLAIN, is_udp_only=True)
-    for n in range(400):
+@pytest.mark.parametrize(("users", "fits"), [(0, True), (100, True), (700, False)])
+def test_a_state_that_no_datagram_carries_needs_a_stream(
+    users: int, fits: bool
+) -> None:
+    """A watcher that no stream reaches is told how to get it."""
+    world = World(extra=PLAIN)
+    for n in range(users):
         world.register(f"sip:u{n}@example.com", f"sip:u{n}@192.0.2.30")
-    watcher = world.watcher()
-    assert watcher.subscribe() == 403
-    for n in range(300):
-        world.register(f"sip:u{n}@example.com", f"sip:u{n}@192.0.2.30", 0)
-    watcher.to_tag = ""
-    assert watcher.subscribe() == 200
+    group = Group(world.config.groups[0], Aor(GROUP), "location")
+    roster = Roster(world.server.app.store, Journal(), group)
+    row = idle().row
+    with nullcontext() if fits else pytest.raises(Refusal, match="By TCP"):
+        roster.check_fits(row, world.server.app.now())
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -153,6 +153,7 @@ class FakeApp:
         self.peering = list(peers)
         self.mirroring = list(mirrors)
         self.well = health or {"status": "ok", "draining": None}
+        self.unreachable: dict[str, str] = {}
         self.drained: list[float] = []
         self.removed: list[tuple[ContactEvent, int | None]] = []
         self.barring: list[tuple[Aor, Record]] = []
@@ -179,6 +180,9 @@ class FakeApp:
 
     def peers(self) -> list[PeerSection]:
         return self.peering
+
+    def peer_problems(self) -> dict[str, str]:
+        return self.unreachable
 
     def mirrors(self) -> list[Mirror]:
         return self.mirroring

@@ -492,3 +492,15 @@ def test_a_page_of_somebody_elses_cannot_drain_the_server(kind: str) -> None:
     response = client.request("POST", "/v1/drain", content="{}", headers=headers)
     assert response.status_code == 415
     assert client.app.drained == []
+
+
+def test_a_peer_that_cannot_be_found_says_why() -> None:
+    """3263-20: in its own row, and in those of its subscriptions."""
+    sections = tuple(PeerSection(name=n, uri=f"sip:{n}.example") for n in ("b", "c"))
+    client = Client(peers=sections, mirrors=(mirror("b", BOB),))
+    client.app.unreachable = {"b": "b.example: no such host", "c": "no answer"}
+    rows = client.get("/v1/peers").json()["peers"]
+    assert [(row["name"], row["aor"], row["problem"]) for row in rows] == [
+        ("b", BOB, "b.example: no such host"),
+        ("c", None, "no answer"),
+    ]

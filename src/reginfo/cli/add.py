@@ -21,7 +21,7 @@ def add(
         typer.Option(
             metavar="SECONDS",
             min=1,
-            help="For how long; at most what the server grants.",
+            help="The interval, limited to what the server grants.",
         ),
     ] = 3600,
     q: Annotated[

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from ..config.config import Config
 from ..config.sections import PeerSection
+from ..io.interfaces import machine_addresses
 from ..script.load import ScriptError, load
 from ..script.route import Route
+from ..sip.flow import unscoped
 from .ending import WRONG, fail, say
 from .options import DEFAULT_CONFIG, ConfigFile, read_config
 
 
-def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
+def check(
+    config: ConfigFile = DEFAULT_CONFIG,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="The configuration of a peer: warn of what does not fit with it.",
+        ),
+    ] = None,
+) -> None:
     """
     Validate a configuration, and print a summary of it.
 
@@ -31,12 +43,21 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
         route = None if read.server.script is None else load(read.server.script)
     except ScriptError as exc:
         fail(str(exc), WRONG)
-    for warning in read.warnings(config):
+    others = [read_config(path) for path in against or ()]
+    for warning in read.warnings(config, machine=_machine(), others=others):
         say(f"warning: {warning}")
     for name, values in summary(read, route):
         for value in values:
             typer.echo(f"{name:<10} {value}")
             name = ""
+
+
+def _machine() -> set[str]:
+    """The addresses of this machine; none if the system does not say."""
+    try:
+        return {unscoped(one.host) for one in machine_addresses()}
+    except OSError:
+        return set()
 
 
 def summary(

@@ -16,7 +16,9 @@ def shorten(
     expires: Annotated[
         int,
         typer.Option(
-            metavar="SECONDS", min=0, help="When the contacts end at the latest."
+            metavar="SECONDS",
+            min=0,
+            help="The longest remaining time of the contacts.",
         ),
     ],
     contact: OneContact = None,
@@ -26,8 +28,8 @@ def shorten(
     """
     Let contacts of a user end soon, so that the user agents register again.
 
-    Watchers, which include many user agents, get the event `shortened`. It holds for
-    the contacts that other linked servers know, too. A contact that ends earlier is not
+    Watchers, which include many user agents, get the event `shortened`. This also
+    applies to contacts at other linked servers. A contact that ends earlier is not
     changed.
 
     Exit codes: 0 success; 1 nothing is registered; 3 no server answers.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,7 @@ from ..sip.errors import ReginfoError
 from .address import UnixPath
 from .agreement import check_sections_agree, warnings_of
 from .lines import Lines, syntax_error
+from .pairs import one_way, peers_that_are_us
 from .sections import (
     DnsSection,
     GroupSection,
@@ -104,17 +105,28 @@ class Config(Struct, frozen=True, kw_only=True):
             )
         return _in_directory(config, directory)
 
-    def warnings(self, path: Path) -> list[str]:
+    def warnings(
+        self,
+        path: Path,
+        *,
+        machine: Collection[str] = (),
+        others: Iterable[Config] = (),
+    ) -> list[str]:
         """
         List what is valid, but probably not meant: ``FILE:LINE: KEY: message``.
 
         Args:
             path: the file that the configuration was read from.
+            machine: the numeric addresses of this machine.
+            others: the configurations of peers.
         """
+        found = [*warnings_of(self), *peers_that_are_us(self, machine)]
+        for other in others:
+            found += one_way(self, other)
         lines = Lines(path.read_text("utf-8"))
         return [
             f"{path}:{lines.at(key)}: {written(key)}: {message}"
-            for key, message in warnings_of(self)
+            for key, message in found
         ]
 
     def require_script(self, path: Path) -> None:

@@ -25,6 +25,7 @@ from .waiting import (
     wait_asked,
 )
 from .wanted import Wanted as Wanted
+from .wanted import contact_by
 
 TIMER_N = TIMER_F
 """Seconds from a SUBSCRIBE within which a NOTIFY must come (§4.1.2.4)."""
@@ -98,6 +99,13 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
     def is_established(self) -> bool:
         """Whether a NOTIFY has made its dialog."""
         return self.dialog is not None and bool(self.dialog.remote_tag)
+
+    def take_flow(self, flow: Flow | None) -> None:
+        """Begin the next dialog on ``flow``; None leaves the flow as it is."""
+        if flow is not None and flow != self.flow:
+            self.flow = flow
+            by = contact_by(self.wanted.local, flow)
+            self.wanted = msgspec.structs.replace(self.wanted, contact=by)
 
     def begin(self, now: float, new_id: Callable[[], str]) -> None:
         """Send the first SUBSCRIBE of a new dialog by :attr:`flow` (§4.1.2.1)."""

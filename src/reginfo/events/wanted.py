@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
+from ..sip.flow import Flow
 from .waiting import LONGEST_BACK_OFF
+
+FlowTo = Callable[[str, Flow | None], Flow | None]
+"""
+Returns the flow to a peer, by its name. With a flow that has failed: another one that
+is to be tried at once; None if all have failed.
+"""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,3 +59,13 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"Wanted.expires: {self.expires} is out of range")
         if type(self.rearm) is not bool:
             raise TypeError(f"Wanted.rearm: bool is needed, not {self.rearm!r:.80}")
+
+
+def contact_by(local: str, flow: Flow) -> str | None:
+    """
+    Return the Contact of a SUBSCRIBE that is sent on ``flow``; None for the usual one.
+
+    A peer that receives the SUBSCRIBE by TCP should notify by TCP.
+    """
+    param = flow.local.transport.uri_param
+    return f"{local}{param}" if param else None

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..config.address import ListenAddress
 from ..config.sections import DnsSection
-from ..sip.destination import Destination
 from ..sip.endpoint import Endpoint
-from ..sip.errors import ReginfoError, RemoteProtocolError
-from ..sip.flow import Address, Flow, Local, family_of, scoped, uri_host
+from ..sip.errors import ReginfoError
+from ..sip.flow import Address, Flow, Local, family_of
 from ..sip.framing import MAX_MESSAGE
 from ..sip.transport import TCP
-from ..sip.uri import Uri
 from .interfaces import expand, source_of
 from .nameservers import NameServers, at, hosts
 from .resolver import Resolver
@@ -126,33 +124,6 @@ class Network:
         if stream is not None:
             stream.hang_up(flow.remote)
 
-    async def find(
-        self, uris: Iterable[str], names: Resolver
-    ) -> dict[str, Destination]:
-        """
-        Resolve each of ``uris`` to its first destination that we can send to.
-
-        Raises:
-            StartError: a host is unknown, or has an address of a kind that we do not
-                listen at.
-        """
-        families = {family_of(local.host) for local in self._rim.locals}
-        destinations: dict[str, Destination] = {}
-        for text in uris:
-            try:
-                found = await names.locate(Uri.parse(text))
-            except RemoteProtocolError as exc:
-                raise StartError(f"{text}: {exc}") from exc
-            usable = [
-                destination
-                for destination in found
-                if family_of(destination.address[0]) in families
-            ]
-            if not usable:
-                raise StartError(f"{text}: no listening address of its kind")
-            destinations[text] = usable[0]
-        return destinations
-
     def _bound(self, address: ListenAddress) -> UdpSocket | StreamTransport:
         rim, bound = self._rim, (address.host, address.port)
         if address.transport.is_reliable:
@@ -199,21 +170,3 @@ class Network:
             "trace": self._trace,
             "max_message": self._max_message,
         }
-
-
-def flow_to(destination: Destination, locals: Sequence[Local]) -> Flow:
-    """
-    Return the flow to a destination.
-
-    Raises:
-        StartError: we have no address of its family and transport.
-    """
-    family = family_of(destination.address[0])
-    for local in locals:
-        if local.transport == destination.transport and family_of(local.host) == family:
-            return Flow(local, scoped(destination.address, local))
-    host, port = destination.address
-    raise StartError(
-        f"{destination.transport.token}:{uri_host(host)}:{port}: "
-        "no listening address of its kind"
-    )

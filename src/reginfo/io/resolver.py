@@ -28,6 +28,12 @@ FAILED = 5.0
 LONGEST, SHORTEST = 86_400.0, 1.0
 """Limits of a TTL in seconds: one day, and one second instead of a TTL of 0."""
 
+ABSENT = 15.0
+"""
+Seconds after which a host without an address is asked for again, whatever its zone
+says: an operator who sets up a peer waits for its address.
+"""
+
 NOTHING = 10_800.0
 """The maximum TTL of a negative answer: three hours (RFC 2308 §5)."""
 
@@ -210,7 +216,9 @@ class Resolver:
         answer: Answer | RemoteProtocolError
         try:
             answer = await self._ask(*question)
-            longest = LONGEST if answer.records else NOTHING
+            longest = LONGEST
+            if not answer.records:
+                longest = ABSENT if question[1] in ("A", "AAAA") else NOTHING
             seconds = min(max(answer.ttl, SHORTEST), longest)
         except RemoteProtocolError as exc:
             answer, seconds = exc, FAILED

@@ -71,6 +71,12 @@ class ChangeIndex:
         self.last += 1
         return self.last
 
+    def note(self, item: Numbered) -> int:
+        """Note that ``item`` is changed now; return the number of the change."""
+        self.last = number = self.last + 1
+        self.add(number, item)
+        return number
+
     def add(self, number: int, item: Numbered) -> None:
         """Add a change of ``item`` under ``number``, the latest number."""
         pieces = self._pieces

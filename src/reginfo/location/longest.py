@@ -1,4 +1,4 @@
-"""The longest time that any linked server grants: how long an end is remembered."""
+"""The longest interval that any linked server grants, which limits forgetting."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..ledger.shelf import Shelf
 logger = logging.getLogger("reginfo.location")
 
 KIND = "longest-life"
-"""The kind of our row in the journal."""
+"""The kind of its row in the journal."""
 
 MOST = 2**32 - 1
 """Seconds: the greatest value of an Expires header (RFC 3261 §20.19)."""
@@ -22,14 +22,14 @@ _HEARD = "heard"
 
 class LongestLife:
     """
-    The longest time that a contact is granted in the whole domain.
+    The longest interval that a contact is granted in the whole domain.
 
-    Nothing that arrives late can be older than this. Linked servers say what they
-    grant; the greatest that was heard counts, and is stored: a server that forgets
-    sooner than others could be told again what it has forgotten.
+    Nothing that arrives late can be older than this. Linked servers report what they
+    grant; the greatest reported value is used, and is stored, because a server that
+    forgets earlier than others could learn again what it has forgotten.
 
     Args:
-        own: the longest time that is granted here, in seconds.
+        own: the longest interval that is granted here, in seconds.
     """
 
     def __init__(self, journal: Journal, own: float) -> None:
@@ -38,15 +38,15 @@ class LongestLife:
 
     @property
     def seconds(self) -> float:
-        """The greatest of our own and of those that were heard."""
+        """The greatest of our own and of the reported values."""
         return max(self._own, self._heard.get(_HEARD) or 0.0)
 
     def hear(self, seconds: float) -> None:
         """
-        Take note of the longest time that a linked server grants, or has heard of.
+        Note the longest interval that a linked server reports.
 
         Raises:
-            ValueError: that is no such time.
+            ValueError: the value is out of range.
         """
         if not 0 < seconds <= MOST:
             raise ValueError(f"longest life: {seconds!r} is not within 1 and {MOST} s")
@@ -57,5 +57,5 @@ class LongestLife:
 
     @property
     def shelves(self) -> Sequence[Shelf[Any]]:
-        """What is stored."""
+        """The stored row."""
         return (self._heard,)

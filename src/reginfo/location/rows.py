@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from ..ledger.journal import Journal
 from ..ledger.shelf import Rows, nothing
@@ -99,13 +100,14 @@ class LocationRows(LocationView):
     def _keep(self, row: ContactRow, claims: Claims, new: Claim) -> None:
         """Set the claims about a contact, of which ``new`` is new."""
         before, changes = row.claims, self.changes
-        number = changes.next_number()
-        msgspec.structs.force_setattr(new, "number", number)
+        force_setattr(new, "number", changes.note(row))
         row.claims = claims
-        changes.add(number, row)
         self._journal.write(
             KIND, _entry_key(row, new), new, self._restore, row, before, row.shown
         )
+        if len(before) == 1 and len(claims) == 1:
+            changes.drop(before[0].number)  # the hot path: a refresh of the only life
+            return
         for claim in before:
             if not _has(claims, claim):
                 changes.drop(claim.number)
@@ -235,7 +237,7 @@ class LocationRows(LocationView):
         if after is not None:
             number = self.changes.next_number()
             old = before.number if before is not None else 0
-            msgspec.structs.force_setattr(after, "number", number)
+            force_setattr(after, "number", number)
             self.changes.add(number, user)
             if old:
                 self.changes.drop(old)
@@ -253,7 +255,7 @@ class LocationRows(LocationView):
         for claim in before:
             if not _has(current, claim):
                 number = self.changes.next_number()
-                msgspec.structs.force_setattr(claim, "number", number)
+                force_setattr(claim, "number", number)
                 self.changes.add(number, row)
         if not before:
             row.shown = shown

@@ -1,4 +1,4 @@
-"""XML as a list of events, with the limits that keep it harmless, and its numbers."""
+"""Parses XML into events, within limits; parses its numbers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from xml.parsers import expat
 
 from ..sip.errors import RemoteProtocolError
 
-MAX_BODY = 1 << 20  # bytes; some 3000 contacts, where peers send one user's few
-MAX_ELEMENTS = 20_000  # seven for each contact of such a body
+MAX_BODY = 1 << 20  # bytes: about 3000 contacts; peers send the few of one user
+MAX_ELEMENTS = 20_000  # seven for each contact in such a body
 
 Start = tuple[str, dict[str, str], int]
 """The start of an element: its name, its attributes, and its offset in octets."""
@@ -20,33 +20,33 @@ Event = Start | str | None
 """The start of an element, a piece of text, or the end of an element."""
 
 BLANKS = " \t\r\n"
-"""What XML calls blank."""
+"""The white space of XML."""
 
 CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 def events(body: bytes) -> Iterator[Event]:
     """
-    Return what a body consists of, in order.
+    Return the events of a body, in order.
 
-    A name is its namespace, a blank and the local name; without a namespace, the local
-    name alone.
+    A name consists of its namespace, a blank and the local name; without a namespace,
+    of the local name.
 
     Raises:
-        RemoteProtocolError: it is too long, or XML of a kind that a document has no use
-            for. The iterator raises it where the body is no XML: what is wrong before
-            is found before.
+        RemoteProtocolError: it is too long, or uses a feature of XML that documents do
+            not need. The iterator raises it where the body is not well-formed, so that
+            earlier errors are found first.
     """
     if len(body) > MAX_BODY:
         raise RemoteProtocolError(f"reginfo of {len(body)} bytes, {MAX_BODY} allowed")
-    # XML has no use for a zero, but UTF-16 has, and expat would read it.
+    # XML contains no zero byte, but UTF-16 does, and expat would accept it.
     if b"\0" in body:
         raise RemoteProtocolError("reginfo that is not UTF-8")
-    # An element costs one `<`, and another unless it is empty; most bodies are
-    # too short for so many.
+    # An element has one `<`, or two unless it is empty; most bodies are too short for
+    # that many.
     if len(body) > MAX_ELEMENTS and body.count(b"<") > 2 * MAX_ELEMENTS:
         raise RemoteProtocolError(f"reginfo with more than {MAX_ELEMENTS} elements")
-    # UTF-8 whatever the declaration says: nothing else is allowed (§5.1).
+    # UTF-8, whatever the declaration says: nothing else is allowed (§5.1).
     parser = expat.ParserCreate("utf-8", " ")
     found: list[Event] = []
     append = found.append
@@ -61,15 +61,14 @@ def events(body: bytes) -> Iterator[Event]:
     parser.StartElementHandler = start
     parser.EndElementHandler = end
     parser.CharacterDataHandler = append
-    # A document has no use for a DTD; entities only serve to exhaust memory
-    # and to read other people's files.
+    # Documents need no DTD, and entities serve only to exhaust memory or to read files.
     parser.StartDoctypeDeclHandler = _refuse_doctype
     try:
         parser.Parse(body, True)
     except expat.ExpatError as exc:
         return chain(found, _malformed(exc))
     finally:
-        # It refers to the parser: no work for the collector.
+        # It refers to the parser; this breaks the reference cycle.
         parser.StartElementHandler = None
     return iter(found)
 
@@ -85,9 +84,9 @@ def _refuse_doctype(*declaration: object) -> NoReturn:
 
 def number(text: str, maximum: int) -> int | None:
     """
-    Return what the schema takes as a number, with blanks around it and leading zeros.
+    Parse a number as the schema allows it, with white space and leading zeros.
 
-    None if it is none, or above ``maximum``.
+    Returns None if it is not a number, or exceeds ``maximum``.
     """
     if len(text) < 20 and text.isascii() and text.isdigit():
         found = int(text)
@@ -95,7 +94,7 @@ def number(text: str, maximum: int) -> int | None:
     text = text.strip(BLANKS).removeprefix("+")
     if not (text.isascii() and text.isdigit()):
         return None
-    # First the length: thousands of digits take long, or are refused by int.
+    # Check the length first: int() is slow with thousands of digits, or refuses them.
     if len(text) > 20 and len(text := text.lstrip("0") or "0") > 20:
         return None
     found = int(text)
@@ -103,5 +102,5 @@ def number(text: str, maximum: int) -> int | None:
 
 
 def one_line(text: str) -> str:
-    """Return ``text`` without line breaks, which in a value are only folding."""
+    """Replace the line breaks in ``text``, which are only folding in a value."""
     return text if text.isprintable() else CONTROLS.sub(" ", text)

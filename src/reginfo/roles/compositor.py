@@ -32,6 +32,7 @@ from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
 from .contribution import Contribution, ContributionRow, shifted_row
 from .document import read_document
+from .envelope import LINK, VERSION
 from .learner import Learner
 from .listing import Listed, Listing, Listings
 from .origin import DocumentOrigin
@@ -385,7 +386,8 @@ def _key(id: str, row: ReportedContact) -> str:
 
 
 def _accepted(expires: int, etag: str) -> Response:
-    headers = [("Expires", str(expires)), ("SIP-ETag", etag)]
+    # A publisher that knows the header sends claims from now on.
+    headers = [("Expires", str(expires)), ("SIP-ETag", etag), (LINK, VERSION)]
     return Response.of(200, "OK", headers)
 
 

@@ -26,6 +26,12 @@ from ..sip.uri import Uri
 
 ACTIVE = "active"
 
+LINK, VERSION = "Reginfo-Link", "1"
+"""
+The header field by which a `reginfo` server recognises another, and its value: the
+major version of what they send each other.
+"""
+
 SPEAKER = "server"
 """
 The kind of a record that ends each registration which a `reginfo` server is sent.

@@ -10,6 +10,7 @@ import msgspec
 
 from ..events.states import SubscriberState
 from ..events.subscribe import HeldSubscription, Wanted
+from ..events.wanted import FlowTo
 from ..ledger.due import work_off
 from ..ledger.journal import Journal
 from ..ledger.shelf import Rows, nothing
@@ -54,6 +55,7 @@ class Held:
         new_id: makes a random token.
         jitter: returns a random number from 0 to 1, to spread simultaneous timers.
         locate: finds the flow of a requested subscription, and calls :meth:`located`.
+        flow_to: finds the flow of any other one; None to keep that of :meth:`watch`.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Held:
         new_id: Callable[[], str],
         jitter: Callable[[], float],
         locate: Callable[[Mirror], None] | None = None,
+        flow_to: FlowTo | None = None,
     ) -> None:
         self.listener: Listener | None = None
         "Called with each durable change of a requested subscription."
@@ -75,6 +78,7 @@ class Held:
         self._new_id = new_id
         self._jitter = jitter
         self._locate = locate
+        self._flow_to = flow_to
         self._wheel = TimerWheel()
         self._mirrors: dict[str, Mirror] = {}
         self._by_dialog: dict[tuple[str, str], Mirror] = {}
@@ -196,12 +200,7 @@ class Held:
             self.report(mirror, "failed", cause)
             subscription.unreachable(now, self._jitter)
         else:
-            subscription.flow = flow
-            wanted = subscription.wanted
-            # A peer that receives the SUBSCRIBE by TCP should notify by TCP.
-            param = flow.local.transport.uri_param
-            by = f"{wanted.local}{param}" if param else None
-            subscription.wanted = msgspec.structs.replace(wanted, contact=by)
+            mirror.subscription.take_flow(flow)
             subscription.begin(now, self._new_id)
             mirror.table.restart()
         self.settle(mirror)
@@ -224,6 +223,26 @@ class Held:
     def stored(self, source: str) -> bool:
         """Whether a subscription is stored or held."""
         return source in self._stored or source in self._mirrors
+
+    def moved(self, peer: str, flows: Sequence[Flow], now: float) -> None:
+        """
+        Subscribe anew, a hundred each second, where a peer is to be found now.
+
+        Args:
+            flows: those that lead to it at present.
+        """
+        number = 0
+        for mirror in list(self._mirrors.values()):
+            subscription = mirror.subscription
+            is_there = mirror.requested or subscription.flow in flows
+            if mirror.peer != peer or is_there:
+                continue
+            self.remember(mirror)
+            subscription.lapse()
+            subscription.timer_at = now + number / RESTART_RATE
+            mirror.table.restart()
+            self.settle(mirror)
+            number += 1
 
     # From the network.
 
@@ -257,6 +276,8 @@ class Held:
                 self.report(mirror, "refused", why)
             elif ended:
                 mirror.subscription.timer_at = now  # no NOTIFY follows
+        if response.status == 503:
+            self._try_another(mirror, now)
         self.settle(mirror)
 
     def receive_failure(self, mirror: Mirror, cause: str, now: float) -> None:
@@ -267,6 +288,7 @@ class Held:
         mirror.subscription.receive_failure(now, self._jitter)
         if mirror.subscription.state is SubscriberState.WAITING:
             self.report(mirror, "failed", cause)
+        self._try_another(mirror, now)
         self.settle(mirror)
 
     # From the clock.
@@ -292,10 +314,22 @@ class Held:
             assert self._locate is not None
             self._locate(mirror)
             return
+        if self._flow_to and (over or state is SubscriberState.WAITING):
+            # The name of a peer may lead elsewhere now.
+            mirror.subscription.take_flow(self._flow_to(mirror.peer, None))
         subscription.due(now, self._new_id, self._jitter)
         if subscription.dialog is not dialog:
             mirror.table.restart()
         self.settle(mirror)
+
+    def _try_another(self, mirror: Mirror, now: float) -> None:
+        """Subscribe at once at the next address of a peer that did not answer."""
+        flow, state = mirror.subscription.flow, mirror.subscription.state
+        if not self._flow_to or not flow or mirror.requested:
+            return
+        is_waiting = state is SubscriberState.WAITING
+        if is_waiting and self._flow_to(mirror.peer, flow) is not None:
+            mirror.subscription.timer_at = now
 
     # Called by the package.
 

@@ -7,7 +7,7 @@ from ..sip.value import Value
 
 
 class DocumentOrigin(Value, frozen=True):
-    """Which peer reports, how, and what is to be updated."""
+    """The peer that sent a document, the source, and the table to update."""
 
     peer: str
     "The owner of its contacts, unless the document or the store names another one."

@@ -1,4 +1,4 @@
-"""The bodies of our PUBLISHes: what is registered here, as far as there is room."""
+"""The documents of our publications: the full state of what is registered here."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from ..reg import legacy, xml
 from ..reg.document import ContactEvent, RegistrationState, registration_id
 from ..reg.legacy import Profile
 from .document import contact_of
+from .envelope import claim_elements, record_elements, speaker_element
 from .pieces import AROUND, AROUND_REGISTRATION, fitting
 from .published import PublishedState
 
 
 class PublicationBodies:
     """
-    Writes the full state that one publication of ours is.
+    Writes the documents of publications.
 
-    A PUBLISH replaces the whole state of its publication (RFC 3903 §4.1), so it cannot
-    be sent in pieces as the state in NOTIFYs is: what does not fit is left out.
+    A PUBLISH replaces the whole state of its publication (RFC 3903 §4.1), so this state
+    cannot be sent in pieces as that in NOTIFYs: what does not fit is left out.
 
     Args:
+        server_id: the owner of the contacts that are published.
         table: the location table that is published.
     """
 
@@ -39,42 +41,54 @@ class PublicationBodies:
         room: int,
     ) -> tuple[bytes, dict[str, Binding]]:
         """
-        Write the full state of our contacts, and how those went that are gone.
+        Write the full state of our contacts, including those that have ended.
 
-        If not all fit, those that were refreshed last are written, and then those that
-        are gone.
+        If not all fit, the contacts that were refreshed last are written first, and
+        those that have ended last.
 
         Args:
             own: the contacts that were registered at this server, by their keys.
-            room: octets that the body may have, unless it has one contact.
+            room: the maximum length in bytes, unless there is only one contact.
 
         Returns:
             The body, and which of ``own`` are in it.
         """
         aor = published.aor
         record = self._store.record_of(Place(self._table, aor))
-        gone = self._gone(published, record, own, now)
-        implicit = aor != record.aor
-        written = {
-            binding.key: self._element(binding, published, implicit, now)
-            for binding in [*gone, *own.values()]
-        }
-        newest = sorted(own.values(), key=lambda binding: -binding.stamp)
-        wanted = [binding.key for binding in newest] + [one.key for one in gone]
-        sizes = [len(written[key]) for key in wanted]
-        number = fitting(sizes, room - AROUND - AROUND_REGISTRATION - len(aor))
+        # The contacts of a user are claimed under its own name, and not for each of
+        # its identities.
+        is_plain = aor == record.aor
+        claims = published.target.takes_claims and is_plain
+        published.is_plain = is_plain and not claims
+        last: list[bytes] = []
+        if claims:
+            written = self._claims(published, record, own, now)
+            last = record_elements(self._store.records(record), now)
+            last.append(speaker_element(self._server_id))
+        else:
+            written = {
+                binding.key: self._element(binding, published, not is_plain, now)
+                for binding in [
+                    *self._gone(published, record, own, now), *own.values()
+                ]
+            }  # fmt: skip
+        newest = sorted(own, key=lambda key: -own[key].stamp)
+        wanted = [*newest, *(key for key in written if key not in own)]
+        around = AROUND + AROUND_REGISTRATION + len(aor) + sum(map(len, last))
+        number = fitting([len(written[key]) for key in wanted], room - around)
         fit = set(wanted[:number])
         elements = [element for key, element in written.items() if key in fit]
         state = RegistrationState.ACTIVE if own else RegistrationState.TERMINATED
         registration = xml.registration_element(
-            aor, registration_id(aor), state, elements
+            aor, registration_id(aor), state, elements + last
         )
-        # Readers take the placeholder version as any other number, and some servers
-        # replace it by their own.
-        body = legacy.publish_body([registration])
         if number < len(wanted):
             own = {key: binding for key, binding in own.items() if key in fit}
-        return body, own
+        if claims:
+            return xml.reginfo_body(0, True, [registration]), own
+        # Readers accept the placeholder version like any other number, and some servers
+        # replace it.
+        return legacy.publish_body([registration]), own
 
     def _element(
         self, binding: Binding, published: PublishedState, implicit: bool, now: float
@@ -89,6 +103,26 @@ class PublicationBodies:
             contact = legacy.adapt(contact)
             expires = expires or 0
         return xml.contact_element(xml.contact_parts(contact), expires, registered)
+
+    def _claims(
+        self,
+        published: PublishedState,
+        record: Place,
+        own: dict[str, Binding],
+        now: float,
+    ) -> dict[str, bytes]:
+        """
+        Write all claims for our contacts, by the keys of these.
+
+        For a `reginfo` server: each claim is complete in itself, and what is not listed
+        is not gone.
+        """
+        store, aor = self._store, published.aor
+        keys = dict.fromkeys([*published.told, *published.sent, *own])
+        return {
+            key: b"".join(claim_elements(store.claims(record, key), aor, now))
+            for key in keys
+        }
 
     def _gone(
         self,

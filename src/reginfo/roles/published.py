@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 import msgspec
@@ -18,6 +19,8 @@ from ..sip.flow import Flow
 from ..sip.message import Response
 from ..sip.moment import Moment
 
+logger = logging.getLogger("reginfo.publisher")
+
 KIND = "published"
 CONTACT_KIND = "published-contact"
 """The kinds of its journal entries: a publication, and one contact in it."""
@@ -33,16 +36,25 @@ SHORTEST_BODY = 1000
 """Octets of a body that is in no fragments: with its head, a request of 1300."""
 
 
+LOST_ON_THE_WAY = frozenset({"connection lost", "connection reset", "message too long"})
+"""Causes of a failure that the length of a request may have."""
+
+
 class PresenceServer(msgspec.Struct, kw_only=True):
     """A presence server."""
 
     uri: str
-    flow: Flow
+
+    flow: Flow | None = None
+    "Where PUBLISH is sent; None until the name of the server is found."
 
     profile: Profile | None = None
     "The profile of its documents; None to derive it from its Server header."
 
     recognised: Profile = Profile.STANDARD
+    takes_claims: bool = False
+    "Whether it is a `reginfo` server: it gets claims, and keeps them."
+
     refused: bool = False
     "Whether it has refused all publications."
 
@@ -81,6 +93,9 @@ class PublishedRow(msgspec.Struct, kw_only=True, gc=False):
 
     publication: Publication
 
+    takes_claims: bool = False
+    "Whether the server takes claims."
+
 
 class PublicationKeeper(Protocol):
     """Keeps publications alive; see :class:`Publisher`."""
@@ -102,7 +117,9 @@ class PublishedState:
     __slots__ = (
         "aor",
         "asked",
+        "flow",
         "heard",
+        "is_plain",
         "keeper",
         "owed",
         "publication",
@@ -129,6 +146,12 @@ class PublishedState:
         self.aor = aor
         self.target = target
         self.publication = publication
+        self.is_plain = False
+        "Whether the PUBLISH under way has a document without claims."
+
+        self.flow: Flow | None = None
+        "Where the PUBLISH under way was sent."
+
         self.asked = 0
         "The Expires of the unanswered PUBLISH, in seconds."
 
@@ -160,6 +183,22 @@ class PublishedState:
 
     def __repr__(self) -> str:
         return f"<PublishedState of {self.aor} at {self.target.uri}>"
+
+    def note_failure(self, cause: str, by_datagram: bool, now: float) -> None:
+        """Shorten later bodies if the length of this one may be the cause."""
+        if cause in LOST_ON_THE_WAY:
+            self.target.shorten(self.length, self.length // 4, now)
+        elif cause == "timeout" and by_datagram:
+            # Fragments of a datagram may never arrive (RFC 3261 §18.1.1).
+            self.target.shorten(self.length, SHORTEST_BODY, now)
+
+    def note_left_out(self, number: int) -> None:
+        """Log once that a publication has fewer contacts than ``number``."""
+        here = sum(one.active for one in self.sent.values())
+        if here < number and not self.left_out:
+            message = "! PUBLISH of %s at %s is too long: it has %d of %d contacts"
+            logger.warning(message, self.aor, self.target.uri, here, number)
+        self.left_out = number - here
 
     def doubt(self) -> None:
         """Note that the unanswered PUBLISH may have arrived, with its contacts."""
@@ -216,17 +255,18 @@ class PublishedShelf:
         """Return the keys of the loaded publications at a server."""
         return [key for key in self._loaded if key.partition("\0")[0] == uri]
 
-    def take(self, key: str) -> tuple[Publication, dict[str, Binding]]:
+    def take(self, key: str) -> tuple[PublishedRow, dict[str, Binding]]:
         """Return a loaded publication, and its contacts by key."""
-        row = self._loaded.pop(key)
-        contacts = self._loaded_contacts.pop(key, {})
-        return row.publication, contacts
+        return self._loaded.pop(key), self._loaded_contacts.pop(key, {})
 
     def save(self, key: str, published: PublishedState) -> None:
         """Store a publication, and those of its contacts that have changed."""
         # A copy, because the row is encoded when the batch closes.
         publication = msgspec.structs.replace(published.publication)
-        self._rows.write(key, PublishedRow(publication=publication), nothing)
+        row = PublishedRow(
+            publication=publication, takes_claims=published.target.takes_claims
+        )
+        self._rows.write(key, row, nothing)
         source = (published.told, published.sent)
         if published.saved[0] is source[0] and published.saved[1] is source[1]:
             return

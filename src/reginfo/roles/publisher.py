@@ -28,9 +28,9 @@ from ..sip.flow import Flow
 from ..sip.message import Response
 from ..sip.timer import TimerWheel
 from ..sip.user import Send
+from .envelope import LINK, VERSION
 from .publication_body import PublicationBodies
 from .published import (
-    SHORTEST_BODY,
     PresenceServer,
     PublishedShelf,
     PublishedState,
@@ -46,8 +46,11 @@ RESTART_RATE = 100.0
 RETRY_AFTER = 5.0
 """Seconds until a due item whose commit failed is retried."""
 
-LOST_ON_THE_WAY = frozenset({"connection lost", "connection reset", "message too long"})
-"""Causes of a failure that the length of a request may have."""
+Failed = Callable[[str, Flow], Flow | None]
+"""
+Is called with the URI of a server and a flow that has failed; returns another flow that
+is to be tried at once, or None.
+"""
 
 
 class Publisher:
@@ -58,6 +61,7 @@ class Publisher:
         send: sends a request on a flow; its last argument is the user of the request.
         new_id: makes a random token.
         jitter: returns a random number from 0 to 1.
+        failed: finds another address of a server that did not answer.
         min_expires, max_expires: the limits of Expires, in seconds.
     """
 
@@ -74,7 +78,9 @@ class Publisher:
         max_expires: int,
         table: str,
         datagram_only: Callable[[Flow], bool] = lambda flow: False,
+        failed: Failed | None = None,
     ) -> None:
+        self._failed = failed
         self._store = store
         self._bodies = PublicationBodies(store, server_id, table)
         self._datagram_only = datagram_only
@@ -89,6 +95,7 @@ class Publisher:
         self._targets: dict[str, PresenceServer] = {}
         self._published: dict[str, PublishedState] = {}
         self._shelf = PublishedShelf(journal)
+        self._bodies = PublicationBodies(store, server_id, table)
         self._wheel = TimerWheel()
 
     def __len__(self) -> int:
@@ -103,8 +110,13 @@ class Publisher:
         Publish at ``target``, and resume its stored publications.
 
         The state at the server is unknown, so each publication is modified once, 100
-        per second.
+        per second. Nothing is sent while the flow of the server is not known; a second
+        call for the same URI sets it, or another one.
         """
+        known = self._targets.get(target.uri)
+        if known is not None:
+            self._move(known, target, now)
+            return
         self._targets[target.uri] = target
         for number, key in enumerate(self._shelf.stored_at(target.uri)):
             at = now + number / RESTART_RATE
@@ -115,6 +127,26 @@ class Publisher:
                 # One row that cannot be used must not stop the others.
                 logger.exception("! publication of %s", key.replace("\0", " "))
                 self._forget(key)
+
+    def leave(self, uri: str) -> None:
+        """Do not publish at a server that turns out to be this one."""
+        if self._targets.pop(uri, None) is None:
+            return
+        for key, published in list(self._published.items()):
+            if published.target.uri == uri:
+                self._forget(key)
+                self._shelf.erase(key, published)
+
+    def _move(self, known: PresenceServer, new: PresenceServer, now: float) -> None:
+        """Publish where a server is to be found now."""
+        was_lost = known.flow is None
+        known.flow, known.profile = new.flow, new.profile
+        if not was_lost:
+            return
+        waiting = [one for one in self._published.values() if one.target is known]
+        for number, published in enumerate(waiting):
+            published.publication.timer_at = now + number / RESTART_RATE
+            self._wheel.schedule(published)
 
     def begin(self, here: Here, moment: Moment) -> None:
         """Do nothing: :meth:`publish_to` resumes the loaded publications."""
@@ -183,10 +215,13 @@ class Publisher:
         elif outcome is Outcome.PUBLISHED:
             target.refused = False
             published.told = published.sent
+            self._recognise(published, response, now)
         if may_have_arrived(response.status):
             published.doubt()
         elif response.status >= 300:
             published.sent = {}
+        if response.status == 503:
+            self._try_another(published, now)
         self._advance(published, now)
 
     def receive_failure(
@@ -199,9 +234,12 @@ class Publisher:
         )  # fmt: skip
         self._remember(published, now)
         published.heard = published.publication.cseq, now
-        self._note_failure(published, cause, now)
+        flow = published.flow
+        by_datagram = flow is not None and self._datagram_only(flow)
+        published.note_failure(cause, by_datagram, now)
         published.publication.receive_failure(now, self._jitter)
         published.doubt()
+        self._try_another(published, now)
         self._advance(published, now)
 
     @property
@@ -234,24 +272,27 @@ class Publisher:
 
     # How.
 
-    def _note_failure(self, published: PublishedState, cause: str, now: float) -> None:
-        """Publish less at once, if a long PUBLISH has failed for its length perhaps."""
-        target, length = published.target, published.length
-        if cause in LOST_ON_THE_WAY:
-            target.shorten(length, length // 4, now)
-        elif cause == "timeout" and self._datagram_only(target.flow):
-            # Fragments of a datagram may never arrive (RFC 3261 §18.1.1).
-            target.shorten(length, SHORTEST_BODY, now)
+    def _recognise(
+        self, published: PublishedState, response: Response, now: float
+    ) -> None:
+        """Note whether a server takes claims; if so, publish them at once."""
+        target = published.target
+        target.takes_claims = (
+            target.speaks is Profile.STANDARD and response.header(LINK) == VERSION
+        )
+        if target.takes_claims and published.is_plain:
+            published.is_plain = False
+            published.publication.change(bool(self._own(published.aor, now)))
 
-    def _note_left_out(self, published: PublishedState, number: int) -> None:
-        """Log once that a publication has fewer contacts than there are."""
-        left_out = number - sum(one.active for one in published.sent.values())
-        if left_out and not published.left_out:
-            logger.warning(
-                "! PUBLISH of %s at %s is too long: it has %d of %d contacts",
-                published.aor, published.target.uri, number - left_out, number,
-            )  # fmt: skip
-        published.left_out = left_out
+    def _try_another(self, published: PublishedState, now: float) -> None:
+        """Publish at once at the next address of a server that did not answer."""
+        target = published.target
+        if self._failed is None or published.flow is None:
+            return
+        other = self._failed(target.uri, published.flow)
+        if other is not None:
+            target.flow = other
+            published.publication.not_before = now
 
     def _resume(
         self,
@@ -262,7 +303,9 @@ class Publisher:
     ) -> None:
         """Resume one stored publication, and modify it at ``at``."""
         aor = Aor(key.partition("\0")[2])
-        publication, contacts = self._shelf.take(key)
+        row, contacts = self._shelf.take(key)
+        publication = row.publication
+        target.takes_claims = target.takes_claims or row.takes_claims
         # The unanswered PUBLISH may have arrived. We try the old entity-tag; a 412
         # means that it did arrive.
         publication.give_up(now)
@@ -325,7 +368,9 @@ class Publisher:
         # A Kamailio that keeps publications in memory answers 200 to a refresh without
         # a body, but then has no document for later watchers.
         bodiless = target.speaks is not Profile.LEGACY and not published.left_out
-        operation = publication.next(now, bodiless=bodiless)
+        operation = publication.timer_at = None
+        if target.flow is not None:
+            operation = publication.next(now, bodiless=bodiless)
         key = f"{target.uri}\0{published.aor}"
         if operation is not None:
             own = self._own(published.aor, now)
@@ -335,11 +380,14 @@ class Publisher:
             headers, body = f"Event: {PACKAGE}\r\n", b""
             if operation in (Operation.INITIAL, Operation.MODIFY):
                 headers += f"Content-Type: {xml.MEDIA_TYPE}\r\n"
+                assert target.flow is not None
                 room = target.room(self._datagram_only(target.flow), now)
                 body, published.sent = self._bodies.write(published, own, now, room)
-                self._note_left_out(published, len(own))
+                published.note_left_out(len(own))
             draft = publication.draft(headers, lifetime, body)
             published.length = len(body)
+            assert target.flow is not None
+            published.flow = target.flow
             self._send(draft, target.flow, published)
         if publication.is_over:
             self._published.pop(key, None)

@@ -221,8 +221,12 @@ def _bind(
         contact = requested_contact(value)
         uri = contact.uri
         expires = _granted(contact, request, policy)
-        keys = _keys(uri, rows, claims)
-        for key in keys[:1] if expires else keys:
+        keys = [uri.key]
+        if len(rows) != 1 or claims or uri.key not in rows:  # else the hot path
+            keys = _keys(uri, rows, claims)
+            if expires:
+                del keys[1:]
+        for key in keys:
             bound = contacts.bound(key)
             goes_on = bound is not None and bound.call_id == call_id
             if bound is not None and goes_on and number <= bound.cseq:
@@ -260,8 +264,7 @@ def _bind(
                 branch,
                 "" if path else listener(flow.local),
             )
-            size = texts + 2 * len(value) + MARKUP * len(contact.params)
-            if size > SMALL and is_too_large(claims[key]):
+            if texts + contact.size > SMALL and is_too_large(claims[key]):
                 if expires:
                     raise Refusal(413, "Contact Too Large")
                 claims[key] = stripped(claims[key])
@@ -325,8 +328,6 @@ def _keys(
     removes all of them; a refresh lets the others expire.
     """
     key = uri.key
-    if len(rows) == 1 and key in rows and not claims:
-        return [key]  # the hot path
     # §19.1.4: URIs with different spellings can be equal, so no key is unique.
     found = [key] if key in rows or key in claims else []
     for other, known in rows.items():

@@ -1,10 +1,10 @@
-"""The contacts of a REGISTER: as it asks for them, and as its response lists them."""
+"""The contacts of a REGISTER, as requested and as listed in its response."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-from ..location.claim import Claim
+from ..location.claim import MARKUP, Claim
 from ..reg.document import shortest_q
 from ..sip.address import numeric
 from ..sip.dialog import route_uri
@@ -17,7 +17,7 @@ from ..sip.uri import CACHE, LONGEST_CACHED, Uri
 from ..sip.value import Value
 
 LONG = 3600
-"""Seconds that a malformed Expires, or `expires` parameter, stands for (§20.10)."""
+"""The meaning of a malformed Expires or `expires` parameter, in seconds (§20.10)."""
 
 
 class RequestedContact(Value, frozen=True):
@@ -26,25 +26,28 @@ class RequestedContact(Value, frozen=True):
     uri: Uri
 
     expires: int | None
-    "Seconds, as its own parameter says; None if it has none."
+    "The interval in its own parameter, in seconds; None if there is none."
 
     q: str | None
-    "In its shortest form."
+    "The preference, in its shortest form."
 
     params: tuple[tuple[str, str | None], ...]
-    "Header parameters but `expires` and `q`; values as written."
+    "Header parameters except `expires` and `q`; values as written."
 
     display_name: str
+
+    size: int
+    "Characters that it takes at the most in a claim, with the markup of a document."
 
 
 def requested_contact(value: str) -> RequestedContact:
     """
-    Read a value of Contact.
+    Parse a value of Contact.
 
     Raises:
         RemoteProtocolError: it is malformed.
     """
-    # A phone sends the same one at each refresh.
+    # A phone sends the same value with each refresh.
     return _cached(value) if len(value) <= LONGEST_CACHED else _read(value)
 
 
@@ -65,6 +68,8 @@ def _read(value: str) -> RequestedContact:
             if name != "expires" and name != "q"
         ),
         contact.display_name,
+        # The URI is in the key as well.
+        2 * len(value) + MARKUP * len(contact.params),
     )
 
 
@@ -95,7 +100,7 @@ def path_of(request: Request) -> tuple[str, ...]:
 
 
 def received(uri: Uri, flow: Flow) -> str:
-    """Return the source of a REGISTER as a URI; empty if its Contact says the same."""
+    """Return the source of a REGISTER as a URI; empty if its Contact is the same."""
     host, port = flow.remote
     if (uri.port or SIP_PORT) == port:
         address = numeric(uri.host).address
@@ -106,7 +111,7 @@ def received(uri: Uri, flow: Flow) -> str:
 
 @lru_cache(64)
 def listener(local: Local) -> str:
-    """Return the name of an address of ours, as a claim keeps it."""
+    """Return the name of a listening address, as stored in a claim."""
     return str(local)
 
 
@@ -118,7 +123,7 @@ def contact_value(binding: Claim, now: float) -> str:
     if binding.q is not None:
         text += f";q={binding.q}"
     for name, value in binding.params:
-        # A peer may have listed these as parameters (§7.3.1: none stands twice).
+        # A peer may have listed these as parameters (§7.3.1: none may be repeated).
         if name != "expires" and name != "q":
             text += f";{name}" if value is None else f";{name}={value}"
     return text

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..events.states import SubscriberState
 from ..events.subscribe import Wanted
+from ..events.wanted import FlowTo
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, nothing
@@ -70,6 +71,7 @@ class Subscriber:
         max_expires: int,
         longest: Callable[[str], int] | None = None,
         locate: Callable[[Mirror], None] | None = None,
+        flow_to: FlowTo | None = None,
         location: str,
         name: Name = as_written,
     ) -> None:
@@ -96,6 +98,7 @@ class Subscriber:
             new_id=new_id,
             jitter=jitter,
             locate=locate,
+            flow_to=flow_to,
         )
         self._unsolicited = Unsolicited(
             journal,
@@ -125,6 +128,10 @@ class Subscriber:
     def cancel(self, peer: str, aor: Aor, now: float) -> bool:
         """End a requested subscription; return False if there is none."""
         return self.held.cancel(peer, aor, now)
+
+    def moved(self, peer: str, flows: Sequence[Flow], now: float) -> None:
+        """Subscribe anew where a peer is to be found now."""
+        self.held.moved(peer, flows, now)
 
     def located(
         self, mirror: Mirror, flow: Flow | None, cause: str, now: float

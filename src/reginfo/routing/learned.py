@@ -1,4 +1,4 @@
-"""Contacts of ours, as other servers are told of them: by way of us where need be."""
+"""The paths of our contacts for other servers: through us where necessary."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from .nat import Nat
 
 class OwnerPaths:
     """
-    Puts our own URI on top of the path of a contact that only we can reach.
+    Adds our own URI to the path of a contact that only this server can reach.
 
-    That is so where a NAT lets nobody else's datagrams in, and where the contact is on
-    a stream of ours. The URI has a token that names the flow, so that a call which
-    another server sends here goes on by it (RFC 5626 §5.3). It is added when a claim is
-    sent, and taken off when the claim comes back: it is never stored here, or compared.
+    This is the case behind a NAT that accepts no datagrams from others, and for a
+    contact on one of our connections. The URI has a flow token, so that a call which
+    another server sends here follows that flow (RFC 5626 §5.3). It is added when a
+    claim is sent, and removed when the claim comes back: it is never stored or compared
+    here.
 
     Args:
         is_ours: whether a URI leads to this server.
@@ -36,7 +37,7 @@ class OwnerPaths:
         self._is_ours = is_ours
 
     def path_of(self, claim: Claim) -> tuple[str, ...]:
-        """Return the route set to a contact, as another server is told."""
+        """Return the route set to a contact, as reported to another server."""
         path = claim.path
         if path or claim.gone or claim.owner != self._server_id:
             return path
@@ -46,7 +47,7 @@ class OwnerPaths:
             and (not listener or listener.startswith("udp:"))
             and ";ob" not in claim.contact
         ):
-            return path  # the usual case: whoever can send it a datagram reaches it
+            return path  # the usual case: everybody can reach it with datagrams
         origin = self._nat.origin(claim)
         if origin is None or not (
             origin.local.is_reliable or self._nat.flow(claim) is not None
@@ -56,7 +57,7 @@ class OwnerPaths:
         return (f"<{scheme}:{self._tokens.write(origin)}@{rest};lr>",)
 
     def own(self, claim: Claim) -> Claim:
-        """Return a claim of ours that has come back, without what we have added."""
+        """Return one of our claims that came back, without our addition."""
         if not claim.path:
             return claim
         try:

@@ -1,4 +1,4 @@
-"""What an administrator does, or a script in its place: decided, then applied."""
+"""Actions of an administrator or a script: decided, then applied."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ..sip.errors import LocalProtocolError
 
 class Acts:
     """
-    Acts of an administrator on the users of this server.
+    Actions of an administrator on the users of this server.
 
     They are claims and records, so they reach the servers that watch this one.
 
     Args:
-        server_id: the owner of what is done.
-        has_links: whether other servers may know of contacts that are not known here.
+        server_id: the owner of these claims and records.
+        has_links: whether other servers may know contacts that are not known here.
         new_id: makes a random token.
     """
 
@@ -54,13 +54,13 @@ class Acts:
         is_published: bool = True,
     ) -> ActResult:
         """
-        Unbind contacts of a user; see :func:`.administrator.remove`.
+        Remove contacts of a user; see :func:`.administrator.remove`.
 
         Args:
-            is_published: whether presence servers are to hear of it.
+            is_published: whether to publish the change.
 
         Raises:
-            LocalProtocolError, RemoteProtocolError: it makes no sense.
+            LocalProtocolError, RemoteProtocolError: an argument is invalid.
         """
         place = self._place(table, aor)
         act = administrator.remove(
@@ -84,7 +84,7 @@ class Acts:
         Let contacts of a user end in ``expires`` seconds at the latest.
 
         Raises:
-            RemoteProtocolError: it makes no sense.
+            RemoteProtocolError: an argument is invalid.
         """
         place = self._place(table, aor)
         contacts = self._contacts(place)
@@ -105,12 +105,12 @@ class Acts:
         is_published: bool = True,
     ) -> Claim:
         """
-        Bind a contact without a REGISTER; return what it is bound by.
+        Bind a contact without a REGISTER; return the binding.
 
         Raises:
             LocalProtocolError: the user is not one of ours, or is barred, or the
                 contact is too large.
-            RemoteProtocolError, ValueError: ``contact`` or ``q`` makes no sense.
+            RemoteProtocolError, ValueError: ``contact`` or ``q`` is invalid.
         """
         place = self._place(table, aor)
         if not self._domains.serve(place.aor):
@@ -128,10 +128,10 @@ class Acts:
 
     def admit(self, table: str, aor: str) -> ActResult:
         """
-        Let a user register again that was rejected or is on probation.
+        Allow a user to register again who was rejected or put on probation.
 
         Raises:
-            RemoteProtocolError: it makes no sense.
+            RemoteProtocolError: ``aor`` is invalid.
         """
         place = self._place(table, aor)
         act = administrator.admit(self._contacts(place), server_id=self._server_id)

@@ -62,6 +62,15 @@ class Admin:
         """Return the configured peers."""
         return list(self._assembly.config.peers)
 
+    def peer_problems(self) -> dict[str, str]:
+        """Why peers cannot be reached at all, by name; those that can are left out."""
+        assembly = self._assembly
+        return {
+            peer.name: problem
+            for peer in assembly.config.peers
+            if (problem := assembly.outgoing.problem(peer)) is not None
+        }
+
     def mirrors(self) -> list[Mirror]:
         """Return the subscriptions that we hold; see :meth:`committed`."""
         return list(self._assembly.subscriber.mirrors())
@@ -185,6 +194,7 @@ class Admin:
             problems.append(f"store: {turns.degraded}")
         if clock.behind:
             problems.append(f"wall clock: {clock.behind:.1f} s behind the last commit")
+        problems += assembly.outgoing.problems()
         problems += assembly.sink.problems(clock.now())
         if assembly.store.is_crowded:
             problems.append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from ..config.config import Config
 from ..events.notify import SubscriptionPolicy as SubscriptionPolicy
@@ -20,7 +20,6 @@ from ..ledger.sqlite import SqliteStorage
 from ..ledger.storage import Storage
 from ..location.schema import SCHEMA
 from ..routing.targets import Names
-from ..sip.destination import Destination
 from ..sip.errors import ReginfoError
 from ..sip.flow import Flow, Local
 from ..sip.moment import Moment
@@ -100,11 +99,10 @@ class App(Admin):
             self._network.listen(config.server.listen, config.server.advertised)
             self._assembly.source_of = self._network.source_of
             self._names = self._network.resolver(config.dns)
-            places = await self._network.find(self.uris(), self._names)
             self._assembly.is_open = self._network.is_open
             self._assembly.hang_up = self._network.hang_up
             self.listening = self._network.listening
-            self.begin(self._rim.locals, places, self._names)
+            self.begin(self._rim.locals, self._names)
         except BaseException as exc:
             # The writer's thread would prevent the process from exiting.
             if writer is not None:
@@ -161,29 +159,21 @@ class App(Admin):
         self._assembly.is_open = is_open
         self._assembly.hang_up = hang_up
 
-    def uris(self) -> list[str]:
-        """Return the URIs of peers and presence servers that :meth:`begin` needs."""
-        return self._assembly.outgoing.uris()
-
     def begin(
         self,
         locals: Sequence[Local],
-        places: Mapping[str, Destination],
         names: Names,
     ) -> None:
         """
         Continue with the loaded state; subscribe and publish as configured.
 
         Args:
-            locals: the listening addresses.
-            places: the destinations of peers and presence servers, by URI.
+            locals: the addresses that we listen at.
             names: resolves other URIs.
         """
         moment = self.turns.moment()
-        outgoing = self._assembly.outgoing
-        outgoing.find(places)
         self._parts.begin(Here(tuple(locals), names), moment)
-        outgoing.begin(locals, places, moment)
+        self._assembly.outgoing.begin(locals, moment)
 
     def reload(self) -> None:
         """

@@ -40,6 +40,7 @@ from ..version import PRODUCT
 from .acts import Acts
 from .announcer import Announcer
 from .core import ServerCore
+from .destinations import Destinations
 from .entrance import Entrance
 from .linking import Linking
 from .outgoing import OutgoingRequests
@@ -159,6 +160,7 @@ class Assembly:
             max_expires=config.registrar.max_expires,
             longest=self.peers.longest,
             locate=self.outgoing.locate,
+            flow_to=self.outgoing.flow_to,
             location=self.table,
             name=self.domains.aor,
         )
@@ -173,6 +175,7 @@ class Assembly:
             max_expires=config.pua.max_expires,
             table=self.table,
             datagram_only=self.endpoint.is_datagram_only,
+            failed=self.outgoing.failed,
         )
         self.compositor = Compositor(
             self.store,
@@ -279,11 +282,23 @@ class Assembly:
             is_open=lambda flow: self.is_open(flow),
             hang_up=lambda flow: self.hang_up(flow),
             foreign=self.outgoing.watch_foreign,
+            flow_to=self.outgoing.flow_to,
             new_id=self.new_id,
             jitter=jitter,
         )
         self.source, self.sink = self.links.source, self.links.sink
-        self.outgoing.connect(self.targets, self.subscriber, self.publisher, self.links)
+        self.destinations = Destinations(
+            by=self.targets.by,
+            changed=self.outgoing.moved,
+            moment=self.turns.moment,
+        )
+        self.outgoing.connect(
+            self.targets,
+            self.subscriber,
+            self.publisher,
+            self.links,
+            self.destinations,
+        )
 
         # The order in which they begin, and in which their timers are checked. The
         # proxy is first because it sets which addresses are ours.
@@ -293,6 +308,7 @@ class Assembly:
         self.parts.add(self.notifier)
         self.parts.add(self.subscriber)
         self.parts.add(self.publisher)
+        self.parts.add(self.destinations)
         if config.groups:
             self.parts.add(self.source)
             self.parts.add(self.sink)

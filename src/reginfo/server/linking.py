@@ -1,4 +1,4 @@
-"""The links of a server: what serves them, and what holds them."""
+"""The links of a server: those that it serves, and those that it holds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ..config.config import Config
 from ..events.notify import SubscriptionPolicy
+from ..events.wanted import FlowTo
 from ..ledger.journal import Journal
 from ..location.store import LocationStore
 from ..routing.domains import Domains
@@ -34,6 +35,7 @@ class Linking:
     Args:
         policy: how long a subscription to a group lasts.
         is_open, hang_up: whether the stream of a flow is open, and how to end it.
+        flow_to: finds the flow to a peer, by its name.
         foreign: is called with a link to a peer that turns out to be of another kind.
     """
 
@@ -53,6 +55,7 @@ class Linking:
         is_open: Callable[[Flow], bool],
         hang_up: Callable[[Flow], None],
         foreign: Callable[[HeldLink, float], None],
+        flow_to: FlowTo,
         new_id: Callable[[], str],
         jitter: Callable[[], float],
     ) -> None:
@@ -61,7 +64,7 @@ class Linking:
         table = config.pua_reginfo.ul_domain
         named = [(domains.aor(Uri.parse(one.uri)), one) for one in config.groups]
         self.groups = {aor: Group(one, aor, table) for aor, one in named}
-        "By URI, in the form that addresses-of-record have."
+        "The groups by URI, in the form of addresses-of-record."
 
         paths = OwnerPaths(config.server.id, nat, tokens, domains.is_ours)
         self.source = LinkSource(
@@ -87,6 +90,7 @@ class Linking:
             jitter=jitter,
             close=hang_up,
             foreign=foreign,
+            flow_to=flow_to,
             own=paths.own,
         )
 
@@ -108,7 +112,7 @@ class Linking:
         self._in_dialog.send(draft, dialog.first_uri, dialog.flow, user)
 
     def _send(self, draft: Draft, flow: Flow, user: LinkSubscribe) -> None:
-        """Send a SUBSCRIBE: the first by ``flow``, others in the dialog."""
+        """Send a SUBSCRIBE: the first one on ``flow``, later ones in the dialog."""
         dialog = user.link.subscription.dialog
         if dialog is None or not dialog.remote_tag or flow.local.is_reliable:
             self._endpoint.send_request(draft, flow, user)

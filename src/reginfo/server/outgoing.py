@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from ..config.config import Config
+from ..config.sections import PeerSection
 from ..events.subscribe import Wanted
-from ..io.network import flow_to
+from ..events.wanted import contact_by
 from ..ledger.turn import Turns
 from ..location.place import Aor
 from ..reg import xml
@@ -20,11 +21,12 @@ from ..roles.subscriber import Mirror, Subscriber
 from ..routing.domains import Domains
 from ..routing.target import Target
 from ..routing.targets import Targets
-from ..sip.destination import Destination
-from ..sip.flow import Flow, Local
+from ..sip.flow import Address, Flow, Local
 from ..sip.moment import Moment
 from ..sip.uri import Uri
+from ..sync.group import Group
 from ..sync.held_link import HeldLink
+from .destinations import Destinations
 from .linking import Linking
 from .peers import Peers, profile_of
 
@@ -45,6 +47,9 @@ class OutgoingRequests:
         self._subscriber: Subscriber | None = None
         self._publisher: Publisher | None = None
         self._links: Linking | None = None
+        self._destinations: Destinations | None = None
+        self._ours: set[Address] = set()
+        self._begun: set[str] = set()
 
     def connect(
         self,
@@ -52,73 +57,160 @@ class OutgoingRequests:
         subscriber: Subscriber,
         publisher: Publisher,
         links: Linking,
+        destinations: Destinations,
     ) -> None:
-        """Set the roles that subscribe and publish."""
+        """Set the roles that subscribe and publish, and what finds servers."""
         self._links = links
         self._targets = targets
+        self._destinations = destinations
         self._subscriber = subscriber
         self._publisher = publisher
 
-    def uris(self) -> list[str]:
-        """Return the URIs of peers and presence servers that :meth:`begin` needs."""
-        peers = [peer.uri for peer in self._config.peers if peer.uri is not None]
-        return [*peers, *self.publish_targets()]
+    def uris(self) -> list[tuple[str, str]]:
+        """The URIs of peers and presence servers, each with what it is the URI of."""
+        pua = self._config.pua_reginfo
+        what = "publish_to" if pua.publish_to else "outbound_proxy"
+        return [
+            *(
+                (peer.uri, f"peer {peer.name}")
+                for peer in self._config.peers
+                if peer.uri is not None
+            ),
+            *((uri, what) for uri in self.publish_targets()),
+        ]
 
-    def find(self, places: Mapping[str, Destination]) -> None:
-        """Set the destinations of the URIs of peers."""
-        self._peers.find({uri: place.address for uri, place in places.items()})
-
-    def begin(
-        self,
-        locals: Sequence[Local],
-        places: Mapping[str, Destination],
-        moment: Moment,
-    ) -> None:
+    def begin(self, locals: Sequence[Local], moment: Moment) -> None:
         """
-        Subscribe at peers, and publish at presence servers.
+        Subscribe at peers, and publish at presence servers, once they are found.
 
         Args:
-            locals: the listening addresses.
-            places: the destinations of :meth:`uris`.
+            locals: the addresses that we listen at.
         """
-        now = moment.now
-        publisher, links = self._publisher, self._links
-        assert publisher is not None and links is not None
-        ours = {(local.host, local.port) for local in locals}
+        publisher, destinations = self._publisher, self._destinations
+        links = self._links
+        assert publisher is not None and destinations is not None and links is not None
+        self._ours = {(local.host, local.port) for local in locals}
+        destinations.follow(self.uris(), moment)
         for uri in self.publish_targets():
-            if places[uri].address in ours:
-                continue  # that is this server: its watchers are notified anyway
-            target = PresenceServer(
-                uri=uri,
-                flow=flow_to(places[uri], locals),
-                profile=profile_of(self._peers.at(places[uri].address)),
-            )
-            publisher.publish_to(target, now)
-        me = self._config.pua_reginfo.server_address
+            if not destinations.flows(uri):
+                # What happens until it is found is published then.
+                publisher.publish_to(PresenceServer(uri=uri), moment.now)
         for peer in self._config.peers:
-            for aor in peer.watch:
-                assert me is not None and peer.uri is not None
-                flow = flow_to(places[peer.uri], locals)
-                param = flow.local.transport.uri_param
-                wanted = Wanted(
-                    uri=aor,
-                    local=me,
-                    contact=f"{me}{param}" if param else None,
-                    event=notifier.PACKAGE,
-                    accept=xml.MEDIA_TYPE,
-                    rearm=self._config.pua_reginfo.rearm,
-                )
-                name = self._domains.aor(Uri.parse(aor))
-                group = links.groups.get(name)
-                try:
-                    with self._turns.attempt():
-                        if group is not None and peer.profile in (None, "standard"):
-                            links.sink.link(peer.name, group, wanted, flow, now)
-                        else:
-                            self._watch(peer.name, name, wanted, flow, now)
-                except Exception:
-                    # A subscription that cannot be resumed must not stop others.
-                    logger.exception("! %s/%s cannot be resumed", peer.name, aor)
+            for aor in peer.watch if peer.name not in self._begun else ():
+                group = self._group(peer, self._domains.aor(Uri.parse(aor)))
+                if group is not None:
+                    links.sink.expect(group, moment.now)
+
+    def moved(self, uri: str, flows: list[Flow], moment: Moment) -> None:
+        """Take note of where a URI leads that was not found, or was elsewhere."""
+        destinations, publisher = self._destinations, self._publisher
+        assert destinations is not None and publisher is not None
+        peers = [peer for peer in self._config.peers if peer.uri is not None]
+        self._peers.find(
+            {
+                peer.uri: [flow.remote for flow in destinations.flows(peer.uri)]
+                for peer in peers
+                if peer.uri is not None
+            }
+        )
+        if uri in self.publish_targets():
+            if self._leads_here(flows):
+                # We are that presence server: our watchers are notified anyway.
+                publisher.leave(uri)
+            else:
+                profile = profile_of(self._peers.at(flows[0].remote))
+                target = PresenceServer(uri=uri, flow=flows[0], profile=profile)
+                publisher.publish_to(target, moment.now)
+        for peer in peers:
+            if peer.uri == uri:
+                self._peer_moved(peer, flows, moment.now)
+
+    def flow_to(self, name: str, failed: Flow | None = None) -> Flow | None:
+        """
+        Return the flow to a peer; None if its name was never found.
+
+        Args:
+            failed: by which it has not answered: then the flow that is to be tried at
+                once in its place, or None if all have failed.
+        """
+        destinations = self._destinations
+        uri = next((p.uri for p in self._config.peers if p.name == name), None)
+        if uri is None or destinations is None:
+            return None
+        if failed is None:
+            return destinations.flow(uri)
+        return destinations.failed(uri, failed)
+
+    def failed(self, uri: str, flow: Flow) -> Flow | None:
+        """Note that a presence server did not answer; return another flow to it."""
+        assert self._destinations is not None
+        return self._destinations.failed(uri, flow)
+
+    def problem(self, peer: PeerSection) -> str | None:
+        """Why a peer cannot be reached at all; None if it can."""
+        destinations = self._destinations
+        if peer.uri is None or destinations is None:
+            return None
+        if peer.watch and self._leads_here(destinations.flows(peer.uri)):
+            return f"{peer.uri} leads to this server"
+        return destinations.problem(peer.uri)
+
+    def problems(self) -> list[str]:
+        """What is wrong with peers and presence servers, for the server's health."""
+        found = [
+            f"peer {peer.name}: {problem}"
+            for peer in self._config.peers
+            if (problem := self.problem(peer)) is not None
+        ]
+        destinations = self._destinations
+        assert destinations is not None
+        return list(dict.fromkeys([*found, *destinations.problems()]))
+
+    def _leads_here(self, flows: Sequence[Flow]) -> bool:
+        return any(flow.remote in self._ours for flow in flows)
+
+    def _peer_moved(self, peer: PeerSection, flows: list[Flow], now: float) -> None:
+        """Subscribe at a peer that is found; or anew, if it was elsewhere."""
+        subscriber, links = self._subscriber, self._links
+        me = self._config.pua_reginfo.server_address
+        assert subscriber is not None and links is not None
+        if peer.watch and self._leads_here(flows):
+            logger.error("! peer %s: %s leads to this server", peer.name, peer.uri)
+            return
+        if peer.name in self._begun:
+            with self._turns.attempt():
+                subscriber.moved(peer.name, flows, now)
+                links.sink.moved(peer.name, flows, now)
+            return
+        self._begun.add(peer.name)
+        for aor in peer.watch:
+            assert me is not None
+            wanted = Wanted(
+                uri=aor,
+                local=me,
+                contact=contact_by(me, flows[0]),
+                event=notifier.PACKAGE,
+                accept=xml.MEDIA_TYPE,
+                rearm=self._config.pua_reginfo.rearm,
+            )
+            name = self._domains.aor(Uri.parse(aor))
+            group = self._group(peer, name)
+            try:
+                with self._turns.attempt():
+                    if group is not None:
+                        links.sink.link(peer.name, group, wanted, flows[0], now)
+                    else:
+                        self._watch(peer.name, name, wanted, flows[0], now)
+            except Exception:
+                # A subscription that cannot be resumed must not stop others.
+                logger.exception("! %s/%s cannot be resumed", peer.name, aor)
+
+    def _group(self, peer: PeerSection, name: Aor) -> Group | None:
+        """The group that is watched at a peer by a link; None for anything else."""
+        assert self._links is not None
+        if peer.profile not in (None, "standard"):
+            return None
+        return self._links.groups.get(name)
 
     def watch_foreign(self, link: HeldLink, now: float) -> None:
         """Watch a group at a peer that turns out to be of another kind."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ..config.sections import PeerSection
 from ..reg.legacy import Profile
@@ -44,10 +44,13 @@ class Peers:
         self._stranger = Watcher(min_interval=min_interval)
         self._by_address: dict[Address, PeerSection] = {}
 
-    def find(self, addresses: Mapping[str, Address]) -> None:
-        """Set the addresses of the peers' URIs."""
+    def find(self, addresses: Mapping[str, Collection[Address]]) -> None:
+        """Set the addresses that the peers' URIs lead to at present."""
         self._by_address = {
-            addresses[peer.uri]: peer for peer in self._peers if peer.uri is not None
+            (unscoped(host), port): peer
+            for peer in self._peers
+            if peer.uri is not None
+            for host, port in addresses.get(peer.uri, ())
         }
 
     def longest(self, name: str) -> int:
@@ -60,22 +63,21 @@ class Peers:
         return max([self._max_expires, *self._longest.values()])
 
     def at(self, address: Address) -> PeerSection | None:
-        """Return the peer whose URI has this address."""
-        return self._by_address.get(address)
+        """The peer whose URI is at ``address``."""
+        host, port = address
+        return self._by_address.get((unscoped(host), port))
 
     def sender(self, request: Request, flow: Flow) -> PeerSection | None:
-        """Return the peer that sent a request; None if the sender is not a peer."""
-        host, port = flow.remote
-        known = self._by_address.get((unscoped(host), port))
+        """The peer that a request comes from; None if it is none that is known."""
+        known = self.at(flow.remote)
+        if known is None and self._by_address and flow.local.is_reliable:
+            # The port of a stream that it has opened is any one; its Via has the port
+            # that it listens at.
+            port = request.via.port or flow.local.transport.default_port
+            known = self.at((flow.remote[0], port))
         if known is not None:
             return known
-        found = next((p for p in self._peers if _matches(p, request, flow)), None)
-        if found is None and flow.local.is_reliable:
-            # A stream comes from any port of its host.
-            host = flow.remote[0]
-            there = [p for at, p in self._by_address.items() if at[0] == host]
-            found = there[0] if len(there) == 1 else None
-        return found
+        return next((p for p in self._peers if _matches(p, request, flow)), None)
 
     def asked_at(self, hop: Uri) -> str | None:
         """Return the name of the peer whose SUBSCRIBEs go to ``hop``."""

@@ -175,15 +175,10 @@ def parse_via(text: str) -> Via:
         # The usual spelling of the usual transport, parsed without a regular
         # expression.
         place, semicolon, rest = text[12:].partition(";")
-        host, colon, port = place.partition(":")
-        if (
-            host.replace(".", "").replace("-", "").isalnum()
-            and place.isascii()
-            and (port.isdecimal() if colon else True)
-            and len(port) < 6
-        ):
+        sent_by = _sent_by(place) if len(place) <= LONGEST_SENT_BY else None
+        if sent_by is not None:
             params = parse_params(semicolon + rest) if semicolon else {}
-            return Via("UDP", host, _port(port), params)
+            return Via("UDP", sent_by[0], sent_by[1], params)
     match = grammar.via.fullmatch(text)
     if match is None:
         raise RemoteProtocolError(f"malformed Via: {text[:80]!r}")
@@ -193,6 +188,24 @@ def parse_via(text: str) -> Via:
         raise RemoteProtocolError(f"Via of another protocol: {protocol!r}")
     params = parse_params(params_text) if params_text else {}
     return Via(transport.upper(), host, _port(match[4]), params)
+
+
+LONGEST_SENT_BY = 64
+"""Characters of a sent-by that is kept parsed."""
+
+
+@lru_cache(CACHE)
+def _sent_by(text: str) -> tuple[str, int | None] | None:
+    """Return host and port of a sent-by in its usual spelling; None for any other."""
+    host, colon, port = text.partition(":")
+    if (
+        host.replace(".", "").replace("-", "").isalnum()
+        and text.isascii()
+        and (port.isdecimal() if colon else True)
+        and len(port) < 6
+    ):
+        return host, _port(port)
+    return None
 
 
 def _port(text: str | None) -> int | None:
@@ -210,16 +223,17 @@ def parse_cseq(text: str) -> CSeq:
     Raises:
         RemoteProtocolError: it is malformed, or its number is 2**31 or more (§8.1.1.5).
     """
-    number, _, method = text.replace("\t", " ").partition(" ")
+    number, _, method = text.partition(" ")
+    is_plain = method.isalpha() and method.isascii()
+    if not is_plain:
+        number, _, method = text.replace("\t", " ").partition(" ")
+        method = method.strip()
     if not number.isdecimal() or not number.isascii() or len(number) > 10:
         raise RemoteProtocolError(f"malformed CSeq: {text[:80]!r}")
     value = int(number)
     if value >= 2**31:
         raise RemoteProtocolError(f"CSeq out of range: {number}")
-    method = method.strip()
-    if not (method.isalpha() and method.isascii()) and not grammar.token.fullmatch(
-        method
-    ):
+    if not is_plain and not grammar.token.fullmatch(method):
         raise RemoteProtocolError(f"malformed CSeq: {text[:80]!r}")
     return CSeq(value, method)
 
@@ -228,6 +242,8 @@ def delta_seconds(text: str | None) -> int | None:
     """Parse seconds as in Expires; None if absent or not a number."""
     if text is None:
         return None
+    if len(text) < 10 and text.isdecimal() and text.isascii():
+        return int(text)
     text = text.strip()
     if not (text.isdecimal() and text.isascii() and len(text) <= 20):
         return None

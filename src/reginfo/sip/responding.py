@@ -169,7 +169,7 @@ def way_back(request: Request, flow: Flow) -> tuple[Flow, str]:
     via = request.via
     host, port = flow.remote
     # The scope of a link-local address means nothing to another host.
-    source = unscoped(host)
+    source = unscoped(host) if "%" in host else host
     params = via.params
     if flow.local.is_reliable:
         # §18.2.2: the connection that the request arrived on.

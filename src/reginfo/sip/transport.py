@@ -1,4 +1,4 @@
-"""The transport protocols of SIP, and what differs between them."""
+"""The transport protocols of SIP, and their properties."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Transport(enum.StrEnum):
     """
     A transport protocol (RFC 3261 §18, RFC 7118); as text, its name in Via.
 
-    A string, so that it is stored as its name, and costs what a name costs as a part
-    of the keys of the hot path.
+    It is a string, so that it is stored by its name, and is as fast as a name in keys
+    on the hot path.
     """
 
     UDP = "UDP", SIP_PORT, False, False
@@ -32,16 +32,16 @@ class Transport(enum.StrEnum):
     "Whether it encrypts."
 
     is_reliable: bool
-    "Whether it retransmits by itself, and keeps octets in order: a stream."
+    "Whether it retransmits and preserves the order: a stream."
 
     sent_protocol: str
-    "What a Via begins with: ``SIP/2.0/UDP``."
+    "The beginning of a Via: ``SIP/2.0/UDP``."
 
     token: str
     "Its name in lower case, as in URIs and in the configuration."
 
     uri_param: str
-    "What a URI needs to lead here: ``;transport=tcp``; nothing for UDP, the default."
+    "The parameter of a URI for it: ``;transport=tcp``; empty for UDP, the default."
 
     def __new__(
         cls, name: str, default_port: int, is_secure: bool, is_reliable: bool
@@ -58,12 +58,12 @@ class Transport(enum.StrEnum):
 
     @staticmethod
     def named(name: str) -> Transport | None:
-        """Return the transport of a name in any case; None if it is not known."""
+        """Return the transport with a name in any case; None if it is unknown."""
         return _BY_NAME.get(name.upper())
 
     @staticmethod
     def of(uri: Uri) -> Transport | None:
-        """Return the transport that a URI names: UDP by default; None if unknown."""
+        """Return the transport of a URI: UDP by default; None if unknown."""
         return Transport.named(uri.param("transport") or UDP)
 
     def serves(self, uri: Uri) -> bool:
@@ -77,7 +77,7 @@ _BY_NAME: dict[str, Transport] = {one.value: one for one in Transport}
 UDP, TCP = Transport.UDP, Transport.TCP
 
 IMPLEMENTED = (UDP, TCP)
-"""Those that this version listens at and sends by."""
+"""The transports that this version supports."""
 
 
 def asked_for(uri: Uri, ours: Container[Transport]) -> Transport | None:
@@ -85,15 +85,15 @@ def asked_for(uri: Uri, ours: Container[Transport]) -> Transport | None:
     Return the transport that a URI names; None if it names none.
 
     Args:
-        ours: the transports that we have.
+        ours: the supported transports.
 
     Raises:
-        RemoteProtocolError: it is none of these.
+        RemoteProtocolError: it is not supported.
     """
     name = uri.param("transport")
     if not name:
         return None
     transport = Transport.named(name)
     if transport is None or transport not in ours:
-        raise RemoteProtocolError(f"we have no {name.upper()}", status=503)
+        raise RemoteProtocolError(f"{name.upper()} is not supported", status=503)
     return transport

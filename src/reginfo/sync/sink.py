@@ -1,4 +1,9 @@
-"""The sink of links: what servers of our kind tell of whole domains is kept here."""
+"""
+The sink of links: what servers of our kind tell of whole domains is kept here.
+
+This file is long because a link can be lost and found again in many ways, each of which
+has to leave the same state behind.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ import msgspec
 from ..events.states import SubscriberState
 from ..events.subscribe import HeldSubscription, Wanted
 from ..events.waiting import back_off
+from ..events.wanted import FlowTo
 from ..ledger.journal import Journal
 from ..ledger.part import Description, Here, Moment
 from ..ledger.shelf import Rows, Shelf
@@ -61,6 +67,8 @@ class LinkSink:
         close: closes the stream of a flow that nothing comes by.
         foreign: is called with a peer, a URI and a flow that turn out to be of another
             kind: that is watched as RFC 3680 has it.
+        flow_to: finds the flow to a peer, by its name; None to keep that of
+            :meth:`link`.
         own: a claim of ours as it was before it was sent.
     """
 
@@ -74,6 +82,7 @@ class LinkSink:
         jitter: Callable[[], float],
         close: Callable[[Flow], None],
         foreign: Callable[[HeldLink, float], None],
+        flow_to: FlowTo | None = None,
         own: Callable[[Claim], Claim],
     ) -> None:
         self._store = store
@@ -83,6 +92,7 @@ class LinkSink:
         self._jitter = jitter
         self._close = close
         self._foreign = foreign
+        self._flow_to = flow_to
         self._intake = Intake(store, journal, own)
         self._stored: Shelf[Cursor] = Shelf(journal, KIND, Cursor)
         self._links: dict[str, HeldLink] = {}
@@ -142,10 +152,36 @@ class LinkSink:
             link.cursor = reached
         link.heard_at = now
         self._links[link.source] = link
-        if not any(True for _ in self._store.aors(group.table)):
+        if self.expect(group, now):
             # What it knew, it has lost: perhaps all that it has told, as well.
             link.cursor = None
+
+    def expect(self, group: Group, now: float) -> bool:
+        """
+        Have an empty server wait for its peers, found or not, before it serves.
+
+        Returns:
+            whether it is empty.
+        """
+        is_empty = not any(True for _ in self._store.aors(group.table))
+        if is_empty:
             self._empty_until = now + EMPTY
+        return is_empty
+
+    def moved(self, peer: str, flows: Sequence[Flow], now: float) -> None:
+        """
+        Ask anew for the links to a peer that is to be found elsewhere now.
+
+        Args:
+            flows: those that lead to it at present.
+        """
+        for link in list(self._links.values()):
+            if link.peer == peer and link.subscription.flow not in flows:
+                self._remember(link)
+                self._lose(link, "the peer has another address", now)
+                link.subscription.lapse()
+                link.subscription.timer_at = now
+                self._settle(link)
 
     # From the network.
 
@@ -223,6 +259,7 @@ class LinkSink:
         link.subscription.receive_failure(now, self._jitter)
         if link.subscription.state is SubscriberState.WAITING:
             self._lose(link, f"SUBSCRIBE got no answer: {cause}", now)
+            self._try_another(link, now)
         self._settle(link)
 
     def flow_lost(self, flow: Flow, moment: Moment) -> None:
@@ -233,6 +270,7 @@ class LinkSink:
                 self._remember(link)
                 self._lose(link, "its stream was closed", moment.now)
                 self._ask_anew(link, moment.now, link.subscription.failures)
+                self._try_another(link, moment.now)
                 self._settle(link)
 
     # From the clock, and from the storage.
@@ -301,6 +339,7 @@ class LinkSink:
             self._lose(link, f"no NOTIFY for {SILENCE:g} s", now)
             subscription.lapse()
             subscription.timer_at = now
+            self._try_another(link, now)
             if dialog.flow.local.is_reliable:
                 # A new stream, not waiting for what the old one may bring.
                 self._close(dialog.flow)
@@ -313,6 +352,8 @@ class LinkSink:
             headers=f"{LINK}: {VERSION}\r\n{SINCE}: {link.cursor or NONE}\r\n",
         )
         before = subscription.dialog
+        if before is None and self._flow_to is not None:
+            subscription.take_flow(self._flow_to(link.peer, None))
         subscription.timer_due(now)
         subscription.due(now, self._new_id, self._jitter)
         if subscription.dialog is not before:
@@ -327,6 +368,13 @@ class LinkSink:
         if link.lost_since is None:
             link.lost_since = now
             logger.warning("! the link to %s is lost: %s", link.source, why)
+
+    def _try_another(self, link: HeldLink, now: float) -> None:
+        """Ask at once at the next address of a peer that does not answer."""
+        flow = link.subscription.flow
+        if self._flow_to is not None and flow is not None:
+            if self._flow_to(link.peer, flow) is not None:
+                link.subscription.timer_at = now
 
     def _ask_anew(self, link: HeldLink, now: float, failures: int) -> None:
         """Give up the dialog, and begin another one after a pause."""

@@ -47,7 +47,7 @@ class WireServer:
         config: Config,
         links: Links,
         *,
-        hosts: dict[str, Address],
+        hosts: dict[str, Address | list[Address]],
         new_id: Callable[[], str],
         listening: Callable[[Address], bool],
         hang_up: Callable[[Address, Address], None],
@@ -129,12 +129,6 @@ class WireServer:
 
     def start(self) -> None:
         """Start, and continue with the rows in the database."""
-        places: dict[str, Destination] = {}
-        for text in self.app.uris():
-            uri = Uri.parse(text)
-            transport = Transport.of(uri) or UDP
-            host, port = self._hosts.get(uri.host, (uri.host.strip("[]"), 5060))
-            places[text] = Destination(transport, (host, uri.port or port))
         if self.storage is not None:
             self.app.load(self.storage)
         self.app.load_script()
@@ -149,7 +143,7 @@ class WireServer:
             set_timer=lambda: None,  # the wire reads `timer_at` itself
             committer=None if self.storage is None else self,
         )
-        self.app.begin(self._able, places, _Names(self._hosts))
+        self.app.begin(self._able, _Names(self._hosts))
         self.settle()
 
     def stop(self) -> None:
@@ -246,7 +240,7 @@ class WireServer:
 class _Names:
     """Resolves the names that a wire knows, and numeric addresses."""
 
-    def __init__(self, hosts: dict[str, Address]) -> None:
+    def __init__(self, hosts: dict[str, Address | list[Address]]) -> None:
         self._hosts = hosts
 
     def find(
@@ -255,11 +249,17 @@ class _Names:
         found: Callable[[list[Destination] | RemoteProtocolError], None],
     ) -> None:
         transport = Transport.of(uri) or UDP
-        host, port = self._hosts.get(uri.host, (uri.host, 5060))
-        if uri.host not in self._hosts and not _NUMERIC.fullmatch(host):
+        known = self._hosts.get(uri.host, (uri.host.strip("[]"), 5060))
+        addresses = known if isinstance(known, list) else [known]
+        if uri.host not in self._hosts and not _NUMERIC.fullmatch(uri.host):
             found(RemoteProtocolError(f"{uri.host}: no such host", status=404))
             return
-        found([Destination(transport, (host.strip("[]"), uri.port or port))])
+        found(
+            [
+                Destination(transport, (host, uri.port or port))
+                for host, port in addresses
+            ]
+        )
 
 
 _NUMERIC = re.compile(r"[\d.]+|\[[\da-fA-F:.]+\]")

@@ -48,8 +48,8 @@ class Wire:
         self.servers: dict[Address, WireServer] = {}
         "The servers, by their first listening address."
 
-        self.hosts: dict[str, Address] = {}
-        "The names that can be resolved, with their addresses."
+        self.hosts: dict[str, Address | list[Address]] = {}
+        "Names that can be resolved, and where they are; it may be changed at any time."
 
         self._at: dict[tuple[str, Address], WireServer] = {}
         self._down: set[Address] = set()

@@ -1,5 +1,5 @@
 """
-The part of the API that changes something: the acts of an administrator.
+The part of the API that changes something: the actions of an administrator.
 
 ``DELETE /v1/aors/{aor}``     remove its contacts, or one of them
 ``PATCH /v1/aors/{aor}``      let them end soon
@@ -28,7 +28,7 @@ Seconds = Annotated[int, Meta(ge=0, le=2**31)]
 
 
 class Acting(Protocol):
-    """What this part asks of a server; see :class:`reginfo.server.admin.Admin`."""
+    """What this part needs from a server; see :class:`reginfo.server.admin.Admin`."""
 
     def now(self) -> float: ...
     async def committed(self) -> bool: ...
@@ -57,17 +57,17 @@ class Removal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     event: Literal["deactivated", "probation", "rejected", "unregistered"] = (
         "deactivated"
     )
-    "Why (RFC 3680 §4.7.1): those who watch are told."
+    "The event that watchers are notified of (RFC 3680 §4.7.1)."
 
     retry_after: Seconds | None = None
-    "Seconds after which the user agent may come back: with `probation` only."
+    "Seconds until the user agent should register again; only with `probation`."
 
 
 class RemovalAnswer(Struct, frozen=True, kw_only=True):
     """The result of a removal."""
 
     removed: int
-    "How many contacts."
+    "The number of contacts that were removed."
 
 
 class Shortening(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,7 +84,7 @@ class ShorteningAnswer(Struct, frozen=True, kw_only=True):
     """The result of a shortening."""
 
     shortened: int
-    "How many contacts; those that end before anyway do not count."
+    "The number of contacts, without those that end earlier anyway."
 
 
 class Addition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,7 +93,7 @@ class Addition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     contact: Annotated[str, Meta(min_length=1)]
 
     expires: Annotated[int, Meta(ge=1, le=2**31)] = 3600
-    "Seconds; at most what the server grants."
+    "The interval in seconds, limited to what the server grants."
 
     q: Annotated[float, Meta(ge=0, le=1)] | None = None
     "Preference."
@@ -110,7 +110,7 @@ NOT_COMMITTED = "the store cannot commit: nothing was changed"
 
 
 def act_routes(app: Acting) -> list[Route]:
-    """Routes of the acts on ``app``."""
+    """Return the routes of these actions."""
 
     async def removal(request: Request) -> Response:
         aor = canonical(request.path_params["aor"])

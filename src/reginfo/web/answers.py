@@ -1,4 +1,4 @@
-"""What the API reads of requests and writes as answers: JSON both."""
+"""Reads requests of the API, and writes responses: both JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 class WrongRequest(Exception):
     """
-    A request of the API that makes no sense.
+    An invalid request of the API.
 
     Args:
         status: 400 for its values, 415 for the type of its body.
@@ -31,10 +31,10 @@ class WrongRequest(Exception):
 
 def query(request: Request, kind: type[T]) -> T:
     """
-    Read the parameters of a request.
+    Parse the parameters of a request.
 
     Raises:
-        WrongRequest: one is unknown, or its value is wrong.
+        WrongRequest: one is unknown, or its value is invalid.
     """
     try:
         return msgspec.convert(dict(request.query_params), kind, strict=False)
@@ -44,10 +44,10 @@ def query(request: Request, kind: type[T]) -> T:
 
 async def body(request: Request, kind: type[T]) -> T:
     """
-    Read the body of a request.
+    Parse the body of a request.
 
     Raises:
-        WrongRequest: it is not JSON, or a field is unknown or wrong.
+        WrongRequest: it is not JSON, or a field is unknown or invalid.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0]
     if content_type.strip().lower() != "application/json":
@@ -69,11 +69,11 @@ def canonical(aor: str) -> Aor:
 
 
 def answer(value: object, status: int = 200) -> Response:
-    """An answer with ``value`` as JSON."""
+    """Build a response with ``value`` as JSON."""
     content = json_text(msgspec.json.encode(value))
     return Response(content, status, media_type="application/json")
 
 
 def error(status: int, reason: str) -> Response:
-    """An answer that says what is wrong."""
+    """Build an error response."""
     return answer({"error": reason}, status)

@@ -12,7 +12,7 @@ from .paging import text
 
 
 class BarredItem(Struct, frozen=True, kw_only=True):
-    """One user that is kept from registering, as the API shows it."""
+    """One user that may not register, as the API shows it."""
 
     aor: str
 
@@ -23,23 +23,23 @@ class BarredItem(Struct, frozen=True, kw_only=True):
     "Seconds until a probation is over; null with `rejected`, which has no end."
 
     owner: str
-    "Id of the server at which the administrator did it."
+    "The id of the server at which the administrator did it."
 
     since: float
-    "When, in seconds since the epoch, by the clock of that server."
+    "The time, in seconds since the epoch, on the clock of that server."
 
 
 class BarredPage(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Some users that are barred."""
+    """A page of barred users."""
 
     barred: list[BarredItem]
 
     next: str | None = None
-    "The ``after`` of the next page; not there if this is the last."
+    "The ``after`` of the next page; absent in the last one."
 
 
 def row(aor: str, record: Record, now: float) -> BarredItem:
-    """A user that is barred by ``record``, as it is shown."""
+    """Convert a user that is barred by ``record`` to what the API shows."""
     left = None
     if record.until:
         left = max(0, math.ceil(record.expires_at - now))

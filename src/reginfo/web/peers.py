@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from ..config.sections import PeerSection
@@ -68,6 +70,9 @@ class HeldPeer(Struct, frozen=True):
 
     mirror: Mirror | None = None
 
+    problem: str | None = None
+    "Why the peer cannot be reached at all; None if it can."
+
     @property
     def aor(self) -> str:
         return "" if self.mirror is None else self.mirror.aor
@@ -78,13 +83,25 @@ class HeldPeer(Struct, frozen=True):
         return text(f"{self.name} {self.aor}")
 
 
-def held(peers: list[PeerSection], mirrors: list[Mirror]) -> list[HeldPeer]:
-    """List all subscriptions at peers, and all peers without one."""
+def held(
+    peers: list[PeerSection], mirrors: list[Mirror], problems: Mapping[str, str]
+) -> list[HeldPeer]:
+    """
+    List all subscriptions at peers, and all peers without one.
+
+    Args:
+        problems: why peers cannot be reached at all, by name.
+    """
+    found = problems.get
     by_name = {peer.name: peer for peer in peers}
     asked = {mirror.peer for mirror in mirrors}
     return [
-        *(HeldPeer(m.peer, by_name.get(m.peer), m) for m in mirrors),
-        *(HeldPeer(peer.name, peer) for peer in peers if peer.name not in asked),
+        *(HeldPeer(m.peer, by_name.get(m.peer), m, found(m.peer)) for m in mirrors),
+        *(
+            HeldPeer(peer.name, peer, problem=found(peer.name))
+            for peer in peers
+            if peer.name not in asked
+        ),
     ]
 
 
@@ -95,9 +112,11 @@ def row(one: HeldPeer, now: float) -> PeerItem:
     if mirror is None:
         return PeerItem(
             name=one.name, uri=uri, aor=None, state=None, expires=None, next=None,
-            notified=None, missed=0, problem=None, contacts=[],
+            notified=None, missed=0, problem=one.problem and text(one.problem),
+            contacts=[],
         )  # fmt: skip
     subscription = mirror.subscription
+    problem = one.problem or mirror.problem
     there_is_one = (
         subscription.is_established and subscription.state is not SubscriberState.ENDED
     )
@@ -110,7 +129,7 @@ def row(one: HeldPeer, now: float) -> PeerItem:
         next=_until(subscription.timer_at, now),
         notified=None if mirror.notified_at is None else int(now - mirror.notified_at),
         missed=mirror.missed,
-        problem=None if mirror.problem is None else text(mirror.problem),
+        problem=None if problem is None else text(problem),
         contacts=sorted(text(known.contact.uri) for known in mirror.table),
     )
 
