@@ -33,7 +33,7 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[DemoServer]]:
     signal.signal(signal.SIGTERM, before)
 
 
-def test_every_step_is_seen() -> None:
+def test_every_step_succeeds() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "reginfo", "demo"],
         capture_output=True,
@@ -48,7 +48,7 @@ def test_every_step_is_seen() -> None:
     assert '<reginfo xmlns="urn:ietf:params:xml:ns:reginfo"' in done.stdout
 
 
-def test_a_step_that_is_not_seen_is_told(
+def test_a_step_that_fails_is_reported(
     monkeypatch: pytest.MonkeyPatch, servers: list[DemoServer]
 ) -> None:
     monkeypatch.setattr(story, "LIMIT", 0.0)
@@ -60,7 +60,7 @@ def test_a_step_that_is_not_seen_is_told(
     assert [server.has_ended for server in servers] == [True, True]
 
 
-def test_a_server_that_does_not_start_is_told(
+def test_a_server_that_does_not_start_is_reported(
     monkeypatch: pytest.MonkeyPatch, servers: list[DemoServer]
 ) -> None:
     monkeypatch.setattr(story, "CONFIG", "[server]\nid = 1\n")

@@ -116,7 +116,7 @@ def test_ul_domain(tmp_path: Path, told: bool) -> None:
     assert reason(script.send("INFO", BOB)) == "1"
 
 
-def test_what_other_modules_had_has_its_default() -> None:
+def test_parameters_of_other_modules_have_their_defaults() -> None:
     config = Config.parse(CONFIG)
     rows = re.findall(
         r"^\| `\[(\w+)\] (\w+)` \| .*?(\w+)(?: \(.*\))? \|$",
@@ -164,7 +164,7 @@ def told(page: str, sent: SentMessage) -> None:
         assert (sent.header(name) or "").partition(";tag=")[0] == value
 
 
-def test_a_publish_is_as_the_page_has_it(tmp_path: Path) -> None:
+def test_a_publish_is_as_on_the_page(tmp_path: Path) -> None:
     peer = Publishing(tmp_path)
     peer.script.register(BOB, "sip:bob@192.0.2.61", expires=100)
     peer.answer(peer.published(), 200, ("SIP-ETag", "first"))
@@ -190,7 +190,7 @@ def test_a_publish_is_as_the_page_has_it(tmp_path: Path) -> None:
     assert again[0].header("SIP-If-Match") == "third"
 
 
-def test_a_publish_that_is_not_taken_is_followed_as_the_page_says(
+def test_responses_to_a_publish_are_handled_as_the_page_says(
     tmp_path: Path,
 ) -> None:
     rows = dict(
@@ -217,7 +217,7 @@ def test_a_publish_that_is_not_taken_is_followed_as_the_page_says(
     assert again.header("SIP-If-Match") == "tag"
 
 
-def test_a_tag_that_is_dead_is_forgotten_once(tmp_path: Path) -> None:
+def test_an_unknown_entity_tag_is_discarded_once(tmp_path: Path) -> None:
     peer = Publishing(tmp_path)
     peer.script.register(BOB, BOBS_PHONE)
     peer.answer(peer.published(), 200, ("SIP-ETag", "dead"))
@@ -230,7 +230,7 @@ def test_a_tag_that_is_dead_is_forgotten_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_back", [False, True])
-def test_the_last_contact_is_told_before_it_is_removed(
+def test_the_end_of_the_last_contact_is_published_before_the_removal(
     tmp_path: Path, is_back: bool
 ) -> None:
     peer = Publishing(tmp_path)
@@ -250,7 +250,7 @@ def test_the_last_contact_is_told_before_it_is_removed(
     assert (last.header("Expires") == "0") is not is_back
 
 
-def test_a_subscribe_is_as_the_page_has_it(tmp_path: Path) -> None:
+def test_a_subscribe_is_as_on_the_page(tmp_path: Path) -> None:
     text = """
 @route.request("MESSAGE")
 def message(msg):

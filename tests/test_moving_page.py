@@ -23,7 +23,7 @@ def block(kind: str) -> str:
     return found
 
 
-def test_the_example_is_what_comes_of_it() -> None:
+def test_the_example_is_the_result_of_the_conversion() -> None:
     source = read(block("cfg"), lambda name: None)
     moved = move(source, dialect_of(source, "kamailio.cfg"), "kamailio.cfg")
     assert moved.toml == block("toml")

@@ -61,7 +61,7 @@ def status(answer: Response | None) -> int:
 # docs/script.md
 
 
-def test_the_first_script_does_what_it_reads_as(tmp_path: Path) -> None:
+def test_the_first_script_works(tmp_path: Path) -> None:
     routes = blocks(SCRIPT)[0]
     config = CONFIG.replace('["example.com"]', '["example.com", "old.example.com"]')
     script = scripted(tmp_path, routes, config)
@@ -83,7 +83,7 @@ def test_a_handler_may_return_its_response(tmp_path: Path) -> None:
     assert (answer.status, answer.header("Accept")) == (200, "application/sdp")
 
 
-def test_who_registers_is_welcomed(
+def test_a_user_that_registers_is_welcomed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> None:
@@ -136,7 +136,7 @@ def test_every_pseudo_variable_and_function_is_on_the_page() -> None:
     assert {name for name in functions if not re.search(rf"\b{name}\b", pages)} == set()
 
 
-def test_everything_that_the_page_names_is_there() -> None:
+def test_everything_that_the_page_names_exists() -> None:
     table = SCRIPT.partition("## Functions")[2].partition("\n## ")[0]
     for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE):
         for name in re.findall(r"`(\w+)(?:\(.*?\))?`", row):

@@ -263,7 +263,7 @@ def test_a_contact_learned_anew_after_its_short_lived_double_does_not_return() -
     assert pair.a.contacts(ALICE) == pair.b.contacts(ALICE) == []
 
 
-def test_after_a_restart_both_go_on_where_they_were(tmp_path: Path) -> None:
+def test_after_a_restart_both_continue_where_they_were(tmp_path: Path) -> None:
     """After a restart both servers continue where they were (6665-36)."""
     wire = Wire()
     files = {name: tmp_path / f"{name}.db" for name in "ab"}

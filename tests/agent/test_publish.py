@@ -55,7 +55,7 @@ def test_there_is_no_other_publish(body: bytes, expires: int, etag: str | None) 
         sent(body, expires, etag)
 
 
-def test_the_answer_has_the_entity_tag_and_what_was_granted() -> None:
+def test_the_response_has_the_entity_tag_and_the_granted_interval() -> None:
     # 3903 §11.3.1
     assert published(response(200, "SIP-ETag: e", "Expires: 9"), 60) == PublishResult(
         "e", 9
@@ -81,6 +81,6 @@ def test_a_document_lists_the_contacts() -> None:
     assert len({contact.id for contact in registration.contacts}) == 2
 
 
-def test_a_document_without_contacts_says_that_nobody_is_there() -> None:
+def test_a_document_without_contacts_reports_no_registration() -> None:
     document = xml.parse(document_of(URI, [], 60), strict=True)
     assert document.registrations[0].state is RegistrationState.TERMINATED

@@ -52,7 +52,7 @@ def test_a_telephone_number_is_registered_at_the_server_itself() -> None:
     assert sent("tel:+1-555").uri == "sip:192.0.2.2:5060"
 
 
-def test_what_is_not_said_is_left_to_the_registrar() -> None:
+def test_missing_values_are_left_to_the_registrar() -> None:
     assert "Expires" not in sent(expires=None).headers
     query = sent(contact=None)
     assert "Contact" not in query.headers
@@ -76,12 +76,12 @@ def test_a_contact_is_a_uri_or_a_name_addr(text: str, value: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "al", "<sip:al@h", "sip:al@h\r\nX: y", "<sip:al@h>\r\nX: y"]
 )
-def test_what_is_no_contact_is_refused(text: str) -> None:
+def test_an_invalid_contact_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a (contact|URI)"):
         contact_value(text)
 
 
-def test_the_answer_lists_what_is_registered() -> None:
+def test_the_response_lists_the_registered_contacts() -> None:
     answer = response(
         200,
         'Contact: "Al, again" <sip:al@192.0.2.9>;expires=7;q=0.5;+x="a, b";ob',

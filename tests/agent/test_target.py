@@ -59,7 +59,7 @@ def test_a_server_has_host_port_and_transport(
         ("sip:example.com;transport=tcp", "udp", "has another transport than udp"),
     ],
 )
-def test_what_is_no_server_is_said(
+def test_an_invalid_server_is_reported(
     text: str, transport: str | None, error: str
 ) -> None:
     with pytest.raises(ValueError, match=error):
@@ -87,7 +87,7 @@ def found(
     return asyncio.run(find())
 
 
-def test_of_several_addresses_the_first_ipv4_one_is_taken(
+def test_of_several_addresses_the_first_ipv4_one_is_used(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     six = (socket.AF_INET6, ("2001:db8::1", 5060, 0, 0))
@@ -117,7 +117,7 @@ def test_our_own_address_is_the_one_that_the_route_begins_at(host: str) -> None:
     assert own_host((host, 9)) == host
 
 
-def test_where_no_route_leads_to_nobody_answers() -> None:
+def test_a_server_without_a_route_does_not_answer() -> None:
     # A broadcast address, which a socket has to ask for.
     with pytest.raises(NoAnswer, match="255.255.255.255: "):
         own_host(("255.255.255.255", 9))

@@ -89,11 +89,11 @@ class Desk:
         return self.settle()
 
 
-def test_a_request_says_who_sends_it() -> None:
+def test_a_request_names_its_sender() -> None:
     assert Desk().ask().headers["User-Agent"] == [f"reginfo/{__version__}"]
 
 
-def test_a_final_answer_is_told_once() -> None:
+def test_a_final_response_is_reported_once() -> None:
     desk = Desk()
     request = desk.ask()
     desk.answer(request, 100)
@@ -105,7 +105,7 @@ def test_a_final_answer_is_told_once() -> None:
     assert answer.status == 486
 
 
-def test_no_answer_is_told_too() -> None:
+def test_a_missing_response_is_reported_too() -> None:
     desk = Desk()
     desk.ask()
     for _ in range(40):
@@ -134,7 +134,7 @@ def test_another_method_is_405() -> None:
     assert Desk().receive("INVITE").status == 405
 
 
-def test_a_subscription_is_driven_by_what_comes_and_by_time() -> None:
+def test_a_subscription_is_driven_by_messages_and_time() -> None:
     desk = Desk()
     subscribe = desk.watch()
     assert desk.agent.timer_at == NOW + TIMER_N
@@ -167,7 +167,7 @@ def test_a_refused_subscription_is_told() -> None:
     assert desk.agent.timer_at is None
 
 
-def test_who_watches_nothing_has_nothing_to_stop() -> None:
+def test_an_agent_that_watches_nothing_has_nothing_to_stop() -> None:
     desk = Desk()
     assert desk.agent.timer_at is None
     desk.agent.stop_watching(desk.now)

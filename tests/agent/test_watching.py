@@ -121,14 +121,14 @@ def established() -> Watcher:
     return watcher
 
 
-def test_who_watches_is_not_where_to_reach_it() -> None:
+def test_from_is_the_watcher_and_contact_its_address() -> None:
     # RFC 3261 §19.1.1, table 1: no transport in From.
     subscribe = Watcher().first
     assert subscribe.from_.uri == "sip:w@192.0.2.1"
     assert subscribe.headers["Contact"] == ["<sip:w@192.0.2.1;transport=tcp>"]
 
 
-def test_a_notify_is_told_as_it_is() -> None:
+def test_a_notify_is_reported_with_its_contents() -> None:
     watcher = Watcher()
     watcher.respond(200)
     assert watcher.notify(document("a", "b")).status == 200
@@ -148,13 +148,13 @@ def test_a_notify_may_have_no_document() -> None:
     assert (told.document, told.state.state) == (None, "pending")
 
 
-def test_what_a_full_document_leaves_out_is_told() -> None:
+def test_contacts_that_a_full_document_omits_are_reported() -> None:
     watcher = established()
     watcher.notify(document("b", version=1))
     assert [news.contact.id for news in watcher.told().omitted] == ["a"]
 
 
-def test_after_a_notify_that_never_came_the_full_state_is_asked_for() -> None:
+def test_after_a_lost_notify_the_full_state_is_requested() -> None:
     watcher = established()
     watcher.notify(document("b", version=2, state="partial"))
     assert watcher.told().missed
@@ -171,7 +171,7 @@ def test_after_a_notify_that_never_came_the_full_state_is_asked_for() -> None:
         ({"state": ""}, RemoteProtocolError),
     ],
 )
-def test_a_notify_that_makes_no_sense_is_told_and_refused(
+def test_an_invalid_notify_is_reported_and_refused(
     arguments: dict[str, str], error: type[Exception]
 ) -> None:
     watcher = Watcher()
@@ -206,7 +206,7 @@ def test_a_refusal_before_the_first_notify_is_the_end() -> None:
     assert watcher.watching.timer_at is None
 
 
-def test_too_brief_an_interval_is_asked_for_again_longer() -> None:
+def test_an_interval_that_is_too_brief_is_requested_again_longer() -> None:
     watcher = Watcher(expires=60)
     watcher.respond(423, "Min-Expires: 600")
     (subscribe,) = watcher.subscribes()
@@ -239,7 +239,7 @@ def test_before_its_time_nothing_is_due() -> None:
 # What does not end it afterwards.
 
 
-def test_a_refused_refresh_is_told_and_tried_again() -> None:
+def test_a_refused_refresh_is_reported_and_retried() -> None:
     watcher = established()
     watcher.pass_time()
     assert len(watcher.subscribes()) == 1
@@ -254,7 +254,7 @@ def test_a_refused_refresh_is_told_and_tried_again() -> None:
 
 
 @pytest.mark.parametrize("silent", ["subscribe", "notify"])
-def test_a_refresh_without_an_answer_is_told_and_tried_again(silent: str) -> None:
+def test_a_refresh_without_an_answer_is_reported_and_retried(silent: str) -> None:
     watcher = established()
     watcher.pass_time()
     watcher.subscribes()
@@ -289,7 +289,9 @@ def test_a_subscription_that_the_notifier_forgot_is_made_anew() -> None:
 
 
 @pytest.mark.parametrize("reason", ["deactivated", "timeout", "probation", None])
-def test_a_notifier_that_ends_it_is_asked_again(reason: str | None) -> None:
+def test_a_subscription_that_its_notifier_ends_is_requested_again(
+    reason: str | None,
+) -> None:
     """A subscription that its notifier ended is made again (6665-62)."""
     watcher = established()
     watcher.now += 60
@@ -340,7 +342,7 @@ def test_without_a_last_notify_it_is_over_after_timer_n() -> None:
     assert watcher.watching.is_over
 
 
-def test_what_the_notifier_does_not_know_is_over_at_once() -> None:
+def test_a_subscription_unknown_to_the_notifier_ends_at_once() -> None:
     for answered in (True, False):
         watcher = established()
         watcher.watching.end(watcher.now)
@@ -352,7 +354,7 @@ def test_what_the_notifier_does_not_know_is_over_at_once() -> None:
         assert watcher.watching.events() == []
 
 
-def test_who_leaves_before_the_first_notify_leaves_when_it_comes() -> None:
+def test_leaving_before_the_first_notify_takes_effect_when_it_arrives() -> None:
     watcher = Watcher()
     watcher.watching.end(watcher.now)
     assert watcher.subscribes() == []
@@ -362,7 +364,7 @@ def test_who_leaves_before_the_first_notify_leaves_when_it_comes() -> None:
     assert not watcher.watching.is_over
 
 
-def test_who_leaves_between_two_subscriptions_has_left() -> None:
+def test_leaving_between_two_subscriptions_takes_effect_at_once() -> None:
     watcher = established()
     watcher.notify(state="terminated;reason=giveup")
     watcher.watching.end(watcher.now)

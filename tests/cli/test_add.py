@@ -45,7 +45,7 @@ def test_a_contact_is_added_and_watchers_are_told(server: Server) -> None:
         (f"alice@{DOMAIN}", "nobody", "nobody"),
     ],
 )
-def test_what_makes_no_sense_is_2_and_adds_nothing(
+def test_an_invalid_argument_exits_with_2_and_adds_nothing(
     server: Server, aor: str, contact: str, error: str
 ) -> None:
     done = run("add", aor, contact, "--admin", server.admin)

@@ -23,7 +23,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     ("event", "status"),
     [(["rejected"], 403), (["probation", "--retry-after", "600"], 500)],
 )
-def test_who_was_barred_is_refused_until_admitted(
+def test_a_barred_user_is_refused_until_admitted(
     server: Server, event: list[str], status: int
 ) -> None:
     """3680-142, 3680-143, 3680-144: with a real process, and over a kill of it."""

@@ -55,7 +55,7 @@ def test_a_store_that_is_not_there_is_1(tmp_path: Path) -> None:
     assert "--overwrite" not in done.stderr
 
 
-def test_what_is_in_memory_cannot_be_copied(tmp_path: Path) -> None:
+def test_a_store_in_memory_cannot_be_copied(tmp_path: Path) -> None:
     file = configured(tmp_path, '[store]\nurl = "memory:"\n')
     done = run("backup", tmp_path / "copy", "-c", file)
     assert done.exit_code == 2

@@ -53,7 +53,7 @@ def test_a_configuration_is_summed_up(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_not_configured_is_said(tmp_path: Path) -> None:
+def test_missing_configuration_is_reported(tmp_path: Path) -> None:
     lines = checked(tmp_path, '[store]\nurl = "memory:"\n')
     assert "API        none" in lines
     assert "store      in memory: nothing is kept after the end of the process" in lines
@@ -62,14 +62,14 @@ def test_what_is_not_configured_is_said(tmp_path: Path) -> None:
     assert lines[-1] == "peers      none"
 
 
-def test_where_registrations_are_published_is_said(tmp_path: Path) -> None:
+def test_the_presence_servers_are_shown(tmp_path: Path) -> None:
     pua = '[pua_reginfo]\noutbound_proxy = "sip:p.example.com"\n'
     assert "publishes  to sip:p.example.com" in checked(tmp_path, pua)
     off = f"{pua}publish_reginfo = false\n"
     assert checked(tmp_path, off)[-2].startswith("publishes  nothing: pua_reginfo.")
 
 
-def test_what_is_probably_not_meant_is_a_warning(tmp_path: Path) -> None:
+def test_a_probably_unintended_value_is_a_warning(tmp_path: Path) -> None:
     file = configured(
         tmp_path,
         'listen = ["udp:127.0.0.1:5060"]\nadmin = "0.0.0.0:8060"\n'

@@ -33,7 +33,7 @@ def state(phone: Phone) -> str:
     return phone.notify()["subscription-state"]
 
 
-def test_every_watcher_is_told_and_the_server_may_be_stopped(alone: Server) -> None:
+def test_every_watcher_is_notified_and_the_server_can_be_stopped(alone: Server) -> None:
     """After a drain every watcher has its final NOTIFY (6665-27)."""
     watchers = [Phone(alone.address) for _ in range(5)]
     for number, watcher in enumerate(watchers):
@@ -114,7 +114,7 @@ def leaving() -> Leaving:
     return Leaving(watches=tuple(watch(BOB, f"call{n}") for n in range(5)))
 
 
-def test_how_far_it_is_is_said_where_there_is_no_terminal(
+def test_the_progress_is_printed_without_a_terminal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("reginfo.cli.drain.SAY", 0.0)
@@ -125,7 +125,7 @@ def test_how_far_it_is_is_said_where_there_is_no_terminal(
     assert lines[-1].startswith("reginfo: 5 watchers notified, 0 did not answer")
 
 
-def test_how_far_it_is_is_shown_on_a_terminal() -> None:
+def test_the_progress_is_shown_on_a_terminal() -> None:
     terminal, theirs = pty.openpty()
     with served(leaving()) as address:
         process = subprocess.Popen(
@@ -170,7 +170,7 @@ def test_a_server_that_does_not_answer_is_3() -> None:
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "x", "1000000"])
-def test_a_pace_that_is_none_is_2(rate: str) -> None:
+def test_an_invalid_rate_exits_with_2(rate: str) -> None:
     done = run("drain", "--admin", "127.0.0.1:1", "--rate", rate)
     assert done.exit_code == 2
     assert "--rate" in done.stderr

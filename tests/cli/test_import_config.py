@@ -17,7 +17,7 @@ modparam("usrloc", "db_mode", 3)
 """
 
 
-def test_a_file_is_written_and_what_is_left_is_said(tmp_path: Path) -> None:
+def test_a_file_is_written_and_the_rest_is_listed(tmp_path: Path) -> None:
     (tmp_path / "kamailio.cfg").write_bytes(CFG.encode() + b"# caf\xe9\n")
     (tmp_path / "more.cfg").write_text("alias=example.com\n")
     file, out = str(tmp_path / "kamailio.cfg"), tmp_path / "reginfo.toml"
@@ -46,7 +46,7 @@ def test_without_a_file_to_write_it_is_on_standard_output(tmp_path: Path) -> Non
     assert Config.parse(done.stdout).pua_reginfo.publish_reginfo
 
 
-def test_what_cannot_be_read_or_written_is_1(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_or_written_exits_with_1(tmp_path: Path) -> None:
     done = run("import-config", str(tmp_path / "none.cfg"))
     assert done.exit_code == 1
     assert done.stderr.endswith("none.cfg: No such file or directory\n")
@@ -56,7 +56,7 @@ def test_what_cannot_be_read_or_written_is_1(tmp_path: Path) -> None:
     assert run("import-config", str(tmp_path / "x.cfg"), "-o", out).exit_code == 1
 
 
-def test_what_is_no_configuration_is_2(tmp_path: Path) -> None:
+def test_a_file_that_is_no_configuration_exits_with_2(tmp_path: Path) -> None:
     (tmp_path / "x.cfg").write_bytes(bytes(range(256)) * 100)
     done = run("import-config", str(tmp_path / "x.cfg"))
     assert done.exit_code == 2

@@ -37,7 +37,7 @@ def test_without_a_command_there_is_help() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_command_says_what_it_does_and_what_each_option_does(name: str) -> None:
+def test_every_command_and_each_of_its_options_has_a_help_text(name: str) -> None:
     result = run(name, "--help")
     assert result.exit_code == 0
     assert f"Usage: reginfo {name} [OPTIONS]" in result.output
@@ -50,7 +50,7 @@ def test_every_command_says_what_it_does_and_what_each_option_does(name: str) ->
 
 
 @pytest.mark.parametrize("name", ["serve", "show", "check", "backup", "drain"])
-def test_a_wrong_configuration_is_2_and_told_line_by_line(
+def test_a_wrong_configuration_exits_with_2_and_is_reported_line_by_line(
     tmp_path: Path, name: str
 ) -> None:
     file = configured(tmp_path, "lisen = 1\n[registrar]\nmin_expires = -1\n")
@@ -116,7 +116,7 @@ def test_the_page_of_commands_has_the_exit_codes() -> None:
         assert re.search(rf"^\| {code} \|", PAGE, re.MULTILINE)
 
 
-def test_what_the_page_tells_to_type_are_commands() -> None:
+def test_the_commands_on_the_page_exist() -> None:
     lines = re.findall(r"^    (?:tag=\$\()?reginfo (.*)$", PAGE, re.MULTILINE)
     assert len(lines) > 10
     group = get_command(command)

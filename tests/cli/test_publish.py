@@ -29,7 +29,7 @@ def to(presence: PresenceServer) -> tuple[str, ...]:
     return ("--server", f"127.0.0.1:{presence.port}")
 
 
-def test_what_is_published_is_refreshed_changed_and_removed(
+def test_a_publication_is_refreshed_changed_and_removed(
     presence: PresenceServer,
 ) -> None:
     publish = ("publish", "al@example.test")
@@ -74,7 +74,7 @@ def test_a_document_is_published_as_it_is(
     assert publish.message.body == body
 
 
-def test_what_is_odd_in_a_document_is_said(
+def test_warnings_about_a_document_are_reported(
     presence: PresenceServer, tmp_path: Path
 ) -> None:
     file = tmp_path / "doc.xml"
@@ -126,7 +126,7 @@ def test_no_answer_is_3(silent: str) -> None:
         ([CONTACT, "--expires", "0"], "--expires"),
     ],
 )
-def test_a_wrong_command_is_2_and_says_what_to_do(
+def test_a_wrong_command_exits_with_2_and_a_hint(
     arguments: list[str], error: str
 ) -> None:
     done = run("publish", "al@example.com", *arguments, "--server", "h")
@@ -134,7 +134,7 @@ def test_a_wrong_command_is_2_and_says_what_to_do(
     assert error in done.stderr
 
 
-def test_what_is_no_document_is_2(tmp_path: Path) -> None:
+def test_a_file_that_is_no_document_exits_with_2(tmp_path: Path) -> None:
     file = tmp_path / "doc.xml"
     file.write_text("<reginfo>")
     done = run("publish", "al@example.com", "--file", file, "--server", "h")
@@ -150,7 +150,7 @@ def trusting(tmp_path: Path) -> Iterator[Server]:
         yield running
 
 
-def test_our_own_server_takes_it(trusting: Server) -> None:
+def test_our_own_server_accepts_it(trusting: Server) -> None:
     server = trusting
     publish = ("publish", "own@example.test")
     at = ("--server", f"127.0.0.1:{server.port}")

@@ -67,7 +67,7 @@ def test_all_contacts_are_removed_by_a_star(server: Server) -> None:
     assert server.contacts("star") == set()
 
 
-def test_programs_are_told_in_json(server: Server) -> None:
+def test_json_is_printed_for_programs(server: Server) -> None:
     done = run(
         *("register", "sip:json@example.test", "<sip:j@192.0.2.9>;q=0.5;+x;y=1"),
         *("--expires", "60", "--json", *ways(server)[0]),
@@ -120,7 +120,7 @@ def test_no_answer_is_3(silent: str, nobody: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["register", "publish", "watch"])
-def test_a_closed_port_by_udp_is_told_at_once(name: str, nobody: str) -> None:
+def test_a_closed_udp_port_is_reported_at_once(name: str, nobody: str) -> None:
     address = nobody.removeprefix("sip:").partition(";")[0]
     contact = [CONTACT] if name != "watch" else []
     began = time.monotonic()
@@ -185,7 +185,7 @@ def test_a_port_that_is_not_free_is_left_for_another(
         (["al@h", "--server", "h", "--trace", "/"], "--trace /: Is a directory"),
     ],
 )
-def test_a_wrong_command_is_2_and_says_what_to_do(
+def test_a_wrong_command_exits_with_2_and_a_hint(
     arguments: list[str], error: str
 ) -> None:
     done = run("register", *arguments)

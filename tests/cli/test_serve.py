@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import os
 import signal
 import socket
 from pathlib import Path
 
 import pytest
+import typer
 
+from reginfo.cli import serve
 from reginfo.cli.serve import collect_rarely
+from reginfo.config.config import Config
 
 from .run import configured, run, start
 
@@ -20,7 +25,7 @@ def test_a_trace_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert "Is a directory" in result.stderr
 
 
-def test_an_address_that_is_taken_is_told(tmp_path: Path) -> None:
+def test_an_address_in_use_is_reported(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -31,7 +36,7 @@ def test_an_address_that_is_taken_is_told(tmp_path: Path) -> None:
     assert "in use" in result.stderr
 
 
-def test_an_api_address_that_is_taken_is_told(tmp_path: Path) -> None:
+def test_an_api_address_in_use_is_reported(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -61,7 +66,7 @@ def test_a_script_that_is_wrong_is_a_wrong_configuration(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("command", ["serve", "check"])
-def test_a_script_that_does_not_exist_is_told_with_its_line(
+def test_a_missing_script_is_reported_with_its_line(
     tmp_path: Path, command: str
 ) -> None:
     file = configured(tmp_path, 'script = "gone.py"\n')
@@ -77,7 +82,7 @@ def test_the_exit_codes_are_in_the_help() -> None:
     assert "4 an address is not available; 5 the store cannot be used" in said
 
 
-def test_it_says_that_it_is_ready_and_ends_when_asked_to(tmp_path: Path) -> None:
+def test_it_reports_that_it_is_ready_and_stops_on_request(tmp_path: Path) -> None:
     listen = 'listen = ["udp:127.0.0.1:0"]\n[store]\nurl = "memory:"\n'
     for number in (signal.SIGTERM, signal.SIGINT):
         process = start("serve", "-c", configured(tmp_path, listen))
@@ -91,7 +96,7 @@ def test_it_says_that_it_is_ready_and_ends_when_asked_to(tmp_path: Path) -> None
         assert (process.returncode, out, said) == (0, "", "")
 
 
-def test_the_garbage_collector_is_kept_away_from_what_was_loaded(
+def test_loaded_objects_are_not_garbage_collected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls: list[object] = []
@@ -100,3 +105,20 @@ def test_the_garbage_collector_is_kept_away_from_what_was_loaded(
     monkeypatch.setattr(gc, "set_threshold", lambda *at: calls.append(at[2] > 10))
     collect_rarely()
     assert calls == ["collect", "freeze", True]
+
+
+def test_that_is_done_before_the_server_says_that_it_is_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def stop() -> None:
+        calls.append("collect_rarely")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(serve, "collect_rarely", stop)
+    monkeypatch.setattr(typer, "echo", lambda *_, **__: calls.append("ready"))
+    listen = 'listen = ["udp:127.0.0.1:0"]\n[store]\nurl = "memory:"\n'
+    config = Config.read(configured(tmp_path, listen))
+    asyncio.run(serve.run(config, None))
+    assert calls == ["collect_rarely", "ready"]

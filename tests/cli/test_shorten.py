@@ -39,5 +39,5 @@ def test_the_phone_that_watches_itself_is_told(server: Server) -> None:
         )
 
 
-def test_how_soon_has_to_be_said() -> None:
+def test_the_interval_is_required() -> None:
     assert run("shorten", "al@example.com", "--admin=127.0.0.1:9").exit_code == 2

@@ -132,7 +132,9 @@ def test_an_unknown_aor_is_1(admin: str, option: list[str], error: str) -> None:
         (["--peers"], "no peers"),
     ],
 )
-def test_nobody_is_no_error(tmp_path: Path, option: list[str], said: str) -> None:
+def test_an_empty_result_is_no_error(
+    tmp_path: Path, option: list[str], said: str
+) -> None:
     with served(FakeApp(), UnixPath(tmp_path / "admin")) as address:
         result = run("show", *option, "--admin", address)
     assert (result.exit_code, result.stdout) == (0, f"{said}\n")

@@ -53,25 +53,25 @@ def test_each_contact_has_a_line() -> None:
     ]
 
 
-def test_what_has_no_contact_has_a_line_too() -> None:
+def test_a_registration_without_contacts_has_a_line_too() -> None:
     assert shown(told()) == [f"{ALICE}  -  -  init  -"]
     assert shown(told(document=None)) == [f"{BOB}  no document"]
     empty = Reginfo(version=0, full=True)
     assert shown(told(document=empty)) == [f"{BOB}  no registration"]
 
 
-def test_what_is_left_out_has_a_line() -> None:
+def test_an_omitted_contact_has_a_line() -> None:
     news = News(ALICE, contact("sip:gone@h"), omitted=True)
     assert shown(told(document=None, news=(news,)))[1:] == [
         f"{ALICE}  sip:gone@h  omitted  terminated  -"
     ]
 
 
-def test_nobody_moves_the_cursor() -> None:
+def test_control_characters_cannot_move_the_cursor() -> None:
     assert "\x1b" not in shown(told(contact("sip:\x1b[2J@h")))[0]
 
 
-def test_programs_are_told_all_that_the_document_says_and_no_more() -> None:
+def test_json_has_the_complete_content_of_the_document() -> None:
     claim = ClaimElement(owner="b", stamp=9)
     gruu = TempGruu("sip:gr@h", 4)
     whole = contact(

@@ -18,7 +18,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield running
 
 
-def test_the_phone_that_watches_itself_is_told_at_once(server: Server) -> None:
+def test_a_phone_that_watches_itself_is_notified_at_once(server: Server) -> None:
     """Whatever the interval is, who is removed does not wait for it."""
     with Phone(server.address) as phone:
         phone.register("alice", expires=600)
@@ -36,14 +36,14 @@ def test_the_phone_that_watches_itself_is_told_at_once(server: Server) -> None:
         assert again.stderr == f"reginfo: nobody is registered as sip:alice@{DOMAIN}\n"
 
 
-def test_what_makes_no_sense_is_2_and_removes_nothing(server: Server) -> None:
+def test_an_invalid_argument_exits_with_2_and_removes_nothing(server: Server) -> None:
     with Phone(server.address) as phone:
         phone.register("alice", expires=600)
     done = run(
         "unregister", f"alice@{DOMAIN}", "--admin", server.admin, "--event=probation"
     )
     assert done.exit_code == 2
-    assert "retry-after is required with probation" in done.stderr
+    assert "probation, and only probation, needs retry-after" in done.stderr
     assert len(server.all_bindings()) == 1
 
 

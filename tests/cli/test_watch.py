@@ -53,13 +53,13 @@ def test_the_state_is_shown_and_the_watcher_leaves(server: Server, way: int) -> 
     becomes(lambda: server.health()["watchers"], 0)
 
 
-def test_who_is_not_registered_has_a_line_too(server: Server) -> None:
+def test_an_unregistered_user_has_a_line_too(server: Server) -> None:
     done = run("watch", "none@example.test", "--expires", "0", *ways(server)[0])
     assert done.exit_code == 0
     assert lines(done.stdout) == [["sip:none@example.test", "-", "-", "init", "-"]]
 
 
-def test_programs_are_told_one_object_for_each_notify(server: Server) -> None:
+def test_json_has_one_object_for_each_notify(server: Server) -> None:
     contact = registered(server, "jason")
     done = run("watch", "jason@example.test", "--json", "--count=1", *ways(server)[0])
     (line,) = done.stdout.splitlines()
@@ -85,7 +85,7 @@ def test_programs_are_told_one_object_for_each_notify(server: Server) -> None:
     assert "display_name" not in shown
 
 
-def test_what_happens_is_shown_until_ctrl_c(server: Server) -> None:
+def test_changes_are_shown_until_ctrl_c(server: Server) -> None:
     process = start("watch", "ctrl@example.test", *ways(server)[0])
     assert process.stdout is not None
     try:
@@ -116,7 +116,7 @@ def test_a_long_document_comes_by_tcp(server: Server, tmp_path: Path) -> None:
     becomes(lambda: server.health()["watchers"], 0)
 
 
-def test_who_watches_can_be_said(server: Server, tmp_path: Path) -> None:
+def test_the_watcher_can_be_named(server: Server, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     done = run(
         *("watch", "al@example.test", "--from", "boss@example.test", "--count=1"),
@@ -207,7 +207,7 @@ def told(**others: object) -> Notification:
         ),
     ],
 )
-def test_what_is_no_result_is_said_beside_it(
+def test_messages_go_to_standard_error(
     capsys: pytest.CaptureFixture[str],
     event: WatchEvent,
     printed: int,

@@ -53,7 +53,7 @@ def test_an_address_that_cannot_be_used_is_refused(text: str, message: str) -> N
         ),
     ],
 )
-def test_what_is_advertised_is_a_host_with_a_port_or_that_of_the_listener(
+def test_an_advertised_host_has_a_port_of_its_own_or_that_of_the_listener(
     text: str, address: AdvertisedAddress, written: str
 ) -> None:
     assert AdvertisedAddress.parse(text) == address
@@ -73,7 +73,7 @@ def test_what_is_advertised_is_a_host_with_a_port_or_that_of_the_listener(
         ("[::]", "'[::]' is no address that others can reach"),
     ],
 )
-def test_what_cannot_be_advertised_is_refused(text: str, message: str) -> None:
+def test_an_invalid_advertised_address_is_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError) as error:
         AdvertisedAddress.parse(text)
     assert str(error.value) == message

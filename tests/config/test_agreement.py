@@ -16,7 +16,7 @@ def errors_in(text: str) -> list[str]:
     return list(raised.value.errors)
 
 
-def test_any_free_port_may_be_asked_for_twice() -> None:
+def test_any_free_port_may_be_requested_twice() -> None:
     config = Config.parse(f'{SERVER}listen = ["udp:127.0.0.1:0", "udp:127.0.0.1:0"]')
     assert len(config.server.listen) == 2
 
@@ -204,7 +204,7 @@ TWO = 'listen = ["udp:127.0.0.1:5060", "tcp:127.0.0.1:5060", "udp:127.0.0.2:5060
         ),
     ],
 )
-def test_a_contradiction_is_told_with_its_line(lines: str, error: str) -> None:
+def test_a_contradiction_is_reported_with_its_line(lines: str, error: str) -> None:
     """One error for each contradiction: file, line, key, and what is wrong."""
     server = SERVER.replace('"example.com"', '"example.com", "example.org"')
     assert errors_in(server + lines + "\n") == [error]

@@ -20,7 +20,7 @@ def errors_in(text: str) -> list[str]:
     return list(raised.value.errors)
 
 
-def test_all_errors_are_told_with_their_lines() -> None:
+def test_all_errors_are_reported_with_their_lines() -> None:
     assert errors_in(
         """\
 [server]
@@ -68,7 +68,7 @@ pofile = "standard"
         ("[server]\n\nlisten = [\n", 3),
     ],
 )
-def test_a_syntax_error_is_told_with_its_line(text: str, line: int) -> None:
+def test_a_syntax_error_is_reported_with_its_line(text: str, line: int) -> None:
     [told] = errors_in(text)
     assert re.match(rf"f\.toml:{line}: \w", told)
     assert "(at " not in told

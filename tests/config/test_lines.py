@@ -98,7 +98,7 @@ def test_a_long_list_is_read_in_one_go() -> None:
         ("[server\n", 1, "Expected ']' at the end of a table declaration"),
     ],
 )
-def test_a_syntax_error_says_what_to_mend(text: str, line: int, message: str) -> None:
+def test_a_syntax_error_comes_with_a_hint(text: str, line: int, message: str) -> None:
     with pytest.raises(tomllib.TOMLDecodeError) as raised:
         tomllib.loads(text)
     assert syntax_error(raised.value, text) == (line, message)

@@ -140,7 +140,7 @@ def test_little_is_required() -> None:
     assert config.peers == ()
 
 
-def test_a_peer_is_told_at_once_unless_it_asks_otherwise() -> None:
+def test_a_peer_is_notified_at_once_unless_configured_otherwise() -> None:
     assert PeerSection(name="b").min_interval == 0.0
 
 
@@ -234,7 +234,7 @@ def test_publish_to_is_one_or_several(value: str) -> None:
     assert config.pua_reginfo.publish_to == ("sip:p.example",)
 
 
-def test_who_may_watch_is_named_by_word_domain_or_uri() -> None:
+def test_watchers_are_allowed_by_word_domain_or_uri() -> None:
     values = '["self", "peers", "Example.org", "sip:bob@example.com"]'
     config = Config.parse(f"{SERVER}[notifier]\nallow = {values}")
     assert config.notifier.allow == (

@@ -77,7 +77,7 @@ def test_a_new_publication_of_nothing_or_of_several_is_a_bad_request(
 
 
 @pytest.mark.parametrize("etag", ['"a"', "a b", "a;b", "<a>"])
-def test_what_is_no_token_is_nobodys_entity_tag(etag: str) -> None:
+def test_a_value_that_is_no_token_is_no_entity_tag(etag: str) -> None:
     """
     An entity tag that is no token is answered 412, like any unknown one (3903-31).
     """

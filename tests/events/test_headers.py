@@ -41,7 +41,7 @@ def test_a_message_may_have_no_event() -> None:
     "lines",
     [["Event: reg", "Event: reg"], ["Event: reg, presence"], ["Event: reg;id=1;id=2"]],
 )
-def test_an_event_stands_once(lines: list[str]) -> None:
+def test_an_event_header_appears_once(lines: list[str]) -> None:
     """Two Event headers are refused (6665-01)."""
     with pytest.raises(RemoteProtocolError):
         EventHeader.of(request("SUBSCRIBE", *lines))

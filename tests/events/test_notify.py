@@ -55,7 +55,7 @@ def test_a_type_is_accepted_as_the_most_specific_range_says(
     assert accepts(lines, TYPE) == accepted
 
 
-def test_what_can_be_served_passes() -> None:
+def test_a_valid_subscribe_is_accepted() -> None:
     message = request("SUBSCRIBE", "Event: reg;id=3", f"Accept: {TYPE}")
     assert check(message, "reg", TYPE) == EventHeader("reg", "3")
 
@@ -129,7 +129,7 @@ def subscription() -> ServedSubscription:
     return ServedSubscription(dialog=dialog, event="reg;id=7", expires_at=NOW + 60)
 
 
-def test_a_notify_says_how_long_the_subscription_goes_on() -> None:
+def test_a_notify_states_how_long_the_subscription_lasts() -> None:
     """A NOTIFY says how long the subscription still lasts (6665-13)."""
     notify = received(subscription().notify(TYPE, b"<x/>", NOW + 10.5))
     assert notify.headers["Subscription-State"] == ["active;expires=49"]

@@ -79,7 +79,7 @@ def test_a_change_modifies_what_the_last_etag_names() -> None:
     assert "CSeq: 2 PUBLISH" in lines
 
 
-def test_what_changes_while_one_is_unanswered_waits_and_becomes_one() -> None:
+def test_changes_while_one_is_unanswered_are_merged() -> None:
     """3903-04"""
     publication = new()
     assert publication.next(NOW) is Operation.INITIAL
@@ -113,7 +113,7 @@ def test_the_time_granted_counts_and_not_the_time_asked() -> None:
     assert publication.timer_at == NOW + 60
 
 
-def test_a_server_that_does_not_say_grants_what_was_asked() -> None:
+def test_a_server_without_expires_grants_the_requested_interval() -> None:
     publication = new()
     publication.next(NOW)
     publication.receive_response(answer(200, SIP_ETag="e"), 900, NOW, middle)
@@ -145,7 +145,7 @@ def test_what_goes_that_was_published_without_a_tag_is_told_to_have_gone() -> No
     assert publication.is_over
 
 
-def test_who_grants_no_time_at_all_is_asked_less_and_less_often() -> None:
+def test_a_server_that_grants_no_time_is_asked_with_a_back_off() -> None:
     publication, now, pauses = new(), NOW, []
     for number in range(4):
         assert publication.next(now) is Operation.INITIAL
@@ -291,7 +291,7 @@ def test_a_dead_tag_of_what_is_gone_ends_it() -> None:
     assert publication.next(NOW) is None
 
 
-def test_too_short_a_time_is_asked_for_again_with_the_minimum() -> None:
+def test_an_interval_that_is_too_short_is_requested_again_with_the_minimum() -> None:
     """3903-07"""
     publication = new()
     publication.next(NOW)
@@ -319,7 +319,7 @@ def test_a_423_that_teaches_nothing_makes_no_loop() -> None:
 
 
 @pytest.mark.parametrize("status", [405, 415, 489, 501])
-def test_a_server_that_takes_no_such_publications_is_left_alone(status: int) -> None:
+def test_a_server_that_refuses_all_publications_is_left_alone(status: int) -> None:
     """3903-08"""
     publication = new()
     publication.next(NOW)
@@ -463,7 +463,7 @@ def test_what_is_gone_is_told_first_and_removed_a_little_later() -> None:
     assert publication.is_over
 
 
-def test_who_comes_back_in_time_is_not_removed() -> None:
+def test_a_user_that_returns_in_time_is_not_removed() -> None:
     publication = published()
     publication.change(False)
     publication.next(NOW)
@@ -498,7 +498,7 @@ def test_a_removal_waits_for_a_server_that_is_busy() -> None:
     assert publication.next(NOW + 7) is Operation.REMOVE
 
 
-def test_nothing_is_published_of_what_never_was() -> None:
+def test_a_contact_that_never_existed_is_not_published() -> None:
     publication = new()
     publication.change(False)
     assert publication.next(NOW) is None
@@ -506,7 +506,7 @@ def test_nothing_is_published_of_what_never_was() -> None:
 
 
 @pytest.mark.parametrize("after", [60, 61])
-def test_what_the_server_has_forgotten_is_published_afresh(after: int) -> None:
+def test_state_that_the_server_has_forgotten_is_published_again(after: int) -> None:
     publication = published(expires=60)
     assert publication.next(NOW + after) is Operation.INITIAL
 

@@ -258,7 +258,7 @@ def test_a_notify_that_was_overtaken_is_refused() -> None:
     held.notify(cseq=9)  # its transaction was lost by a restart
 
 
-def test_a_notify_with_a_contact_that_is_none_makes_no_dialog() -> None:
+def test_a_notify_with_an_invalid_contact_creates_no_dialog() -> None:
     held = Held()
     for contact in ("<tel:5>", "<sip:a@b>, <sip:c@d>", "<"):
         with pytest.raises(RemoteProtocolError):
@@ -295,7 +295,7 @@ def test_it_is_refreshed_in_time(expires: int, before: float) -> None:
 
 @pytest.mark.parametrize("expires", [0, 1])
 @pytest.mark.parametrize("said_by", ["200", "NOTIFY", "both", "NOTIFY first"])
-def test_a_notifier_that_grants_nothing_is_asked_less_and_less_often(
+def test_a_notifier_that_grants_nothing_is_asked_with_a_back_off(
     expires: int, said_by: str
 ) -> None:
     """6665-83: each time in a new dialog, for the old one is over."""
@@ -325,7 +325,7 @@ def test_a_notifier_that_grants_nothing_is_asked_less_and_less_often(
 
 
 @pytest.mark.parametrize("first", ["200", "NOTIFY"])
-def test_a_notifier_that_states_no_time_is_asked_less_and_less_often(
+def test_a_notifier_that_states_no_time_is_asked_with_a_back_off(
     first: str,
 ) -> None:
     """6665-83: in the dialog; it is taken to last as long as was asked."""
@@ -775,7 +775,7 @@ def test_an_end_while_nothing_is_asked_for_needs_no_words() -> None:
 # A restart.
 
 
-def test_after_a_restart_it_goes_on_by_the_new_way() -> None:
+def test_after_a_restart_it_continues_on_the_new_flow() -> None:
     held = established()
     way = Flow(Local(Transport.UDP, "192.0.2.1", 5099), ("192.0.2.2", 5060))
     held.one.resume(way, shift=-500.0, at=NOW - 400)
@@ -867,7 +867,7 @@ def test_a_redirection_is_followed_once(status: int) -> None:
         (380, "<sip:other@192.0.2.77>"),
     ],
 )
-def test_what_leads_nowhere_is_a_failure(status: int, contact: str) -> None:
+def test_a_target_that_leads_nowhere_is_a_failure(status: int, contact: str) -> None:
     """A redirection without a usable target is a failure (6665-76)."""
     held = Held()
     held.drafts()
@@ -909,7 +909,7 @@ def test_a_route_that_a_later_notify_records_is_not_looked_at() -> None:
     assert "Route" not in held.subscribes()[0].headers
 
 
-def test_what_is_asked_for_is_read_back_as_it_was_written() -> None:
+def test_the_wanted_subscription_is_read_back_as_written() -> None:
     for one in (Held().one, established().one):
         one.drafts_to_send()
         kept = msgspec.json.decode(msgspec.json.encode(one), type=HeldSubscription)

@@ -43,6 +43,8 @@ class Kamailio:
         tcp: Whether it takes TCP, too, at the same port.
         grant: For how many seconds its presence server grants a subscription, at most.
         asks: The port to which it sends SUBSCRIBE, if that is not where it publishes.
+        notified: Whether NOTIFYs come to an address of their own, whose processes do
+            nothing else.
     """
 
     def __init__(
@@ -55,8 +57,10 @@ class Kamailio:
         tcp: bool = False,
         grant: int = 7200,
         asks: int | None = None,
+        notified: bool = False,
     ) -> None:
         self.port = free_port()
+        self._notified = free_port() if notified else self.port
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self._peer = peer or self.port
@@ -96,6 +100,8 @@ class Kamailio:
         optional = {}
         if self._tcp:
             optional["TCP_URI"] = f"tcp:127.0.0.1:{self.port}"
+        if self._notified != self.port:
+            optional["NOTIFIED_URI"] = f"udp:127.0.0.1:{self._notified}"
         if self._asks is not None:
             optional["ASK_URI"] = f'"sip:127.0.0.1:{self._asks}"'
         self.launch(
@@ -107,6 +113,7 @@ class Kamailio:
                 "EXPIRY_TIMER": str(self._expiry_timer),
                 "GRANT": str(self._grant),
                 "SELF_URI": f'"sip:reginfo@127.0.0.1:{self.port}"',
+                "ASKS_URI": f'"sip:reginfo@127.0.0.1:{self._notified}"',
             }
             | optional,
         )

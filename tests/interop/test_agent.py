@@ -69,7 +69,7 @@ def test_a_contact_is_registered_and_removed(kamailio: Kamailio, way: int) -> No
 
 
 @pytest.mark.parametrize("way", [0, 1])
-def test_what_is_published_is_told_to_who_watches(kamailio: Kamailio, way: int) -> None:
+def test_a_publication_is_reported_to_watchers(kamailio: Kamailio, way: int) -> None:
     """All four PUBLISH operations reach those who watch (3903-02)."""
     # All four of them.
     aor = f"pub{way}@example.test"

@@ -196,7 +196,7 @@ def test_the_flow_by_which_a_register_came_is_kept_with_its_binding(
         assert at_b() == received[inside]
 
 
-def test_who_names_its_own_address_is_reached_there(two: Two) -> None:
+def test_a_phone_that_names_its_own_address_is_reached_there(two: Two) -> None:
     with two.phone() as phone:
         register(phone, "dot", contact(phone.contact("dot")))
     assert two.one("dot")["received"] is None

@@ -100,7 +100,7 @@ def asks(command: list[str]) -> bool:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_shown_is_what_is_seen(name: str, tmp_path: Path) -> None:
+def test_the_sessions_in_the_readmes_are_true(name: str, tmp_path: Path) -> None:
     with Example(name, tmp_path) as example:
         readme = (example.directory / "README.md").read_text("utf-8")
         terminal = Terminal(example)

@@ -163,7 +163,7 @@ def two(servers: tuple[Server, Server, Iterator[str]]) -> Iterator[Two]:
         yield Two(a, b, phone, next(users))
 
 
-def test_who_registers_at_a_is_known_at_b(two: Two) -> None:
+def test_a_user_that_registers_at_a_is_known_at_b(two: Two) -> None:
     two.register(0, 1)
     becomes(two.at_b, two.contacts(0, 1))
     assert {b["owner"] for b in two.b.bindings(two.user)} == {"a"}

@@ -7,7 +7,7 @@ and our subscriber by its presence server.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -323,3 +323,35 @@ def test_ours_does_not_register_at_kamailio_what_came_from_there(
     listening.register(expires=600)
     becomes(listening.cseqs, [2])
     assert [row.cseq for row in listening.rows()] == [2]
+
+
+# -- both directions, as docs/sync.md says
+
+
+def test_both_directions_go_on_if_notifies_have_an_address_of_their_own(
+    tmp_path: Path, phones: Callable[[tuple[str, int]], Phone]
+) -> None:
+    """
+    The how-to of docs/sync.md: a process of Kamailio that has taken in a NOTIFY never
+    publishes again, so NOTIFYs come to processes of their own.
+    """
+    users = ["at-ours", "at-theirs"]
+    watch = ", ".join(f'"sip:{user}@{DOMAIN}"' for user in users)
+    ours = Server(tmp_path / "a")
+    kamailio = Kamailio(tmp_path / "k", publish=True, asks=ours.port, notified=True)
+    uri = f"sip:127.0.0.1:{kamailio.port}"
+    ours.peers = (
+        f'name = "kamailio"\nuri = "{uri}"\nprofile = "legacy"\nwatch = [{watch}]',
+    )
+    with kamailio, ours:
+        for user in users:
+            kamailio.subscribe(user)
+        here, there = phones(ours.address), phones(kamailio.address)
+        for count in range(1, 4):
+            here.register("at-ours", expires=600, device=count)
+            becomes(lambda: len(kamailio.contacts("at-ours")), count)
+            there.register("at-theirs", expires=600, device=count)
+            becomes(lambda: len(ours.contacts("at-theirs")), count)
+        there.register("at-theirs", expires=0, device=2)
+        left = {there.contact("at-theirs", device) for device in (1, 3)}
+        becomes(lambda: ours.contacts("at-theirs"), left)

@@ -382,7 +382,7 @@ def test_a_presence_server_that_was_away_is_told_when_it_is_back(
     assert len(exchanges) <= 3, [described(e) for e in exchanges]
 
 
-def test_after_a_crash_of_ours_its_publications_go_on(alone: Published) -> None:
+def test_after_a_crash_its_publications_continue(alone: Published) -> None:
     """3903-12"""
     alone.watch("moe")
     alone.phone.register("moe", expires=600)

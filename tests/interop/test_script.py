@@ -61,7 +61,7 @@ def test_sighup_reads_the_script_again_or_keeps_the_old_one(
         assert message(phone, 3).start == "SIP/2.0 200 third"
 
 
-def test_an_error_in_it_is_a_500_and_the_server_goes_on(
+def test_an_error_in_it_is_a_500_and_the_server_continues(
     tmp_path: Path, phones: NewPhone
 ) -> None:
     """The issue: a traceback in the log that points at the operator's line."""

@@ -146,7 +146,7 @@ def test_a_watcher_whose_stream_is_gone_is_given_up(server: Server) -> None:
     ],
     ids=["no length", "a length beyond all", "no end"],
 )
-def test_a_stream_without_sense_is_closed_and_the_others_go_on(
+def test_an_invalid_stream_is_closed_and_the_others_continue(
     server: Server, phone: TcpPhone, garbage: bytes
 ) -> None:
     with TcpPhone(server.address) as other:
@@ -155,7 +155,7 @@ def test_a_stream_without_sense_is_closed_and_the_others_go_on(
         assert other.options().status == 200
 
 
-def test_a_broken_request_in_a_stream_gets_400_and_the_stream_goes_on(
+def test_a_broken_request_in_a_stream_gets_400_and_the_stream_continues(
     phone: TcpPhone,
 ) -> None:
     broken = phone.build_register("ida", expires=600).replace(b"CSeq: 1", b"CSeq: one")

@@ -75,7 +75,7 @@ def stop(server: Server, how: str) -> None:
         assert server.terminate() == 0
 
 
-def test_who_registers_at_a_is_known_at_b(two: Two) -> None:
+def test_a_user_that_registers_at_a_is_known_at_b(two: Two) -> None:
     two.register(expires=600)
     becomes(two.at_b, two.contacts(0))
 

@@ -49,7 +49,7 @@ def test_commits_are_reported_in_order_and_are_on_disk(tmp_path: Path) -> None:
     assert stored(path) == [("k", str(number), number) for number in range(5)]
 
 
-def test_a_failure_is_reported_and_the_next_commit_goes_on(
+def test_a_failure_is_reported_and_the_next_commit_succeeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "x.db"

@@ -72,7 +72,7 @@ def test_a_coroutine_that_does_not_wait_has_ended_at_once() -> None:
     assert in_loop(handler) == (True, [(2, None)], [(2, None)])
 
 
-def test_one_that_waits_runs_up_to_there_and_goes_on_later() -> None:
+def test_a_handler_that_waits_runs_up_to_there_and_resumes_later() -> None:
     steps = []
 
     async def handler(x: int) -> int:
@@ -277,7 +277,7 @@ def test_a_handler_may_have_a_task_group() -> None:
     assert in_loop(handler)[2] == [(2, None)]
 
 
-def test_a_handler_that_is_cancelled_before_it_goes_on_is_so_at_its_next_step() -> None:
+def test_a_handler_that_is_cancelled_before_it_resumes_ends_at_its_next_step() -> None:
     async def handler(_: int) -> None:
         await asyncio.sleep(0)
 

@@ -156,7 +156,7 @@ def test_there_is_nothing_for_as_long_as_the_soa_says(
         says(("pc.example.", 60, "A", "192.0.2.1"), rcode=dns.rcode.NXDOMAIN),
     ],
 )
-def test_what_is_no_answer_is_an_error_and_the_next_is_asked(say: Say) -> None:
+def test_an_invalid_answer_is_an_error_and_the_next_server_is_queried(say: Say) -> None:
     assert "pc.example" in error("pc.example", "A", say)
     good = says(("pc.example.", 60, "A", "192.0.2.1"))
     assert ask("pc.example", "A", say, good).records == ["192.0.2.1"]

@@ -174,7 +174,7 @@ def test_a_transport_that_we_do_not_have_is_503() -> None:
 
 
 @pytest.mark.parametrize("uri", ["sips:bob@192.0.2.5", "tel:+15551234"])
-def test_what_is_no_sip_uri_is_416(uri: str) -> None:
+def test_a_uri_of_another_scheme_is_416(uri: str) -> None:
     """3263-01: without TLS there is no way to sips: either."""
     assert Names().error(uri) == 416
 

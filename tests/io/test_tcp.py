@@ -96,7 +96,7 @@ async def test_a_ping_is_answered_by_a_pong() -> None:
 
 
 @in_loop
-async def test_a_stream_without_sense_is_cut_and_the_others_go_on() -> None:
+async def test_an_invalid_stream_is_closed_and_the_others_go_on() -> None:
     rim = Rim()
     await asyncio.sleep(0)
     reader, writer = await asyncio.open_connection(*rim.address)

@@ -285,7 +285,7 @@ def test_an_append_that_fails_raises_and_leaves_what_was(
     assert list(state(journal)) == [("held", "a")]
 
 
-def test_a_full_disk_fails_a_commit_and_the_next_goes_on_when_there_is_room(
+def test_a_full_disk_fails_a_commit_and_the_next_succeeds_when_there_is_room(
     journal: SqliteStorage,
 ) -> None:
     pragma = journal._database.execute

@@ -145,7 +145,7 @@ def test_a_watch_that_the_server_ends_for_good_raises_after_the_last_change() ->
     asyncio.run(scenario())
 
 
-def test_trouble_is_logged_and_the_iteration_goes_on(
+def test_trouble_is_logged_and_the_iteration_continues(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def scenario() -> list[str]:

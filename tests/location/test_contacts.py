@@ -33,6 +33,6 @@ def test_equal_uris_are_one_contact(asked: str, found: bool) -> None:
     assert is_same(PHONE, uri) is found
 
 
-def test_what_is_no_uri_equals_nothing() -> None:
+def test_an_invalid_uri_equals_nothing() -> None:
     assert not is_same("nonsense", Uri.parse(PHONE))
     assert Contacts(rows={}, now=0.0, wall=0.0).find(Uri.parse(PHONE)) is None

@@ -55,7 +55,7 @@ def test_an_unknown_call_id_begins_a_life_now() -> None:
     assert made.until == STAMP + 600_000_000
 
 
-def test_a_greater_cseq_goes_on_with_the_life_that_is_known() -> None:
+def test_a_greater_cseq_continues_the_known_life() -> None:
     made = listed(listing(cseq=2), told(known(cseq=1)))
     assert made is not None
     assert made.begin == known().begin and made.stamp == STAMP == made.edition

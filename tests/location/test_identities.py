@@ -34,7 +34,7 @@ def test_each_form_is_read(value: str, found: list[str]) -> None:
     assert read(value, as_written) == (tuple(found), ())
 
 
-def test_what_is_no_identity_is_named_and_loses_no_other() -> None:
+def test_an_invalid_identity_is_named_and_affects_no_other() -> None:
     value = "<sip:alice@example.com>, <mailto:a@b>, sip:, <sip:al@example.com"
     assert read(value, as_written) == (
         (ALICE,),

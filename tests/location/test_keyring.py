@@ -235,7 +235,9 @@ def test_without_the_parameter_a_key_is_a_key() -> None:
     )
 
 
-def test_a_value_of_no_identities_is_none(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_value_without_identities_is_ignored(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     keys = Keys()
     with caplog.at_level(logging.WARNING):
         keys.set("<mailto:x@y>, ")
@@ -276,7 +278,7 @@ def test_identities_are_named_as_the_domains_have_them() -> None:
     assert store.identities(place("alice")) == ("al",)
 
 
-def test_stamps_go_on_from_what_is_learned() -> None:
+def test_stamps_continue_from_those_that_are_learned() -> None:
     keys = Keys()
     stamps = itertools.count(int((WALL + 60) * 1e6))
     put(keys, ALICE, key("theirs", next(stamps), "b"))

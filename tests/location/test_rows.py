@@ -60,6 +60,7 @@ def test_a_refresh_replaces_the_row_and_its_number() -> None:
     (second,) = watched.journal.close().entries
     assert first[1] == second[1]  # one life, one row
     assert watched.numbers() == [2]
+    assert len(watched.store.changes) == 1
 
 
 def test_each_life_has_a_row_and_an_evicted_life_is_erased() -> None:

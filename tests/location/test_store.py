@@ -301,7 +301,7 @@ def test_after_a_restart_those_that_ended_first_are_forgotten_first() -> None:
     kept = sorted(aor[4] for aor in store.aors(TABLE))
     assert kept == ["3", "4", "5"]
     assert store.is_crowded and store.forgotten_early == 3
-    assert store.describe().line == "3 users, 3 contacts forgotten early"
+    assert store.describe().line == "users: 3, contacts forgotten early: 3"
 
 
 def test_what_can_come_back_is_kept_for_the_longest_life_that_was_heard() -> None:

@@ -137,7 +137,7 @@ def test_what_is_not_said_is_as_it_was_there() -> None:
         ),
     ],
 )
-def test_what_is_not_carried_over_is_listed_with_its_line(
+def test_items_that_are_not_carried_over_are_listed_with_their_lines(
     text: str, left: str | None
 ) -> None:
     _, listed = moved(text)

@@ -279,7 +279,7 @@ def test_probation_without_retry_after() -> None:
 @pytest.mark.parametrize(
     "text", ["", "-1", "1.5", "soon", "٣", "²", f"{2**64}", "++1", "\u20031"]
 )
-def test_number_that_is_none_is_ignored(name: str, text: str) -> None:
+def test_an_invalid_number_is_ignored(name: str, text: str) -> None:
     """An expires that is no number is ignored (3680-80)."""
     contact = read_with_warning(contact_of(f'{name}="{text}"'), f"{name} '")
     field = name.replace("-", "_")

@@ -182,7 +182,7 @@ def test_attribute_that_must_be_there(
         ("</registration>", "", "mismatched tag"),
     ],
 )
-def test_document_that_is_none(old: str, new: str, message: str) -> None:
+def test_an_invalid_document_is_refused(old: str, new: str, message: str) -> None:
     """A body that is no reginfo document is refused (3680-56, -58, -60)."""
     body = document_of(GOOD_XML).decode().replace(old, new, 1)
     if old == "reginfo":

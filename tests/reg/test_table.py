@@ -290,7 +290,7 @@ def test_twins_that_are_left_out_are_gone_once() -> None:
     assert table.take(full(1), 2, 0.0) == Taken((omitted(REGISTERED),))
 
 
-def test_what_is_no_news_does_not_hide_what_follows() -> None:
+def test_an_unchanged_contact_does_not_hide_later_changes() -> None:
     twin = contact("9", uri=REGISTERED.uri)
     table = known(of(REGISTERED, twin, OTHER, contact("3", "rejected")))
     repeated, ended = contact("3", "rejected"), contact("2", "expired")
@@ -460,7 +460,7 @@ def test_new_subscription_keeps_what_is_known_until_its_first_full_document() ->
     assert table.take(full(0, of(REGISTERED)), 1, 0.0) == Taken((omitted(OTHER),))
 
 
-def test_dumped_table_goes_on() -> None:
+def test_a_dumped_table_continues() -> None:
     table = known(of(REGISTERED, contact("3", "expired"), contact("4", expires=None)))
     data = msgspec.msgpack.encode(table.dump())
     loaded = Table.load(msgspec.msgpack.decode(data, type=TableDump))
@@ -473,7 +473,7 @@ def test_dumped_table_goes_on() -> None:
     )
 
 
-def test_dumped_table_goes_on_with_another_clock() -> None:
+def test_a_dumped_table_continues_with_another_clock() -> None:
     dump = known(of(REGISTERED, contact("2", expires=None))).dump(now=100.0)
     loaded = Table.load(dump, now=7.0)
     assert [row.expires_at for row in loaded] == [507.0, None]

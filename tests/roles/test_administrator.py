@@ -54,7 +54,7 @@ def test_a_contact_can_be_created() -> None:
     assert created.event.state is ContactState.ACTIVE
 
 
-def test_what_is_no_contact_is_not_created() -> None:
+def test_an_invalid_contact_is_not_created() -> None:
     with pytest.raises(RemoteProtocolError):
         Server().act(create, "nobody", expires=60, call_id="new")
 

@@ -71,7 +71,7 @@ def test_a_legacy_peer_is_told_nothing_of_a_name_without_a_user(
     assert (f'aor="{aor}"'.encode() in notify.body, bool(notify.body)) == (told, told)
 
 
-def test_that_a_peer_is_taken_for_legacy_is_logged_once(
+def test_a_peer_that_is_treated_as_legacy_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server = Server()

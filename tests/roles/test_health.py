@@ -21,6 +21,6 @@ def test_health_is_json_and_back() -> None:
         commits=3,
         watchers=1,
         malformed=0,
-        parts=[Description("store", "2 users", {"users": 2})],
+        parts=[Description("store", "users: 2", {"users": 2})],
     )
     assert msgspec.json.decode(msgspec.json.encode(health), type=ServerHealth) == health

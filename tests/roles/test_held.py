@@ -324,7 +324,7 @@ def test_asked_for_after_its_end_it_begins_anew() -> None:
     assert (subscribe.expires, subscribe.to.tag) == (3600, "")
 
 
-def test_it_goes_on_after_a_restart_in_its_dialog() -> None:
+def test_it_continues_after_a_restart_in_its_dialog() -> None:
     asked = active()
     (before,) = asked.subscriber.mirrors()
     later = asked.restarted()
@@ -336,7 +336,7 @@ def test_it_goes_on_after_a_restart_in_its_dialog() -> None:
     assert subscribe.to.tag == "theirs"
 
 
-def test_after_a_restart_at_another_address_it_goes_on_from_there() -> None:
+def test_after_a_restart_at_another_address_it_continues_from_there() -> None:
     asked = active()
     other = Local(Transport.UDP, "192.0.2.99", 5060)
     later = asked.restarted(other)
@@ -366,7 +366,7 @@ def test_what_was_ended_before_a_restart_is_not_taken_up() -> None:
     assert list(later.subscriber.mirrors()) == []
 
 
-def test_a_failed_commit_takes_it_back() -> None:
+def test_a_failed_commit_undoes_it() -> None:
     asked = Asked()
     asked.request()
     asked.journal.close().take_back()

@@ -139,7 +139,9 @@ def test_a_wish_to_end_it_ends_what_anybody_owns(
     assert len(here.bound()) == left
 
 
-def test_what_one_peer_drops_and_another_lists_goes_on_as_that_ones() -> None:
+def test_a_contact_that_one_peer_drops_and_another_lists_belongs_to_the_latter() -> (
+    None
+):
     here = Learning()
     here.take(document(0, contact()))
     here.take(document(0, contact(expires=900)), peer="q")
@@ -209,7 +211,7 @@ def test_from_a_server_of_our_kind_a_claim_is_taken_as_it_is() -> None:
     assert (bound[DESK].owner, bound[DESK].source) == ("b", f"p/{ALICE}")
 
 
-def test_a_contact_that_is_no_claim_is_refused_among_claims(
+def test_a_contact_without_a_valid_claim_is_ignored_among_claims(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     here = Learning()

@@ -597,7 +597,7 @@ def test_the_time_asked_for_counts_after_a_commit_that_failed() -> None:
 
 
 @pytest.mark.parametrize("answered", [True, False])
-def test_a_publication_goes_on_after_its_answer_could_not_be_committed(
+def test_a_publication_continues_after_its_response_could_not_be_committed(
     answered: bool,
 ) -> None:
     """The PUBLISH is over, whatever is on disk: no other answer to it will come."""

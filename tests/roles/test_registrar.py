@@ -387,7 +387,7 @@ def test_cseq_is_compared_only_with_what_the_contact_is_bound_by(
     assert claim.event == ("refreshed" if bound else "registered")
 
 
-def test_the_call_id_that_binds_the_contact_goes_on_with_its_life() -> None:
+def test_the_call_id_that_binds_the_contact_continues_its_life() -> None:
     known = rows(binding(5, begin=7, registered_at=NOW - 50))
     (claim,) = register(f"<{CONTACT}>", known=known, cseq=6).claims
     assert (claim.begin, claim.stamp, claim.registered_at) == (7, 99, NOW - 50)
@@ -602,7 +602,7 @@ def test_q_is_kept_in_its_shortest_form(q: str, kept: str | None) -> None:
 
 
 @pytest.mark.parametrize("q", ["1.1", "-1", "x"])
-def test_a_q_that_is_none_is_refused(q: str) -> None:
+def test_an_invalid_q_is_refused(q: str) -> None:
     with pytest.raises(RemoteProtocolError, match="q"):
         register(f"<{CONTACT}>;q={q}")
 

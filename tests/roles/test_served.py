@@ -491,7 +491,7 @@ def test_a_provisional_answer_is_no_answer() -> None:
     assert len(server.sent) == 1
 
 
-def test_202_is_as_good_as_200() -> None:
+def test_202_counts_as_200() -> None:
     # peers.md: Kamailio
     server = watching()
     server.bind(binding())
@@ -1129,7 +1129,7 @@ def test_there_is_no_subscription_without_a_subscribe() -> None:
     assert server.sent == []
 
 
-def test_a_subscription_goes_on_when_its_user_has_gone() -> None:
+def test_a_subscription_continues_when_its_user_has_unregistered() -> None:
     """A subscription continues when its user has unregistered (6665-37)."""
     server = watching(EAGER, binding(1))
     server.bind(binding(2, "unregistered"))

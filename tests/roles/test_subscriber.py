@@ -540,7 +540,7 @@ def test_a_row_whose_uri_is_none_is_left_out_and_the_others_are_not() -> None:
 
 
 @pytest.mark.parametrize("aor", ["sip:@@", "urn:service:sos"])
-def test_an_address_that_is_none_is_left_out(aor: str) -> None:
+def test_an_invalid_address_is_left_out(aor: str) -> None:
     server = watching()
     one = document(1, contact()).registrations[0]
     other = document(1, contact(DESK), aor=aor).registrations[0]
@@ -716,7 +716,7 @@ def test_a_contact_without_numbers_ends_by_its_uri(id: str) -> None:
     assert server.events() == ["50 registered"]
 
 
-def test_what_ends_here_and_lasts_longer_at_a_peer_goes_on() -> None:
+def test_a_contact_that_lasts_longer_at_a_peer_continues() -> None:
     server = watching()
     mine = binding(
         1, contact=PHONE_URI, call_id="phone", owner="us", stamp=40,
@@ -755,7 +755,7 @@ def test_a_version_that_was_missed_is_asked_for() -> None:
     assert server.subscribes() == []
 
 
-def test_after_a_refresh_versions_go_on_as_before() -> None:
+def test_after_a_refresh_versions_continue() -> None:
     """After a refresh the versions continue (3680-57)."""
     # A refresh is no new subscription.
     server = watching(contact())
@@ -889,7 +889,7 @@ def test_a_body_that_cannot_be_read_is_refused(
     assert "! NOTIFY of a/sip:alice@example.com" in caplog.text
 
 
-def test_a_contact_header_that_is_none_changes_nothing() -> None:
+def test_an_invalid_contact_header_changes_nothing() -> None:
     server = Server()
     server.watch()
     server.journal.close()
@@ -913,7 +913,7 @@ def test_what_the_reader_put_up_with_is_logged(
 # Over a restart.
 
 
-def test_after_a_restart_the_subscription_goes_on_in_its_dialog() -> None:
+def test_after_a_restart_the_subscription_continues_in_its_dialog() -> None:
     server = Server()
     server.watch()
     server.respond(200, "Expires: 3600")

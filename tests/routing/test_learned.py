@@ -47,7 +47,7 @@ def paths() -> tuple[OwnerPaths, Tokens]:
         ),
     ],
 )
-def test_a_contact_that_only_we_reach_leads_by_way_of_us(
+def test_a_contact_that_only_we_reach_is_reached_through_us(
     fields: dict[str, Any], flow: Flow
 ) -> None:
     """RFC 5626 §5.3: the token names the flow of its REGISTER."""

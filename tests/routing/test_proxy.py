@@ -238,9 +238,7 @@ def test_many_groups_that_fail_at_once_are_worked_off_in_a_loop() -> None:
     assert len(relay.proxy) == 0
 
 
-def test_a_failure_route_that_relays_to_nowhere_again_and_again_comes_to_an_end() -> (
-    None
-):
+def test_a_failure_route_that_keeps_relaying_to_nowhere_ends() -> None:
     relay = Relay(max_branches=1000)
     nowhere = Target(Uri.parse("mailto:bob@example.com"))
     relay.targets = [nowhere]

@@ -157,7 +157,9 @@ def test_a_name_that_is_nowhere_is_404() -> None:
         ("sip:carol@example.com", ["404"]),
     ],
 )
-def test_what_a_route_of_ours_has_brought_goes_on(uri: str, told: list[str]) -> None:
+def test_a_request_that_our_route_led_here_is_forwarded(
+    uri: str, told: list[str]
+) -> None:
     """3261-41, 3261-42"""
     office = Office()
     office.register()

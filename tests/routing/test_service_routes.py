@@ -142,7 +142,7 @@ def test_a_route_of_the_phone_s_own_and_a_dialog_go_their_way(edge: Script) -> N
     assert (info.header("Route"), info.to) == (None, ("192.0.2.90", 5060))
 
 
-def test_one_that_is_none_is_not_kept(
+def test_an_invalid_service_route_is_not_stored(
     edge: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
     registers(edge, ORIG)

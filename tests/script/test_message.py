@@ -141,7 +141,7 @@ def test_what_is_changed_is_the_copy_that_is_passed_on() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PROTECTED))
-def test_what_the_transaction_stands_on_cannot_be_changed(name: str) -> None:
+def test_headers_of_the_transaction_cannot_be_changed(name: str) -> None:
     msg = message(Core(), INVITE)
     with pytest.raises(ValueError, match="a script cannot change"):
         msg.append_hf(name, "x")
@@ -159,7 +159,7 @@ def test_a_header_line_is_one_line(line: str) -> None:
         message(Core(), INVITE).append_hf(line)
 
 
-def test_a_uri_that_is_none_is_an_error_of_the_script() -> None:
+def test_an_invalid_uri_is_an_error_of_the_script() -> None:
     msg = message(Core(), INVITE)
     with pytest.raises(ValueError, match="not a URI"):
         msg.uri = "bob"
@@ -179,7 +179,7 @@ def test_a_reply_is_sent_once() -> None:
 
 
 @pytest.mark.parametrize("reply", [(99, "x"), (700, "x"), (200, "a\r\nb"), ("x", "y")])
-def test_a_reply_that_is_none_is_an_error_of_the_script(reply: Any) -> None:
+def test_an_invalid_reply_is_an_error_of_the_script(reply: Any) -> None:
     core = Core()
     with pytest.raises(ValueError):
         message(core, INVITE).send_reply(*reply)
@@ -286,12 +286,12 @@ def test_contacts_are_removed_as_the_administrator_does() -> None:
             "'expired' is no event of a removal; these are: d",
         ),
         ({"event": "gone"}, "'gone' is no event of a removal"),
-        ({"event": "probation"}, "retry_after is required with probation"),
-        ({"retry_after": 5}, "retry_after is required with probation"),
+        ({"event": "probation"}, "probation, and only probation, needs retry_after"),
+        ({"retry_after": 5}, "probation, and only probation, needs retry_after"),
         ({"event": "probation", "retry_after": -1}, "a whole number"),
     ],
 )
-def test_a_removal_that_is_none_is_an_error_of_the_script(
+def test_an_invalid_removal_is_an_error_of_the_script(
     arguments: dict[str, Any], error: str
 ) -> None:
     with pytest.raises(ValueError, match=error):

@@ -74,7 +74,7 @@ def test_a_method_is_a_token(methods: str) -> None:
         Route().request(methods)
 
 
-def test_an_unknown_event_is_told_with_those_that_there_are() -> None:
+def test_an_unknown_event_is_reported_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="unknown event 'register'; there are: "):
         Route().event("register")
 

@@ -42,7 +42,7 @@ def test_each_part_describes_itself(server: WireServer) -> None:
     assert (
         parts["store"].figures["users"] == parts["store"].figures["changes_total"] == 1
     )
-    assert parts["store"].line == "1 users"
+    assert parts["store"].line == "users: 1"
     assert set(parts) == {
         "proxy", "store", "compositor", "notifier", "subscriber", "publisher",
         "destinations",
@@ -63,7 +63,7 @@ def test_ends_that_are_forgotten_early_are_a_problem() -> None:
     ]
     store = next(part for part in health.parts if part.name == "store")
     assert store.figures["forgotten_early_total"] == 1
-    assert "1 contacts forgotten early" in store.line
+    assert "contacts forgotten early: 1" in store.line
 
 
 def test_a_calendar_that_is_behind_is_a_problem(

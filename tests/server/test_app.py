@@ -199,7 +199,7 @@ def test_a_telephone_number_is_an_address_of_record() -> None:
     assert phone.server.contacts("tel:+15551234") == ["sip:alice@192.0.2.50"]
 
 
-def test_what_is_no_address_of_record_cannot_be_registered() -> None:
+def test_an_invalid_address_of_record_cannot_be_registered() -> None:
     assert Phone().register(to="<mailto:alice@example.com>") == 416
 
 

@@ -91,7 +91,7 @@ def test_a_peer_that_is_not_found_is_a_problem_and_is_tried_again(
     assert a.app.health().status == "degraded"
     assert a.app.peer_problems() == {"b": "b.example: no such host"}
     (part,) = [p for p in a.app.health().parts if p.name == "destinations"]
-    assert part.line == "1 servers, 1 not found"
+    assert part.line == "servers: 1, not found: 1"
     assert caplog.text.count("peer b: b.example: no such host") == 1
     assert a.contacts(ALICE) == []
     wire.hosts["b.example"] = B

@@ -271,7 +271,7 @@ def test_it_has_no_message(new: NewScript, caplog: pytest.LogCaptureFixture) -> 
     assert len(script.bindings(BOB)) == 1
 
 
-def test_it_may_wait_and_others_go_on(new: NewScript) -> None:
+def test_it_may_wait_while_others_continue(new: NewScript) -> None:
     text = """
     import asyncio
     seen, gate = [], asyncio.Event()

@@ -144,7 +144,7 @@ def test_an_error_in_a_handler_that_has_waited_is_a_500_too(
     )
 
 
-def test_a_handler_that_waits_when_the_server_stops_goes_on_no_more(
+def test_a_handler_that_waits_when_the_server_stops_never_resumes(
     new: NewScript, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
@@ -389,7 +389,7 @@ def test_an_error_in_a_failure_route_is_told(
     ("first", "second", "best"),
     [(486, 408, 486), (486, 404, 404), (486, 503, 486), (600, 404, 600)],
 )
-def test_what_is_tried_again_in_vain_comes_to_the_best_of_all_replies(
+def test_after_failed_retries_the_best_of_all_replies_is_forwarded(
     relayed: tuple[Script, SentMessage], first: int, second: int, best: int
 ) -> None:
     """3261-45: of those before the failure route, too; and it is asked once more."""

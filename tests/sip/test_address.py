@@ -22,7 +22,9 @@ from reginfo.sip.address import numeric
         ("", ""),
     ],
 )
-def test_a_numeric_host_is_read_as_a_socket_takes_it(host: str, address: str) -> None:
+def test_a_numeric_host_is_parsed_into_the_form_of_sockets(
+    host: str, address: str
+) -> None:
     found = numeric(host).address
     assert found == address or (":ffff" in host and found == "::ffff:c000:201")
 

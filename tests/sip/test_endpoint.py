@@ -777,7 +777,7 @@ def test_a_call_is_cancelled_as_soon_as_somebody_is_there() -> None:
     assert not ours.endpoint._clients and ours.endpoint.events() == []
 
 
-def test_a_call_that_goes_on_ringing_although_cancelled_is_over_after_64_t1() -> None:
+def test_a_cancelled_call_that_keeps_ringing_ends_after_64_t1() -> None:
     """3261-48"""
     ours = Caller()
     invite = ours.call()

@@ -99,7 +99,7 @@ def broken(wire: bytes, **arguments: int) -> tuple[Framer, int]:
 
 
 @pytest.mark.parametrize("length", [b"x", b"-1", b"", b"1 2", b"\xb2"])
-def test_a_length_that_is_none_ends_the_stream(length: bytes) -> None:
+def test_an_invalid_length_ends_the_stream(length: bytes) -> None:
     head = b"OPTIONS sip:a SIP/2.0\r\nl: " + length + b"\r\n\r\n"
     framer, status = broken(head)
     assert status == 400

@@ -89,7 +89,7 @@ def test_parameters_are_a_mapping(text: str, params: dict[str, str | None]) -> N
         *[';a="b"c', '; a="b";;', ";<a>", ";a>=1", ";a;b<"],
     ],
 )
-def test_what_is_no_list_of_parameters_is_refused(text: str) -> None:
+def test_an_invalid_list_of_parameters_is_refused(text: str) -> None:
     with pytest.raises(RemoteProtocolError):
         parse_params(text)
 
@@ -143,7 +143,7 @@ def test_an_address_has_a_uri_parameters_and_a_name(
         *['sip:a@b;x="<y>"z', 'sip:a@b;x="<">', "sip:a@b; <x>", "a;x <sip:a@b>"],
     ],
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_an_invalid_address_is_refused(text: str) -> None:
     with pytest.raises(RemoteProtocolError):
         parse_name_addr(text)
 
@@ -227,7 +227,7 @@ def test_a_via_has_a_transport_an_address_and_parameters(
         *["SIP/2.0/TCP h:65536", "SIP/2.0/UDP [x]", "SIP/2.0/UDP ::1"],
     ],
 )
-def test_what_is_no_via_is_refused(text: str) -> None:
+def test_an_invalid_via_is_refused(text: str) -> None:
     with pytest.raises(RemoteProtocolError):
         parse_via(text)
 
@@ -264,7 +264,7 @@ def test_a_cseq_is_a_number_and_a_method(text: str, cseq: tuple[int, str]) -> No
         *["\u0661 REGISTER", "1_0 REGISTER", "REGISTER 1"],
     ],
 )
-def test_what_is_no_cseq_is_refused(text: str) -> None:
+def test_an_invalid_cseq_is_refused(text: str) -> None:
     with pytest.raises(RemoteProtocolError):
         parse_cseq(text)
 
@@ -321,7 +321,9 @@ def test_a_quoted_string_ends_no_line(text: str) -> None:
     ("char", "written"),
     [("\x07", "\\\x07"), ("\0", "\\\0"), ("\x7f", "\\\x7f"), ("\t", "\t"), ("é", "é")],
 )
-def test_what_is_no_qdtext_is_a_quoted_pair(char: str, written: str) -> None:
+def test_a_character_that_is_no_qdtext_is_a_quoted_pair(
+    char: str, written: str
+) -> None:
     """A control character stands in a quoted-pair alone; a tab is LWS (3261-90)."""
     assert quote(char) == f'"{written}"'
 

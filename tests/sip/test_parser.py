@@ -88,6 +88,19 @@ def test_compact_forms_are_spelled_out() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("fold", ["\r\n ", "\r\n\t", "\r\n \t "])
+def test_a_start_line_may_be_folded_as_well(fold: str) -> None:
+    """RFC 3261 §7.3.1 folds header fields alone; what can be read is read."""
+    data = request().replace(b" SIP/2.0\r\n", f"{fold}SIP/2.0\r\n".encode(), 1)
+    assert (parsed(data).method, parsed(data).uri) == ("REGISTER", "sip:example.com")
+
+
+def test_a_message_of_many_folds_that_has_no_end_is_too_large_all_the_same() -> None:
+    data = request()[:-4] + b"\r\nX:" + b"\r\n            x" * 5000
+    assert len(data) > 65_535
+    assert refused(data).status == 513
+
+
 def test_lines_that_are_folded_are_one_line() -> None:
     """Folded lines are one line (3261-25)."""
     folded = parsed(

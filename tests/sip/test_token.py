@@ -43,7 +43,7 @@ def test_nobody_else_can_make_one() -> None:
 @pytest.mark.parametrize(
     "text", ["", "bob", "flow.", "flow.A", "flow.%41", "flow.ä", "flow.AAAA", "flow.=="]
 )
-def test_what_is_no_token_names_no_flow(text: str) -> None:
+def test_an_invalid_token_names_no_flow(text: str) -> None:
     assert Tokens(b"secret").read(text) is None
 
 

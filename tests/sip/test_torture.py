@@ -67,7 +67,7 @@ def test_each_message_has_its_fate() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(FATES))
-def test_an_endpoint_meets_each_with_its_fate_and_goes_on(name: str) -> None:
+def test_an_endpoint_handles_each_message_and_continues(name: str) -> None:
     ours = endpoint()
     requests = received(ours, data(name))
     responses = [parse(datagram.data) for datagram in ours.datagrams_to_send()]

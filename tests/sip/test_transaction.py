@@ -203,7 +203,7 @@ def test_in_proceeding_it_is_sent_every_t2_until_timer_f(
     assert not transaction.answered
 
 
-def test_a_late_clock_sends_once_and_goes_on_from_there(
+def test_a_late_clock_sends_once_and_continues_from_there(
     outbox: list[Datagram],
 ) -> None:
     transaction = client(outbox)

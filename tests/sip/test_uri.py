@@ -216,7 +216,7 @@ def test_any_text_is_a_uri_or_the_peers_error(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", MALFORMED)
-def test_what_is_no_uri_is_refused(text: str) -> None:
+def test_an_invalid_uri_is_refused(text: str) -> None:
     """Nor is one without a user before its "@" (3261-95)."""
     with pytest.raises(RemoteProtocolError):
         Uri.parse(text)

@@ -21,7 +21,7 @@ def test_a_cursor_is_read_as_it_was_written(number: int) -> None:
     + ["e1/1/2", f"e1/{2**63}", f"e1/{2**64}", "e1/" + "9" * 5000, "e" * 65 + "/1"]
     + ["e1/١", "e1/1\n"],
 )
-def test_what_is_no_cursor_asks_for_everything(text: str | None) -> None:
+def test_an_invalid_cursor_requests_everything(text: str | None) -> None:
     """Reading is lenient: 3680-133."""
     assert read_since(text) is None
 

@@ -47,7 +47,7 @@ def test_a_group_that_is_defined_anew_is_told_from_the_beginning() -> None:
     assert epochs.resume(GROUP, Cursor("e2", 60), 80) == 60
 
 
-def test_a_group_that_is_defined_as_before_again_goes_on() -> None:
+def test_a_group_that_is_defined_as_before_continues() -> None:
     epochs = opened((0, "d"), (50, "other"), (60, "d"))
     assert epochs.resume(GROUP, Cursor("e1", 40), 80) == 40
     assert epochs.resume(GROUP, Cursor("e2", 55), 80) == 0

@@ -83,7 +83,7 @@ def test_a_claim_for_another_domain_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("aor", ["", "x" * 2000, "sip:a&#10;@example.com"])
-def test_an_address_of_record_that_is_none_is_left_out(aor: str) -> None:
+def test_an_invalid_address_of_record_is_left_out(aor: str) -> None:
     assert parsed(body(CLAIM, aor=aor)).refused == 1
 
 
@@ -197,7 +197,7 @@ def test_a_registration_in_pieces_is_one() -> None:
         body(CLAIM).replace(b"sip:x", b"\xff\xfe"),
     ],
 )
-def test_what_is_no_document_is_refused(data: bytes) -> None:
+def test_a_body_that_is_no_document_is_refused(data: bytes) -> None:
     if b"\0" not in data and data == written([GOOD]):
         data += b"\0"
     with pytest.raises(RemoteProtocolError):

@@ -180,7 +180,7 @@ def test_after_a_restart_what_is_missing_is_told_and_nothing_else() -> None:
     assert sum(p.data.count(b"<l:claim ") for p in sent) == 1
 
 
-def test_an_empty_server_gets_its_own_claims_back_and_goes_on_as_their_owner() -> None:
+def test_an_empty_server_gets_its_own_claims_back_and_remains_their_owner() -> None:
     """A REGISTER meanwhile is 503 with Retry-After."""
     wire, a, b = pair()
     register(wire, a, expires=7200)
@@ -256,7 +256,7 @@ def test_verifications_find_nothing_where_nothing_is_wrong() -> None:
         assert [link.drift for link in server.app.sink.links()] == [0]
 
 
-def test_bad_elements_are_refused_and_named_and_the_link_goes_on(
+def test_bad_elements_are_refused_and_named_and_the_link_continues(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """3680-138: the table keeps the truth."""

@@ -203,7 +203,7 @@ class FakeApp:
         retry_after: int | None,
     ) -> ActResult:
         if (event is ContactEvent.PROBATION) != (retry_after is not None):
-            raise LocalProtocolError("retry-after is required with probation only")
+            raise LocalProtocolError("probation, and only probation, needs retry-after")
         gone = [
             (name, binding)
             for name, binding in self.known

@@ -97,6 +97,6 @@ def test_an_address_of_record_is_in_one_domain(
     assert in_domain(aor, domain) is expected
 
 
-def test_what_is_no_utf8_is_text_all_the_same() -> None:
+def test_a_value_that_is_not_utf8_is_still_text() -> None:
     assert text("a\udcffb") == "a\ufffdb"
     assert text("é") == "é"

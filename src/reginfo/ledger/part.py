@@ -47,7 +47,7 @@ class Description(Value, frozen=True):
     "The name of the part: one lower-case word, such as `notifier`."
 
     line: str
-    "One line for people: `212 watches, 3 NOTIFYs unanswered`."
+    "One line for people: `watches: 212, being ended: 3`."
 
     figures: Mapping[str, float]
     """

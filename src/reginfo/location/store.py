@@ -227,9 +227,9 @@ class LocationStore(LocationRows):
             "forgotten_early_total": self.forgotten_early,
             "longest_life": self.longest_life,
         }
-        line = f"{users} users"
+        line = f"users: {users}"
         if self.forgotten_early:
-            line += f", {self.forgotten_early} contacts forgotten early"
+            line += f", contacts forgotten early: {self.forgotten_early}"
         return Description("store", line, figures)
 
     @property

@@ -167,7 +167,7 @@ def remove(
     if event not in REMOVALS:
         raise LocalProtocolError(f"{event} does not remove a contact")
     if (event is ContactEvent.PROBATION) != (retry_after is not None):
-        raise LocalProtocolError("retry-after is required with probation only")
+        raise LocalProtocolError("probation, and only probation, needs retry-after")
     claims = tuple(
         _life(
             bound,

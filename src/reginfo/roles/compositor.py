@@ -200,7 +200,7 @@ class Compositor:
     def describe(self) -> Description:
         """Describe the publications of peers."""
         count = len(self)
-        line = f"{count} publications of others"
+        line = f"publications of peers: {count}"
         return Description("compositor", line, {"contributions": count})
 
     # From the storage.

@@ -273,9 +273,9 @@ class Notifier:
 
     def describe(self) -> Description:
         """Describe the number of watches, and of NOTIFYs since the start."""
-        line = f"{len(self)} watches"
+        line = f"watches: {len(self)}"
         if self.leaving is not None:
-            line += f", {self.leaving.total} are being ended"
+            line += f", being ended: {self.leaving.total}"
         figures = {"watches": len(self), "notifies_total": self.served.notifies}
         return Description("notifier", line, figures)
 

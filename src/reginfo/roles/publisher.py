@@ -262,7 +262,7 @@ class Publisher:
     def describe(self) -> Description:
         """Describe the number of publications."""
         count = len(self)
-        line = f"{count} publications at {len(self._targets)} presence servers"
+        line = f"publications: {count}, presence servers: {len(self._targets)}"
         return Description("publisher", line, {"publications": count})
 
     @property

@@ -257,7 +257,7 @@ class Subscriber:
     def describe(self) -> Description:
         """Describe the number of subscriptions held at peers."""
         held = len(self.held)
-        return Description("subscriber", f"{held} subscriptions", {"held": held})
+        return Description("subscriber", f"subscriptions: {held}", {"held": held})
 
     @property
     def shelves(self) -> Sequence[Rows[Any]]:

@@ -130,7 +130,7 @@ class Connections:
         """Describe how many bindings depend on a connection."""
         count = len(self._flows)
         figures = {"bindings": count, "ended_total": self._ended}
-        line = f"{count} bindings by connections, {self._ended} ended with theirs"
+        line = f"bindings on connections: {count}, ended with theirs: {self._ended}"
         return Description("connections", line, figures)
 
     # How.

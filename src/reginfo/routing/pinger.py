@@ -198,7 +198,7 @@ class Pinger:
     def describe(self) -> Description:
         """Describe how many contacts are pinged."""
         count = len(self)
-        return Description("pinger", f"{count} contacts pinged", {"pinged": count})
+        return Description("pinger", f"contacts pinged: {count}", {"pinged": count})
 
     # How.
 

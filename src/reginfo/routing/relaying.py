@@ -234,7 +234,7 @@ class Relaying:
     def describe(self) -> Description:
         """Describe the number of requests being forwarded."""
         count = len(self.proxy)
-        line = f"{count} requests being forwarded"
+        line = f"requests being forwarded: {count}"
         return Description("proxy", line, {"forwarding": count})
 
     # How.

@@ -134,7 +134,7 @@ class Functions:
             names = ", ".join(sorted(REMOVALS))
             raise ValueError(f"{event!r} is no event of a removal; these are: {names}")
         if (why is ContactEvent.PROBATION) != (retry_after is not None):
-            raise ValueError("retry_after is required with probation only")
+            raise ValueError("probation, and only probation, needs retry_after")
         if retry_after is not None:
             _whole("retry_after", retry_after)
         which = None if contact is None else self._text(contact)

@@ -172,9 +172,9 @@ class Destinations:
     def describe(self) -> Description:
         """Describe how many servers are named, and how many are not found."""
         unknown = len(self.problems())
-        line = f"{len(self._followed)} servers"
+        line = f"servers: {len(self._followed)}"
         if unknown:
-            line += f", {unknown} not found"
+            line += f", not found: {unknown}"
         figures = {"servers": len(self._followed), "unknown": unknown}
         return Description("destinations", line, figures)
 

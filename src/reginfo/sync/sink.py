@@ -314,9 +314,9 @@ class LinkSink:
         """Describe how many links are held, and how they are."""
         links = list(self._links.values())
         lost = sum(link.lost_since is not None for link in links)
-        line = f"{len(links)} links held"
+        line = f"links held: {len(links)}"
         if lost:
-            line += f", {lost} lost"
+            line += f", lost: {lost}"
         return Description(
             "sink",
             line,

@@ -267,9 +267,9 @@ class LinkSource:
         links = list(self._links.values())
         suspect = sum(link.feed.suspect_since is not None for link in links)
         last = self._store.changes.last
-        line = f"{len(links)} links served"
+        line = f"links served: {len(links)}"
         if suspect:
-            line += f", {suspect} suspect"
+            line += f", suspect: {suspect}"
         behind = max((last - link.feed.told for link in links), default=0)
         return Description(
             "source",
