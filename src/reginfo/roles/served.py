@@ -393,7 +393,7 @@ class Served:
 
     def _send_due(self, watch: Watch, now: float, asked: bool = False) -> None:
         # The NOTIFY that answers a SUBSCRIBE must follow immediately (§4.2.1.2).
-        if not (asked or self._window.admits(watch)):
+        if not (asked or watch.row.peer is None or self._window.admits(watch)):
             watch.wait()
         elif (owed := watch.take(now)) is not None:
             self._notify(watch, owed, now)
