@@ -62,6 +62,8 @@ class Bodies:
             room: returns the maximum size in octets; a single contact may exceed it.
         """
         row, store = watch.row, self._store
+        if row.neutral:
+            return self._neutral(row)
         peer, full = row.peer, owed.full
         record = store.record_of(Place(self._table, row.aor))
         if is_of_our_kind(row):
@@ -158,6 +160,16 @@ class Bodies:
                 piece = Piece.WHOLE
         body = reginfo_body(row.version, owed.full, registrations, piece)
         return Written(body, more)
+
+    def _neutral(self, row: WatchRow) -> Written:
+        """Write what an address-of-record without contacts looks like."""
+        if row.profile is Profile.LEGACY:
+            return NOTHING
+        last = [speaker_element(self._store.server_id)] if is_of_our_kind(row) else []
+        registration = registration_element(
+            row.aor, registration_id(row.aor), INIT, last
+        )
+        return Written(reginfo_body(row.version, True, [registration]), False)
 
     def _parted(
         self,

@@ -161,8 +161,9 @@ class Notifier:
         anew = named_by is not None and named_by != place.aor
         for watch in watches:
             row = watch.row
-            if row.subscription.reason is not None or is_of_our_kind(row):
-                continue  # it has ended; or a `reginfo` server, which is sent claims
+            # A `reginfo` server is sent claims.
+            if watch.ended or row.neutral or is_of_our_kind(row):
+                continue
             peer = row.peer
             hidden = peer is not None and is_known_by(
                 binding.owner, binding.source, peer
@@ -190,7 +191,7 @@ class Notifier:
         if not self._watches.of_our_kind or place.table != self._table:
             return
         for watch in self._watches_of(place):
-            if watch.ended or not is_of_our_kind(watch.row):
+            if watch.ended or watch.row.neutral or not is_of_our_kind(watch.row):
                 continue
             new = [
                 claim
@@ -238,7 +239,7 @@ class Notifier:
         if not store.is_known(record):
             return False
         for watch in self._watches_of(record):
-            if not watch.ended:
+            if not watch.ended and not watch.row.neutral:
                 self._journal.remember(watch.restore, watch.snapshot())
                 watch.owe_anew()
                 self.served.settle(watch, now)
@@ -292,6 +293,8 @@ class Notifier:
 
 def _concerns(change: KeyChange, row: WatchRow) -> bool:
     """Whether a watcher is notified of a change of keys."""
+    if row.neutral:
+        return False
     if is_of_our_kind(row):
         return change.source is None or peer_of(change.source) != row.peer
     if change.before == change.after and row.aor not in change.moved:

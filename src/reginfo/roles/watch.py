@@ -112,6 +112,14 @@ class Watch:
         self.is_long = False
         "Whether the unanswered NOTIFY needs a stream because of its length."
 
+    def __repr__(self) -> str:
+        return f"<watch of {self.row.aor} by {self.watcher}>"
+
+    @property
+    def watcher(self) -> str:
+        """The name of the peer that watches, or what From has."""
+        return self.row.peer or self.row.subscription.dialog.remote
+
     @property
     def ended(self) -> bool:
         """Whether the final NOTIFY has been sent."""
@@ -202,9 +210,7 @@ class Watch:
         called.
         """
         row, pending = self.row, self._pending
-        subscription = row.subscription
-        ended = subscription.reason is not None
-        self.timer_at = None if ended else subscription.expires_at
+        self.wait()
         if self._sent != self._answered:
             return None
         at_once = self._full_due or self._lost
@@ -229,6 +235,10 @@ class Watch:
         self._sent += 1
         self._quiet_until = now + row.min_interval
         return owed
+
+    def wait(self) -> None:
+        """Have the timer of :meth:`take`, although it is not this watch's turn."""
+        self.timer_at = None if self.ended else self.row.subscription.expires_at
 
     def put_back(self, bindings: Sequence[Binding], parted: Parted) -> None:
         """Put back contacts that did not fit into a document; they are due at once."""

@@ -13,7 +13,6 @@ from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Flow, unscoped
 from ..sip.message import Draft, Response
 from ..sip.moment import Moment
-from ..sip.transport import SIP_PORT
 from ..sip.uri import Uri
 from ..sip.user import User
 from .nat import Nat
@@ -187,7 +186,7 @@ class InDialog:
         transport = flow.local.transport
         if not transport.serves(uri):
             return False
-        if (uri.port or SIP_PORT) == port:
+        if (uri.port or transport.default_port) == port:
             return not transport.is_reliable or self._is_open(flow)
         # Without a transport parameter, the stream of a user agent is used.
         if not transport.is_reliable or uri.param("transport"):
