@@ -10,12 +10,17 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from reginfo import __version__
+from reginfo.config.config import Config
+from reginfo.library.server import DEFAULT
+from reginfo.server.app import App
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -72,6 +77,44 @@ def test_a_compiled_struct_has_its_options_from_a_base_class(module: str) -> Non
     for node in ast.walk(ast.parse((ROOT / module).read_text("utf-8"))):
         if isinstance(node, ast.ClassDef):
             assert "msgspec.Struct" not in map(ast.unparse, node.bases), node.name
+
+
+PLAIN = (
+    msgspec.inspect.StrType,
+    msgspec.inspect.BytesType,
+    msgspec.inspect.BoolType,
+    msgspec.inspect.IntType,
+    msgspec.inspect.FloatType,
+)
+"""Annotations that mypyc keeps."""
+
+
+def stored_types(type_: msgspec.inspect.Type) -> Iterator[type]:
+    """The classes that a stored value is decoded into, by more than built-in types."""
+    cls, fields = getattr(type_, "cls", None), getattr(type_, "fields", ())
+    if cls and not all(isinstance(field.type, PLAIN) for field in fields):
+        yield cls
+    inner = [getattr(type_, "item_type", None), getattr(type_, "value_type", None)]
+    inner += getattr(type_, "item_types", ()) + getattr(type_, "types", ())
+    inner += [field.type for field in getattr(type_, "fields", ())]
+    for one in inner:
+        if one is not None:
+            yield from stored_types(one)
+
+
+def test_no_type_that_is_decoded_from_the_storage_is_compiled() -> None:
+    """msgspec decodes by annotations, of which mypyc keeps only the simplest."""
+    app = App(Config.parse(DEFAULT))
+    found = {
+        cls.__module__
+        for rows in app._parts.shelves
+        for cls in stored_types(msgspec.inspect.type_info(rows._msgpack.type))
+    }
+    assert {"reginfo.location.claim", "reginfo.sip.flow"} < found
+    compiled = {
+        m.removeprefix("src/").removesuffix(".py").replace("/", ".") for m in COMPILED
+    }
+    assert found & compiled == set()
 
 
 def test_no_module_is_compiled_twice() -> None:

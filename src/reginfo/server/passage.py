@@ -138,13 +138,15 @@ class Passage:
             self.decided = (uri, None if route is None else list(route), decision)
         return self.decided[2]
 
+    @property
+    def texts(self) -> frozenset[str]:
+        """All strings that are written in the script."""
+        return self.routes.texts
+
     # Called by a handler.
 
     def respond(self, response: Response) -> None:
-        response = with_headers(response, self.reply_headers)
-        self._server.relaying.respond(self.transaction, self.context, response)
-        self.answered = self.answered or response.status >= 200
-        self._server.turns.wake()
+        self._send(with_headers(response, self.reply_headers))
 
     def relay(self) -> bool:
         self._server.turns.wake()
@@ -158,17 +160,21 @@ class Passage:
     def save(self, table: str) -> int:
         server = self._server
         moment = server.turns.moment()
-        saved = self._try(
+        saved = server.turns.response_of(
+            self.request,
+            self.flow,
             lambda: server.uas.register(
                 self.request, self.flow, table, moment, self.publishes
-            )
+            ),
         )
         if isinstance(saved, Response):
-            self.respond(saved)
+            self._respond(saved)
             return -1
-        self.respond(saved.response)
-        codes = [CODES.get(claim.event, 3) for claim in saved.claims]
-        return min(codes, default=4)
+        self._respond(saved.response)
+        code = 4
+        for claim in saved.claims:
+            code = min(code, CODES.get(claim.event, 3))
+        return code
 
     def lookup(self, table: str) -> int:
         server = self._server
@@ -232,6 +238,20 @@ class Passage:
 
     # How.
 
+    def _respond(self, response: Response) -> None:
+        """Send a response that the server has made: it can be written."""
+        if self.reply_headers:
+            response = with_headers(response, self.reply_headers)
+        self._send(response)
+
+    def _send(self, response: Response) -> None:
+        if self.context is None:
+            self.transaction.respond(response)
+        else:
+            self._server.relaying.respond(self.transaction, self.context, response)
+        self.answered = self.answered or response.status >= 200
+        self._server.turns.wake()
+
     def _send_on(self) -> None:
         if self.context is None:
             self._relay()
@@ -280,7 +300,7 @@ class Passage:
 
     def _serve(self, answer: Callable[[], Response]) -> bool:
         served: Response = self._try(answer)
-        self.respond(served)
+        self._respond(served)
         return served.status < 300
 
     def _note(self, exc: Refusal | RemoteProtocolError) -> None:

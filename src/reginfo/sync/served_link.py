@@ -15,7 +15,8 @@ from .group import Group
 class ServedLink:
     """One subscription to a group, of one `reginfo` server."""
 
-    __slots__ = ("feed", "group", "is_over", "peer", "problem", "room", "subscription",
+    __slots__ = ("epoch",
+        "feed", "group", "is_over", "peer", "problem", "room", "subscription",
                  "version")  # fmt: skip
 
     def __init__(
@@ -27,6 +28,9 @@ class ServedLink:
 
         self.subscription = subscription
         self.feed = Feed(1, 0.0)
+        self.epoch = ""
+        "In which its changes are numbered."
+
         self.version = 0
         "The version of the next document (RFC 3680 §5.1)."
 

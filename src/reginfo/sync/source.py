@@ -291,6 +291,7 @@ class LinkSource:
         since = read_since(request.header(SINCE))
         at = self._epochs.resume(link.group.aor, since, changes.last)
         about = len(changes) if not at else min(len(changes), changes.last - at)
+        link.epoch = self._open[link.group.aor].id
         link.feed.resume(at, changes.last, about, now)
 
     def _refresh(
@@ -373,7 +374,7 @@ class LinkSource:
         else:
             flight = feed.checks(found.to, not found.more, now)
         said = Stretch(
-            self._open[link.group.aor].id,
+            link.epoch,
             after,
             feed.sent,
             more=feeds and found.more,
