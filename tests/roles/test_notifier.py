@@ -420,3 +420,34 @@ def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         server.answer()
     assert len(server.notifier.bodies._cache) <= 2
     assert len(server.told()) == 5
+
+
+def test_a_contact_that_comes_back_keeps_its_id() -> None:
+    """3680-27: and it is `registered`, for 0 seconds so far."""
+    server = watching(EAGER, binding())
+    server.bind(binding(2, "unregistered"))
+    (gone,) = contacts(server.documents()[0])
+    server.answer()
+    server.bind(binding(3, registered_at=server.now))
+    (back,) = contacts(server.documents()[0])
+    assert back.id == gone.id
+    assert (back.event, back.duration_registered) == ("registered", 0)
+
+
+def test_a_shortened_contact_says_how_long_it_lasts() -> None:
+    """3680-67: `expires` is required with this event."""
+    server = watching(EAGER, binding())
+    server.bind(binding(1, "shortened", expires_at=server.now + 60, edition=2))
+    (shortened,) = contacts(server.documents()[0])
+    assert (shortened.event, shortened.expires) == ("shortened", 60)
+
+
+def test_the_last_notify_does_not_wait_for_the_interval() -> None:
+    """3680-36: nothing comes after it."""
+    server = watching(POLITE, binding())
+    server.pass_time(598)
+    server.bind(binding(2, "refreshed"))
+    server.settle()
+    server.pass_time(2.5)
+    (notify,) = server.notifies()
+    assert state(notify) == "terminated;reason=timeout"

@@ -66,6 +66,7 @@ class Server:
         self.now = now
         self.sent: list[tuple[Draft, Flow, Watch]] = []
         self.unanswered: list[Watch] = []
+        self.failing: Watch | None = None
         self.tags = 0
         self.rows: dict[tuple[str, str], Any] = {}
         self.notifier = Notifier(
@@ -89,6 +90,9 @@ class Server:
 
     def send(self, draft: Draft, flow: Flow, user: object) -> None:
         assert isinstance(user, Watch)
+        if user is self.failing:
+            self.failing = None
+            raise ZeroDivisionError
         self.sent.append((draft, flow, user))
         self.unanswered.append(user)
 
@@ -168,17 +172,28 @@ class Server:
             else:
                 self.rows[kind, key] = msgspec.to_builtins(value)
 
+    def fail(self, number: int) -> None:
+        """Have the next NOTIFY of a watch fail by a bug of ours."""
+        self.failing = list(self.notifier.watches())[number]
+
     def restart(
-        self, seconds: float = 1.0, local: Local = LOCAL, shift: float = 0.0
+        self,
+        seconds: float = 1.0,
+        local: Local = LOCAL,
+        shift: float = 0.0,
+        failing: int | None = None,
+        admission: Admission | None = None,
     ) -> Server:
         """The server that a start makes of what has been committed."""
-        after = Server(self.peer, self.now + seconds + shift)
+        after = Server(self.peer, self.now + seconds + shift, admission)
         after.rows = self.rows
         after.datagram_only = self.datagram_only
         shelves = [*after.store.shelves, *after.notifier.shelves]
         load(shelves, [(*key, value) for key, value in self.rows.items()], shift)
         after.store.begin(here(local), moment(after.now))
         after.notifier.begin(here(local), moment(after.now))
+        if failing is not None:
+            after.fail(failing)
         after.pass_time(0)
         return after
 

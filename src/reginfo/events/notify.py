@@ -53,6 +53,11 @@ class ServedSubscription(MutableValue, kw_only=True):
     reason: str | None = None
     "Why it has ended; None while it goes on."
 
+    def __repr__(self) -> str:
+        """As a log names it: ``<ServedSubscription reg of CALL-ID, active>``."""
+        state = "active" if self.reason is None else f"terminated ({self.reason})"
+        return f"<ServedSubscription {self.event} of {self.dialog.call_id}, {state}>"
+
     def expires(self, now: float) -> int:
         """Return the seconds left, rounded down: never more than were granted."""
         # The rounding error of a sum must not cost a whole second.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
 from ..sip.value import MutableValue
+
+logger = logging.getLogger("reginfo.turn")
 
 Entry = tuple[str, str, Any]
 """The kind and key of a row, and its value for msgpack; None if it is removed."""
@@ -42,7 +45,11 @@ class Batch(MutableValue):
     def announce(self) -> None:
         """Make the deferred calls, now that this is durable."""
         for function, arguments in self.after:
-            function(*arguments)
+            try:
+                function(*arguments)
+            except Exception:
+                # It is durable, and the others are to know.
+                logger.exception("! a change cannot be announced")
 
 
 class Mark(NamedTuple):

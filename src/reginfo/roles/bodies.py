@@ -48,6 +48,8 @@ class Bodies:
             room: the maximum size in octets; a single contact may exceed it.
         """
         row, store = watch.row, self._store
+        if row.neutral:
+            return self._neutral(row)
         record = store.record_of(Place(self._table, row.aor))
         if is_of_our_kind(row):
             return self._claims(watch, record, owed, room, now)
@@ -115,6 +117,16 @@ class Bodies:
                 piece = Piece.WHOLE
         body = xml.reginfo_body(row.version, owed.full, registrations, piece)
         return Written(body, more)
+
+    def _neutral(self, row: WatchRow) -> Written:
+        """Write what an address-of-record without contacts looks like."""
+        if row.profile is Profile.LEGACY:
+            return NOTHING
+        last = [speaker_element(self._store.server_id)] if is_of_our_kind(row) else []
+        registration = xml.registration_element(
+            row.aor, registration_id(row.aor), RegistrationState.INIT, last
+        )
+        return Written(xml.reginfo_body(row.version, True, [registration]), False)
 
     def _parted(
         self,

@@ -160,8 +160,9 @@ class Notifier:
         # An identity's own contacts hide those of the record that names it.
         anew = self._store.named_by(change.place) not in (None, aor)
         for watch in watches:
-            if watch.ended or is_of_our_kind(watch.row):
-                continue  # a `reginfo` server is sent claims
+            # A `reginfo` server is sent claims.
+            if watch.ended or watch.row.neutral or is_of_our_kind(watch.row):
+                continue
             hidden = is_known_by(
                 change.binding.owner, change.binding.source, watch.row.peer
             )
@@ -195,7 +196,7 @@ class Notifier:
         if place.table != self._table:
             return
         for watch in self._watches_of(place):
-            if watch.ended or not is_of_our_kind(watch.row):
+            if watch.ended or watch.row.neutral or not is_of_our_kind(watch.row):
                 continue
             new = [
                 claim
@@ -243,7 +244,7 @@ class Notifier:
         if not store.is_known(record):
             return False
         for watch in self._watches_of(record):
-            if not watch.ended:
+            if not watch.ended and not watch.row.neutral:
                 self._journal.remember(watch.restore, *watch.snapshot())
                 watch.owe_anew()
                 self.served.settle(watch, now)
@@ -297,6 +298,8 @@ class Notifier:
 
 def _concerns(change: KeyChange, row: WatchRow) -> bool:
     """Whether a watcher is notified of a change of keys."""
+    if row.neutral:
+        return False
     if is_of_our_kind(row):
         return change.source is None or peer_of(change.source) != row.peer
     if change.before == change.after and row.aor not in change.moved:

@@ -107,6 +107,14 @@ class Watch:
         self.is_long = False
         "Whether the unanswered NOTIFY needs a stream because of its length."
 
+    def __repr__(self) -> str:
+        return f"<watch of {self.row.aor} by {self.watcher}>"
+
+    @property
+    def watcher(self) -> str:
+        """The name of the peer that watches, or what From has."""
+        return self.row.peer or self.row.subscription.dialog.remote
+
     @property
     def ended(self) -> bool:
         """Whether the final NOTIFY has been sent."""
@@ -188,7 +196,7 @@ class Watch:
         Changes that wait are due at :attr:`timer_at`, or when :meth:`answered` is
         called.
         """
-        self.timer_at = None if self.ended else self.row.subscription.expires_at
+        self.wait()
         if self._sent != self._answered or not self.waits:
             return None
         at_once = self._full_due or self._lost
@@ -208,6 +216,10 @@ class Watch:
         self._sent += 1
         self._quiet_until = now + self.row.min_interval
         return owed
+
+    def wait(self) -> None:
+        """Have the timer of :meth:`take`, although it is not this watch's turn."""
+        self.timer_at = None if self.ended else self.row.subscription.expires_at
 
     def put_back(self, bindings: Sequence[Binding], parted: Parted) -> None:
         """Put back contacts that did not fit into a document; they are due at once."""

@@ -8,13 +8,16 @@ from typing import Any
 
 import msgspec
 
+from ..events.headers import EventHeader
 from ..events.notify import ServedSubscription
 from ..ledger.journal import Journal
 from ..ledger.shelf import Rows, nothing
 from ..location.place import Aor
 from ..sip.headers import cached_name_addr
+from ..sip.message import Request
 from .row import WatchRow, shifted_row
 from .watch import Watch, WatchKeeper
+from .watcher import instance_of
 
 KIND = "watch"
 PROGRESS = "told"
@@ -69,6 +72,28 @@ class Watches:
         """Return the watches of a resource."""
         found = self._by_resource.get(resource)
         return [] if found is None else list(found.values())
+
+    def lost_by(
+        self, request: Request, event: EventHeader, resource: Aor
+    ) -> list[Watch]:
+        """
+        Return older watches that the device of a SUBSCRIBE has lost, for example by a
+        restart.
+
+        A device may have two subscriptions, so only those with an unanswered NOTIFY
+        count.
+        """
+        instance = instance_of(request)
+        if not instance:
+            return []
+        return [
+            watch
+            for watch in self.of(resource)
+            if watch.row.instance == instance
+            and not watch.ended
+            and watch.unanswered
+            and watch.is_of_same(request, event)
+        ]
 
     def count_of(self, watcher: str) -> int:
         """Count the watches of a watcher, by the URI in its From."""

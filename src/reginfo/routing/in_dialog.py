@@ -13,7 +13,6 @@ from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Flow, unscoped
 from ..sip.message import Draft, Response
 from ..sip.moment import Moment
-from ..sip.transport import SIP_PORT
 from ..sip.uri import Uri
 from ..sip.user import User
 from .nat import Nat
@@ -179,7 +178,7 @@ class InDialog:
         transport = flow.local.transport
         if not transport.serves(uri):
             return False
-        if (uri.port or SIP_PORT) == flow.remote[1]:
+        if (uri.port or transport.default_port) == flow.remote[1]:
             return True
         # Without a transport parameter, the stream of a user agent is used.
         return transport.is_reliable and not uri.param("transport")

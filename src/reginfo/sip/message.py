@@ -173,6 +173,10 @@ class Request(SipMessage):
         self.method = method
         self.uri = uri
 
+    def __repr__(self) -> str:
+        """As a log names it: ``<Request MESSAGE sip:bob@example.com>``."""
+        return f"<Request {self.method} {self.uri}>"
+
     def check(self) -> None:
         """
         Check the mandatory header fields, before the request is handled (§8.1.1).
@@ -312,7 +316,8 @@ class Response(SipMessage):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"Response({self.status}, {self.reason!r}, {self.headers!r})"
+        """As a log names it: without headers, and what a peer has put into them."""
+        return f"<Response {self.status} {self.reason}>"
 
     @property
     def is_final(self) -> bool:

@@ -1,4 +1,4 @@
-"""What follows a change, for one link: as many whole elements as fit a document."""
+"""Collects the changes after a number that fit into one document of a link."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ from .envelope import (
 from .group import Group
 
 AROUND_USER = 100
-"""Octets of a registration around its address-of-record and what is in it, at most."""
+"""The maximum size of a registration without address and content, in octets."""
 
 AT_ONCE = 4096
-"""Changes that are looked at for one document, so that no document takes long."""
+"""The maximum number of changes examined for one document, to limit the time."""
 
 
 class Collected(NamedTuple):
-    """What goes into one document."""
+    """The content of one document."""
 
     registrations: list[str]
     elements: int
-    "How many claims and records these have."
+    "The number of claims and records in these."
 
     to: int
-    "The change that it reaches up to."
+    "The number of the last change that it covers."
 
     more: bool
-    "Whether there is more that did not fit."
+    "Whether more changes follow that did not fit."
 
 
 class _User:
-    """What is told of one address-of-record."""
+    """The elements about one address-of-record."""
 
     __slots__ = ("contacts", "is_bound", "records")
 
     def __init__(self) -> None:
         self.contacts: dict[str, str] = {}
-        "By key: the contact of RFC 3680, and our elements, without its end."
+        "By key: the contact of RFC 3680 with our elements, without its end tag."
 
         self.records = ""
         self.is_bound = False
@@ -69,14 +69,14 @@ def collect(
     is_check: bool = False,
 ) -> Collected:
     """
-    Write what has changed after one number, and up to another.
+    Write the changes after one number, up to another.
 
     Args:
-        kept_back: beyond this number, what ``peer`` has told itself is left out.
-        room: octets of the document; one element is written however long it is.
-        path_of: the route set to a contact that the other server is told.
-        is_check: whether to write all claims of a contact together, for who has
-            forgotten some of them.
+        kept_back: beyond this number, changes reported by ``peer`` itself are left out.
+        room: the maximum size in octets; a single element may exceed it.
+        path_of: returns the route set to a contact, as reported to the other server.
+        is_check: whether to write all claims about a contact together, for a server
+            that has forgotten some of them.
     """
     users: dict[Aor, _User] = {}
     table, covers = group.table, group.covers
@@ -154,7 +154,7 @@ def collect(
 
 
 def _claim_of(row: ContactRow, number: int) -> Claim:
-    """Return the claim of a contact that was changed under a number."""
+    """Return the claim about a contact that was changed under a number."""
     for claim in row.claims:
         if claim.number == number:
             return claim
