@@ -183,7 +183,7 @@ class Admin:
 
     def barred(self) -> list[tuple[Aor, Record]]:
         """Users that are kept from registering, and the record that says so."""
-        return self._assembly.store.barred(self.now(), self._assembly.table)
+        return self._assembly.store.barred(self._assembly.table, self.now())
 
     def admit(self, aor: str) -> ActResult:
         """

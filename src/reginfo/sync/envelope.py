@@ -55,10 +55,54 @@ ACTIVE = RegistrationState.ACTIVE
 
 # A phone refreshes again and again.
 _contact_id = lru_cache(CACHED)(contact_id)
-_registration_id = lru_cache(CACHED)(registration_id)
 
 # The text that an attribute may contain unescaped: see reg/writer.py.
 _PLAIN = bytes(c if 0x20 <= c < 0x7F and c not in b'&<>"' else 0 for c in range(256))
+
+
+def contact_and_claim(
+    aor: str, claim: Claim, is_bound: bool, now: float, path: tuple[str, ...]
+) -> str:
+    """
+    Write a contact without its end, and in it the claim that holds.
+
+    The usual case, in one go: what :func:`contact_start` and :func:`claim_element`
+    write.
+    """
+    uri, call_id, owner, agent = (
+        claim.contact, claim.call_id, claim.owner, claim.user_agent,
+    )  # fmt: skip
+    if (
+        not is_bound
+        or path
+        or claim.params
+        or claim.q is not None
+        or claim.received
+        or claim.display_name
+        or claim.key != uri
+        or not claim.active
+        or not is_plain(f"{uri}{call_id}{owner}{agent}")
+    ):
+        start = contact_start(aor, claim, is_bound, now)
+        return start + claim_element(claim, now, path)
+    stamp, event, cseq = claim.stamp, claim.event, claim.cseq
+    text = (
+        f'<contact id="{_contact_id(aor, uri)}" state="active" event="{event}"'
+        f' callid="{call_id}" cseq="{cseq}" expires="{claim.expires(now)}">'
+        f'<uri>{uri}</uri><l:claim uri="{uri}" callid="{call_id}" cseq="{cseq}"'
+        f' stamp="{stamp}" event="{event}" owner="{owner}" until="{claim.until}"'
+        f' left="{round((claim.expires_at - now) * 1000)}"'
+    )
+    if claim.begin != stamp:
+        text += f' begin="{claim.begin}"'
+    if claim.edition != stamp:
+        text += f' edition="{claim.edition}"'
+    since = now - claim.registered_at
+    if since >= 0.001:
+        text += f' since="{round(since * 1000)}"'
+    if agent:
+        text += f' user-agent="{agent}"'
+    return text + "/>"
 
 
 def is_plain(text: str) -> bool:
@@ -166,10 +210,13 @@ def contact_start(aor: str, holds: Claim, is_bound: bool, now: float) -> str:
 
 def registration_element(aor: str, state: RegistrationState, inside: str) -> str:
     """Write a registration around its contacts and records."""
-    return (
-        f'<registration aor="{escape(aor)}" id="{_registration_id(aor)}"'
-        f' state="{state}">{inside}</registration>'
-    )
+    return f'{_registration_start(aor)}{state}">{inside}</registration>'
+
+
+@lru_cache(CACHED)
+def _registration_start(aor: str) -> str:
+    """Write a registration as far as its state."""
+    return f'<registration aor="{escape(aor)}" id="{registration_id(aor)}" state="'
 
 
 def cursor_element(said: Stretch) -> str:
