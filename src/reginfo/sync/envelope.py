@@ -106,7 +106,7 @@ def contact_and_claim(
 
 
 def is_plain(text: str) -> bool:
-    """Whether a text stands in an attribute as it is: most often it does."""
+    """Whether a text needs no escaping in an attribute; most need none."""
     return 0 not in text.encode("utf-8", "surrogatepass").translate(_PLAIN)
 
 
@@ -115,7 +115,7 @@ def claim_element(claim: Claim, now: float, path: tuple[str, ...]) -> str:
     Write a claim, complete in itself.
 
     Args:
-        path: the route set that the other server is told: see `routing/learned.py`.
+        path: the route set to send to the other server: see `routing/learned.py`.
     """
     uri, key, call_id, owner = claim.contact, claim.key, claim.call_id, claim.owner
     q, received, agent = claim.q, claim.received, claim.user_agent
