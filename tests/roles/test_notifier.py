@@ -10,9 +10,9 @@ from reginfo.location.binding import Binding
 from reginfo.location.record import Record, RecordKind
 from reginfo.location.stamp import Stamp
 from reginfo.reg import xml
-from reginfo.reg.document import Contact
 from reginfo.reg.legacy import Profile
 from reginfo.roles import bodies
+from reginfo.roles.document import binding_parts
 from reginfo.roles.envelope import SPEAKER
 from reginfo.roles.served import RETRY_AFTER
 
@@ -396,13 +396,12 @@ def test_what_is_the_same_for_all_is_rendered_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rendered = []
-    contact_parts = xml.contact_parts
 
-    def counted(contact: Contact) -> tuple[bytes, bytes]:
-        rendered.append(contact.uri)
-        return contact_parts(contact)
+    def counted(bound: Binding, aor: str, *, implicit: bool) -> tuple[bytes, bytes]:
+        rendered.append(bound.contact)
+        return binding_parts(bound, aor, implicit=implicit)
 
-    monkeypatch.setattr(xml, "contact_parts", counted)
+    monkeypatch.setattr(bodies, "binding_parts", counted)
     server = watching()
     server.subscribe(call_id="second")
     server.settle()

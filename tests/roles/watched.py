@@ -19,6 +19,7 @@ from reginfo.roles.admission import Admission
 from reginfo.roles.notifier import Notifier
 from reginfo.roles.watch import Watch
 from reginfo.roles.watcher import Watcher
+from reginfo.sip.dialog_flow import dialog_flow
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Request, Response
 
@@ -88,13 +89,14 @@ class Server:
         assert (request.method, flow.local.host) == ("SUBSCRIBE", LOCAL.host)
         return self.peer
 
-    def send(self, draft: Draft, flow: Flow, user: object) -> None:
-        assert isinstance(user, Watch)
-        if user is self.failing:
+    def send(self, draft: Draft, watch: Watch) -> None:
+        if watch is self.failing:
             self.failing = None
             raise ZeroDivisionError
-        self.sent.append((draft, flow, user))
-        self.unanswered.append(user)
+        dialog = watch.row.subscription.dialog
+        flow = dialog_flow(dialog.first_uri, dialog.flow)
+        self.sent.append((draft, flow, watch))
+        self.unanswered.append(watch)
 
     def subscribe(
         self,

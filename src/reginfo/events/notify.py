@@ -74,7 +74,9 @@ class ServedSubscription(MutableValue, kw_only=True):
             more: whether others follow that belong to it: then it is not the final one.
         """
         if self.reason is None or more:
-            state = f"active;expires={self.expires(now)}"
+            # As `expires` has it, without a call on the hot path.
+            left = math.floor(self.expires_at - now + 1e-3)
+            state = f"active;expires={left if left > 0 else 0}"
         else:
             state = f"terminated;reason={self.reason}"
         headers = f"Event: {self.event}\r\nSubscription-State: {state}\r\n"

@@ -146,9 +146,13 @@ class Journal:
             undo: called with ``arguments`` if the commit fails.
             urgent: False if a crash may lose this, at the cost of repeated work only.
         """
+        self.put((kind, key, value), (undo, arguments), urgent)
+
+    def put(self, entry: Entry, undo: Call, urgent: bool) -> None:
+        """Like :meth:`write`; without arguments to unpack and to pack again."""
         batch = self._batch
-        batch.entries.append((kind, key, value))
-        batch.undo.append((undo, arguments))
+        batch.entries.append(entry)
+        batch.undo.append(undo)
         if urgent:
             batch.urgent = True
 

@@ -19,20 +19,18 @@ from ..ledger.journal import Journal
 from ..ledger.shelf import Rows
 from ..location.place import Aor
 from ..sip.dialog import Dialog
-from ..sip.dialog_flow import dialog_flow
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow, Local
-from ..sip.message import Request, Response
+from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
-from ..sip.user import Send
 from .admission import RETRY_AFTER as FULL_RETRY_AFTER
 from .admission import Admission
 from .drain import Drain
 from .pace import Pace
 from .package import ServedPackage
-from .pieces import Written, is_long
+from .pieces import DocumentSizes, Written, is_long
 from .row import WatchRow
-from .watch import SHORTEST_DOCUMENT, Owed, Watch
+from .watch import Owed, Watch
 from .watcher import Dialects, Watcher, instance_of
 from .watches import Watches, copy_of, id_of
 from .window import Window
@@ -45,8 +43,11 @@ RETRY_AFTER = 30.0
 RESTART_RATE = 100.0
 """The maximum number of watchers notified per second after a restart."""
 
-Body = Callable[[Watch, Owed, int, float], Written]
-"""Writes the body of a NOTIFY, of about the given size in octets at most."""
+SendNotify = Callable[[Draft, Watch], object]
+"""Sends a NOTIFY in the dialog of a watch, which receives the response."""
+
+Body = Callable[[Watch, Owed, Callable[[Watch], int], float], Written]
+"""Writes the body of a NOTIFY; the third argument returns its maximum size."""
 
 
 class Served:
@@ -56,7 +57,7 @@ class Served:
     Args:
         package: knows the resources that can be watched.
         body: writes the body of a NOTIFY.
-        send: sends a request on a flow; its last argument is the user of the request.
+        send: sends a NOTIFY.
         recognise: identifies the sender of a SUBSCRIBE.
         jitter: returns a random number from 0 to 1.
         datagram_only: whether a flow is known to support only datagrams.
@@ -69,7 +70,7 @@ class Served:
         *,
         package: ServedPackage,
         body: Body,
-        send: Send,
+        send: SendNotify,
         policy: SubscriptionPolicy,
         recognise: Callable[[Request, Flow], Watcher],
         jitter: Callable[[], float],
@@ -84,7 +85,7 @@ class Served:
         self._policy = policy
         self._recognise = recognise
         self._jitter = jitter
-        self._datagram_only = datagram_only
+        self._sizes = DocumentSizes(datagram_only)
         self._admission = admission
         self.watches = Watches(journal, self)
         self._wheel = TimerWheel()
@@ -171,7 +172,8 @@ class Served:
             return
         if status < 300:
             try:
-                watch.row.subscription.dialog.answered(response)
+                if "Contact" in response.headers:
+                    watch.row.subscription.dialog.answered(response)
             except RemoteProtocolError:
                 pass  # keep the current target
             watch.answered()
@@ -190,7 +192,8 @@ class Served:
             self._end(watch, watch.row.subscription.reason or "", now)
             return
         self._send_next(watch, now)
-        self._advance(watch, now)
+        if watch.waits:
+            self._advance(watch, now)
 
     def receive_failure(self, watch: Watch, cause: str, now: float) -> None:
         """Note that a NOTIFY got no response: a timeout ends the watch (§4.2.2)."""
@@ -382,13 +385,13 @@ class Served:
     ) -> None:
         """Undo the changes of a watch."""
         watch.row.subscription = subscription
-        watch.restore(*snapshot)
+        watch.restore(snapshot)
         watch.timer_at = subscription.expires_at
         self._wheel.schedule(watch)
 
     def _advance(self, watch: Watch, now: float, *, asked: bool = False) -> None:
         """Send a NOTIFY if one is due, and set the timer."""
-        self._journal.remember(watch.restore, *watch.snapshot())
+        self._journal.remember(watch.restore, watch.snapshot())
         self._send_due(watch, now, asked)
 
     def _send_due(self, watch: Watch, now: float, asked: bool = False) -> None:
@@ -401,15 +404,11 @@ class Served:
 
     def _notify(self, watch: Watch, owed: Owed, now: float) -> None:
         row = watch.row
-        subscription = row.subscription
-        dialog = subscription.dialog
-        flow = dialog_flow(dialog.first_uri, dialog.flow)
-        by_stream = watch.longest > SHORTEST_DOCUMENT and not self._datagram_only(flow)
-        room = watch.longest if by_stream else SHORTEST_DOCUMENT
-        body, more = self._body(watch, owed, room, now)
-        draft = subscription.notify(self._media_type, body, now, more=more)
-        watch.is_long = by_stream and is_long(draft)
-        self._send(draft, flow, watch)
+        written = self._body(watch, owed, self._sizes.of, now)
+        body = written.body
+        draft = row.subscription.notify(self._media_type, body, now, more=written.more)
+        watch.is_long = is_long(draft) and self._sizes.takes_streams(watch)
+        self._send(draft, watch)
         self._window.sent(watch)
         self.notifies += 1
         if body:

@@ -15,7 +15,7 @@ from ..ledger.shelf import Rows, nothing
 from ..location.place import Aor
 from ..sip.headers import cached_name_addr
 from ..sip.message import Request
-from .row import WatchRow, shifted_row
+from .row import WatchRow, is_of_our_kind, shifted_row
 from .watch import Watch, WatchKeeper
 from .watcher import instance_of
 
@@ -50,6 +50,9 @@ class Watches:
         self._by_id: dict[str, Watch] = {}
         self._by_resource: dict[str, dict[str, Watch]] = {}
         self._watchers: Counter[str] = Counter()
+        self.of_our_kind = 0
+        "The number of watches of `reginfo` servers."
+
         self.loading = False
         "Whether watches are being loaded: :meth:`loaded` has not been called."
 
@@ -101,6 +104,8 @@ class Watches:
 
     def add(self, watch: Watch) -> None:
         """Add a watch."""
+        if is_of_our_kind(watch.row):
+            self.of_our_kind += 1
         self._by_id[watch.row.id] = watch
         self._watchers[_watcher(watch)] += 1
         self._by_resource.setdefault(watch.row.aor, {})[watch.row.id] = watch
@@ -108,6 +113,8 @@ class Watches:
     def remove(self, watch: Watch) -> None:
         """Remove a watch."""
         if self._by_id.pop(watch.row.id, None) is not None:
+            if is_of_our_kind(watch.row):
+                self.of_our_kind -= 1
             watcher = _watcher(watch)
             self._watchers[watcher] -= 1
             if not self._watchers[watcher]:

@@ -389,12 +389,11 @@ class Assembly:
             draft, flow, user, is_divisible=len(draft.body) > LONGEST_DATAGRAM_BODY
         )
 
-    def _send_notify(self, draft: Draft, flow: Flow, user: User) -> None:
-        """Send a NOTIFY along its dialog; ``flow`` was an estimate."""
-        assert isinstance(user, Watch)
-        dialog = user.row.subscription.dialog
+    def _send_notify(self, draft: Draft, watch: Watch) -> None:
+        """Send a NOTIFY along its dialog."""
+        dialog = watch.row.subscription.dialog
         self.in_dialog.send(
-            draft, dialog.first_uri, dialog.flow, user, is_divisible=True
+            draft, dialog.first_uri, dialog.flow, watch, is_divisible=True
         )
 
     def _send_subscribe(self, draft: Draft, flow: Flow, user: User) -> None:

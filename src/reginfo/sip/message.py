@@ -147,10 +147,13 @@ class SipMessage:
         Raises:
             RemoteProtocolError: there are several, or it is malformed.
         """
+        if "Contact" not in self.headers:
+            return None
         values = self.values("Contact")
         if len(values) > 1:
             raise RemoteProtocolError("more than one Contact")
-        return parse_name_addr(values[0]) if values else None
+        # A dialog has the same one in each of its messages.
+        return cached_name_addr(values[0]) if values else None
 
     def _required(self, name: str) -> str:
         values = self.headers.get(name)
