@@ -196,17 +196,13 @@ def test_whatever_takes_long_is_logged_once_with_its_line(
         message(2, b"0.2")
         eventually(lambda: "blocked the server" in ours.log)
         (line,) = [one for one in ours.log.splitlines() if "blocked the server" in one]
-        assert (
-            f"! routes.py:{line_of('@route', script)}: slow blocked the server for 2"
-            in line
-        )
+        first = line_of("@route", script)
+        assert f"! routes.py:{first}: slow blocked the server for 2" in line
         message(3, b"timer")
         eventually(lambda: ours.log.count("blocked the server") == 2)
         line = [one for one in ours.log.splitlines() if "blocked the server" in one][1]
-        assert (
-            f"! routes.py:{line_of('sleep(0.3)', script)}: late blocked the server for 3"
-            in line
-        )
+        at = line_of("sleep(0.3)", script)
+        assert f"! routes.py:{at}: late blocked the server for 3" in line
         message(4, b"2.6")
         eventually(lambda: "the server goes on" in ours.log)
         assert ours.log.count("! nothing has been served for 2.") == 1
