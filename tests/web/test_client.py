@@ -54,7 +54,7 @@ def test_what_is_asked_is_done(app: FakeApp) -> None:
         assert client.drain(5.0).rate == 5.0
         with pytest.raises(NotFound):
             client.bindings(ALICE)
-        with pytest.raises(ApiRefusal, match="probation only"):
+        with pytest.raises(ApiRefusal, match="only probation"):
             client.remove(BOB, event="probation")
 
 
