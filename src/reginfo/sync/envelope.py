@@ -1,9 +1,9 @@
 """
-The words of a link in SIP, and its documents, written: claims in those of RFC 3680.
+Writes the documents of a link, and names its SIP header fields.
 
-A contact stands in its registration as RFC 3680 has it, as what holds says. In it is
-one element of our namespace for each claim that is sent, complete in itself; the
-records of a user and the stretch of changes stand beside (`docs/link.md`).
+Each contact is written as in RFC 3680, with the values of the claim that is in effect.
+It contains one element of our namespace for each claim that is sent, complete in
+itself; the records of a user and the range of changes follow (`docs/link.md`).
 """
 
 from __future__ import annotations
@@ -55,10 +55,54 @@ ACTIVE = RegistrationState.ACTIVE
 
 # A phone refreshes again and again.
 _contact_id = lru_cache(CACHED)(contact_id)
-_registration_id = lru_cache(CACHED)(registration_id)
 
-# What may stand in an attribute as it is: see reg/writer.py.
+# The text that an attribute may contain unescaped: see reg/writer.py.
 _PLAIN = bytes(c if 0x20 <= c < 0x7F and c not in b'&<>"' else 0 for c in range(256))
+
+
+def contact_and_claim(
+    aor: str, claim: Claim, is_bound: bool, now: float, path: tuple[str, ...]
+) -> str:
+    """
+    Write a contact without its end, and in it the claim that holds.
+
+    The usual case, in one go: what :func:`contact_start` and :func:`claim_element`
+    write.
+    """
+    uri, call_id, owner, agent = (
+        claim.contact, claim.call_id, claim.owner, claim.user_agent,
+    )  # fmt: skip
+    if (
+        not is_bound
+        or path
+        or claim.params
+        or claim.q is not None
+        or claim.received
+        or claim.display_name
+        or claim.key != uri
+        or not claim.active
+        or not is_plain(f"{uri}{call_id}{owner}{agent}")
+    ):
+        start = contact_start(aor, claim, is_bound, now)
+        return start + claim_element(claim, now, path)
+    stamp, event, cseq = claim.stamp, claim.event, claim.cseq
+    text = (
+        f'<contact id="{_contact_id(aor, uri)}" state="active" event="{event}"'
+        f' callid="{call_id}" cseq="{cseq}" expires="{claim.expires(now)}">'
+        f'<uri>{uri}</uri><l:claim uri="{uri}" callid="{call_id}" cseq="{cseq}"'
+        f' stamp="{stamp}" event="{event}" owner="{owner}" until="{claim.until}"'
+        f' left="{round((claim.expires_at - now) * 1000)}"'
+    )
+    if claim.begin != stamp:
+        text += f' begin="{claim.begin}"'
+    if claim.edition != stamp:
+        text += f' edition="{claim.edition}"'
+    since = now - claim.registered_at
+    if since >= 0.001:
+        text += f' since="{round(since * 1000)}"'
+    if agent:
+        text += f' user-agent="{agent}"'
+    return text + "/>"
 
 
 def is_plain(text: str) -> bool:
@@ -138,7 +182,7 @@ def record_element(record: Record, now: float) -> str:
 
 
 def contact_start(aor: str, holds: Claim, is_bound: bool, now: float) -> str:
-    """Write the contact of RFC 3680, as far as to where our elements begin."""
+    """Write the contact of RFC 3680, up to where our elements begin."""
     event = holds.event
     if is_bound:
         state = "active"
@@ -166,14 +210,17 @@ def contact_start(aor: str, holds: Claim, is_bound: bool, now: float) -> str:
 
 def registration_element(aor: str, state: RegistrationState, inside: str) -> str:
     """Write a registration around its contacts and records."""
-    return (
-        f'<registration aor="{escape(aor)}" id="{_registration_id(aor)}"'
-        f' state="{state}">{inside}</registration>'
-    )
+    return f'{_registration_start(aor)}{state}">{inside}</registration>'
+
+
+@lru_cache(CACHED)
+def _registration_start(aor: str) -> str:
+    """Write a registration as far as its state."""
+    return f'<registration aor="{escape(aor)}" id="{registration_id(aor)}" state="'
 
 
 def cursor_element(said: Stretch) -> str:
-    """Write which changes a document has, and who speaks."""
+    """Write which changes a document contains, and which server sends it."""
     text = f'<l:cursor epoch="{said.epoch}" from="{said.after}" to="{said.to}"'
     text += f' more="{"true" if said.more else "false"}"'
     if said.about:
@@ -187,7 +234,7 @@ def cursor_element(said: Stretch) -> str:
 
 
 def document(version: int, registrations: Iterable[str], said: Stretch) -> bytes:
-    """Write a document: always a partial one, since nothing is gone by omission."""
+    """Write a document; always a partial one, since an omission removes nothing."""
     return (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<reginfo xmlns="{REGINFO}"'
         f' xmlns:l="{NAMESPACE}" version="{version}" state="partial">'
