@@ -143,7 +143,7 @@ class Admin:
             contact: which one; all if left out.
 
         Raises:
-            RemoteProtocolError: it makes no sense.
+            RemoteProtocolError: the request is invalid.
         """
         assembly = self._assembly
         return self._done(
@@ -157,7 +157,7 @@ class Admin:
         Bind ``contact`` without a REGISTER; see :meth:`.Acts.create`.
 
         Raises:
-            LocalProtocolError, RemoteProtocolError: it makes no sense.
+            LocalProtocolError, RemoteProtocolError: the request is invalid.
         """
         assembly = self._assembly
         try:
@@ -190,7 +190,7 @@ class Admin:
         Let a user register again that was rejected or is on probation.
 
         Raises:
-            RemoteProtocolError: it makes no sense.
+            RemoteProtocolError: the request is invalid.
         """
         assembly = self._assembly
         return self._done(lambda: assembly.acts.admit(assembly.table, aor))
