@@ -18,7 +18,15 @@ def blocks(kind: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
-SERVER = '[server]\nid = "a"\ndomains = ["example.com"]\n'
+SERVER = """
+[server]
+id = "a"
+listen = ["udp:192.0.2.1:5060", "tcp:192.0.2.1:5060"]
+domains = ["example.com"]
+[pua_reginfo]
+server_address = "sip:reginfo@192.0.2.1"
+"""
+"""What stands around a part of a configuration."""
 
 
 @pytest.mark.parametrize("text", blocks("toml"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from reginfo.ledger.journal import Entry
 from reginfo.ledger.memory import MemoryStorage
 from reginfo.testing import Wire
@@ -26,11 +24,6 @@ class CountingStorage(MemoryStorage):
         super().append([], boot=boot, wall=wall)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="step 5: all that is due at one moment is done in one turn",
-)
 def test_many_registrations_that_expire_together_take_many_turns() -> None:
     """
     Thousands of phones registered within a second, after a power cut say, and none

@@ -7,7 +7,8 @@ import json
 import pytest
 import typer
 
-from reginfo.cli.ending import NOT_THERE, echo_json, fail, say
+from reginfo.cli import ending
+from reginfo.cli.ending import NOT_THERE, counted, echo_json, fail, say
 
 CONTROLS = "\x1b[2J\x07\x00\x7f\x9b"
 
@@ -44,3 +45,21 @@ def test_json_has_no_control_characters(
     assert json.loads(out) == {"a": f"x{shown}é\\", f"k{shown}": [shown]}
     assert (out.count("\n") > 1) == bool(indent)
     assert "\\u00" not in out
+
+
+def test_each_way_to_end_has_its_code() -> None:
+    """docs/commands.md: a script can tell the reasons apart."""
+    codes = [
+        value
+        for name, value in vars(ending).items()
+        if name.isupper() and isinstance(value, int)
+    ]
+    assert len(codes) == len(set(codes)) == 5
+    assert 0 not in codes
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(0, "0 contacts"), (1, "1 contact"), (2, "2 contacts")]
+)
+def test_what_is_counted_is_in_the_plural_but_for_one(number: int, said: str) -> None:
+    assert counted(number, "contact") == said

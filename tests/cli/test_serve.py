@@ -15,6 +15,8 @@ import typer
 from reginfo.cli import serve
 from reginfo.cli.serve import collect_rarely
 from reginfo.config.config import Config
+from reginfo.io.shutdown import Shutdown
+from reginfo.io.watchdog import Watchdog, WatchedSelector
 
 from .run import configured, run, start
 
@@ -120,5 +122,6 @@ def test_that_is_done_before_the_server_says_that_it_is_ready(
     monkeypatch.setattr(typer, "echo", lambda *_, **__: calls.append("ready"))
     listen = 'listen = ["udp:127.0.0.1:0"]\n[store]\nurl = "memory:"\n'
     config = Config.read(configured(tmp_path, listen))
-    asyncio.run(serve.run(config, None))
+    with Watchdog(WatchedSelector()) as watchdog, Shutdown() as shutdown:
+        asyncio.run(serve.run(config, None, watchdog, shutdown))
     assert calls == ["collect_rarely", "ready"]

@@ -95,7 +95,9 @@ def test_watchers_are_shown_to_programs(admin: str) -> None:
 def test_peers_are_shown_to_people(admin: str) -> None:
     result = run("show", "--peers", "--admin", admin)
     assert result.exit_code == 0
-    head, first, second = cells(result.stdout)
+    head, first, second, links, link = cells(result.stdout)
+    assert links[:4] == ["peer", "group", "role", "state"]
+    assert link[3] == "syncing 41 200 of about 100 000"
     assert head == "name uri aor state expires next missed contacts".split()
     assert first == [
         "b", "sip:192.0.2.2", BOB, "active", "600", "300", "0", "sip:bob@192.0.2.9"
@@ -105,6 +107,8 @@ def test_peers_are_shown_to_people(admin: str) -> None:
 
 def test_peers_are_shown_to_programs(admin: str) -> None:
     result = run("show", "--peers", "--json", "--admin", admin)
+    [link] = json.loads(result.stdout)["links"]
+    assert (link["peer"], link["behind"]) == ("b", 58_800)
     rows = json.loads(result.stdout)["peers"]
     assert [(row["name"], row["aor"]) for row in rows] == [("b", BOB), ("c", None)]
 

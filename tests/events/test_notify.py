@@ -172,3 +172,21 @@ def test_a_policy_may_ask_for_no_least_time() -> None:
 def test_a_policy_has_no_negative_times() -> None:
     with pytest.raises(ValueError, match="min_expires: -1"):
         SubscriptionPolicy(min_expires=-1)
+
+
+@pytest.mark.parametrize(("default", "given"), [(3761, 3761), (3600, 3600), (60, 60)])
+def test_without_expires_the_default_of_the_policy_is_granted(
+    default: int, given: int
+) -> None:
+    """3680-04: configurable; `pua_reginfo` has 3600."""
+    policy = SubscriptionPolicy(default_expires=default)
+    assert granted(request("SUBSCRIBE", "Event: reg"), policy) == given
+
+
+@pytest.mark.parametrize("event", ["Event: REG", "Event: Reg;id=1", "X-Event: reg"])
+def test_another_spelling_is_another_package(event: str) -> None:
+    """6665-90: 489, and what we do serve."""
+    with pytest.raises(Refusal) as caught:
+        check(request("SUBSCRIBE", event), "reg", TYPE)
+    assert caught.value.status == 489
+    assert ("Allow-Events", "reg") in caught.value.headers

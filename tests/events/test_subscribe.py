@@ -1043,3 +1043,20 @@ def test_a_200_that_comes_after_its_notify_and_grants_less_counts(granted: int) 
     held.respond(200, f"Expires: {granted}")
     assert held.one.expires_at == NOW + granted
     assert held.one.timer_at is not None and held.one.timer_at < NOW + granted
+
+
+def test_a_notify_without_event_is_refused() -> None:
+    """6665-57: 489, as one of another package."""
+    with pytest.raises(Refusal) as caught:
+        Held().notify(event="")
+    assert caught.value.status == 489
+
+
+def test_a_202_of_an_older_notifier_is_as_good_as_a_200() -> None:
+    """6665-03: accepted from others, although RFC 6665 §8.3.1 has deprecated it."""
+    held = Held()
+    held.drafts()
+    held.respond(202, "Expires: 600")
+    held.notify("active;expires=600")
+    assert held.one.expires_at == held.now + 600
+    assert held.has_dialog()

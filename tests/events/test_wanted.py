@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from reginfo.events.wanted import Wanted
+from reginfo.events.wanted import Wanted, contact_by
+from reginfo.sip.flow import Flow, Local
+from reginfo.sip.transport import Transport
 
 RIGHT = Wanted(
     uri="sip:a@example.com", local="sip:b@192.0.2.1", event="reg", accept="a/b"
@@ -44,3 +46,22 @@ def test_nothing_is_wanted_for_a_negative_time() -> None:
 def test_a_fetch_wants_no_time() -> None:
     """0 seconds fetch the state once (RFC 6665 §4.4.3)."""
     assert msgspec.structs.replace(RIGHT, expires=0).expires == 0
+
+
+@pytest.mark.parametrize(
+    ("local", "transport", "contact"),
+    [
+        ("sip:a@h", Transport.UDP, None),
+        ("sip:a@h", Transport.TCP, "sip:a@h;transport=tcp"),
+        ("sip:a@h;x=1", Transport.TCP, "sip:a@h;x=1;transport=tcp"),
+        ("sip:a@h;transport=tcp", Transport.TCP, None),
+        ("sip:a@h;x;Transport=UDP", Transport.TCP, None),
+        ("sip:a;transport=tcp@h", Transport.TCP, "sip:a;transport=tcp@h;transport=tcp"),
+    ],
+)
+def test_a_contact_names_its_transport_once(
+    local: str, transport: Transport, contact: str | None
+) -> None:
+    """3261-96 (§19.1.1): also if the address that is configured names one."""
+    flow = Flow(Local(transport, "192.0.2.1", 5060), ("192.0.2.2", 5060))
+    assert contact_by(local, flow) == contact

@@ -233,11 +233,11 @@ class Server:
             process.kill()
             process.wait()
 
-    def terminate(self) -> int:
-        """Ask it to end (SIGTERM); its exit code."""
+    def terminate(self, number: int = signal.SIGTERM) -> int:
+        """Ask it to end; its exit code."""
         process, self._process = self._process, None
         assert process is not None
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         try:
             return process.wait(STOP_LIMIT)
         except subprocess.TimeoutExpired:

@@ -325,3 +325,36 @@ def test_a_debugger_sees_a_handler_that_waits() -> None:
         assert task.get_stack() == []
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_handler_that_causes_another_to_run_is_still_running(waits: bool) -> None:
+    """A reply route ends before its request route: that may be interrupted still."""
+    seen: list[bool] = []
+
+    async def main() -> None:
+        runner = Runner()
+
+        def inner(argument: int) -> None:
+            seen.append(runner.handlers.is_running)
+
+        async def outer(argument: int) -> None:
+            if waits:
+                await asyncio.sleep(0)
+            runner.run(inner)
+            seen.append(runner.handlers.is_running)
+
+        runner.run(outer)
+        await asyncio.gather(*runner.handlers._tasks)
+        seen.append(runner.handlers.is_running)
+
+    asyncio.run(main())
+    assert seen == [True, True, False]
+
+
+def test_what_was_reported_as_slow_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the watchdog does not report it again."""
+    monkeypatch.setattr(eager, "SLOW", 0.0)
+    runner = Runner()
+    runner.run(lambda argument: None)
+    assert runner.handlers.reported > 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from reginfo.ledger.journal import Journal
@@ -139,3 +141,22 @@ def test_an_attempt_inside_another_is_taken_back_alone() -> None:
             raise ZeroDivisionError
     assert done == [2]
     assert journal.close().entries == [("kind", "outer", 1)]
+
+
+def test_an_announcement_that_fails_stops_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What is durable is announced to everybody, whoever fails."""
+    done: list[int] = []
+
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    journal = Journal()
+    journal.after(done.append, 1)
+    journal.after(broken)
+    journal.after(done.append, 2)
+    with caplog.at_level(logging.ERROR):
+        journal.close().announce()
+    assert done == [1, 2]
+    assert len(caplog.records) == 1

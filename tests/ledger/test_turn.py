@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from reginfo.ledger.journal import Entry, Journal
-from reginfo.ledger.turn import LAZY, SLICE, Done, Turns
+from reginfo.ledger.turn import LAZY, PASSES, SLICE, TRANSACTIONS, Done, Turns
 from reginfo.sip.endpoint import Endpoint
 from reginfo.sip.errors import Refusal, RemoteProtocolError
-from reginfo.sip.event import EndpointEvent, RequestReceived
+from reginfo.sip.event import EndpointEvent, RequestFailed, RequestReceived
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Response
 from reginfo.sip.moment import Moment
@@ -111,7 +111,7 @@ class Server:
         self.put(self.value + 1)
         return Response(200, "OK")
 
-    def receive(self, number: int = 1) -> None:
+    def receive(self, number: int = 1, *, settles: bool = True) -> None:
         lines = [
             "MESSAGE sip:us@192.0.2.1 SIP/2.0",
             f"Via: SIP/2.0/UDP 192.0.2.50;branch=z9hG4bK{number}",
@@ -121,7 +121,8 @@ class Server:
             "CSeq: 1 MESSAGE",
         ]
         self.turns.receive("\r\n".join([*lines, "", ""]).encode(), FLOW)
-        self.turns.settle()
+        if settles:
+            self.turns.settle()
 
 
 @pytest.fixture
@@ -274,9 +275,10 @@ def test_after_a_slice_of_due_work_datagrams_come_first(server: Server) -> None:
     assert at is not None and at <= server.now  # the rest is due at once
 
 
-def test_where_the_clock_stands_still_all_that_is_due_is_done() -> None:
+def test_where_the_clock_stands_still_a_slice_is_as_many_passes() -> None:
+    """What expires together is worked off in slices, whatever the clock says."""
     server = Server(durable=False)
-    server.due = [NOW] * 100
+    server.due = [NOW] * (PASSES + 10)
     at = server.now
 
     def timer_due(moment: Moment) -> None:
@@ -285,7 +287,109 @@ def test_where_the_clock_stands_still_all_that_is_due_is_done() -> None:
 
     server.timer_due = timer_due  # type: ignore[method-assign]
     server.turns.timer_due()
-    assert len(server.worked) == 100
+    assert len(server.worked) == PASSES
+    due_at = server.turns.timer_at
+    assert due_at is not None and due_at <= at  # the rest is due at once
+    server.turns.timer_due()
+    assert len(server.worked) == PASSES + 10
+
+
+def test_transactions_that_end_together_end_in_slices() -> None:
+    """A datagram is not kept waiting by the Timers J of all of them."""
+    server, many = Server(durable=False), 2 * PASSES * TRANSACTIONS
+    for number in range(many):
+        server.receive(number)
+    server.now += 33
+    slices = 0
+    while (at := server.turns.timer_at) is not None and at <= server.now:
+        before = len(server.endpoint._servers)
+        server.turns.timer_due()
+        slices += 1
+        assert before - len(server.endpoint._servers) <= PASSES * TRANSACTIONS
+    assert (len(server.endpoint._servers), slices) == (0, 2)
+
+
+def test_requests_that_nobody_answers_fail_in_the_slice_that_their_timers_are_of(
+    server: Server,
+) -> None:
+    """The work that a failure makes counts in its slice."""
+    failed: list[float] = []
+
+    class Patient(Nobody):
+        def receive_failure(self, cause: str, moment: Moment) -> None:
+            failed.append(server.now)
+            server.now += 0.001
+
+    def handle(event: EndpointEvent, moment: Moment) -> None:
+        assert isinstance(event, RequestFailed)
+        event.transaction.user.receive_failure(event.cause, moment)
+
+    server.handle = handle  # type: ignore[method-assign]
+    draft = Draft("OPTIONS", "sip:w@192.0.2.50", "CSeq: 1 OPTIONS\r\n")
+    many = 4 * TRANSACTIONS
+    for _ in range(many):
+        server.endpoint.send_request(draft, FLOW, Patient())
+    server.turns.settle()
+    server.now += 33
+    server.turns.timer_due()
+    assert 0 < len(failed) <= TRANSACTIONS
+    while (at := server.turns.timer_at) is not None and at <= server.now:
+        server.turns.timer_due()
+    assert len(failed) == many
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_an_event_that_cannot_be_handled_stops_no_other(
+    server: Server, first: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every loop over what is due goes on after an item that fails."""
+    handled: list[str] = []
+
+    def handle(event: EndpointEvent, moment: Moment) -> None:
+        assert isinstance(event, RequestReceived)
+        if event.request.call_id == str(first):
+            raise ZeroDivisionError
+        handled.append(event.request.call_id)
+        Server.handle(server, event, moment)
+
+    server.handle = handle  # type: ignore[method-assign]
+    for number in range(3):
+        server.receive(number, settles=False)
+    server.turns.settle()
+    assert handled == [str(n) for n in range(3) if n != first]
+    assert len(server.commits) == 1
+    assert "! RequestReceived cannot be handled" in caplog.text
+
+
+def test_a_response_that_cannot_be_written_is_500_and_nothing_has_changed(
+    server: Server,
+) -> None:
+    """What a 200 would have confirmed is taken back with it."""
+
+    def act(event: RequestReceived, moment: Moment) -> Response:
+        server.put(5)
+        return Response(200, "OK", {"Contact": None})  # type: ignore[dict-item]
+
+    server.act = act
+    server.receive()
+    assert server.sent == ["SIP/2.0 500 Server Internal Error"]
+    assert (server.value, server.commits) == (0, [])
+
+
+def test_who_waits_for_a_commit_in_vain_stops_no_other(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[bool] = []
+    server.receive()
+
+    def broken(is_durable: bool) -> None:
+        raise ZeroDivisionError
+
+    server.turns.when_durable(broken)
+    server.turns.when_durable(told.append)
+    server.commits[0][1](None)
+    assert told == [True]
+    assert "! what waited for a commit cannot go on" in caplog.text
 
 
 def test_to_wake_is_to_settle_soon_and_once(server: Server) -> None:

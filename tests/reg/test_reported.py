@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from reginfo.reg.document import ClaimElement, Contact, ContactEvent
-from reginfo.reg.reported import SLACK, ReportedContact, follow, is_same, shifted
+from reginfo.reg.reported import SLACK, follow, is_same
+from reginfo.reg.table_row import ReportedContact
 
 ALICE = "sip:alice@example.com"
 ONE = Contact(
@@ -57,9 +58,3 @@ def test_how_a_parameter_is_written_is_no_news() -> None:
     one = changed(params=(("a", '"b"'),))
     assert is_same(one, changed(params=(("a", "b"),), expires=1))
     assert not is_same(one, changed(params=(("a", "c"),)))
-
-
-def test_a_row_without_an_end_has_none_after_a_restart() -> None:
-    assert shifted(ROW, 5.0).expires_at == 605.0
-    endless = ReportedContact(ALICE, ONE, None)
-    assert shifted(endless, 5.0) is endless

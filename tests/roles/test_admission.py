@@ -41,8 +41,10 @@ def test_a_watcher_is_served_by_one_of_the_rules_or_refused(
 ) -> None:
     """RFC 3680 §4.6: the authorization policy decides who may subscribe."""
     admission = Admission(allow=allow)
+    silent = Admission(allow=allow, neutral=True)
+    assert silent.check(subscribe(watcher), NAMES, is_peer=is_peer) is served
     if served:
-        admission.check(subscribe(watcher), NAMES, is_peer=is_peer)
+        assert admission.check(subscribe(watcher), NAMES, is_peer=is_peer)
         return
     with pytest.raises(Refusal, match="403 Forbidden"):
         admission.check(subscribe(watcher), NAMES, is_peer=is_peer)
@@ -59,6 +61,17 @@ def test_credentials_are_asked_for_before_anything_else_is_looked_at() -> None:
     with pytest.raises(Refusal, match="401"):
         Admission(allow=(), authenticate=challenge).check(message, NAMES, is_peer=False)
     assert seen == [(message, ALICE)]
+
+
+def test_who_cannot_be_identified_is_refused_neutral_or_not() -> None:
+    """A challenge tells nothing of the resource."""
+
+    def challenge(message: Request, aor: str) -> None:
+        raise Refusal(401, "Unauthorized")
+
+    admission = Admission(allow=(), neutral=True, authenticate=challenge)
+    with pytest.raises(Refusal, match="401"):
+        admission.check(subscribe(), NAMES, is_peer=False)
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from reginfo.location.binding import Binding
 from reginfo.location.place import as_written
 from reginfo.reg import xml
 from reginfo.reg.document import ContactEvent, contact_id
-from reginfo.roles.document import UnreadableDocument, contact_of, read_document
+from reginfo.reg.writer import contact_parts
+from reginfo.roles.document import (
+    UnreadableDocument,
+    binding_parts,
+    contact_of,
+    read_document,
+)
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.message import Request
 
@@ -109,3 +116,20 @@ def test_an_identity_that_no_register_named_is_created_by_the_network(
     """3GPP TS 24.229: a contact of an implicitly registered identity is `created`."""
     assert contact_of(binding(event=event), ALICE, implicit=True).event == listed
     assert contact_of(binding(event=event), ALICE).event == event
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+@pytest.mark.parametrize(
+    "bound",
+    [
+        binding(),
+        binding(2, "probation", retry_after=60, q="0.5", call_id="a&b<\"'"),
+        binding(display_name="Al & <Ice>", params=(("a", None), ("b", '"<&>"'))),
+        binding(path=("<sip:p;lr>",), received="sip:192.0.2.50", user_agent="x"),
+    ],
+)
+def test_the_xml_of_a_binding_is_that_of_its_contact(
+    bound: Binding, implicit: bool
+) -> None:
+    contact = contact_of(bound, ALICE, implicit=implicit)
+    assert binding_parts(bound, ALICE, implicit=implicit) == contact_parts(contact)

@@ -172,15 +172,6 @@ def test_a_quicker_pace_counts_from_now_on() -> None:
     assert drain.timer_at == NOW + 0.5 + TICK
 
 
-def test_who_is_put_back_does_not_hurry_the_others() -> None:
-    drain = Drain(range(4), rate=1.0, total=4, now=NOW)  # type: ignore[arg-type]
-    (watch,) = drain.due(NOW)
-    drain.put_back(watch, NOW + 0.5)
-    assert drain.timer_at == NOW + 1
-    drain.put_back(watch, NOW + 5)
-    assert drain.timer_at == NOW + 5
-
-
 def test_a_watcher_of_before_the_rfc_is_told_as_it_can_understand() -> None:
     server = Server(OLD)
     server.bind(binding())

@@ -372,6 +372,18 @@ def test_a_contact_is_dropped_when_no_source_of_the_peer_lists_it(
     assert server.events() == ["50 registered", "50 expired"]
 
 
+@way
+def test_a_contact_that_is_too_large_is_left_out_and_logged(
+    way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """3261-120: no server of ours has to carry it; the others of the document are."""
+    server = Gateway()
+    huge = tuple((f"x{number}", "y" * 100) for number in range(90))
+    server.tell(way, contact(params=huge), contact(DESK))
+    assert server.contacts() == [DESK]
+    assert caplog.text.count("is too large, left out") == 1
+
+
 def test_the_first_full_state_ends_what_is_not_in_it() -> None:
     """3680-149: after the gateway has lost its database, and not what others own."""
     server = Gateway()

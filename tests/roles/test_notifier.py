@@ -10,9 +10,9 @@ from reginfo.location.binding import Binding
 from reginfo.location.record import Record, RecordKind
 from reginfo.location.stamp import Stamp
 from reginfo.reg import xml
-from reginfo.reg.document import Contact
 from reginfo.reg.legacy import Profile
 from reginfo.roles import bodies
+from reginfo.roles.document import binding_parts
 from reginfo.roles.envelope import SPEAKER
 from reginfo.roles.served import RETRY_AFTER
 
@@ -396,13 +396,12 @@ def test_what_is_the_same_for_all_is_rendered_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rendered = []
-    contact_parts = xml.contact_parts
 
-    def counted(contact: Contact) -> tuple[bytes, bytes]:
-        rendered.append(contact.uri)
-        return contact_parts(contact)
+    def counted(bound: Binding, aor: str, *, implicit: bool) -> tuple[bytes, bytes]:
+        rendered.append(bound.contact)
+        return binding_parts(bound, aor, implicit=implicit)
 
-    monkeypatch.setattr(xml, "contact_parts", counted)
+    monkeypatch.setattr(bodies, "binding_parts", counted)
     server = watching()
     server.subscribe(call_id="second")
     server.settle()
@@ -420,3 +419,34 @@ def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         server.answer()
     assert len(server.notifier.bodies._cache) <= 2
     assert len(server.told()) == 5
+
+
+def test_a_contact_that_comes_back_keeps_its_id() -> None:
+    """3680-27: and it is `registered`, for 0 seconds so far."""
+    server = watching(EAGER, binding())
+    server.bind(binding(2, "unregistered"))
+    (gone,) = contacts(server.documents()[0])
+    server.answer()
+    server.bind(binding(3, registered_at=server.now))
+    (back,) = contacts(server.documents()[0])
+    assert back.id == gone.id
+    assert (back.event, back.duration_registered) == ("registered", 0)
+
+
+def test_a_shortened_contact_says_how_long_it_lasts() -> None:
+    """3680-67: `expires` is required with this event."""
+    server = watching(EAGER, binding())
+    server.bind(binding(1, "shortened", expires_at=server.now + 60, edition=2))
+    (shortened,) = contacts(server.documents()[0])
+    assert (shortened.event, shortened.expires) == ("shortened", 60)
+
+
+def test_the_last_notify_does_not_wait_for_the_interval() -> None:
+    """3680-36: nothing comes after it."""
+    server = watching(POLITE, binding())
+    server.pass_time(598)
+    server.bind(binding(2, "refreshed"))
+    server.settle()
+    server.pass_time(2.5)
+    (notify,) = server.notifies()
+    assert state(notify) == "terminated;reason=timeout"

@@ -33,7 +33,7 @@ def written(*claims: Binding, told: tuple[Binding, ...] = ()) -> tuple[Contact, 
     published.told = {one.key: one for one in told}
     own = {b.key: b for b in store.bindings(place(ALICE), NOW) if b.owner == "a"}
     bodies = PublicationBodies(store, "a", "location")
-    document = xml.parse(bodies.write(published, own, NOW))
+    document = xml.parse(bodies.write(published, own, NOW, 1 << 19)[0])
     assert document.full
     return document.registrations[0].contacts
 

@@ -58,6 +58,7 @@ class Server:
         self.journal = Journal()
         self.store = LocationStore("a", self.journal)
         self.sent: list[tuple[Draft, PublishedState]] = []
+        self.datagram_only = False
         self.publisher = self.new_publisher()
         self.store.listener = self.publisher.hears
         self.target = PresenceServer(
@@ -77,6 +78,7 @@ class Server:
             jitter=lambda: self.jitter,
             min_expires=60,
             max_expires=3600,
+            datagram_only=lambda flow: self.datagram_only,
             **{"table": TABLE} | others,
         )
 

@@ -19,6 +19,7 @@ from reginfo.roles.admission import Admission
 from reginfo.roles.notifier import Notifier
 from reginfo.roles.watch import Watch
 from reginfo.roles.watcher import Watcher
+from reginfo.sip.dialog_flow import dialog_flow
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Draft, Request, Response
 
@@ -66,6 +67,7 @@ class Server:
         self.now = now
         self.sent: list[tuple[Draft, Flow, Watch]] = []
         self.unanswered: list[Watch] = []
+        self.failing: Watch | None = None
         self.tags = 0
         self.rows: dict[tuple[str, str], Any] = {}
         self.notifier = Notifier(
@@ -87,10 +89,14 @@ class Server:
         assert (request.method, flow.local.host) == ("SUBSCRIBE", LOCAL.host)
         return self.peer
 
-    def send(self, draft: Draft, flow: Flow, user: object) -> None:
-        assert isinstance(user, Watch)
-        self.sent.append((draft, flow, user))
-        self.unanswered.append(user)
+    def send(self, draft: Draft, watch: Watch) -> None:
+        if watch is self.failing:
+            self.failing = None
+            raise ZeroDivisionError
+        dialog = watch.row.subscription.dialog
+        flow = dialog_flow(dialog.first_uri, dialog.flow)
+        self.sent.append((draft, flow, watch))
+        self.unanswered.append(watch)
 
     def subscribe(
         self,
@@ -168,17 +174,28 @@ class Server:
             else:
                 self.rows[kind, key] = msgspec.to_builtins(value)
 
+    def fail(self, number: int) -> None:
+        """Have the next NOTIFY of a watch fail by a bug of ours."""
+        self.failing = list(self.notifier.watches())[number]
+
     def restart(
-        self, seconds: float = 1.0, local: Local = LOCAL, shift: float = 0.0
+        self,
+        seconds: float = 1.0,
+        local: Local = LOCAL,
+        shift: float = 0.0,
+        failing: int | None = None,
+        admission: Admission | None = None,
     ) -> Server:
         """The server that a start makes of what has been committed."""
-        after = Server(self.peer, self.now + seconds + shift)
+        after = Server(self.peer, self.now + seconds + shift, admission)
         after.rows = self.rows
         after.datagram_only = self.datagram_only
         shelves = [*after.store.shelves, *after.notifier.shelves]
         load(shelves, [(*key, value) for key, value in self.rows.items()], shift)
         after.store.begin(here(local), moment(after.now))
         after.notifier.begin(here(local), moment(after.now))
+        if failing is not None:
+            after.fail(failing)
         after.pass_time(0)
         return after
 

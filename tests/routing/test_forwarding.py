@@ -173,3 +173,22 @@ def test_breadth_is_never_more_than_ours() -> None:
     assert whats(relay.receive(wrong, CALLER)) == ["400"]
     none = message("MESSAGE", "Max-Breadth: 0", branch="z9hG4bKnone")
     assert whats(relay.receive(none, CALLER)) == ["440"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        # Each has the fault of the next one as well.
+        (message("OPTIONS", "Proxy-Require: foo", hops="0", uri="mailto:b@a.org"), 416),
+        (message("OPTIONS", "Proxy-Require: foo", hops="0"), 483),
+        (message("OPTIONS", "Proxy-Require: foo"), 420),
+    ],
+)
+def test_of_several_faults_the_first_in_the_order_of_the_rfc_is_answered(
+    request_: str, status: int
+) -> None:
+    """3261-40: scheme, Max-Forwards, Proxy-Require (§16.3)."""
+    relay = Relay()
+    relay.targets = []
+    (sent,) = relay.receive(request_, CALLER)
+    assert sent.what == str(status)

@@ -114,6 +114,7 @@ class Call:
         self.on_failure: str | None = None
         self.reply_headers: list[tuple[str, str]] = []
         self.answered = self.relayed = False
+        self.texts: frozenset[str] = frozenset()
         self.publishes = True
         self.refusal: Response | None = None
         self.reason = ""

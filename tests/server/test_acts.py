@@ -1,8 +1,8 @@
 """
 Acts of an administrator reach all servers: what one of them is told holds at the other.
 
-Records and claims travel by whatever joins the two; here each watches the user at the
-other.
+Records and claims travel by whatever joins the two: each watches the user at the other,
+or they have a link for the whole domain.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ from ..make import ALICE, PHONE, place
 DESK = "sip:alice@192.0.2.77"
 
 
-def config(me: str, *peers: str, hosts: dict[str, str], transport: str) -> Config:
+GROUP = "sip:all@example.com"
+
+
+def config(
+    me: str, *peers: str, hosts: dict[str, str], transport: str, watch: str
+) -> Config:
     text = f"""
 [server]
 id = "{me}"
@@ -36,11 +41,11 @@ max_expires = 7200
 [pua_reginfo]
 server_address = "sip:server@{hosts[me]}"
 """
+    if watch == GROUP:
+        text += f'[[group]]\nuri = "{GROUP}"\ndomains = ["example.com"]\n'
     for peer in peers:
-        text += f'[[peer]]\nname = "{peer}"\nwatch = ["{ALICE}"]\n'
+        text += f'[[peer]]\nname = "{peer}"\nwatch = ["{watch}"]\n'
         text += f'uri = "sip:{hosts[peer]}:5060;transport={transport}"\n'
-        if transport == "tcp":
-            text += f'match = {{ address = "{hosts[peer].strip("[]")}" }}\n'
     return Config.parse(text)
 
 
@@ -51,12 +56,17 @@ V6 = {"a": "[2001:db8::1]", "b": "[2001:db8::2]"}
 class Two:
     """Two servers that watch alice at each other, and her phone."""
 
-    def __init__(self, hosts: dict[str, str], transport: str) -> None:
+    def __init__(
+        self, hosts: dict[str, str], transport: str, watch: str = ALICE
+    ) -> None:
         self.wire = Wire()
         self.transport = Transport[transport.upper()]
-        one = {"hosts": hosts, "transport": transport}
-        self.a = self.wire.serve(config("a", "b", **one), MemoryStorage())  # type: ignore[arg-type]
-        self.b = self.wire.serve(config("b", "a", **one), MemoryStorage())  # type: ignore[arg-type]
+
+        def serve(me: str, peer: str) -> WireServer:
+            one = config(me, peer, hosts=hosts, transport=transport, watch=watch)
+            return self.wire.serve(one, MemoryStorage())
+
+        self.a, self.b = serve("a", "b"), serve("b", "a")
         self.phone = PHONE if hosts is V4 else ("2001:db8::50", 5060)
         self.cseq = 0
         self.wire.pass_time(40)  # one was there before the other
@@ -87,10 +97,27 @@ class Two:
         return [(b.event.value, round(b.expires(self.wire.now), -1)) for b in bound]
 
 
-@pytest.fixture(params=["v4 udp", "v6 udp", "v4 tcp"])
+BY = ("v4 udp", "v6 udp", "v4 tcp", "v6 tcp")
+
+
+@pytest.fixture(params=[f"{by} {watch}" for watch in (ALICE, GROUP) for by in BY])
 def two(request: pytest.FixtureRequest) -> Two:
-    family, transport = request.param.split()
-    return Two(V4 if family == "v4" else V6, transport)
+    family, transport, watch = request.param.split()
+    return Two(V4 if family == "v4" else V6, transport, watch)
+
+
+@pytest.mark.parametrize("event", ["deactivated", "unregistered"])
+def test_what_is_removed_at_one_is_removed_at_both(two: Two, event: str) -> None:
+    """3680-142: wherever it was registered; and the phone may come back."""
+    assert two.register(two.b).status == 200
+    assert two.a.app.remove(ALICE, event=ContactEvent(event)).contacts == 1
+    two.wire.pass_time(1)
+    assert two.events(two.a) == two.events(two.b) == []
+    for server in (two.a, two.b):
+        (claims,) = server.app.store.rows(place(ALICE)).values()
+        assert claims[0].gone and claims[0].event.value == event
+    assert two.register(two.b).status == 200
+    assert two.events(two.a) == two.events(two.b) == [("registered", 600)]
 
 
 def test_a_contact_that_is_added_at_one_is_bound_at_both(two: Two) -> None:
@@ -184,6 +211,7 @@ def test_what_is_barred_is_so_after_a_restart(two: Two) -> None:
     two.a.app.remove(ALICE, event=ContactEvent.PROBATION, retry_after=600)
     two.a.app.shorten(ALICE, expires=30)
     two.a = two.wire.restart(two.a)
+    two.wire.pass_time(6)  # one without a contact first hears what its peers know
     assert two.register(two.a).status == 500
     assert len(two.a.app.barred()) == 1
 

@@ -132,6 +132,8 @@ def test_a_name_that_is_lost_leaves_the_addresses_that_were_known() -> None:
     del wire.hosts["b.example"]
     wire.pass_time(5)
     assert problems(a) == ["peer b: b.example: no such host"]
+    flow = a.app._assembly.destinations.flow("sip:b.example")
+    assert flow is not None and flow.remote == B
     register(wire, b)
     wire.pass_time(1)
     assert a.contacts(ALICE) == ["sip:alice@192.0.2.50"]

@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from reginfo.config.config import Config
-from reginfo.io.clock import Clock
-from reginfo.io.rim import Rim
-from reginfo.server.app import App
 from reginfo.sip.message import Request, Response
 from reginfo.sip.parser import parse
 from reginfo.testing import Wire
@@ -18,20 +15,30 @@ from ..make import ALICE
 CONFIG = '[server]\nid = "a"\ndomains = ["example.com"]\n[store]\nurl = "memory:"\n'
 
 
+def watched(server: Server) -> None:
+    """Have a server start, and one watcher that was told everything."""
+    server.app.begin([LOCAL], Places())
+    server.rim.start()
+    server.receive(register(1))
+    server.receive(SUBSCRIBE, ("192.0.2.9", 5060))
+    (notify,) = (one for one in server.wire.sent if one.startswith(b"NOTIFY"))
+    server.receive(ok_to(notify), ("192.0.2.9", 5060))
+    server.wire.sent.clear()
+
+
 def test_it_begins_at_once_although_nothing_else_happens() -> None:
-    async def drained() -> None:
-        clock = Clock()
-        app = App(Config.parse(CONFIG), clock=clock)
-        app._rim = Rim(app.turns, app, clock.now, writer=None)
-        assert app.notifier.timer_at is None
-        app.drain(100.0)
-        assert app.notifier.timer_at is not None
+    async def drained() -> list[bytes]:
+        server = Server(None)
+        server.app._rim = server.rim
+        watched(server)
+        server.app.drain(100.0)
         # No datagram comes and no other timer is due: the rim has set one for this.
         for _ in range(10):
             await asyncio.sleep(0)
-        assert app.notifier.timer_at is None
+        return server.wire.sent
 
-    asyncio.run(drained())
+    (notify,) = asyncio.run(drained())
+    assert b"terminated;reason=deactivated" in notify
 
 
 class NoNames:
@@ -47,13 +54,7 @@ def test_no_watcher_is_notified_at_a_restart() -> None:
         server = Server(None)
         app = server.app
         app._rim, app._names = server.rim, NoNames()  # type: ignore[assignment]
-        app.begin([LOCAL], Places())
-        server.rim.start()
-        server.receive(register(1))
-        server.receive(SUBSCRIBE, ("192.0.2.9", 5060))
-        (notify,) = (one for one in server.wire.sent if one.startswith(b"NOTIFY"))
-        server.receive(ok_to(notify), ("192.0.2.9", 5060))
-        server.wire.sent.clear()
+        watched(server)
         await app.stop()
         return server.wire.first_lines()
 

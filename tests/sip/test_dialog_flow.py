@@ -88,3 +88,11 @@ def test_ipv6_is_no_different(uri: str, remote: tuple[str, int]) -> None:
 def test_a_private_ipv6_address_that_is_the_source_is_where_it_says() -> None:
     flow = Flow(SIX.local, ("::1", 40_000))
     assert dialog_flow(Uri.parse("sip:a@[::1]:5070"), flow).remote == ("::1", 5070)
+
+
+@pytest.mark.parametrize("transport", Transport)
+def test_without_a_port_it_is_that_of_the_transport(transport: Transport) -> None:
+    """RFC 3261 §19.1.2: the default port depends on the transport."""
+    flow = Flow(Local(transport, "192.0.2.2", 5060), ("198.51.100.1", 40_000))
+    found = dialog_flow(Uri.parse("sip:a@198.51.100.2"), flow)
+    assert found.remote == ("198.51.100.2", transport.default_port)

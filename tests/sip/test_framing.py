@@ -59,6 +59,21 @@ def test_a_ping_is_to_be_answered_and_is_no_message() -> None:
     assert framer.pongs == 3
 
 
+@pytest.mark.parametrize("size", [1, 10, 64, 65, 1000])
+@pytest.mark.parametrize("length", [b"x", b"1\r\nl: 2", b"0"])
+def test_a_head_that_is_too_long_is_refused_in_whatever_pieces_it_comes(
+    size: int, length: bytes
+) -> None:
+    """3261-62: with 513, also if its Content-Length cannot be read."""
+    data = b"A sip:b SIP/2.0\r\nX: %b\r\nl: %b\r\n\r\n" % (b"y" * 64, length)
+    framer, found = Framer(max_message=64), []
+    for at in range(0, len(data), size):
+        found += framer.receive(data[at : at + size])
+    assert found == []
+    assert framer.error is not None
+    assert framer.error.status == 513
+
+
 @pytest.mark.parametrize("length", range(1, 8))
 def test_line_ends_are_the_same_in_whatever_pieces_they_come(length: int) -> None:
     """3261-62, 5626-06: every stream of so many CR, LF and letters."""

@@ -310,6 +310,36 @@ def test_a_quoted_name_is_read_back(text: str) -> None:
     assert parse_name_addr(f"{quote(text)} <sip:a@b>").display_name == text
 
 
+tokens = st.text("ab1-.!%*_+`'~", min_size=1)
+addresses = st.builds(
+    NameAddr,
+    st.sampled_from(["sip:a@b", "sips:[::1]:5061", "tel:+1", "sip:b", "urn:x:y"]),
+    st.dictionaries(
+        tokens, st.none() | tokens | without_line_ends.map(quote), max_size=3
+    ),
+    without_line_ends.map(str.strip),
+)
+
+
+@given(addresses, st.sampled_from(["", " ", "\t "]), st.booleans())
+@example(NameAddr("sip:a@b", {"x": '"<y>;z"'}), "", True)
+def test_an_address_is_read_as_it_was_written(
+    address: NameAddr, blank: str, bare: bool
+) -> None:
+    """3261-94: with brackets and without, with blanks around separators or not."""
+    params = "".join(
+        f"{blank};{blank}{name}" + ("" if value is None else f"{blank}={blank}{value}")
+        for name, value in address.params.items()
+    )
+    if bare:
+        written = address.uri + params
+        address = NameAddr(address.uri, address.params)
+    else:
+        written = f"{quote(address.display_name)}{blank}<{address.uri}>{params}"
+    assert parse_name_addr(written) == address
+    assert split(f"{written}, {written}") == [written, written]
+
+
 @given(st.text())
 @example("a\r\nX-Evil: 1")
 def test_a_quoted_string_ends_no_line(text: str) -> None:

@@ -228,7 +228,7 @@ def test_equal_responses_are_equal() -> None:
     assert Response(200, "OK", body=b"x") != OK
     assert Response(202, "OK") != OK
     assert OK != object()
-    assert repr(OK) == "Response(200, 'OK', {})"
+    assert repr(OK) == "<Response 200 OK>"
 
 
 @pytest.mark.parametrize("name", ["Timestamp", "timestamp", "TIMESTAMP"])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reginfo.sip.timer import SLOT, STALE, TimerWheel
+from reginfo.sip.timer import RETRY_AFTER, SLOT, STALE, TimerWheel
 
 
 class Machine:
@@ -32,20 +32,21 @@ class Machine:
         self.timer_at = self.next.pop(0) if self.next else None
 
 
-class Broken(Machine):
-    def timer_due(self, now: float) -> None:
-        super().timer_due(now)
-        raise RuntimeError
+def take_all(wheel: TimerWheel, now: float) -> list[Machine]:
+    """Call all that are due; return them."""
+    called: list[Machine] = []
+    wheel.work_off(now, 1000, called.append)
+    return called
 
 
 def test_a_machine_is_called_once_at_the_end_of_its_slot() -> None:
     wheel = TimerWheel()
     machine = Machine(wheel, 10.01)
     assert wheel.timer_at == 10.0 + SLOT
-    assert wheel.timer_due(10.01) == []
-    assert wheel.timer_due(10.0 + SLOT) == [machine]
+    assert take_all(wheel, 10.01) == []
+    assert take_all(wheel, 10.0 + SLOT) == [machine]
     assert wheel.timer_at is None
-    assert wheel.timer_due(99.0) == []
+    assert take_all(wheel, 99.0) == []
     assert machine.called_at == [10.0 + SLOT]
 
 
@@ -53,7 +54,7 @@ def test_a_moment_at_the_border_of_a_slot_is_due_at_that_moment() -> None:
     wheel = TimerWheel()
     Machine(wheel, 10.0)
     assert wheel.timer_at == 10.0
-    assert len(wheel.timer_due(10.0)) == 1
+    assert len(take_all(wheel, 10.0)) == 1
 
 
 def test_without_a_moment_nothing_waits() -> None:
@@ -66,17 +67,17 @@ def test_a_machine_that_is_put_off_is_called_at_its_new_moment_alone() -> None:
     wheel = TimerWheel()
     machine = Machine(wheel, 1.0)
     machine.timer_at = 5.0  # nobody tells the wheel: it looks for itself
-    assert wheel.timer_due(1.0) == []
+    assert take_all(wheel, 1.0) == []
     assert wheel.timer_at == 5.0
-    assert wheel.timer_due(5.0) == [machine]
+    assert take_all(wheel, 5.0) == [machine]
 
 
 def test_a_machine_that_is_put_forward_is_called_at_its_new_moment_alone() -> None:
     wheel = TimerWheel()
     machine = Machine(wheel, 5.0)
     machine.set(1.0)
-    assert wheel.timer_due(1.0) == [machine]
-    assert wheel.timer_due(5.0) == []
+    assert take_all(wheel, 1.0) == [machine]
+    assert take_all(wheel, 5.0) == []
     assert wheel.timer_at is None
 
 
@@ -84,8 +85,8 @@ def test_a_machine_that_is_put_forward_leaves_the_others_of_its_slot() -> None:
     wheel = TimerWheel()
     machine, other = Machine(wheel, 5.0), Machine(wheel, 5.0)
     machine.set(1.0)
-    assert wheel.timer_due(1.0) == [machine]
-    assert wheel.timer_due(5.0) == [other]
+    assert take_all(wheel, 1.0) == [machine]
+    assert take_all(wheel, 5.0) == [other]
 
 
 def test_a_machine_that_is_put_forward_and_off_again_is_called_once() -> None:
@@ -93,8 +94,8 @@ def test_a_machine_that_is_put_forward_and_off_again_is_called_once() -> None:
     machine = Machine(wheel, 5.0)
     machine.set(1.0)
     machine.set(5.0)
-    assert wheel.timer_due(1.0) == []
-    assert wheel.timer_due(5.0) == [machine]
+    assert take_all(wheel, 1.0) == []
+    assert take_all(wheel, 5.0) == [machine]
     assert machine.called_at == [5.0]
 
 
@@ -103,10 +104,10 @@ def test_an_old_slot_leaves_nothing_behind() -> None:
     machine = Machine(wheel, 5.0)
     machine.set(1.0)
     machine.next = [9.0]
-    wheel.timer_due(1.0)
-    wheel.timer_due(5.0)
+    take_all(wheel, 1.0)
+    take_all(wheel, 5.0)
     assert len(wheel) == 1
-    assert wheel.timer_due(9.0) == [machine]
+    assert take_all(wheel, 9.0) == [machine]
 
 
 @pytest.mark.parametrize("ends", [1.0, 32.0, 86_400.0])
@@ -125,7 +126,7 @@ def test_a_timer_that_is_put_forward_leaves_its_old_slot() -> None:
     machine = Machine(wheel, 86_400.0)
     machine.set(1.0)
     assert len(wheel) == 1
-    assert wheel.timer_due(1.0) == [machine]
+    assert take_all(wheel, 1.0) == [machine]
     assert (len(wheel), wheel.timer_at) == (0, None)
 
 
@@ -152,38 +153,58 @@ def test_a_machine_that_needs_no_timer_any_more_is_not_called() -> None:
     wheel = TimerWheel()
     machine = Machine(wheel, 1.0)
     machine.timer_at = None
-    assert wheel.timer_due(1.0) == []
+    assert take_all(wheel, 1.0) == []
     machine.set(2.0)
-    assert wheel.timer_due(2.0) == [machine]
+    assert take_all(wheel, 2.0) == [machine]
 
 
 def test_a_machine_that_sets_its_next_timer_is_called_then() -> None:
     wheel = TimerWheel()
     machine = Machine(wheel, 1.0)
     machine.next = [1.5, 2.5]
-    assert wheel.timer_due(2.0) == [machine, machine]
-    assert wheel.timer_due(2.5) == [machine]
+    assert take_all(wheel, 2.0) == [machine, machine]
+    assert take_all(wheel, 2.5) == [machine]
 
 
 def test_machines_of_a_slot_are_called_in_the_order_they_came() -> None:
     wheel = TimerWheel()
     machines = [Machine(wheel, 1.0) for _ in range(5)]
-    assert wheel.timer_due(1.0) == machines
+    assert take_all(wheel, 1.0) == machines
 
 
-def test_a_machine_that_raises_does_not_take_others_with_it() -> None:
+class Broken(Machine):
+    def timer_due(self, now: float) -> None:
+        super().timer_due(now)
+        if len(self.called_at) == 1:
+            raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_machine_that_fails_is_called_later_and_stops_no_other(
+    place: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The transactions of others have their timers."""
     wheel = TimerWheel()
-    before, broken = Machine(wheel, 1.0), Broken(wheel, 1.0)
-    after, later = Machine(wheel, 1.0), Machine(wheel, 2.0)
-    with pytest.raises(RuntimeError):
-        wheel.timer_due(1.0)
-    assert before.called_at == broken.called_at == [1.0]
+    kinds = [Machine, Machine, Machine]
+    kinds[place] = Broken
+    machines = [kind(wheel, 1.0) for kind in kinds]
+    broken = machines.pop(place)
+    assert take_all(wheel, 1.0) == machines
+    assert len(caplog.records) == 1
+    assert wheel.timer_at == 1.0 + RETRY_AFTER
+    assert take_all(wheel, 1.0 + RETRY_AFTER) == [broken]
+    assert wheel.timer_at is None
+
+
+def test_no_more_are_called_than_asked_for_and_the_rest_stays_due() -> None:
+    wheel = TimerWheel()
+    machines = [Machine(wheel, 1.0) for _ in range(5)]
+    called: list[Machine] = []
+    wheel.work_off(1.0, 3, called.append)
+    assert called == machines[:3]
     assert wheel.timer_at == 1.0
-    assert wheel.timer_due(1.0) == [after]
-    assert wheel.timer_due(2.0) == [later]
-    broken.set(3.0)
-    with pytest.raises(RuntimeError):
-        wheel.timer_due(3.0)
+    wheel.work_off(1.0, 3, called.append)
+    assert called == machines
 
 
 quarters = st.integers(0, 80).map(lambda n: n * 0.05)
@@ -208,7 +229,7 @@ def test_the_wheel_calls_whoever_is_due_once_and_nobody_early(
         else:
             now += delay
             times = [(m, m.timer_at) for m in machines if m.timer_at is not None]
-            called = wheel.timer_due(now)
+            called = take_all(wheel, now)
             assert len(called) == len({id(m) for m in called})
             for m, at in times:
                 if math.ceil(at / SLOT) * SLOT <= now:

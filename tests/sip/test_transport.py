@@ -41,6 +41,22 @@ def test_a_name_is_known_in_any_case(transport: Transport, spelled: object) -> N
     assert Transport.named(spelled(transport.value)) is transport
 
 
+@pytest.mark.parametrize(
+    ("transport", "service", "srv"),
+    [
+        (Transport.UDP, "SIP+D2U", "_sip._udp"),
+        (Transport.TCP, "SIP+D2T", "_sip._tcp"),
+        (Transport.TLS, "SIPS+D2T", "_sips._tcp"),
+    ],
+)
+def test_each_is_found_by_its_service_in_the_dns(
+    transport: Transport, service: str, srv: str
+) -> None:
+    """RFC 3263 §4.1 and §4.2"""
+    assert (transport.service, transport.srv) == (service, srv)
+    assert len({one.service for one in Transport}) == len(Transport)
+
+
 def test_a_name_that_is_not_known_is_no_transport() -> None:
     assert Transport.named("sctp") is Transport.named("") is None
 

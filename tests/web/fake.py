@@ -27,6 +27,7 @@ from reginfo.roles.subscriber import Mirror
 from reginfo.roles.watch import Watch
 from reginfo.sip.dialog import Dialog
 from reginfo.sip.errors import LocalProtocolError, RemoteProtocolError
+from reginfo.sync.item import LinkItem
 
 from ..make import flow, whole
 
@@ -66,6 +67,20 @@ def dialog(call_id: str, **others: Any) -> Dialog:
     }
     return Dialog(**(fields | others))
 
+
+LINK = LinkItem(
+    peer="b",
+    group="sip:allusers@example.com",
+    role="source",
+    state="syncing 41 200 of about 100 000",
+    lag=0.25,
+    behind=58_800,
+    cursor="k3/41200",
+    window="8 of 8",
+    refused=0,
+    drift=0,
+    problem=None,
+)
 
 NO_KEEPER: Any = None
 """Nobody sends anything for what is only shown."""
@@ -180,6 +195,9 @@ class FakeApp:
 
     def peers(self) -> list[PeerSection]:
         return self.peering
+
+    def links(self) -> list[LinkItem]:
+        return [LINK]
 
     def peer_problems(self) -> dict[str, str]:
         return self.unreachable

@@ -494,6 +494,26 @@ def test_a_page_of_somebody_elses_cannot_drain_the_server(kind: str) -> None:
     assert client.app.drained == []
 
 
+def test_links_are_shown_as_they_are() -> None:
+    assert peering().get("/v1/links").json() == {
+        "links": [
+            {
+                "peer": "b",
+                "group": "sip:allusers@example.com",
+                "role": "source",
+                "state": "syncing 41 200 of about 100 000",
+                "lag": 0.25,
+                "behind": 58_800,
+                "cursor": "k3/41200",
+                "window": "8 of 8",
+                "refused": 0,
+                "drift": 0,
+                "problem": None,
+            }
+        ]
+    }
+
+
 def test_a_peer_that_cannot_be_found_says_why() -> None:
     """3263-20: in its own row, and in those of its subscriptions."""
     sections = tuple(PeerSection(name=n, uri=f"sip:{n}.example") for n in ("b", "c"))

@@ -22,6 +22,8 @@ from .ending import ADDRESS_IN_USE, NOT_THERE, STORE_UNUSABLE, WRONG, fail
 from .options import DEFAULT_CONFIG, ConfigFile, Trace, read_config, trace_to
 
 if TYPE_CHECKING:
+    from ..io.shutdown import Shutdown
+    from ..io.watchdog import Watchdog
     from ..library.server import Server
 
 logger = logging.getLogger("reginfo.script")
@@ -52,15 +54,36 @@ def serve(
     and watchers are not notified, because it may be back at once: run `reginfo drain`
     before you shut it down for good. SIGHUP reads the routing script again.
 
+    If the routing script does not return within 2 s of the signal, it is interrupted,
+    and its request gets a 500. If that has no effect, the process is ended after 2 s
+    more: what was confirmed is on disk.
+
     Exit codes: 0 stopped by a signal; 1 other failures; 2 the configuration or the
-    routing script is wrong; 4 an address is not available; 5 the store cannot be used.
+    routing script is wrong; 4 an address is not available; 5 the store cannot be used;
+    6 ended by force after a signal, because it did not end by itself.
     """
+    # Imported here, so that the other commands start quickly.
+    from ..io.shutdown import Shutdown
+    from ..io.watchdog import Watchdog, WatchedSelector
+
     configuration = read_config(config, with_script=True)
     log_to(logging.StreamHandler(sys.stderr), log_level.upper())
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     trace_file = trace_to(trace)
+    selector, shutdown = WatchedSelector(), Shutdown()
+    watchdog = Watchdog(
+        selector, script=configuration.server.script, look=shutdown.look
+    )
+    shutdown.place = watchdog.place
     try:
-        asyncio.run(run(configuration, trace_file))
+        with (
+            watchdog,
+            shutdown,
+            asyncio.Runner(
+                loop_factory=lambda: asyncio.SelectorEventLoop(selector)
+            ) as runner,
+        ):
+            runner.run(run(configuration, trace_file, watchdog, shutdown))
     except (ReginfoError, OSError) as exc:
         fail(f"cannot run: {exc}", exit_code(exc))
     finally:
@@ -82,25 +105,29 @@ def exit_code(error: BaseException) -> int:
     return NOT_THERE
 
 
-async def run(config: Config, trace: TraceFile | None) -> None:
+async def run(
+    config: Config, trace: TraceFile | None, watchdog: Watchdog, shutdown: Shutdown
+) -> None:
     """Serve until SIGTERM or SIGINT."""
-    # Imported here, so that the other commands start quickly.
     from ..library.server import Server
 
-    loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
     server = Server(config, trace=trace)
+    shutdown.listen()
     # Before the start, because an unhandled SIGHUP would end the process.
-    loop.add_signal_handler(signal.SIGHUP, reload, server)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload, server)
     async with server:
         addresses = f"sip={','.join(server.addresses)}"
         if server.admin is not None:
             addresses += f" admin={server.admin}"
         collect_rarely()
         typer.echo(f"ready {addresses}", err=True)
-        await stopped.wait()
+        if (handlers := server.handlers) is None:
+            watchdog.serving()
+        else:
+            shutdown.is_in_script = lambda: handlers.is_running
+            watchdog.serving(lambda: handlers.reported)
+        await shutdown.asked.wait()
+    shutdown.stopped()
 
 
 def collect_rarely() -> None:

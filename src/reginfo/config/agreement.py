@@ -134,7 +134,7 @@ def _check_peers(reading: Reading, pua_reginfo: PuaReginfoSection) -> None:
         for _, server in reading.all(ServerSection)
         for address in server.listen
     }
-    places = {
+    listeners = {
         (address.host, address.port, address.transport)
         for _, server in reading.all(ServerSection)
         for address in server.listen
@@ -147,7 +147,7 @@ def _check_peers(reading: Reading, pua_reginfo: PuaReginfoSection) -> None:
         )
         names.setdefault(peer.name, "another peer")
         reading.require(
-            peer.uri is None or _place(peer.uri) not in places,
+            peer.uri is None or _address(peer.uri) not in listeners,
             f"peer {peer.name} is this server",
             (*path, "uri"),
             ("server", "listen"),
@@ -213,7 +213,7 @@ def warnings_of(config: _Sections) -> Iterator[tuple[KeyPath, str]]:
         )
 
 
-def _place(uri: str) -> tuple[str, int, Transport | None]:
+def _address(uri: str) -> tuple[str, int, Transport | None]:
     """The host, the port and the transport of a SIP URI."""
     parsed = Uri.parse(uri)
     return parsed.host.strip("[]"), parsed.port or SIP_PORT, Transport.of(parsed)

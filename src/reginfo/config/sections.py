@@ -151,6 +151,12 @@ class NotifierSection(Struct, frozen=True, kw_only=True):
     a domain; a SIP URI. The From of the request is believed.
     """
 
+    refuse: Annotated[str, one_of("403", "neutral")] = "403"
+    """
+    What others get: `403`; or `neutral`, a subscription in which nobody is ever
+    registered, so that they cannot tell (RFC 6665 §6.2).
+    """
+
     max_subscriptions: Annotated[int, whole(0)] = 0
     "The most subscriptions that are served at a time; 0 for no limit."
 
@@ -327,7 +333,10 @@ class PeerSection(Struct, frozen=True, kw_only=True):
     "The name of the peer in logs, commands and scripts."
 
     uri: Annotated[str | None, sip_uri] = None
-    "The URI that SUBSCRIBE is sent to."
+    """
+    The URI that SUBSCRIBE is sent to. A name is looked up until it is found, and again
+    when its TTL is over; all its addresses are tried.
+    """
 
     watch: Annotated[tuple[str, ...], one_or_several(watched)] = ()
     """

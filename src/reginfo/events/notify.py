@@ -53,6 +53,11 @@ class ServedSubscription(MutableValue, kw_only=True):
     reason: str | None = None
     "Why it has ended; None while it goes on."
 
+    def __repr__(self) -> str:
+        """As a log names it: ``<ServedSubscription reg of CALL-ID, active>``."""
+        state = "active" if self.reason is None else f"terminated ({self.reason})"
+        return f"<ServedSubscription {self.event} of {self.dialog.call_id}, {state}>"
+
     def expires(self, now: float) -> int:
         """Return the seconds left, rounded down: never more than were granted."""
         # The rounding error of a sum must not cost a whole second.
@@ -69,7 +74,9 @@ class ServedSubscription(MutableValue, kw_only=True):
             more: whether others follow that belong to it: then it is not the final one.
         """
         if self.reason is None or more:
-            state = f"active;expires={self.expires(now)}"
+            # As `expires` has it, without a call on the hot path.
+            left = math.floor(self.expires_at - now + 1e-3)
+            state = f"active;expires={left if left > 0 else 0}"
         else:
             state = f"terminated;reason={self.reason}"
         headers = f"Event: {self.event}\r\nSubscription-State: {state}\r\n"

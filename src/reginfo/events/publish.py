@@ -120,6 +120,10 @@ class Publication(msgspec.Struct, kw_only=True, gc=False):
     timer_at: float | None = None
     scheduled_at: float | None = None
 
+    def __repr__(self) -> str:
+        """As a log names it: ``<Publication sip:alice@example.com, published>``."""
+        return f"<Publication {self.uri}, {self.state.value}>"
+
     def __post_init__(self) -> None:
         if self.etag is not None and self.state is PublicationState.UNPUBLISHED:
             self.state = PublicationState.PUBLISHED

@@ -95,6 +95,10 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
     scheduled_at: float | None = None
     drafts: list[tuple[Draft, Flow]] = []
 
+    def __repr__(self) -> str:
+        """As a log names it: ``<HeldSubscription sip:alice@example.com, active>``."""
+        return f"<HeldSubscription {self.wanted.uri}, {self.state.value}>"
+
     @property
     def is_established(self) -> bool:
         """Whether a NOTIFY has made its dialog."""

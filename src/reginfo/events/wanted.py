@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from ..sip.flow import Flow
+from ..sip.uri import Uri
 from .waiting import LONGEST_BACK_OFF
 
 FlowTo = Callable[[str, Flow | None], Flow | None]
@@ -65,7 +66,10 @@ def contact_by(local: str, flow: Flow) -> str | None:
     """
     Return the Contact of a SUBSCRIBE that is sent on ``flow``; None for the usual one.
 
-    A peer that receives the SUBSCRIBE by TCP should notify by TCP.
+    A peer that receives the SUBSCRIBE by TCP should notify by TCP, unless ``local``
+    itself names a transport: no parameter may stand twice (RFC 3261 §19.1.1).
     """
     param = flow.local.transport.uri_param
-    return f"{local}{param}" if param else None
+    if not param or Uri.parse(local).param("transport") is not None:
+        return None
+    return f"{local}{param}"

@@ -53,6 +53,9 @@ class Handlers:
         self.is_running = False
         "Whether a handler is running a step now; for a signal handler."
 
+        self.reported = 0.0
+        "Seconds of the steps that :attr:`slow` has received, in all."
+
     def __len__(self) -> int:
         """Count the handlers that are waiting."""
         return len(self._tasks)
@@ -75,15 +78,14 @@ class Handlers:
         attempt = self._attempt()
         result: Any = None
         error: BaseException | None = None
-        began, self.is_running = time.perf_counter(), True
+        # One handler may cause another to run: a reply route, for example.
+        outer, self.is_running = self.is_running, True
+        began = time.perf_counter()
         try:
             result = handler(argument)
         except (Exception, SystemExit, asyncio.CancelledError, Interrupted) as exc:
             error = exc
-        self.is_running = False
-        took = time.perf_counter() - began
-        if took > SLOW:
-            self._slow(handler, took)
+        self.end(handler, time.perf_counter() - began, outer)
         coroutine: Coroutine[Any, Any, Any]
         if type(result) is CoroutineType:
             coroutine = result
@@ -112,10 +114,16 @@ class Handlers:
         """Begin a step."""
         return self._attempt()
 
-    def end(self, handler: Callable[[Any], Any], took: float) -> None:
-        """End a step of ``handler`` that took this many seconds."""
-        self.is_running = False
+    def end(self, handler: Callable[[Any], Any], took: float, outer: bool) -> None:
+        """
+        End a step of ``handler``, which took so many seconds.
+
+        Args:
+            outer: :attr:`is_running` when the step began.
+        """
+        self.is_running = outer
         if took > SLOW:
+            self.reported += took
             self._slow(handler, took)
 
     def forget(self, task: HandlerTask) -> None:
@@ -208,7 +216,7 @@ class HandlerTask(asyncio.Future[None]):
         self._fut_waiter = None
         if attempt is None:
             attempt = self._handlers.begin()
-        self._handlers.is_running = True
+        inside, self._handlers.is_running = self._handlers.is_running, True
         loop = self.get_loop()
         outer = asyncio.current_task(loop)
         if outer is not None:
@@ -231,7 +239,8 @@ class HandlerTask(asyncio.Future[None]):
             asyncio._leave_task(loop, self)  # type: ignore[arg-type]
             if outer is not None:
                 asyncio._enter_task(loop, outer)
-            self._handlers.end(self._handler, time.perf_counter() - began)
+            took = time.perf_counter() - began
+            self._handlers.end(self._handler, took, inside)
         if end is None:
             self._wait_for(waits_for)
             return

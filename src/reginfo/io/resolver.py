@@ -12,7 +12,7 @@ from ..ledger.journal import Attempt, Journal
 from ..sip.destination import Destination
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import is_numeric
-from ..sip.transport import SIP_PORT, TCP, UDP, Transport, asked_for
+from ..sip.transport import Transport, asked_for
 from ..sip.uri import Uri
 from .eager import HandlerResult, Handlers
 
@@ -46,7 +46,7 @@ caller gives up before that many have failed.
 PATIENCE = 8.0
 """Seconds after which no further query is made for the same URI."""
 
-SERVICES = {"SIP+D2U": UDP, "SIP+D2T": TCP}
+SERVICES = {transport.service: transport for transport in Transport}
 """Transports by their service in NAPTR (§4.1)."""
 
 
@@ -260,17 +260,15 @@ class Search:
         transport = asked_for(uri, names.transports)
         usual = transport or names.transports[0]
         if is_numeric(host) or host in names.hosts or uri.port is not None:
-            return await self._at(host, uri.port or SIP_PORT, usual)
+            return await self._at(host, uri.port or usual.default_port, usual)
         if transport:
-            destinations = await self._served(
-                f"_sip._{transport.token}.{host}", transport
-            )
+            destinations = await self._served(f"{transport.srv}.{host}", transport)
         else:
             destinations = await self._by_service(host)
         return (
             destinations
             if destinations is not None
-            else await self._at(host, SIP_PORT, usual)
+            else await self._at(host, usual.default_port, usual)
         )
 
     async def _by_service(self, host: str) -> list[Destination] | None:
@@ -289,7 +287,7 @@ class Search:
             and SERVICES.get(naptr.service.upper()) in transports
         ]
         if not services:
-            services = [(t, f"_sip._{t.token}.{host}") for t in transports]
+            services = [(t, f"{t.srv}.{host}") for t in transports]
         found: list[Destination] | None = None
         for transport, name in services[:MOST]:
             try:

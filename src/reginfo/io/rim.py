@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
 from ..ledger.turn import Application, Committer, Turns
 from ..sip.flow import Flow, Local
 from ..sip.transaction import Datagram
+
+logger = logging.getLogger("reginfo.turn")
 
 LONGEST_SLEEP = 0.5
 """
@@ -132,7 +135,12 @@ class Rim:
     def _send(self, outbox: list[Datagram]) -> None:
         transports = self._transports
         for datagram in outbox:
-            transports[datagram.flow.local].send(datagram)
+            try:
+                transports[datagram.flow.local].send(datagram)
+            except Exception as exc:
+                # The others are to be sent all the same.
+                logger.exception("! cannot send by %s", datagram.flow)
+                self.failed(datagram, str(exc))
 
     def _settle_soon(self) -> None:
         self._loop.call_soon(self._turns.settle)
@@ -162,11 +170,14 @@ class Rim:
     def _timer_due(self) -> None:
         self._timer, self._timer_for = None, _NEVER
         at = self._turns.timer_at
-        # The loop uses another, coarser clock, so the timer may fire slightly early.
-        if at is not None and at <= self._clock():
-            self._turns.timer_due()
-        else:
-            self._set_timer()
+        try:
+            # The loop uses another, coarser clock: the timer may fire slightly early.
+            if at is not None and at <= self._clock():
+                self._turns.timer_due()
+        finally:
+            # Else an error would be the end of all timers.
+            if self._timer is None:
+                self._set_timer()
 
 
 async def durable(turns: Turns) -> bool:

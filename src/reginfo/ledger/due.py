@@ -28,16 +28,33 @@ def work_off(
     :data:`RETRY_AFTER`; the others are not affected. ``act`` schedules its machine
     again if necessary.
     """
+
+    def due(machine: Any) -> None:
+        machine.timer_due(now)
+        act(machine)
+
     for _ in range(AT_ONCE):
         machine = wheel.take(now)
         if machine is None:
             return
-        try:
-            with journal.attempt():
-                machine.timer_due(now)
-                act(machine)
-        except Exception:
-            # An item that fails must not delay the others.
-            logger.exception("! %r failed; it will be retried", machine)
+        if not work_on(machine, journal, due):
             machine.timer_at = now + RETRY_AFTER
             wheel.schedule(machine)
+
+
+def work_on(item: Any, journal: Journal, act: Callable[[Any], None]) -> bool:
+    """
+    Call ``act`` with one item that is due, as an attempt of its own.
+
+    Returns:
+        False if it has failed: that is logged, what it has changed is taken back, and
+        the caller arranges for the item to be due again after :data:`RETRY_AFTER`.
+    """
+    try:
+        with journal.attempt():
+            act(item)
+    except Exception:
+        # An item that fails must not delay the others.
+        logger.exception("! %r failed; it will be retried", item)
+        return False
+    return True

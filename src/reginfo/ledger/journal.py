@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
 from ..sip.value import MutableValue
+
+logger = logging.getLogger("reginfo.turn")
 
 Entry = tuple[str, str, Any]
 """The kind and key of a row, and its value for msgpack; None if it is removed."""
@@ -42,7 +45,11 @@ class Batch(MutableValue):
     def announce(self) -> None:
         """Make the deferred calls, now that this is durable."""
         for function, arguments in self.after:
-            function(*arguments)
+            try:
+                function(*arguments)
+            except Exception:
+                # It is durable, and the others are to know.
+                logger.exception("! a change cannot be announced")
 
 
 class Mark(NamedTuple):
@@ -139,9 +146,13 @@ class Journal:
             undo: called with ``arguments`` if the commit fails.
             urgent: False if a crash may lose this, at the cost of repeated work only.
         """
+        self.put((kind, key, value), (undo, arguments), urgent)
+
+    def put(self, entry: Entry, undo: Call, urgent: bool) -> None:
+        """Like :meth:`write`; without arguments to unpack and to pack again."""
         batch = self._batch
-        batch.entries.append((kind, key, value))
-        batch.undo.append((undo, arguments))
+        batch.entries.append(entry)
+        batch.undo.append(undo)
         if urgent:
             batch.urgent = True
 

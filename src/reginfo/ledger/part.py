@@ -17,6 +17,9 @@ from .shelf import Rows
 
 logger = logging.getLogger("reginfo.server")
 
+RETRY_AFTER = 5.0
+"""Seconds until the timers of a part are looked at again after they have failed."""
+
 Found = Callable[[list[Destination] | RemoteProtocolError], None]
 
 
@@ -111,6 +114,8 @@ class Parts:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._parts: list[Part] = []
+        # Until when the timers of a part that has failed are left alone.
+        self._failed: dict[Part, float] = {}
 
         self.hearers: list[Hears] = []
         "The methods of the parts that hear changes, in the order of the parts."
@@ -142,22 +147,41 @@ class Parts:
         for part in self._parts:
             due = part.timer_at
             if due is not None and (at is None or due < at):
+                if self._failed:
+                    due = max(due, self._failed.get(part, due))
+                    if at is not None and at <= due:
+                        continue
                 at = due
         return at
 
     def timer_due(self, moment: Moment) -> None:
-        """Have each part handle its due items, or some of them."""
+        """
+        Have each part handle its due items, or some of them.
+
+        One that fails is called again after :data:`RETRY_AFTER`.
+        """
+        failed = self._failed
         for part in self._parts:
+            if failed:
+                if moment.now < failed.get(part, 0.0):
+                    continue
+                failed.pop(part, None)
             try:
                 with self._journal.attempt():
                     part.timer_due(moment)
             except Exception:
                 logger.exception("! a timer of the %s failed", part.describe().name)
+                failed[part] = moment.now + RETRY_AFTER
 
     def undone(self, moment: Moment) -> None:
         """Inform each part that a commit failed."""
         for part in self._parts:
-            part.undone(moment)
+            try:
+                part.undone(moment)
+            except Exception:
+                logger.exception(
+                    "! the %s, after a failed commit", part.describe().name
+                )
 
     def describe(self) -> list[Description]:
         """Have each part describe itself."""

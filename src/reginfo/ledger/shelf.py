@@ -60,7 +60,7 @@ class Rows(Generic[V]):
             undo: called with ``arguments`` to undo it.
             urgent: False if a crash may lose this, at the cost of repeated work only.
         """
-        self._journal.write(self.kind, key, value, undo, *arguments, urgent=urgent)
+        self._journal.put((self.kind, key, value), (undo, arguments), urgent)
 
     def erase(
         self,
@@ -70,7 +70,7 @@ class Rows(Generic[V]):
         urgent: bool = True,
     ) -> None:
         """Remove a row with the current batch; see :meth:`write`."""
-        self._journal.write(self.kind, key, None, undo, *arguments, urgent=urgent)
+        self._journal.put((self.kind, key, None), (undo, arguments), urgent)
 
     def load(self, row: StoredRow) -> None:
         """

@@ -11,7 +11,7 @@ from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.event import EndpointEvent, RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
-from ..sip.moment import Moment
+from ..sip.moment import Moment, TurnClock
 from ..sip.responding import refused
 from ..sip.transaction import Datagram
 from .journal import Attempt, Batch, Entry, Journal
@@ -21,16 +21,25 @@ logger = logging.getLogger("reginfo.turn")
 LAZY = 1.0
 """Seconds after which entries that nobody waits for are committed on their own."""
 
+LAZY_ENTRIES = 1_000
+"""Such entries that are committed at once: to pack very many would stop the loop."""
+
 RETRY_AFTER = 5
 """Retry-After, in seconds, of a request that gets 500 because a commit has failed."""
 
 SLICE = 0.005
 """Seconds spent on timers before datagrams are handled again."""
 
-PASSES = 1_000
+PASSES = 32
 """
-The maximum number of passes over the parts in one slice, for a clock that stands still.
+Passes over the endpoint and the parts in one slice, at most. A part works off up to 16
+items in a pass, and 512 items take longer than :data:`SLICE` on any machine: one costs
+more than 10 µs. So this limits a slice where the clock stands still or is coarse, and
+nowhere else.
 """
+
+TRANSACTIONS = 32
+"""Transactions whose timers are worked off in one pass; they cost less than items."""
 
 T = TypeVar("T")
 
@@ -59,16 +68,6 @@ class Application(Protocol):
 
     def undone(self, moment: Moment) -> None:
         """Receive the news that a commit failed, and its decisions were undone."""
-
-
-class TurnClock(Protocol):
-    """Tells the time; see :class:`reginfo.io.clock.Clock`."""
-
-    def now(self) -> float:
-        """Return the seconds on the boot-time clock."""
-
-    def moment(self) -> Moment:
-        """Return the readings of both clocks."""
 
 
 class Committer(Protocol):
@@ -190,9 +189,10 @@ class Turns:
             act: returns None if the response is sent elsewhere or later.
         """
         attempt = Attempt(self._journal)
-        response: Response | None
         try:
             response = act(event, moment)
+            if response is not None:
+                event.transaction.respond(response)
         except Exception as exc:
             attempt.take_back()
             transaction = event.transaction
@@ -200,9 +200,7 @@ class Turns:
             if known is not None and known.is_final:
                 logger.exception("! %s failed after its response", event.request.method)
                 return
-            response = refused(event.request, event.flow, exc)
-        if response is not None:
-            event.transaction.respond(response)
+            event.transaction.respond(refused(event.request, event.flow, exc))
 
     def response_of(
         self, request: Request, flow: Flow, act: Callable[[], T]
@@ -263,15 +261,9 @@ class Turns:
         """Handle events, close the batch, commit it, and send what may be sent."""
         application = self._application
         assert application is not None
-        endpoint = self._endpoint
-        events = endpoint.events()
         self._settling = True
         try:
-            while events:
-                moment = self._clock.moment()
-                for event in events:
-                    application.handle(event, moment)
-                events = endpoint.events()
+            self._handle_events(application)
         finally:
             self._settling = self._woken = False
         self._close()
@@ -281,11 +273,7 @@ class Turns:
     @property
     def timer_at(self) -> float | None:
         """When to call :meth:`timer_due`, on the boot-time clock; None for never."""
-        at = self._endpoint.timer_at
-        application = self._application
-        due = None if application is None else application.timer_at
-        if at is None or (due is not None and due < at):
-            at = due
+        at = self._due_at
         lazy = self._lazy_at
         if at is None or (lazy is not None and lazy < at):
             at = lazy
@@ -304,10 +292,12 @@ class Turns:
         now = moment.now
         self._settling = True
         try:
-            self._endpoint.timer_due(now)
             for _ in range(PASSES):
+                self._endpoint.timer_due(now, TRANSACTIONS)
+                # Requests that nobody has answered fail: that is work of this slice.
+                self._handle_events(application)
                 application.timer_due(moment)
-                at = application.timer_at
+                at = self._due_at
                 if at is None or at > now or self._clock.now() - now >= SLICE:
                     break
         finally:
@@ -342,6 +332,29 @@ class Turns:
 
     # How.
 
+    @property
+    def _due_at(self) -> float | None:
+        """When a transaction or a part has something to do."""
+        at = self._endpoint.timer_at
+        application = self._application
+        due = None if application is None else application.timer_at
+        if at is None or (due is not None and due < at):
+            return due
+        return at
+
+    def _handle_events(self, application: Application) -> None:
+        endpoint = self._endpoint
+        events = endpoint.events()
+        while events:
+            moment = self._clock.moment()
+            for event in events:
+                try:
+                    application.handle(event, moment)
+                except Exception:
+                    # A bug of ours must not stop the service for the others.
+                    logger.exception("! %s cannot be handled", type(event).__name__)
+            events = endpoint.events()
+
     def _close(self) -> None:
         open_ = self._open
         open_.outbox += self._endpoint.datagrams_to_send()
@@ -353,7 +366,8 @@ class Turns:
             return
         open_ = self._open
         batch = open_.batch
-        if batch.urgent and self._committer is not None:
+        urgent = batch.urgent or len(batch.entries) >= LAZY_ENTRIES
+        if urgent and self._committer is not None:
             self._committing, self._open = open_, OpenBatch()
             self._lazy_at = None
             moment = self._clock.moment()
@@ -394,8 +408,7 @@ class Turns:
             batch.announce()
             batch.after.clear()
         waiters, durable.waiters = durable.waiters, []
-        for waiter in waiters:
-            waiter(True)
+        _inform(waiters, True)
 
     def _take_back(self, failed: OpenBatch, failure: Exception) -> None:
         """Undo all decisions since the batch whose commit failed."""
@@ -413,13 +426,20 @@ class Turns:
         self._endpoint.discard(failed.outbox + later.outbox, response)
         assert self._application is not None
         self._application.undone(self._clock.moment())
-        for waiter in failed.waiters + later.waiters:
-            waiter(False)
+        _inform(failed.waiters + later.waiters, False)
         # These datagrams depend on no decision, and need no commit. The entries written
         # meanwhile do not justify a commit of their own.
         self._close()
         self._open.batch.urgent = False
         self._release(self._open)
+
+
+def _inform(waiters: list[Waiter], is_durable: bool) -> None:
+    for waiter in waiters:
+        try:
+            waiter(is_durable)
+        except Exception:
+            logger.exception("! what waited for a commit cannot go on")
 
 
 def _nowhere(outbox: list[Datagram]) -> None:

@@ -8,6 +8,7 @@ from typing import Self
 
 from ..agent.target import aor_uri
 from ..config.config import Config
+from ..io.eager import Handlers
 from ..io.udp import Trace
 from ..location.place import Aor
 from ..server.app import App
@@ -80,6 +81,12 @@ class Server:
         """Return the contact URIs of an address-of-record, here or at a peer."""
         name = Aor(aor_uri(aor).aor)
         return [binding.contact for binding in self._app.bindings(name)]
+
+    @property
+    def handlers(self) -> Handlers | None:
+        """The handlers of the routing script, for whoever watches over the process."""
+        script = self._app.script
+        return None if script is None else script.handlers
 
     def reload(self) -> None:
         """

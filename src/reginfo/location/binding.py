@@ -36,3 +36,8 @@ class BindingChange(msgspec.Struct, frozen=True, gc=False):
 
     is_published: bool = True
     "Whether to publish it; see `reginfo_disable_publish`."
+
+    def __repr__(self) -> str:
+        """As a log names it: ``<BindingChange 7: sip:a@example.com sip:… expired>``."""
+        what = f"{self.binding.contact} {self.binding.event.value}"
+        return f"<BindingChange {self.sequence}: {self.place} {what}>"

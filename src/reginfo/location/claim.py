@@ -127,6 +127,11 @@ class Claim(msgspec.Struct, frozen=True, gc=False, array_like=True):
     number: int = 0
     "Its number in the index of changes of this server (`changes.py`)."
 
+    def __repr__(self) -> str:
+        """As a log names it, short: whose statement it is, and about what."""
+        what = f"{self.contact} {self.event.value}"
+        return f"<Claim {what}, CSeq {self.cseq} of {self.call_id}, by {self.owner}>"
+
     @property
     def life(self) -> Life:
         """The life: the binding from its first REGISTER to its end."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import msgspec
 
 from ..reg.document import ContactEvent
+from ..sip.value import Value
 from .claim import Claim
 from .lives import SLACK, Claims, ended_at, newest_of, next_stamp
 from .stamp import Stamp, stamp_at
@@ -38,7 +39,7 @@ Endings that somebody requested; `expired` applies only to the peer's own contac
 """
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Told(Value, frozen=True, kw_only=True):
     """The peer that lists a contact, the time, and the current claims."""
 
     peer: str

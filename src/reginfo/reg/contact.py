@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import re
+from functools import lru_cache
 from typing import NamedTuple, NoReturn
 
 import msgspec
@@ -318,6 +319,7 @@ def contact_id(aor: str, key: str) -> str:
     return _hash(f"{aor}\0{key}")
 
 
+@lru_cache(16_384)
 def _hash(text: str) -> str:
     # Any text is possible, even one that was not UTF-8 when it was received.
     data = text.encode("utf-8", "surrogatepass")

@@ -58,7 +58,12 @@ class Reginfo(
             raise ValueError(f"Reginfo.version: {self.version} is out of range")
         if type(self.full) is not bool:
             raise TypeError(f"Reginfo.full: bool is needed, not {self.full!r:.80}")
-        _check_items("registrations", self.registrations, Registration)
+        registrations = self.registrations
+        if type(registrations) is not tuple:
+            _check_items("registrations", registrations, Registration)
+        for registration in registrations:
+            if type(registration) is not Registration:
+                _check_items("registrations", registrations, Registration)
         if self.warnings != ():
             _check_items("warnings", self.warnings, str)
 

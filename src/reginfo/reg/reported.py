@@ -1,4 +1,4 @@
-"""A contact as reported by a peer, and whether a report is a change."""
+"""Whether the report of a contact by a peer is a change."""
 
 from __future__ import annotations
 
@@ -7,19 +7,10 @@ import math
 import msgspec
 
 from .contact import Contact, unquoted
+from .table_row import ReportedContact
 
 SLACK = 1.0
 "Reports of one end may differ by this many seconds: documents have whole seconds."
-
-
-class ReportedContact(msgspec.Struct, frozen=True, gc=False):
-    """An active contact, as last reported."""
-
-    aor: str
-    contact: Contact
-
-    expires_at: float | None
-    "None if unknown: then it lasts as long as the subscription that reported it."
 
 
 def follow(
@@ -73,10 +64,3 @@ def _timeless(contact: Contact) -> Contact:
     return msgspec.structs.replace(
         contact, expires=None, duration_registered=None, params=params
     )
-
-
-def shifted(row: ReportedContact, by: float) -> ReportedContact:
-    """Return ``row`` with ``by`` seconds added to its end."""
-    if row.expires_at is None:
-        return row
-    return ReportedContact(row.aor, row.contact, row.expires_at + by)

@@ -16,9 +16,12 @@ from .document import (
     Reginfo,
     RegistrationState,
 )
-from .reported import ReportedContact as ReportedContact
 from .reported import follow, is_same
-from .reported import shifted as shifted
+from .table_row import ReportedContact as ReportedContact
+from .table_row import RowChange as RowChange
+from .table_row import TableDump as TableDump
+from .table_row import TableState as TableState
+from .table_row import shifted as shifted
 
 
 class News(NamedTuple):
@@ -40,40 +43,6 @@ class Taken(NamedTuple):
 
     missed: bool = False
     "Whether an earlier document was lost: refresh to get the full state."
-
-
-class RowChange(msgspec.Struct, frozen=True, gc=False):
-    """A change of one row of a table by a document."""
-
-    aor: str
-
-    id: str
-    "The id of the contact."
-
-    before: ReportedContact | None
-    after: ReportedContact | None
-
-
-class TableState(msgspec.Struct, frozen=True, gc=False):
-    """The state of a table without its rows: which document comes next."""
-
-    version: int | None = None
-    cseq: int = -1
-    gone: tuple[tuple[str, Contact], ...] = ()
-    "The terminated contacts of the latest document, with their address-of-record."
-
-
-class TableDump(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole table for storage; its times are relative to the time of the dump."""
-
-    version: int | None
-    cseq: int
-    rows: tuple[ReportedContact, ...]
-    gone: tuple[tuple[str, Contact], ...]
-
-    @property
-    def state(self) -> TableState:
-        return TableState(self.version, self.cseq, self.gone)
 
 
 _Gone = dict[tuple[str, str, str], Contact]

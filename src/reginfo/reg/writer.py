@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from .contact import (
     ClaimElement,
     Contact,
+    ContactEvent,
     Piece,
     RecordKey,
     Registration,
@@ -43,10 +44,32 @@ _PLAIN = bytes(c if 0x20 <= c < 0x7F and c not in b'&<>"' else 0 for c in range(
 
 _TAIL = "</uri></contact>"
 
+Params = tuple[tuple[str, str | None], ...]
+"""As of :attr:`.Contact.params`."""
+
 
 def escape(text: str) -> str:
     """Escape ``text`` for an attribute in double quotes, or for an element."""
     return _SPECIAL.sub(lambda found: _ESCAPES.get(found[0], "\ufffd"), text)
+
+
+def plain_parts(
+    id: str,
+    uri: str,
+    event: ContactEvent,
+    callid: str | None,
+    cseq: int | None,
+    q: str | None = None,
+    retry_after: int | None = None,
+    display_name: str | None = None,
+    params: Params = (),
+) -> tuple[bytes, bytes]:
+    """Like :func:`contact_parts`, of a contact that has nothing else."""
+    head, uri = _head(id, uri, event, callid, cseq, q, retry_after)
+    if display_name is None and not params:
+        return head.encode(), f"><uri>{uri}{_TAIL}".encode()
+    children = _children(display_name, None, params)
+    return head.encode(), f"><uri>{uri}</uri>{children}</contact>".encode()
 
 
 def contact_parts(contact: Contact) -> tuple[bytes, bytes]:
@@ -55,14 +78,37 @@ def contact_parts(contact: Contact) -> tuple[bytes, bytes]:
 
     :func:`contact_element` inserts these attributes.
     """
-    id, uri, event = contact.id, contact.uri, contact.event
-    callid, cseq, q = contact.callid, contact.cseq, contact.q
+    head, uri = _head(
+        contact.id,
+        contact.uri,
+        contact.event,
+        contact.callid,
+        contact.cseq,
+        contact.q,
+        contact.retry_after,
+    )
+    if contact.claim is None:
+        head += _legacy_attributes(contact)
+    children = _children(contact.display_name, contact.lang, contact.params)
+    children += _foreign_children(contact)
+    return head.encode(), f"><uri>{uri}</uri>{children}</contact>".encode()
+
+
+def _head(
+    id: str,
+    uri: str,
+    event: ContactEvent,
+    callid: str | None,
+    cseq: int | None,
+    q: str | None,
+    retry_after: int | None,
+) -> tuple[str, str]:
+    """Write the start of a contact, without what changes with time; and its URI."""
     probe = f"{id}{uri}{callid}{q}".encode("utf-8", "surrogatepass")
     if 0 in probe.translate(_PLAIN):
         id, uri = escape(id), escape(uri)
         callid = None if callid is None else escape(callid)
         q = None if q is None else escape(q)
-
     head = f'<contact id="{id}" state="{event.state}" event="{event}"'
     if callid is not None:
         head += f' callid="{callid}"'
@@ -70,20 +116,9 @@ def contact_parts(contact: Contact) -> tuple[bytes, bytes]:
         head += f' cseq="{cseq}"'
     if q is not None:
         head += f' q="{q}"'
-    if contact.retry_after is not None:
-        head += f' retry-after="{contact.retry_after}"'
-    claim = contact.claim
-    if claim is None:
-        if contact.path or contact.received or contact.user_agent:
-            head += _legacy_attributes(contact)
-        if (
-            contact.display_name is None
-            and not contact.params
-            and contact.pub_gruu is None
-            and contact.temp_gruu is None
-        ):
-            return head.encode(), f"><uri>{uri}{_TAIL}".encode()
-    return head.encode(), f"><uri>{uri}</uri>{_children(contact)}</contact>".encode()
+    if retry_after is not None:
+        head += f' retry-after="{retry_after}"'
+    return head, uri
 
 
 def contact_element(
@@ -182,18 +217,22 @@ def _legacy_attributes(contact: Contact) -> str:
     )
 
 
-def _children(contact: Contact) -> str:
-    """
-    Write the elements after the URI, in the order of the schema: foreign ones last.
-    """
+def _children(display_name: str | None, lang: str | None, params: Params) -> str:
+    """Write the elements after the URI, in the order of the schema."""
     children = []
-    if contact.display_name is not None:
-        lang = "" if contact.lang is None else f' xml:lang="{escape(contact.lang)}"'
-        name = escape(contact.display_name)
-        children.append(f"<display-name{lang}>{name}</display-name>")
-    for name, value in contact.params:
+    if display_name is not None:
+        language = "" if lang is None else f' xml:lang="{escape(lang)}"'
+        name = escape(display_name)
+        children.append(f"<display-name{language}>{name}</display-name>")
+    for name, value in params:
         text = "" if value is None else escape(value)
         children.append(f'<unknown-param name="{escape(name)}">{text}</unknown-param>')
+    return "".join(children)
+
+
+def _foreign_children(contact: Contact) -> str:
+    """Write the elements of other namespaces, which come last."""
+    children = []
     # Each foreign element declares its namespace, because the XML of a contact is
     # inserted into documents that do not. The prefix is that of RFC 5628 §7, for
     # readers that depend on it.

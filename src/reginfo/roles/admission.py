@@ -35,15 +35,21 @@ class Admission(Value, frozen=True, kw_only=True):
     configured peers; a domain; or a SIP URI.
     """
 
+    neutral: bool = False
+    """
+    Whether a watcher that is not served is not to know that: its SUBSCRIBE is accepted,
+    and its documents are neutral (RFC 6665 §6.2).
+    """
+
     max_subscriptions: int = 0
     max_per_watcher: int = 0
     "The maximum number of subscriptions, in total and per watcher; 0: no limit."
 
     authenticate: Hook | None = None
 
-    def check(self, request: Request, names: tuple[str, ...], *, is_peer: bool) -> None:
+    def check(self, request: Request, names: tuple[str, ...], *, is_peer: bool) -> bool:
         """
-        Authenticate and authorise a SUBSCRIBE.
+        Authenticate and authorise a SUBSCRIBE; False if it gets neutral documents.
 
         Args:
             names: the requested address-of-record, and the user's other identities.
@@ -54,16 +60,18 @@ class Admission(Value, frozen=True, kw_only=True):
         if self.authenticate is not None:
             self.authenticate(request, names[0])
         if "all" in self.allow or (is_peer and "peers" in self.allow):
-            return
+            return True
         watcher = request.from_.parsed
         if "self" in self.allow and watcher.aor in names:
-            return
+            return True
         for allowed in self.allow:
             if ":" in allowed:
                 if watcher.aor == Uri.parse(allowed).aor:
-                    return
+                    return True
             elif watcher.host == allowed:
-                return
+                return True
+        if self.neutral:
+            return False
         raise Refusal(403, "Forbidden")
 
     def check_room(self, of_all: int, of_watcher: int) -> None:

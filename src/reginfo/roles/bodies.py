@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..location.binding import Binding
 from ..location.place import Aor, Place
 from ..location.source import is_known_by
 from ..location.store import LocationStore
-from ..reg import legacy, xml
+from ..reg import legacy
 from ..reg.document import Piece, RegistrationState, registration_id
 from ..reg.legacy import MAX_DOCUMENT, Profile
+from ..reg.writer import (
+    contact_element,
+    contact_parts,
+    reginfo_body,
+    registration_element,
+)
 from ..sip.value import MutableValue
-from .document import contact_of
+from .document import binding_parts, contact_of
 from .envelope import claim_elements, record_elements, speaker_element
 from .pieces import AROUND, AROUND_LEGACY, AROUND_REGISTRATION, Written, fitting
 from .row import WatchRow, is_of_our_kind
 from .watch import Owed, Parted, Watch
+
+INIT = RegistrationState.INIT
+ACTIVE = RegistrationState.ACTIVE
+TERMINATED = RegistrationState.TERMINATED
 
 CACHED_CONTACTS = 10_000
 """The number of contacts whose XML is cached for other watchers of the same change."""
@@ -36,7 +48,9 @@ class Bodies:
         self._table = table
         self._cache: dict[tuple[str, str, Profile, bool], _Rendered] = {}
 
-    def write(self, watch: Watch, owed: Owed, room: int, now: float) -> Written:
+    def write(
+        self, watch: Watch, owed: Owed, room: Callable[[Watch], int], now: float
+    ) -> Written:
         """
         Write the pending report of a watcher; empty if a legacy watcher would
         misunderstand it.
@@ -45,25 +59,62 @@ class Bodies:
         the next document.
 
         Args:
-            room: the maximum size in octets; a single contact may exceed it.
+            room: returns the maximum size in octets; a single contact may exceed it.
         """
         row, store = watch.row, self._store
+        if row.neutral:
+            return self._neutral(row)
+        peer, full = row.peer, owed.full
         record = store.record_of(Place(self._table, row.aor))
         if is_of_our_kind(row):
-            return self._claims(watch, record, owed, room, now)
-        bound = [
-            binding
-            for binding in store.bindings(record, now)
-            if not is_known_by(binding.owner, binding.source, row.peer)
-        ]
+            return self._claims(watch, record, owed, room(watch), now)
+        bound = store.bindings(record, now)
+        if peer is not None:
+            bound = [b for b in bound if not is_known_by(b.owner, b.source, peer)]
         # A full document also lists the contacts that have ended, with their events: a
         # legacy peer would not notice that one is missing.
-        bindings = owed.bindings + bound if owed.full else owed.bindings
+        bindings = owed.bindings + bound if full else owed.bindings
         if row.profile is Profile.LEGACY:
             if not bound:
                 bindings = [*owed.parted.get(row.aor, ()), *bindings]
-            return self._legacy(watch, record, bindings, bool(bound), owed.full, now)
+            return self._legacy(watch, record, bindings, bool(bound), full, now)
         aors = store.identities(record)
+        parted = owed.parted
+        if len(bindings) == 1 and not parted and not watch.in_pieces:
+            # The hot path: it is sent whatever room there is.
+            state = ACTIVE if bound else TERMINATED
+            one = bindings[0]
+            whole = [
+                registration_element(
+                    aor,
+                    registration_id(aor),
+                    state,
+                    (self._element(row, aor, record, one, now),),
+                )
+                for aor in aors
+            ]
+            return Written(reginfo_body(row.version, full, whole), False)
+        return self._pieces(watch, record, owed, bindings, bool(bound), room, now)
+
+    def _pieces(
+        self,
+        watch: Watch,
+        record: Place,
+        owed: Owed,
+        bindings: list[Binding],
+        bound: bool,
+        room_of: Callable[[Watch], int],
+        now: float,
+    ) -> Written:
+        """
+        Write as much of the state as fits.
+
+        Args:
+            bindings: those to be reported.
+            bound: whether the user is bound to any contact that the watcher may know.
+        """
+        row = watch.row
+        aors = self._store.identities(record)
         parted = owed.parted
         if parted:
             parted = {
@@ -75,10 +126,10 @@ class Bodies:
             [self._element(row, aor, record, one, now) for aor in aors]
             for one in bindings
         ]
-        number = len(elements)
+        number, room = len(elements), 0
         if number > 1 or parted:
             sizes = [sum(map(len, of_one)) for of_one in elements]
-            room -= AROUND
+            room = room_of(watch) - AROUND
             room -= sum(AROUND_REGISTRATION + len(aor) for aor in aors)
             if aors:
                 number = fitting(sizes, room)
@@ -86,15 +137,9 @@ class Bodies:
         rest = bindings[number:]
         # While contacts are still to come, the registration has not ended: that would
         # end those contacts too.
-        state = (
-            RegistrationState.ACTIVE
-            if bound or rest
-            else RegistrationState.TERMINATED
-            if bindings
-            else RegistrationState.INIT
-        )
+        state = ACTIVE if bound or rest else TERMINATED if bindings else INIT
         registrations = [
-            xml.registration_element(
+            registration_element(
                 aor,
                 registration_id(aor),
                 state,
@@ -113,8 +158,18 @@ class Bodies:
             piece = watch.divide(owed.full, rest, parted)
             if row.profile is not Profile.STANDARD:
                 piece = Piece.WHOLE
-        body = xml.reginfo_body(row.version, owed.full, registrations, piece)
+        body = reginfo_body(row.version, owed.full, registrations, piece)
         return Written(body, more)
+
+    def _neutral(self, row: WatchRow) -> Written:
+        """Write what an address-of-record without contacts looks like."""
+        if row.profile is Profile.LEGACY:
+            return NOTHING
+        last = [speaker_element(self._store.server_id)] if is_of_our_kind(row) else []
+        registration = registration_element(
+            row.aor, registration_id(row.aor), INIT, last
+        )
+        return Written(reginfo_body(row.version, True, [registration]), False)
 
     def _parted(
         self,
@@ -142,14 +197,14 @@ class Bodies:
             if not rest and (room > 0 or least):
                 number = fitting([len(one) for one in elements], room, at_least=least)
             room -= sum(map(len, elements[:number]))
-            state = RegistrationState.TERMINATED
+            state = TERMINATED
             if number < len(elements):
                 rest[aor] = ones[number:]
-                state = RegistrationState.ACTIVE
+                state = ACTIVE
                 if not number:
                     continue
             written.append(
-                xml.registration_element(
+                registration_element(
                     aor, registration_id(aor), state, elements[:number]
                 )
             )
@@ -183,16 +238,16 @@ class Bodies:
         if rest or watch.in_pieces:
             piece = watch.divide(owed.full, rest, {})
         if store.is_bound(record, now) or rest:
-            state = RegistrationState.ACTIVE
+            state = ACTIVE
         else:
-            state = RegistrationState.TERMINATED if contacts else RegistrationState.INIT
-        registration = xml.registration_element(
+            state = TERMINATED if contacts else INIT
+        registration = registration_element(
             record.aor,
             registration_id(record.aor),
             state,
             [*contacts[:number], *last],
         )
-        body = xml.reginfo_body(watch.row.version, owed.full, [registration], piece)
+        body = reginfo_body(watch.row.version, owed.full, [registration], piece)
         return Written(body, bool(rest))
 
     def _legacy(
@@ -214,41 +269,43 @@ class Bodies:
             return NOTHING  # they reject "init"
         if not (row.aor.startswith("tel:") or "@" in row.aor):
             return NOTHING  # an address-of-record without a user crashes OpenSIPS
-        state = RegistrationState.ACTIVE if bound else RegistrationState.TERMINATED
+        state = ACTIVE if bound else TERMINATED
         elements = [self._element(row, row.aor, record, one, now) for one in bindings]
         number = fitting([len(one) for one in elements], MAX_DOCUMENT - AROUND_LEGACY)
         if number < len(elements):
             watch.put_back(bindings[number:], {})
             full = False  # the contacts that must wait have not ended
-        registration = xml.registration_element(
+        registration = registration_element(
             row.aor, registration_id(row.aor), state, elements[:number]
         )
-        body = xml.reginfo_body(row.version, full, [registration])
+        body = reginfo_body(row.version, full, [registration])
         return Written(body, number < len(elements))
 
     def _element(
         self, row: WatchRow, aor: Aor, record: Place, binding: Binding, now: float
     ) -> bytes:
         """Write one contact; most of its XML is shared by all watchers."""
+        is_legacy = row.profile is Profile.LEGACY
         # Only peers get the source address of the REGISTER.
-        is_legacy = row.peer is not None and row.profile is Profile.LEGACY
-        key = (aor, binding.key, row.profile, is_legacy)
+        is_peer = is_legacy and row.peer is not None
+        key = (aor, binding.key, row.profile, is_peer)
         rendered = self._cache.get(key)
         if rendered is None or rendered.binding is not binding:
             if len(self._cache) >= CACHED_CONTACTS:
                 self._cache.clear()
-            contact = contact_of(
-                binding, aor, is_legacy=is_legacy, implicit=aor != record.aor
-            )
-            if row.profile is Profile.LEGACY:
-                contact = legacy.adapt(contact)
-            rendered = _Rendered(binding, xml.contact_parts(contact))
+            implicit = aor != record.aor
+            if is_legacy:
+                contact = contact_of(binding, aor, is_legacy=is_peer, implicit=implicit)
+                parts = contact_parts(legacy.adapt(contact))
+            else:
+                parts = binding_parts(binding, aor, implicit=implicit)
+            rendered = _Rendered(binding, parts)
             self._cache[key] = rendered
         if not binding.active:
-            gone = 0 if row.profile is Profile.LEGACY else None
-            return xml.contact_element(rendered.parts, gone, None)
+            gone = 0 if is_legacy else None
+            return contact_element(rendered.parts, gone, None)
         registered = max(0, int(now - binding.registered_at))
-        return xml.contact_element(rendered.parts, binding.expires(now), registered)
+        return contact_element(rendered.parts, binding.expires(now), registered)
 
 
 class _Rendered(MutableValue):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from ..location import foreign
-from ..location.claim import Claim
+from ..location.claim import Claim, is_too_large
 from ..location.contact_row import ContactRow
 from ..location.foreign import FINAL, GRACE, Told
 from ..location.keyring import REMEMBERED
@@ -126,7 +126,13 @@ class Learner:
             claim = self._claim(
                 origin, place.aor, uri, contact, key, told, had.get((aor, contact.uri))
             )
-            if claim is not None:
+            if claim is not None and is_too_large(claim):
+                logger.warning(
+                    "! document of %s: a contact of %s is too large, left out",
+                    origin.source,
+                    place.aor,
+                )
+            elif claim is not None:
                 if len(news) > 1:
                     known[place, key] = join(before, claim)
                 claims.setdefault(place, []).append(claim)

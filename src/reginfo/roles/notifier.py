@@ -24,12 +24,11 @@ from ..reg.legacy import Profile
 from ..sip.errors import Refusal
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
-from ..sip.user import Send
 from .admission import Admission
 from .bodies import Bodies
 from .drain import Drain
 from .row import WatchRow, is_of_our_kind
-from .served import Served
+from .served import SendNotify, Served
 from .watch import Watch
 from .watcher import Watcher
 
@@ -41,7 +40,7 @@ class Notifier:
     The `reg` package of all subscriptions that we serve.
 
     Args:
-        send: sends a request on a flow; its last argument is the user of the request.
+        send: sends a NOTIFY.
         recognise: identifies the sender of a SUBSCRIBE.
         is_ours: whether an address-of-record is in one of our domains.
         jitter: returns a random number from 0 to 1.
@@ -58,7 +57,7 @@ class Notifier:
         store: LocationStore,
         journal: Journal,
         *,
-        send: Send,
+        send: SendNotify,
         policy: SubscriptionPolicy,
         recognise: Callable[[Request, Flow], Watcher],
         is_ours: Callable[[Aor], bool],
@@ -151,35 +150,34 @@ class Notifier:
 
     def _tell(self, change: BindingChange, now: float) -> None:
         """Notify the watchers of a contact."""
-        if change.place.table != self._table:
+        place, binding = change.place, change.binding
+        if place.table != self._table:
             return
-        aor = change.place.aor
-        watches = self._watches_of(change.place)
+        watches = self._watches_of(place)
         if not watches:
             return
         # An identity's own contacts hide those of the record that names it.
-        anew = self._store.named_by(change.place) not in (None, aor)
+        named_by = self._store.named_by(place)
+        anew = named_by is not None and named_by != place.aor
         for watch in watches:
-            if watch.ended or is_of_our_kind(watch.row):
-                continue  # a `reginfo` server is sent claims
-            hidden = is_known_by(
-                change.binding.owner, change.binding.source, watch.row.peer
-            )
-            if anew and watch.row.aor == aor:
-                self._journal.remember(watch.restore, *watch.snapshot())
-                if hidden:
-                    watch.withdraw(change.binding.key)
-                else:
-                    watch.tell(change.binding)
-                watch.owe_anew()
-            elif not hidden:
-                self._journal.remember(watch.restore, *watch.snapshot())
-                watch.tell(change.binding)
-            elif watch.waits:
-                self._journal.remember(watch.restore, *watch.snapshot())
-                watch.withdraw(change.binding.key)
-            else:
+            row = watch.row
+            # A `reginfo` server is sent claims.
+            if watch.ended or row.neutral or is_of_our_kind(row):
                 continue
+            peer = row.peer
+            hidden = peer is not None and is_known_by(
+                binding.owner, binding.source, peer
+            )
+            is_anew = anew and row.aor == place.aor
+            if hidden and not is_anew and not watch.waits:
+                continue
+            self._journal.remember(watch.restore, watch.snapshot())
+            if hidden:
+                watch.withdraw(binding.key)
+            else:
+                watch.tell(binding)
+            if is_anew:
+                watch.owe_anew()
             if not change.more:
                 self.served.settle(watch, now)
 
@@ -190,10 +188,10 @@ class Notifier:
         These servers compute the state themselves; the others are notified by
         :meth:`hears`.
         """
-        if place.table != self._table:
+        if not self._watches.of_our_kind or place.table != self._table:
             return
         for watch in self._watches_of(place):
-            if watch.ended or not is_of_our_kind(watch.row):
+            if watch.ended or watch.row.neutral or not is_of_our_kind(watch.row):
                 continue
             new = [
                 claim
@@ -201,7 +199,7 @@ class Notifier:
                 if claim.source is None or peer_of(claim.source) != watch.row.peer
             ]
             if new:
-                self._journal.remember(watch.restore, *watch.snapshot())
+                self._journal.remember(watch.restore, watch.snapshot())
                 for claim in new:
                     watch.tell(claim)
                 self.served.settle(watch, now)
@@ -227,7 +225,7 @@ class Notifier:
             for watch in self._watches.of(aor):
                 if watch.ended or not _concerns(change, watch.row):
                     continue
-                self._journal.remember(watch.restore, *watch.snapshot())
+                self._journal.remember(watch.restore, watch.snapshot())
                 watch.owe_anew()
                 if not is_of_our_kind(watch.row):
                     for left in parted:
@@ -241,8 +239,8 @@ class Notifier:
         if not store.is_known(record):
             return False
         for watch in self._watches_of(record):
-            if not watch.ended:
-                self._journal.remember(watch.restore, *watch.snapshot())
+            if not watch.ended and not watch.row.neutral:
+                self._journal.remember(watch.restore, watch.snapshot())
                 watch.owe_anew()
                 self.served.settle(watch, now)
         return True
@@ -295,6 +293,8 @@ class Notifier:
 
 def _concerns(change: KeyChange, row: WatchRow) -> bool:
     """Whether a watcher is notified of a change of keys."""
+    if row.neutral:
+        return False
     if is_of_our_kind(row):
         return change.source is None or peer_of(change.source) != row.peer
     if change.before == change.after and row.aor not in change.moved:

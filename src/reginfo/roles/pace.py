@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
+from itertools import count
 
+from ..ledger.due import work_on
+from ..ledger.journal import Journal
 from .watch import Watch
 
 TICK = 0.1
@@ -22,32 +26,66 @@ class Pace:
         rate: the maximum number of watches per second.
     """
 
-    __slots__ = ("_waiting", "rate", "timer_at")
+    __slots__ = ("_again", "_next_at", "_number", "_waiting", "rate")
 
     def __init__(self, watches: Iterable[Watch], *, rate: float, now: float) -> None:
         self._waiting = deque(watches)
+        # A heap: those whose turn was taken back, by when they have another one.
+        self._again: list[tuple[float, int, Watch]] = []
+        self._number = count()
+        self._next_at = now
         self.rate = rate
-        self.timer_at: float | None = now
+
+    @property
+    def timer_at(self) -> float | None:
+        """When to call :meth:`due`; None once all have had their turn."""
+        if self._waiting:
+            return self._next_at
+        return max(self._again[0][0], self._next_at) if self._again else None
 
     def due(self, now: float) -> list[Watch]:
         """Return the watches whose turn it is; some may have ended meanwhile."""
-        if self.timer_at is None or now < self.timer_at:
+        if now < self._next_at:
             return []
+        while self._again and self._again[0][0] <= now:
+            self._waiting.append(heappop(self._again)[2])
         number = min(self._at_once, len(self._waiting))
         due = [self._waiting.popleft() for _ in range(number)]
-        self.timer_at = now + number / self.rate if self._waiting else None
+        if due:
+            self._next_at = now + number / self.rate
         return due
+
+    def work_off(
+        self,
+        journal: Journal,
+        now: float,
+        act: Callable[[Watch, float], None],
+        retry_after: float,
+    ) -> None:
+        """
+        Call ``act`` with each watch whose turn it is, as an attempt of its own.
+
+        One that fails, by itself or with its commit, has another turn after
+        ``retry_after`` seconds.
+        """
+        for watch in self.due(now):
+            if work_on(watch, journal, lambda one: act(one, now)):
+                journal.remember(self.put_back, watch, now + retry_after)
+            else:
+                self.put_back(watch, now + retry_after)
 
     def pace(self, rate: float, now: float) -> None:
         """Change the rate."""
         self.rate = rate
-        if self.timer_at is not None:
-            self.timer_at = min(self.timer_at, now + self._at_once / rate)
+        self._next_at = min(self._next_at, now + self._at_once / rate)
 
     def put_back(self, watch: Watch, at: float) -> None:
-        """Queue a watch again, because its commit failed; not before ``at``."""
-        self._waiting.append(watch)
-        self.timer_at = at if self.timer_at is None else max(at, self.timer_at)
+        """Queue a watch again, because it or its commit failed; not before ``at``."""
+        heappush(self._again, (at, next(self._number), watch))
+
+    def pause(self, until: float) -> None:
+        """Give nobody a turn before ``until``: nothing can be committed."""
+        self._next_at = max(self._next_at, until)
 
     @property
     def _at_once(self) -> int:

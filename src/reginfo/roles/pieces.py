@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 from ..sip.clients import LONGEST_DATAGRAM
+from ..sip.dialog_flow import dialog_flow
+from ..sip.flow import Flow
 from ..sip.message import Draft
+from ..sip.value import Value
+from .watch import SHORTEST_DOCUMENT, Watch
 
 AROUND = 190
 """The maximum size of a document without its registrations, in octets."""
@@ -21,11 +24,34 @@ VIA = 120
 """The approximate size of the Via of a request, in octets."""
 
 
-class Written(NamedTuple):
+class Written(Value, frozen=True):
     """A document, and whether others must follow because not everything did fit."""
 
     body: bytes
     more: bool
+
+
+class DocumentSizes:
+    """
+    The maximum sizes of documents.
+
+    Args:
+        datagram_only: whether a flow is known to support only datagrams.
+    """
+
+    def __init__(self, datagram_only: Callable[[Flow], bool]) -> None:
+        self._datagram_only = datagram_only
+
+    def takes_streams(self, watch: Watch) -> bool:
+        """Whether a watcher can be sent a long document, as far as is known."""
+        if watch.longest <= SHORTEST_DOCUMENT:
+            return False
+        dialog = watch.row.subscription.dialog
+        return not self._datagram_only(dialog_flow(dialog.first_uri, dialog.flow))
+
+    def of(self, watch: Watch) -> int:
+        """Return the maximum size in octets of a document for a watcher."""
+        return watch.longest if self.takes_streams(watch) else SHORTEST_DOCUMENT
 
 
 def fitting(sizes: Sequence[int], room: int, *, at_least: int = 1) -> int:

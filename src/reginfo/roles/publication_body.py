@@ -12,12 +12,16 @@ from ..reg.document import ContactEvent, RegistrationState, registration_id
 from ..reg.legacy import Profile
 from .document import contact_of
 from .envelope import claim_elements, record_elements, speaker_element
+from .pieces import AROUND, AROUND_REGISTRATION, fitting
 from .published import PublishedState
 
 
 class PublicationBodies:
     """
     Writes the documents of publications.
+
+    A PUBLISH replaces the whole state of its publication (RFC 3903 §4.1), so this state
+    cannot be sent in pieces as that in NOTIFYs: what does not fit is left out.
 
     Args:
         server_id: the owner of the contacts that are published.
@@ -30,38 +34,75 @@ class PublicationBodies:
         self._table = table
 
     def write(
-        self, published: PublishedState, own: dict[str, Binding], now: float
-    ) -> bytes:
-        """Write the full state of our contacts, including those that have ended."""
+        self,
+        published: PublishedState,
+        own: dict[str, Binding],
+        now: float,
+        room: int,
+    ) -> tuple[bytes, dict[str, Binding]]:
+        """
+        Write the full state of our contacts, including those that have ended.
+
+        If not all fit, the contacts that were refreshed last are written first, and
+        those that have ended last.
+
+        Args:
+            own: the contacts that were registered at this server, by their keys.
+            room: the maximum length in bytes, unless there is only one contact.
+
+        Returns:
+            The body, and which of ``own`` are in it.
+        """
         aor = published.aor
         record = self._store.record_of(Place(self._table, aor))
         # The contacts of a user are claimed under its own name, and not for each of
         # its identities.
-        published.is_plain = aor == record.aor
-        if published.target.takes_claims and published.is_plain:
-            published.is_plain = False
-            return self._claims(published, record, own, now)
-        gone = self._gone(published, record, own, now)
-        profile = published.target.speaks
-        elements = []
-        for binding in [*gone, *own.values()]:
-            contact = contact_of(binding, aor, implicit=aor != record.aor)
-            expires = registered = None
-            if binding.active:
-                expires = binding.expires(now)
-                registered = max(0, int(now - binding.registered_at))
-            if profile is Profile.LEGACY:
-                contact = legacy.adapt(contact)
-                expires = expires or 0
-            parts = xml.contact_parts(contact)
-            elements.append(xml.contact_element(parts, expires, registered))
+        is_plain = aor == record.aor
+        claims = published.target.takes_claims and is_plain
+        published.is_plain = is_plain and not claims
+        last: list[bytes] = []
+        if claims:
+            written = self._claims(published, record, own, now)
+            last = record_elements(self._store.records(record), now)
+            last.append(speaker_element(self._server_id))
+        else:
+            written = {
+                binding.key: self._element(binding, published, not is_plain, now)
+                for binding in [
+                    *self._gone(published, record, own, now), *own.values()
+                ]
+            }  # fmt: skip
+        newest = sorted(own, key=lambda key: -own[key].stamp)
+        wanted = [*newest, *(key for key in written if key not in own)]
+        around = AROUND + AROUND_REGISTRATION + len(aor) + sum(map(len, last))
+        number = fitting([len(written[key]) for key in wanted], room - around)
+        fit = set(wanted[:number])
+        elements = [element for key, element in written.items() if key in fit]
         state = RegistrationState.ACTIVE if own else RegistrationState.TERMINATED
         registration = xml.registration_element(
-            aor, registration_id(aor), state, elements
+            aor, registration_id(aor), state, elements + last
         )
+        if number < len(wanted):
+            own = {key: binding for key, binding in own.items() if key in fit}
+        if claims:
+            return xml.reginfo_body(0, True, [registration]), own
         # Readers accept the placeholder version like any other number, and some servers
         # replace it.
-        return legacy.publish_body([registration])
+        return legacy.publish_body([registration]), own
+
+    def _element(
+        self, binding: Binding, published: PublishedState, implicit: bool, now: float
+    ) -> bytes:
+        """Write one contact."""
+        contact = contact_of(binding, published.aor, implicit=implicit)
+        expires = registered = None
+        if binding.active:
+            expires = binding.expires(now)
+            registered = max(0, int(now - binding.registered_at))
+        if published.target.speaks is Profile.LEGACY:
+            contact = legacy.adapt(contact)
+            expires = expires or 0
+        return xml.contact_element(xml.contact_parts(contact), expires, registered)
 
     def _claims(
         self,
@@ -69,25 +110,19 @@ class PublicationBodies:
         record: Place,
         own: dict[str, Binding],
         now: float,
-    ) -> bytes:
+    ) -> dict[str, bytes]:
         """
-        Write all claims for our contacts, and the records of the user.
+        Write all claims for our contacts, by the keys of these.
 
         For a `reginfo` server: each claim is complete in itself, and what is not listed
         is not gone.
         """
         store, aor = self._store, published.aor
         keys = dict.fromkeys([*published.told, *published.sent, *own])
-        elements = []
-        for key in keys:
-            elements += claim_elements(store.claims(record, key), aor, now)
-        elements += record_elements(store.records(record), now)
-        elements.append(speaker_element(self._server_id))
-        state = RegistrationState.ACTIVE if own else RegistrationState.TERMINATED
-        registration = xml.registration_element(
-            aor, registration_id(aor), state, elements
-        )
-        return xml.reginfo_body(0, True, [registration])
+        return {
+            key: b"".join(claim_elements(store.claims(record, key), aor, now))
+            for key in keys
+        }
 
     def _gone(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 import msgspec
@@ -13,13 +14,30 @@ from ..location import claim
 from ..location.binding import Binding
 from ..location.place import Aor
 from ..reg.legacy import Profile
+from ..sip.clients import UDP_ONLY
 from ..sip.flow import Flow
 from ..sip.message import Response
 from ..sip.moment import Moment
 
+logger = logging.getLogger("reginfo.publisher")
+
 KIND = "published"
 CONTACT_KIND = "published-contact"
 """The kinds of its journal entries: a publication, and one contact in it."""
+
+
+LONGEST_BODY = 1 << 19
+"""Octets of a body over a stream, at most: half of what `max_message` is by default."""
+
+LONGEST_DATAGRAM_BODY = 48 * 1024
+"""Octets of a body in one datagram, which UDP carries in fragments, at most."""
+
+SHORTEST_BODY = 1000
+"""Octets of a body that is in no fragments: with its head, a request of 1300."""
+
+
+LOST_ON_THE_WAY = frozenset({"connection lost", "connection reset", "message too long"})
+"""Causes of a failure that the length of a request may have."""
 
 
 class PresenceServer(msgspec.Struct, kw_only=True):
@@ -39,6 +57,30 @@ class PresenceServer(msgspec.Struct, kw_only=True):
 
     refused: bool = False
     "Whether it has refused all publications."
+
+    longest: int = LONGEST_BODY
+    "Octets of the longest body that it is sent at the moment."
+
+    longest_until: float = 0.0
+    "When :attr:`longest` ends, in seconds on our clock: then all is tried again."
+
+    def room(self, by_datagram: bool, now: float) -> int:
+        """Return how many octets a body may have."""
+        if now >= self.longest_until:
+            self.longest = LONGEST_BODY
+        return min(self.longest, LONGEST_DATAGRAM_BODY if by_datagram else LONGEST_BODY)
+
+    def shorten(self, length: int, longest: int, now: float) -> None:
+        """
+        Send shorter bodies for a while, because one may have failed for its length.
+
+        Args:
+            length: octets of that body; one that fits into any datagram has not.
+            longest: octets from now on, but not less than those.
+        """
+        if length > SHORTEST_BODY:
+            self.longest = max(SHORTEST_BODY, longest)
+            self.longest_until = now + UDP_ONLY
 
     @property
     def speaks(self) -> Profile:
@@ -82,6 +124,8 @@ class PublishedState:
         "owed",
         "publication",
         "scheduled_at",
+        "left_out",
+        "length",
         "saved",
         "sent",
         "stored",
@@ -114,6 +158,12 @@ class PublishedState:
         self.owed = False
         "Whether there is a change, and more changes of the same REGISTER will follow."
 
+        self.length = 0
+        "Octets of the body of the PUBLISH under way."
+
+        self.left_out = 0
+        "How many contacts the last PUBLISH had no room for."
+
         self.told: dict[str, Binding] = {}
         "Contacts that the server may list, by key."
 
@@ -133,6 +183,22 @@ class PublishedState:
 
     def __repr__(self) -> str:
         return f"<PublishedState of {self.aor} at {self.target.uri}>"
+
+    def note_failure(self, cause: str, by_datagram: bool, now: float) -> None:
+        """Shorten later bodies if the length of this one may be the cause."""
+        if cause in LOST_ON_THE_WAY:
+            self.target.shorten(self.length, self.length // 4, now)
+        elif cause == "timeout" and by_datagram:
+            # Fragments of a datagram may never arrive (RFC 3261 §18.1.1).
+            self.target.shorten(self.length, SHORTEST_BODY, now)
+
+    def note_left_out(self, number: int) -> None:
+        """Log once that a publication has fewer contacts than ``number``."""
+        here = sum(one.active for one in self.sent.values())
+        if here < number and not self.left_out:
+            message = "! PUBLISH of %s at %s is too long: it has %d of %d contacts"
+            logger.warning(message, self.aor, self.target.uri, here, number)
+        self.left_out = number - here
 
     def doubt(self) -> None:
         """Note that the unanswered PUBLISH may have arrived, with its contacts."""

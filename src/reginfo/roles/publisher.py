@@ -30,7 +30,11 @@ from ..sip.timer import TimerWheel
 from ..sip.user import Send
 from .envelope import LINK, VERSION
 from .publication_body import PublicationBodies
-from .published import PresenceServer, PublishedShelf, PublishedState
+from .published import (
+    PresenceServer,
+    PublishedShelf,
+    PublishedState,
+)
 
 logger = logging.getLogger("reginfo.publisher")
 
@@ -73,10 +77,13 @@ class Publisher:
         min_expires: int,
         max_expires: int,
         table: str,
+        datagram_only: Callable[[Flow], bool] = lambda flow: False,
         failed: Failed | None = None,
     ) -> None:
         self._failed = failed
         self._store = store
+        self._bodies = PublicationBodies(store, server_id, table)
+        self._datagram_only = datagram_only
         self._journal = journal
         self._server_id = server_id
         self._send = send
@@ -196,6 +203,8 @@ class Publisher:
         )
         if outcome is None:
             return
+        if response.status == 513:  # Message Too Large (RFC 3261 §21.5.14)
+            target.shorten(published.length, published.length // 4, now)
         if response.status >= 300:
             logger.warning(
                 "! PUBLISH of %s at %s: %d", published.aor, target.uri, response.status
@@ -225,6 +234,9 @@ class Publisher:
         )  # fmt: skip
         self._remember(published, now)
         published.heard = published.publication.cseq, now
+        flow = published.flow
+        by_datagram = flow is not None and self._datagram_only(flow)
+        published.note_failure(cause, by_datagram, now)
         published.publication.receive_failure(now, self._jitter)
         published.doubt()
         self._try_another(published, now)
@@ -355,7 +367,7 @@ class Publisher:
         publication, target = published.publication, published.target
         # A Kamailio that keeps publications in memory answers 200 to a refresh without
         # a body, but then has no document for later watchers.
-        bodiless = target.speaks is not Profile.LEGACY
+        bodiless = target.speaks is not Profile.LEGACY and not published.left_out
         operation = publication.timer_at = None
         if target.flow is not None:
             operation = publication.next(now, bodiless=bodiless)
@@ -368,9 +380,12 @@ class Publisher:
             headers, body = f"Event: {PACKAGE}\r\n", b""
             if operation in (Operation.INITIAL, Operation.MODIFY):
                 headers += f"Content-Type: {xml.MEDIA_TYPE}\r\n"
-                body = self._bodies.write(published, own, now)
-                published.sent = own
+                assert target.flow is not None
+                room = target.room(self._datagram_only(target.flow), now)
+                body, published.sent = self._bodies.write(published, own, now, room)
+                published.note_left_out(len(own))
             draft = publication.draft(headers, lifetime, body)
+            published.length = len(body)
             assert target.flow is not None
             published.flow = target.flow
             self._send(draft, target.flow, published)

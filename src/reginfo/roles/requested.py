@@ -12,7 +12,6 @@ from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Flow, Local, unscoped, uri_host
 from ..sip.headers import delta_seconds, parse_name_addr, quote
 from ..sip.message import Request
-from ..sip.transport import SIP_PORT
 from ..sip.uri import CACHE, LONGEST_CACHED, Uri
 from ..sip.value import Value
 
@@ -102,7 +101,7 @@ def path_of(request: Request) -> tuple[str, ...]:
 def received(uri: Uri, flow: Flow) -> str:
     """Return the source of a REGISTER as a URI; empty if its Contact is the same."""
     host, port = flow.remote
-    if (uri.port or SIP_PORT) == port:
+    if (uri.port or flow.local.transport.default_port) == port:
         address = numeric(uri.host).address
         if address == host or address == unscoped(host):
             return ""

@@ -32,6 +32,12 @@ class WatchRow(MutableValue, kw_only=True):
     instance: str = ""
     "The `+sip.instance` in the watcher's Contact."
 
+    neutral: bool = False
+    """
+    Whether the watcher may not watch, and is not to know that: its documents are those
+    of an address-of-record without contacts (RFC 6665 §6.2).
+    """
+
     settled: bool = True
     "Whether the watcher has answered all NOTIFYs, and no change waits."
 

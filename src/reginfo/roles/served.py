@@ -14,27 +14,26 @@ from ..events.notify import (
     check,
     granted,
 )
-from ..ledger.due import work_off
+from ..ledger.due import work_off, work_on
 from ..ledger.journal import Journal
 from ..ledger.shelf import Rows
 from ..location.place import Aor
 from ..sip.dialog import Dialog
-from ..sip.dialog_flow import dialog_flow
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow, Local
-from ..sip.message import Request, Response
+from ..sip.message import Draft, Request, Response
 from ..sip.timer import TimerWheel
-from ..sip.user import Send
 from .admission import RETRY_AFTER as FULL_RETRY_AFTER
 from .admission import Admission
 from .drain import Drain
 from .pace import Pace
 from .package import ServedPackage
-from .pieces import Written, is_long
+from .pieces import DocumentSizes, Written, is_long
 from .row import WatchRow
-from .watch import SHORTEST_DOCUMENT, Owed, Watch
+from .watch import Owed, Watch
 from .watcher import Dialects, Watcher, instance_of
 from .watches import Watches, copy_of, id_of
+from .window import Window
 
 logger = logging.getLogger("reginfo.notifier")
 
@@ -44,8 +43,11 @@ RETRY_AFTER = 30.0
 RESTART_RATE = 100.0
 """The maximum number of watchers notified per second after a restart."""
 
-Body = Callable[[Watch, Owed, int, float], Written]
-"""Writes the body of a NOTIFY, of about the given size in octets at most."""
+SendNotify = Callable[[Draft, Watch], object]
+"""Sends a NOTIFY in the dialog of a watch, which receives the response."""
+
+Body = Callable[[Watch, Owed, Callable[[Watch], int], float], Written]
+"""Writes the body of a NOTIFY; the third argument returns its maximum size."""
 
 
 class Served:
@@ -55,7 +57,7 @@ class Served:
     Args:
         package: knows the resources that can be watched.
         body: writes the body of a NOTIFY.
-        send: sends a request on a flow; its last argument is the user of the request.
+        send: sends a NOTIFY.
         recognise: identifies the sender of a SUBSCRIBE.
         jitter: returns a random number from 0 to 1.
         datagram_only: whether a flow is known to support only datagrams.
@@ -68,7 +70,7 @@ class Served:
         *,
         package: ServedPackage,
         body: Body,
-        send: Send,
+        send: SendNotify,
         policy: SubscriptionPolicy,
         recognise: Callable[[Request, Flow], Watcher],
         jitter: Callable[[], float],
@@ -83,11 +85,12 @@ class Served:
         self._policy = policy
         self._recognise = recognise
         self._jitter = jitter
-        self._datagram_only = datagram_only
+        self._sizes = DocumentSizes(datagram_only)
         self._admission = admission
         self.watches = Watches(journal, self)
         self._wheel = TimerWheel()
         self._dialects = Dialects(journal)
+        self._window = Window()
         self._drain: Drain | None = None
         self._resuming: Pace | None = None
         self.notifies = 0
@@ -122,14 +125,17 @@ class Served:
             raise Refusal(503, "Service Unavailable", headers=again)
         names = self._package.names(resource)
         peer = self._recognise(request, flow)
-        self._admission.check(request, names, is_peer=peer.name is not None)
+        is_peer = peer.name is not None
+        neutral = not self._admission.check(request, names, is_peer=is_peer)
         expires = granted(request, self._policy)
         if expires:
             watcher = request.from_.uri
             self._admission.check_room(
                 len(self.watches), self.watches.count_of(watcher)
             )
-            self._replace(request, event, resource, now)
+            for lost in self.watches.lost_by(request, event, resource):
+                self._time_out(lost)
+                self._advance(lost, now)
         contact = _contact(flow.local)
         dialog = Dialog.uas(request, tag=tag, contact=contact, flow=flow)
         row = WatchRow(
@@ -146,17 +152,17 @@ class Served:
             profile=self._dialects.of(peer, request, flow),
             peer=peer.name,
             instance=instance_of(request),
+            neutral=neutral,
         )
         watch = Watch(row, self)
         self.watches.add(watch)
         self.watches.save(watch, self._remove, watch)
         watch.owe_full()
-        self._advance(watch, now)
+        self._advance(watch, now, asked=True)
         if expires:
-            who = peer.name or dialog.remote
-            self._journal.after(
-                logger.info, "= %s watches %s for %d s", who, resource, expires
-            )
+            how = "is told nothing of" if neutral else "watches"
+            line = f"= %s {how} %s for %d s"
+            self._journal.after(logger.info, line, watch.watcher, resource, expires)
         return self._accepted(expires, dialog, *request.headers.get("Record-Route", ()))
 
     def receive_response(self, watch: Watch, response: Response, now: float) -> None:
@@ -166,7 +172,8 @@ class Served:
             return
         if status < 300:
             try:
-                watch.row.subscription.dialog.answered(response)
+                if "Contact" in response.headers:
+                    watch.row.subscription.dialog.answered(response)
             except RemoteProtocolError:
                 pass  # keep the current target
             watch.answered()
@@ -175,25 +182,28 @@ class Served:
             self.watches.save_progress(watch)
         elif status in ENDS_SUBSCRIPTION or (watch.ended and not watch.waits):
             # §4.2.2. A final NOTIFY is not retried.
-            self._lose(watch, f"NOTIFY was answered {status}")
+            self._lose(watch, f"NOTIFY was answered {status}", now)
             return
         else:
             delay = watch.refused(response, now, self._jitter)
             message = "! NOTIFY of %s to %s was answered %d; retry in %.1f s"
-            logger.warning(message, watch.row.aor, _who(watch), status, delay)
+            logger.warning(message, watch.row.aor, watch.watcher, status, delay)
         if watch.ended and watch.settled:
-            self._end(watch, watch.row.subscription.reason or "")
+            self._end(watch, watch.row.subscription.reason or "", now)
             return
-        self._advance(watch, now)
+        self._send_next(watch, now)
+        if watch.waits:
+            self._advance(watch, now)
 
     def receive_failure(self, watch: Watch, cause: str, now: float) -> None:
         """Note that a NOTIFY got no response: a timeout ends the watch (§4.2.2)."""
         long = watch.is_long and watch.shorten()
         if long or (cause != "timeout" and watch.unreachable(now, self._jitter)):
-            logger.info("= NOTIFY to %s failed, will retry: %s", _who(watch), cause)
+            logger.info("= NOTIFY to %s failed, will retry: %s", watch.watcher, cause)
+            self._send_next(watch, now)
             self._advance(watch, now)
             return
-        self._lose(watch, f"NOTIFY failed: {cause}")
+        self._lose(watch, f"NOTIFY failed: {cause}", now)
 
     # Called by the package.
 
@@ -240,13 +250,9 @@ class Served:
     def timer_due(self, now: float) -> None:
         """Send the NOTIFYs that are due; end watches that were not refreshed."""
         if self._resuming is not None:
-            for due in self._resuming.due(now):
-                if self.watches.has(due):
-                    self._resume(due, self._resuming, now)
+            self._resuming.work_off(self._journal, now, self._resume, RETRY_AFTER)
         if self._drain is not None:
-            for due in self._drain.due(now):
-                if self.watches.has(due) and not due.ended:
-                    self._deactivate(due, self._drain, now)
+            self._drain.work_off(self._journal, now, self._deactivate, RETRY_AFTER)
 
         def act(watch: Watch) -> None:
             if not watch.ended and now >= watch.row.subscription.expires_at:
@@ -292,6 +298,9 @@ class Served:
     def undone(self, now: float) -> None:
         """Retry later the NOTIFYs that were undone before they were sent."""
         at = now + RETRY_AFTER
+        for pace in (self._drain, self._resuming):
+            if pace is not None:
+                pace.pause(at)
         for watch in self.watches:
             if not watch.stalled and now < watch.row.subscription.expires_at:
                 continue
@@ -311,8 +320,9 @@ class Served:
             or EventHeader.parse(watch.row.subscription.event).id != event.id
         ):
             raise Refusal(481, "Subscription Does Not Exist")
-        subscription = watch.row.subscription
-        expires = granted(request, self._policy)
+        subscription, expires = watch.row.subscription, granted(request, self._policy)
+        if watch.row.neutral:
+            self._admit(request, watch)
         before = copy_of(subscription)
         subscription.dialog.receive(request, flow)
         undo = (watch, before, watch.snapshot())
@@ -322,31 +332,15 @@ class Served:
             subscription.reason = "timeout"
         watch.owe_full()
         self.watches.save(watch, self._put_back, *undo)
-        self._advance(watch, now)
+        self._advance(watch, now, asked=True)
         return self._accepted(expires, subscription.dialog)
 
-    def _replace(
-        self, request: Request, event: EventHeader, resource: Aor, now: float
-    ) -> None:
-        """
-        End the older subscription of a device that has lost it, for example by a
-        restart.
-
-        A device may have two subscriptions, so only one with an unanswered NOTIFY is
-        ended.
-        """
-        instance = instance_of(request)
-        if not instance:
-            return
-        for watch in self.watches.of(resource):
-            if (
-                watch.row.instance == instance
-                and not watch.ended
-                and watch.unanswered
-                and watch.is_of_same(request, event)
-            ):
-                self._time_out(watch)
-                self._advance(watch, now)
+    def _admit(self, request: Request, watch: Watch) -> None:
+        """Let a watch have true documents, if the policy has changed meanwhile."""
+        row, names = watch.row, self._package.names(watch.row.aor)
+        self._journal.remember(setattr, row, "neutral", True)
+        is_peer = row.peer is not None
+        row.neutral = not self._admission.check(request, names, is_peer=is_peer)
 
     def _accepted(self, expires: int, dialog: Dialog, *route: str) -> Response:
         headers = {"Expires": [str(expires)], "Contact": [dialog.contact]}
@@ -356,10 +350,10 @@ class Served:
             headers["Record-Route"] = [*route]
         return Response(200, "OK", headers)
 
-    def _resume(self, watch: Watch, pace: Pace, now: float) -> None:
+    def _resume(self, watch: Watch, now: float) -> None:
         """Report changes made while we were down, and reports that may be lost."""
-        # If the commit fails, retry only after RETRY_AFTER.
-        self._journal.remember(pace.put_back, watch, now + RETRY_AFTER)
+        if not self.watches.has(watch):
+            return
         if now >= watch.row.subscription.expires_at and not watch.ended:
             self._time_out(watch)
         elif watch.ended:
@@ -374,12 +368,12 @@ class Served:
         subscription.reason = "timeout"
         watch.owe_full()
 
-    def _deactivate(self, watch: Watch, drain: Drain, now: float) -> None:
+    def _deactivate(self, watch: Watch, now: float) -> None:
         """Send the final NOTIFY of a subscription of a drain (§4.2.2, §4.1.3)."""
+        if watch.ended or not self.watches.has(watch):
+            return
         subscription = watch.row.subscription
         undo = (watch, copy_of(subscription), watch.snapshot())
-        # If the commit fails, retry only after RETRY_AFTER.
-        self._journal.remember(drain.put_back, watch, now + RETRY_AFTER)
         subscription.reason = "deactivated"
         watch.owe_full()
         # Otherwise a restart would resume it, although the watcher has ended it.
@@ -391,57 +385,62 @@ class Served:
     ) -> None:
         """Undo the changes of a watch."""
         watch.row.subscription = subscription
-        watch.restore(*snapshot)
+        watch.restore(snapshot)
         watch.timer_at = subscription.expires_at
         self._wheel.schedule(watch)
 
-    def _advance(self, watch: Watch, now: float) -> None:
+    def _advance(self, watch: Watch, now: float, *, asked: bool = False) -> None:
         """Send a NOTIFY if one is due, and set the timer."""
-        self._journal.remember(watch.restore, *watch.snapshot())
-        self._send_due(watch, now)
+        self._journal.remember(watch.restore, watch.snapshot())
+        self._send_due(watch, now, asked)
 
-    def _send_due(self, watch: Watch, now: float) -> None:
-        owed = watch.take(now)
-        if owed is not None:
+    def _send_due(self, watch: Watch, now: float, asked: bool = False) -> None:
+        # The NOTIFY that answers a SUBSCRIBE must follow immediately (§4.2.1.2).
+        if not (asked or watch.row.peer is None or self._window.admits(watch)):
+            watch.wait()
+        elif (owed := watch.take(now)) is not None:
             self._notify(watch, owed, now)
         self._wheel.schedule(watch)
 
     def _notify(self, watch: Watch, owed: Owed, now: float) -> None:
         row = watch.row
-        subscription = row.subscription
-        dialog = subscription.dialog
-        flow = dialog_flow(dialog.first_uri, dialog.flow)
-        by_stream = watch.longest > SHORTEST_DOCUMENT and not self._datagram_only(flow)
-        room = watch.longest if by_stream else SHORTEST_DOCUMENT
-        body, more = self._body(watch, owed, room, now)
-        draft = subscription.notify(self._media_type, body, now, more=more)
-        watch.is_long = by_stream and is_long(draft)
-        self._send(draft, flow, watch)
+        written = self._body(watch, owed, self._sizes.of, now)
+        body = written.body
+        draft = row.subscription.notify(self._media_type, body, now, more=written.more)
+        watch.is_long = is_long(draft) and self._sizes.takes_streams(watch)
+        self._send(draft, watch)
+        self._window.sent(watch)
         self.notifies += 1
         if body:
             row.version += 1
         self.watches.save_progress(watch)
 
-    def _lose(self, watch: Watch, why: str) -> None:
+    def _send_next(self, watch: Watch, now: float) -> None:
+        """Let other watches of a peer send: a NOTIFY of ``watch`` is over."""
+        while (other := self._window.next_after(watch)) is not None:
+            if not self.watches.has(other):
+                continue
+            if not work_on(other, self._journal, lambda one: self._advance(one, now)):
+                other.timer_at = now + RETRY_AFTER
+                self._wheel.schedule(other)
+
+    def _lose(self, watch: Watch, why: str, now: float) -> None:
         """End a watch whose watcher could not be notified."""
         if self._drain is not None:
             self._drain.gave_up += 1
-        self._end(watch, why)
+        self._end(watch, why, now)
 
-    def _end(self, watch: Watch, why: str) -> None:
+    def _end(self, watch: Watch, why: str, now: float) -> None:
         end = "= %s no longer watches %s: %s"
-        self._journal.after(logger.info, end, _who(watch), watch.row.aor, why)
+        self._journal.after(logger.info, end, watch.watcher, watch.row.aor, why)
         self._remove(watch)
         self.watches.erase(watch)
+        self._send_next(watch, now)
 
     def _remove(self, watch: Watch) -> None:
         watch.timer_at = None
         self._wheel.schedule(watch)
         self.watches.remove(watch)
-
-
-def _who(watch: Watch) -> str:
-    return watch.row.peer or watch.row.subscription.dialog.remote
 
 
 def _contact(local: Local) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -17,6 +17,7 @@ from ..sip.headers import cached_name_addr
 from ..sip.message import Request, Response
 from ..sip.moment import Moment
 from ..sip.transaction import TIMER_F
+from ..sip.value import Value
 from .row import WatchRow
 
 REFRESHED = ContactEvent.REFRESHED
@@ -37,7 +38,7 @@ SHORTEST_DOCUMENT = 1300
 """The maximum size of a document for a watcher that only UDP reaches, in octets."""
 
 
-class Owed(NamedTuple):
+class Owed(Value, frozen=True):
     """The contents of the next NOTIFY to a watcher."""
 
     full: bool
@@ -46,6 +47,10 @@ class Owed(NamedTuple):
 
     parted: Parted
     "Registrations that end: with `full`, or the rest of those that did not fit."
+
+
+_NOTHING: dict[str, Binding] = {}
+_NOBODY: Parted = {}
 
 
 class WatchKeeper(Protocol):
@@ -84,10 +89,10 @@ class Watch:
 
         self.timer_at: float | None = row.subscription.expires_at
         self.scheduled_at: float | None = None
-        self._pending: dict[str, Binding] = {}
+        self._pending = _NOTHING  # replaced, never changed: snapshots share it
         self._full_due = False
         self._anew = False  # the full state is pending, subject to the interval
-        self._parted: Parted = {}
+        self._parted = _NOBODY
         self._quiet_until = 0.0
         self._sent = 0
         # A failed commit does not undo what the network has done.
@@ -106,6 +111,14 @@ class Watch:
 
         self.is_long = False
         "Whether the unanswered NOTIFY needs a stream because of its length."
+
+    def __repr__(self) -> str:
+        return f"<watch of {self.row.aor} by {self.watcher}>"
+
+    @property
+    def watcher(self) -> str:
+        """The name of the peer that watches, or what From has."""
+        return self.row.peer or self.row.subscription.dialog.remote
 
     @property
     def ended(self) -> bool:
@@ -150,7 +163,13 @@ class Watch:
 
     def tell(self, binding: Binding) -> None:
         """Add a change of one contact to the pending report."""
-        known = self._pending.pop(binding.key, None)
+        key, pending = binding.key, self._pending
+        known = None
+        if pending:
+            pending = dict(pending)
+            known = pending.pop(key, None)
+        else:
+            pending = {}
         if (
             known is not None
             and known.event in BEGINNINGS
@@ -159,13 +178,15 @@ class Watch:
             # The watcher does not know the contact yet: for it, this is the first
             # event.
             binding = msgspec.structs.replace(binding, event=known.event)
-        self._pending[binding.key] = binding
+        pending[key] = binding
+        self._pending = pending
         if binding.event in ENDINGS:
             self._quiet_until = 0.0
 
     def withdraw(self, key: str) -> None:
         """Remove a contact from the pending report."""
-        self._pending.pop(key, None)
+        if key in self._pending:
+            self._pending = {k: b for k, b in self._pending.items() if k != key}
 
     def owe_full(self) -> None:
         """Report the full state without delay, as after each SUBSCRIBE."""
@@ -188,26 +209,36 @@ class Watch:
         Changes that wait are due at :attr:`timer_at`, or when :meth:`answered` is
         called.
         """
-        self.timer_at = None if self.ended else self.row.subscription.expires_at
-        if self._sent != self._answered or not self.waits:
+        row, pending = self.row, self._pending
+        self.wait()
+        if self._sent != self._answered:
             return None
         at_once = self._full_due or self._lost
         full = at_once or self._anew
+        if not full and not pending and not self._parted:
+            return None
         may_at = self._held_until if at_once else self._quiet_until
         if now < may_at:
             if self.timer_at is None or may_at < self.timer_at:
                 self.timer_at = may_at
             return None
-        ordered = self._ordered()
+        ordered = list(pending.values())
         if full:
             ordered = [binding for binding in ordered if not binding.active]
+        elif len(ordered) > 1:
+            # First those that have ended; each in the order of events.
+            ordered.sort(key=lambda binding: binding.active)
         # Without `full`, these were put back.
         owed = Owed(full, ordered, self._parted)
-        self._pending, self._parted = {}, {}
+        self._pending, self._parted = _NOTHING, _NOBODY
         self._full_due = self._anew = False
         self._sent += 1
-        self._quiet_until = now + self.row.min_interval
+        self._quiet_until = now + row.min_interval
         return owed
+
+    def wait(self) -> None:
+        """Have the timer of :meth:`take`, although it is not this watch's turn."""
+        self.timer_at = None if self.ended else self.row.subscription.expires_at
 
     def put_back(self, bindings: Sequence[Binding], parted: Parted) -> None:
         """Put back contacts that did not fit into a document; they are due at once."""
@@ -321,7 +352,7 @@ class Watch:
         return (
             row.version,
             row.subscription.dialog.local_cseq,
-            dict(self._pending),
+            self._pending,
             self._full_due,
             self._anew,
             self._parted,
@@ -331,7 +362,7 @@ class Watch:
             self.in_pieces,
         )
 
-    def restore(self, *snapshot: Any) -> None:
+    def restore(self, snapshot: tuple[Any, ...]) -> None:
         """Restore a snapshot: NOTIFYs since then were never sent."""
         row = self.row
         (
@@ -346,10 +377,3 @@ class Watch:
             row.settled,
             self.in_pieces,
         ) = snapshot
-
-    def _ordered(self) -> list[Binding]:
-        """Return the changes: terminated contacts first, each group in order."""
-        pending = list(self._pending.values())
-        if len(pending) == 1:
-            return pending
-        return sorted(pending, key=lambda binding: binding.active)

@@ -8,13 +8,16 @@ from typing import Any
 
 import msgspec
 
+from ..events.headers import EventHeader
 from ..events.notify import ServedSubscription
 from ..ledger.journal import Journal
 from ..ledger.shelf import Rows, nothing
 from ..location.place import Aor
 from ..sip.headers import cached_name_addr
-from .row import WatchRow, shifted_row
+from ..sip.message import Request
+from .row import WatchRow, is_of_our_kind, shifted_row
 from .watch import Watch, WatchKeeper
+from .watcher import instance_of
 
 KIND = "watch"
 PROGRESS = "told"
@@ -47,6 +50,9 @@ class Watches:
         self._by_id: dict[str, Watch] = {}
         self._by_resource: dict[str, dict[str, Watch]] = {}
         self._watchers: Counter[str] = Counter()
+        self.of_our_kind = 0
+        "The number of watches of `reginfo` servers."
+
         self.loading = False
         "Whether watches are being loaded: :meth:`loaded` has not been called."
 
@@ -70,12 +76,36 @@ class Watches:
         found = self._by_resource.get(resource)
         return [] if found is None else list(found.values())
 
+    def lost_by(
+        self, request: Request, event: EventHeader, resource: Aor
+    ) -> list[Watch]:
+        """
+        Return older watches that the device of a SUBSCRIBE has lost, for example by a
+        restart.
+
+        A device may have two subscriptions, so only those with an unanswered NOTIFY
+        count.
+        """
+        instance = instance_of(request)
+        if not instance:
+            return []
+        return [
+            watch
+            for watch in self.of(resource)
+            if watch.row.instance == instance
+            and not watch.ended
+            and watch.unanswered
+            and watch.is_of_same(request, event)
+        ]
+
     def count_of(self, watcher: str) -> int:
         """Count the watches of a watcher, by the URI in its From."""
         return self._watchers[watcher]
 
     def add(self, watch: Watch) -> None:
         """Add a watch."""
+        if is_of_our_kind(watch.row):
+            self.of_our_kind += 1
         self._by_id[watch.row.id] = watch
         self._watchers[_watcher(watch)] += 1
         self._by_resource.setdefault(watch.row.aor, {})[watch.row.id] = watch
@@ -83,6 +113,8 @@ class Watches:
     def remove(self, watch: Watch) -> None:
         """Remove a watch."""
         if self._by_id.pop(watch.row.id, None) is not None:
+            if is_of_our_kind(watch.row):
+                self.of_our_kind -= 1
             watcher = _watcher(watch)
             self._watchers[watcher] -= 1
             if not self._watchers[watcher]:

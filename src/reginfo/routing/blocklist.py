@@ -43,9 +43,7 @@ class Blocklist:
     def add(self, destination: Destination, seconds: float = AVOIDED) -> None:
         """Try ``destination`` last for this many seconds."""
         if destination not in self:
-            logger.debug(
-                "! %s %s:%d is tried last", destination.transport, *destination.address
-            )
+            logger.debug("! %s is tried last", destination)
         self._until.pop(destination, None)
         self._until[destination] = self._now() + min(seconds, LONGEST)
         if len(self._until) > KEPT:

@@ -13,7 +13,6 @@ from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Flow, unscoped
 from ..sip.message import Draft, Response
 from ..sip.moment import Moment
-from ..sip.transport import SIP_PORT
 from ..sip.uri import Uri
 from ..sip.user import User
 from .nat import Nat
@@ -35,8 +34,8 @@ class DialogRequest:
     """
 
     __slots__ = (
-        "draft", "flow", "flows", "is_cancelled", "options", "sender", "tried", "uri",
-        "user",
+        "draft", "flow", "flows", "is_cancelled", "is_divisible", "sender", "tried",
+        "uri", "user",
     )  # fmt: skip
 
     def __init__(
@@ -46,14 +45,14 @@ class DialogRequest:
         uri: Uri,
         flow: Flow,
         user: User,
-        options: dict[str, Any],
+        is_divisible: bool,
     ) -> None:
         self.sender = sender
         self.draft = draft
         self.uri = uri
         self.flow = flow
         self.user = user
-        self.options = options
+        self.is_divisible = is_divisible
         self.tried: Flow | None = None
         "The flow that it was last sent on."
 
@@ -70,7 +69,7 @@ class DialogRequest:
 
     def send(self, flow: Flow) -> None:
         self.tried = flow
-        self.sender.send_request(self.draft, flow, self, **self.options)
+        self.sender.send_request(self.draft, flow, self, is_divisible=self.is_divisible)
 
     def cancel(self) -> None:
         self.is_cancelled = True
@@ -127,7 +126,13 @@ class InDialog:
         self.send_request = send_request
 
     def send(
-        self, draft: Draft, uri: Uri, flow: Flow, user: User, **options: Any
+        self,
+        draft: Draft,
+        uri: Uri,
+        flow: Flow,
+        user: User,
+        *,
+        is_divisible: bool = False,
     ) -> None:
         """
         Send a request.
@@ -136,9 +141,9 @@ class InDialog:
             uri: the first Route, or the remote target.
             flow: the flow of the latest message from the peer.
             user: receives the response.
-            options: passed on to `send_request`.
+            is_divisible: as of `send_request`.
         """
-        request = DialogRequest(self, draft, uri, flow, user, options)
+        request = DialogRequest(self, draft, uri, flow, user, is_divisible)
         # The usual case first: the flow of the peer leads to the URI.
         if self._is_at(uri, flow) or self._needs_flow(uri, flow):
             request.send(flow)
@@ -173,16 +178,20 @@ class InDialog:
 
     def _is_at(self, uri: Uri, flow: Flow) -> bool:
         """Whether a numeric URI leads to the flow of the peer, which is still open."""
-        host = numeric(uri.host).address
-        if not host or host != unscoped(flow.remote[0]) or not self._is_open(flow):
-            return False
+        remote, port = flow.remote
+        if uri.host != remote:  # the usual case first: an IPv4 address
+            host = numeric(uri.host).address
+            if not host or host != unscoped(remote):
+                return False
         transport = flow.local.transport
         if not transport.serves(uri):
             return False
-        if (uri.port or SIP_PORT) == flow.remote[1]:
-            return True
+        if (uri.port or transport.default_port) == port:
+            return not transport.is_reliable or self._is_open(flow)
         # Without a transport parameter, the stream of a user agent is used.
-        return transport.is_reliable and not uri.param("transport")
+        if not transport.is_reliable or uri.param("transport"):
+            return False
+        return self._is_open(flow)
 
     def _flows(
         self,

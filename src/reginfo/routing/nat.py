@@ -9,7 +9,7 @@ from ..location.binding import Binding
 from ..sip.address import numeric
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Address, Flow, Local, scoped, unscoped
-from ..sip.transport import SIP_PORT, Transport
+from ..sip.transport import Transport
 from ..sip.uri import Uri
 
 logger = logging.getLogger("reginfo.proxy")
@@ -81,7 +81,9 @@ class Nat:
             if not host:
                 return None
             transport = Transport.named(binding.listener.partition(":")[0])
-            address = (host, contact.port or SIP_PORT)
+            if transport is None:
+                return None
+            address = (host, contact.port or transport.default_port)
         else:
             return None
         if listener is None or listener.transport != transport:
@@ -119,4 +121,4 @@ def parse_received(text: str) -> tuple[Transport, Address] | None:
     transport = Transport.of(uri)
     if transport is None:
         return None
-    return transport, (host, uri.port or SIP_PORT)
+    return transport, (host, uri.port or transport.default_port)

@@ -47,6 +47,10 @@ class Call(Protocol):
     reason: str
     "Why the last :meth:`handle_notify` returned -1."
 
+    @property
+    def texts(self) -> frozenset[str]:
+        """All strings that are written in the script."""
+
     def respond(self, response: Response) -> None:
         """
         Answer the request.

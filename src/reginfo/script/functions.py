@@ -260,8 +260,9 @@ class Functions:
         try:
             return self._core.send_request(method, text, None, headers, body, from_)
         except ValueError as exc:
-            values = [value for _, value in headers]
-            raise self._blame(str(exc), text, *values) from exc
+            texts = [text, method, *(part for one in headers for part in one)]
+            texts += [one for one in (from_, body) if isinstance(one, str) and one]
+            raise self._blame(str(exc), *texts) from exc
 
     def quote(self, text: str) -> str:
         """
@@ -293,9 +294,10 @@ class Functions:
         if not isinstance(value, str):
             raise TypeError(f"a string is needed, not {value!r}")
         try:
-            return pseudo.expand(value, self._value)
+            text = pseudo.expand(value, self._value)
         except ValueError as exc:
             raise self._blame(str(exc), value) from exc
+        return text if text == value else pseudo.Data(text)
 
     def _blame(self, what: str, *texts: str) -> ValueError:
         """Build the error for unusable texts: the sender's fault, or the script's."""

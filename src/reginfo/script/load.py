@@ -56,6 +56,11 @@ def load(path: Path) -> Route:
     module.__file__ = str(path)
     _run(code, module, path)
     route = _route_of(module, path)
+    route.texts = frozenset(
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value
+    )
     missing = sorted(_missing_routes(tree, route))
     if missing:
         raise ScriptError("\n".join(f"{path}:{line}: {what}" for line, what in missing))

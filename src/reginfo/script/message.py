@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from ..location.place import TABLE
 from ..routing.target import Target
@@ -27,9 +26,6 @@ PROTECTED = frozenset(
 """
 Header fields that a script cannot change, because the transaction depends on them.
 """
-
-_ODD = '\r\n\0$<>"'
-"""Characters that can make a text unusable."""
 
 MAIN, REPLY, FAILURE = "request", "reply", "failure"
 """The kinds of route."""
@@ -115,10 +111,11 @@ class Message(Functions):
 
     @uri.setter
     def uri(self, value: str | Uri) -> None:
+        text = self._text(value)
         try:
-            self.request.uri = Uri.parse(self._text(value)).text
+            self.request.uri = Uri.parse(text).text
         except RemoteProtocolError as exc:
-            raise self._blame(str(exc), str(value)) from exc
+            raise self._blame(str(exc), text) from exc
 
     @property
     def from_(self) -> NameAddr:
@@ -166,12 +163,13 @@ class Message(Functions):
 
     def hdr(self, name: str) -> str | None:
         """Return the first value of a header field; None if there is none."""
-        value = self._headed.header(_name(name))
+        value = self._headed.header(self._field(name, name))
         return None if value is None else pseudo.Data(value)
 
     def hdrs(self, name: str) -> list[str]:
         """Return the values of all header fields with this name."""
-        return [pseudo.Data(line) for line in self._headed.headers.get(_name(name), [])]
+        lines = self._headed.headers.get(self._field(name, name), [])
+        return [pseudo.Data(line) for line in lines]
 
     # Changes.
 
@@ -199,7 +197,8 @@ class Message(Functions):
         Raises:
             ValueError: a script may not remove this field.
         """
-        key = _changeable(self._text(name))
+        text = self._text(name)
+        key = self._changeable(text, text)
         return OK if self._headed.headers.pop(key, None) else ERROR
 
     @expands("name", "value")
@@ -250,7 +249,7 @@ class Message(Functions):
         text = self._text(reason)
         if not 100 <= code < 700:
             raise ValueError(f"{code} is not a SIP status code")
-        self._check_text("response", text)
+        self._check_text("response", text, text)
         if self.answered:
             return ERROR
         response = Response(code, text, body=body)
@@ -379,49 +378,48 @@ class Message(Functions):
             raise ValueError(f"{function} is only for {method}, not {self.method}")
 
     def _line(self, name: str, value: str | None) -> tuple[str, str]:
+        text = name = self._text(name)
         if value is None:
-            text = self._text(name).removesuffix("\n").removesuffix("\r")
-            name, colon, value = text.partition(":")
+            line = name.removesuffix("\n").removesuffix("\r")
+            name, colon, value = line.partition(":")
             if not colon:
                 raise self._blame(f"not a header line: {text[:80]!r}", text)
+            self._check_text("header value", value.strip(), text)
         else:
             value = self._text(value)
-        value = value.strip()
-        self._check_text("header value", value)
-        return _changeable(name), value
+            self._check_text("header value", value.strip(), value)
+        return self._changeable(name, text), value.strip()
 
-    def _check_text(self, what: str, text: str) -> None:
+    def _field(self, name: str, text: str) -> str:
+        """Return the canonical name of a header field, which is a part of ``text``."""
+        if not grammar.token.fullmatch(name.strip()):
+            raise self._blame(f"not a header name: {name.strip()[:80]!r}", text)
+        return canonical(name.strip())
+
+    def _changeable(self, name: str, text: str) -> str:
+        key = self._field(name, text)
+        if key in PROTECTED:
+            raise self._blame(f"a script cannot change {key}", text)
+        return key
+
+    def _check_text(self, what: str, part: str, text: str) -> None:
         """
-        Check that a text can be written in a header field or a status line.
+        Check that a part of a text can be written in a header field or a status line.
 
         Raises:
             ValueError: it contains a line break or a NUL.
         """
-        if any(char in text for char in "\r\n\0"):
-            raise self._blame(f"not a {what}: {text[:80]!r}", text)
+        if any(char in part for char in "\r\n\0"):
+            raise self._blame(f"not a {what}: {part[:80]!r}", text)
 
     def _came_in(self, text: str) -> bool:
-        """
-        Whether a text comes from this message.
-
-        Scripts build texts from parts, so a text counts as well if it shares an
-        unusable character, a header value or a user with the message.
-        """
-        if super()._came_in(text):
+        """Whether a text was made of this message: it is not written in the script."""
+        if super()._came_in(text) or text not in self._call.texts:
             return True
-        head = self._headed.headers.values()
-        lines = [self.request.uri, *(value for values in head for value in values)]
-        if any(char in text and any(char in line for line in lines) for char in _ODD):
-            return True
-        values = [line for line in lines if len(line) > 3]
-        return any(value and value in text for value in [*values, *self._users()])
-
-    def _users(self) -> Iterator[str]:
-        for name in ("ru", "fu", "tu"):
-            try:
-                yield Uri.parse(VALUES[name](self)).user
-            except RemoteProtocolError:
-                yield VALUES[name](self)
+        message = self._headed
+        lines = [value for values in message.headers.values() for value in values]
+        lines += [self.request.uri, message.body.decode("utf-8", "surrogateescape")]
+        return text in lines or (len(text) > 3 and any(text in one for one in lines))
 
     def _value(self, name: str, argument: str) -> str:
         if name == "var":
@@ -429,17 +427,3 @@ class Message(Functions):
         if name == "hdr":
             return ",".join(self.hdrs(argument))
         return VALUES[name](self)
-
-
-def _name(name: str) -> str:
-    name = name.strip()
-    if not grammar.token.fullmatch(name):
-        raise ValueError(f"not a header name: {name[:80]!r}")
-    return canonical(name)
-
-
-def _changeable(name: str) -> str:
-    key = _name(name)
-    if key in PROTECTED:
-        raise ValueError(f"a script cannot change {key}")
-    return key

@@ -51,6 +51,8 @@ class Route:
         self.replies: dict[str, Handler] = {}
         self.failures: dict[str, Handler] = {}
         self.events: dict[str, EventHandler] = {}
+        self.texts: frozenset[str] = frozenset()
+        "All strings that are written in the script, but the empty one."
 
     def __repr__(self) -> str:
         kinds: dict[str, Iterable[str]] = {

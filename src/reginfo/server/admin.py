@@ -18,6 +18,7 @@ from ..roles.subscriber import Mirror
 from ..roles.watch import Watch
 from ..sip.errors import LocalProtocolError
 from ..sip.uri import Uri
+from ..sync.item import LinkItem, held_item, served_item
 from ..version import __version__
 from .build import Assembly
 
@@ -74,6 +75,15 @@ class Admin:
     def mirrors(self) -> list[Mirror]:
         """Return the subscriptions that we hold; see :meth:`committed`."""
         return list(self._assembly.subscriber.mirrors())
+
+    def links(self) -> list[LinkItem]:
+        """Describe the links that we hold, and those that we serve."""
+        assembly, now = self._assembly, self.now()
+        last = assembly.store.changes.last
+        return [
+            *(held_item(link, now) for link in assembly.sink.links()),
+            *(served_item(link, last, now) for link in assembly.source.links()),
+        ]
 
     async def committed(self) -> bool:
         """

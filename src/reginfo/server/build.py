@@ -19,6 +19,7 @@ from ..roles import registrar
 from ..roles.admission import Admission
 from ..roles.compositor import Compositor
 from ..roles.notifier import Notifier
+from ..roles.published import LONGEST_DATAGRAM_BODY
 from ..roles.publisher import Publisher
 from ..roles.subscriber import Mirror, Subscriber
 from ..roles.watch import Watch
@@ -144,6 +145,7 @@ class Assembly:
             is_ours=self.domains.serve,
             admission=Admission(
                 allow=config.notifier.allow,
+                neutral=config.notifier.refuse == "neutral",
                 max_subscriptions=config.notifier.max_subscriptions,
                 max_per_watcher=config.notifier.max_per_watcher,
             ),
@@ -166,12 +168,13 @@ class Assembly:
             self.store,
             self.journal,
             server_id=config.server.id,
-            send=self._send,
+            send=self._send_publish,
             new_id=self.new_id,
             jitter=jitter,
             min_expires=config.pua.min_expires,
             max_expires=config.pua.max_expires,
             table=self.table,
+            datagram_only=self.endpoint.is_datagram_only,
             failed=self.outgoing.failed,
         )
         self.compositor = Compositor(
@@ -380,12 +383,17 @@ class Assembly:
     def _send(self, draft: Any, flow: Flow, user: User) -> object:
         return self.endpoint.send_request(draft, flow, user)
 
-    def _send_notify(self, draft: Draft, flow: Flow, user: User) -> None:
-        """Send a NOTIFY along its dialog; ``flow`` was an estimate."""
-        assert isinstance(user, Watch)
-        dialog = user.row.subscription.dialog
+    def _send_publish(self, draft: Draft, flow: Flow, user: User) -> object:
+        """Send a PUBLISH; its user shortens it if it is too long for a datagram."""
+        return self.endpoint.send_request(
+            draft, flow, user, is_divisible=len(draft.body) > LONGEST_DATAGRAM_BODY
+        )
+
+    def _send_notify(self, draft: Draft, watch: Watch) -> None:
+        """Send a NOTIFY along its dialog."""
+        dialog = watch.row.subscription.dialog
         self.in_dialog.send(
-            draft, dialog.first_uri, dialog.flow, user, is_divisible=True
+            draft, dialog.first_uri, dialog.flow, watch, is_divisible=True
         )
 
     def _send_subscribe(self, draft: Draft, flow: Flow, user: User) -> None:

@@ -227,14 +227,14 @@ class OutgoingRequests:
         assert self._subscriber is not None
         self._subscriber.watch(peer, name, wanted, flow, now)
 
-    def _hop(self, uri: Uri) -> Uri:
-        """Return the next hop of a SUBSCRIBE for ``uri``."""
+    def _target(self, uri: Uri) -> Uri:
+        """Return the target of the first SUBSCRIBE for ``uri``."""
         proxy = self._config.pua_reginfo.outbound_proxy
         return uri if proxy is None else Uri.parse(proxy)
 
     def owner(self, uri: Uri) -> str:
         """Return the owner of contacts reported for ``uri``: a peer, or its host."""
-        return self._peers.asked_at(self._hop(uri)) or uri.host
+        return self._peers.watched_at(self._target(uri)) or uri.host
 
     def locate(self, mirror: Mirror) -> None:
         """Find the flow of a subscription that a script requested."""
@@ -250,8 +250,8 @@ class OutgoingRequests:
                 subscriber.located(mirror, flow, "", now)
             self._turns.wake()
 
-        hop = self._hop(Uri.parse(mirror.subscription.wanted.uri))
-        targets.flow(Target(hop), found)
+        target = self._target(Uri.parse(mirror.subscription.wanted.uri))
+        targets.flow(Target(target), found)
 
     def publish_targets(self) -> tuple[str, ...]:
         """Return the URIs that PUBLISH is sent to."""

@@ -138,6 +138,11 @@ class Passage:
             self.decided = (uri, None if route is None else list(route), decision)
         return self.decided[2]
 
+    @property
+    def texts(self) -> frozenset[str]:
+        """All strings that are written in the script."""
+        return self.routes.texts
+
     # Called by a handler.
 
     def respond(self, response: Response) -> None:

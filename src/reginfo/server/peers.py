@@ -79,13 +79,12 @@ class Peers:
             return known
         return next((p for p in self._peers if _matches(p, request, flow)), None)
 
-    def asked_at(self, hop: Uri) -> str | None:
-        """Return the name of the peer whose SUBSCRIBEs go to ``hop``."""
-        place = (hop.host, hop.port)
+    def watched_at(self, target: Uri) -> str | None:
+        """Return the name of the peer whose SUBSCRIBEs go to ``target``."""
         for peer in self._peers:
             if peer.uri is not None:
                 uri = Uri.parse(peer.uri)
-                if (uri.host, uri.port) == place:
+                if (uri.host, uri.port) == (target.host, target.port):
                     return peer.name
         return None
 

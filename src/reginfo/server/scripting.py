@@ -91,7 +91,11 @@ class Scripting:
         Raises:
             ScriptError: it is wrong; the previous one stays in use.
         """
-        self.route = load(self._path)
+        self.handlers.is_running = True
+        try:
+            self.route = load(self._path)
+        finally:
+            self.handlers.is_running = False
         logger.warning("= the script was reloaded: %s", self._path)
 
     @property

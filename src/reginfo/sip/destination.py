@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .flow import Address
+from .flow import Address, uri_host
 from .transport import Transport
 
 
@@ -14,3 +14,11 @@ class Destination(NamedTuple):
     transport: Transport
 
     address: Address
+
+    def __str__(self) -> str:
+        """As the configuration writes it: ``udp:192.0.2.1:5060``."""
+        host, port = self.address
+        return f"{self.transport.token}:{uri_host(host)}:{port}"
+
+    def __repr__(self) -> str:
+        return f"<Destination {self}>"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from .address import numeric
 from .flow import Flow
-from .transport import SIP_PORT
 from .uri import Uri
 
 
@@ -30,5 +29,5 @@ def dialog_flow(uri: Uri, flow: Flow) -> Flow:
         or (":" in host) != (":" in came_from)
     ):
         return flow
-    address = (host, uri.port or SIP_PORT)
+    address = (host, uri.port or flow.local.transport.default_port)
     return flow if address == flow.remote else Flow(flow.local, address)

@@ -4,7 +4,9 @@ The endpoint: turns datagrams into requests and responses (RFC 3261 §17, §18, 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from typing import Any
 
 from .clients import CANCELLING, Clients
 from .errors import RemoteProtocolError
@@ -19,8 +21,13 @@ from .event import (
 )
 from .flow import Flow, Local, is_numeric
 from .headers import MAGIC_COOKIE
+from .invite import (
+    CANCELLABLE,
+    InviteClientTransaction,
+    InviteServerTransaction,
+    InviteState,
+)
 from .invite import TERMINATED as INVITE_TERMINATED
-from .invite import InviteClientTransaction, InviteServerTransaction, InviteState
 from .message import Draft, Request, Response, lines
 from .parser import Malformed, parse
 from .responding import Responder, check, way_back
@@ -30,12 +37,6 @@ from .user import User
 
 CLIENTS = (ClientTransaction, InviteClientTransaction)
 SERVERS = (ServerTransaction, InviteServerTransaction)
-
-CANCELLABLE = (
-    "INVITE", "REGISTER", "SUBSCRIBE", "PUBLISH", "NOTIFY", "OPTIONS", "MESSAGE",
-    "INFO", "UPDATE", "PRACK", "REFER", "BYE",
-)  # fmt: skip
-"""The methods whose transactions a CANCEL may match (§9.2): all of them."""
 
 
 class Endpoint:
@@ -305,21 +306,26 @@ class Endpoint:
         elif self._methods is None and not is_numeric(via.host.strip("[]")):
             self._events.append(ResponseLost(datagram.data, via))
 
-    def timer_due(self, now: float) -> None:
-        """Handle the transaction timers that are due."""
+    def timer_due(self, now: float, at_most: int = sys.maxsize) -> None:
+        """
+        Handle the transaction timers that are due.
+
+        Args:
+            at_most: transactions to look at; if more are due, :attr:`timer_at` is still
+                in the past.
+        """
         self._clients.timer_due(now)
-        for machine in self._wheel.timer_due(now):
-            if type(machine) is ServerTransaction:
+        self._wheel.work_off(now, at_most, self._after_timer)
+
+    def _after_timer(self, machine: Any) -> None:
+        """Forget a transaction if its last timer has fired."""
+        if type(machine) is ServerTransaction:
+            self._forget(machine)
+        elif machine.state is TERMINATED or machine.state is INVITE_TERMINATED:
+            if isinstance(machine, CLIENTS):
+                self._clients.ended(machine)
+            else:
                 self._forget(machine)
-            elif type(machine) is ClientTransaction:
-                if machine.state is TERMINATED:
-                    self._clients.ended(machine)
-            elif type(machine) is InviteServerTransaction:
-                if machine.state is INVITE_TERMINATED:
-                    self._forget(machine)
-            elif type(machine) is InviteClientTransaction:
-                if machine.state is INVITE_TERMINATED:
-                    self._clients.ended(machine)
 
     def _forget(self, transaction: AnyServer) -> None:
         self._servers.pop(transaction.key, None)

@@ -129,3 +129,11 @@ class Flow(NamedTuple):
 
     local: Local
     remote: Address
+
+    def __str__(self) -> str:
+        """As a log names it: ``udp:192.0.2.1:5060 to 192.0.2.50:5060``."""
+        host, port = self.remote
+        return f"{self.local} to {uri_host(host)}:{port}"
+
+    def __repr__(self) -> str:
+        return f"<Flow {self}>"

@@ -91,7 +91,8 @@ class Framer:
             return False
         head = bytes(buffer[:end])
         try:
-            length = content_length(head)
+            # A head that is too long is refused for that, as if it came in pieces.
+            length = content_length(head) if end <= self._max_message else -1
             if length < 0 or end + length > self._max_message:
                 raise RemoteProtocolError("Message Too Large", status=513)
         except RemoteProtocolError:

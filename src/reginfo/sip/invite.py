@@ -17,6 +17,12 @@ TIMER_L = 64 * T1
 TIMER_M = 64 * T1
 """Seconds, on an unreliable transport; on a reliable one D and I are 0."""
 
+CANCELLABLE = (
+    "INVITE", "REGISTER", "SUBSCRIBE", "PUBLISH", "NOTIFY", "OPTIONS", "MESSAGE",
+    "INFO", "UPDATE", "PRACK", "REFER", "BYE",
+)  # fmt: skip
+"""Methods whose transaction a CANCEL may match (§9.2): all that there are."""
+
 
 class InviteState(enum.Enum):
     """The states of both transactions (RFC 6026 §7.1, §7.2, figures 3 and 5)."""

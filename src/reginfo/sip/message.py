@@ -147,10 +147,13 @@ class SipMessage:
         Raises:
             RemoteProtocolError: there are several, or it is malformed.
         """
+        if "Contact" not in self.headers:
+            return None
         values = self.values("Contact")
         if len(values) > 1:
             raise RemoteProtocolError("more than one Contact")
-        return parse_name_addr(values[0]) if values else None
+        # A dialog has the same one in each of its messages.
+        return cached_name_addr(values[0]) if values else None
 
     def _required(self, name: str) -> str:
         values = self.headers.get(name)
@@ -172,6 +175,10 @@ class Request(SipMessage):
         self._uri: Uri | None = None
         self.method = method
         self.uri = uri
+
+    def __repr__(self) -> str:
+        """As a log names it: ``<Request MESSAGE sip:bob@example.com>``."""
+        return f"<Request {self.method} {self.uri}>"
 
     def check(self) -> None:
         """
@@ -312,7 +319,8 @@ class Response(SipMessage):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"Response({self.status}, {self.reason!r}, {self.headers!r})"
+        """As a log names it: without headers, and what a peer has put into them."""
+        return f"<Response {self.status} {self.reason}>"
 
     @property
     def is_final(self) -> bool:

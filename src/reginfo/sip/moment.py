@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from .value import Value
 
 
@@ -18,3 +20,13 @@ class Moment(Value, frozen=True):
 
     wall: float
     "Seconds since the epoch; never earlier than the last known commit."
+
+
+class TurnClock(Protocol):
+    """Tells the time; see :class:`reginfo.io.clock.Clock`."""
+
+    def now(self) -> float:
+        """Return the seconds on the boot-time clock."""
+
+    def moment(self) -> Moment:
+        """Return the readings of both clocks."""

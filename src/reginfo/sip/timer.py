@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import heapq
+import logging
 import math
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
+
+logger = logging.getLogger("reginfo.timer")
+
+RETRY_AFTER = 5.0
+"""Seconds until a machine whose timer has failed is called again."""
 
 SLOT = 0.125
 """
@@ -59,7 +66,7 @@ class TimerWheel:
 
     @property
     def timer_at(self) -> float | None:
-        """When to call :meth:`timer_due`; None if no machine is scheduled."""
+        """When to call :meth:`take`; None if no machine is scheduled."""
         if self._due:
             return self._due_slot * SLOT
         return self._order[0] * SLOT if self._order else None
@@ -134,12 +141,21 @@ class TimerWheel:
             self._due = list(self._slots.pop(self._due_slot).values())
             self._due.reverse()
 
-    def timer_due(self, now: float) -> list[Machine]:
-        """Call every machine that is due, never early; returns those it called."""
-        called: list[Machine] = []
-        # If one raises, the others remain scheduled.
-        while (machine := self.take(now)) is not None:
-            machine.timer_due(now)
-            called.append(machine)
+    def work_off(self, now: float, at_most: int, act: Callable[[Any], None]) -> None:
+        """
+        Call up to ``at_most`` machines that are due, and ``act`` with each of them.
+
+        One that fails is logged, and is called again after :data:`RETRY_AFTER`; the
+        others are not affected.
+        """
+        for _ in range(at_most):
+            machine = self.take(now)
+            if machine is None:
+                return
+            try:
+                machine.timer_due(now)
+                act(machine)
+            except Exception:
+                logger.exception("! a timer of %r", machine)
+                machine.timer_at = now + RETRY_AFTER
             self.schedule(machine)
-        return called

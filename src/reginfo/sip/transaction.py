@@ -125,10 +125,11 @@ class ServerTransaction:
         # [...] MUST be discarded". A slow handler may well produce one.
         if self.state is COMPLETED or self.state is TERMINATED:
             return
-        self.response = response
+        # First, because what cannot be written has not answered the request.
         self.latest = self.request.write_response(
             response, to_tag=self.to_tag, via=self.via, common=self._common
         )
+        self.response = response
         self.state = COMPLETED if response.status >= 200 else PROCEEDING
         self.outbox.append(Datagram(self.latest, self.flow, self))
 
@@ -137,8 +138,8 @@ class ServerTransaction:
         # RFC 4320 §4.1: provisional responses are of no use to the client.
         if response.status < 200 or self.state is COMPLETED or self.state is TERMINATED:
             return
-        self.response, self.passed_on = response, True
         self.latest = self.request.write_forwarded(response, via=self.via)
+        self.response, self.passed_on = response, True
         self.state = COMPLETED
         self.outbox.append(Datagram(self.latest, self.flow, self))
 

@@ -20,11 +20,11 @@ class Transport(enum.StrEnum):
     on the hot path.
     """
 
-    UDP = "UDP", SIP_PORT, False, False
-    TCP = "TCP", SIP_PORT, False, True
-    TLS = "TLS", 5061, True, True
-    WS = "WS", 80, False, True
-    WSS = "WSS", 443, True, True
+    UDP = "UDP", SIP_PORT, False, False, "SIP+D2U", "_sip._udp"
+    TCP = "TCP", SIP_PORT, False, True, "SIP+D2T", "_sip._tcp"
+    TLS = "TLS", 5061, True, True, "SIPS+D2T", "_sips._tcp"
+    WS = "WS", 80, False, True, "SIP+D2W", "_sip._ws"
+    WSS = "WSS", 443, True, True, "SIPS+D2W", "_sips._ws"
 
     default_port: int
 
@@ -33,6 +33,12 @@ class Transport(enum.StrEnum):
 
     is_reliable: bool
     "Whether it retransmits and preserves the order: a stream."
+
+    service: str
+    "Its service in NAPTR records (RFC 3263 §4.1, RFC 7118 §5.5)."
+
+    srv: str
+    "Its service and protocol in the names of SRV records (RFC 3263 §4.2)."
 
     sent_protocol: str
     "The beginning of a Via: ``SIP/2.0/UDP``."
@@ -44,13 +50,21 @@ class Transport(enum.StrEnum):
     "The parameter of a URI for it: ``;transport=tcp``; empty for UDP, the default."
 
     def __new__(
-        cls, name: str, default_port: int, is_secure: bool, is_reliable: bool
+        cls,
+        name: str,
+        default_port: int,
+        is_secure: bool,
+        is_reliable: bool,
+        service: str,
+        srv: str,
     ) -> Transport:
         self = str.__new__(cls, name)
         self._value_ = name
         self.default_port = default_port
         self.is_secure = is_secure
         self.is_reliable = is_reliable
+        self.service = service
+        self.srv = srv
         self.sent_protocol = f"SIP/2.0/{name}"
         self.token = name.lower()
         self.uri_param = "" if name == "UDP" else f";transport={self.token}"

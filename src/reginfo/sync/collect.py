@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..location.claim import Claim
 from ..location.contact_row import ContactRow
-from ..location.keyring import UserRecords
 from ..location.place import Aor, Place
 from ..location.source import peer_of
 from ..location.store import LocationStore
@@ -15,6 +14,7 @@ from ..reg.document import RegistrationState
 from .envelope import (
     AROUND,
     claim_element,
+    contact_and_claim,
     contact_start,
     record_element,
     registration_element,
@@ -82,6 +82,7 @@ def collect(
     table, covers = group.table, group.covers
     to, count, looked = after, 0, 0
     size, more = AROUND, False
+    item: Any  # a ContactRow, or UserRecords: both have a place
     for number, item in store.changes.after(after):
         if number > until:
             break
@@ -89,14 +90,14 @@ def collect(
         if looked > AT_ONCE:
             more = True
             break
-        assert isinstance(item, ContactRow | UserRecords)
         place = item.place
         aor = place.aor
         if place.table != table or not covers(aor):
             to = number
             continue
-        start = ""
-        if isinstance(item, ContactRow):
+        user = users.get(aor)
+        start, is_bound = "", False
+        if type(item) is ContactRow:
             claim = _claim_of(item, number)
             if is_check and number != max([one.number for one in item.claims]):
                 to = number
@@ -105,11 +106,21 @@ def collect(
             if source is not None and number > kept_back and peer_of(source) == peer:
                 to = number
                 continue
-            element = claim_element(claim, now, path_of(claim))
-            if is_check:
-                for other in item.claims:
-                    if other is not claim:
-                        element += claim_element(other, now, path_of(other))
+            holds = item.claims[0]
+            is_new = user is None or item.key not in user.contacts
+            if is_new:
+                shown = item.shown
+                is_bound = shown is not None and shown.expires_at > now
+            if is_new and claim is holds and not is_check:  # the hot path
+                element = contact_and_claim(aor, claim, is_bound, now, path_of(claim))
+            else:
+                if is_new:
+                    start = contact_start(aor, holds, is_bound, now)
+                element = start + claim_element(claim, now, path_of(claim))
+                if is_check:
+                    for other in item.claims:
+                        if other is not claim:
+                            element += claim_element(other, now, path_of(other))
         else:
             record = next(r for r in item.records.values() if r.number == number)
             source = record.source
@@ -117,26 +128,17 @@ def collect(
                 to = number
                 continue
             element = record_element(record, now)
-        user = users.get(aor)
-        added = len(element) if element.isascii() else len(element.encode())
+        added = 10 + (len(element) if element.isascii() else len(element.encode()))
         if user is None:
             added += AROUND_USER + len(aor)
-        if isinstance(item, ContactRow) and (
-            user is None or item.key not in user.contacts
-        ):
-            shown = item.shown
-            is_bound = shown is not None and shown.expires_at > now
-            start = contact_start(aor, item.claims[0], is_bound, now)
-            added += 10 + (len(start) if start.isascii() else len(start.encode()))
-        else:
-            is_bound = False
         if count and size + added > room:
             more = True
             break
         if user is None:
             user = users[aor] = _User()
-        if isinstance(item, ContactRow):
-            user.contacts[item.key] = (start or user.contacts[item.key]) + element
+        if type(item) is ContactRow:
+            known = user.contacts.get(item.key)
+            user.contacts[item.key] = element if known is None else known + element
             user.is_bound = user.is_bound or is_bound
         else:
             user.records += element

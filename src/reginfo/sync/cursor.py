@@ -1,4 +1,4 @@
-"""How far a link has come: a place in the numbered changes of a server."""
+"""The position of a link in the numbered changes of a server."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import re
 import msgspec
 
 LAST = 2**63 - 1
-"""The greatest number of a change that is believed."""
+"""The greatest number of a change that is accepted."""
 
 NONE = "none"
-"""`Reginfo-Since` of a sink that has no cursor."""
+"""The `Reginfo-Since` of a sink without a cursor."""
 
 _SINCE = re.compile(r"([A-Za-z0-9_.~-]{1,64})/(0|[1-9][0-9]{0,18})")
 
 
 class Cursor(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """Everything up to change :attr:`number` of an epoch is known."""
+    """A position: everything up to change :attr:`number` of an epoch is known."""
 
     epoch: str
     "The random id of a run of the source (`epochs.py`)."
@@ -24,16 +24,16 @@ class Cursor(msgspec.Struct, frozen=True, gc=False, array_like=True):
     number: int
 
     def __str__(self) -> str:
-        """As it stands in `Reginfo-Since`."""
+        """Return the value of `Reginfo-Since`."""
         return f"{self.epoch}/{self.number}"
 
 
 def read_since(text: str | None) -> Cursor | None:
     """
-    Read `Reginfo-Since`: ``none`` or ``EPOCH/NUMBER``.
+    Parse `Reginfo-Since`: ``none`` or ``EPOCH/NUMBER``.
 
     Returns:
-        None for ``none``, and for what is malformed: then everything is sent.
+        None for ``none`` and for a malformed value: then everything is sent.
     """
     found = _SINCE.fullmatch(text or "")
     if found is None or int(found[2]) > LAST:
@@ -42,44 +42,43 @@ def read_since(text: str | None) -> Cursor | None:
 
 
 class Stretch(msgspec.Struct, frozen=True, gc=False):
-    """Which changes a document of a link has: those after one number, to another."""
+    """The changes that a document of a link covers: after one number, up to another."""
 
     epoch: str
     after: int
     to: int
 
     more: bool = False
-    "Whether others follow at once."
+    "Whether more documents follow at once."
 
     about: int = 0
-    "How many elements there are in all, about, while a transfer goes on."
+    "The approximate total number of elements, during a transfer."
 
     is_check: bool = False
-    "Whether it is of a verification: it says nothing new, unless there is drift."
+    "Whether it belongs to a verification: nothing is new unless there is drift."
 
     server: str = ""
-    "Id of the server that speaks."
+    "The id of the sending server."
 
     time: int = 0
-    "What its calendar shows, in ms since the epoch."
+    "Its wall clock, in ms since the epoch."
 
     longest: int = 0
-    "The longest time in seconds that it knows of to be granted."
+    "The longest interval that it knows a server to grant, in seconds."
 
 
 def advanced(
     known: Cursor | None, asked: Cursor | None, said: Stretch
 ) -> Cursor | None:
     """
-    Return the cursor of a sink that has taken in a document; ``known`` if it stays.
+    Return the cursor of a sink after a document; ``known`` if it does not move.
 
-    It moves only where the document follows what is known, and never back: a document
-    that has overtaken a lost one leaves a gap, which is sent again. Into another epoch
-    it moves only by a document that begins at 0, or at the cursor that the SUBSCRIBE
-    has given.
+    It moves only if the document continues what is known, and never back: a document
+    that overtook a lost one leaves a gap, which is sent again. It moves to another
+    epoch only by a document that begins at 0, or at the cursor in the SUBSCRIBE.
 
     Args:
-        asked: the cursor that the SUBSCRIBE has given.
+        asked: the cursor in the SUBSCRIBE.
     """
     if known is not None and known.epoch == said.epoch:
         if said.after <= known.number < said.to:

@@ -9,6 +9,7 @@ records of a user and the stretch of changes stand beside (`docs/link.md`).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from ..location.claim import Claim
 from ..location.record import Record
@@ -47,18 +48,66 @@ LONGEST_CLAIM = 8 * 1024
 AROUND = 512
 """Octets of a document around its registrations, at most."""
 
+CACHED = 65_536
+"""Contacts whose id is kept, so that it is not computed at each refresh."""
+
 ACTIVE = RegistrationState.ACTIVE
+
+# A phone refreshes again and again.
+_contact_id = lru_cache(CACHED)(contact_id)
 
 # What may stand in an attribute as it is: see reg/writer.py.
 _PLAIN = bytes(c if 0x20 <= c < 0x7F and c not in b'&<>"' else 0 for c in range(256))
 
 
-def _escaped(*texts: str) -> tuple[str, ...]:
-    """Return texts as they stand in attributes: most often as they are."""
-    probe = "".join(texts).encode("utf-8", "surrogatepass")
-    if 0 in probe.translate(_PLAIN):
-        return tuple([escape(text) for text in texts])
-    return texts
+def contact_and_claim(
+    aor: str, claim: Claim, is_bound: bool, now: float, path: tuple[str, ...]
+) -> str:
+    """
+    Write a contact without its end, and in it the claim that holds.
+
+    The usual case, in one go: what :func:`contact_start` and :func:`claim_element`
+    write.
+    """
+    uri, call_id, owner, agent = (
+        claim.contact, claim.call_id, claim.owner, claim.user_agent,
+    )  # fmt: skip
+    if (
+        not is_bound
+        or path
+        or claim.params
+        or claim.q is not None
+        or claim.received
+        or claim.display_name
+        or claim.key != uri
+        or not claim.active
+        or not is_plain(f"{uri}{call_id}{owner}{agent}")
+    ):
+        start = contact_start(aor, claim, is_bound, now)
+        return start + claim_element(claim, now, path)
+    stamp, event, cseq = claim.stamp, claim.event, claim.cseq
+    text = (
+        f'<contact id="{_contact_id(aor, uri)}" state="active" event="{event}"'
+        f' callid="{call_id}" cseq="{cseq}" expires="{claim.expires(now)}">'
+        f'<uri>{uri}</uri><l:claim uri="{uri}" callid="{call_id}" cseq="{cseq}"'
+        f' stamp="{stamp}" event="{event}" owner="{owner}" until="{claim.until}"'
+        f' left="{round((claim.expires_at - now) * 1000)}"'
+    )
+    if claim.begin != stamp:
+        text += f' begin="{claim.begin}"'
+    if claim.edition != stamp:
+        text += f' edition="{claim.edition}"'
+    since = now - claim.registered_at
+    if since >= 0.001:
+        text += f' since="{round(since * 1000)}"'
+    if agent:
+        text += f' user-agent="{agent}"'
+    return text + "/>"
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text stands in an attribute as it is: most often it does."""
+    return 0 not in text.encode("utf-8", "surrogatepass").translate(_PLAIN)
 
 
 def claim_element(claim: Claim, now: float, path: tuple[str, ...]) -> str:
@@ -66,21 +115,32 @@ def claim_element(claim: Claim, now: float, path: tuple[str, ...]) -> str:
     Write a claim, complete in itself.
 
     Args:
-        path: the route set that the other server is told: see `paths.py`.
+        path: the route set that the other server is told: see `routing/learned.py`.
     """
-    uri, key, call_id, owner = _escaped(
-        claim.contact, claim.key, claim.call_id, claim.owner
-    )
+    uri, key, call_id, owner = claim.contact, claim.key, claim.call_id, claim.owner
+    q, received, agent = claim.q, claim.received, claim.user_agent
+    name = claim.display_name
+    probe = f"{uri}{key}{call_id}{owner}{q}{received}{agent}{name}"
+    if not is_plain(probe):
+        uri, key, call_id, owner = (
+            escape(uri),
+            escape(key),
+            escape(call_id),
+            escape(owner),
+        )
+        q, received = q and escape(q), escape(received)
+        agent, name = escape(agent), escape(name)
     stamp, left = claim.stamp, claim.expires_at - now
-    text = f'<l:claim uri="{uri}" callid="{call_id}" cseq="{claim.cseq}"'
+    text = (
+        f'<l:claim uri="{uri}" callid="{call_id}" cseq="{claim.cseq}" stamp="{stamp}"'
+        f' event="{claim.event}" owner="{owner}" until="{claim.until}"'
+    )
     if key != uri:
         text += f' key="{key}"'
-    text += f' stamp="{stamp}"'
     if claim.begin != stamp:
         text += f' begin="{claim.begin}"'
     if claim.edition != stamp:
         text += f' edition="{claim.edition}"'
-    text += f' event="{claim.event}" owner="{owner}" until="{claim.until}"'
     if claim.gone:
         text += ' gone="true"'
     elif left > 0:
@@ -88,21 +148,21 @@ def claim_element(claim: Claim, now: float, path: tuple[str, ...]) -> str:
     since = now - claim.registered_at
     if since >= 0.001:
         text += f' since="{round(since * 1000)}"'
-    if claim.q is not None:
-        text += f' q="{escape(claim.q)}"'
-    if claim.received:
-        text += f' received="{escape(claim.received)}"'
-    if claim.user_agent:
-        text += f' user-agent="{escape(claim.user_agent)}"'
-    if claim.display_name:
-        text += f' display-name="{escape(claim.display_name)}"'
+    if q is not None:
+        text += f' q="{q}"'
+    if received:
+        text += f' received="{received}"'
+    if agent:
+        text += f' user-agent="{agent}"'
+    if name:
+        text += f' display-name="{name}"'
     if claim.retry_after is not None:
         text += f' retry-after="{claim.retry_after}"'
     if not path and not claim.params:
         return text + "/>"
     inside = "".join([f"<l:path>{escape(one)}</l:path>" for one in path])
-    for name, value in claim.params:
-        inside += f'<l:param name="{escape(name)}"'
+    for param, value in claim.params:
+        inside += f'<l:param name="{escape(param)}"'
         inside += "/>" if value is None else f">{escape(value)}</l:param>"
     return f"{text}>{inside}</l:claim>"
 
@@ -134,9 +194,11 @@ def contact_start(aor: str, holds: Claim, is_bound: bool, now: float) -> str:
             pass
         else:
             event = ContactEvent.EXPIRED
-    uri, call_id = _escaped(holds.contact, holds.call_id)
+    uri, call_id = holds.contact, holds.call_id
+    if not is_plain(f"{uri}{call_id}"):
+        uri, call_id = escape(uri), escape(call_id)
     text = (
-        f'<contact id="{contact_id(aor, holds.key)}" state="{state}" event="{event}"'
+        f'<contact id="{_contact_id(aor, holds.key)}" state="{state}" event="{event}"'
         f' callid="{call_id}" cseq="{holds.cseq}"'
     )
     if is_bound:
@@ -148,10 +210,13 @@ def contact_start(aor: str, holds: Claim, is_bound: bool, now: float) -> str:
 
 def registration_element(aor: str, state: RegistrationState, inside: str) -> str:
     """Write a registration around its contacts and records."""
-    return (
-        f'<registration aor="{escape(aor)}" id="{registration_id(aor)}"'
-        f' state="{state}">{inside}</registration>'
-    )
+    return f'{_registration_start(aor)}{state}">{inside}</registration>'
+
+
+@lru_cache(CACHED)
+def _registration_start(aor: str) -> str:
+    """Write a registration as far as its state."""
+    return f'<registration aor="{escape(aor)}" id="{registration_id(aor)}" state="'
 
 
 def cursor_element(said: Stretch) -> str:

@@ -1,10 +1,10 @@
 """
-The epochs of a source: which cursors it can go on from.
+The epochs of a source: decides whether it can continue from a cursor.
 
-Numbers of changes are those of one database. So that a restored backup, an empty
-database and a truncated log need no rule of their own, each start opens an epoch: a
-random id, and the number that it begins at, on disk before anybody is told of it. A
-cursor is good as far as the next epoch's beginning; whatever is beyond was lost.
+The numbers of changes belong to one database. Each start opens an epoch, so that a
+restored backup, an empty database and a truncated log need no special rules. An epoch
+has a random id and the number at which it begins; it is on disk before it is sent. A
+cursor is valid up to the beginning of the next epoch; everything beyond was lost.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from ..ledger.shelf import Rows, Shelf
 from .cursor import Cursor
 
 KIND = "link-epoch"
-"""The kind of our rows in the journal: one for each group."""
+"""The kind of its rows in the journal: one for each group."""
 
 KEPT = 64
-"""Epochs that are kept of a group."""
+"""The maximum number of stored epochs of a group."""
 
 
 class Epoch(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -34,7 +34,7 @@ class Epoch(msgspec.Struct, frozen=True, gc=False, array_like=True):
     "The number of the last change before it."
 
     definition: str
-    "A hash of what the group was at the time."
+    "A hash of the definition of the group at the time."
 
 
 class Epochs:
@@ -62,7 +62,7 @@ class Epochs:
 
     def resume(self, group: str, cursor: Cursor | None, last: int) -> int:
         """
-        Return the number that a sink with ``cursor`` knows everything up to; or 0.
+        Return the number up to which a sink with ``cursor`` knows everything; or 0.
 
         Args:
             last: the number of the last change so far.
@@ -79,6 +79,6 @@ class Epochs:
 
 
 def definition_of(table: str, domains: Iterable[str]) -> str:
-    """Return a hash of what a group is."""
+    """Return a hash of the definition of a group."""
     text = "\0".join([table, *sorted(domains)])
     return hashlib.blake2s(text.encode(), digest_size=8).hexdigest()

@@ -52,7 +52,7 @@ Send = Callable[[Draft, Flow, User], object]
 
 class GroupNotifier:
     """
-    Serves subscriptions to groups whose watchers are no servers of our kind.
+    Serves subscriptions to groups whose watchers are no `reginfo` servers.
 
     To such a watcher a group is a list of registrations (RFC 3680 §5): the first
     document is the full state, however long, and the others say what has changed. A

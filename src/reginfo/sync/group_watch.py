@@ -1,4 +1,4 @@
-"""One watcher of a group that knows RFC 3680 alone, and what it was told."""
+"""One watcher of a group that knows only RFC 3680, and its position in the changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .news import NewsItem
 from .roster import FullState
 
 LEGACY_PACE = 0.02
-"""Seconds between two NOTIFYs to a watcher that understands one registration each."""
+"""Seconds between two NOTIFYs to a watcher that gets one registration in each."""
 
 
 class GroupWatchKeeper(Protocol):
@@ -35,10 +35,10 @@ class GroupWatchKeeper(Protocol):
 
 class GroupWatch:
     """
-    When one watcher of a group is notified.
+    Decides when to notify one watcher of a group.
 
-    One NOTIFY is under way at a time. What changes meanwhile stays in the group's news:
-    a watch is only a number up to which its watcher was told.
+    At most one NOTIFY is unanswered. Changes meanwhile stay in the group's news: a
+    watch is only a number up to which its watcher was notified.
     """
 
     __slots__ = (
@@ -53,7 +53,7 @@ class GroupWatch:
         "The news up to this number were answered."
 
         self.sent: int | None = None
-        "What the NOTIFY under way reaches up to; None if none is."
+        "The number up to which the unanswered NOTIFY reports; None if there is none."
 
         self.full_due = True
         self.building: FullState | None = None
@@ -61,31 +61,31 @@ class GroupWatch:
 
         self.owed: dict[Aor, dict[str, Binding]] = {}
         """
-        What a watcher that understands one registration each is to be told: with the
-        contacts that are gone, by key.
+        The pending registrations of a watcher that gets one in each NOTIFY, with their
+        ended contacts by key.
         """
 
         self.quiet_until = 0.0
         self.failures = 0
         self.is_lost = False
-        "Whether what was sent last has not been taken in: then all is told."
+        "Whether the last NOTIFY was not processed: then the full state is sent."
 
         self.timer_at: float | None = None
         self.scheduled_at: float | None = None
 
     @property
     def is_legacy(self) -> bool:
-        """Whether it understands one registration in each document."""
+        """Whether it understands only one registration per document."""
         return self.row.profile is Profile.LEGACY
 
     @property
     def ended(self) -> bool:
-        """Whether the last NOTIFY has been, or is being, sent."""
+        """Whether the final NOTIFY has been sent."""
         return self.row.subscription.reason is not None
 
     def waits(self, last: int) -> bool:
         """
-        Whether there is something to tell.
+        Whether there is something to report.
 
         Args:
             last: the number of the latest news.
@@ -98,8 +98,8 @@ class GroupWatch:
         )
 
     def next_at(self, last: int) -> float:
-        """When to look at it next, on the boot-time clock."""
-        # The end of one that has ended is the answer to its last NOTIFY.
+        """When it is due next, on the boot-time clock."""
+        # A watch that has ended waits only for the response to its final NOTIFY.
         end = NEVER if self.ended else self.row.subscription.expires_at
         if self.sent is not None:
             return end
@@ -108,25 +108,25 @@ class GroupWatch:
         return end
 
     def owe_full(self) -> None:
-        """Owe the full state, as after each SUBSCRIBE: without delay."""
+        """Report the full state without delay, as after each SUBSCRIBE."""
         self.full_due, self.building = True, None
         self.quiet_until = 0.0
 
     def owe(self, items: Iterable[NewsItem]) -> None:
-        """Owe the registrations of what has changed, one NOTIFY each."""
+        """Report the changed registrations, one per NOTIFY."""
         for item in items:
             gone = self.owed.setdefault(item.aor, {})
             if not item.binding.active:
                 gone[item.binding.key] = item.binding
 
     def goes(self, to: int, now: float) -> None:
-        """Note that a NOTIFY is sent that reaches up to ``to``."""
+        """Note that a NOTIFY was sent that reports changes up to ``to``."""
         self.sent = to
         pause = LEGACY_PACE if self.is_legacy else self.row.min_interval
         self.quiet_until = now + pause
 
     def answered(self) -> None:
-        """Note that the NOTIFY under way has got a good answer."""
+        """Note that the unanswered NOTIFY was accepted."""
         if self.sent is not None:
             self.told = max(self.told, self.sent)
         self.sent = None
@@ -137,10 +137,10 @@ class GroupWatch:
         self, response: Response, now: float, jitter: Callable[[], float]
     ) -> float:
         """
-        Owe the full state to a watcher that has refused a NOTIFY for the moment.
+        Retry with the full state, after the watcher refused a NOTIFY temporarily.
 
         Returns:
-            After how many seconds it is sent.
+            The delay in seconds.
         """
         pause = wait_asked(response)
         if pause is None:
@@ -155,11 +155,11 @@ class GroupWatch:
         return pause
 
     def timer_due(self, now: float) -> None:
-        # Its keeper looks at what is due.
+        # Its keeper handles it.
         self.timer_at = None
 
     def snapshot(self) -> tuple[Any, ...]:
-        """Everything that sending changes but :attr:`owed`, for :meth:`restore`."""
+        """Return what sending changes, except :attr:`owed`, for :meth:`restore`."""
         row = self.row
         return (
             row.version,
@@ -172,7 +172,7 @@ class GroupWatch:
         )
 
     def restore(self, *snapshot: Any) -> None:
-        """Be as at :meth:`snapshot`: what was sent since never went out."""
+        """Restore a snapshot: NOTIFYs since then were never sent."""
         row = self.row
         (
             row.version,
@@ -185,7 +185,7 @@ class GroupWatch:
         ) = snapshot
 
     def put_back(self, aor: Aor, gone: dict[str, Binding]) -> None:
-        """Owe a registration still: it was not sent, or not all of it."""
+        """Put back a registration that was not sent, or not completely."""
         self.owed[aor] = gone | self.owed.get(aor, {})
 
     # The user of each NOTIFY (:class:`reginfo.sip.user.User`).

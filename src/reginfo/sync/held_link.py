@@ -1,4 +1,4 @@
-"""One link that we hold: a subscription to a group at a server of our kind."""
+"""One link that we hold: a subscription to a group at a `reginfo` server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .feed import NEVER
 from .group import Group
 
 SILENCE = 30.0
-"""Seconds without a NOTIFY after which a link is lost."""
+"""Seconds without a NOTIFY after which a link counts as lost."""
 
 
 class HeldLink:
@@ -34,36 +34,35 @@ class HeldLink:
         self.source = f"{peer}/{uri}"
         self.cursor: Cursor | None = None
         self.asked: Cursor | None = None
-        "What the last SUBSCRIBE has said."
+        "The cursor of the last SUBSCRIBE."
 
         self.found_by: tuple[str, str] | None = None
         self.heard_at = 0.0
-        "When the last NOTIFY came, or the SUBSCRIBE before it was sent."
+        "When the last NOTIFY arrived, or the SUBSCRIBE before it was sent."
 
         self.lost_since: float | None = None
         self.is_told = False
-        "Whether it has told all that there was since it was last lost."
+        "Whether it has sent everything since it was last lost."
 
         self.is_foreign = False
         self.elements = self.about = self.refused = self.drift = 0
-        "Claims and records that it has told since it was lost; how many there are."
+        "The claims and records received since it was lost; and their total number."
 
         self.skew = 0.0
         self.problem = ""
 
     @property
     def key(self) -> str:
-        """Under what its cursor is stored: our own policy is a part of it."""
+        """The key of its stored cursor, which includes our own policy."""
         return f"{self.peer}\0{self.uri}\0{self.group.definition}"
 
     @property
     def silent_at(self) -> float:
         """
-        When the link is lost unless a NOTIFY comes.
+        When the link is lost unless a NOTIFY arrives.
 
-        A SUBSCRIBE that is repeated by datagrams is left its time (Timer F): it arrives
-        as soon as the network lets it, and one that was given up would replace the next
-        one.
+        A SUBSCRIBE over UDP is given its full time (Timer F): a retransmission may
+        still arrive, and one that was given up would replace the next one.
         """
         dialog = self.subscription.dialog
         if dialog is None or not (dialog.remote_tag or dialog.flow.local.is_reliable):

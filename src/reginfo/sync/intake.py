@@ -1,4 +1,4 @@
-"""What links tell, put into the location database; and what of it was drift."""
+"""Applies the documents of links to the location store, and detects drift."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger("reginfo.link")
 
 
 def join_all(claims: Iterable[Claim]) -> dict[str, Claim]:
-    """Return what holds of each contact, by its key, if nothing else is known."""
+    """Return the claim that holds for each contact, by key, among these claims."""
     known: dict[str, Claims] = {}
     for claim in claims:
         known[claim.key] = join(known.get(claim.key, ()), claim)
@@ -30,10 +30,10 @@ def join_all(claims: Iterable[Claim]) -> dict[str, Claim]:
 
 class Intake:
     """
-    Puts claims and records of other servers into the store.
+    Applies claims and records of other servers to the store.
 
     Args:
-        own: a claim of ours as it was before it was sent.
+        own: returns one of our own claims as it was before it was sent.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Intake:
         self._own = own
 
     def apply(self, link: HeldLink, told: UserNews, now: float, wall: float) -> None:
-        """Take in what a document says of one address-of-record."""
+        """Apply the claims and records about one address-of-record."""
         place = Place(link.group.table, Aor(told.aor))
         claims = [self._bounded(claim, now) for claim in told.claims]
         records = [
@@ -56,11 +56,11 @@ class Intake:
             self._store.apply(place, claims, now, records=records, is_told=True)
 
     def verify(self, link: HeldLink, told: UserNews, now: float, wall: float) -> None:
-        """Take in what is verified: whatever is news is drift, and is repaired."""
+        """Apply a verification: every change is drift, and is repaired."""
         place = Place(link.group.table, Aor(told.aor))
         known = self._known(told, place)
-        # What was forgotten here already is no drift. It is not taken in part: what has
-        # lost to a claim that is over must not come to hold.
+        # What was already forgotten here is not drift. It is not applied in part: a
+        # claim that lost to one that has ended must not come to hold.
         holds = join_all(told.claims)
         claims = [
             claim
@@ -73,7 +73,7 @@ class Intake:
             link.drift += drift
             self._journal.after(
                 logger.warning,
-                "! %s: a verification has repaired %d elements of %s",
+                "! %s: a verification repaired %d elements of %s",
                 link.source,
                 drift,
                 told.aor,
@@ -81,9 +81,9 @@ class Intake:
 
     def _known(self, told: UserNews, place: Place) -> set[object]:
         """
-        Return what holds of all that is told of.
+        Return what holds here for everything in the document.
 
-        What has lost may be forgotten here already, and is no drift.
+        Claims that lost may already be forgotten here, which is not drift.
         """
         known: set[object] = {
             claim.order
@@ -103,7 +103,7 @@ class Intake:
         return claim
 
     def _is_forgotten(self, record: Record, place: Place, wall: float) -> bool:
-        """Whether a record says that something was removed that we know nothing of."""
+        """Whether a record removes something that is unknown here."""
         return (
             record.value is None
             and record.stamp / 1e6 <= wall - REMEMBERED

@@ -1,4 +1,4 @@
-"""What has happened to the contacts of a group, each once, in the order of events."""
+"""The latest events of the contacts of a group, in order."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ class NewsItem:
 
     def __init__(self, aor: Aor, place: Place, binding: Binding, number: int) -> None:
         self.aor = aor
-        "Of the registration: the user's own, or one of its identities."
+        "The address-of-record of the registration: the user's own, or an identity."
 
         self.place = place
-        "Whose contact it is."
+        "The user of the contact."
 
         self.binding = binding
         self.number = number
         self.began = 0
         self.beginning = binding.event
-        "Under which number the contact was bound, and by which event; 0 for before."
+        "The number and event with which the contact was first bound; 0 if earlier."
 
     def event_for(self, told: int) -> ContactEvent:
         """
-        Return what has happened, for a watcher that was told everything up to ``told``.
+        Return the event for a watcher that was notified up to ``told``.
 
-        To one that has not heard of the contact yet, a refresh is the beginning.
+        For a watcher that does not know the contact yet, a refresh is its first event.
         """
         event = self.binding.event
         if event is ContactEvent.REFRESHED and told < self.began:
@@ -43,9 +43,9 @@ class NewsItem:
 
 class GroupNews:
     """
-    The changes of a group, while somebody watches it who knows RFC 3680 alone.
+    The changes of a group, while it has a watcher that knows only RFC 3680.
 
-    All watchers share it: each has a number up to which it was told. A contact that
+    All watchers share it: each has a number up to which it was notified. A contact that
     changes again moves to the end, so that this is never longer than the group.
     """
 
@@ -60,7 +60,7 @@ class GroupNews:
     def add(
         self, aor: Aor, place: Place, binding: Binding
     ) -> tuple[NewsItem, NewsItem | None]:
-        """Note that a contact has changed; return what :meth:`undo` is to be given."""
+        """Note a change of a contact; return the arguments of :meth:`undo`."""
         self.last += 1
         key = (aor, binding.key)
         item = NewsItem(aor, place, binding, self.last)
@@ -74,14 +74,14 @@ class GroupNews:
 
     def undo(self, item: NewsItem, known: NewsItem | None) -> None:
         """
-        Take back :meth:`add`.
+        Undo :meth:`add`.
 
         Args:
-            known: what stood there before. It is told again, at its new place.
+            known: the previous item. It is reported again, at its new place.
         """
         key = (item.aor, item.binding.key)
         if self._items.get(key) is not item:
-            return  # everybody was told something later
+            return  # all watchers were notified of something later
         if known is None:
             del self._items[key]
         else:
@@ -89,7 +89,7 @@ class GroupNews:
             item.began, item.beginning = known.began, known.beginning
 
     def after(self, number: int) -> list[NewsItem]:
-        """Return what follows ``number``, in the order of events."""
+        """Return the changes after ``number``, in order."""
         found = []
         for item in reversed(self._items.values()):
             if item.number <= number:
@@ -100,10 +100,10 @@ class GroupNews:
 
     def forget(self, told: Iterable[int]) -> None:
         """
-        Drop what all watchers were told.
+        Drop what all watchers were notified of.
 
         Args:
-            told: the number that each of them was told up to.
+            told: the number up to which each of them was notified.
         """
         least = min(told, default=self.last)
         gone = []

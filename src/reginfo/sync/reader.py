@@ -1,8 +1,8 @@
 """
-The documents of a link, read leniently.
+Reads the documents of a link, leniently.
 
-Elements and attributes that are not known are ignored, whoever's they are. An element
-that is wrong is left out, counted and named; only what is no document is refused.
+Unknown elements and attributes are ignored, in any namespace. An invalid element is
+left out, counted and named; a body is refused only if it is not a document.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .envelope import LONGEST_CLAIM, NAMESPACE
 MAX_CSEQ = 2**32 - 1
 LONGEST_AOR = 1024
 MAX_FAULTS = 10
-"""Elements that are wrong and are named, of one document; the others are counted."""
+"""The maximum number of invalid elements of a document that are named."""
 
 _EVENTS = {str(event): event for event in ContactEvent}
 _KINDS = {str(kind): kind for kind in RecordKind}
@@ -45,7 +45,7 @@ _CURSOR = f"{NAMESPACE} cursor"
 
 
 class UserNews(NamedTuple):
-    """What a document says of one address-of-record."""
+    """The content of a document about one address-of-record."""
 
     aor: str
     claims: list[Claim]
@@ -53,38 +53,38 @@ class UserNews(NamedTuple):
 
 
 class LinkDocument(NamedTuple):
-    """What a document of a link says."""
+    """The content of a document of a link."""
 
     version: int
     told: list[UserNews]
 
     said: Stretch | None
-    "Which changes it has; None if it does not say, or what cannot be."
+    "The changes that it covers; None if this is missing or invalid."
 
     elements: int
-    "How many claims and records there were, the refused ones included."
+    "The number of claims and records, including invalid ones."
 
     refused: int
     faults: list[str]
-    "How many elements were left out, and what was wrong with the first of them."
+    "The number of elements that were left out, and the errors of the first ones."
 
 
 class _BadElement(Exception):
-    """An element that is left out."""
+    """An element is invalid, and is left out."""
 
 
 def read(
     body: bytes, *, takes: Callable[[str], bool], now: float, source: str
 ) -> LinkDocument:
     """
-    Read a document of a link.
+    Parse a document of a link.
 
     Args:
-        takes: whether an address-of-record may be told of by this link.
-        source: what the claims came by, as in `Claim.source`.
+        takes: whether this link covers an address-of-record.
+        source: the source of the claims, as in `Claim.source`.
 
     Raises:
-        RemoteProtocolError: it is no document, or of another version of the wire.
+        RemoteProtocolError: it is not a document, or has another version.
     """
     if len(body) > MAX_BODY:
         raise RemoteProtocolError(f"document of {len(body)} octets, {MAX_BODY} allowed")
@@ -96,7 +96,7 @@ def read(
     except expat.ExpatError as exc:
         raise RemoteProtocolError(f"malformed document: {exc}") from exc
     finally:
-        del reader.parser  # it refers to the reader: no work for the collector
+        del reader.parser  # breaks the reference cycle with the reader
     if reader.version is None:
         raise RemoteProtocolError("document that is no reginfo")
     return LinkDocument(
@@ -110,7 +110,7 @@ def read(
 
 
 class _LinkReader:
-    """Handlers for the pieces of one document, which expat hands over in order."""
+    """Handlers for the events of one document, which expat calls in order."""
 
     def __init__(self, takes: Callable[[str], bool], now: float, source: str) -> None:
         self._takes = takes
@@ -137,7 +137,7 @@ class _LinkReader:
         parser.StartDoctypeDeclHandler = _refuse_doctype
         self.parser = parser
 
-    # What expat calls.
+    # Called by expat.
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
@@ -210,7 +210,7 @@ class _LinkReader:
             self._fault(f"{user.aor}: {what:.80}: {exc}")
 
     def _whole(self, user: UserNews, said: dict[str, str]) -> None:
-        """Take in a claim."""
+        """Read a claim."""
         get = said.get
         uri, call_id, owner = get("uri", ""), get("callid", ""), get("owner", "")
         if not uri or not call_id or not owner:
@@ -274,7 +274,7 @@ class _LinkReader:
         )
 
     def _record(self, user: UserNews, said: dict[str, str]) -> None:
-        """Take in a record; one of an unknown kind is ignored."""
+        """Read a record; one of an unknown kind is ignored."""
         get = said.get
         kind, owner = _KINDS.get(get("kind", "")), get("owner", "")
         name, value = get("name", ""), get("value")

@@ -24,19 +24,19 @@ from .group import Group
 from .news import GroupNews, NewsItem
 
 AT_ONCE = 64
-"""Contacts that are collected in one go, so that a large group stops nobody."""
+"""The number of contacts collected at once, so that a large group blocks nobody."""
 
 
 LONGEST_DATAGRAM_STATE = 48 * 1024
-"""Octets of the first state of a watcher that only UDP reaches, at most."""
+"""The maximum size of the full state for a watcher that only UDP reaches, in octets."""
 
 
 class FullState:
     """
     The whole state of a group, collected a few contacts at a time.
 
-    It is that of the moment at which the collection begins; what changes meanwhile is
-    left out, and follows as news.
+    It is the state at the beginning of the collection; later changes are left out, and
+    follow as news.
     """
 
     __slots__ = ("_at", "_goal", "elements", "gone", "is_complete", "news")
@@ -50,8 +50,8 @@ class FullState:
         self.elements: dict[Aor, list[bytes]] = {}
         self.gone: dict[Aor, dict[str, Binding]] = {}
         """
-        For a watcher that understands one registration each: it does not notice that a
-        contact is missing, and must be told what has gone.
+        For a watcher that understands only one registration per document: it does not
+        notice a missing contact, so the end of a contact must be reported.
         """
 
         self.is_complete = False
@@ -76,7 +76,7 @@ class FullState:
 
 
 class Roster:
-    """Who is in a group: what happens to them, and the documents of that."""
+    """The users of a group: their changes, and the documents about them."""
 
     def __init__(self, store: LocationStore, journal: Journal, group: Group) -> None:
         self.store = store
@@ -84,15 +84,15 @@ class Roster:
         self.news = GroupNews()
         self._journal = journal
 
-    # What happens.
+    # Changes.
 
     def note(self, change: BindingChange) -> bool:
         """
-        Note that a contact has changed.
+        Note a change of a contact.
 
         Returns:
-            Whether a whole registration is another one now. If a user's own contacts
-            come or go, those of a user whose identity it is are hidden, or return.
+            Whether a whole registration has changed: an identity's own contacts hide
+            those of the user that names it.
         """
         place = change.place
         for aor in self.registrations_of(place):
@@ -101,7 +101,7 @@ class Roster:
         return is_other and self.group.covers(place.aor)
 
     def note_identities(self, change: KeyChange) -> None:
-        """Note that a user is reported under other addresses-of-record."""
+        """Note that the addresses-of-record of a user have changed."""
         place = change.place
         if place.table != self.group.table:
             return
@@ -121,7 +121,7 @@ class Roster:
     # Documents.
 
     def registrations_of(self, place: Place) -> Iterator[Aor]:
-        """The addresses-of-record of a user that are in the group."""
+        """Yield the addresses-of-record of a user that are in the group."""
         store, covers = self.store, self.group.covers
         if place.table != self.group.table:
             return
@@ -132,7 +132,7 @@ class Roster:
     def elements_of(
         self, item: ContactRow, row: WatchRow, now: float
     ) -> Iterator[tuple[Aor, bytes]]:
-        """Write a contact that is bound, once for each registration that has it."""
+        """Write a bound contact, once for each registration that has it."""
         shown = item.shown
         if shown is None or shown.expires_at <= now:
             return
@@ -143,7 +143,7 @@ class Roster:
 
     def check_fits(self, row: WatchRow, now: float) -> None:
         """
-        Refuse a watcher that no stream reaches, if no datagram could carry the state.
+        Refuse a watcher without a stream if the state does not fit into a datagram.
 
         Raises:
             Refusal: 403.
@@ -156,7 +156,7 @@ class Roster:
             raise Refusal(403, "Subscribe To This Group By TCP")
 
     def full(self, row: WatchRow, state: FullState) -> bytes:
-        """Write a whole state that has been collected: one document."""
+        """Write a collected full state: one document."""
         return xml.reginfo_body(
             row.version,
             True,
@@ -172,15 +172,15 @@ class Roster:
         self, row: WatchRow, items: Iterable[NewsItem], told: int, room: int, now: float
     ) -> tuple[bytes, int]:
         """
-        Write what has changed, as far as it fits.
+        Write changes, as far as they fit.
 
         Args:
-            items: what follows ``told``.
-            room: octets of the document; one contact is written however long it is.
+            items: the changes after ``told``.
+            room: the maximum size in octets; a single contact may exceed it.
 
         Returns:
-            The document, empty if nothing is for this watcher; and the number of the
-            last change that it covers.
+            The document, empty if there is nothing for this watcher; and the number of
+            the last change that it covers.
         """
         room -= AROUND
         written: dict[Aor, list[bytes]] = {}
@@ -214,10 +214,10 @@ class Roster:
         Write one registration, as Kamailio and OpenSIPS understand it.
 
         Args:
-            gone: contacts that it had, and that the watcher was not told of yet.
+            gone: its ended contacts that the watcher was not notified of yet.
 
         Returns:
-            The document, empty if there is nothing to tell; and what did not fit.
+            The document, empty if there is nothing to report; and what did not fit.
         """
         place = self.store.record_of(Place(self.group.table, aor))
         bound = [
@@ -236,13 +236,13 @@ class Roster:
         registration = xml.registration_element(
             aor, registration_id(aor), state, elements[:number]
         )
-        # Partial: the other registrations of the group are still there.
+        # Partial, because the group has other registrations.
         return xml.reginfo_body(row.version, False, [registration]), rest
 
     def _news_element(
         self, row: WatchRow, item: NewsItem, told: int, now: float
     ) -> bytes:
-        """Write one contact as it is now: it may have changed since."""
+        """Write the current state of one contact."""
         binding, event = item.binding, item.event_for(told)
         shown = None
         if self.store.record_of(Place(item.place.table, item.aor)) == item.place:
@@ -250,7 +250,7 @@ class Roster:
         if shown is not None and binding.active:
             return element(row, item.aor, item.place, shown, event, now)
         if binding.active:
-            event = ContactEvent.EXPIRED  # its time is up at this very moment
+            event = ContactEvent.EXPIRED  # it expires just now
         return element(row, item.aor, item.place, binding, event, now)
 
     def _state_of(self, aor: Aor, now: float) -> RegistrationState:

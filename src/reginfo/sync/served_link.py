@@ -1,4 +1,4 @@
-"""One link that we serve: a subscription to a group, of a server of our kind."""
+"""One link that we serve: a subscription to a group, of a `reginfo` server."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from .group import Group
 
 
 class ServedLink:
-    """One subscription to a group, of one server of our kind."""
+    """One subscription to a group, of one `reginfo` server."""
 
-    __slots__ = ("feed", "group", "is_over", "peer", "problem", "room", "subscription",
+    __slots__ = ("epoch",
+        "feed", "group", "is_over", "peer", "problem", "room", "subscription",
                  "version")  # fmt: skip
 
     def __init__(
@@ -23,12 +24,15 @@ class ServedLink:
     ) -> None:
         self.group = group
         self.peer = peer
-        "The configured peer; None for another one that may subscribe."
+        "The name of the configured peer; None for another subscriber."
 
         self.subscription = subscription
         self.feed = Feed(1, 0.0)
+        self.epoch = ""
+        "In which its changes are numbered."
+
         self.version = 0
-        "Of the next document (RFC 3680 §5.1)."
+        "The version of the next document (RFC 3680 §5.1)."
 
         self.room = LONGEST
         self.is_over = False
@@ -36,16 +40,16 @@ class ServedLink:
 
     @property
     def name(self) -> str:
-        """The other server, for the log."""
+        """The name of the other server, for the log."""
         return self.peer or self.subscription.dialog.remote
 
     @property
     def key(self) -> tuple[str, str]:
-        """What the next SUBSCRIBE of the same server replaces."""
+        """The key by which the next SUBSCRIBE of the same server replaces this link."""
         return self.group.aor, self.name.partition(";tag=")[0]
 
     def restore(self, version: int, cseq: int) -> None:
-        """Take it that what was sent since was never sent."""
+        """Restore version and CSeq: NOTIFYs since then were never sent."""
         self.version = version
         self.subscription.dialog.local_cseq = cseq
         self.feed.go_back()
@@ -75,7 +79,7 @@ class LinkNotify:
         self.link = link
         self.flight = flight
         self.is_long = is_long
-        "Whether it was too long for a datagram, and the link is by UDP."
+        "Whether it was too long for a datagram, on a link over UDP."
 
     def receive_response(self, response: Response, moment: Moment) -> None:
         self.source.receive_response(self, response, moment.now)
@@ -84,4 +88,4 @@ class LinkNotify:
         self.source.receive_failure(self, cause, moment.now)
 
     def never_sent(self) -> None:
-        """Do nothing: the journal's undo list goes back."""
+        """Do nothing: the journal's undo list restores the feed."""

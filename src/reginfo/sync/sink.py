@@ -1,8 +1,8 @@
 """
-The sink of links: what servers of our kind tell of whole domains is kept here.
+The sink of links: receives the changes of whole domains from `reginfo` servers.
 
-This file is long because a link can be lost and found again in many ways, each of which
-has to leave the same state behind.
+This file is long because a link can be lost and restored in many ways, each of which
+must lead to the same state.
 """
 
 from __future__ import annotations
@@ -38,38 +38,38 @@ from .reader import LinkDocument, read
 logger = logging.getLogger("reginfo.link")
 
 KIND = "link-cursor"
-"""The kind of our rows in the journal: one for each link."""
+"""The kind of its rows in the journal: one for each link."""
 
 LONGEST_PAUSE = 20.0
-"""Seconds between two attempts to have a link, at most."""
+"""The maximum time between two attempts to establish a link, in seconds."""
 
 RETRY_AFTER = 5.0
-"""Seconds until something that was due and could not be committed is due again."""
+"""Seconds until a due item whose commit failed is retried."""
 
 EMPTY = 5.0
-"""Seconds for which an empty server waits for its peers before it takes REGISTERs."""
+"""Seconds for which an empty server waits for its peers before it accepts REGISTERs."""
 
 SKEWED = 60.0
-"""Seconds between two calendars that are warned of."""
+"""The difference of two wall clocks, in seconds, above which a warning is logged."""
 
 LONGEST_GRANT = 366 * 86_400
-"""Seconds that a registration is believed to last, at most, whoever says so."""
+"""The maximum interval of a registration that is accepted from any peer, in seconds."""
 
 
 class LinkSink:
     """
-    Holds links: subscriptions to groups at servers of our kind.
+    Holds links: subscriptions to groups at `reginfo` servers.
 
     Args:
         send: sends a request of a subscription: draft, flow, user.
         new_id: makes a random token.
-        jitter: a random number from 0 to 1, to spread what would come together.
-        close: closes the stream of a flow that nothing comes by.
-        foreign: is called with a peer, a URI and a flow that turn out to be of another
-            kind: that is watched as RFC 3680 has it.
+        jitter: returns a random number from 0 to 1, to spread simultaneous timers.
+        close: closes the stream of a flow that brings nothing.
+        foreign: called with the peer, URI and flow of a link whose peer is a foreign
+            one, which is then watched by plain RFC 3680.
         flow_to: finds the flow to a peer, by its name; None to keep that of
             :meth:`link`.
-        own: a claim of ours as it was before it was sent.
+        own: returns one of our own claims as it was before it was sent.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class LinkSink:
         self._by_dialog: dict[tuple[str, str], HeldLink] = {}
         self._empty_until = 0.0
         self.notifies = 0
-        "Documents that were taken in since the start."
+        "The number of documents processed since the start."
 
     # Queries.
 
@@ -112,7 +112,7 @@ class LinkSink:
         return (request.call_id, request.to.tag) in self._by_dialog
 
     def problems(self, now: float) -> list[str]:
-        """What is wrong, for the health of the server."""
+        """Return the problems, for the health of the server."""
         return [
             f"link to {link.peer}: lost since {now - link.lost_since:.0f} s:"
             f" {link.problem}"
@@ -122,11 +122,11 @@ class LinkSink:
 
     def check_ready(self, now: float) -> None:
         """
-        See whether REGISTERs can be served: a server that has just lost everything
-        first hears what its peers know.
+        Check whether REGISTERs can be accepted: a server that has lost its database
+        first waits for the state of its peers.
 
         Raises:
-            Refusal: 503, to try again soon.
+            Refusal: 503 with Retry-After.
         """
         if now < self._empty_until:
             left = max(1, round(self._empty_until - now + 0.5))
@@ -134,12 +134,12 @@ class LinkSink:
                 503, "Service Unavailable", headers=[("Retry-After", str(left))]
             )
 
-    # What is wanted.
+    # Links.
 
     def link(
         self, peer: str, group: Group, wanted: Wanted, flow: Flow, now: float
     ) -> None:
-        """Have a link to ``group`` at ``peer`` from now on."""
+        """Establish and keep a link to ``group`` at ``peer``."""
         wanted = msgspec.structs.replace(
             wanted,
             event=f"{PACKAGE};{MIN_RATE}",
@@ -158,10 +158,10 @@ class LinkSink:
 
     def expect(self, group: Group, now: float) -> bool:
         """
-        Have an empty server wait for its peers, found or not, before it serves.
+        Have an empty server wait for its peers, resolved or not, before it serves.
 
         Returns:
-            whether it is empty.
+            Whether it is empty.
         """
         is_empty = not any(True for _ in self._store.aors(group.table))
         if is_empty:
@@ -170,10 +170,10 @@ class LinkSink:
 
     def moved(self, peer: str, flows: Sequence[Flow], now: float) -> None:
         """
-        Ask anew for the links to a peer that is to be found elsewhere now.
+        Subscribe again for the links to a peer whose address has changed.
 
         Args:
-            flows: those that lead to it at present.
+            flows: the current flows to it.
         """
         for link in list(self._links.values()):
             if link.peer == peer and link.subscription.flow not in flows:
@@ -189,13 +189,13 @@ class LinkSink:
         self, request: Request, flow: Flow, now: float, wall: float
     ) -> tuple[str, ...]:
         """
-        Take in a NOTIFY of a link: its elements and its cursor, all or nothing.
+        Process a NOTIFY of a link, its elements and its cursor, atomically.
 
         Returns:
-            The addresses-of-record that it tells of.
+            The addresses-of-record in it.
 
         Raises:
-            Refusal, RemoteProtocolError: it is refused, and nothing has changed.
+            Refusal, RemoteProtocolError: it is refused; nothing has changed.
         """
         link = self._by_dialog[request.call_id, request.to.tag]
         subscription = link.subscription
@@ -254,7 +254,7 @@ class LinkSink:
         self._settle(link)
 
     def receive_failure(self, link: HeldLink, cause: str, now: float) -> None:
-        """A SUBSCRIBE got no response."""
+        """Receive the news that a SUBSCRIBE got no response."""
         self._remember(link)
         link.subscription.receive_failure(now, self._jitter)
         if link.subscription.state is SubscriberState.WAITING:
@@ -263,7 +263,7 @@ class LinkSink:
         self._settle(link)
 
     def flow_lost(self, flow: Flow, moment: Moment) -> None:
-        """Note that a stream was closed: links over it are asked for anew."""
+        """Note that a stream was closed: its links are established again."""
         for link in list(self._links.values()):
             dialog = link.subscription.dialog
             if dialog is not None and dialog.flow == flow and not link.is_foreign:
@@ -287,7 +287,7 @@ class LinkSink:
         )
 
     def timer_due(self, moment: Moment) -> None:
-        """Ask for links, refresh them, give up those that are silent."""
+        """Establish and refresh links, and give up silent ones."""
         now = moment.now
         for link in list(self._links.values()):
             at = link.subscription.timer_at
@@ -302,16 +302,16 @@ class LinkSink:
         return (self._stored,)
 
     def begin(self, here: Here, moment: Moment) -> None:
-        """Do nothing: :meth:`link` continues what is stored."""
+        """Do nothing: :meth:`link` continues with the stored cursor."""
 
     def hears(self, change: object) -> None:
-        """Ignore it: what others tell does not depend on what happens here."""
+        """Ignore it: the reports of peers do not depend on changes here."""
 
     def undone(self, moment: Moment) -> None:
-        """Do nothing: what is taken back is due again by its own undo."""
+        """Do nothing: the undo of an item schedules it again."""
 
     def describe(self) -> Description:
-        """Describe how many links are held, and how they are."""
+        """Describe the links that are held."""
         links = list(self._links.values())
         lost = sum(link.lost_since is not None for link in links)
         line = f"links held: {len(links)}"
@@ -341,7 +341,7 @@ class LinkSink:
             subscription.timer_at = now
             self._try_another(link, now)
             if dialog.flow.local.is_reliable:
-                # A new stream, not waiting for what the old one may bring.
+                # Open a new stream, without waiting for the old one.
                 self._close(dialog.flow)
         at = subscription.timer_at
         if at is None or now < at:
@@ -370,14 +370,14 @@ class LinkSink:
             logger.warning("! the link to %s is lost: %s", link.source, why)
 
     def _try_another(self, link: HeldLink, now: float) -> None:
-        """Ask at once at the next address of a peer that does not answer."""
+        """Try the next address of a peer that does not answer, at once."""
         flow = link.subscription.flow
         if self._flow_to is not None and flow is not None:
             if self._flow_to(link.peer, flow) is not None:
                 link.subscription.timer_at = now
 
     def _ask_anew(self, link: HeldLink, now: float, failures: int) -> None:
-        """Give up the dialog, and begin another one after a pause."""
+        """Give up the dialog, and begin another one after a delay."""
         subscription = link.subscription
         subscription.lapse()
         pause = back_off(failures, self._jitter, longest=LONGEST_PAUSE)
@@ -387,7 +387,7 @@ class LinkSink:
     def _take(
         self, link: HeldLink, document: LinkDocument, now: float, wall: float
     ) -> None:
-        """Take in what a document says, and move the cursor."""
+        """Apply a document, and move the cursor."""
         said = document.said
         is_check = said is not None and said.is_check
         for told in document.told:
@@ -407,7 +407,7 @@ class LinkSink:
             self._note(link, said, document.elements, wall)
 
     def _note(self, link: HeldLink, said: Stretch, elements: int, wall: float) -> None:
-        """Move the cursor, and note what else the other server says of itself."""
+        """Move the cursor, and note what the other server reports about itself."""
         if not said.is_check:
             link.elements += elements
             link.about = max(said.about, link.elements)
@@ -418,7 +418,7 @@ class LinkSink:
             skew = said.time / 1000 - wall
             if abs(skew) > SKEWED and abs(link.skew) <= SKEWED:
                 logger.warning(
-                    "! the calendar of %s is %.0f s off ours", link.peer, skew
+                    "! the wall clock of %s differs by %.0f s", link.peer, skew
                 )
             link.skew = skew
         self._believe(said.longest)
@@ -428,12 +428,12 @@ class LinkSink:
             self._stored.put(link.key, cursor)
 
     def _believe(self, longest: int) -> None:
-        """Keep what is over for as long as any of the servers grants."""
+        """Keep tombstones for as long as the longest interval that a server grants."""
         if 0 < longest <= LONGEST_GRANT:
             self._store.hear_longest_life(float(longest))
 
     def _hand_over(self, link: HeldLink, now: float) -> None:
-        """Have a peer that knows no links watched by somebody else."""
+        """Hand over a peer that does not support links."""
         link.is_foreign = True
         link.subscription.end(now)
         self._settle(link)
@@ -441,7 +441,7 @@ class LinkSink:
         self._foreign(link, now)
 
     def _settle(self, link: HeldLink) -> None:
-        """Send what the subscription has to send."""
+        """Send the requests of the subscription."""
         subscription = link.subscription
         dialog = subscription.dialog
         key = None if dialog is None else (dialog.call_id, dialog.local_tag)
@@ -459,10 +459,10 @@ class LinkSink:
 
     def _remember(self, link: HeldLink, at: float | None = None) -> None:
         """
-        Have a link put back as it is now, if the commit fails.
+        Note the current state of a link in the undo list.
 
         Args:
-            at: when it is due then, if not when it is now.
+            at: when the restored link is due; by default unchanged.
         """
         subscription = msgspec.structs.replace(link.subscription)
         if at is not None:

@@ -1,4 +1,4 @@
-"""The source of links: whole domains, told to other servers of our kind."""
+"""The source of links: sends the changes of whole domains to `reginfo` servers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ from .served_link import LinkNotify, ServedLink
 logger = logging.getLogger("reginfo.link")
 
 RENEWED = 2**30
-"""The version of a document at which a dialog is ended, so that another one begins."""
+"""The version of a document at which the dialog ends, and another one begins."""
 
 Send = Callable[..., object]
 """See :meth:`reginfo.sip.endpoint.Endpoint.send_request`."""
@@ -59,17 +59,17 @@ Send = Callable[..., object]
 
 class LinkSource:
     """
-    Serves links: subscriptions to groups, of servers of our kind.
+    Serves links: subscriptions to groups, of `reginfo` servers.
 
-    They are not stored: after a restart the other server asks anew.
+    They are not stored: after a restart the other server subscribes again.
 
     Args:
-        groups: by the URI of each, in the form that addresses-of-record have.
-        send: sends a request by a flow; its last argument receives the response.
+        groups: the groups by URI, in the form of addresses-of-record.
+        send: sends a request on a flow; its last argument is the user of the request.
         recognise: identifies the sender of a SUBSCRIBE.
-        is_open: whether the stream of a flow is open.
-        datagram_only: whether a flow takes datagrams alone, as far as is known.
-        path_of: the route set to a contact, as the other server is told.
+        is_open: whether the connection of a flow is open.
+        datagram_only: whether a flow is known to support only datagrams.
+        path_of: returns the route set to a contact, as reported to another server.
         verify: seconds from one verification to the next; 0 for none.
     """
 
@@ -109,7 +109,7 @@ class LinkSource:
         self._by_dialog: dict[tuple[str, str], ServedLink] = {}
         self.notifies = 0
         self.elements = 0
-        "Documents, and the claims and records in them, that were sent since the start."
+        "The numbers of documents, and of their elements, sent since the start."
 
     # Queries.
 
@@ -134,14 +134,14 @@ class LinkSource:
         self, request: Request, flow: Flow, *, tag: str, resource: Aor, now: float
     ) -> Response:
         """
-        Serve a SUBSCRIBE that :meth:`takes` has found to be for a link.
+        Process a SUBSCRIBE for a link, as found by :meth:`takes`.
 
         Args:
-            tag: of the dialog that a 2xx makes: the To tag of its response.
-            resource: what its Request-URI names.
+            tag: the To tag of the response, for the dialog that a 2xx creates.
+            resource: the resource in its Request-URI.
 
         Raises:
-            Refusal, RemoteProtocolError: it is not served.
+            Refusal, RemoteProtocolError: it is refused.
         """
         event = check(request, PACKAGE, xml.MEDIA_TYPE)
         if request.to.tag:
@@ -197,24 +197,24 @@ class LinkSource:
             if link.feed.failed(notify.flight, now + pause):
                 link.problem = f"NOTIFY was answered {status}"
                 logger.warning(
-                    "! NOTIFY of %s to %s was answered %d; again in %.1f s",
+                    "! NOTIFY of %s to %s was answered %d; retry in %.1f s",
                     link.group.uri, link.name, status, pause,
                 )  # fmt: skip
 
     def receive_failure(self, notify: LinkNotify, cause: str, now: float) -> None:
-        """Note that a NOTIFY got no response: nothing is sent until it asks anew."""
+        """Note that a NOTIFY got no response: wait until the sink subscribes again."""
         link = notify.link
         if link.is_over:
             return
         if notify.is_long:
-            # There is no stream: documents that fit into datagrams.
+            # There is no stream: send documents that fit into datagrams.
             link.room = SHORTEST
             link.feed.failed(notify.flight, now)
         else:
             self._suspend(link, cause, now)
 
     def flow_lost(self, flow: Flow, moment: Moment) -> None:
-        """Note that a stream was closed: its sink asks anew by another one."""
+        """Note that a stream was closed: its sink will subscribe again."""
         for link in self._links.values():
             if link.subscription.dialog.flow == flow:
                 self._suspend(link, "its stream was closed", moment.now)
@@ -235,7 +235,7 @@ class LinkSource:
         return None if at == NEVER else at
 
     def timer_due(self, moment: Moment) -> None:
-        """Send one document to each link that is due; end what was not refreshed."""
+        """Send one document on each due link; end links that were not refreshed."""
         now, last = moment.now, self._store.changes.last
         for link in list(self._links.values()):
             subscription = link.subscription
@@ -250,20 +250,20 @@ class LinkSource:
         return self._epochs.shelves
 
     def begin(self, here: Here, moment: Moment) -> None:
-        """Open an epoch of each group, before anybody is told of it."""
+        """Open an epoch for each group, before it is sent."""
         for group in self._groups.values():
             self._open[group.aor] = self._epochs.open(
                 group.aor, group.definition, self._store.changes.last, self._new_id
             )
 
     def hears(self, change: object) -> None:
-        """Ignore it: a feed looks at the numbered changes by itself."""
+        """Ignore it: a feed reads the numbered changes itself."""
 
     def undone(self, moment: Moment) -> None:
-        """Do nothing: feeds go back by the journal's undo list."""
+        """Do nothing: the journal's undo list restores the feeds."""
 
     def describe(self) -> Description:
-        """Describe how many links are served, and how far they are."""
+        """Describe the links that are served."""
         links = list(self._links.values())
         suspect = sum(link.feed.suspect_since is not None for link in links)
         last = self._store.changes.last
@@ -286,11 +286,12 @@ class LinkSource:
     # How.
 
     def _resume(self, link: ServedLink, request: Request, now: float) -> None:
-        """Set where a link goes on, by the cursor of its SUBSCRIBE."""
+        """Set the position of a link from the cursor of its SUBSCRIBE."""
         changes = self._store.changes
         since = read_since(request.header(SINCE))
         at = self._epochs.resume(link.group.aor, since, changes.last)
         about = len(changes) if not at else min(len(changes), changes.last - at)
+        link.epoch = self._open[link.group.aor].id
         link.feed.resume(at, changes.last, about, now)
 
     def _refresh(
@@ -328,7 +329,7 @@ class LinkSource:
         return Response(200, "OK", headers)
 
     def _send_due(self, link: ServedLink, last: int, moment: Moment) -> None:
-        """Send what is due, if it is for this link at all."""
+        """Send a due document, if it has changes for this link."""
         now, feed = moment.now, link.feed
         dialog = link.subscription.dialog
         if dialog.flow.local.is_reliable and not self._is_open(dialog.flow):
@@ -348,7 +349,7 @@ class LinkSource:
             link.group,
             after=after,
             until=last if feeds else feed.told,
-            # Verified is all of it, whoever told it.
+            # A verification covers everything, whatever its source.
             kept_back=feed.kept_back if feeds else LAST,
             peer=link.peer,
             room=room,
@@ -373,7 +374,7 @@ class LinkSource:
         else:
             flight = feed.checks(found.to, not found.more, now)
         said = Stretch(
-            self._open[link.group.aor].id,
+            link.epoch,
             after,
             feed.sent,
             more=feeds and found.more,

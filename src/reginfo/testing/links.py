@@ -169,6 +169,12 @@ class Links:
         """Close a stream at one end; the other one believes that it is open."""
         self._streams.pop((local, remote), None)
 
+    def sender_of(self, packet: Packet) -> tuple[Address, Address] | None:
+        """Return the stream that a packet was sent by, as its sender sees it."""
+        ends = (packet.destination, packet.source)
+        found = (one for one, other in self._streams.items() if other == ends)
+        return next(found, None)
+
     def streams_of(self, local: Address) -> list[Address]:
         """Return the remote addresses of all streams from ``local``."""
         return [remote for one, remote in self._streams if one == local]

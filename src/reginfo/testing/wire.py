@@ -92,7 +92,7 @@ class Wire:
             hosts=self.hosts,
             new_id=self.new_id,
             listening=self._is_listening,
-            hang_up=self._close,
+            hang_up=self._hang_up,
             deliver=self._deliver,
             storage=storage,
             skew=skew,
@@ -238,14 +238,27 @@ class Wire:
         return (TCP, address) in self._at or address not in self._down
 
     def _close(self, local: Address, remote: Address) -> None:
-        if self.links.is_cut(local, remote):
-            self.links.abandon(local, remote)  # the other end does not hear of it
-            return
         other = self.links.close(local, remote)
         if other is not None:
             server = self._server_of(other[0])
             if server is not None:
                 server.lost(*other)
+
+    def _hang_up(self, local: Address, remote: Address) -> None:
+        """Close a stream of a server; where nothing passes, nobody hears of it."""
+        if self.links.is_cut(local, remote):
+            self.links.abandon(local, remote)
+        else:
+            self._close(local, remote)
+
+    def _reset(self, packet: Packet) -> None:
+        """Have a sender know that its stream is not open at the other end any more."""
+        end = self.links.sender_of(packet)
+        server = None if end is None else self._server_of(end[0])
+        if end is not None:
+            self.links.abandon(*end)
+        if end is not None and server is not None:
+            server.lost(*end)
 
     def _server_of(self, address: Address) -> WireServer | None:
         for transport in (TCP, UDP):
@@ -263,7 +276,11 @@ class Wire:
                 if server is None and packet.transport.is_reliable:
                     # On a stream opened by a server that listens on UDP only.
                     server = self._at.get((UDP, packet.destination))
-                if server is not None:
+                if packet.transport == "TCP" and not self.links.is_open(
+                    packet.destination, packet.source
+                ):
+                    self._reset(packet)
+                elif server is not None:
                     server.receive(packet)
                 else:
                     inbox = self._inboxes.setdefault(packet.destination, [])

@@ -7,6 +7,7 @@ The administrator's API: JSON over HTTP.
 ``GET /v1/barred``          users that are rejected or on probation, in pages
 ``GET /v1/watchers``        the subscriptions that are served, in pages
 ``GET /v1/peers``           peers, and the subscriptions held there, in pages
+``GET /v1/links``           the links by which whole domains are kept in sync
 ``POST /v1/drain``          end all subscriptions that are served
 
 `acts.py` has the requests that change registrations.
@@ -34,6 +35,7 @@ from ..location.record import Record
 from ..roles.health import ServerHealth
 from ..roles.subscriber import Mirror
 from ..roles.watch import Watch
+from ..sync.item import LinkItem
 from . import barred, bindings, peers, watchers
 from .acts import Acting, act_routes
 from .answers import WrongRequest, answer, body, canonical, error, query
@@ -58,6 +60,7 @@ class Administration(Acting, Protocol):
     def peers(self) -> list[PeerSection]: ...
     def peer_problems(self) -> dict[str, str]: ...
     def mirrors(self) -> list[Mirror]: ...
+    def links(self) -> list[LinkItem]: ...
     def barred(self) -> list[tuple[Aor, Record]]: ...
     def drain(self, rate: float) -> None: ...
 
@@ -254,6 +257,9 @@ def api(app: Administration) -> Starlette:
 
         return answer(await committed(page))
 
+    async def linking(request: Request) -> Response:
+        return answer(await committed(lambda: peers.LinkList(links=app.links())))
+
     async def health(request: Request) -> Response:
         found = app.health()
         return answer(found, 200 if found.status == "ok" else 503)
@@ -271,6 +277,7 @@ def api(app: Administration) -> Starlette:
             Route("/v1/barred", barring),
             Route("/v1/watchers", watching),
             Route("/v1/peers", peering),
+            Route("/v1/links", linking),
             Route("/v1/health", health),
             Route("/v1/drain", drain, methods=["POST"]),
         ],

@@ -11,6 +11,7 @@ import msgspec
 
 from ..config.address import UnixPath, parse_admin
 from ..sip.errors import ReginfoError
+from ..sync.item import LinkItem
 from . import acts, peers, watchers
 from .answers import canonical
 from .barred import BarredItem, BarredPage
@@ -120,6 +121,10 @@ class Client:
         """
         pages = self._pages("/v1/peers", peers.PeerPage, aor=aor or "")
         return [row for page in pages for row in page.peers]
+
+    def links(self) -> list[LinkItem]:
+        """Fetch the links by which whole domains are kept in sync."""
+        return self._ask("GET", "/v1/links", peers.LinkList).links
 
     def health(self) -> Health:
         """Fetch the health of the server."""

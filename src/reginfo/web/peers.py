@@ -9,6 +9,7 @@ from msgspec import Struct
 from ..config.sections import PeerSection
 from ..events.states import SubscriberState
 from ..roles.subscriber import Mirror
+from ..sync.item import LinkItem
 from .paging import text
 
 
@@ -57,8 +58,17 @@ class PeerPage(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     peers: list[PeerItem]
 
+    links: list[LinkItem] = []
+    "The links; only `reginfo show --peers --json` adds them to the peers."
+
     next: str | None = None
     "The ``after`` of the next page; absent in the last one."
+
+
+class LinkList(Struct, frozen=True, kw_only=True):
+    """All links: there are few."""
+
+    links: list[LinkItem]
 
 
 class HeldPeer(Struct, frozen=True):
