@@ -19,6 +19,6 @@ def test_the_package_is_run_as_the_command() -> None:
     assert (done.returncode, done.stdout) == (0, f"reginfo {__version__}\n")
 
 
-def test_to_import_it_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_importing_it_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     importlib.import_module("reginfo.__main__")
     assert capsys.readouterr().out == ""

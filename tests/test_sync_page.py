@@ -40,14 +40,14 @@ def test_every_configuration_is_valid_and_means_what_it_says(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", blocks("toml"))
-def test_no_configuration_is_warned_of(text: str, tmp_path: Path) -> None:
+def test_no_configuration_causes_a_warning(text: str, tmp_path: Path) -> None:
     file = tmp_path / "reginfo.toml"
     file.write_text(text if "[server]" in text else SERVER + text)
     assert Config.read(file).warnings(file) == []
 
 
 @pytest.mark.parametrize("text", blocks("cfg"))
-def test_every_parameter_of_the_module_is_one(text: str) -> None:
+def test_every_parameter_of_the_module_exists(text: str) -> None:
     lines = re.findall(r'^modparam\("(\w+)", "(\w+)"', text, re.MULTILINE)
     assert lines
     for module, name in lines:
@@ -64,5 +64,5 @@ def test_the_how_to_of_kamailio_has_an_address_for_notifies() -> None:
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)", PAGE))
-def test_every_link_leads_somewhere(link: str) -> None:
+def test_every_link_has_a_target(link: str) -> None:
     assert (DOCS / link).exists()

@@ -1,4 +1,4 @@
-"""A user agent on its rim, with a wire in the place of sockets."""
+"""A user agent on its rim, with a simulated wire instead of sockets."""
 
 from __future__ import annotations
 
@@ -147,13 +147,13 @@ def test_a_refusal_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
         talk(lambda agent: agent.register(ALICE, CONTACT, 60))
 
 
-def test_a_server_that_is_silent_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_a_silent_server(monkeypatch: pytest.MonkeyPatch) -> None:
     Wires(monkeypatch, lambda request: [])
     with pytest.raises(NoAnswer, match=r"192\.0\.2\.1:5060 .*no answer within 0\.01 s"):
         talk(lambda agent: agent.register(ALICE, CONTACT, 60), timeout=0.01)
 
 
-def test_a_server_that_is_not_reached_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_an_unreachable_server(monkeypatch: pytest.MonkeyPatch) -> None:
     wires = Wires(monkeypatch, lambda request: [])
 
     async def refused(agent: Agent) -> None:
@@ -200,7 +200,7 @@ def notify(request: Request, state: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def test_a_subscription_yields_what_happens_until_it_is_left(
+def test_a_subscription_yields_events_until_it_is_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """RFC 6665 §4.1: who has seen enough ends the subscription."""

@@ -1,4 +1,4 @@
-"""Why a server has not done what a client asked."""
+"""The errors of a client: the reasons why a request failed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reginfo.sip.errors import ReginfoError
 from reginfo.sip.message import Response
 
 
-def test_silence_and_an_unreachable_server_are_told_apart() -> None:
+def test_silence_and_an_unreachable_server_are_different_errors() -> None:
     """RFC 3261 §8.1.3.1: a timeout, or an error of the transport."""
     silent, away = no_answer("REGISTER", "timeout"), no_answer("REGISTER", "refused")
     assert type(silent) is NoAnswer and "REGISTER" in str(silent)

@@ -47,7 +47,7 @@ def is_closed(stream: socket.socket) -> bool:
 @pytest.mark.xfail(
     strict=True,
     raises=AssertionError,
-    reason="step 7: idle streams have no limit and no end",
+    reason="not yet: idle streams have no limit and no end",
 )
 def test_silent_streams_of_one_host_are_limited_or_closed() -> None:
     """One host opens many streams and says nothing on them for an hour."""

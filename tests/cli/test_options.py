@@ -1,4 +1,4 @@
-"""What the options of several commands mean, and which of them go together."""
+"""The options shared by several commands, and which of them can be combined."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_wrong_configuration_ends_the_command(
     assert str(file) in refused(capsys, ended.value)
 
 
-def test_a_script_that_is_not_there_is_found_where_it_is_needed(
+def test_a_missing_script_is_reported_only_where_it_is_needed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = configured(tmp_path, 'script = "routes.py"\n')
@@ -83,7 +83,7 @@ def test_a_server_without_a_known_api_cannot_be_asked(
     assert said in refused(capsys, ended.value)
 
 
-def test_a_trace_that_cannot_be_written_is_said(
+def test_a_trace_that_cannot_be_written_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert trace_to(None) is None
@@ -97,7 +97,7 @@ def test_a_user_may_be_named_without_a_scheme(text: str) -> None:
     assert uri_of(text, "AOR").aor == "sip:alice@example.com"
 
 
-def test_an_argument_that_is_no_user_is_named(
+def test_an_argument_that_is_not_a_user_is_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(typer.Exit) as ended:

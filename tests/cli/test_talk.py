@@ -1,4 +1,4 @@
-"""What the SIP client commands have in common: how a conversation ends."""
+"""The code shared by the SIP client commands: how a conversation ends."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def hold(
     return talk(conversation, server=server, transport=None, trace=trace)
 
 
-def test_what_a_conversation_returns_is_returned() -> None:
+def test_the_result_of_a_conversation_is_returned() -> None:
     async def conversation(agent: Agent) -> str:
         return "done"
 

@@ -1,4 +1,4 @@
-"""TOML into structs, with every error that is in it."""
+"""Reading TOML into structs, with all its errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read(values: Any) -> tuple[Root | None, dict[str, str]]:
     return found, {written(path): error for path, error in reading.errors}
 
 
-def test_what_is_not_there_has_its_default() -> None:
+def test_a_missing_key_has_its_default() -> None:
     assert read({}) == (Root(), {})
 
 
@@ -43,7 +43,7 @@ def test_tables_and_arrays_of_tables_are_read() -> None:
     assert found == Root(Options("yes"), (Spot("a"), Spot("b", 1)))
 
 
-def test_every_error_is_said_at_once() -> None:
+def test_all_errors_are_reported_together() -> None:
     """docs/configuration.md: `reginfo check` names all errors, not the first."""
     _, errors = read({"options": {"fast": 1}, "place": [{"port": 0}], "other": 1})
     assert errors.keys() == {"options.fast", "place.host", "place.port", "other"}
@@ -67,7 +67,7 @@ def test_an_error_says_what_to_write(values: Any, path: str, said: str) -> None:
     assert said in errors[path]
 
 
-def test_a_table_that_lacks_what_it_must_have_is_left_out() -> None:
+def test_a_table_that_lacks_a_required_key_is_left_out() -> None:
     found, _ = read({"place": [{"port": 1}, {"host": "b"}]})
     assert found is not None and found.place == (Spot("b"),)
 
@@ -82,7 +82,7 @@ def test_tables_are_found_by_their_kind_with_their_paths() -> None:
 
 
 @pytest.mark.parametrize(("port", "count"), [(1, 1), (0, 1)])
-def test_what_must_agree_is_said_unless_a_value_is_wrong_already(
+def test_keys_that_disagree_are_reported_unless_a_value_is_wrong(
     port: int, count: int
 ) -> None:
     """A default in the place of a wrong value contradicts nothing."""

@@ -1,4 +1,4 @@
-"""How the values of keys are read, and what is said of wrong ones."""
+"""How the values of keys are read, and the messages about wrong ones."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_value_is_read(read: Read, value: object, kept: object) -> None:
         (values.source_address, "h:x", "h"),
     ],
 )  # fmt: skip
-def test_a_wrong_value_is_said(read: Read, value: object, said: str) -> None:
+def test_a_wrong_value_is_reported(read: Read, value: object, said: str) -> None:
     """docs/configuration.md: an error says what is needed, and what was written."""
     with pytest.raises(ValueError) as error:
         read(value)
@@ -136,6 +136,6 @@ def test_no_value_raises_anything_else(read: Read, value: object) -> None:
         assert str(exc)
 
 
-def test_a_long_value_is_shown_short() -> None:
+def test_a_long_value_is_shortened() -> None:
     assert values.shown("a") == '"a"' and values.shown(1) == "1"
     assert len(values.shown("x" * 1000)) == 80

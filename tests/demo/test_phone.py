@@ -99,7 +99,7 @@ def test_a_request_that_is_lost_is_sent_again(
     assert line.timeouts == [0.5, 1.0, 2.0]
 
 
-def test_a_late_answer_to_an_earlier_request_is_none(
+def test_a_late_answer_to_an_earlier_request_is_ignored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one, line = phone(monkeypatch, lambda data: [answer(data)])
@@ -111,13 +111,13 @@ def test_a_late_answer_to_an_earlier_request_is_none(
     assert len(line.sent) == 3
 
 
-def test_a_refusal_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     one, _ = phone(monkeypatch, lambda data: [answer(data, "403 Forbidden")])
     with pytest.raises(RegistrationFailed, match="403 Forbidden"):
         one.register(600)
 
 
-def test_a_registrar_that_is_silent_is_given_up(
+def test_the_phone_gives_up_on_a_silent_registrar(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one, _ = phone(monkeypatch, lambda data: [])

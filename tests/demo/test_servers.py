@@ -77,7 +77,7 @@ def test_a_server_is_killed_if_the_demonstration_fails(tmp_path: Path) -> None:
         ("", None, "server a was not ready within 15 s"),
     ],
 )
-def test_a_server_that_does_not_start_is_said(
+def test_a_server_that_does_not_start_is_reported(
     said: str, code: int | None, message: str, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -93,7 +93,7 @@ def test_a_server_that_does_not_start_is_said(
     ("stops", "code", "message"),
     [(False, None, "did not stop within 10 s"), (True, 1, "exited with 1")],
 )
-def test_a_server_that_does_not_stop_well_is_said(
+def test_a_server_that_does_not_stop_well_is_reported(
     stops: bool, code: int | None, message: str, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip

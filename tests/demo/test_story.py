@@ -1,4 +1,4 @@
-"""The demonstration: each step is said, and a step that fails ends it."""
+"""The demonstration: each step is shown, and a failed step ends it."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def tell() -> tuple[int, str]:
     return story.tell(Console(file=out, width=120)), out.getvalue()
 
 
-def test_every_step_is_said_and_both_servers_are_stopped(world: World) -> None:
+def test_every_step_is_shown_and_both_servers_are_stopped(world: World) -> None:
     """README: `reginfo demo` shows two servers and a phone at work."""
     code, shown = tell()
     assert (code, world.started, world.stopped) == (0, ["a", "b"], ["b", "a"])
@@ -136,7 +136,7 @@ def test_every_step_is_said_and_both_servers_are_stopped(world: World) -> None:
         ("register 0", RegistrationFailed("no answer")),
     ],
 )
-def test_a_step_that_fails_ends_it_with_the_logs(
+def test_a_failed_step_ends_the_demonstration_and_shows_the_logs(
     step: str, error: Exception, world: World
 ) -> None:
     """docs/commands.md: 1, and the end of each server's log."""
@@ -154,7 +154,7 @@ def test_a_step_that_takes_too_long_is_named(
     assert code == 1 and "B got no NOTIFY from A within 10 s" in shown
 
 
-def test_ctrl_c_is_no_failure(world: World) -> None:
+def test_ctrl_c_is_not_a_failure(world: World) -> None:
     failure: Any = KeyboardInterrupt()
     world.failure["register 600"] = failure
     assert tell()[0] == 130

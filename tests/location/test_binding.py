@@ -1,4 +1,4 @@
-"""A change of a binding, as those who listen receive it."""
+"""A change of a binding, as listeners receive it."""
 
 from __future__ import annotations
 
@@ -15,22 +15,20 @@ def test_a_contact_is_bound_by_a_claim() -> None:
     assert Binding is Claim
 
 
-def test_a_change_is_compared_by_what_is_in_it() -> None:
+def test_changes_are_compared_by_value() -> None:
     change = BindingChange(place(ALICE), binding(), 1, at=NOW)
     assert change == BindingChange(place(ALICE), binding(), 1, at=NOW)
     assert change != BindingChange(place(BOB), binding(), 1, at=NOW)
     assert change != BindingChange(place(ALICE), binding(2), 1, at=NOW)
 
 
-def test_a_change_cannot_be_changed_by_one_who_hears_it_before_another() -> None:
+def test_a_listener_cannot_modify_a_change() -> None:
     change = BindingChange(place(ALICE), binding(), 1)
     with pytest.raises(AttributeError):
         change.binding = binding(2)  # type: ignore[misc]
     assert msgspec.structs.replace(change, sequence=2).sequence == 2
 
 
-def test_a_change_is_published_and_the_last_of_its_kind_unless_it_says_otherwise() -> (
-    None
-):
+def test_by_default_a_change_is_published_and_the_last_of_its_kind() -> None:
     change = BindingChange(place(ALICE), binding(), 1)
     assert change.is_published and not change.more

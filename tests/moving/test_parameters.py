@@ -1,4 +1,4 @@
-"""Each parameter leads to a key that exists, or says why there is none."""
+"""Each parameter has a key that exists, or a reason why there is none."""
 
 from __future__ import annotations
 
@@ -55,5 +55,5 @@ def test_each_function_exists_in_a_script(function: str, equivalent: str) -> Non
     "page", sorted({page for _, _, found in KEYS if isinstance(found, str)
                     for page in re.findall(r"docs/\w+\.md", found)})
 )  # fmt: skip
-def test_each_page_that_a_reason_names_is_there(page: str) -> None:
+def test_each_page_that_a_reason_names_exists(page: str) -> None:
     assert (DOCS.parent / page).exists()

@@ -1,4 +1,4 @@
-"""What a script asks of a request: the server's request and the tests' offer it."""
+"""The methods of a request in a script, in the server and in the test double."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ METHODS = [name for name, _ in inspect.getmembers(Call, inspect.isfunction)
 
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("kind", [Passage, fake.Call])
-def test_each_method_is_there_and_says_what_it_does(kind: type, name: str) -> None:
+def test_each_method_exists_and_has_a_docstring(kind: type, name: str) -> None:
     assert callable(getattr(kind, name))
     assert inspect.getdoc(getattr(Call, name))
 

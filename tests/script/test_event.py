@@ -1,4 +1,4 @@
-"""What an event route is called with."""
+"""The argument of an event route."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_name_of_an_event_is_that_of_its_route(event: str) -> None:
 
 
 @pytest.mark.parametrize("learned", [True, False])
-def test_an_event_shows_whose_contact_it_is_and_from_where(learned: bool) -> None:
+def test_an_event_shows_the_user_of_its_contact_and_the_source(learned: bool) -> None:
     shown = repr(changed(Core(), learned=learned))
     assert ALICE in shown and PHONE in shown
     assert ("learned" in shown) is learned
@@ -59,7 +59,7 @@ async def _awaited(response: object) -> int:
     return (await response).status  # type: ignore[misc,no-any-return]
 
 
-def test_a_change_of_a_subscription_says_what_became_of_it_and_why() -> None:
+def test_a_change_of_a_subscription_has_its_outcome_and_reason() -> None:
     event = SubscriptionChanged(Core(), ALICE, "terminated", "noresource")
     assert (event.name, event.uri) == ("subscription", ALICE)
     assert (event.state, event.reason) == ("terminated", "noresource")

@@ -1,4 +1,4 @@
-"""The functions that requests and events have in common."""
+"""The functions shared by requests and events."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_an_act_of_an_administrator_is_asked_of_the_server(
         lambda f: f.reginfo_subscribe(ALICE, True),
     ],
 )
-def test_a_mistake_of_the_script_is_its_own_and_nothing_is_asked(call: Any) -> None:
+def test_a_mistake_of_the_script_is_raised_and_changes_nothing(call: Any) -> None:
     calls, core = functions()
     with pytest.raises(ValueError) as caught:
         call(calls)
@@ -91,7 +91,7 @@ def test_a_key_is_set_read_and_removed() -> None:
     assert calls.ul_get_key("t", ALICE, "color") is None
 
 
-def test_a_key_of_what_is_no_user_is_an_error_code() -> None:
+def test_a_key_of_an_invalid_user_is_an_error_code() -> None:
     calls, _ = functions()
     assert calls.ul_add_key("t", "", "color", "blue") == -1
     assert calls.ul_get_key("t", "", "color") is None
@@ -99,7 +99,7 @@ def test_a_key_of_what_is_no_user_is_an_error_code() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a\0b"])
-def test_who_has_written_a_name_that_is_none_is_blamed(name: str) -> None:
+def test_an_invalid_name_is_blamed_on_its_writer(name: str) -> None:
     calls, _ = functions()
     with pytest.raises(ValueError) as caught:
         calls.ul_add_key("t", ALICE, name, "x")
@@ -118,14 +118,14 @@ def test_the_value_of_a_key_is_data_in_which_a_dollar_begins_no_variable() -> No
 
 
 @pytest.mark.parametrize("text", ["$ru", "$hdr(Event)", "$zz"])
-def test_a_variable_of_a_message_is_refused_where_there_is_none(text: str) -> None:
+def test_a_variable_of_a_message_is_refused_without_a_message(text: str) -> None:
     calls, core = functions()
     with pytest.raises(ValueError):
         calls.reginfo_update(text)
     assert core.asked == []
 
 
-def test_what_is_no_string_is_refused_by_its_type() -> None:
+def test_a_value_that_is_not_a_string_is_a_type_error() -> None:
     calls, _ = functions()
     with pytest.raises(TypeError, match="string"):
         calls.reginfo_update(7)  # type: ignore[arg-type]
@@ -138,7 +138,7 @@ def test_quoted_text_stays_as_it_is(text: str) -> None:
     assert core.asked == [("update", text)]
 
 
-def test_a_request_that_cannot_be_written_is_the_fault_of_who_wrote_it() -> None:
+def test_an_invalid_request_is_blamed_on_its_writer() -> None:
     class Refusing(Core):
         def send_request(self, *_: Any) -> Any:
             raise ValueError("line end in a header")

@@ -1,4 +1,4 @@
-"""What the functions of a script return, and which of them expand their strings."""
+"""The results of script functions, and which functions expand their strings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_result_can_be_awaited_and_waits_for_nothing() -> None:
     assert isinstance(result, Result) and result == 2
 
 
-def test_text_that_cannot_be_used_is_the_fault_of_its_sender() -> None:
+def test_unusable_text_is_blamed_on_its_sender() -> None:
     error = UnusableText("sip:<")
     assert isinstance(error, RemoteProtocolError) and error.status == 400
     assert isinstance(error, ValueError)  # so that a script can catch it
@@ -53,7 +53,7 @@ def test_a_function_that_expands_is_known_with_its_parameters() -> None:
     assert found.names == {"uri"}
 
 
-def test_a_parameter_that_is_not_there_cannot_be_expanded() -> None:
+def test_a_missing_parameter_cannot_be_expanded() -> None:
     with pytest.raises(AssertionError):
 
         @expands("url")

@@ -1,4 +1,4 @@
-"""Where events come in: each is handed to whom it concerns, whole or not at all."""
+"""The entrance passes each event to its role, and handles it whole or not at all."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ class Asking:
 
 
 @pytest.mark.parametrize("status", [200, 404])
-def test_a_response_is_handed_to_who_has_asked(status: int) -> None:
+def test_a_response_goes_to_the_sender_of_the_request(status: int) -> None:
     asking = Asking()
     asking.answer(status)
     assert asking.heard == [(status, asking.wire.now)]
 
 
-def test_that_nobody_answers_is_handed_to_who_has_asked() -> None:
+def test_a_timeout_goes_to_the_sender_of_the_request() -> None:
     """RFC 3261 §17.1.2.2: Timer F"""
     asking = Asking()
     asking.wire.pass_time(TIMER_F + 1)
@@ -77,7 +77,7 @@ def test_that_nobody_answers_is_handed_to_who_has_asked() -> None:
     assert cause == "timeout" and at >= TIMER_F
 
 
-def test_what_a_bug_of_ours_has_changed_is_taken_back_and_others_are_served(
+def test_a_bug_undoes_its_changes_and_others_are_served(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     asking = Asking(fails=True)
@@ -93,7 +93,7 @@ def test_what_a_bug_of_ours_has_changed_is_taken_back_and_others_are_served(
 
 
 @pytest.mark.parametrize(("method", "status"), [("OPTIONS", 299), ("SUBSCRIBE", 489)])
-def test_a_request_goes_to_the_script_if_that_has_a_route_for_it(
+def test_a_request_goes_to_the_script_if_it_has_a_route_for_it(
     tmp_path: Path, method: str, status: int
 ) -> None:
     path = written(

@@ -1,4 +1,4 @@
-"""Requests of our own that a script sends, and what it is answered."""
+"""Requests that a script sends, and the answers that it receives."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def target(route: tuple[str, ...] = ()) -> Target:
     return Target(Uri.parse("sip:alice@192.0.2.50"), route=route)
 
 
-def test_a_request_goes_to_the_first_target_from_the_user_itself() -> None:
+def test_a_request_goes_to_the_first_target_with_the_user_in_from() -> None:
     """RFC 3261 §8.1.1: the headers that any request has."""
 
     async def run() -> None:
@@ -84,7 +84,7 @@ def test_a_request_goes_to_the_first_target_from_the_user_itself() -> None:
     asyncio.run(run())
 
 
-def test_a_script_may_say_who_sends() -> None:
+def test_a_script_may_set_the_sender() -> None:
     async def run() -> None:
         one = Sending(target())
         one.send(from_="sip:operator@example.com")
@@ -94,7 +94,7 @@ def test_a_script_may_say_who_sends() -> None:
 
 
 @pytest.mark.parametrize("method", ["INVITE", "ACK", "CANCEL", "a b", ""])
-def test_a_method_that_is_no_single_request_is_refused(method: str) -> None:
+def test_a_method_that_is_not_a_single_request_is_refused(method: str) -> None:
     async def run() -> None:
         with pytest.raises(ValueError, match="cannot be sent"):
             Sending(target()).send(method)
@@ -122,7 +122,7 @@ def test_a_script_cannot_break_the_head_of_a_request(header: tuple[str, str]) ->
 
 
 @pytest.mark.parametrize("to", ["nonsense", "sip:a@b>", "sip:a@b\r\nVia: c"])
-def test_what_is_no_uri_is_refused(to: str) -> None:
+def test_text_that_is_not_a_uri_is_refused(to: str) -> None:
     async def run() -> None:
         with pytest.raises(ValueError):
             Sending(target()).send(to=to)
@@ -130,7 +130,7 @@ def test_what_is_no_uri_is_refused(to: str) -> None:
     asyncio.run(run())
 
 
-def test_a_user_without_a_contact_is_answered_for() -> None:
+def test_a_user_without_a_contact_is_answered_480() -> None:
     """RFC 3261 §21.4.18: 480, the user is not available."""
 
     async def run() -> None:
@@ -140,7 +140,7 @@ def test_a_user_without_a_contact_is_answered_for() -> None:
     asyncio.run(run())
 
 
-def test_a_target_that_is_not_reached_is_answered_503(
+def test_an_unreachable_target_is_answered_503(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def run() -> None:
@@ -176,7 +176,7 @@ def test_only_the_first_final_response_is_the_answer() -> None:
     asyncio.run(run())
 
 
-def test_what_was_taken_back_is_answered_503() -> None:
+def test_a_request_that_was_undone_is_answered_503() -> None:
     async def run() -> None:
         sent = OwnRequest(asyncio.get_running_loop().create_future())
         sent.never_sent()

@@ -1,4 +1,4 @@
-"""Who answers a request that is for this server, called without a network."""
+"""The handlers of requests to this server, called without a network."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_query_changes_nothing(app: App, uas: Uas) -> None:
         ("sip:example.com:5070", "<sip:alice@example.com:5070>", None),
     ],
 )
-def test_only_domains_of_ours_are_registered_in(
+def test_users_register_only_in_configured_domains(
     app: App, uas: Uas, uri: str, to: str, status: int | None
 ) -> None:
     asked = request("REGISTER", CONTACT, uri=uri, to=to)
@@ -100,7 +100,7 @@ def test_only_domains_of_ours_are_registered_in(
     assert app.journal.close().entries == []
 
 
-def test_what_names_nobody_cannot_be_registered(uas: Uas) -> None:
+def test_a_uri_without_a_user_cannot_be_registered(uas: Uas) -> None:
     asked = request("REGISTER", CONTACT, to="<mailto:alice@example.com>")
     with pytest.raises(RemoteProtocolError) as caught:
         uas.register(asked, AT_PHONE, "location", moment())
@@ -108,7 +108,9 @@ def test_what_names_nobody_cannot_be_registered(uas: Uas) -> None:
 
 
 @pytest.mark.parametrize("quiet", [True, False])
-def test_a_change_says_whether_it_is_published(app: App, uas: Uas, quiet: bool) -> None:
+def test_a_change_states_whether_it_is_published(
+    app: App, uas: Uas, quiet: bool
+) -> None:
     heard: list[BindingChange | KeyChange] = []
     app.store.listener = heard.append
     asked = request("REGISTER", CONTACT)
@@ -117,7 +119,7 @@ def test_a_change_says_whether_it_is_published(app: App, uas: Uas, quiet: bool) 
     assert change.is_published is not quiet
 
 
-def test_the_date_is_that_of_the_moment(uas: Uas) -> None:
+def test_the_date_is_the_present_one(uas: Uas) -> None:
     """RFC 3261 §10.3 step 8"""
     dates = []
     for wall in (784111777.0, 784111777.9, 784111778.0):
@@ -132,7 +134,7 @@ def test_the_date_is_that_of_the_moment(uas: Uas) -> None:
     ]
 
 
-def test_only_a_peer_that_may_is_expected_to_notify_unasked(uas: Uas) -> None:
+def test_only_a_permitted_peer_may_notify_unasked(uas: Uas) -> None:
     notify = request("NOTIFY", "Event: reg", uri="sip:reginfo@192.0.2.1")
     assert uas.unsolicited(notify, AT_PEER) == "p"
     assert uas.expects(notify, AT_PEER)

@@ -1,4 +1,4 @@
-"""A routing script under test: what a test sends, and what it gets to see."""
+"""A routing script under test: the messages that a test sends and receives."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def script(tmp_path: Path) -> Script:
     return Script(path, hosts={"example.org": ELSEWHERE})
 
 
-def test_a_phone_registers_and_is_bound_until_its_time_is_up(script: Script) -> None:
+def test_a_phone_registers_and_is_bound_until_it_expires(script: Script) -> None:
     assert script.register(BOB, "sip:bob@192.0.2.60", expires=60) == 200
     assert [b.contact for b in script.bindings(BOB)] == ["sip:bob@192.0.2.60"]
     assert script.bindings(BOB, "other") == []
@@ -54,7 +54,7 @@ def test_the_last_response_is_returned_and_none_if_there_is_none(
 
 
 @pytest.mark.parametrize("body", ["Hi", b"\xff\x00"])
-def test_what_the_server_sends_is_seen_once_with_where_it_went(
+def test_each_message_sent_is_seen_once_with_its_destination(
     script: Script, body: str | bytes
 ) -> None:
     script.register(BOB, "sip:bob@192.0.2.60")

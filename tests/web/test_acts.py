@@ -1,4 +1,4 @@
-"""What an administrator does by the API; what makes no sense changes nothing."""
+"""What an administrator does by the API; an invalid request changes nothing."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from reginfo.web.bindings import BindingPage, row, told_by
 from .fake import ALICE, NOW, binding
 
 
-def test_a_binding_is_shown_with_what_is_known_of_it() -> None:
+def test_a_binding_is_shown_with_its_details() -> None:
     """docs/api.md: the fields of a binding."""
     one = row(ALICE, binding("alice"), NOW)
     assert (one.aor, one.uri, one.owner) == (ALICE, "sip:alice@192.0.2.1", "a")
@@ -33,7 +33,7 @@ def test_a_binding_is_shown_with_what_is_known_of_it() -> None:
         ({"call_id": "a\udcffb"}, "callid", "a\ufffdb"),
     ],
 )
-def test_each_field_is_shown_as_json_has_it(
+def test_each_field_is_shown_as_in_json(
     fields: dict[str, Any], name: str, shown: object
 ) -> None:
     one = row(ALICE, binding("alice", **fields), NOW)

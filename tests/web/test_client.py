@@ -37,7 +37,7 @@ def app() -> FakeApp:
     )
 
 
-def test_what_the_server_knows_is_fetched(app: FakeApp) -> None:
+def test_the_lists_of_the_server_are_fetched(app: FakeApp) -> None:
     """docs/api.md: each list, whole or of one user."""
     with served(app) as address, Client(address) as client:
         assert [one.aor for one in client.bindings()] == [ALICE, BOB]
@@ -48,7 +48,7 @@ def test_what_the_server_knows_is_fetched(app: FakeApp) -> None:
         assert client.health().status == "ok"
 
 
-def test_what_is_asked_is_done(app: FakeApp) -> None:
+def test_requests_are_carried_out(app: FakeApp) -> None:
     with served(app) as address, Client(address) as client:
         assert client.remove(ALICE) == 1
         assert client.drain(5.0).rate == 5.0
@@ -92,7 +92,7 @@ def refuse(request: httpx2.Request) -> httpx2.Response:
         lambda request: httpx2.Response(301, headers={"Location": "http://x"}),
     ],
 )
-def test_a_server_that_is_not_understood_is_no_server(answer: Answer) -> None:
+def test_an_answer_that_is_not_understood_is_an_error(answer: Answer) -> None:
     """Whatever answers at the port: one error, and no traceback."""
     with pytest.raises(ApiUnreachable):
         against(answer).health()
@@ -111,12 +111,12 @@ def test_a_name_with_any_character_is_one_part_of_the_path() -> None:
 
 
 @pytest.mark.parametrize("address", ["", "nonsense", "unix:"])
-def test_what_is_no_address_is_refused(address: str) -> None:
+def test_text_that_is_not_an_address_is_refused(address: str) -> None:
     with pytest.raises(ValueError):
         Client(address)
 
 
-def test_proxies_of_the_environment_are_not_for_this_machine(
+def test_proxies_of_the_environment_are_not_used_for_this_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://192.0.2.1:1")

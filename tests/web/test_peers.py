@@ -50,7 +50,7 @@ def test_a_subscription_is_shown_with_what_the_peer_reports() -> None:
         ({"timer_at": NOW - 5}, None, 0),
     ],
 )
-def test_what_is_over_or_overdue_is_never_negative(
+def test_a_time_that_has_passed_is_never_shown_negative(
     fields: dict[str, Any], expires: int | None, next: int | None
 ) -> None:
     shown = row(held([B], [mirror("b", BOB, **fields)], {})[0], NOW)
@@ -59,7 +59,7 @@ def test_what_is_over_or_overdue_is_never_negative(
         assert shown.expires is expires
 
 
-def test_how_long_ago_it_was_notified_is_shown() -> None:
+def test_the_time_since_the_last_notify_is_shown() -> None:
     one = mirror("b", BOB)
     one.notified_at, one.missed, one.problem = NOW - 7.9, 2, "timeout"
     shown = row(held([B], [one], {})[0], NOW)

@@ -1,4 +1,4 @@
-"""Errors of a client: why a server has not done what it was asked."""
+"""Errors of a client: the reasons why a request failed."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class AskedRequest:
         self._done = done
 
     def receive_response(self, response: Response, moment: Moment) -> None:
-        """Receive a response; a provisional one is not what is waited for."""
+        """Receive a response; ignore a provisional one."""
         if response.is_final:
             self._done(response)
 
@@ -105,7 +105,7 @@ class UserAgent:
     # Called by the rim.
 
     def handle(self, event: EndpointEvent, moment: Moment) -> None:
-        """Answer a request, or hand what became of ours to who sent it."""
+        """Answer a request, or pass a response or failure to its sender."""
         if isinstance(event, RequestReceived):
             response = self._answer(event.request, moment.now)
             self.endpoint.respond(event.transaction, response)
@@ -128,7 +128,7 @@ class UserAgent:
             self.settle(self._watching)
 
     def flow_lost(self, flow: Flow, moment: Moment) -> None:
-        """Do nothing: a new connection is opened for what is sent next."""
+        """Do nothing: the next request opens a new connection."""
 
     def undone(self, moment: Moment) -> None:
         """Nothing is kept on disk, so nothing is taken back."""

@@ -15,7 +15,7 @@ from ..web.table import table
 from .ending import NOT_THERE, UNREACHABLE, WRONG, echo_json, fail
 from .options import Admin, Json, ServersConfig, client_of
 
-PIPE_WIDTH = 1_000  # columns, where there is no terminal: lines stay whole
+PIPE_WIDTH = 1_000  # columns, if the output is no terminal: lines are not wrapped
 
 Page = bindings.BindingPage | watchers.WatcherPage | peers.PeerPage | barred.BarredPage
 

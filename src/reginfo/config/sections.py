@@ -76,7 +76,7 @@ class ServerSection(Struct, frozen=True, kw_only=True):
 
     def advertised(self, number: int, port: int) -> str:
         """
-        Return what others are told of a listener; empty if nothing else than it is.
+        Return the address advertised for a listener; empty for its own.
 
         Args:
             number: its place in `listen`, from 0.
@@ -285,7 +285,7 @@ class DnsSection(Struct, frozen=True, kw_only=True):
 
 
 class SyncSection(Struct, frozen=True, kw_only=True):
-    """``[sync]``: what is kept, so that several servers stay identical."""
+    """``[sync]``: how much is kept, so that several servers stay identical."""
 
     tombstones: Annotated[int, whole(1000)] = 1_000_000
     """

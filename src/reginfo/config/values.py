@@ -182,7 +182,7 @@ INTERFACE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,14}(\.[0-9]+)?")
 
 
 def advertised_address(value: object) -> AdvertisedAddress:
-    """What others are told: ``HOST`` or ``HOST:PORT``; empty for nothing else."""
+    """Read an advertised address, ``HOST`` or ``HOST:PORT``; empty for none."""
     if value == "":
         return AdvertisedAddress("")
     return AdvertisedAddress.parse(text(value))

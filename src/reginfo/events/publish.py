@@ -155,7 +155,7 @@ class Publication(msgspec.Struct, kw_only=True, gc=False):
 
     def next(self, now: float, *, bodiless: bool = True) -> Operation | None:
         """
-        Start what is to be sent now, and say what it is; None if nothing.
+        Start the operation that is due and return it; None if there is none.
 
         Otherwise :attr:`timer_at` says when to ask again, if nothing comes before.
 

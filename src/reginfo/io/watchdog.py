@@ -163,7 +163,7 @@ class Watchdog:
         if rest > SLOW:
             place = self._sample.text if self._sample.since == since else ""
             logger.warning(
-                "! %s took %.0f ms, in which nothing else was served",
+                "! %s blocked the server for %.0f ms",
                 place or "a turn",
                 rest * 1000,
             )

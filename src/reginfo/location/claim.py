@@ -17,7 +17,7 @@ KIND = "location"
 
 MAX_SIZE = 8192
 """
-Octets that one contact may take in a document. A document of 48 KiB holds six of them;
+The most octets of one contact in a document. A document of 48 KiB has room for six;
 Contact and Path of a REGISTER can be 64 KiB.
 """
 
@@ -29,8 +29,8 @@ MARKUP = 40
 
 SMALL = 1000
 """
-A contact with so many characters of text, plus 40 for each parameter and each element
-of its path, is never too large: no character takes more than six octets.
+A contact with at most this many characters of text, plus 40 for each parameter and
+each element of its path, is never too large: no character takes more than six octets.
 """
 
 Life = tuple[Stamp, str]

@@ -10,7 +10,7 @@ from .contact_row import ContactIndex, UserContacts
 from .contacts import Contacts
 from .keyring import Keyring
 from .lives import Claims
-from .place import TABLE, Aor, Place
+from .place import Aor, Place
 from .record import Record, RecordKind
 
 
@@ -162,7 +162,7 @@ class LocationView:
         """Return all records of ``place``, including those that were removed."""
         return self._keyring.records(place)
 
-    def barred(self, now: float, table: str = TABLE) -> list[tuple[Aor, Record]]:
+    def barred(self, table: str, now: float) -> list[tuple[Aor, Record]]:
         """Users that are rejected or on probation, and the record that says so."""
         found = []
         for user in self._keyring.users():

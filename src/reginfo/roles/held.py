@@ -226,7 +226,7 @@ class Held:
 
     def moved(self, peer: str, flows: Sequence[Flow], now: float) -> None:
         """
-        Subscribe anew, a hundred each second, where a peer is to be found now.
+        Subscribe again, a hundred each second, at the present addresses of a peer.
 
         Args:
             flows: those that lead to it at present.

@@ -138,7 +138,7 @@ class Publisher:
                 self._shelf.erase(key, published)
 
     def _move(self, known: PresenceServer, new: PresenceServer, now: float) -> None:
-        """Publish where a server is to be found now."""
+        """Publish at the present addresses of a server."""
         was_lost = known.flow is None
         known.flow, known.profile = new.flow, new.profile
         if not was_lost:

@@ -130,7 +130,7 @@ class Subscriber:
         return self.held.cancel(peer, aor, now)
 
     def moved(self, peer: str, flows: Sequence[Flow], now: float) -> None:
-        """Subscribe anew where a peer is to be found now."""
+        """Subscribe again at the present addresses of a peer."""
         self.held.moved(peer, flows, now)
 
     def located(

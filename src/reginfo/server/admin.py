@@ -143,7 +143,7 @@ class Admin:
             contact: which one; all if left out.
 
         Raises:
-            RemoteProtocolError: it makes no sense.
+            RemoteProtocolError: the request is invalid.
         """
         assembly = self._assembly
         return self._done(
@@ -157,7 +157,7 @@ class Admin:
         Bind ``contact`` without a REGISTER; see :meth:`.Acts.create`.
 
         Raises:
-            LocalProtocolError, RemoteProtocolError: it makes no sense.
+            LocalProtocolError, RemoteProtocolError: the request is invalid.
         """
         assembly = self._assembly
         try:
@@ -183,14 +183,14 @@ class Admin:
 
     def barred(self) -> list[tuple[Aor, Record]]:
         """Users that are kept from registering, and the record that says so."""
-        return self._assembly.store.barred(self.now(), self._assembly.table)
+        return self._assembly.store.barred(self._assembly.table, self.now())
 
     def admit(self, aor: str) -> ActResult:
         """
         Let a user register again that was rejected or is on probation.
 
         Raises:
-            RemoteProtocolError: it makes no sense.
+            RemoteProtocolError: the request is invalid.
         """
         assembly = self._assembly
         return self._done(lambda: assembly.acts.admit(assembly.table, aor))

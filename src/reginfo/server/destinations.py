@@ -91,7 +91,7 @@ class Destinations:
         Find where URIs lead, and take note of it from now on.
 
         Args:
-            labels: each URI, with what it is the URI of.
+            labels: each URI, with a label for messages, such as ``peer b``.
         """
         for uri, label in labels:
             if uri not in self._followed:
@@ -164,7 +164,7 @@ class Destinations:
         self._plan(moment)
 
     def hears(self, change: object) -> None:
-        """Ignore it: where servers are does not depend on who is registered."""
+        """Ignore it: the addresses of servers do not depend on registrations."""
 
     def undone(self, moment: Moment) -> None:
         """Do nothing: names are looked at again anyway."""

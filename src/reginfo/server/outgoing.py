@@ -67,7 +67,7 @@ class OutgoingRequests:
         self._publisher = publisher
 
     def uris(self) -> list[tuple[str, str]]:
-        """The URIs of peers and presence servers, each with what it is the URI of."""
+        """The URIs of peers and presence servers, each with a label for messages."""
         pua = self._config.pua_reginfo
         what = "publish_to" if pua.publish_to else "outbound_proxy"
         return [
@@ -102,7 +102,7 @@ class OutgoingRequests:
                     links.sink.expect(group, moment.now)
 
     def moved(self, uri: str, flows: list[Flow], moment: Moment) -> None:
-        """Take note of where a URI leads that was not found, or was elsewhere."""
+        """Note the addresses of a URI that had none, or had others."""
         destinations, publisher = self._destinations, self._publisher
         assert destinations is not None and publisher is not None
         peers = [peer for peer in self._config.peers if peer.uri is not None]

@@ -1,9 +1,9 @@
 """
-The words of a link in SIP, and its documents, written: claims in those of RFC 3680.
+Writes the documents of a link, and names its SIP header fields.
 
-A contact stands in its registration as RFC 3680 has it, as what holds says. In it is
-one element of our namespace for each claim that is sent, complete in itself; the
-records of a user and the stretch of changes stand beside (`docs/link.md`).
+Each contact is written as in RFC 3680, with the values of the claim that is in effect.
+It contains one element of our namespace for each claim that is sent, complete in
+itself; the records of a user and the range of changes follow (`docs/link.md`).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ ACTIVE = RegistrationState.ACTIVE
 # A phone refreshes again and again.
 _contact_id = lru_cache(CACHED)(contact_id)
 
-# What may stand in an attribute as it is: see reg/writer.py.
+# The text that an attribute may contain unescaped: see reg/writer.py.
 _PLAIN = bytes(c if 0x20 <= c < 0x7F and c not in b'&<>"' else 0 for c in range(256))
 
 
@@ -182,7 +182,7 @@ def record_element(record: Record, now: float) -> str:
 
 
 def contact_start(aor: str, holds: Claim, is_bound: bool, now: float) -> str:
-    """Write the contact of RFC 3680, as far as to where our elements begin."""
+    """Write the contact of RFC 3680, up to where our elements begin."""
     event = holds.event
     if is_bound:
         state = "active"
@@ -220,7 +220,7 @@ def _registration_start(aor: str) -> str:
 
 
 def cursor_element(said: Stretch) -> str:
-    """Write which changes a document has, and who speaks."""
+    """Write which changes a document contains, and which server sends it."""
     text = f'<l:cursor epoch="{said.epoch}" from="{said.after}" to="{said.to}"'
     text += f' more="{"true" if said.more else "false"}"'
     if said.about:
@@ -234,7 +234,7 @@ def cursor_element(said: Stretch) -> str:
 
 
 def document(version: int, registrations: Iterable[str], said: Stretch) -> bytes:
-    """Write a document: always a partial one, since nothing is gone by omission."""
+    """Write a document; always a partial one, since an omission removes nothing."""
     return (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<reginfo xmlns="{REGINFO}"'
         f' xmlns:l="{NAMESPACE}" version="{version}" state="partial">'

@@ -1,10 +1,11 @@
 """
-What one link has been told, and what is to be told next: the machine of a source.
+Decides what is sent next on one link, and when: the state machine of a source.
 
-There is no queue. The changes of the store are numbered; a feed is a number up to which
-everything is told, and the few documents that are under way. When nothing is under way,
-a change goes at once; what changes until the answer comes goes together, so that load
-makes batches by itself. Only a long way behind are several documents under way.
+There is no queue. The changes of the store are numbered; a feed is the number up to
+which everything has been delivered, and the few documents in flight. If none is in
+flight, a change is sent at once; the changes made until the answer comes are sent
+together, so batches grow with the load. Several documents are in flight only when the
+link is far behind.
 """
 
 from __future__ import annotations
@@ -12,25 +13,25 @@ from __future__ import annotations
 from collections import deque
 
 WINDOW = 8
-"""Documents that may be under way on a stream; 1 where there is only UDP."""
+"""The most documents in flight on a stream; 1 where there is only UDP."""
 
 KEEP_ALIVE = 10.0
-"""Seconds after which a document is due although nothing has changed."""
+"""Seconds after which a document is due even if nothing has changed."""
 
 BULK = 64
-"""Changes behind, from which on documents are sent side by side, and paced."""
+"""From this many changes behind, documents are sent in parallel, and paced."""
 
 PACE = 0.004
 """Seconds between two documents of a transfer, so that REGISTERs keep their latency."""
 
 CHECK_PACE = 0.25
-"""The same while everything is verified."""
+"""The same, during a verification."""
 
 NEVER = float("inf")
 
 
 class Flight:
-    """One document under way."""
+    """One document in flight."""
 
     __slots__ = ("count", "is_told", "to")
 
@@ -42,14 +43,14 @@ class Flight:
 
 class Feed:
     """
-    What one link has been told.
+    The progress of one link.
 
-    Ask :meth:`next_at` when a document is due; say by :meth:`sends` or :meth:`passes`
-    what has become of it, and by :meth:`answered`, :meth:`failed` and :meth:`suspend`
-    what the sink has made of it.
+    :meth:`next_at` says when a document is due; report what was sent by :meth:`sends`
+    or :meth:`passes`, and how the sink answered by :meth:`answered`, :meth:`failed` or
+    :meth:`suspend`.
 
     Args:
-        window: how many documents may be under way.
+        window: how many documents may be in flight.
         verify: seconds from one verification to the next; 0 for none.
     """
 
@@ -66,19 +67,19 @@ class Feed:
         "Everything up to this change was answered 200."
 
         self.sent = 0
-        "The documents that are under way reach up to this change."
+        "The documents in flight reach up to this change."
 
         self.seen = 0
-        "What follows :attr:`sent` up to here is not for this link."
+        "The changes after :attr:`sent` up to here are not for this link."
 
         self.kept_back = 0
-        "From here on, what came from the peer itself is not sent back to it."
+        "After this change, changes that came from the peer are not sent back to it."
 
         self.goal = 0
-        "What was the last change when the transfer began."
+        "The last change when the transfer began."
 
         self.about = self.count = 0
-        "How many elements that transfer has, about; and how many are told."
+        "How many elements that transfer has, about; and how many were delivered."
 
         self.check: int | None = None
         "How far a verification has come; None if there is none."
@@ -93,21 +94,22 @@ class Feed:
 
     @property
     def under_way(self) -> int:
-        """How many documents are under way."""
+        """How many documents are in flight."""
         return len(self._in_flight)
 
     @property
     def is_syncing(self) -> bool:
-        """Whether a transfer goes on."""
+        """Whether a transfer is in progress."""
         return self.told < self.goal
 
     def resume(self, number: int, last: int, about: int, now: float) -> None:
         """
-        Begin, after a SUBSCRIBE that is the first or comes out of silence.
+        Begin, after the first SUBSCRIBE or one after a silence.
 
         Args:
-            number: what its cursor says.
-            last: the last change so far: up to there all is sent, whoever told it.
+            number: the number in its cursor.
+            last: the last change so far: up to there everything is sent, whatever its
+                origin.
             about: how many elements there are after ``number``, about.
         """
         self.told = self.sent = self.seen = number
@@ -122,7 +124,7 @@ class Feed:
         self._check_at = now + self.verify if self.verify else NEVER
 
     def owe(self) -> None:
-        """Owe a document, as after each SUBSCRIBE, were it only a cursor."""
+        """Owe a document, as after each SUBSCRIBE, even if it is only a cursor."""
         self._is_owed = True
 
     def next_at(self, last: int) -> float:
@@ -145,14 +147,14 @@ class Feed:
         return max(self._held_until, min(self._quiet_at, self._check_at))
 
     def is_quiet(self, now: float) -> bool:
-        """Whether a document is due although there is nothing to tell."""
+        """Whether a document is due even though there is no change to send."""
         return self._is_owed or now >= self._quiet_at
 
     def check_from(self, now: float) -> int | None:
         """
-        Return after which change to verify next; None if that is not due.
+        Return the change after which to verify next; None if that is not due.
 
-        A verification begins when its time has come and everything else is told.
+        A verification begins when it is due and everything else has been delivered.
         """
         if now < self._check_at or self._in_flight:
             return None
@@ -161,13 +163,13 @@ class Feed:
         return self.check
 
     def passes(self, to: int, now: float) -> None:
-        """Take it that nothing up to ``to`` is for this link."""
+        """Note that no change up to ``to`` is for this link."""
         self.seen = to
         if self.sent == self.told and not self._in_flight:
             self.behind_since = None
 
     def sends(self, to: int, count: int, now: float) -> Flight:
-        """Take it that a document is sent that reaches up to ``to``."""
+        """Note that a document that reaches up to ``to`` is sent."""
         if self.behind_since is None and to > self.told:
             self.behind_since = now
         self.sent = self.seen = to
@@ -179,7 +181,7 @@ class Feed:
         return flight
 
     def checks(self, to: int, is_end: bool, now: float) -> Flight:
-        """Take it that a document of a verification is sent, up to ``to``."""
+        """Note that a document of a verification, up to ``to``, is sent."""
         flight = self.sends(self.sent, 0, now)
         if is_end:
             self.check = None
@@ -191,10 +193,10 @@ class Feed:
 
     def answered(self, flight: Flight) -> bool:
         """
-        Take in a good answer; told is the unbroken prefix of these.
+        Process a 2xx; the changes delivered are the unbroken prefix of the answered.
 
         Returns:
-            False if that document is sent again already.
+            False if that document is already being sent again.
         """
         if flight not in self._in_flight:
             return False
@@ -210,13 +212,13 @@ class Feed:
 
     def failed(self, flight: Flight, until: float) -> bool:
         """
-        Go back to what is told, because a document was refused.
+        Go back to the last change delivered, because a document was refused.
 
         Args:
-            until: when to go on.
+            until: when to continue.
 
         Returns:
-            False if that document is sent again already.
+            False if that document is already being sent again.
         """
         if flight not in self._in_flight:
             return False
@@ -226,14 +228,14 @@ class Feed:
         return True
 
     def go_back(self) -> None:
-        """Send again, with what follows, whatever is not told."""
+        """Send again everything that was not delivered, with what follows it."""
         self._in_flight.clear()
         self.sent = self.seen = self.told
         self._is_owed = True
         self.check = None
 
     def suspend(self, now: float) -> None:
-        """Send nothing until the sink asks anew: it was not reached."""
+        """Send nothing until the sink subscribes again: it was not reached."""
         if self.suspect_since is None:
             self.suspect_since = now
         self.go_back()

@@ -1,4 +1,4 @@
-"""Notifies the watchers of groups that know RFC 3680 alone, Kamailio among them."""
+"""Notifies the watchers of groups that know only RFC 3680, such as Kamailio."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ KIND = "group-watch"
 """The kind of our rows in the journal."""
 
 RETRY_AFTER = 30.0
-"""Seconds until something that was due and could not be committed is due again."""
+"""Seconds until a document that could not be committed is due again."""
 
 Send = Callable[[Draft, Flow, User], object]
 
 
 class GroupNotifier:
     """
-    Serves subscriptions to groups whose watchers are no `reginfo` servers.
+    Serves subscriptions to groups whose watchers are not `reginfo` servers.
 
-    To such a watcher a group is a list of registrations (RFC 3680 §5): the first
-    document is the full state, however long, and the others say what has changed. A
-    watcher with the profile of Kamailio and OpenSIPS is sent one registration in each.
+    For such a watcher, a group is a list of registrations (RFC 3680 §5): the first
+    document is the full state, however long, and each later one has the changes. A
+    watcher with the profile of Kamailio and OpenSIPS gets one registration in each.
 
     Args:
         groups: the groups of the configuration.
@@ -196,7 +196,7 @@ class GroupNotifier:
     # From the store.
 
     def hears(self, change: object) -> None:
-        """Note what has changed; it is sent when the timers are looked at."""
+        """Note a change; it is sent when the timers are next checked."""
         if not self._watches:
             return
         for aor, roster in self._rosters.items():
@@ -217,7 +217,7 @@ class GroupNotifier:
         )
 
     def timer_due(self, moment: Moment) -> None:
-        """Send what is due, or collect some of it; end what was not refreshed."""
+        """Send or collect the news due; end the watches that were not refreshed."""
         now = moment.now
         for watch in list(self._watches.values()):
             if watch.next_at(self._last(watch)) <= now:
@@ -231,7 +231,7 @@ class GroupNotifier:
 
     def begin(self, here: Here, moment: Moment) -> None:
         """
-        Continue with the watches that were loaded: each is sent the full state.
+        Continue the watches that were loaded, and send each the full state.
 
         A watch of a group that is no longer configured ends.
         """
@@ -244,7 +244,7 @@ class GroupNotifier:
                 self._end(watch, "there is no such group any more")
 
     def undone(self, moment: Moment) -> None:
-        """Retry later what was taken back before it was sent."""
+        """Retry later the news that was undone before it was sent."""
         for watch in self._watches.values():
             if watch.sent is None:
                 watch.quiet_until = max(watch.quiet_until, moment.now + RETRY_AFTER)
@@ -337,7 +337,7 @@ class GroupNotifier:
                 return
         self._trim(row.aor)
         if watch.ended or not row.version:
-            # Each SUBSCRIBE is followed by a NOTIFY, be there nothing to tell.
+            # Each SUBSCRIBE is followed by a NOTIFY, even without changes.
             self._notify(watch, b"", news.last, now)
 
     def _notify(self, watch: GroupWatch, body: bytes, to: int, now: float) -> None:
@@ -413,7 +413,7 @@ class GroupNotifier:
         self._watches.pop(watch.row.id, None)
 
     def _trim(self, aor: Aor) -> None:
-        """Forget the news that everybody was told."""
+        """Forget the news that all watchers have received."""
         told = [one.told for one in self._watches.values() if one.row.aor == aor]
         self._rosters[aor].news.forget(told)
 

@@ -197,4 +197,4 @@ class GroupWatch:
         self.keeper.receive_failure(self, cause, moment)
 
     def never_sent(self) -> None:
-        """Do nothing: the journal's undo list restores what was owed."""
+        """Do nothing: the undo list of the journal restores the news owed."""

@@ -16,7 +16,7 @@ SILENCE = 30.0
 
 
 class HeldLink:
-    """One subscription of ours to a group at another server."""
+    """Our subscription to a group at another server."""
 
     __slots__ = (
         "about", "asked", "back_after", "cursor", "drift", "elements", "found_by",

@@ -156,7 +156,7 @@ class Client:
 
         Raises:
             NotFound: there is none.
-            ApiRefusal: the server says that this makes no sense.
+            ApiRefusal: the server refused the request.
         """
         path = f"/v1/aors/{quote(aor, safe='')}"
         body: dict[str, object] = {"expires": expires}
@@ -171,7 +171,7 @@ class Client:
         Have a contact bound without a REGISTER, and return it.
 
         Raises:
-            ApiRefusal: the server says that this makes no sense.
+            ApiRefusal: the server refused the request.
         """
         path = f"/v1/aors/{quote(aor, safe='')}"
         body: dict[str, object] = {"contact": contact, "expires": expires}
@@ -185,7 +185,7 @@ class Client:
 
         Raises:
             NotFound: it is not barred.
-            ApiRefusal: the server says that this makes no sense.
+            ApiRefusal: the server refused the request.
         """
         path = f"/v1/barred/{quote(aor, safe='')}"
         return self._ask("DELETE", path, acts.AdmissionAnswer).admitted
