@@ -51,6 +51,7 @@ bench: .venv .compiled/reginfo  ## measure a REGISTER, compared with Kamailio, a
 	@tools/setup.sh peers
 	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python benchmarks/bench.py
 	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python benchmarks/load.py
+	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python benchmarks/links.py
 
 conformance: .venv  ## docs/conformance.md: the test for each requirement of the RFCs
 	@$(BIN)/python tools/conformance.py

@@ -172,5 +172,7 @@ def load(
 
 def value_of(row: StoredRow) -> Any:
     """The value of a stored row, as plain values."""
-    decode = msgspec.json.decode if row.is_json else msgspec.msgpack.decode
-    return decode(row.value)
+    if row.is_json:
+        return msgspec.json.decode(row.value)
+    assert isinstance(row.value, bytes)
+    return msgspec.msgpack.decode(row.value)

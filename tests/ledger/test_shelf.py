@@ -92,13 +92,17 @@ def test_what_is_not_urgent_waits_for_another_commit() -> None:
 def test_moments_are_on_the_present_clock_once_loaded() -> None:
     one = moments(Journal())
     one.load(StoredRow("moment", "a", msgspec.msgpack.encode(Moment(5.0)), 2.0))
-    one.load(StoredRow("moment", "b", msgspec.json.encode(Moment(5.0)), 0.0, True))
-    assert [one["a"].at, one["b"].at] == [7.0, 5.0]
+    json = msgspec.json.encode(Moment(5.0))
+    one.load(StoredRow("moment", "b", json, 0.0, True))
+    one.load(StoredRow("moment", "c", json.decode(), 1.0, True))
+    assert [one["a"].at, one["b"].at, one["c"].at] == [7.0, 5.0, 6.0]
 
 
-@pytest.mark.parametrize("value", [b"", b"\xc1", msgspec.msgpack.encode(["x"])])
+@pytest.mark.parametrize(
+    "value", [b"", b"\xc1", "[5.0]", msgspec.msgpack.encode(["x"])]
+)
 def test_a_row_that_cannot_be_used_is_left_out_and_logged(
-    value: bytes, caplog: pytest.LogCaptureFixture
+    value: bytes | str, caplog: pytest.LogCaptureFixture
 ) -> None:
     one = moments(Journal())
     one.load(StoredRow("moment", "bad", value))

@@ -73,12 +73,12 @@ FAULTS: dict[str, tuple[str, ...]] = {
 KNOWABLE = frozenset({"foreign", "unregister", "administrator"})
 """Faults with which the truth is known, although there is a foreign peer."""
 
-REST = {"udp": 36.0, "tcp": 50.0}
+REST = {"udp": 36.0, "tcp": 75.0}
 """
 Seconds after which all servers are equal, once every fault is over.
 
 A wire does not send again what a stream has lost in a short cut, as TCP does: that is
-found out by silence.
+found out when the NOTIFY times out, and then by silence.
 """
 
 _VERSION = re.compile(rb'<reginfo [^>]*version="(\d+)"')

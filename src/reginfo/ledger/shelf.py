@@ -80,8 +80,13 @@ class Rows(Generic[V]):
         the start. It stays in the storage.
         """
         try:
-            decoder = self._json if row.is_json else self._msgpack
-            value: V = decoder.decode(row.value)
+            value: V
+            if row.is_json:
+                value = self._json.decode(row.value)
+            elif isinstance(row.value, bytes):
+                value = self._msgpack.decode(row.value)
+            else:
+                raise TypeError("msgpack is not text")
             if row.shift and self._shifted is not None:
                 value = self._shifted(value, row.shift)
             self._take(row.key, value)

@@ -20,8 +20,11 @@ class StoredRow(NamedTuple):
     kind: str
     key: str
 
-    value: bytes
-    "The value as msgpack, or as JSON if :attr:`is_json`; see :class:`~.shelf.Shelf`."
+    value: bytes | str
+    """
+    The value as msgpack, or as JSON if :attr:`is_json`; see :class:`~.shelf.Shelf`.
+    JSON is text, but a damaged database may hold anything in its place.
+    """
 
     shift: float = 0.0
     "Seconds to add to each time in the value, to convert it to the current clock."
