@@ -67,7 +67,7 @@ def test_a_body_that_cannot_be_read_is_logged_once_with_its_sender(
     with pytest.raises(UnreadableDocument) as caught:
         read_document(notify(body=body, method=method), "p/x", as_written)
     assert caught.value.status == 400
-    assert isinstance(caught.value.__cause__, RemoteProtocolError)
+    assert isinstance(caught.value, RemoteProtocolError)
     (record,) = caplog.records
     assert record.getMessage() == f"! {method} of p/x: {caught.value}"
 
