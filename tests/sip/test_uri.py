@@ -320,3 +320,16 @@ def test_normal_is_idempotent(text: str) -> None:
     except RemoteProtocolError:
         return
     assert normal(once) == once
+
+
+class Text(str):
+    """Text as a script has it."""
+
+
+@pytest.mark.parametrize("text", ["sip:text@192.0.2.77;x=1", "tel:+1777", "urn:x:y77"])
+def test_a_uri_keeps_plain_text_whatever_it_was_read_from(text: str) -> None:
+    """What is parsed once is given to others, who store it."""
+    uri = Uri.parse(Text(text))
+    parts = (uri.text, uri.scheme, uri.user, uri.host, uri.aor, uri.key, uri.base)
+    assert {type(part) for part in parts} == {str}
+    assert type(Uri.parse(text).text) is str

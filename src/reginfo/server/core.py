@@ -75,7 +75,7 @@ class ServerCore:
         publishes: bool,
     ) -> bool:
         self._turns.wake()
-        self._acts.create(table, aor, contact, expires, q, publishes)
+        self._acts.create(table, aor, str(contact), expires, q, publishes)
         return True
 
     def admit(self, table: str, aor: str) -> bool:
@@ -92,8 +92,9 @@ class ServerCore:
         moment = self._turns.moment()
         return self._store.set_key(
             Place(table, self._domains.named(aor)),
-            key,
-            value,
+            str(key),
+            # A plain `str`: no storage takes the texts of a message that scripts see.
+            None if value is None else str(value),
             moment.now,
             moment.wall,
             is_published=publishes,

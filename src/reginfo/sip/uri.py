@@ -137,6 +137,8 @@ def _normal_params(params: Params) -> list[tuple[str, str | None]]:
 def _parse(text: str) -> Uri:
     if len(text) > 4096:
         raise RemoteProtocolError("URI of more than 4096 characters", status=414)
+    # A plain `str`, whatever a script has given: it is cached, and may be stored.
+    text = text[:]
     match = grammar.sip_uri.fullmatch(text)
     if match is None:
         return _parse_other(text)
