@@ -22,11 +22,10 @@ import pytest
 from reginfo.ledger import shelf
 from reginfo.ledger.journal import Journal
 from reginfo.ledger.sqlite import SqliteStorage
-from reginfo.location.place import TABLE
+from reginfo.location.place import TABLE, Place
 from reginfo.location.schema import SCHEMA
 from reginfo.location.store import LocationStore
 
-from ..make import place
 from . import folding
 from .fleet import Fleet
 from .phone import DOMAIN, Phone
@@ -174,7 +173,7 @@ def loaded(directory: Path, files: Files) -> Table:
         shelf.load(journal, store.shelves, boot=0.0, wall=0.0, boot_id="")
     table: Table = {}
     for aor in store.aors(TABLE):
-        ((claim, *_),) = store.rows(place(aor)).values()
+        ((claim, *_),) = store.rows(Place(TABLE, aor)).values()
         table[aor.removeprefix("sip:").removesuffix(f"@{DOMAIN}")] = claim.cseq
     return table
 
