@@ -83,6 +83,24 @@ async def test_a_message_in_pieces_arrives_whole_and_is_answered_by_its_stream()
 
 
 @in_loop
+async def test_a_host_that_acknowledges_nothing_for_twenty_seconds_is_lost() -> None:
+    """Both of the streams that are opened to us and of those that we open (RFC 5482)."""
+    theirs, ours = Rim(), Rim()
+    await asyncio.sleep(0)
+    ours.transport.send(Datagram(MESSAGE, Flow(ours.transport.local, theirs.address)))
+    await theirs.until(lambda: bool(theirs.received))
+    for rim in (theirs, ours):
+        (connection,) = rim.transport._streams.values()
+        assert connection._transport is not None
+        sock: socket.socket = connection._transport.get_extra_info("socket")
+        waits = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        assert waits == stream.UNACKNOWLEDGED == 20_000
+    for rim in (theirs, ours):
+        rim.transport.stop()
+        rim.transport.close()
+
+
+@in_loop
 async def test_a_ping_is_answered_by_a_pong() -> None:
     """5626-06"""
     rim = Rim()

@@ -30,6 +30,13 @@ The number of octets read at once. asyncio's default of 256 KiB costs an mmap pe
 BACKLOG = 1 << 20
 """The number of octets that a peer may leave unread before its stream is closed."""
 
+UNACKNOWLEDGED = 20_000
+"""
+Milliseconds for which the peer's host may acknowledge nothing of what was sent, before
+the stream counts as lost (TCP_USER_TIMEOUT, RFC 5482). Linux alone waits for a quarter
+of an hour, and a link would be stalled for as long.
+"""
+
 LINGER = 180.0
 """
 Seconds for which a stream that the peer has shut down is kept open for pending
@@ -252,6 +259,9 @@ class _Stream(asyncio.Protocol):
         connection: socket.socket = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED
+        )
         self._remote = (with_scope(peer), peer[1])
         self._flow = Flow(self._owner.local, self._remote)
         self._owner.add(self._remote, self)
