@@ -190,3 +190,42 @@ def test_another_spelling_is_another_package(event: str) -> None:
         check(request("SUBSCRIBE", event), "reg", TYPE)
     assert caught.value.status == 489
     assert ("Allow-Events", "reg") in caught.value.headers
+
+
+def served(expires_at: float, reason: str | None = None) -> ServedSubscription:
+    subscribe = request("SUBSCRIBE", "Event: reg", "Contact: <sip:w@192.0.2.9>")
+    dialog = Dialog.uas(
+        subscribe, tag="t", contact="<sip:a@192.0.2.1>", flow=flow(("192.0.2.9", 5060))
+    )
+    return ServedSubscription(
+        dialog=dialog, event="reg", expires_at=expires_at, reason=reason
+    )
+
+
+@pytest.mark.parametrize(
+    ("left", "stated"),
+    [
+        (600.0, 600),
+        (599.9999, 600),
+        (599.9, 599),
+        (1.5, 1),
+        (0.5, 0),
+        (0.0, 0),
+        (-9, 0),
+    ],
+)
+def test_a_notify_states_the_seconds_left_rounded_down(
+    left: float, stated: int
+) -> None:
+    """Never more than was granted, and never less than nothing (6665-13)."""
+    one = served(NOW + left)
+    assert one.expires(NOW) == stated
+    notify = received(one.notify(TYPE, b"", NOW))
+    assert notify.header("Subscription-State") == f"active;expires={stated}"
+
+
+def test_a_log_names_a_subscription_by_its_call_id_and_state() -> None:
+    call_id = served(NOW).dialog.call_id
+    assert repr(served(NOW)) == f"<ServedSubscription reg of {call_id}, active>"
+    ended = repr(served(NOW, "timeout"))
+    assert ended == f"<ServedSubscription reg of {call_id}, terminated (timeout)>"

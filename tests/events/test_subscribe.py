@@ -1060,3 +1060,33 @@ def test_a_202_of_an_older_notifier_is_as_good_as_a_200() -> None:
     held.notify("active;expires=600")
     assert held.one.expires_at == held.now + 600
     assert held.has_dialog()
+
+
+def test_the_next_dialog_takes_the_flow_that_was_found() -> None:
+    """Its Contact names the transport of that flow; no flow leaves it as it is."""
+    held = established()
+    held.one.take_flow(None)
+    assert held.one.flow == flow(PEER) and held.one.wanted is WANTED
+    held.one.take_flow(flow(PEER))
+    assert held.one.wanted is WANTED
+    stream = Flow(Local(Transport.TCP, "192.0.2.1", 5060), PEER)
+    held.one.take_flow(stream)
+    assert held.one.flow == stream
+    held.one.lapse()
+    held.due()
+    ((draft, by),) = held.one.drafts_to_send()
+    assert by == stream
+    contact = received(draft).headers["Contact"]
+    assert contact == ["<sip:b@192.0.2.1;transport=tcp>"]
+
+
+def test_pauses_grow_to_the_longest_that_is_wanted() -> None:
+    held = Held(msgspec.structs.replace(WANTED, longest_pause=4.0))
+    pauses = []
+    for _ in range(4):
+        held.one.unreachable(held.now, half)
+        assert held.one.timer_at is not None
+        pauses.append(held.one.timer_at - held.now)
+        held.now = held.one.timer_at
+        held.due()
+    assert pauses == pytest.approx([1.5, 3.0, 3.0, 3.0])

@@ -84,7 +84,7 @@ async def test_a_message_in_pieces_arrives_whole_and_is_answered_by_its_stream()
 
 @in_loop
 async def test_a_host_that_acknowledges_nothing_for_twenty_seconds_is_lost() -> None:
-    """Both of the streams that are opened to us and of those that we open (RFC 5482)."""
+    """Streams that are opened to us, and streams that we open (RFC 5482)."""
     theirs, ours = Rim(), Rim()
     await asyncio.sleep(0)
     ours.transport.send(Datagram(MESSAGE, Flow(ours.transport.local, theirs.address)))
