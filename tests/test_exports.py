@@ -112,7 +112,7 @@ def test_public_values_show_themselves_in_a_line() -> None:
     assert repr(route) == "<Route: request PUBLISH, request REGISTER, event expired>"
     table = reginfo.Table()
     assert repr(table) == "<Table: 0 contacts, version None>"
-    assert repr(reginfo.Response(200, "OK")) == "Response(200, 'OK', {})"
+    assert repr(reginfo.Response(200, "OK")) == "<Response 200 OK>"
     uri = reginfo.Uri.parse("sip:alice@example.com")
     assert repr(uri) == "Uri('sip:alice@example.com')"
 

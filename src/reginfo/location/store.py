@@ -225,7 +225,7 @@ class LocationStore(LocationRows):
             "changes_total": self.sequence,
             "contacts_not_bound": len(self._over),
             "forgotten_early_total": self.forgotten_early,
-            "longest_life": self.longest_life,
+            "longest_life": int(self.longest_life),
         }
         line = f"users: {users}"
         if self.forgotten_early:
