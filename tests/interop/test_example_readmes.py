@@ -20,6 +20,7 @@ NAMES = sorted(path.name for path in ROOT.iterdir() if path.is_dir())
 VARIES = [
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ][\d:.,]+Z?"), "TIME"),
     (re.compile(r"(expires=|  active  )\d+"), r"\1SECONDS"),
+    (re.compile(r"(is back after )\d+"), r"\1SECONDS"),
 ]
 """What is another time, or how long that was ago."""
 
