@@ -228,6 +228,13 @@ def test_a_machine_that_fails_is_called_later_and_stops_no_other(
     assert wheel.timer_at is None
 
 
+def test_a_machine_that_is_scheduled_again_at_the_same_time_keeps_its_place() -> None:
+    wheel = TimerWheel()
+    first, second = Machine(wheel, 1.0), Machine(wheel, 1.0)
+    first.set(1.0)
+    assert take_all(wheel, 1.0) == [first, second]
+
+
 def test_no_more_are_called_than_asked_for_and_the_rest_stays_due() -> None:
     wheel = TimerWheel()
     machines = [Machine(wheel, 1.0) for _ in range(5)]
