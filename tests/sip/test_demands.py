@@ -91,7 +91,12 @@ def test_a_body_where_none_has_a_meaning_is_refused() -> None:
     ],
 )
 @pytest.mark.parametrize(
-    "disposition", ["render;handling=optional", "x ; foo=bar ;HANDLING = Optional"]
+    "disposition",
+    [
+        "render;handling=optional",
+        "x ; foo=bar ;HANDLING = Optional",
+        "render;handling=optional;foo=bar",
+    ],
 )
 def test_an_optional_body_is_ignored(lines: tuple[str, ...], disposition: str) -> None:
     """3261-73: §20.11"""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from reginfo.sip.clients import LONGEST_DATAGRAM
 from reginfo.sip.endpoint import Endpoint
 from reginfo.sip.event import (
     AckReceived,
@@ -14,6 +15,7 @@ from reginfo.sip.event import (
     EndpointEvent,
     RequestFailed,
     RequestReceived,
+    ResponseLost,
     ResponseReceived,
 )
 from reginfo.sip.flow import Flow, Local
@@ -26,6 +28,7 @@ from reginfo.sip.user import Nobody, User
 from .messages import (
     COMMON,
     FLOW,
+    METHODS,
     OK,
     TRYING,
     UNAVAILABLE,
@@ -201,7 +204,200 @@ def test_the_timer_of_a_merged_request_forgets_only_its_own() -> None:
     assert answers(ours, request(via="SIP/2.0/UDP h;branch=z9hG4bK5"))[0].status == 482
 
 
+RPORT = "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1;rport"
+
+
+@pytest.mark.parametrize(
+    ("to", "tag"),
+    [("<sip:alice@example.com>", ";tag=2"), ("<sip:alice@example.com>;tag=x", "")],
+)
+@pytest.mark.parametrize("method", ["REGISTER", "INVITE"])
+def test_a_response_is_written_whole_and_sent_to_the_source(
+    method: str, to: str, tag: str
+) -> None:
+    """3261-23: §8.2.6.2, §18.2.2, RFC 3581 §4"""
+    ours = Caller()
+    (event,) = ours.take(request(method, via=RPORT, to=to))
+    assert isinstance(event, RequestReceived)
+    ours.endpoint.respond(event.transaction, Response(404, "Not Found"))
+    expected = (
+        "SIP/2.0 404 Not Found\r\n"
+        "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1;rport=9988;received=192.0.2.1\r\n"
+        "From: <sip:alice@example.com>;tag=a\r\n"
+        f"To: {to}{tag}\r\n"
+        "Call-ID: c@192.0.2.1\r\n"
+        f"CSeq: 1 {method}\r\n"
+        "Server: reginfo\r\n"
+        "Content-Length: 0\r\n\r\n"
+    ).encode()
+    sent = ours.endpoint.datagrams_to_send()
+    assert sent == [Datagram(expected, FLOW, event.transaction)]
+
+
+def test_a_request_that_nobody_answers_is_forgotten() -> None:
+    """RFC 4320 §4.2"""
+    ours = endpoint()
+    ours.abandon(serve(ours, request()))
+    assert ours.datagrams_to_send() == []
+    # A retransmission is a new request, also for the detection of merged requests.
+    transaction = serve(ours, request())
+    ours.respond(transaction, TRYING)
+    ours.abandon(transaction)
+    flush(ours, 0.0)
+    other = "SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK2"
+    assert len(received(ours, request(via=other))) == 1
+
+
+@pytest.mark.parametrize("status", [200, 408, 500])
+def test_a_request_that_is_answered_is_not_forgotten_when_it_is_given_up(
+    status: int,
+) -> None:
+    ours = endpoint()
+    transaction = serve(ours, request())
+    ours.respond(transaction, Response(status, "X"))
+    ours.abandon(transaction)
+    (sent,) = flush(ours, 0.0)
+    assert received(ours, request(), now=1.0) == []
+    assert [d.data for d in ours.datagrams_to_send()] == [sent.data]
+
+
+def test_a_proxy_can_tell_a_merged_request_from_the_first() -> None:
+    """§8.2.2.2: same From tag, Call-ID and CSeq, another branch, no To tag"""
+    ours = Caller()
+    transactions = []
+    requests: list[tuple[str, dict[str, Any]]] = [
+        ("1", {}),
+        ("2", {}),
+        ("3", {"to": "<sip:alice@example.com>;tag=x"}),
+        ("4", {"call_id": "other"}),
+        ("5", {"call_id": "other"}),
+    ]
+    for branch, headers in requests:
+        via = f"SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK{branch}"
+        (event,) = ours.take(request(via=via, **headers))
+        assert isinstance(event, RequestReceived)
+        transactions.append(event.transaction)
+    merged = [ours.endpoint.is_merged(one) for one in transactions]
+    assert merged == [False, True, False, False, True]
+    # Nothing is merged with a request that is forgotten.
+    ours.endpoint.abandon(transactions[0])
+    assert not ours.endpoint.is_merged(transactions[1])
+    assert ours.endpoint.is_merged(transactions[4])
+
+
+# Responses whose connection is closed (§18.2.2, RFC 3263 §5).
+
+TCP_FLOW = Flow(Local(Transport.TCP, "192.0.2.2", 5060), ("192.0.2.1", 5060))
+
+
+def unsent_response(target: Endpoint, flow: Flow, via: str) -> Datagram:
+    """A 200 to a request with this sent-by, whose datagram cannot be sent."""
+    data = request(via=f"SIP/2.0/TCP {via};branch=z9hG4bK1")
+    target.receive_datagram(data, flow, 0.0)
+    (event,) = target.events()
+    assert isinstance(event, RequestReceived)
+    target.respond(event.transaction, OK)
+    (datagram,) = target.datagrams_to_send()
+    target.transport_failed(datagram, 0.1)
+    return datagram
+
+
+@pytest.mark.parametrize("via", ["pc.example.com", "pc.example.com:5060", "X192.0.2.1"])
+def test_a_response_that_the_source_does_not_take_is_reported_to_a_proxy(
+    via: str,
+) -> None:
+    """3261-23: §18.2.2, the server locations of the sent-by are tried next"""
+    ours = Caller().endpoint
+    datagram = unsent_response(ours, TCP_FLOW, via)
+    (event,) = ours.events()
+    assert isinstance(event, ResponseLost)
+    assert event.data == datagram.data
+    assert event.via.sent_by == via
+    assert ours.datagrams_to_send() == []
+
+
+@pytest.mark.parametrize(
+    ("methods", "via"),
+    [
+        (None, "192.0.2.9"),
+        (None, "[2001:db8::1]"),
+        (METHODS, "pc.example.com"),
+        (METHODS, "192.0.2.9"),
+    ],
+)
+def test_a_response_is_lost_without_a_report_if_no_name_leads_elsewhere(
+    methods: tuple[str, ...] | None, via: str
+) -> None:
+    """3261-23: an address has no other server locations; a UAS does not look them up"""
+    ours = Caller(methods).endpoint
+    unsent_response(ours, TCP_FLOW, via)
+    assert ours.events() == []
+    assert ours.datagrams_to_send() == []
+
+
+@pytest.mark.parametrize(("via", "port"), [("h:5070", 5070), ("h", 5060)])
+def test_a_response_goes_to_the_port_of_via_before_it_is_lost(
+    via: str, port: int
+) -> None:
+    """3261-23: §18.2.2"""
+    ours = Caller().endpoint
+    flow = Flow(TCP_FLOW.local, ("192.0.2.1", 40_000))
+    datagram = unsent_response(ours, flow, via)
+    assert ours.events() == []
+    (again,) = ours.datagrams_to_send()
+    expected = Flow(flow.local, ("192.0.2.1", port))
+    assert again == Datagram(datagram.data, expected, datagram.transaction)
+    ours.transport_failed(again, 0.2)
+    (event,) = ours.events()
+    assert isinstance(event, ResponseLost)
+    assert event.data == datagram.data
+
+
+def test_a_datagram_that_cannot_be_sent_by_udp_is_not_reported() -> None:
+    ours = Caller()
+    invite = ours.invite(via="SIP/2.0/UDP h:5070;branch=z9hG4bK1")
+    ours.endpoint.respond(invite, BUSY)
+    (datagram,) = flush(ours.endpoint, 0.0)
+    ours.endpoint.transport_failed(datagram, 0.1)
+    assert ours.endpoint.events() == []
+    assert ours.endpoint.datagrams_to_send() == []
+
+
 # Requests of ours.
+
+
+def test_a_request_has_the_branch_that_is_asked_for() -> None:
+    ours = endpoint()
+    sent = ours.send_request(DRAFT, FLOW, USER, branch="z9hG4bKasked")
+    assert sent.branch == "z9hG4bKasked"
+    via = "SIP/2.0/UDP 192.0.2.2:5060;branch=z9hG4bKasked;rport"
+    assert ours.datagrams_to_send() == [Datagram(DRAFT.write(via), FLOW, sent)]
+
+
+@pytest.mark.parametrize(("is_divisible", "fails"), [(False, False), (True, True)])
+def test_a_long_request_fails_without_tcp_if_its_user_divides_it(
+    is_divisible: bool, fails: bool
+) -> None:
+    """3261-25: §18.1.1"""
+    ours = endpoint()
+    stream = Local(Transport.TCP, "192.0.2.2", 5060)
+    ours.use_streams(FLOW.local, stream)
+    assert not ours.is_datagram_only(FLOW)
+    long = Draft(DRAFT.method, DRAFT.uri, DRAFT.head, b"x" * LONGEST_DATAGRAM)
+    sent = ours.send_request(long, FLOW, USER, is_divisible=is_divisible)
+    (datagram,) = ours.datagrams_to_send()
+    assert datagram.flow == Flow(stream, FLOW.remote)
+    ours.transport_failed(datagram, 0.0, "connection refused")
+    failures = [RequestFailed(sent, "connection refused")] if fails else []
+    assert ours.events() == failures
+    assert [d.flow for d in ours.datagrams_to_send()] == ([] if fails else [FLOW])
+    assert ours.is_datagram_only(FLOW)
+
+
+def test_a_datagram_without_a_transaction_is_sent_as_it_is() -> None:
+    ours = endpoint()
+    ours.send_stateless(b"ACK", FLOW)
+    assert ours.datagrams_to_send() == [Datagram(b"ACK", FLOW)]
 
 
 def test_a_request_of_ours_says_where_its_response_goes() -> None:
@@ -553,6 +749,86 @@ def test_an_invite_is_reported_once_and_trying_is_said_at_once() -> None:
     ours.endpoint.respond(invite, RINGING)
     ours.endpoint.trying(invite)
     assert ours.sent() == ["180"]
+
+
+def test_a_100_is_written_whole() -> None:
+    """3261-51: §8.2.6.1, §16.2"""
+    ours = Caller()
+    invite = ours.invite(via=RPORT, more=("Timestamp: 54",))
+    ours.endpoint.trying(invite)
+    expected = (
+        b"SIP/2.0 100 Trying\r\n"
+        b"Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1;rport=9988;received=192.0.2.1\r\n"
+        b"From: <sip:alice@example.com>;tag=a\r\n"
+        b"To: <sip:alice@example.com>\r\n"
+        b"Call-ID: c@192.0.2.1\r\n"
+        b"CSeq: 1 INVITE\r\n"
+        b"Timestamp: 54\r\n"
+        b"Server: reginfo\r\n"
+        b"Content-Length: 0\r\n\r\n"
+    )
+    assert ours.endpoint.datagrams_to_send() == [Datagram(expected, FLOW, invite)]
+
+
+@pytest.mark.parametrize("method", ["REGISTER", "OPTIONS"])
+def test_a_request_other_than_invite_gets_no_100(method: str) -> None:
+    """RFC 4320 §4.1"""
+    ours = Caller()
+    (event,) = ours.take(request(method))
+    assert isinstance(event, RequestReceived)
+    ours.endpoint.trying(event.transaction)
+    assert ours.sent() == []
+
+
+@pytest.mark.parametrize(
+    ("invited", "to", "tag"),
+    [
+        ("<sip:alice@example.com>", "<sip:alice@example.com>", ";tag=2"),
+        ("<sip:alice@example.com>;tag=x", "<sip:alice@example.com>;tag=x", ""),
+        # A client that takes the tag of the 180 gets it back once.
+        ("<sip:alice@example.com>", "<sip:alice@example.com>;tag=2", ""),
+    ],
+)
+def test_the_200_of_a_cancel_is_written_whole(invited: str, to: str, tag: str) -> None:
+    """3261-48: §9.2, with the To tag of the responses to the INVITE"""
+    ours = Caller()
+    invite = ours.invite(via=RPORT, to=invited)
+    assert ours.take(in_wake("CANCEL", via=RPORT, to=to)) == [Cancelled(invite)]
+    (datagram,) = ours.endpoint.datagrams_to_send()
+    expected = (
+        "SIP/2.0 200 OK\r\n"
+        "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1;rport=9988;received=192.0.2.1\r\n"
+        "From: <sip:alice@example.com>;tag=a\r\n"
+        f"To: {to}{tag}\r\n"
+        "Call-ID: c@192.0.2.1\r\n"
+        "CSeq: 1 CANCEL\r\n"
+        "Server: reginfo\r\n"
+        "Content-Length: 0\r\n\r\n"
+    ).encode()
+    assert (datagram.data, datagram.flow) == (expected, FLOW)
+
+
+def test_a_cancel_is_forgotten_with_its_timer() -> None:
+    """3261-48: then it is a CANCEL of nothing"""
+    ours = Caller()
+    ours.endpoint.respond(ours.invite(), BUSY)
+    ours.take(in_wake("CANCEL"))
+    assert ours.sent(0.0) == ["486", "200"]
+    run(ours.endpoint, 32.0)
+    assert not ours.endpoint._servers
+    assert ours.take(in_wake("CANCEL"), 33.0) == []
+    assert ours.sent(33.0) == ["481"]
+
+
+def test_the_ack_of_a_re_invite_of_rfc_2543_has_its_to_tag() -> None:
+    """3261-51: §17.2.3, without a branch"""
+    old = "SIP/2.0/UDP 192.0.2.1:9988"
+    to = "<sip:alice@example.com>;tag=x"
+    ours = Caller()
+    ours.endpoint.respond(ours.invite(via=old, to=to), BUSY)
+    assert ours.sent(0.0) == ["486"]
+    assert ours.take(in_wake("ACK", via=old, to=to), 0.1) == []
+    assert run(ours.endpoint, 99.0) == []
 
 
 def test_the_ack_of_a_refusal_ends_here() -> None:

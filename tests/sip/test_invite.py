@@ -216,6 +216,132 @@ def answered_invite(status: int) -> Response:
     return response
 
 
+RECEIVED = "SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK1;received=192.0.2.1;rport=9"
+SERVER_LINE = "Server: reginfo\r\n"
+
+
+def written(status: str, tag: str, common: str = "", via: str = RECEIVED) -> bytes:
+    """A whole response to the INVITE of ``request``."""
+    return (
+        f"SIP/2.0 {status}\r\n"
+        f"Via: {via}\r\n"
+        "From: <sip:alice@example.com>;tag=a\r\n"
+        f"To: <sip:alice@example.com>{tag}\r\n"
+        "Call-ID: c@192.0.2.1\r\n"
+        "CSeq: 1 INVITE\r\n"
+        f"{common}Content-Length: 0\r\n\r\n"
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        (TRYING, written("100 Trying", "", SERVER_LINE)),
+        (RINGING, written("180 Ringing", ";tag=t", SERVER_LINE)),
+        (BUSY, written("486 Busy Here", ";tag=t", SERVER_LINE)),
+    ],
+)
+def test_a_local_response_has_the_completed_via_and_the_servers_header_lines(
+    outbox: list[Datagram], response: Response, expected: bytes
+) -> None:
+    """3261-51: §8.2.6.2, §18.2.1"""
+    transaction = InviteServerTransaction(
+        parsed(request("INVITE")),
+        FLOW,
+        outbox,
+        via=RECEIVED,
+        to_tag="t",
+        common=SERVER_LINE,
+    )
+    assert transaction.merged is None
+    assert (transaction.passed_on, transaction.latest) == (False, b"")
+    transaction.respond(response)
+    assert outbox == [Datagram(expected, FLOW, transaction)]
+    assert transaction.passed_on is False
+    assert (transaction.response, transaction.latest) == (response, expected)
+    # A retransmission of the INVITE gets the same datagram, which starts no timer.
+    outbox.clear()
+    transaction.receive_request()
+    assert outbox == [Datagram(expected, FLOW)]
+
+
+def test_a_forwarded_response_has_the_completed_via_and_is_otherwise_unchanged(
+    outbox: list[Datagram],
+) -> None:
+    """3261-45: §16.7"""
+    transaction = InviteServerTransaction(
+        parsed(request("INVITE")),
+        FLOW,
+        outbox,
+        via=RECEIVED,
+        to_tag="t",
+        common=SERVER_LINE,
+    )
+    transaction.forward(answered_invite(180))
+    expected = written("180 X", ";tag=far")
+    assert outbox == [Datagram(expected, FLOW, transaction)]
+    assert transaction.passed_on is True
+
+
+def test_a_response_has_the_fields_of_its_request_unless_others_are_given(
+    outbox: list[Datagram],
+) -> None:
+    transaction = InviteServerTransaction(parsed(request("INVITE")), FLOW, outbox)
+    assert transaction.passed_on is False
+    transaction.respond(BUSY)
+    own = "SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK1"
+    assert [d.data for d in outbox] == [written("486 Busy Here", "", via=own)]
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        (100, InviteState.PROCEEDING),
+        (199, InviteState.PROCEEDING),
+        (200, InviteState.ACCEPTED),
+        (299, InviteState.ACCEPTED),
+        (300, InviteState.COMPLETED),
+        (301, InviteState.COMPLETED),
+        (699, InviteState.COMPLETED),
+    ],
+)
+def test_the_class_of_a_response_decides_the_next_state(
+    outbox: list[Datagram], status: int, state: InviteState
+) -> None:
+    """3261-51: RFC 6026 §7.1, figure 3"""
+    transaction = server(outbox)
+    transaction.respond(Response(status, "X"))
+    assert transaction.state is state
+
+
+@pytest.mark.parametrize(
+    ("status", "passes"), [(199, False), (200, True), (299, True), (300, False)]
+)
+def test_in_accepted_2xx_alone_is_forwarded(
+    outbox: list[Datagram], status: int, passes: bool
+) -> None:
+    """3261-51: RFC 6026 §7.1"""
+    transaction = server(outbox)
+    transaction.respond(OK)
+    outbox.clear()
+    transaction.forward(answered_invite(status))
+    assert len(outbox) == passes
+    assert transaction.state is InviteState.ACCEPTED
+
+
+@pytest.mark.parametrize("status", [300, 301, 486])
+def test_timer_g_sends_the_same_response_to_the_same_address(
+    outbox: list[Datagram], status: int
+) -> None:
+    """3261-51"""
+    transaction = server(outbox)
+    transaction.respond(Response(status, "X"))
+    (data,) = sent(outbox, now=0.0)
+    transaction.timer_due(0.5)
+    assert outbox == [Datagram(data, FLOW)]
+    assert transaction.timer_at == 1.5
+
+
 # The server's, of an INVITE that is accepted (RFC 6026 §7.1).
 
 
@@ -503,3 +629,154 @@ def test_a_transport_error_is_news_until_there_is_an_answer(
     over.receive_response(answered(486), 1.0)
     assert not over.transport_failed()
     assert over.state is InviteState.COMPLETED
+
+
+# The values of an INVITE of ours, at exact boundaries.
+
+
+def test_an_invite_begins_with_nothing_cancelled_forwarded_or_answered(
+    outbox: list[Datagram],
+) -> None:
+    user = Nobody()
+    transaction = InviteClientTransaction(
+        "z9hG4bKours", DRAFT, VIA, DRAFT.write(VIA), FLOW, outbox, user
+    )
+    assert transaction.user is user
+    assert (transaction.method, transaction.branch) == ("INVITE", "z9hG4bKours")
+    assert transaction.cancels is False
+    assert transaction.forwarded is False
+    assert transaction.answered is False
+    assert transaction.fallback is None
+    assert outbox == [Datagram(DRAFT.write(VIA), FLOW, transaction)]
+
+
+def test_sending_an_invite_again_does_not_start_its_timers_again(
+    outbox: list[Datagram],
+) -> None:
+    """3261-50"""
+    transaction = client(outbox)
+    transaction.sent(0.25)
+    assert transaction.timer_at == 0.5
+    transaction.receive_response(answered(180), 0.3)
+    transaction.sent(0.4)
+    assert transaction.timer_at is None
+
+
+@pytest.mark.parametrize(
+    ("status", "is_news"), [(199, False), (200, True), (299, True), (300, False)]
+)
+def test_after_a_2xx_only_2xx_is_reported(
+    outbox: list[Datagram], status: int, is_news: bool
+) -> None:
+    """3261-50: RFC 6026 §7.2"""
+    transaction = client(outbox)
+    transaction.receive_response(answered(200), 1.0)
+    assert transaction.receive_response(answered(status), 2.0) is is_news
+    assert transaction.state is InviteState.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        (100, InviteState.PROCEEDING),
+        (199, InviteState.PROCEEDING),
+        (200, InviteState.ACCEPTED),
+        (299, InviteState.ACCEPTED),
+        (300, InviteState.COMPLETED),
+    ],
+)
+def test_the_class_of_the_first_response_decides_the_next_state(
+    outbox: list[Datagram], status: int, state: InviteState
+) -> None:
+    """3261-50: RFC 6026 §7.2, figure 5"""
+    transaction = client(outbox)
+    assert transaction.receive_response(answered(status), 1.0)
+    assert transaction.state is state
+    assert transaction.answered is (status >= 200)
+
+
+def test_timer_a_sends_the_same_invite_to_the_same_address(
+    outbox: list[Datagram],
+) -> None:
+    """3261-50"""
+    transaction = client(outbox)
+    transaction.timer_due(0.5)
+    assert outbox == [Datagram(DRAFT.write(VIA), FLOW)]
+    assert transaction.timer_at == 1.5
+
+
+def test_an_invite_whose_connection_was_lost_is_sent_once_more(
+    outbox: list[Datagram],
+) -> None:
+    """3261-63"""
+    transaction = client(outbox, TCP)
+    assert transaction.send_again()
+    assert outbox == [Datagram(DRAFT.write(VIA), TCP, transaction)]
+    assert transaction.timer_at is None
+    sent(outbox, now=2.0)
+    assert transaction.timer_at == 2.0 + TIMER_B  # the timers start again with it
+    assert not transaction.send_again()
+    assert outbox == []
+
+
+def test_an_invite_that_has_arrived_is_not_sent_once_more(
+    outbox: list[Datagram],
+) -> None:
+    """3261-63"""
+    transaction = client(outbox, TCP)
+    transaction.receive_response(answered(100), 1.0)
+    assert not transaction.send_again()
+    assert outbox == []
+
+
+def test_the_ack_of_a_response_without_to_has_the_to_of_the_invite(
+    outbox: list[Datagram],
+) -> None:
+    """3261-50: what a peer leaves out does not stop the ACK"""
+    transaction = client(outbox)
+    transaction.receive_response(Response(486, "Busy Here"), 1.0)
+    (ack,) = sent(outbox, now=1.0)
+    assert b"\r\nTo: <sip:bob@example.com>\r\n" in ack
+    # The response again: the same ACK.
+    transaction.receive_response(Response(486, "Busy Here"), 2.0)
+    assert outbox == [Datagram(ack, FLOW)]
+
+
+@pytest.mark.parametrize("method", ["ACK", "CANCEL"])
+def test_ack_and_cancel_have_each_route_of_the_invite_in_order(
+    outbox: list[Datagram], method: str
+) -> None:
+    """3261-48, 3261-50: §9.1, §17.1.1.3"""
+    head = HEAD.replace(", <sip:192.0.2.7;lr>", "\r\nRoute: <sip:192.0.2.7;lr>")
+    draft = Draft("INVITE", DRAFT.uri, head)
+    transaction = InviteClientTransaction(
+        "z9hG4bKours", draft, VIA, draft.write(VIA), FLOW, outbox, Nobody()
+    )
+    sent(outbox, now=0.0)
+    if method == "ACK":
+        transaction.receive_response(answered(486), 1.0)
+        (data,) = sent(outbox, now=1.0)
+    else:
+        data = transaction.write_cancel()
+    assert data.decode().split("\r\n")[1:5] == [
+        f"Via: {VIA}",
+        "Route: <sip:192.0.2.1;lr>",
+        "Route: <sip:192.0.2.7;lr>",
+        "Max-Forwards: 70",
+    ]
+
+
+def test_a_via_that_is_not_utf_8_is_repeated_octet_by_octet(
+    outbox: list[Datagram],
+) -> None:
+    """RFC 3261 §18.1.1: after a fallback, the ACK has the Via that went there"""
+    transaction = client(outbox, TCP)
+    other = VIA.encode().replace(b"192.0.2.2", b"h\xff\xc3\xa9")
+    data = DRAFT.write(VIA).replace(VIA.encode(), other)
+    transaction.fallback = (FLOW, data)
+    assert transaction.fall_back()
+    assert outbox == [Datagram(data, FLOW, transaction)]
+    outbox.clear()
+    transaction.receive_response(answered(486), 1.0)
+    (ack,) = outbox
+    assert ack.data.split(b"\r\n")[1] == b"Via: " + other

@@ -29,6 +29,7 @@ def test_nothing_that_is_shown_controls_a_terminal(text: str) -> None:
         ("plain é 大", "plain é 大"),
         ("a\x1b[2Jb", r"a\x1b[2Jb"),
         ("a\nb\r", r"a\nb\r"),
+        ("é\n大", r"é\n大"),
         ("\x9b\x7f\0", r"\x9b\x7f\x00"),
         ("\u2028\u202e", r"\u2028\u202e"),
         ("\udc9b", r"\udc9b"),
@@ -37,6 +38,23 @@ def test_nothing_that_is_shown_controls_a_terminal(text: str) -> None:
 def test_a_character_that_cannot_be_shown_is_an_escape(text: str, written: str) -> None:
     """3261-91"""
     assert visible(text) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", ""),
+        ("plain é 大", "plain é 大"),
+        ("é\x1b[2J大", "é\ufffd[2J大"),
+        ("\na b\r", "\ufffda b\ufffd"),
+        ("\x9b\x7f\0\udc9b", "\ufffd\ufffd\ufffd\ufffd"),
+    ],
+)
+def test_only_a_character_that_cannot_be_shown_is_replaced(
+    text: str, shown: str
+) -> None:
+    """3261-91"""
+    assert printable(text) == shown
 
 
 @pytest.mark.parametrize("char", CONTROLS)

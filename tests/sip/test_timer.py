@@ -139,6 +139,38 @@ def test_cancelling_again_and_again_leaves_no_work_behind() -> None:
     assert len(wheel._order) <= 2 * (len(wheel._slots) + STALE)
 
 
+def test_the_heap_of_slots_is_made_again_when_more_than_64_are_empty() -> None:
+    wheel = TimerWheel()
+    Machine(wheel, 1.0)
+    for _ in range(2):  # and counted from zero after that
+        for n in range(1, STALE + 2):
+            Machine(wheel, 1.0 + n).set(None)
+            assert len(wheel._order) == 1 + n
+        Machine(wheel, 1000.0).set(None)
+        assert wheel._order == [8]
+
+
+def test_a_machine_of_a_slot_in_progress_counts_until_it_is_taken() -> None:
+    wheel = TimerWheel()
+    for _ in range(3):
+        Machine(wheel, 1.0)
+    Machine(wheel, 9.0)
+    for left in (3, 2, 1):
+        assert wheel.take(1.0) is not None
+        assert len(wheel) == left
+    assert wheel.take(1.0) is None
+    assert len(wheel) == 1
+
+
+def test_a_machine_cancelled_in_a_slot_in_progress_does_not_hide_the_next() -> None:
+    wheel = TimerWheel()
+    first, second, third = (Machine(wheel, 1.0) for _ in range(3))
+    assert wheel.take(1.0) is first
+    second.set(None)
+    assert wheel.take(1.0) is third
+    assert wheel.take(1.0) is None
+
+
 def test_a_machine_cancelled_while_its_slot_is_worked_off_is_not_called() -> None:
     wheel = TimerWheel()
     first, second = Machine(wheel, 1.0), Machine(wheel, 1.0)
@@ -194,6 +226,13 @@ def test_a_machine_that_fails_is_called_later_and_stops_no_other(
     assert wheel.timer_at == 1.0 + RETRY_AFTER
     assert take_all(wheel, 1.0 + RETRY_AFTER) == [broken]
     assert wheel.timer_at is None
+
+
+def test_a_machine_that_is_scheduled_again_at_the_same_time_keeps_its_place() -> None:
+    wheel = TimerWheel()
+    first, second = Machine(wheel, 1.0), Machine(wheel, 1.0)
+    first.set(1.0)
+    assert take_all(wheel, 1.0) == [first, second]
 
 
 def test_no_more_are_called_than_asked_for_and_the_rest_stays_due() -> None:

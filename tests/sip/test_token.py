@@ -34,6 +34,8 @@ def test_a_token_is_read_by_who_has_written_it(flow: Flow) -> None:
 def test_nobody_else_can_make_one() -> None:
     """5626-04: the hash is keyed, and is of all that the token says"""
     tokens = Tokens(b"secret")
+    tokens.begin([FLOW.local])
+    assert tokens.read(tokens.write(FLOW)) == FLOW
     assert tokens.read(Tokens(b"guess").write(FLOW)) is None
     other = tokens.write(Flow(FLOW.local, ("10.0.0.1", 22)))
     hashed = len("flow.") + SIZE * 8 // 6
@@ -52,3 +54,22 @@ def test_a_token_of_an_address_that_we_no_longer_listen_at_names_nothing() -> No
     token = tokens.write(FLOW)
     tokens.begin([Local(Transport.UDP, "192.0.2.77", 5060)])
     assert tokens.read(token) is None
+
+
+@pytest.mark.parametrize("port", [5, 50, 506, 5060, 50_600])
+@pytest.mark.parametrize(
+    "host", ["192.0.2.7", "192.0.2.77", "198.51.100.7", "fe80::1%e"]
+)
+def test_a_token_of_any_length_is_read(host: str, port: int) -> None:
+    """5626-04: Base64 without padding"""
+    tokens = Tokens(b"secret")
+    tokens.begin([FLOW.local])
+    flow = Flow(FLOW.local, (host, port))
+    token = tokens.write(flow)
+    assert "=" not in token
+    assert tokens.read(token) == flow
+
+
+def test_before_the_listeners_are_known_every_token_is_invalid() -> None:
+    tokens = Tokens(b"secret")
+    assert tokens.read(tokens.write(FLOW)) is None

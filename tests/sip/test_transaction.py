@@ -159,7 +159,146 @@ def test_on_a_reliable_transport_timer_j_is_zero(outbox: list[Datagram]) -> None
     assert transaction.timer_at == 5.0
 
 
+def test_a_response_starts_its_timer_with_the_datagram_that_carries_it(
+    outbox: list[Datagram],
+) -> None:
+    transaction = server(outbox)
+    assert transaction.merged is None
+    assert transaction.passed_on is False
+    transaction.respond(OK)
+    assert outbox == [Datagram(transaction.latest, FLOW, transaction)]
+    assert transaction.passed_on is False
+    outbox.clear()
+    transaction.receive_request()
+    assert outbox == [Datagram(transaction.latest, FLOW)]
+
+
+def from_downstream(status: int) -> Response:
+    """A response to the same request, made by another server."""
+    data = parsed(request()).write_response(Response(status, "Theirs"), to_tag="far")
+    return as_response(Datagram(data, FLOW))
+
+
+@pytest.mark.parametrize("status", [200, 201, 299, 300, 486, 699])
+@pytest.mark.parametrize("flow", [FLOW, TCP])
+def test_a_final_response_from_downstream_is_forwarded_unchanged(
+    outbox: list[Datagram], flow: Flow, status: int
+) -> None:
+    """3261-45: §16.7"""
+    via = "SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK1;received=192.0.2.1"
+    transaction = ServerTransaction(
+        parsed(request()), flow, outbox, via=via, to_tag="t", common="Server: us\r\n"
+    )
+    response = from_downstream(status)
+    transaction.forward(response)
+    expected = (
+        f"SIP/2.0 {status} Theirs\r\n"
+        f"Via: {via}\r\n"
+        "From: <sip:alice@example.com>;tag=a\r\n"
+        "To: <sip:alice@example.com>;tag=far\r\n"
+        "Call-ID: c@192.0.2.1\r\n"
+        "CSeq: 1 REGISTER\r\n"
+        "Content-Length: 0\r\n\r\n"
+    ).encode()
+    assert outbox == [Datagram(expected, flow, transaction)]
+    assert transaction.latest == expected
+    assert transaction.response is response
+    assert transaction.passed_on is True
+    assert transaction.state is TransactionState.COMPLETED
+    # It is final: a second one is discarded, and a retransmission gets the first.
+    outbox.clear()
+    transaction.forward(from_downstream(500))
+    transaction.respond(UNAVAILABLE)
+    assert outbox == []
+    transaction.receive_request()
+    assert outbox == [Datagram(expected, flow)]
+
+
+@pytest.mark.parametrize("status", [100, 180, 199])
+def test_a_provisional_response_from_downstream_is_not_forwarded(
+    outbox: list[Datagram], status: int
+) -> None:
+    """RFC 4320 §4.1"""
+    transaction = server(outbox)
+    transaction.forward(from_downstream(status))
+    assert outbox == []
+    assert transaction.state is TransactionState.TRYING
+    assert (transaction.response, transaction.latest) == (None, b"")
+
+
+def test_after_its_end_a_transaction_forwards_nothing(outbox: list[Datagram]) -> None:
+    transaction = server(outbox)
+    transaction.respond(OK)
+    sent(outbox, now=0.0)
+    transaction.timer_due(32.0)
+    transaction.forward(from_downstream(200))
+    assert outbox == []
+    assert_ended(transaction)
+
+
+def test_after_a_local_provisional_response_a_final_one_is_forwarded(
+    outbox: list[Datagram],
+) -> None:
+    transaction = server(outbox)
+    transaction.respond(TRYING)
+    outbox.clear()
+    transaction.forward(from_downstream(404))
+    assert [as_response(d).status for d in outbox] == [404]
+    sent(outbox, now=1.0)
+    assert transaction.timer_at == 33.0
+
+
 # The client's.
+
+
+@pytest.mark.parametrize("flow", [FLOW, TCP])
+def test_a_request_begins_with_nothing_forwarded_or_answered(
+    outbox: list[Datagram], flow: Flow
+) -> None:
+    user = Nobody()
+    transaction = ClientTransaction("NOTIFY", "z9hG4bK1", b"N", flow, outbox, user)
+    assert transaction.user is user
+    assert (transaction.method, transaction.branch) == ("NOTIFY", "z9hG4bK1")
+    assert transaction.forwarded is False
+    assert transaction.answered is False
+    assert transaction.fallback is None
+    assert outbox == [Datagram(b"N", flow, transaction)]
+
+
+def test_timer_e_sends_the_same_request_to_the_same_address(
+    outbox: list[Datagram],
+) -> None:
+    transaction = client(outbox)
+    sent(outbox, now=0.0)
+    transaction.timer_due(0.5)
+    assert outbox == [Datagram(b"NOTIFY", FLOW)]
+
+
+def test_a_request_whose_connection_was_lost_is_sent_once_more(
+    outbox: list[Datagram],
+) -> None:
+    """3261-63"""
+    transaction = client(outbox, TCP)
+    sent(outbox, now=0.0)
+    assert transaction.send_again()
+    assert outbox == [Datagram(b"NOTIFY", TCP, transaction)]
+    assert transaction.timer_at is None
+    sent(outbox, now=2.0)
+    assert transaction.timer_at == 2.0 + TIMER_F  # the timers start again with it
+    assert not transaction.send_again()
+    assert outbox == []
+
+
+@pytest.mark.parametrize("status", [100, 199, 200, 500])
+def test_a_request_that_has_arrived_is_not_sent_once_more(
+    outbox: list[Datagram], status: int
+) -> None:
+    """3261-63"""
+    transaction = client(outbox, TCP)
+    sent(outbox, now=0.0)
+    transaction.receive_response(Response(status, ""), now=1.0)
+    assert not transaction.send_again()
+    assert outbox == []
 
 
 def test_timer_e_doubles_up_to_t2_and_timer_f_ends_it(outbox: list[Datagram]) -> None:
