@@ -20,6 +20,7 @@ from reginfo.sip.headers import (
     parse_params,
     parse_via,
     quote,
+    retry_after,
     split,
     unquote,
 )
@@ -288,6 +289,29 @@ def test_seconds_are_a_number_of_32_bits_or_nothing(
     assert delta_seconds(text) == seconds  # 3261-09
 
 
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        # The examples of RFC 3261 §20.33.
+        ("18000;duration=3600", 18000),
+        ("120 (I'm in a meeting)", 120),
+        *[("0", 0), (" 60 ", 60), ("60 ;duration=1;x=2", 60), ("60(a)", 60)],
+        *[("60 (a (b))", 60), ("60 (a; b)", 60), ("60 (a);x=(b)", 60)],
+        *[("4294967294", 2**32 - 2), ("4294967295", 2**32 - 1)],
+        *[("4294967296", 2**32 - 1), ("4294967297", 2**32 - 1)],
+        *[("9999999999", 2**32 - 1), ("9" * 5000, 2**32 - 1)],
+        *[(None, None), ("", None), ("x", None), ("-1", None), ("1.5", None)],
+        *[("(60)", None), (";60", None), ("1 2", None), ("\u0661", None)],
+        ("Mon, 30 Nov 2026 16:00:00 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_before_a_comment_and_parameters(
+    value: str | None, seconds: int | None
+) -> None:
+    """RFC 3261 §20.33: at most 2**32 - 1; None for anything but a number."""
+    assert retry_after(value) == seconds
+
+
 without_line_ends = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\r\n")
 )
@@ -345,6 +369,11 @@ def test_an_address_is_read_as_it_was_written(
 def test_a_quoted_string_ends_no_line(text: str) -> None:
     """CR and LF, which no quoted-pair may have, become blanks (3261-90)."""
     assert not set(quote(text)) & {"\r", "\n"}
+
+
+def test_a_line_end_in_a_quoted_string_becomes_a_blank() -> None:
+    """3261-90"""
+    assert quote("a\r\nb\rc\nd") == '"a  b c d"'
 
 
 @pytest.mark.parametrize(
