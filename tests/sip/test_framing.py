@@ -277,3 +277,27 @@ def test_a_length_of_ten_digits_is_beyond_any_limit(value: bytes, length: int) -
 def test_only_blanks_may_surround_a_length(value: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
         content_length(b"OPTIONS sip:a SIP/2.0\r\nl: " + value + b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("before", [b"\n", b"\n\n", b"\r\n\n", b"\n\r\n"])
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+def test_line_ends_before_a_message_are_not_part_of_it(
+    before: bytes, end: bytes
+) -> None:
+    data = message(b"body").replace(b"\r\n", end)
+    framer = Framer()
+    assert framer.receive(before + data + before + data) == [data, data]
+    assert framer.pongs == 0
+
+
+def test_a_head_without_a_body_may_be_as_long_as_the_limit() -> None:
+    data = message()
+    for size in (1, len(data)):
+        pieces = [data[at : at + size] for at in range(0, len(data), size)]
+        framer = Framer(len(data))
+        assert [m for piece in pieces for m in framer.receive(piece)] == [data]
+        assert framer.error is None
+        framer = Framer(len(data) - 1)
+        assert [m for piece in pieces for m in framer.receive(piece)] == []
+        assert framer.error is not None
+        assert (framer.error.status, framer.broken) == (513, data)

@@ -17,7 +17,7 @@ from reginfo.sip.message import (
     request_uri,
 )
 from reginfo.sip.parser import Malformed, parse
-from reginfo.sip.uri import LONGEST_CACHED
+from reginfo.sip.uri import LONGEST_CACHED, Uri
 
 from .messages import OK, message, parsed, request
 
@@ -242,6 +242,22 @@ def test_a_100_has_the_timestamp_of_the_request(name: str) -> None:
     assert "Timestamp" not in ok.headers
 
 
+def test_a_100_has_its_own_headers_and_each_timestamp_of_the_request() -> None:
+    """3261-82"""
+    asked = parsed(request("INVITE", more=("Timestamp: 1", "Timestamp: 2 0.1")))
+    trying = Response(100, "Trying", {"X": ["a", "b"]})
+    assert asked.write_response(trying, to_tag="") == (
+        b"SIP/2.0 100 Trying\r\n"
+        b"Via: SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK1\r\n"
+        b"From: <sip:alice@example.com>;tag=a\r\n"
+        b"To: <sip:alice@example.com>\r\n"
+        b"Call-ID: c@192.0.2.1\r\n"
+        b"CSeq: 1 INVITE\r\n"
+        b"X: a\r\nX: b\r\nTimestamp: 1\r\nTimestamp: 2 0.1\r\n"
+        b"Content-Length: 0\r\n\r\n"
+    )
+
+
 def test_a_message_has_the_headers_and_the_body_that_it_is_given() -> None:
     headers = {
         "Via": ["SIP/2.0/UDP h"],
@@ -265,11 +281,14 @@ def test_a_copy_of_a_request_need_not_read_again_what_the_original_has_read() ->
     uri = f"sip:{'a' * LONGEST_CACHED}@example.com"  # too long to be cached
     one = parsed(request(uri=uri, to=f"<{uri}>"))
     read = (one.via, one.from_, one.to, one.cseq, request_uri(one))
+    assert request_uri(one) is read[4]
     copy = Request(one.method, one.uri)
     copy.headers = {}
     copy.take_parsed(one)
     taken = (copy.via, copy.from_, copy.to, copy.cseq, request_uri(copy))
     assert all(a is b for a, b in zip(taken, read, strict=True))
+    copy.uri = "sip:bob@example.com"  # a Request-URI, though, may be replaced
+    assert request_uri(copy) == Uri.parse("sip:bob@example.com")
 
 
 @pytest.mark.parametrize(
