@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given
@@ -268,6 +269,42 @@ def test_a_cseq_is_a_number_and_a_method(text: str, cseq: tuple[int, str]) -> No
 def test_an_invalid_cseq_is_refused(text: str) -> None:
     with pytest.raises(RemoteProtocolError):
         parse_cseq(text)
+
+
+# What is wrong with a value.
+
+LONG = "<" * 81
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "fault"),
+    [
+        (parse_params, ";a;A=1", "malformed parameters: ';a;A=1'"),
+        (parse_params, "a=b", "malformed parameters: 'a=b'"),
+        (parse_params, "; a; A=1", "malformed parameters: '; a; A=1'"),
+        (parse_params, f" {LONG}", f"malformed parameters: ' {LONG[:79]}'"),
+        (parse_params, LONG, f"malformed parameters: '{LONG[:80]}'"),
+        (parse_name_addr, "<sip:a@b", "malformed address: '<sip:a@b'"),
+        (parse_name_addr, "x <sip:\x7f>", "malformed address: 'x <sip:\\x7f>'"),
+        (parse_name_addr, "sip:a@b?c", "malformed address: 'sip:a@b?c'"),
+        (parse_name_addr, LONG, f"malformed address: '{LONG[:80]}'"),
+        (parse_via, "SIP/2.0/UDP", "malformed Via: 'SIP/2.0/UDP'"),
+        (parse_via, LONG, f"malformed Via: '{LONG[:80]}'"),
+        (parse_via, "HTTP/2.0/TCP h", "Via of another protocol: 'HTTP/2.0'"),
+        (parse_via, "SIP/2.0/TCP h:65536", "port out of range in Via: 65536"),
+        (parse_via, "SIP/2.0/UDP h:65536", "port out of range in Via: 65536"),
+        (parse_cseq, "x REGISTER", "malformed CSeq: 'x REGISTER'"),
+        (parse_cseq, "1 (A)", "malformed CSeq: '1 (A)'"),
+        (parse_cseq, LONG, f"malformed CSeq: '{LONG[:80]}'"),
+        (parse_cseq, "2147483648 A", "CSeq out of range: 2147483648"),
+    ],
+)
+def test_the_error_of_an_invalid_value_names_the_header_and_quotes_it(
+    parse: Callable[[str], object], text: str, fault: str
+) -> None:
+    with pytest.raises(RemoteProtocolError) as caught:
+        parse(text)
+    assert (caught.value.status, str(caught.value)) == (400, fault)
 
 
 # Seconds and quotes.

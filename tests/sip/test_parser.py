@@ -442,3 +442,67 @@ def test_octets_that_are_not_utf8_are_refused_where_they_would_be_kept() -> None
         parse(wire % (b"\xfe", b"x"))
     assert caught.value.status == 400
     assert caught.value.message is not None
+
+
+REGISTER = "REGISTER sip:a SIP/2.0"
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "fault"),
+    [
+        (message("x", []), 400, "not SIP: 'x'"),
+        (message("x" * 41, []), 400, f"not SIP: '{'x' * 40}'"),
+        (message("SIP/2.0 20 OK", []), 400, "malformed status: 'SIP/2.0 20 OK'"),
+        (
+            message(f"SIP/2.0 {'2' * 40}", []),
+            400,
+            f"malformed status: 'SIP/2.0 {'2' * 32}'",
+        ),
+        (message(REGISTER, ["Date"]), 400, "not a header: 'Date'"),
+        (message(REGISTER, ["x" * 41]), 400, f"not a header: '{'x' * 40}'"),
+        (message(REGISTER, ["a b: c"]), 400, "malformed header name: 'a b'"),
+        (message(REGISTER, ["To: a", "t: b"]), 400, "To is repeated"),
+        (message(REGISTER, ["l: x"]), 400, "malformed Content-Length: 'x'"),
+        (
+            message(REGISTER, [f"l: {'1' * 41}"]),
+            400,
+            f"malformed Content-Length: '{'1' * 40}'",
+        ),
+        (message(REGISTER, ["l: 1"]), 400, "body shorter than Content-Length"),
+        (message(REGISTER, ["l: 65535"]), 400, "body shorter than Content-Length"),
+        (message(REGISTER, ["l: 65536"]), 513, "Message Too Large"),
+        (message(REGISTER, ["X: a\0b"]), 400, "control character in X"),
+        (
+            message("SIP/2.0 200 O\rK", []),
+            400,
+            "control character in the reason phrase",
+        ),
+        # Of several faults, the first.
+        (message(REGISTER, ["no", "a b: c", "l: x"]), 400, "not a header: 'no'"),
+        (
+            message(REGISTER, ["a b: c", "no", "l: x"]),
+            400,
+            "malformed header name: 'a b'",
+        ),
+        (
+            message(REGISTER, ["To: a\0", "X: \r", "l: x"]),
+            400,
+            "control character in To",
+        ),
+        (
+            message(REGISTER, ["To: \xff"]).replace(b"\xc3\xbf", b"\xff"),
+            400,
+            "To is not UTF-8",
+        ),
+        (
+            message("REGISTER sip:\xff SIP/2.0", []).replace(b"\xc3\xbf", b"\xff"),
+            400,
+            "Request-URI is not UTF-8",
+        ),
+    ],
+)
+def test_the_error_of_a_malformed_message_names_the_first_fault(
+    data: bytes, status: int, fault: str
+) -> None:
+    error = refused(data)
+    assert (error.status, str(error)) == (status, fault)
