@@ -347,6 +347,7 @@ def test_a_uri_keeps_plain_text_whatever_it_was_read_from(text: str) -> None:
         ("sip:a:%x@b", "broken escape in '%x'"),
         ("sip:a@b;x=%x", "broken escape in '%x'"),
         ("sip:a@b:0", "port out of range in 'sip:a@b:0'"),
+        ("sip:a@b:1", None),
         ("sip:a@b:65535", None),
         ("sip:a@b:65536", "port out of range in 'sip:a@b:65536'"),
         ("sip:a@b;lr;LR", "repeated URI parameter: ';lr;LR'"),
