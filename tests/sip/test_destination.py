@@ -30,3 +30,20 @@ def test_a_destination_does_not_change() -> None:
     found = Destination(Transport.UDP, ("192.0.2.1", 5060))
     with pytest.raises(AttributeError):
         found.transport = Transport.TCP  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("transport", "address", "written"),
+    [
+        (Transport.UDP, ("192.0.2.1", 5060), "udp:192.0.2.1:5060"),
+        (Transport.TCP, ("192.0.2.1", 5070), "tcp:192.0.2.1:5070"),
+        (Transport.TCP, ("2001:db8::1", 5061), "tcp:[2001:db8::1]:5061"),
+        (Transport.UDP, ("fe80::1%eth0", 5060), "udp:[fe80::1]:5060"),
+    ],
+)
+def test_a_destination_is_written_as_in_the_configuration(
+    transport: Transport, address: Address, written: str
+) -> None:
+    destination = Destination(transport, address)
+    assert str(destination) == written
+    assert repr(destination) == f"<Destination {written}>"

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reginfo.sip.framing import MAX_MESSAGE, Framer
+from reginfo.sip.errors import RemoteProtocolError
+from reginfo.sip.framing import MAX_MESSAGE, Framer, content_length
 from reginfo.sip.parser import Malformed, parse
 
 
@@ -233,3 +234,70 @@ def test_where_segments_end_makes_no_difference(
         for m in framer.receive(wire[start:end])
     ]
     assert found == messages
+
+
+def test_a_framer_without_an_error_has_nothing_broken() -> None:
+    framer = Framer()
+    assert framer.broken == b""
+    assert framer.receive(message(b"body")) == [message(b"body")]
+    assert (framer.error, framer.broken) == (None, b"")
+
+
+@pytest.mark.parametrize("limit", [8, 100])
+def test_a_head_without_an_end_is_refused_with_the_octet_after_the_limit(
+    limit: int,
+) -> None:
+    """sec-04: what was received until then is kept for the 513."""
+    framer = Framer(limit)
+    begin = b"OPTIONS ".ljust(limit, b"x")
+    assert framer.receive(begin) == []
+    assert (framer.error, framer.broken) == (None, b"")
+    assert framer.receive(b"y") == []
+    assert framer.error is not None
+    assert framer.error.status == 513
+    assert framer.broken == begin + b"y"
+
+
+@pytest.mark.parametrize(
+    ("value", "length"),
+    [
+        *[(b"0", 0), (b"\t 5 \t", 5), (b"005", 5)],
+        *[(b"999999999", 999_999_999), (b"1000000000", -1), (b"9" * 5000, -1)],
+    ],
+)
+def test_a_length_of_ten_digits_is_beyond_any_limit(value: bytes, length: int) -> None:
+    for end in (b"\r\n", b"\n"):
+        head = end.join(
+            [b"OPTIONS sip:a SIP/2.0", b"Content-Length:" + value, b"", b""]
+        )
+        assert content_length(head) == length
+
+
+@pytest.mark.parametrize("value", [b"5X", b"X5", b"5\x0b", b"\x0c5", b"5\xa0"])
+def test_only_blanks_may_surround_a_length(value: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        content_length(b"OPTIONS sip:a SIP/2.0\r\nl: " + value + b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("before", [b"\n", b"\n\n", b"\r\n\n", b"\n\r\n"])
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+def test_line_ends_before_a_message_are_not_part_of_it(
+    before: bytes, end: bytes
+) -> None:
+    data = message(b"body").replace(b"\r\n", end)
+    framer = Framer()
+    assert framer.receive(before + data + before + data) == [data, data]
+    assert framer.pongs == 0
+
+
+def test_a_head_without_a_body_may_be_as_long_as_the_limit() -> None:
+    data = message()
+    for size in (1, len(data)):
+        pieces = [data[at : at + size] for at in range(0, len(data), size)]
+        framer = Framer(len(data))
+        assert [m for piece in pieces for m in framer.receive(piece)] == [data]
+        assert framer.error is None
+        framer = Framer(len(data) - 1)
+        assert [m for piece in pieces for m in framer.receive(piece)] == []
+        assert framer.error is not None
+        assert (framer.error.status, framer.broken) == (513, data)

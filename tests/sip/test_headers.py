@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given
@@ -20,6 +21,7 @@ from reginfo.sip.headers import (
     parse_params,
     parse_via,
     quote,
+    retry_after,
     split,
     unquote,
 )
@@ -269,6 +271,42 @@ def test_an_invalid_cseq_is_refused(text: str) -> None:
         parse_cseq(text)
 
 
+# What is wrong with a value.
+
+LONG = "<" * 81
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "fault"),
+    [
+        (parse_params, ";a;A=1", "malformed parameters: ';a;A=1'"),
+        (parse_params, "a=b", "malformed parameters: 'a=b'"),
+        (parse_params, "; a; A=1", "malformed parameters: '; a; A=1'"),
+        (parse_params, f" {LONG}", f"malformed parameters: ' {LONG[:79]}'"),
+        (parse_params, LONG, f"malformed parameters: '{LONG[:80]}'"),
+        (parse_name_addr, "<sip:a@b", "malformed address: '<sip:a@b'"),
+        (parse_name_addr, "x <sip:\x7f>", "malformed address: 'x <sip:\\x7f>'"),
+        (parse_name_addr, "sip:a@b?c", "malformed address: 'sip:a@b?c'"),
+        (parse_name_addr, LONG, f"malformed address: '{LONG[:80]}'"),
+        (parse_via, "SIP/2.0/UDP", "malformed Via: 'SIP/2.0/UDP'"),
+        (parse_via, LONG, f"malformed Via: '{LONG[:80]}'"),
+        (parse_via, "HTTP/2.0/TCP h", "Via of another protocol: 'HTTP/2.0'"),
+        (parse_via, "SIP/2.0/TCP h:65536", "port out of range in Via: 65536"),
+        (parse_via, "SIP/2.0/UDP h:65536", "port out of range in Via: 65536"),
+        (parse_cseq, "x REGISTER", "malformed CSeq: 'x REGISTER'"),
+        (parse_cseq, "1 (A)", "malformed CSeq: '1 (A)'"),
+        (parse_cseq, LONG, f"malformed CSeq: '{LONG[:80]}'"),
+        (parse_cseq, "2147483648 A", "CSeq out of range: 2147483648"),
+    ],
+)
+def test_the_error_of_an_invalid_value_names_the_header_and_quotes_it(
+    parse: Callable[[str], object], text: str, fault: str
+) -> None:
+    with pytest.raises(RemoteProtocolError) as caught:
+        parse(text)
+    assert (caught.value.status, str(caught.value)) == (400, fault)
+
+
 # Seconds and quotes.
 
 
@@ -286,6 +324,29 @@ def test_seconds_are_a_number_of_32_bits_or_nothing(
 ) -> None:
     """Delta-seconds are a number of 32 bits, or are ignored (3261-09)."""
     assert delta_seconds(text) == seconds  # 3261-09
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        # The examples of RFC 3261 §20.33.
+        ("18000;duration=3600", 18000),
+        ("120 (I'm in a meeting)", 120),
+        *[("0", 0), (" 60 ", 60), ("60 ;duration=1;x=2", 60), ("60(a)", 60)],
+        *[("60 (a (b))", 60), ("60 (a; b)", 60), ("60 (a);x=(b)", 60)],
+        *[("4294967294", 2**32 - 2), ("4294967295", 2**32 - 1)],
+        *[("4294967296", 2**32 - 1), ("4294967297", 2**32 - 1)],
+        *[("9999999999", 2**32 - 1), ("9" * 5000, 2**32 - 1)],
+        *[(None, None), ("", None), ("x", None), ("-1", None), ("1.5", None)],
+        *[("(60)", None), (";60", None), ("1 2", None), ("\u0661", None)],
+        ("Mon, 30 Nov 2026 16:00:00 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_before_a_comment_and_parameters(
+    value: str | None, seconds: int | None
+) -> None:
+    """RFC 3261 §20.33: at most 2**32 - 1; None for anything but a number."""
+    assert retry_after(value) == seconds
 
 
 without_line_ends = st.text(
@@ -345,6 +406,11 @@ def test_an_address_is_read_as_it_was_written(
 def test_a_quoted_string_ends_no_line(text: str) -> None:
     """CR and LF, which no quoted-pair may have, become blanks (3261-90)."""
     assert not set(quote(text)) & {"\r", "\n"}
+
+
+def test_a_line_end_in_a_quoted_string_becomes_a_blank() -> None:
+    """3261-90"""
+    assert quote("a\r\nb\rc\nd") == '"a  b c d"'
 
 
 @pytest.mark.parametrize(

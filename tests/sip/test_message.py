@@ -17,6 +17,7 @@ from reginfo.sip.message import (
     request_uri,
 )
 from reginfo.sip.parser import Malformed, parse
+from reginfo.sip.uri import LONGEST_CACHED, Uri
 
 from .messages import OK, message, parsed, request
 
@@ -239,3 +240,98 @@ def test_a_100_has_the_timestamp_of_the_request(name: str) -> None:
     assert trying.headers["Timestamp"] == ["54.5 0.1"]
     ok = parse(asked.write_response(OK, to_tag="t"))
     assert "Timestamp" not in ok.headers
+
+
+def test_a_100_has_its_own_headers_and_each_timestamp_of_the_request() -> None:
+    """3261-82"""
+    asked = parsed(request("INVITE", more=("Timestamp: 1", "Timestamp: 2 0.1")))
+    trying = Response(100, "Trying", {"X": ["a", "b"]})
+    assert asked.write_response(trying, to_tag="") == (
+        b"SIP/2.0 100 Trying\r\n"
+        b"Via: SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK1\r\n"
+        b"From: <sip:alice@example.com>;tag=a\r\n"
+        b"To: <sip:alice@example.com>\r\n"
+        b"Call-ID: c@192.0.2.1\r\n"
+        b"CSeq: 1 INVITE\r\n"
+        b"X: a\r\nX: b\r\nTimestamp: 1\r\nTimestamp: 2 0.1\r\n"
+        b"Content-Length: 0\r\n\r\n"
+    )
+
+
+def test_a_message_has_the_headers_and_the_body_that_it_is_given() -> None:
+    headers = {
+        "Via": ["SIP/2.0/UDP h"],
+        "From": ["<sip:a@b>;tag=1"],
+        "To": ["<sip:c@d>"],
+        "CSeq": ["7 NOTIFY"],
+    }
+    one = SipMessage(headers, b"body")
+    assert one.headers is headers
+    assert one.body == b"body"
+    assert (one.via.host, one.from_.tag, one.to.uri) == ("h", "1", "sip:c@d")
+    assert one.cseq == (7, "NOTIFY")
+    assert SipMessage().headers == {}
+    assert SipMessage().body == b""
+    for name in ("via", "from_", "to", "cseq"):
+        with pytest.raises(RemoteProtocolError):
+            getattr(SipMessage(), name)
+
+
+def test_a_copy_of_a_request_need_not_read_again_what_the_original_has_read() -> None:
+    uri = f"sip:{'a' * LONGEST_CACHED}@example.com"  # too long to be cached
+    one = parsed(request(uri=uri, to=f"<{uri}>"))
+    read = (one.via, one.from_, one.to, one.cseq, request_uri(one))
+    assert request_uri(one) is read[4]
+    copy = Request(one.method, one.uri)
+    copy.headers = {}
+    copy.take_parsed(one)
+    taken = (copy.via, copy.from_, copy.to, copy.cseq, request_uri(copy))
+    assert all(a is b for a, b in zip(taken, read, strict=True))
+    copy.uri = "sip:bob@example.com"  # a Request-URI, though, may be replaced
+    assert request_uri(copy) == Uri.parse("sip:bob@example.com")
+
+
+@pytest.mark.parametrize(
+    ("via", "first"),
+    [
+        ("", "SIP/2.0/UDP a;rport;branch=b"),
+        (
+            "SIP/2.0/UDP a;rport=9;branch=b;received=192.0.2.1",
+            "SIP/2.0/UDP a;rport=9;branch=b;received=192.0.2.1",
+        ),
+    ],
+)
+def test_a_forwarded_response_is_unchanged_but_for_its_via_and_its_length(
+    via: str, first: str
+) -> None:
+    """RFC 3261 §16.7 step 9: octets that are not UTF-8 as well"""
+    data = request(
+        via="SIP/2.0/UDP a;rport;branch=b",
+        more=("Via: SIP/2.0/TCP c;branch=d", "Via: SIP/2.0/UDP e"),
+    )
+    response = Response(
+        183,
+        "Session \udcff",
+        {
+            "To": ["<sip:alice@example.com>;tag=t"],
+            "Via": ["SIP/2.0/UDP ours;branch=x", "SIP/2.0/UDP y;branch=z"],
+            "Content-Length": ["99"],
+            "Contact": ["<sip:a@b>", "<sip:c@d>"],
+            "X-Name": ["\udce4"],
+        },
+        b"body\xff",
+    )
+    written = parsed(data).write_forwarded(response, via=via)
+    assert written == (
+        b"SIP/2.0 183 Session \xff\r\n"
+        b"Via: " + first.encode() + b"\r\n"
+        b"Via: SIP/2.0/TCP c;branch=d\r\n"
+        b"Via: SIP/2.0/UDP e\r\n"
+        b"To: <sip:alice@example.com>;tag=t\r\n"
+        b"Contact: <sip:a@b>\r\n"
+        b"Contact: <sip:c@d>\r\n"
+        b"X-Name: \xe4\r\n"
+        b"Content-Length: 5\r\n\r\nbody\xff"
+    )
+    if not via:
+        assert parsed(data).write_forwarded(response) == written

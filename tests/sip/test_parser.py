@@ -98,7 +98,52 @@ def test_a_start_line_may_be_folded_as_well(fold: str) -> None:
 def test_a_message_of_many_folds_that_has_no_end_is_too_large_all_the_same() -> None:
     data = request()[:-4] + b"\r\nX:" + b"\r\n            x" * 5000
     assert len(data) > 65_535
-    assert refused(data).status == 513
+    error = refused(data)
+    assert (error.status, str(error)) == (513, "Message Too Large")
+    assert isinstance(error.message, Request)
+    assert error.message.call_id == "c@192.0.2.1"
+
+
+@pytest.mark.parametrize("fold", ["\r\n ", "\n "])
+def test_what_is_wrong_with_a_folded_message_is_said(fold: str) -> None:
+    end = fold.rstrip(" ")
+    data = request(more=(f"Subject: a{fold}b", "Call-ID: second"))
+    error = refused(data.replace(b"\r\n", end.encode()))
+    assert str(error) == "Call-ID is repeated"
+    assert isinstance(error.message, Request)
+    assert error.message.header("Subject") == "a b"
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize(
+    ("size", "status", "reason"),
+    [
+        (65_534, 400, "headers without an end"),
+        (65_535, 400, "headers without an end"),
+        (65_536, 513, "Message Too Large"),
+    ],
+)
+def test_a_message_without_an_end_is_too_large_beyond_the_largest_datagram(
+    end: bytes, size: int, status: int, reason: str
+) -> None:
+    """sec-04"""
+    data = request()[:-4].replace(b"\r\n", end) + end + b"Subject: "
+    error = refused(data.ljust(size, b"x"))
+    assert (error.status, str(error)) == (status, reason)
+    assert isinstance(error.message, Request)
+    assert error.message.call_id == "c@192.0.2.1"
+
+
+@pytest.mark.parametrize(
+    ("size", "status", "reason"),
+    [(65_535, 400, "not SIP: 'nonsense x'"), (65_536, 513, "Message Too Large")],
+)
+def test_a_folded_line_that_is_not_sip_is_too_large_beyond_the_largest_datagram(
+    size: int, status: int, reason: str
+) -> None:
+    """sec-04"""
+    error = refused(b"nonsense\r\n x\r\nSubject: ".ljust(size, b"x"))
+    assert (error.status, str(error), error.message) == (status, reason, None)
 
 
 def test_lines_that_are_folded_are_one_line() -> None:
@@ -185,6 +230,43 @@ def test_bare_line_feeds_are_read() -> None:
     parsed(data).check()
     assert parsed(data).headers == parsed(request(body=b"body")).headers
     assert parsed(data).body == b"body"
+
+
+def test_a_message_of_bare_line_feeds_begins_with_its_first_octet() -> None:
+    data = request("XY").replace(b"\r\n", b"\n")
+    assert parsed(data).method == "XY"
+    assert parsed(b"\n\r\n" + data).method == "XY"
+    assert refused(b" " + data).message is None
+
+
+@pytest.mark.parametrize(
+    ("end", "value"),
+    [
+        *[("", "a"), ("\n", "a"), ("\r\n", "a"), ("X", "aX"), ("X\n", "aX")],
+        *[("\x0b", "a\x0b"), ("\x0b\r\n", "a\x0b"), (" \t", "a")],
+    ],
+)
+def test_of_bare_line_feeds_that_were_cut_off_all_is_read_that_came(
+    end: str, value: str
+) -> None:
+    head = request()[:-4].replace(b"\r\n", b"\n")
+    error = refused(head + b"\nSubject: a" + end.encode())
+    assert str(error) == "headers without an end"
+    assert isinstance(error.message, Request)
+    assert error.message.headers["Subject"] == [value]
+    assert error.message.call_id == "c@192.0.2.1"
+    assert error.message.body == b""
+
+
+@pytest.mark.parametrize("octet", ["\r", "\0", "\r\r"])
+def test_a_stray_line_end_or_a_nul_in_a_request_uri_is_refused_and_blanked(
+    octet: str,
+) -> None:
+    """3261-80"""
+    error = refused(request(uri=f"sip:a{octet}b@example.com"))
+    assert (error.status, str(error)) == (400, "control character in the Request-URI")
+    assert isinstance(error.message, Request)
+    assert error.message.uri == f"sip:a{' ' * len(octet)}b@example.com"
 
 
 @pytest.mark.parametrize("octet", ["\r", "\n", "\0", "\n ", "\r ", "\n\r", "\r\r"])
@@ -330,6 +412,21 @@ def test_what_can_be_understood_is_read(line: str) -> None:
     assert request_uri(parsed(message(line, []))).scheme in ("sip", "tel")
 
 
+@pytest.mark.parametrize("end", ["\t", "\x0b", "\x0c "])
+def test_only_blanks_may_follow_the_version(end: str) -> None:
+    """What remains is another version, to be answered 505."""
+    error = check_uri(message(f"R sip:a SIP/2.0{end}", []))
+    assert (error.status, str(error)) == (505, "Version Not Supported")
+
+
+def check_uri(data: bytes) -> RemoteProtocolError:
+    """What is wrong with the Request-URI of the request in ``data``."""
+    one = parsed(data)
+    with pytest.raises(RemoteProtocolError) as caught:
+        request_uri(one)
+    return caught.value
+
+
 def test_octets_that_are_not_utf8_are_refused_where_they_would_be_kept() -> None:
     """Bad input: they cannot be stored, nor written into a document."""
     wire = (
@@ -345,3 +442,67 @@ def test_octets_that_are_not_utf8_are_refused_where_they_would_be_kept() -> None
         parse(wire % (b"\xfe", b"x"))
     assert caught.value.status == 400
     assert caught.value.message is not None
+
+
+REGISTER = "REGISTER sip:a SIP/2.0"
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "fault"),
+    [
+        (message("x", []), 400, "not SIP: 'x'"),
+        (message("x" * 41, []), 400, f"not SIP: '{'x' * 40}'"),
+        (message("SIP/2.0 20 OK", []), 400, "malformed status: 'SIP/2.0 20 OK'"),
+        (
+            message(f"SIP/2.0 {'2' * 40}", []),
+            400,
+            f"malformed status: 'SIP/2.0 {'2' * 32}'",
+        ),
+        (message(REGISTER, ["Date"]), 400, "not a header: 'Date'"),
+        (message(REGISTER, ["x" * 41]), 400, f"not a header: '{'x' * 40}'"),
+        (message(REGISTER, ["a b: c"]), 400, "malformed header name: 'a b'"),
+        (message(REGISTER, ["To: a", "t: b"]), 400, "To is repeated"),
+        (message(REGISTER, ["l: x"]), 400, "malformed Content-Length: 'x'"),
+        (
+            message(REGISTER, [f"l: {'1' * 41}"]),
+            400,
+            f"malformed Content-Length: '{'1' * 40}'",
+        ),
+        (message(REGISTER, ["l: 1"]), 400, "body shorter than Content-Length"),
+        (message(REGISTER, ["l: 65535"]), 400, "body shorter than Content-Length"),
+        (message(REGISTER, ["l: 65536"]), 513, "Message Too Large"),
+        (message(REGISTER, ["X: a\0b"]), 400, "control character in X"),
+        (
+            message("SIP/2.0 200 O\rK", []),
+            400,
+            "control character in the reason phrase",
+        ),
+        # Of several faults, the first.
+        (message(REGISTER, ["no", "a b: c", "l: x"]), 400, "not a header: 'no'"),
+        (
+            message(REGISTER, ["a b: c", "no", "l: x"]),
+            400,
+            "malformed header name: 'a b'",
+        ),
+        (
+            message(REGISTER, ["To: a\0", "X: \r", "l: x"]),
+            400,
+            "control character in To",
+        ),
+        (
+            message(REGISTER, ["To: \xff"]).replace(b"\xc3\xbf", b"\xff"),
+            400,
+            "To is not UTF-8",
+        ),
+        (
+            message("REGISTER sip:\xff SIP/2.0", []).replace(b"\xc3\xbf", b"\xff"),
+            400,
+            "Request-URI is not UTF-8",
+        ),
+    ],
+)
+def test_the_error_of_a_malformed_message_names_the_first_fault(
+    data: bytes, status: int, fault: str
+) -> None:
+    error = refused(data)
+    assert (error.status, str(error)) == (status, fault)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -9,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reginfo.sip.endpoint import Endpoint
+from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.event import (
     RequestReceived,
 )
 from reginfo.sip.flow import Flow, Local
-from reginfo.sip.message import Draft
+from reginfo.sip.message import Draft, Response
+from reginfo.sip.responding import refused
 from reginfo.sip.transaction import Datagram, ServerTransaction
 from reginfo.sip.transport import Transport
 from reginfo.sip.user import Nobody
@@ -27,6 +30,7 @@ from .messages import (
     as_response,
     endpoint,
     message,
+    parsed,
     received,
     request,
 )
@@ -72,7 +76,10 @@ def test_an_unknown_method_is_answered_405_with_allow() -> None:
 def test_a_cancel_that_matches_nothing_is_481() -> None:
     """3261-65 (§9.2)"""
     (response,) = answers(endpoint(), request("CANCEL", cseq="1 CANCEL"))
-    assert response.status == 481
+    assert (response.status, response.reason) == (
+        481,
+        "Call/Transaction Does Not Exist",
+    )
 
 
 @pytest.mark.parametrize(
@@ -163,6 +170,30 @@ def test_the_warning_of_a_400_is_a_quoted_string_whatever_the_peer_wrote() -> No
     assert warning.count('"') == 2
     assert "\\" not in warning
     assert warning.isprintable()
+    (response,) = answers(endpoint(), request(without=("Call-ID",), cseq='X"\\\x01X'))
+    assert response.header("Warning") == ('399 reginfo "Missing Call-ID Header Field"')
+    (response,) = answers(endpoint(), request(cseq='X"\x01\x1b'))
+    assert response.header("Warning") == (
+        "399 reginfo \"malformed CSeq: 'X??x01?x1b'\""
+    )
+
+
+@pytest.mark.parametrize("via", ["SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK\xe4", None])
+def test_a_400_copies_octets_that_are_not_utf8_and_has_a_tag_of_64_bits(
+    via: str | None,
+) -> None:
+    """3261-21: header fields are copied as they came."""
+    data = request(via=via or "SIP/2.0/UDP 192.0.2.1:9988;branch=z9hG4bK1")
+    data = data.replace(b"\xc3\xa4", b"\xe4").replace(b"1 REGISTER", b"1 REG\xe4")
+    ours = endpoint()
+    assert received(ours, data) == []
+    (datagram,) = ours.datagrams_to_send()
+    lines = datagram.data.split(b"\r\n")
+    assert lines[0] == b"SIP/2.0 400 Bad Request"
+    assert b"CSeq: 1 REG\xe4" in lines
+    (to,) = [line for line in lines if line.startswith(b"To: ")]
+    tag = to.removeprefix(b"To: <sip:alice@example.com>;tag=").decode()
+    assert len(bytes.fromhex(tag)) == 8
 
 
 @pytest.mark.parametrize(
@@ -296,6 +327,55 @@ def test_nothing_that_a_datagram_holds_raises(
             ours.respond(event.transaction, OK)
 
 
+# What an error during a request becomes.
+
+
+@pytest.mark.parametrize(
+    ("error", "response", "log"),
+    [
+        (
+            Refusal(423, "Interval Too Brief", headers=[("Min-Expires", "60")]),
+            Response(423, "Interval Too Brief", {"Min-Expires": ["60"]}),
+            None,
+        ),
+        (
+            RemoteProtocolError("malformed Contact"),
+            Response(400, "Bad Request"),
+            ("DEBUG", "! REGISTER from 192.0.2.1:9988: malformed Contact"),
+        ),
+        (
+            RemoteProtocolError("a scheme", status=416),
+            Response(416, "Unsupported URI Scheme"),
+            ("DEBUG", "! REGISTER from 192.0.2.1:9988: a scheme"),
+        ),
+        (
+            RemoteProtocolError("two of them", status=499),
+            Response(499, "Bad Request"),
+            ("DEBUG", "! REGISTER from 192.0.2.1:9988: two of them"),
+        ),
+        (
+            ValueError("a bug"),
+            Response(500, "Server Internal Error"),
+            ("ERROR", "! REGISTER from 192.0.2.1:9988"),
+        ),
+    ],
+)
+def test_an_error_during_a_request_is_answered_with_its_status_and_logged_once(
+    error: Exception,
+    response: Response,
+    log: tuple[str, str] | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A bug is a 500 and a traceback; the text of a peer's error is for us alone."""
+    with caplog.at_level(logging.DEBUG, "reginfo.sip"):
+        assert refused(parsed(request()), FLOW, error) == response
+    lines = [(one.levelname, one.getMessage()) for one in caplog.records]
+    assert lines == ([] if log is None else [log])
+    for one in caplog.records:
+        traceback = one.exc_info and one.exc_info[1]
+        assert traceback is (error if one.levelname == "ERROR" else None)
+
+
 # The way back, 3261-23.
 
 
@@ -358,6 +438,12 @@ def test_nothing_that_a_datagram_holds_raises(
             'SIP/2.0/UDP h;x="\\";rport" ; RPORT ;branch=z9hG4bK1, SIP/2.0/UDP g;rport',
             'SIP/2.0/UDP h;x="\\";rport" ;rport=9988;branch=z9hG4bK1'
             ";received=192.0.2.1, SIP/2.0/UDP g;rport",
+            ("192.0.2.1", 9988),
+        ),
+        (
+            'SIP/2.0/UDP h;x="";Xrport;receivedX=1;Xreceived;rport;branch=z9hG4bK1',
+            'SIP/2.0/UDP h;x="";Xrport;receivedX=1;Xreceived;rport=9988'
+            ";branch=z9hG4bK1;received=192.0.2.1",
             ("192.0.2.1", 9988),
         ),
         (

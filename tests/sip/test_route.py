@@ -8,7 +8,7 @@ import pytest
 
 from reginfo.sip.errors import RemoteProtocolError
 from reginfo.sip.message import Request
-from reginfo.sip.route import outgoing, preprocess, request_uri_of
+from reginfo.sip.route import Routed, outgoing, preprocess, request_uri_of
 from reginfo.sip.uri import Uri
 
 from .messages import parsed, request
@@ -146,10 +146,72 @@ def test_what_came_through_a_strict_router_has_its_target_in_route() -> None:
     assert (routed.uri, routed.route, routed.loose) == (CALLEE, (R2,), True)
 
 
+OURS = "p1.example.com"
+
+
+@pytest.mark.parametrize(
+    ("uri", "route", "routed"),
+    [
+        (CALLEE, (), Routed(CALLEE, (), False, "", False)),
+        (CALLEE, (R2,), Routed(CALLEE, (R2,), False, "", False)),
+        (CALLEE, (R1, R2), Routed(CALLEE, (R2,), True, "", False)),
+        (
+            CALLEE,
+            (f"<sip:flow.a@{OURS};lr>", R2),
+            Routed(CALLEE, (R2,), True, "flow.a", False),
+        ),
+        (
+            CALLEE,
+            (f"<sip:flow.a@{OURS};lr>", f"<sip:flow.b@{OURS};lr>"),
+            Routed(CALLEE, (), True, "flow.b", False),
+        ),
+        # One recorded in a SUBSCRIBE, wherever it is among ours.
+        (CALLEE, (f"<sip:{OURS};lr;sub>",), Routed(CALLEE, (), True, "", True)),
+        (CALLEE, (f"<sip:{OURS};lr;sub>", R1), Routed(CALLEE, (), True, "", True)),
+        (CALLEE, (R1, f"<sip:{OURS};lr;sub>"), Routed(CALLEE, (), True, "", True)),
+        (
+            CALLEE,
+            ("<sip:p2.example.com;lr;sub>",),
+            Routed(CALLEE, ("<sip:p2.example.com;lr;sub>",), False, "", False),
+        ),
+        # From a strict router: our Route is the Request-URI, the target is at the end.
+        (f"sip:{OURS};lr", (f"<{CALLEE}>",), Routed(CALLEE, (), True, "", False)),
+        (f"sip:{OURS};lr;sub", (f"<{CALLEE}>",), Routed(CALLEE, (), True, "", True)),
+        (
+            f"sip:{OURS};lr;sub",
+            (R1, f"<{CALLEE}>"),
+            Routed(CALLEE, (), True, "", True),
+        ),
+        (
+            f"sip:flow.a@{OURS};lr",
+            (R2, f"<{CALLEE}>"),
+            Routed(CALLEE, (R2,), True, "flow.a", False),
+        ),
+        (
+            f"sip:{OURS};lr",
+            ("<sips:callee@u2.domain.com>",),
+            Routed("sips:callee@u2.domain.com", (), True, "", False),
+        ),
+    ],
+)
+def test_the_routes_of_ours_are_removed_and_what_they_say_is_kept(
+    uri: str, route: tuple[str, ...], routed: Routed
+) -> None:
+    """3261-41: the flow token (RFC 5626 §5.3), the SUBSCRIBE (RFC 6665 §4.3)"""
+    assert preprocess(bye(uri, *route), lambda uri: uri.host == OURS) == routed
+
+
 @pytest.mark.parametrize(
     ("uri", "passed"),
     [
         ("sip:bob@a.example;maddr=p1.example.com", "sip:bob@a.example"),
+        ("sip:bob@a.example;transport;maddr=p1.example.com;ob", "sip:bob@a.example;ob"),
+        ("sip:None;maddr=p1.example.com", "sip:None"),
+        ("sip:bob:5080@a.example;maddr=p1.example.com", "sip:bob:5080@a.example"),
+        (
+            "sip:bob;x?y@a.example;maddr=p1.example.com;transport=tcp",
+            "sip:bob;x?y@a.example",
+        ),
         (
             "sip:bob@a.example:5080;maddr=p1.example.com;transport=tcp;user=phone",
             "sip:bob@a.example;user=phone",
@@ -195,6 +257,7 @@ def test_a_target_of_another_scheme_is_not_followed() -> None:
         ("sip:bob@h;%6Dethod=BYE;ob", "sip:bob@h;ob"),
         ("sip:bob;method=x?y@h;ob", "sip:bob;method=x?y@h;ob"),
         ("sip:bob;method=x@h;METHOD=INVITE;a", "sip:bob;method=x@h;a"),
+        ("sip:bob@h;x=a@b;method=INVITE;y=c@d", "sip:bob@h;x=a@b;y=c@d"),
         ("sip:h;method=INVITE", "sip:h"),
         ("sip:h?Route=%3Csip:x%3E", "sip:h"),
         ("tel:+1555;ext=1", "tel:+1555;ext=1"),

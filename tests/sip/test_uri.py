@@ -333,3 +333,109 @@ def test_a_uri_keeps_plain_text_whatever_it_was_read_from(text: str) -> None:
     parts = (uri.text, uri.scheme, uri.user, uri.host, uri.aor, uri.key, uri.base)
     assert {type(part) for part in parts} == {str}
     assert type(Uri.parse(text).text) is str
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("alice", "not a URI: 'alice'"),
+        ("a" * 81, f"not a URI: '{'a' * 80}'"),
+        ("sip:", "not a URI: 'sip:'"),
+        ("sip:a%4@b", "broken escape in 'a%4'"),
+        (f"sip:%4{'a' * 79}@b", None),
+        (f"sip:%x{'a' * 79}@b", f"broken escape in '%x{'a' * 78}'"),
+        ("sip:a:%x@b", "broken escape in '%x'"),
+        ("sip:a@b;x=%x", "broken escape in '%x'"),
+        ("sip:a@b:0", "port out of range in 'sip:a@b:0'"),
+        ("sip:a@b:1", None),
+        ("sip:a@b:65535", None),
+        ("sip:a@b:65536", "port out of range in 'sip:a@b:65536'"),
+        ("sip:a@b;lr;LR", "repeated URI parameter: ';lr;LR'"),
+        ("tel:123;x;x=1", "repeated URI parameter: ';x;x=1'"),
+        ("sip:a@[::1:::]", "invalid IPv6 address in 'sip:a@[::1:::]'"),
+        (f"sip:{'a' * 4093}", "URI of more than 4096 characters"),
+    ],
+)
+def test_the_error_of_an_invalid_uri_names_what_is_wrong(
+    text: str, fault: str | None
+) -> None:
+    if fault is None:
+        assert Uri.parse(text).text == text
+    else:
+        with pytest.raises(RemoteProtocolError) as caught:
+            Uri.parse(text)
+        assert str(caught.value) == fault
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "SIPS:%41l:s%65c@B:5061;X=%41;ttl=1;lr?b=1&A=%32",
+            Uri(
+                text="SIPS:%41l:s%65c@B:5061;X=%41;ttl=1;lr?b=1&A=%32",
+                scheme="sips",
+                user="%41l",
+                password="s%65c",
+                host="b",
+                port=5061,
+                params=(("x", "%41"), ("ttl", "1"), ("lr", None)),
+                headers="b=1&A=%32",
+                aor="sips:Al@b:5061",
+                key="sips:Al:sec@b:5061;ttl=1?a=2&b=1;lr;x=a",
+                base="sips:Al:sec@b:5061;ttl=1?a=2&b=1",
+            ),
+        ),
+        (
+            "sip:[2001:DB8::0:1]",
+            Uri(
+                text="sip:[2001:DB8::0:1]",
+                scheme="sip",
+                host="[2001:db8::1]",
+                aor="sip:[2001:db8::1]",
+                key="sip:@[2001:db8::1]",
+                base="sip:@[2001:db8::1]",
+            ),
+        ),
+        (
+            "TEL:70-4(2);X=A;Phone-Context=Example.com",
+            Uri(
+                text="TEL:70-4(2);X=A;Phone-Context=Example.com",
+                scheme="tel",
+                user="70-4(2)",
+                params=(("x", "A"), ("phone-context", "Example.com")),
+                aor="tel:7042;phone-context=example.com",
+                key="tel:7042;phone-context=example.com;x=a",
+                base="tel:7042;phone-context=example.com;x=a",
+            ),
+        ),
+        (
+            "tel:+1.2;phone-context=x",
+            Uri(
+                text="tel:+1.2;phone-context=x",
+                scheme="tel",
+                user="+1.2",
+                params=(("phone-context", "x"),),
+                aor="tel:+12",
+                key="tel:+12;phone-context=x",
+                base="tel:+12;phone-context=x",
+            ),
+        ),
+        (
+            "URN:service:sos",
+            Uri(
+                text="URN:service:sos",
+                scheme="urn",
+                key="URN:service:sos",
+                base="URN:service:sos",
+            ),
+        ),
+    ],
+)
+def test_every_part_of_a_uri_is_read(text: str, expected: Uri) -> None:
+    """RFC 3261 §19.1.1 and §19.1.4, RFC 3966 §3 and §5"""
+    found = Uri.parse(text)
+    for name in ("text", "scheme", "user", "password", "host", "port", "params"):
+        assert getattr(found, name) == getattr(expected, name), name
+    for name in ("headers", "aor", "key", "base"):
+        assert getattr(found, name) == getattr(expected, name), name

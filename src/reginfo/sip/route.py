@@ -120,14 +120,13 @@ def _target_of(value: str) -> str:
 
 def _without_maddr(uri: Uri) -> str:
     """Remove a maddr that leads here, with its port and transport (§16.4)."""
-    text, semicolon, rest = uri.text.partition(";")
-    params, mark, headers = rest.partition("?")
+    text, *params = uri.text.split(";")
     kept = [
         param
-        for param in params.split(";")
+        for param in params
         if param.partition("=")[0].lower() not in ("maddr", "transport")
     ]
     host, colon, port = text.rpartition(":")
     if uri.port is not None and colon and port == str(uri.port):
         text = host
-    return "".join([text, *(f";{param}" for param in kept), mark, headers])
+    return ";".join([text, *kept])
