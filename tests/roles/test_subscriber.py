@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from reginfo.events.states import SubscriberState
+from reginfo.ledger.part import Description
 from reginfo.location.binding import Binding
 from reginfo.location.foreign import GRACE, MOVED
 from reginfo.location.keyring import REMEMBERED
@@ -1095,6 +1096,22 @@ def test_what_is_wrong_with_a_peer_is_known_until_it_notifies() -> None:
     server.notify(document(1), state="terminated;reason=rejected")
     server.journal.close().announce()
     assert mirror.problem == "the peer ended it: rejected"
+
+
+def test_an_end_without_a_reason_is_a_problem_without_one() -> None:
+    server = watching()
+    mirror = server.mirror()
+    server.notify(document(1), state="terminated")
+    server.journal.close().announce()
+    assert mirror.problem == "the peer ended it: no reason"
+
+
+def test_the_subscriber_describes_how_many_subscriptions_it_holds() -> None:
+    server = watching()
+    server.watch(aor=BOB)
+    assert server.subscriber.describe() == Description(
+        "subscriber", "subscriptions: 2", {"held": 2}
+    )
 
 
 def test_that_a_key_was_removed_long_ago_is_no_news() -> None:

@@ -315,10 +315,7 @@ class Compositor:
         gone = [
             News(
                 row.aor,
-                msgspec.structs.replace(
-                    one.contact, event=ContactEvent.EXPIRED, expires=0
-                ),
-                omitted=True,
+                msgspec.structs.replace(one.contact, event=ContactEvent.EXPIRED),
             )
             for one in contribution.table
         ]
