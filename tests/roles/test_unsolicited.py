@@ -28,6 +28,7 @@ from .told import (
     DESK,
     PHONE_URI,
     Server,
+    claim,
     contact,
     document,
     with_keys,
@@ -238,3 +239,13 @@ def test_what_is_taken_back_has_its_former_end() -> None:
     assert listed(server) == [("p", "p/unsolicited", ALICE, NOW + 600 + GRACE)]
     server.journal.close().take_back()
     assert listed(server) == before
+
+
+def test_a_stray_contact_is_listed_until_it_ends_there() -> None:
+    server = Server()
+    server.stray(document(0, contact(claim=claim())), peer="r")  # this is in the store
+    server.stray(document(0, contact()))
+    server.now += 599.999
+    assert listed(server) == [("p", "p/unsolicited", ALICE, NOW + 600)]
+    server.now = NOW + 600
+    assert listed(server) == []

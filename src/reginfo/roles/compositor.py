@@ -77,7 +77,6 @@ class Compositor:
         name: Name = as_written,
     ) -> None:
         self._name = name
-        self._store = store
         self._journal = journal
         self._new_id = new_id
         self._policy = policy
