@@ -615,3 +615,65 @@ def test_when_a_document_came_is_restored_with_the_subscription() -> None:
         assert mirror.heard_at == heard_at
         # Put back from the row that is stored, it needs no copy the next time.
         assert mirror.saved is (saved if at is None else None)
+
+
+def test_an_end_without_a_reason_is_reported_without_one() -> None:
+    asked = active()
+    asked.notify("terminated", cseq=2)
+    assert asked.commit() == [(ALICE, "terminated", "")]
+
+
+def test_of_what_the_configuration_requires_no_script_is_told() -> None:
+    asked = Asked()
+    watches(asked, "p", ALICE)
+    asked.pass_time(0)
+    asked.notify()
+    assert asked.commit() == []
+
+
+def test_a_refused_end_is_due_at_once_and_a_refused_refresh_later() -> None:
+    asked = active()
+    (mirror,) = asked.subscriber.mirrors()
+    mirror.subscription.refresh(asked.now)
+    asked.answer(500)
+    assert mirror.timer_at == asked.now + BACK_OFF * 0.75
+    asked.subscriber.cancel(PLACE, ALICE, asked.now)
+    asked.answer(500)
+    assert mirror.timer_at == asked.now
+
+
+def test_each_new_dialog_goes_to_the_present_address_of_its_peer() -> None:
+    calls: list[tuple[str, Flow | None]] = []
+    present = [NEXT, THERE]
+
+    def flow_to(peer: str, failed: Flow | None) -> Flow | None:
+        calls.append((peer, failed))
+        return present.pop(0)
+
+    asked = Asked(flow_to=flow_to)
+    watches(asked, "p", ALICE)
+    asked.pass_time(0)
+    assert ([by for _, by, _ in asked.sent], calls) == ([NEXT], [("p", None)])
+    asked.notify()
+    (mirror,) = asked.subscriber.mirrors()
+    ends = mirror.subscription.expires_at
+    for at, number in ((ends - 1, 1), (ends, 2)):  # a refresh, and a new one
+        asked.now = mirror.subscription.timer_at = at
+        asked.subscriber.held.settle(mirror)
+        asked.subscriber.timer_due(moment(at))
+        assert len(calls) == number
+        mirror.subscription.state = SubscriberState.ACTIVE
+    assert mirror.subscription.flow == THERE
+
+
+def test_a_configured_subscription_has_the_same_end_after_a_restart() -> None:
+    asked = Asked()
+    watches(asked, "p", ALICE)
+    asked.pass_time(0)
+    asked.notify()
+    asked.commit()
+    (before,) = asked.subscriber.mirrors()
+    later = asked.restarted()
+    watches(later, "p", ALICE)
+    (after,) = later.subscriber.mirrors()
+    assert after.subscription.expires_at == before.subscription.expires_at
