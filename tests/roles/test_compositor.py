@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 
 from reginfo.events.notify import SubscriptionPolicy
 from reginfo.ledger.journal import Journal
+from reginfo.ledger.part import Description
 from reginfo.location.binding import BindingChange
+from reginfo.location.foreign import GRACE
 from reginfo.location.keyring import KeyChange
 from reginfo.location.place import TABLE, Aor
 from reginfo.location.store import LocationStore
@@ -25,11 +28,13 @@ from reginfo.reg.document import (
     RegistrationState,
     contact_id,
 )
-from reginfo.roles.compositor import RETRY_AFTER, Compositor
+from reginfo.roles.compositor import CONTACT_KIND, KIND, RETRY_AFTER, Compositor
 from reginfo.roles.contribution import Contribution
+from reginfo.roles.listing import Listed
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.message import Request, Response
 from reginfo.sip.parser import parse
+from reginfo.sip.uri import Uri
 
 from ..make import (
     ALICE,
@@ -81,7 +86,11 @@ class Server:
     """A compositor over a store; its publishers are the test."""
 
     def __init__(
-        self, prefix: str = "id", location: str = TABLE, now: float = NOW
+        self,
+        prefix: str = "id",
+        location: str = TABLE,
+        now: float = NOW,
+        longest: Callable[[str], int] | None = None,
     ) -> None:
         self.journal = Journal()
         self.store = LocationStore("us", self.journal)
@@ -98,6 +107,7 @@ class Server:
                 min_expires=60, default_expires=3761, max_expires=7200
             ),
             max_expires=86_400,
+            longest=longest,
             location=location,
         )
 
@@ -128,6 +138,10 @@ class Server:
         """What watchers were told since this was last asked: contact and event."""
         changes, self.changes = self.changes, []
         return [(c.binding.contact, c.binding.event.value) for c in changes]
+
+    def listed(self, uri: str = PHONE) -> list[Listed]:
+        """The publications that list a contact, each with its end there."""
+        return [*self.compositor.listings(ALICE, Uri.parse(uri), self.now)]
 
     def contacts(self, aor: str = ALICE) -> list[str]:
         return [b.contact for b in self.store.bindings(place(aor), self.now)]
@@ -783,3 +797,180 @@ def test_a_contact_that_is_no_uri_does_not_keep_a_server_from_starting() -> None
     after = server.restart(away=101)
     assert after.events() == [(DESK, "expired")]
     assert (after.contacts(), len(after.compositor)) == ([PHONE], 1)
+
+
+# Who lists what.
+
+OWN = ClaimElement(
+    owner="x", stamp=77, key=PHONE, begin=77, edition=77, until=99, left=600_000
+)
+
+
+def test_a_contact_without_an_end_is_listed_until_its_publication_is_long_over() -> (
+    None
+):
+    server = Server()
+    server.publish(contact(claim=OWN), peer="r")  # this one is in the store
+    server.publish(contact(expires=None), expires=60)
+    ends = NOW + 60 + GRACE
+    listed = [Listed("a", "a/PUBLISH", ALICE, contact(expires=None), ends)]
+    assert server.listed() == listed
+    server.now = ends - 0.001
+    assert server.listed() == listed
+    server.now = ends
+    assert server.listed() == []
+
+
+def test_a_publisher_is_believed_as_long_as_it_may_be() -> None:
+    server = Server(longest={"a": 90, "b": 7200}.__getitem__)
+    server.publish(contact())
+    assert [one.expires_at for one in server.listed()] == [NOW + 90]
+    server.publish(contact(DESK), peer="b")
+    assert [one.expires_at for one in server.listed(DESK)] == [NOW + 600]
+
+
+def test_the_compositor_describes_how_many_publications_there_are() -> None:
+    server = Server()
+    server.publish(contact())
+    server.publish(contact(), peer="b")
+    assert server.compositor.describe() == Description(
+        "compositor", "publications of peers: 2", {"contributions": 2}
+    )
+
+
+def test_a_publication_that_has_not_expired_yet_is_not_removed() -> None:
+    server = Server()
+    server.publish(contact(), expires=60)
+    (one,) = server.compositor.contributions()
+    server.compositor._postpone(one, server.now + 1)
+    server.pass_time(2)
+    assert (list(server.compositor.contributions()), server.contacts()) == (
+        [one],
+        [PHONE],
+    )
+
+
+# The last PUBLISH of a publication.
+
+
+def test_the_last_publish_is_answered_again_with_the_same_entity_tag() -> None:
+    server = Server()
+    first = server.publish(contact())
+    message = publish(2, etag(first), 1800, document(contact(cseq=2)))
+    second = server.receive(message)
+    again = server.receive(message)
+    assert (again.status, again.headers) == (200, second.headers)
+    assert len(server.compositor) == 1
+
+
+def test_only_the_last_publish_of_a_publication_is_answered_again() -> None:
+    server = Server()
+    message = publish(1, None, 3600, document(contact()))
+    first = server.receive(message)
+    server.cseq = 1
+    second = server.publish(etag=etag(first), body=b"")
+    other = server.receive(message)  # a publication of its own
+    assert etag(other) not in (etag(first), etag(second))
+    assert len(server.compositor) == 2
+
+
+def test_the_publish_of_what_has_ended_is_a_new_publication() -> None:
+    server = Server()
+    message = publish(1, None, 60, document(contact()))
+    first = server.receive(message)
+    server.pass_time(61)
+    assert server.contacts() == []
+    assert etag(server.receive(message)) != etag(first)
+    assert server.contacts() == [PHONE]
+
+
+# The rows.
+
+
+def contact_key(server: Server, uri: str = PHONE) -> tuple[str, str]:
+    (one,) = server.compositor.contributions()
+    return CONTACT_KIND, f"{one.row.id}\0{contact_id(ALICE, uri)}"
+
+
+def test_a_contact_that_is_left_out_is_erased_unless_the_commit_fails() -> None:
+    server = Server()
+    first = etag(server.publish(contact(), contact(DESK, callid="desk")))
+    server.commit()
+    server.publish(contact(), etag=first)
+    batch = server.journal.close()
+    erased = [(kind, key) for kind, key, value in batch.entries if value is None]
+    assert erased == [contact_key(server, DESK)]
+    batch.take_back()
+    assert server.contacts() == [PHONE, DESK]
+    server.publish(contact(), etag=first)
+    assert server.contacts() == [PHONE]
+
+
+def test_the_rows_of_a_publication_that_is_removed_are_erased() -> None:
+    server = Server()
+    first = server.publish(contact())
+    server.commit()
+    (one,) = server.compositor.contributions()
+    expected = [(KIND, one.row.id), contact_key(server)]
+    server.publish(etag=etag(first), expires=0, body=b"")
+    entries = server.journal.close().entries
+    assert [(kind, key) for kind, key, value in entries if value is None] == expected
+
+
+def test_contacts_whose_publication_is_gone_are_erased_at_the_start() -> None:
+    server = Server()
+    server.publish(contact(), contact(DESK, callid="desk"))
+    (one,) = server.compositor.contributions()
+    keys = [contact_key(server), contact_key(server, DESK)]
+    server.commit()
+    del server.rows[KIND, one.row.id]
+    after = server.restart()
+    batch = after.journal.close()
+    assert batch.entries == [(kind, key, None) for kind, key in keys]
+    assert not batch.urgent  # a crash costs nothing: the next start erases them
+    batch.take_back()
+    assert len(after.compositor) == 0
+
+
+def test_a_publication_without_contacts_stands_over_a_restart() -> None:
+    server = Server()
+    first = server.publish()
+    after = server.restart()
+    assert len(after.compositor) == 1
+    assert after.publish(contact(), etag=etag(first)).status == 200
+    assert after.contacts() == [PHONE]
+
+
+@pytest.mark.parametrize(("away", "count"), [(59.999, 1), (60.0, 0)])
+def test_a_publication_that_ends_at_the_start_is_removed(
+    away: float, count: int
+) -> None:
+    server = Server()
+    server.publish(contact(), expires=60)
+    assert len(server.restart(away=away).compositor) == count
+
+
+@pytest.mark.parametrize("expires", [None, 600])
+def test_a_refresh_after_a_restart_prolongs_a_contact_without_an_end(
+    expires: int | None,
+) -> None:
+    """3680-103"""
+    server = Server()
+    first = server.publish(contact(expires=expires), expires=100)
+    after = server.restart(away=50)
+    (one,) = after.compositor.contributions()
+    assert one.untimed is (expires is None)
+    after.publish(etag=etag(first), expires=100, body=b"")
+    (bound,) = after.store.bindings(place(ALICE), after.now)
+    ends = NOW + 150 + GRACE if expires is None else NOW + 600
+    assert bound.expires_at == ends
+
+
+def test_what_a_publication_says_is_gone_is_known_after_a_restart() -> None:
+    server = Server()
+    server.publish(contact(), contact(DESK, "unregistered", callid="desk"))
+    (before,) = server.compositor.contributions()
+    after = server.restart()
+    (one,) = after.compositor.contributions()
+    assert one.table.state == before.table.state
+    assert [gone.uri for _, gone in one.table.state.gone] == [DESK]

@@ -53,5 +53,9 @@ def test_a_contribution_says_what_it_is_and_moves_with_the_clock() -> None:
         request=("c", "t", 1),
         granted=60,
     )
-    assert repr(Contribution(row)) == f"<Contribution of p to {ALICE}>"
+    one = Contribution(row)
+    assert repr(one) == f"<Contribution of p to {ALICE}>"
+    assert (one.untimed, one.timer_at, one.scheduled_at) == (False, NOW, None)
+    one.timer_due(NOW)
+    assert one.timer_at is None
     assert shifted_row(row, 5.0).expires_at == NOW + 5

@@ -145,3 +145,16 @@ def test_a_record_of_an_unknown_kind_is_skipped() -> None:
     (speaker,) = sent(speaker_element("a")).keys
     assert (speaker.kind, speaker.owner) == (SPEAKER, "a")
     assert record_of(speaker, SOURCE, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("until", "left", "expires_at"),
+    [(0, None, 0.0), (0, 500, 0.0), (5, None, NOW), (5, 0, NOW), (5, 1, NOW + 0.001)],
+)
+def test_the_end_of_a_record_is_counted_from_now(
+    until: int, left: int | None, expires_at: float
+) -> None:
+    key = RecordKey("", "60", "a", 1, kind="probation", until=until, left=left)
+    read = record_of(key, SOURCE, NOW)
+    assert read is not None
+    assert (read.until, read.expires_at) == (until, expires_at)

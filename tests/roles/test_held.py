@@ -9,7 +9,8 @@ import pytest
 
 from reginfo.events.states import SubscriberState
 from reginfo.events.subscribe import Wanted
-from reginfo.events.waiting import LONGEST_BACK_OFF
+from reginfo.events.waiting import BACK_OFF, LONGEST_BACK_OFF
+from reginfo.events.wanted import FlowTo
 from reginfo.ledger.journal import Journal
 from reginfo.location.place import TABLE, Aor
 from reginfo.location.store import LocationStore
@@ -46,7 +47,7 @@ THERE = flow(PEER)
 class Asked:
     """A subscriber, the place that the test knows of, and what it was told."""
 
-    def __init__(self, now: float = NOW) -> None:
+    def __init__(self, now: float = NOW, flow_to: FlowTo | None = None) -> None:
         self.journal = Journal()
         self.store = LocationStore("us", self.journal)
         self.now = now
@@ -62,6 +63,7 @@ class Asked:
             jitter=lambda: 0.5,
             max_expires=7200,
             locate=self.sought.append,
+            flow_to=flow_to,
             location=TABLE,
         )
         self.subscriber.held.listener = self.listen
@@ -107,7 +109,7 @@ class Asked:
         dialog = mirror.subscription.dialog
         assert dialog is not None
         response = answer(status, call_id=dialog.call_id)
-        self.subscriber.held.receive_response(mirror, response, self.now)
+        mirror.receive_response(response, moment(self.now))
 
     def commit(self) -> list[tuple[str, str, str]]:
         """Have the batch on disk; what was told since."""
@@ -262,6 +264,8 @@ def test_an_unknown_place_is_told_and_sought_again() -> None:
     asked.request()
     asked.pass_time(0)
     asked.found(None, "no such host")
+    (mirror,) = asked.subscriber.mirrors()
+    assert mirror.problem == "no such host"
     assert asked.commit() == [(ALICE, "failed", "no such host")]
     asked.pass_time(LONGEST_BACK_OFF)
     asked.found()
@@ -274,7 +278,7 @@ def test_no_answer_is_told() -> None:
     asked.pass_time(0)
     asked.found()
     (mirror,) = asked.subscriber.mirrors()
-    asked.subscriber.held.receive_failure(mirror, "timeout", asked.now)
+    mirror.receive_failure("timeout", moment(asked.now))
     assert asked.commit() == [(ALICE, "failed", "timeout")]
 
 
@@ -301,7 +305,7 @@ def test_ended_it_is_gone_whatever_the_other_side_says(how: str) -> None:
     if how == "481":
         asked.answer(481)
     elif how == "timeout":
-        asked.subscriber.held.receive_failure(mirror, "timeout", asked.now)
+        mirror.receive_failure("timeout", moment(asked.now))
     asked.pass_time(40)
     asked.commit()
     assert list(asked.subscriber.mirrors()) == [] and asked.rows == {}
@@ -344,6 +348,8 @@ def test_after_a_restart_at_another_address_it_continues_from_there() -> None:
     asked = active()
     other = Local(Transport.UDP, "192.0.2.99", 5060)
     later = asked.restarted(other)
+    (mirror,) = later.subscriber.mirrors()
+    assert mirror.subscription.flow == Flow(other, PEER)
     later.pass_time(1)
     ((_, by, _),) = later.sent
     assert by == Flow(other, PEER)
@@ -364,6 +370,8 @@ def test_what_was_ended_before_a_restart_is_not_taken_up() -> None:
     asked.subscriber.cancel(PLACE, ALICE, asked.now)
     asked.commit()
     later = asked.restarted()
+    (mirror,) = later.subscriber.mirrors()
+    assert (mirror.subscription.dialog, mirror.timer_at) == (None, later.now)
     later.pass_time(100)
     later.commit()
     assert (later.sent, later.sought) == ([], [])
@@ -394,6 +402,278 @@ def test_a_place_that_was_found_in_vain_is_sought_again() -> None:
     asked.found()
     asked.subscribes()
     asked.journal.close().take_back()
+    (mirror,) = asked.subscriber.mirrors()
+    assert mirror.timer_at == asked.now + RETRY_AFTER
     asked.pass_time(RETRY_AFTER)
     asked.found()
     assert len(asked.subscribes()) == 1
+
+
+# The peers of the configuration.
+
+CAROL, DAVE = Aor("sip:carol@example.com"), Aor("sip:dave@example.com")
+NEXT = flow(("192.0.2.3", 5060))
+
+
+def watches(asked: Asked, peer: str, aor: Aor, by: Flow = THERE) -> None:
+    wanted = msgspec.structs.replace(WANTED, uri=aor)
+    asked.subscriber.watch(peer, aor, wanted, by, asked.now)
+
+
+def test_what_leads_to_a_former_address_of_a_peer_begins_anew_a_hundred_a_second() -> (
+    None
+):
+    asked = Asked()
+    assert asked.request(BOB)
+    watches(asked, "q", BOB)
+    watches(asked, PLACE, ALICE, NEXT)
+    for aor in (CAROL, DAVE, Aor("sip:erin@example.com")):
+        watches(asked, PLACE, aor)
+    asked.pass_time(1)
+    asked.found()
+    asked.commit()
+    asked.subscriber.moved(PLACE, [NEXT, flow(("192.0.2.4", 5060))], asked.now)
+    timers = {
+        mirror.source: (mirror.subscription.state.value, mirror.timer_at)
+        for mirror in asked.subscriber.mirrors()
+    }
+    assert timers == {
+        f"{PLACE}/{BOB}": ("notify-wait", NOW + 33),
+        f"q/{BOB}": ("notify-wait", NOW + 32),
+        f"{PLACE}/{ALICE}": ("notify-wait", NOW + 32),
+        f"{PLACE}/{CAROL}": ("waiting", NOW + 1),
+        f"{PLACE}/{DAVE}": ("waiting", NOW + 1.01),
+        f"{PLACE}/sip:erin@example.com": ("waiting", NOW + 1.02),
+    }
+    entries = asked.journal.close().entries
+    assert [key for _, key, _ in entries] == [
+        f"{PLACE}/{CAROL}",
+        f"{PLACE}/{DAVE}",
+        f"{PLACE}/sip:erin@example.com",
+    ]
+
+
+def test_a_move_of_a_peer_that_cannot_be_committed_leaves_the_dialog() -> None:
+    asked = Asked()
+    watches(asked, PLACE, ALICE)
+    asked.pass_time(0)
+    asked.notify()
+    asked.commit()
+    (mirror,) = asked.subscriber.mirrors()
+    timer_at = mirror.timer_at
+    asked.subscriber.moved(PLACE, [NEXT], asked.now)
+    assert (mirror.subscription.dialog, mirror.timer_at) == (None, asked.now)
+    asked.journal.close().take_back()
+    assert (mirror.subscription.state.value, mirror.timer_at) == ("active", timer_at)
+
+
+@pytest.mark.parametrize("how", ["503", "no answer"])
+@pytest.mark.parametrize(
+    ("there", "pause"), [(NEXT, 0.0), (None, BACK_OFF * 0.75)], ids=["next", "none"]
+)
+def test_a_peer_that_does_not_answer_is_asked_at_its_next_address_at_once(
+    there: Flow | None, pause: float, how: str
+) -> None:
+    calls: list[tuple[str, Flow | None]] = []
+
+    def flow_to(peer: str, failed: Flow | None) -> Flow | None:
+        calls.append((peer, failed))
+        return THERE if failed is None else there
+
+    asked = Asked(flow_to=flow_to)
+    watches(asked, "p", ALICE)
+    asked.pass_time(0)
+    calls.clear()
+    (mirror,) = asked.subscriber.mirrors()
+    if how == "503":
+        asked.answer(503)
+    else:
+        mirror.receive_failure("timeout", moment(asked.now))
+    assert calls == [("p", THERE)]
+    assert mirror.timer_at == asked.now + pause
+
+
+def test_a_refusal_is_not_repeated_at_the_next_address() -> None:
+    asked = Asked(flow_to=lambda peer, failed: NEXT)
+    watches(asked, "p", ALICE)
+    asked.pass_time(0)
+    (mirror,) = asked.subscriber.mirrors()
+    asked.answer(502)
+    assert mirror.timer_at == asked.now + BACK_OFF * 0.75
+
+
+def test_a_refresh_without_an_answer_stays_at_the_address_of_its_dialog() -> None:
+    asked = Asked(flow_to=lambda peer, failed: NEXT)
+    watches(asked, "p", ALICE)
+    asked.pass_time(0)
+    asked.notify()
+    (mirror,) = asked.subscriber.mirrors()
+    mirror.subscription.refresh(asked.now)
+    mirror.receive_failure("timeout", moment(asked.now))
+    assert mirror.subscription.state is SubscriberState.ACTIVE
+    assert mirror.timer_at == asked.now + BACK_OFF * 0.75
+
+
+def test_what_a_script_has_asked_for_is_located_anew_after_a_pause() -> None:
+    asked = Asked(flow_to=lambda peer, failed: NEXT)
+    assert asked.request()
+    asked.pass_time(0)
+    asked.found()
+    (mirror,) = asked.subscriber.mirrors()
+    mirror.receive_failure("timeout", moment(asked.now))
+    assert mirror.timer_at == asked.now + BACK_OFF * 0.75
+    assert mirror.subscription.flow == THERE
+
+
+@pytest.mark.parametrize(
+    ("differs", "expected"),
+    [
+        ({}, True),
+        ({"cseq": 4}, True),  # overtaken: it is ours, and wrong
+        ({"call_id": "another"}, False),
+        ({"to": "<sip:us@192.0.2.1>;tag=another"}, False),
+        ({"event": "presence"}, False),
+        ({"from_": f"<{ALICE}>;tag=fork"}, False),
+    ],
+    ids=["ours", "overtaken", "Call-ID", "To tag", "package", "From tag"],
+)
+def test_a_notify_is_expected_if_it_belongs_to_a_subscription(
+    differs: dict[str, Any], expected: bool
+) -> None:
+    asked = Asked()
+    assert asked.request()
+    asked.pass_time(0)
+    asked.found()
+    asked.notify(cseq=5)
+    (mirror,) = asked.subscriber.mirrors()
+    dialog = mirror.subscription.dialog
+    assert dialog is not None
+    fields: dict[str, Any] = {
+        "cseq": 6, "call_id": dialog.call_id, "to": dialog.local,
+        "from_": f"<{ALICE}>;tag=theirs", "event": "reg", **differs,
+    }  # fmt: skip
+    message = request(
+        "NOTIFY", f"Event: {fields.pop('event')}", "Contact: <sip:notifier@192.0.2.2>",
+        "Subscription-State: active", **fields,
+    )  # fmt: skip
+    assert asked.subscriber.expects(message) is expected
+
+
+def test_after_a_restart_what_was_requested_is_resumed_a_hundred_a_second() -> None:
+    asked = Asked()
+    watches(asked, "p", ALICE)
+    asked.pass_time(0)  # the configuration's row is the first that is stored
+    for aor in (BOB, CAROL, DAVE):
+        assert asked.request(aor)
+    asked.commit()
+    later = asked.restarted()
+    assert {mirror.aor: mirror.timer_at for mirror in later.subscriber.mirrors()} == {
+        BOB: later.now,
+        CAROL: later.now + 0.01,
+        DAVE: later.now + 0.02,
+    }
+    assert later.subscriber.held.stored(f"p/{ALICE}")
+    assert later.subscriber.held.stored(f"{PLACE}/{BOB}")
+    assert not later.subscriber.held.stored(f"p/{BOB}")
+
+
+def test_a_resumed_subscription_keeps_its_end_and_receives_its_response() -> None:
+    asked = active()
+    (before,) = asked.subscriber.mirrors()
+    later = asked.restarted()
+    (mirror,) = later.subscriber.mirrors()
+    assert mirror.subscription.expires_at == before.subscription.expires_at
+    later.pass_time(0)
+    later.answer(481)
+    assert later.commit() == [(ALICE, "refused", "481 Some Reason")]
+
+
+def test_what_replaces_a_resumed_dialog_goes_where_that_has_led() -> None:
+    """A redirection may have led it elsewhere than the first SUBSCRIBE."""
+    asked = active()
+    (before,) = asked.subscriber.mirrors()
+    subscription = before.subscription
+    assert subscription.dialog is not None
+    subscription.dialog.flow = NEXT
+    asked.subscriber.held.settle(before)
+    asked.commit()
+    (mirror,) = asked.restarted().subscriber.mirrors()
+    assert (subscription.flow, mirror.subscription.flow) == (THERE, NEXT)
+
+
+def test_when_a_document_came_is_restored_with_the_subscription() -> None:
+    asked = active()
+    (mirror,) = asked.subscriber.mirrors()
+    for heard_at, at in ((5.0, None), (7.0, asked.now + 9)):
+        mirror.heard_at = heard_at
+        asked.subscriber.held.settle(mirror)
+        asked.commit()
+        saved = mirror.saved
+        asked.subscriber.held.remember(mirror, at)
+        mirror.heard_at = 99.0
+        asked.journal.close().take_back()
+        assert mirror.heard_at == heard_at
+        # Put back from the row that is stored, it needs no copy the next time.
+        assert mirror.saved is (saved if at is None else None)
+
+
+def test_an_end_without_a_reason_is_reported_without_one() -> None:
+    asked = active()
+    asked.notify("terminated", cseq=2)
+    assert asked.commit() == [(ALICE, "terminated", "")]
+
+
+def test_of_what_the_configuration_requires_no_script_is_told() -> None:
+    asked = Asked()
+    watches(asked, "p", ALICE)
+    asked.pass_time(0)
+    asked.notify()
+    assert asked.commit() == []
+
+
+def test_a_refused_end_is_due_at_once_and_a_refused_refresh_later() -> None:
+    asked = active()
+    (mirror,) = asked.subscriber.mirrors()
+    mirror.subscription.refresh(asked.now)
+    asked.answer(500)
+    assert mirror.timer_at == asked.now + BACK_OFF * 0.75
+    asked.subscriber.cancel(PLACE, ALICE, asked.now)
+    asked.answer(500)
+    assert mirror.timer_at == asked.now
+
+
+def test_each_new_dialog_goes_to_the_present_address_of_its_peer() -> None:
+    calls: list[tuple[str, Flow | None]] = []
+    present = [NEXT, THERE]
+
+    def flow_to(peer: str, failed: Flow | None) -> Flow | None:
+        calls.append((peer, failed))
+        return present.pop(0)
+
+    asked = Asked(flow_to=flow_to)
+    watches(asked, "p", ALICE)
+    asked.pass_time(0)
+    assert ([by for _, by, _ in asked.sent], calls) == ([NEXT], [("p", None)])
+    asked.notify()
+    (mirror,) = asked.subscriber.mirrors()
+    ends = mirror.subscription.expires_at
+    for at, number in ((ends - 1, 1), (ends, 2)):  # a refresh, and a new one
+        asked.now = mirror.subscription.timer_at = at
+        asked.subscriber.held.settle(mirror)
+        asked.subscriber.timer_due(moment(at))
+        assert len(calls) == number
+        mirror.subscription.state = SubscriberState.ACTIVE
+    assert mirror.subscription.flow == THERE
+
+
+def test_a_configured_subscription_has_the_same_end_after_a_restart() -> None:
+    asked = Asked()
+    watches(asked, "p", ALICE)
+    asked.pass_time(0)
+    asked.notify()
+    asked.commit()
+    (before,) = asked.subscriber.mirrors()
+    later = asked.restarted()
+    watches(later, "p", ALICE)
+    (after,) = later.subscriber.mirrors()
+    assert after.subscription.expires_at == before.subscription.expires_at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,3 +86,17 @@ def test_a_whole_table_is_noted_and_forgotten() -> None:
     assert [one for _, one in listing.find(ALICE, Uri.parse(URIS[2]))] == [table[1]]
     listing.remove(OWNERS[0], table)
     assert not listing._found
+
+
+@pytest.mark.parametrize(
+    ("number", "id"), [(1, "1"), (0, "2")], ids=["another owner", "another row"]
+)
+def test_what_is_removed_takes_no_other_row_with_the_same_uri_away(
+    number: int, id: str
+) -> None:
+    listing: Listing[Owner] = Listing()
+    known = row("1", URIS[0])
+    listing.add(OWNERS[0], [known])
+    listing.remove(OWNERS[number], [row(id, URIS[0])])
+    found = list(listing.find(ALICE, Uri.parse(URIS[0])))
+    assert found == [(OWNERS[0], known)]

@@ -7,10 +7,12 @@ from typing import Any
 from reginfo.events.subscribe import HeldSubscription
 from reginfo.reg.document import Contact
 from reginfo.roles.held import KIND
+from reginfo.roles.listing import Listed
 from reginfo.roles.mirror import HeldRow, Mirror, shifted_row
 from reginfo.roles.subscriber import CONTACT_KIND
+from reginfo.sip.uri import Uri
 
-from ..make import ALICE, NOW, PEER, flow, here, moment
+from ..make import ALICE, NOW, PEER, WALL, flow, here, moment
 from .told import DESK, PHONE_URI, SOURCE, WANTED, Server, contact, document, watching
 
 
@@ -58,8 +60,40 @@ def test_the_contacts_go_with_the_subscription() -> None:
     server.commit()
     held.cancel("a", ALICE, NOW)
     server.receive(b"", state="terminated;reason=timeout")
-    assert (KIND, SOURCE) in (gone := entries(server))
-    assert [v for (k, _), v in gone.items() if k == CONTACT_KIND] == [None, None]
+    assert entries(server) == {
+        (KIND, SOURCE): None,
+        (CONTACT_KIND, f"{SOURCE}\0{ALICE}\0{contact().id}"): None,
+        (CONTACT_KIND, f"{SOURCE}\0{ALICE}\0{contact(DESK).id}"): None,
+    }
+    assert not server.subscriber._listing._found
+
+
+def test_an_end_that_cannot_be_committed_leaves_the_subscription_and_its_list() -> None:
+    server = Server()
+    held = server.subscriber.held
+    assert held.request("a", ALICE, WANTED, NOW)
+    held.located(server.mirror(), flow(PEER), "", NOW)
+    server.notify(document(0, contact(expires=None)))
+    server.commit()
+    mirror, uri = server.mirror(), Uri.parse(PHONE_URI)
+    before = list(server.subscriber.listings(ALICE, uri, NOW))
+    assert before == [Listed("a", SOURCE, ALICE, contact(expires=None), NOW + 3660)]
+    held.cancel("a", ALICE, NOW)
+    server.receive(b"", state="terminated;reason=timeout")
+    assert list(server.subscriber.mirrors()) == []
+    server.journal.close().take_back()
+    assert list(server.subscriber.mirrors()) == [mirror]
+    assert list(server.subscriber.listings(ALICE, uri, NOW)) == before
+
+
+def test_a_restart_keeps_the_contacts_of_what_the_configuration_may_want() -> None:
+    server = told(contact(), contact(DESK))
+    after = server.restart()
+    after.subscriber.begin(here(), moment(after.now))
+    assert entries(after) == {}
+    after.watch()
+    assert {row.contact.uri for row in after.mirror().table} == {PHONE_URI, DESK}
+    assert after.mirror().heard_at == WALL + NOW
 
 
 def test_what_is_taken_back_is_in_the_table_again() -> None:
@@ -76,7 +110,11 @@ def test_contacts_of_a_subscription_that_cannot_be_read_are_removed() -> None:
     server.rows[KIND, SOURCE] = {"no": "row"}
     after = server.restart()
     after.subscriber.begin(here(), moment(after.now))
-    assert list(contacts_of(after).values()) == [None]
+    batch = after.journal.close()
+    key = f"{SOURCE}\0{ALICE}\0{contact().id}"
+    assert batch.entries == [(CONTACT_KIND, key, None)]
+    assert not batch.urgent  # a crash costs nothing: it is removed at the next start
+    batch.take_back()
     after.watch()
     assert list(after.mirror().table) == []
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from reginfo.events.states import SubscriberState
+from reginfo.ledger.part import Description
 from reginfo.location.binding import Binding
 from reginfo.location.foreign import GRACE, MOVED
 from reginfo.location.keyring import REMEMBERED
@@ -25,8 +26,10 @@ from reginfo.reg.document import (
 )
 from reginfo.roles.envelope import SPEAKER
 from reginfo.roles.held import KIND, RETRY_AFTER
+from reginfo.roles.listing import Listed
 from reginfo.roles.subscriber import CONTACT_KIND
 from reginfo.sip.errors import Refusal, RemoteProtocolError
+from reginfo.sip.uri import Uri
 
 from ..make import (
     ALICE,
@@ -38,6 +41,7 @@ from ..make import (
     flow,
     moment,
     place,
+    request,
 )
 from .told import (
     DESK,
@@ -1097,6 +1101,22 @@ def test_what_is_wrong_with_a_peer_is_known_until_it_notifies() -> None:
     assert mirror.problem == "the peer ended it: rejected"
 
 
+def test_an_end_without_a_reason_is_a_problem_without_one() -> None:
+    server = watching()
+    mirror = server.mirror()
+    server.notify(document(1), state="terminated")
+    server.journal.close().announce()
+    assert mirror.problem == "the peer ended it: no reason"
+
+
+def test_the_subscriber_describes_how_many_subscriptions_it_holds() -> None:
+    server = watching()
+    server.watch(aor=BOB)
+    assert server.subscriber.describe() == Description(
+        "subscriber", "subscriptions: 2", {"held": 2}
+    )
+
+
 def test_that_a_key_was_removed_long_ago_is_no_news() -> None:
     """Unless it is known here: we may have forgotten it, and the peer not."""
     server = watching()
@@ -1109,3 +1129,46 @@ def test_that_a_key_was_removed_long_ago_is_no_news() -> None:
     server.notify(with_keys(document(1), *gone))
     assert [record.name for record in server.store.records(place(ALICE))] == ["l"]
     assert server.store.keys(place(ALICE)) == {}
+
+
+def test_a_notify_without_a_body_ends_a_problem_too() -> None:
+    server = watching()
+    mirror = server.mirror()
+    mirror.problem = "SUBSCRIBE: 500 Some Reason"
+    server.receive(b"")
+    server.journal.close().announce()
+    assert (mirror.problem, mirror.missed) == (None, 0)
+
+
+def test_a_notify_updates_the_table_that_its_listener_names() -> None:
+    server = watching()
+    dialog = server.mirror().subscription.dialog
+    assert dialog is not None
+    message = request(
+        "NOTIFY", "Event: reg", "Contact: <sip:notifier@192.0.2.2>",
+        "Subscription-State: active", f"Content-Type: {xml.MEDIA_TYPE}",
+        cseq=9, call_id=dialog.call_id, from_=f"<{ALICE}>;tag=theirs",
+        to=dialog.local, body=BODY,
+    )  # fmt: skip
+    told = server.subscriber.receive_notify(
+        message, flow(PEER), NOW, WALL + NOW, "elsewhere"
+    )
+    found = server.store.bindings(place(ALICE, "elsewhere"), NOW)
+    assert (told, [one.contact for one in found]) == ((ALICE,), [DESK])
+    assert server.contacts() == []
+
+
+def test_a_contact_is_listed_by_those_whose_subscription_stands_until_it_ends() -> None:
+    server = Server()
+    for peer, told in (
+        ("r", contact(claim=claim())),  # this one is in the store
+        ("e", contact()),
+        ("a", contact()),
+    ):
+        server.watch(peer)
+        server.notify(document(0, told), source=f"{peer}/{ALICE}")
+    server.mirror(f"e/{ALICE}").subscription.end(server.now)
+    uri = Uri.parse(PHONE_URI)
+    listed = [Listed("a", SOURCE, ALICE, contact(), NOW + 600)]
+    assert list(server.subscriber.listings(ALICE, uri, NOW + 599.999)) == listed
+    assert list(server.subscriber.listings(ALICE, uri, NOW + 600)) == []

@@ -12,7 +12,10 @@ from reginfo.reg.document import (
     RegistrationState,
 )
 from reginfo.roles import unsolicited
+from reginfo.roles.listing import Listed
+from reginfo.roles.unsolicited import Stream
 from reginfo.sip.errors import Refusal, RemoteProtocolError
+from reginfo.sip.uri import Uri
 
 from ..make import (
     ALICE,
@@ -25,6 +28,7 @@ from .told import (
     DESK,
     PHONE_URI,
     Server,
+    claim,
     contact,
     document,
     with_keys,
@@ -169,3 +173,79 @@ def test_whom_a_document_that_nobody_asked_for_leaves_out_it_tells_of() -> None:
     server.stray(document(0, contact()))
     assert server.stray(Reginfo(version=1, full=True, registrations=())) == (ALICE,)
     assert server.contacts() == []
+
+
+# Who lists what.
+
+
+def listed(server: Server, uri: str = PHONE_URI) -> list[tuple[str, str, str, float]]:
+    """The peers that list a contact, each with its source and the end there."""
+    found: list[Listed] = [
+        *server.subscriber.listings(ALICE, Uri.parse(uri), server.now)
+    ]
+    return [(one.peer, one.source, one.aor, one.expires_at) for one in found]
+
+
+def test_a_stray_notify_updates_the_table_that_its_listener_names() -> None:
+    server = Server()
+    server.stray(document(0, contact()), location="elsewhere")
+    found = server.store.bindings(place(ALICE, "elsewhere"), NOW)
+    assert ([one.contact for one in found], server.contacts()) == ([PHONE_URI], [])
+
+
+def test_a_stray_notify_is_believed_as_long_as_its_peer_may_be() -> None:
+    server = Server(longest={"p": 90, "q": 7200}.__getitem__)
+    server.stray(document(0, contact(), contact(DESK, expires=None)))
+    assert [one.expires_at for one in server.bound()] == [NOW + 90, NOW + 90]
+    assert listed(server) == [("p", "p/unsolicited", ALICE, NOW + 90)]
+    assert listed(server, DESK) == [("p", "p/unsolicited", ALICE, NOW + 90 + GRACE)]
+
+
+def test_a_dialog_that_is_forgotten_lists_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unsolicited, "DIALOGS", 2)
+    server = Server()
+    server.stray(document(0, contact()), call_id="1")
+    server.stray(document(0, contact(DESK)), call_id="2")
+    server.stray(None, call_id="2")  # one that is known makes no other one go
+    assert len(listed(server)) == 1
+    server.stray(None, call_id="3")
+    assert (listed(server), len(listed(server, DESK))) == ([], 1)
+
+
+def test_a_dialog_that_is_taken_back_takes_no_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unsolicited, "DIALOGS", 2)
+    server = Server()
+    server.stray(document(0, contact()), call_id="1")
+    server.journal.close()
+    server.stray(document(0, contact(DESK)), call_id="2")
+    server.journal.close().take_back()
+    assert listed(server, DESK) == []
+    server.stray(None, call_id="3")
+    assert len(listed(server)) == 1
+
+
+def test_what_is_taken_back_has_its_former_end() -> None:
+    assert Stream("p").until == 0.0
+    server = Server()
+    server.stray(document(0, contact(expires=None)), state="active;expires=60")
+    server.journal.close()
+    before = [("p", "p/unsolicited", ALICE, NOW + 60 + GRACE)]
+    assert listed(server) == before
+    server.stray(document(1, contact(expires=None)), state="active;expires=600")
+    assert listed(server) == [("p", "p/unsolicited", ALICE, NOW + 600 + GRACE)]
+    server.journal.close().take_back()
+    assert listed(server) == before
+
+
+def test_a_stray_contact_is_listed_until_it_ends_there() -> None:
+    server = Server()
+    server.stray(document(0, contact(claim=claim())), peer="r")  # this is in the store
+    server.stray(document(0, contact()))
+    server.now += 599.999
+    assert listed(server) == [("p", "p/unsolicited", ALICE, NOW + 600)]
+    server.now = NOW + 600
+    assert listed(server) == []

@@ -208,6 +208,7 @@ class Server:
         event: str = "reg",
         call_id: str = "stray",
         cseq: int | None = None,
+        location: str | None = None,
     ) -> tuple[str, ...]:
         """A NOTIFY that nobody has asked for."""
         self.cseq = self.cseq + 1 if cseq is None else cseq
@@ -218,7 +219,7 @@ class Server:
         )  # fmt: skip
         assert not self.subscriber.knows(message)
         return self.subscriber.receive_unsolicited(
-            peer, message, self.now, WALL + self.now
+            peer, message, self.now, WALL + self.now, location
         )
 
     def respond(self, status: int, *headers: str) -> None:
@@ -226,7 +227,7 @@ class Server:
         dialog = mirror.subscription.dialog
         assert dialog is not None
         answer = response(status, *headers, call_id=dialog.call_id)
-        self.subscriber.held.receive_response(mirror, answer, self.now)
+        mirror.receive_response(answer, moment(self.now))
 
     def bound(self, aor: str = ALICE) -> list[Binding]:
         return self.store.bindings(place(aor), self.now)

@@ -77,7 +77,6 @@ class Compositor:
         name: Name = as_written,
     ) -> None:
         self._name = name
-        self._store = store
         self._journal = journal
         self._new_id = new_id
         self._policy = policy
@@ -315,10 +314,7 @@ class Compositor:
         gone = [
             News(
                 row.aor,
-                msgspec.structs.replace(
-                    one.contact, event=ContactEvent.EXPIRED, expires=0
-                ),
-                omitted=True,
+                msgspec.structs.replace(one.contact, event=ContactEvent.EXPIRED),
             )
             for one in contribution.table
         ]

@@ -379,7 +379,6 @@ class Learner:
                         stamp=claim.stamp,
                         edition=claim.edition,
                         until=claim.until,
-                        owner=other.peer,
                     )
         return claim
 
