@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from reginfo.ledger.journal import Journal
+from reginfo.ledger.part import Description
 from reginfo.location.binding import Binding, BindingChange
 from reginfo.location.place import TABLE, Aor
 from reginfo.location.store import LocationStore
@@ -20,6 +21,7 @@ from reginfo.reg.document import (
     registration_id,
 )
 from reginfo.reg.legacy import Profile
+from reginfo.roles.envelope import LINK, VERSION
 from reginfo.roles.published import (
     CONTACT_KIND,
     KIND,
@@ -799,3 +801,155 @@ def test_one_table_is_published_and_no_other() -> None:
     )
     (contact,) = server.last()[1].registrations[0].contacts
     assert contact.cseq == 3
+
+
+# Servers come, move and turn out to be this one.
+
+
+OTHER = Flow(Local(Transport.UDP, "127.0.0.1", 5060), ("127.0.0.1", 5071))
+
+
+class Moving(Server):
+    """A server that notes on which flow it sends, and finds other addresses."""
+
+    def __init__(self) -> None:
+        self.flows: list[Flow] = []
+        self.asked: list[tuple[str, Flow]] = []
+        self.other: Flow | None = None
+        super().__init__()
+
+    def new_publisher(self, **others: Any) -> Publisher:
+        return super().new_publisher(failed=self.find_other, **others)
+
+    def find_other(self, uri: str, flow: Flow) -> Flow | None:
+        self.asked.append((uri, flow))
+        return self.other
+
+    def send(self, draft: Draft, flow: Flow, user: object) -> None:
+        assert isinstance(user, PublishedState)
+        self.flows.append(flow)
+        self.sent.append((draft, user))
+
+
+@pytest.mark.parametrize("how", ["no answer", "503"])
+def test_a_server_that_did_not_answer_is_tried_at_its_next_address_at_once(
+    how: str,
+) -> None:
+    """RFC 3263 §4.3"""
+    server = Moving()
+    server.other = OTHER
+    server.bind()
+    if how == "503":
+        server.answer(503, Retry_After="90")
+    else:
+        server.publisher.receive_failure(server.sent[-1][1], "timeout", NOW)
+    assert server.asked == [(server.target.uri, FLOW)]
+    assert server.flows == [FLOW, OTHER]
+    assert server.target.flow is OTHER
+
+
+def test_a_server_without_another_address_is_tried_there_after_a_pause() -> None:
+    server = Moving()
+    server.bind()
+    server.publisher.receive_failure(server.sent[-1][1], "timeout", NOW)
+    assert server.asked == [(server.target.uri, FLOW)]
+    assert server.flows == [FLOW]
+    server.publisher.timer_due(moment(NOW + 2))
+    assert server.flows == [FLOW, FLOW]
+
+
+def test_a_server_that_is_this_one_is_left_and_its_publications_are_erased() -> None:
+    server = Server()
+    new = PresenceServer(uri="sip:new@127.0.0.1", flow=FLOW)
+    server.publisher.publish_to(new, NOW)
+    server.bind()
+    assert len(server.publisher) == 2
+    server.answer()
+    server.journal.close()
+    server.publisher.leave("sip:unknown@127.0.0.1")
+    assert server.journal.close().entries == []
+    server.publisher.leave(new.uri)
+    (published,) = server.publisher.publications()
+    assert published.target is server.target
+    gone = f"{new.uri}\0{AOR}"
+    assert server.journal.close().entries == [
+        (KIND, gone, None),
+        (CONTACT_KIND, f"{gone}\0sip:a@192.0.2.1", None),
+    ]
+    assert server.publisher.describe().line == "publications: 1, presence servers: 1"
+    server.publisher.leave(new.uri)
+    assert server.journal.close().entries == []
+    server.sent.clear()
+    server.publisher.timer_due(moment(NOW + 5000))
+    assert {one.target.uri for _, one in server.sent} <= {server.target.uri}
+
+
+def test_publications_wait_until_the_address_of_their_server_is_found() -> None:
+    """3903-12: then they are sent at the pace of a restart, 100 per second."""
+    server = Server()
+    lost = PresenceServer(uri="sip:lost@127.0.0.1")
+    server.publisher = server.new_publisher()
+    server.store.listener = server.publisher.hears
+    server.publisher.publish_to(server.target, NOW)
+    server.publisher.publish_to(lost, NOW)
+    for number in range(3):
+        server.store.apply(place(f"sip:{number}@example.com"), [binding()], NOW)
+    assert {one.target.uri for _, one in server.sent} == {server.target.uri}
+    server.sent.clear()
+    found = PresenceServer(uri=lost.uri, flow=FLOW, profile=Profile.LEGACY)
+    server.publisher.publish_to(found, NOW + 5)
+    assert (lost.flow, lost.profile) == (FLOW, Profile.LEGACY)
+    due = [
+        one.timer_at for one in server.publisher.publications() if one.target is lost
+    ]
+    assert due == [NOW + 5, NOW + 5.01, NOW + 5.02]
+    server.publisher.timer_due(moment(NOW + 6))
+    assert [one.target.uri for _, one in server.sent] == [lost.uri] * 3
+
+
+def test_another_address_of_a_server_that_was_found_sends_nothing() -> None:
+    server = Moving()
+    server.bind()
+    server.answer()
+    before = server.publisher.timer_at
+    server.publisher.publish_to(
+        PresenceServer(uri=server.target.uri, flow=OTHER), NOW + 5
+    )
+    assert server.publisher.timer_at == before
+    server.bind(2)
+    assert server.flows == [FLOW, OTHER]
+
+
+def test_a_publisher_tells_how_many_publications_there_are() -> None:
+    server = Server()
+    server.bind()
+    server.publisher.publish_to(PresenceServer(uri="sip:new@127.0.0.1"), NOW)
+    assert server.publisher.describe() == Description(
+        "publisher", "publications: 1, presence servers: 2", {"publications": 1}
+    )
+
+
+def test_after_a_restart_a_server_that_took_claims_is_sent_claims() -> None:
+    server = Server()
+    server.bind()
+    server.answer(**{LINK: VERSION})
+    server.answer(**{LINK: VERSION})
+    assert server.target.takes_claims
+    again = PresenceServer(uri=server.target.uri, flow=FLOW, profile=Profile.STANDARD)
+    server.restart(0.0, again)
+    assert again.takes_claims
+    (contact,) = server.last()[1].registrations[0].contacts
+    assert contact.claim is not None and contact.claim.owner == "a"
+
+
+def test_after_a_restart_the_publisher_receives_what_becomes_of_a_publish() -> None:
+    server = Server()
+    server.bind()
+    server.answer()
+    restarted = server.restart()
+    (_, published) = server.sent[-1]
+    assert published.keeper is restarted
+    published.receive_response(
+        Response(200, "OK", {"SIP-ETag": ["next"]}), moment(NOW + 1)
+    )
+    assert published.publication.etag == "next"

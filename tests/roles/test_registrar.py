@@ -519,6 +519,16 @@ def test_two_spellings_of_one_contact_are_unbound_together() -> None:
     assert len(register(f"<{CONTACT}>", known=known).claims) == 1
 
 
+def test_a_spelling_that_is_not_bound_keeps_no_other_from_being_removed() -> None:
+    """3261-11, -16"""
+    known = rows(
+        binding(1, contact=CONTACT, expires_at=NOW),
+        binding(1, contact=f"{CONTACT};x=1"),
+    )
+    (claim,) = register(f"<{CONTACT}>", known=known, expires=0).claims
+    assert claim.gone and claim.key == binding(contact=f"{CONTACT};x=1").key
+
+
 @pytest.mark.parametrize(
     ("bad", "status"),
     [
@@ -578,6 +588,53 @@ def test_a_register_with_anything_else_in_it_is_not_the_same(
         f"<{CONTACT}>", known=known, branch=branch, call_id=call_id, cseq=cseq
     )
     assert refusal.status == 500
+
+
+class Stored:
+    """The contacts of a user in a store, which knows those that have gone."""
+
+    def __init__(self) -> None:
+        self.store = LocationStore("us", Journal())
+
+    def register(self, *contacts: str, branch: str, cseq: int = 10) -> Decision:
+        """Process a REGISTER; what it claims is stored."""
+        lines = [f"Contact: {contact}" for contact in contacts]
+        decision = decide(
+            request("REGISTER", *lines, cseq=cseq, call_id="a", branch=branch),
+            self.store.contacts(place(ALICE), NOW, 99e-6),
+            policy=RegistrarPolicy(has_links=True),
+            server_id="us",
+            flow=Flow(LOCAL, PHONE),
+        )
+        self.store.apply(place(ALICE), decision.claims, NOW)
+        return decision
+
+
+@pytest.mark.parametrize(
+    ("branch", "cseq", "is_new"),
+    [("z9hG4bK1", 10, 0), ("z9hG4bK2", 10, 1), ("z9hG4bK1", 11, 1)],
+)
+def test_a_removal_that_comes_again_is_known_by_the_contact_that_has_gone(
+    branch: str, cseq: int, is_new: int
+) -> None:
+    """3261-29: the transaction was lost with a restart; nothing is told twice."""
+    stored = Stored()
+    removal = f"<{CONTACT}>;expires=0"
+    assert len(stored.register(removal, branch="z9hG4bK1").claims) == 1
+    again = stored.register(removal, branch=branch, cseq=cseq)
+    assert len(again.claims) == is_new
+    assert again.response.status == 200
+
+
+def test_a_register_is_known_again_though_one_of_its_contacts_was_refreshed() -> None:
+    """3261-29"""
+    stored = Stored()
+    both = (f"<{DESK}>;expires=600", f"<{CONTACT}>;expires=0")
+    assert len(stored.register(*both, branch="z9hG4bK1").claims) == 2
+    stored.register(f"<{DESK}>;expires=700", branch="z9hG4bK2", cseq=11)
+    again = stored.register(*both, branch="z9hG4bK1")
+    assert again.claims == ()
+    assert contacts(again) == [f"<{DESK}>;expires=700"]
 
 
 def test_a_via_without_a_branch_is_not_known_again() -> None:
@@ -823,6 +880,25 @@ def test_an_extension_that_is_required_and_unknown_is_refused() -> None:
     assert register(f"<{CONTACT}>", headers=("Require: Path",)).claims
 
 
+def test_a_body_that_is_not_optional_is_refused() -> None:
+    """RFC 3261 §8.2.3: the body of a REGISTER has no meaning here."""
+
+    def of(*headers: str) -> Decision:
+        return decide(
+            request("REGISTER", f"Contact: <{CONTACT}>", *headers, body=b"x"),
+            Contacts(rows={}, now=NOW, wall=99e-6),
+            policy=RegistrarPolicy(),
+            server_id="us",
+            flow=Flow(LOCAL, PHONE),
+        )
+
+    with pytest.raises(Refusal) as caught:
+        of("Content-Type: text/plain")
+    assert caught.value.status == 415
+    optional = "Content-Disposition: render;handling=optional"
+    assert len(of("Content-Type: text/plain", optional).claims) == 1
+
+
 def test_the_path_is_stored_in_order_and_copied_if_supported() -> None:
     """
     The Path is stored in order, and copied to the response if supported (3327-01, -03).
@@ -855,6 +931,7 @@ def test_a_path_that_the_phone_knows_nothing_of_is_stored_and_not_copied() -> No
         ("sip:alice@[2001:DB8:0::5]:5060", ("2001:db8::5", 5060), ""),
         ("sip:alice@[2001:db8::5]", ("2001:db8::5", 41), "sip:[2001:db8::5]:41"),
         ("sip:alice@[fd00::1]", ("2001:db8::5", 5060), "sip:[2001:db8::5]:5060"),
+        ("sip:alice@[fe80::1]", ("fe80::1%eth0", 5060), ""),
         # The scope of a link-local address is of no use to others.
         ("sip:alice@10.0.0.1", ("fe80::1%eth0", 5060), "sip:[fe80::1]:5060"),
     ],
@@ -886,7 +963,7 @@ def test_a_register_that_came_by_a_path_was_received_by_somebody_else() -> None:
     (claim,) = register(
         "<sip:alice@10.0.0.1>", headers=("Path: <sip:p;lr>",), source=("192.0.2.9", 5)
     ).claims
-    assert claim.received == ""
+    assert (claim.received, claim.listener) == ("", "")
 
 
 def test_what_came_by_a_stream_says_so() -> None:
