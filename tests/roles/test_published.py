@@ -105,6 +105,18 @@ def test_a_publication_without_contacts_is_loaded_with_none() -> None:
     assert shelf.stored_at("sip:presence") == []
 
 
+def test_the_key_of_a_contact_may_have_any_character() -> None:
+    """It is made by the server that accepted the contact, whatever that uses."""
+    shelf = PublishedShelf(Journal())
+    row = PublishedRow(publication=Publication(uri=AOR, call_id="c", tag="t"))
+    contact: Binding = binding()
+    load(
+        shelf.rows,
+        [(KIND, "s\0a", row), (CONTACT_KIND, "s\0a\0sip:x\0y\0z", contact)],
+    )
+    assert shelf.take("s\0a") == (row, {"sip:x\0y\0z": contact})
+
+
 def test_all_three_times_of_a_publication_are_moved_to_the_new_clock() -> None:
     shelf = PublishedShelf(Journal())
     publication = Publication(

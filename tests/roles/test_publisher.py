@@ -21,7 +21,6 @@ from reginfo.reg.document import (
     registration_id,
 )
 from reginfo.reg.legacy import Profile
-from reginfo.roles.envelope import LINK, VERSION
 from reginfo.roles.published import (
     CONTACT_KIND,
     KIND,
@@ -932,8 +931,8 @@ def test_a_publisher_tells_how_many_publications_there_are() -> None:
 def test_after_a_restart_a_server_that_took_claims_is_sent_claims() -> None:
     server = Server()
     server.bind()
-    server.answer(**{LINK: VERSION})
-    server.answer(**{LINK: VERSION})
+    server.answer(Reginfo_Link="1")
+    server.answer(Reginfo_Link="1")
     assert server.target.takes_claims
     again = PresenceServer(uri=server.target.uri, flow=FLOW, profile=Profile.STANDARD)
     server.restart(0.0, again)

@@ -940,6 +940,19 @@ def test_an_end_that_is_taken_back_is_tried_again_but_not_at_once() -> None:
     assert [state(n) for n in server.notifies()] == ["terminated;reason=timeout"]
 
 
+@pytest.mark.parametrize(
+    ("now", "due"),
+    [(NOW + 599.9, NOW + 600), (NOW + 600, NOW + 600 + RETRY_AFTER)],
+)
+def test_a_watch_that_has_just_expired_waits_for_the_retry(
+    now: float, due: float
+) -> None:
+    server = watching()
+    (watch,) = server.notifier.watches()
+    server.notifier.undone(moment(now))
+    assert watch.timer_at == due
+
+
 def test_a_watcher_that_has_gone_stays_gone() -> None:
     server = watching()
     server.bind(binding())
