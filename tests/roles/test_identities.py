@@ -629,11 +629,7 @@ def test_an_identity_that_passes_to_another_user_is_published_as_that_users() ->
 
 def test_an_identity_that_has_passed_on_keeps_no_later_one_from_being_told() -> None:
     """24229-03"""
-    home = at_home(EAGER, AL, ALICE, TEL)
-    home.identify(BOB, TEL, of=BOB)
-    home.settle()
-    home.identify(ALICE, TEL, AL)
-    home.settle()
+    home = at_home(EAGER, AL, ALICE, TEL, AL)
     home.identify(BOB, TEL, of=BOB)
     home.settle()
     home.identify(ALICE)
