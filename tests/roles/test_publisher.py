@@ -847,6 +847,15 @@ def test_a_server_that_did_not_answer_is_tried_at_its_next_address_at_once(
     assert server.target.flow is OTHER
 
 
+@pytest.mark.parametrize("status", [500, 502, 504, 600])
+def test_another_answer_than_503_leads_to_no_other_address(status: int) -> None:
+    server = Moving()
+    server.other = OTHER
+    server.bind()
+    server.answer(status)
+    assert (server.asked, server.flows) == ([], [FLOW])
+
+
 def test_a_server_without_another_address_is_tried_there_after_a_pause() -> None:
     server = Moving()
     server.bind()
@@ -952,3 +961,64 @@ def test_after_a_restart_the_publisher_receives_what_becomes_of_a_publish() -> N
         Response(200, "OK", {"SIP-ETag": ["next"]}), moment(NOW + 1)
     )
     assert published.publication.etag == "next"
+
+
+@pytest.mark.parametrize("status", [300, 301, 403])
+def test_what_was_refused_is_at_no_server(status: int) -> None:
+    """3903-16"""
+    server = Server()
+    server.bind()
+    (published,) = server.publisher.publications()
+    assert list(published.sent) == ["sip:a@192.0.2.1"]
+    server.answer(status)
+    assert (published.sent, published.told) == ({}, {})
+
+
+def test_after_a_513_bodies_have_a_quarter_of_the_length() -> None:
+    """RFC 3261 §21.5.14"""
+    server = Server()
+    server.bind()
+    (published,) = server.publisher.publications()
+    published.length = 10_007
+    server.answer(513)
+    assert server.target.longest == 2501
+
+
+# Servers that take claims.
+
+
+def test_a_server_that_takes_claims_is_sent_them_at_once_and_once() -> None:
+    server = Server()
+    server.bind()
+    assert server.last()[1].registrations[0].contacts[0].claim is None
+    server.answer(Reginfo_Link="1")
+    assert len(server.sent) == 2
+    draft, document = server.last()
+    assert "Expires: 600\r\nSIP-If-Match: e1\r\n" in draft.head
+    (registration,) = document.registrations
+    assert registration.state is RegistrationState.ACTIVE
+    assert [one.claim is not None for one in registration.contacts] == [True]
+    server.answer(Reginfo_Link="1")
+    server.publisher.timer_due(moment(NOW + 5))
+    assert len(server.sent) == 2  # neither again nor as a removal
+
+
+@pytest.mark.parametrize(
+    ("profile", "link"),
+    [
+        (Profile.STANDARD, {}),
+        (Profile.STANDARD, {"Reginfo_Link": "2"}),
+        (Profile.STANDARD, {"Link": "1"}),
+        (Profile.LEGACY, {"Reginfo_Link": "1"}),
+        (Profile.IMS, {"Reginfo_Link": "1"}),
+    ],
+)
+def test_no_other_server_is_sent_claims(profile: Profile, link: dict[str, Any]) -> None:
+    server = Server(profile)
+    server.bind()
+    server.answer(**link)
+    assert not server.target.takes_claims
+    assert len(server.sent) == 1
+    server.bind(2)
+    (contact,) = server.last()[1].registrations[0].contacts
+    assert contact.claim is None

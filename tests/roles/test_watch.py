@@ -122,3 +122,8 @@ def test_a_watcher_is_tried_as_long_as_a_response_is_waited_for(
     assert watch.unreachable(NOW, lambda: 0.5)
     assert watch.unreachable(NOW + after, lambda: 0.5) is is_tried
     assert watch.failures == (2 if is_tried else 1)
+
+
+def test_a_timer_that_was_due_is_over(watch: Watch) -> None:
+    watch.timer_due(NOW + 600)
+    assert watch.timer_at is None

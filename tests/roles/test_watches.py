@@ -39,9 +39,9 @@ def test_a_watch_and_its_progress_are_loaded_in_any_order(first: str) -> None:
     entries.sort(key=lambda entry: entry[0] != first)
     watches = Watches(Journal(), server.notifier.served)
     load(watches.shelves, entries)
-    assert watches.loading
+    assert watches.loading is True
     watches.loaded()
-    assert not watches.loading
+    assert watches.loading is False
     (watch,) = watches
     (before,) = server.notifier.watches()
     assert watch.row.version == before.row.version == 1
