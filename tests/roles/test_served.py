@@ -616,6 +616,16 @@ def test_what_expired_while_we_were_down_is_told_at_that_pace_too() -> None:
     assert [event for _, event in first + after.told()] == ["expired"] * 30
 
 
+def test_watchers_that_have_confirmed_everything_take_no_turn_after_a_restart() -> None:
+    """6665-36: so those that are told something do not wait for them."""
+    server = Server()
+    for number in range(30):
+        server.subscribe(call_id=f"call{number}")
+    server.settle()
+    server.commit()
+    assert server.restart().notifier.timer_at == NOW + 600
+
+
 def test_subscriptions_that_expired_while_we_were_down_end_at_that_pace_too() -> None:
     """6665-36: also those whose watchers had confirmed everything."""
     server = Server()
