@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reginfo.events.notify import ServedSubscription
+from reginfo.reg.document import Piece
 from reginfo.roles.row import WatchRow
 from reginfo.roles.watch import (
     LONGEST_DOCUMENT,
@@ -127,3 +128,34 @@ def test_a_watcher_is_tried_as_long_as_a_response_is_waited_for(
 def test_a_timer_that_was_due_is_over(watch: Watch) -> None:
     watch.timer_due(NOW + 600)
     assert watch.timer_at is None
+
+
+def test_a_new_watch_has_nothing_behind_it_and_nothing_under_way(watch: Watch) -> None:
+    assert (watch.is_long, watch.in_pieces) == (False, False)
+    assert watch.is_long is watch.in_pieces is watch.waits is False
+    assert (watch.failures, watch.settled, watch.stalled) == (0, True, False)
+    assert watch.divide(False, [], {}) is Piece.WHOLE
+
+
+def test_nothing_holds_the_first_report_not_even_when_a_clock_begins(
+    watch: Watch,
+) -> None:
+    watch.tell(binding(1))
+    assert watch.take(0.0) == Owed(full=False, bindings=[binding(1)], parted={})
+    watch.answered()
+    watch.doubt(True)
+    assert watch.take(0.0) == Owed(full=True, bindings=[], parted={})
+
+
+def test_an_act_of_an_administrator_does_not_wait_for_the_interval(
+    watch: Watch,
+) -> None:
+    """3680-34"""
+    watch.owe_full()
+    watch.take(0.0)
+    watch.answered()
+    watch.tell(binding(1))
+    assert watch.take(0.5) is None
+    rejected = binding(2, "rejected")
+    watch.tell(rejected)
+    assert watch.take(0.5) == Owed(full=False, bindings=[rejected], parted={})

@@ -307,3 +307,13 @@ def test_after_a_stream_has_sent_a_datagram_does_not_wait() -> None:
     first.take(NOW)
     window.sent(first)
     assert window.admits(second)
+
+
+def test_a_stream_of_the_same_peer_does_not_wait_for_a_datagram() -> None:
+    window, (first, second) = Window(), watches_of(PEER_B)
+    first.take(NOW)
+    window.sent(first)
+    flow = second.row.subscription.dialog.flow
+    stream = Local(Transport.TCP, "192.0.2.1", 5060)
+    second.row.subscription.dialog.flow = Flow(stream, flow.remote)
+    assert window.admits(second)
