@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from reginfo.events.publish import Publication
@@ -10,6 +12,7 @@ from reginfo.location.binding import Binding
 from reginfo.location.store import LocationStore
 from reginfo.reg import xml
 from reginfo.reg.document import Contact, Reginfo
+from reginfo.reg.legacy import Profile
 from reginfo.roles.envelope import SPEAKER
 from reginfo.roles.publication_body import PublicationBodies
 from reginfo.roles.published import PresenceServer, PublishedState
@@ -26,12 +29,16 @@ class Nobody:
     def receive_failure(self, *_: object) -> None: ...
 
 
-def written(*claims: Binding, told: tuple[Binding, ...] = ()) -> tuple[Contact, ...]:
+def written(
+    *claims: Binding,
+    told: tuple[Binding, ...] = (),
+    profile: Profile = Profile.STANDARD,
+) -> tuple[Contact, ...]:
     """The contacts of the document when a store has these claims."""
     store = LocationStore("a", Journal())
     store.apply(place(ALICE), claims, NOW)
     publication = Publication(uri=ALICE, call_id="c", tag="t")
-    target = PresenceServer(uri="sip:192.0.2.9")
+    target = PresenceServer(uri="sip:192.0.2.9", profile=profile)
     published = PublishedState(ALICE, target, publication, Nobody())
     published.told = {one.key: one for one in told}
     own = {b.key: b for b in store.bindings(place(ALICE), NOW) if b.owner == "a"}
@@ -83,6 +90,7 @@ def claimed(
     body, written = bodies.write(published, own, NOW, 1 << 19)
     assert written == own
     assert not published.is_plain
+    assert re.search(rb"</contact>[^<]", body) is None  # no text between them
     return xml.parse(body)
 
 
@@ -131,3 +139,36 @@ def test_nothing_is_claimed_of_a_contact_that_was_never_told_and_has_gone() -> N
     gone = binding(2, "unregistered", contact=DESK)
     (registration,) = claimed(gone).registrations
     assert (registration.contacts, registration.state) == ((), "terminated")
+
+
+# How long a contact has been registered, and what a legacy server is told.
+
+
+@pytest.mark.parametrize(
+    ("registered_at", "seconds"),
+    [(NOW - 9.9, 9), (NOW - 1, 1), (NOW - 0.9, 0), (NOW, 0), (NOW + 5, 0)],
+)
+def test_a_contact_says_for_how_many_whole_seconds_it_is_registered(
+    registered_at: float, seconds: int
+) -> None:
+    """3680-68: never less than none, whatever a clock of another server says."""
+    (contact,) = written(binding(1, registered_at=registered_at))
+    assert (contact.duration_registered, contact.expires) == (seconds, 600)
+
+
+def test_a_legacy_server_is_told_the_events_that_it_knows() -> None:
+    known = binding(1, contact=DESK, params=(("+x", "y"),))
+    gone = binding(2, "rejected", contact=DESK, params=(("+x", "y"),))
+    told = {
+        one.uri: (one.event.value, one.expires, one.params)
+        for one in written(
+            binding(1, params=(("+x", "y"),)),
+            gone,
+            told=(known,),
+            profile=Profile.LEGACY,
+        )
+    }
+    assert told == {
+        "sip:alice@192.0.2.50": ("registered", 600, ()),
+        DESK: ("unregistered", 0, ()),
+    }
