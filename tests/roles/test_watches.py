@@ -38,6 +38,7 @@ def test_a_watch_and_its_progress_are_loaded_in_any_order(first: str) -> None:
     entries = server.journal.close().entries
     entries.sort(key=lambda entry: entry[0] != first)
     watches = Watches(Journal(), server.notifier.served)
+    assert watches.loading is False
     load(watches.shelves, entries)
     assert watches.loading is True
     watches.loaded()
@@ -46,6 +47,7 @@ def test_a_watch_and_its_progress_are_loaded_in_any_order(first: str) -> None:
     (before,) = server.notifier.watches()
     assert watch.row.version == before.row.version == 1
     assert watch.row.settled
+    assert watch.keeper is server.notifier.served
 
 
 def test_progress_of_an_unknown_watch_is_ignored() -> None:
