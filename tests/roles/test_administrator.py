@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from reginfo.ledger.journal import Journal
+from reginfo.location.claim import Claim
 from reginfo.location.contacts import Contacts
+from reginfo.location.record import Record, RecordKind, Standing
+from reginfo.location.stamp import Stamp
 from reginfo.location.store import LocationStore
 from reginfo.reg.document import ContactEvent, ContactState
-from reginfo.roles.administrator import admit, create, remove, shorten
+from reginfo.roles.administrator import Act, ActResult, admit, create, remove, shorten
 from reginfo.sip.errors import LocalProtocolError, RemoteProtocolError
 
 from ..make import ALICE, NOW, binding, moment, place
@@ -197,3 +201,228 @@ def test_whoever_was_removed_can_register_again() -> None:
     server.act(remove)
     server.store.apply(place(ALICE), [binding(2, stamp=server.stamp + 1)], NOW)
     assert server.contacts() == [PHONE]
+
+
+# What an act says, exactly: other servers and the disk get all of it.
+
+LEARNED = binding(
+    7,
+    call_id="c",
+    owner="b",
+    source="b/x",
+    stamp=300,
+    begin=5,
+    registered_at=NOW - 50,
+    number=8,
+    branch=9,
+)
+"""The binding of the phone, as another server told it."""
+
+
+def known(*claims: Claim, standing: Standing | None = None) -> Contacts:
+    rows = {claim.key: (claim,) for claim in claims}
+    return Contacts(rows=rows, now=NOW, wall=100e-6, standing=standing)
+
+
+def barred(*records: Record) -> Contacts:
+    """A user without contacts, with records that its standing does not know of."""
+    store = LocationStore("a", Journal())
+    store.apply(place(ALICE), [], NOW, records=records)
+    return Contacts(rows={}, now=NOW, wall=100e-6, history=store, place=place(ALICE))
+
+
+@pytest.mark.parametrize(
+    ("before", "stamp", "registered_at"),
+    [((), 100, NOW), ((LEARNED,), 301, NOW - 50)],
+)
+def test_a_created_contact_has_one_stamp_that_is_later_than_all_before(
+    before: tuple[Claim, ...], stamp: int, registered_at: float
+) -> None:
+    """3680-18: the first time of registration stays that of a contact that is bound."""
+    act = create(known(*before), PHONE, expires=60, server_id="a", call_id="new")
+    assert act == Act(
+        (
+            Claim(
+                contact=PHONE,
+                key=LEARNED.key,
+                call_id="new",
+                cseq=1,
+                begin=Stamp(stamp),
+                stamp=Stamp(stamp),
+                edition=Stamp(stamp),
+                gone=False,
+                event=ContactEvent.CREATED,
+                owner="a",
+                until=Stamp(stamp + 60_000_000),
+                expires_at=NOW + 60,
+                registered_at=registered_at,
+            ),
+        )
+    )
+    assert act.claims[0].gone is False
+
+
+@pytest.mark.parametrize(
+    "standing",
+    [Standing(rejected=True), Standing(probation_ends=NOW + 0.5)],
+)
+def test_no_contact_is_created_for_a_user_who_is_barred(standing: Standing) -> None:
+    with pytest.raises(LocalProtocolError, match="admit it first"):
+        create(
+            known(standing=standing), PHONE, expires=60, server_id="a", call_id="new"
+        )
+
+
+def test_a_contact_is_created_at_the_moment_at_which_a_probation_ends() -> None:
+    standing = Standing(probation_ends=NOW, latest=Stamp(500))
+    act = create(
+        known(standing=standing), PHONE, expires=60, server_id="a", call_id="new"
+    )
+    assert [claim.stamp for claim in act.claims] == [501]
+
+
+def test_a_shortened_contact_keeps_all_but_its_end_and_its_stamps() -> None:
+    act = shorten(known(LEARNED), expires=30, server_id="a", contact=PHONE)
+    stamp = Stamp(301)
+    assert act == Act(
+        (
+            msgspec.structs.replace(
+                LEARNED,
+                begin=stamp,
+                stamp=stamp,
+                edition=stamp,
+                event=ContactEvent.SHORTENED,
+                until=Stamp(30_000_301),
+                expires_at=NOW + 30,
+                source=None,
+                number=0,
+                branch=0,
+            ),
+        )
+    )
+
+
+@pytest.mark.parametrize(("expires", "shortened"), [(599, 1), (600, 0), (601, 0)])
+def test_only_a_contact_that_ends_later_is_shortened(
+    expires: int, shortened: int
+) -> None:
+    act = shorten(known(LEARNED), expires=expires, server_id="a", contact=PHONE)
+    assert len(act.claims) == shortened
+
+
+def test_all_contacts_are_shortened_by_one_record() -> None:
+    assert shorten(known(LEARNED), expires=30, server_id="a") == Act(
+        records=(
+            Record(
+                kind=RecordKind.SHORTEN,
+                value="",
+                stamp=Stamp(301),
+                owner="a",
+                until=Stamp(30_000_301),
+                expires_at=NOW + 30,
+            ),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "retry_after"),
+    [(ContactEvent.DEACTIVATED, None), (ContactEvent.PROBATION, 30)],
+)
+def test_a_removed_contact_ends_with_the_stamp_of_its_removal(
+    event: ContactEvent, retry_after: int | None
+) -> None:
+    act = remove(
+        known(LEARNED),
+        server_id="a",
+        contact=PHONE,
+        event=event,
+        retry_after=retry_after,
+    )
+    stamp = Stamp(301)
+    assert act == Act(
+        (
+            msgspec.structs.replace(
+                LEARNED,
+                begin=stamp,
+                stamp=stamp,
+                edition=stamp,
+                gone=True,
+                event=event,
+                owner="a",
+                until=stamp,
+                source=None,
+                retry_after=retry_after,
+                number=0,
+                branch=0,
+            ),
+        )
+    )
+
+
+def test_a_user_is_rejected_by_a_record_without_an_end() -> None:
+    act = remove(known(LEARNED), server_id="a", event=ContactEvent.REJECTED)
+    assert act.records == (
+        Record(kind=RecordKind.REJECTED, value="", stamp=Stamp(301), owner="a"),
+    )
+
+
+def test_probation_has_its_seconds_and_its_end_in_the_record() -> None:
+    act = remove(
+        known(LEARNED), server_id="a", event=ContactEvent.PROBATION, retry_after=30
+    )
+    assert act.records == (
+        Record(
+            kind=RecordKind.PROBATION,
+            value="30",
+            stamp=Stamp(301),
+            owner="a",
+            until=Stamp(30_000_301),
+            expires_at=NOW + 30,
+        ),
+    )
+
+
+@pytest.mark.parametrize("kind", [RecordKind.REJECTED, RecordKind.PROBATION])
+def test_who_is_admitted_gets_a_later_record_without_a_value(kind: RecordKind) -> None:
+    bar = Record(kind=kind, value="30", stamp=Stamp(500), owner="b")
+    lifted = Record(kind=kind, value=None, stamp=Stamp(501), owner="a")
+    assert admit(barred(bar), server_id="a") == Act(records=(lifted,))
+    assert admit(barred(bar, lifted), server_id="a") == Act()
+
+
+def test_who_is_rejected_is_not_rejected_again_and_who_was_admitted_is() -> None:
+    bar = Record(kind=RecordKind.REJECTED, value="", stamp=Stamp(500), owner="b")
+    lifted = Record(kind=RecordKind.REJECTED, value=None, stamp=Stamp(501), owner="b")
+    reject = ContactEvent.REJECTED
+    assert remove(barred(bar), server_id="a", event=reject) == Act((), ())
+    again = Record(kind=RecordKind.REJECTED, value="", stamp=Stamp(502), owner="a")
+    act = remove(barred(bar, lifted), server_id="a", event=reject)
+    assert act == Act((), (again,))
+
+
+def test_a_record_that_shortens_is_later_than_the_one_before() -> None:
+    before = Record(
+        kind=RecordKind.SHORTEN,
+        value="",
+        stamp=Stamp(500),
+        owner="b",
+        expires_at=NOW + 90,
+    )
+    (record,) = shorten(barred(before), expires=30, server_id="a").records
+    assert record.stamp == 501
+
+
+@pytest.mark.parametrize(
+    ("result", "has_changed"),
+    [
+        (ActResult(), False),
+        (ActResult(contacts=1), True),
+        (ActResult(is_recorded=True), True),
+        (ActResult(2, True), True),
+    ],
+)
+def test_an_act_has_changed_something_if_a_contact_or_a_record_has_changed(
+    result: ActResult, has_changed: bool
+) -> None:
+    assert bool(result) is has_changed

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
+from reginfo.location.binding import Binding
+from reginfo.location.place import Aor
 from reginfo.reg import xml
+from reginfo.reg.document import contact_id, registration_id
 from reginfo.reg.legacy import Profile
+from reginfo.roles.pieces import AROUND, AROUND_REGISTRATION, Written
+from reginfo.roles.watch import Owed, Parted
 from reginfo.roles.watcher import Watcher
 
 from ..make import (
+    ALICE,
+    BOB,
     NOW,
     binding,
 )
@@ -25,6 +33,7 @@ from .watched import (
     contacts,
     golden,
     registration,
+    state,
     watching,
 )
 
@@ -148,6 +157,41 @@ def test_what_does_not_fit_into_a_datagram_follows_in_another() -> None:
     assert uris == [claim.contact for claim in claims]
 
 
+def long_contacts() -> list[Binding]:
+    return [binding(contact=f"sip:alice@192.0.2.{n};x={'y' * 50}") for n in range(12)]
+
+
+def test_a_fetch_by_a_legacy_peer_ends_with_the_last_datagram() -> None:
+    """3680-111: `terminated` in the first one would cut off the others."""
+    server = Server(OLD)
+    server.bind(*long_contacts())
+    server.subscribe(0)
+    states = []
+    while server.unanswered:
+        states += [state(notify) for notify in server.notifies()]
+        server.answer()
+    assert len(states) > 2
+    assert states == ["active;expires=0"] * (len(states) - 1) + [
+        "terminated;reason=timeout"
+    ]
+
+
+def test_contacts_that_end_while_they_wait_for_a_datagram_are_told_as_gone() -> None:
+    server = Server(OLD)
+    server.bind(*long_contacts())
+    server.subscribe()
+    server.notifies()
+    for contact in long_contacts():
+        server.bind(binding(2, "unregistered", contact=contact.contact))
+    told: dict[str, str] = {}
+    while server.unanswered:
+        server.answer()
+        told |= dict(server.told())
+    assert told == {one.contact: "unregistered" for one in long_contacts()}
+    (watch,) = server.notifier.watches()
+    assert not watch.waits
+
+
 def test_a_contact_that_is_too_long_for_a_datagram_is_sent_all_the_same() -> None:
     server = watching(OLD)
     server.bind(binding(contact=f"sip:{'a' * 1500}@192.0.2.1"))
@@ -191,3 +235,103 @@ def test_a_notify_to_a_legacy_peer_is_as_in_the_golden_file() -> None:
     server = watching(OLD)
     server.bind(binding(path=("<sip:p;lr>",), user_agent="Phone/1"))
     golden("notify-legacy.sip", server.sent[0][0])
+
+
+# Registrations that end, because an identity was removed.
+
+
+GONE = tuple(
+    binding(2, "deactivated", contact=f"sip:{name}@192.0.2.1") for name in "abc"
+)
+XMLNS = 'xmlns="urn:ietf:params:xml:ns:reginfo"'
+
+
+def element(contact: Binding, aor: str) -> str:
+    """The XML of a contact that has ended."""
+    return (
+        f'<contact id="{contact_id(Aor(aor), contact.key)}" state="terminated" '
+        f'event="deactivated" callid="a" cseq="2">'
+        f"<uri>{contact.contact}</uri></contact>"
+    )
+
+
+SIZE = len(element(GONE[0], ALICE))
+ROOM = AROUND + AROUND_REGISTRATION + len(ALICE)
+"""Octets of a document about alice without contacts."""
+
+
+def parted(room: int, ended: Parted) -> tuple[Written, Parted]:
+    """A document about registrations that end, and what waits after it."""
+    server = watching()
+    (watch,) = server.notifier.watches()
+    owed = Owed(full=False, bindings=[], parted=ended)
+    written = server.notifier.bodies.write(watch, owed, lambda _: room, NOW)
+    rest = watch.take(NOW)
+    return written, {} if rest is None else rest.parted
+
+
+def test_a_registration_that_ends_is_written_with_all_its_contacts() -> None:
+    """24229-03, octet by octet."""
+    written, rest = parted(1 << 16, {ALICE: GONE[:2], BOB: GONE[2:]})
+    both = "".join(
+        f'<registration aor="{aor}" id="{registration_id(aor)}" state="terminated">'
+        f"{''.join(element(one, aor) for one in ones)}</registration>"
+        for aor, ones in ((ALICE, GONE[:2]), (BOB, GONE[2:]))
+    )
+    head = '<?xml version="1.0" encoding="UTF-8"?>'
+    assert written.body.decode().replace("\n", "") == (
+        f'{head}<reginfo {XMLNS} version="1" state="partial">{both}</reginfo>'
+    )
+    assert (written.more, rest) == (False, {})
+
+
+@pytest.mark.parametrize(
+    ("room", "number"),
+    [
+        (0, 1),  # one contact is always sent
+        (ROOM, 1),
+        (ROOM + SIZE, 1),
+        (ROOM + 2 * SIZE - 1, 1),
+        (ROOM + 2 * SIZE, 2),
+        (ROOM + 3 * SIZE - 1, 2),
+        (ROOM + 3 * SIZE, 3),
+    ],
+)
+def test_as_much_of_a_registration_that_ends_is_written_as_fits(
+    room: int, number: int
+) -> None:
+    """6665-87: it is `active` until its last contact has been told."""
+    written, rest = parted(room, {ALICE: GONE})
+    (told,) = xml.parse(written.body).registrations
+    assert [one.uri for one in told.contacts] == [g.contact for g in GONE[:number]]
+    is_over = number == len(GONE)
+    assert told.state == ("terminated" if is_over else "active")
+    assert written.more is not is_over
+    assert rest == ({} if is_over else {ALICE: GONE[number:]})
+
+
+def test_a_registration_that_ends_waits_for_the_one_before_it() -> None:
+    """In order, although a small one would fit behind a large one."""
+    large = tuple(
+        binding(2, "deactivated", contact=f"sip:{name}{'x' * 400}@192.0.2.1")
+        for name in "ab"
+    )
+    ended = {ALICE: large, BOB: GONE[2:]}
+    written, rest = parted(ROOM + len(element(large[0], ALICE)) + 400, ended)
+    (told,) = xml.parse(written.body).registrations
+    assert (told.aor, len(told.contacts)) == (ALICE, 1)
+    assert rest == {ALICE: large[1:], BOB: GONE[2:]}
+
+
+def test_ended_registrations_may_all_wait_if_something_else_is_told() -> None:
+    server = watching(EAGER, binding())
+    (watch,) = server.notifier.watches()
+    owed = Owed(full=True, bindings=[], parted={BOB: GONE})
+    written = server.notifier.bodies.write(watch, owed, lambda _: 0, NOW)
+    assert [one.aor for one in xml.parse(written.body).registrations] == [ALICE]
+    assert re.findall(rb'state="(\w+)"', written.body) == [
+        b"full",
+        b"active",
+        b"active",
+    ]
+    assert written.more

@@ -625,3 +625,35 @@ def test_an_identity_that_passes_to_another_user_is_published_as_that_users() ->
         (BOB, {BOB: ("active", ["registered", "registered"])}),
         (AL, {AL: ("active", ["created", "created"])}),
     ]
+
+
+def test_an_identity_that_has_passed_on_keeps_no_later_one_from_being_told() -> None:
+    """24229-03"""
+    home = at_home(EAGER, AL, ALICE, TEL, AL)
+    home.identify(BOB, TEL, of=BOB)
+    home.settle()
+    home.identify(ALICE)
+    assert [told.get(AL) for told in home.events_told()] == [
+        ("terminated", ["deactivated"])
+    ]
+
+
+def test_a_watcher_that_has_ended_keeps_no_other_from_being_told() -> None:
+    """24229-03"""
+    home = at_home(EAGER, ALICE, ALICE)
+    home.subscribe(call_id="second")
+    home.settle()
+    home.subscribe(0, tag="tag1", cseq=2)  # its last NOTIFY is unanswered
+    home.sent.clear()
+    home.identify(ALICE, AL)
+    assert [notify.call_id for notify in home.notifies()] == ["second"]
+
+
+def test_who_may_not_watch_is_not_told_of_identities() -> None:
+    """6665-111"""
+    home = Home(admission=Admission(allow=(ALICE,), neutral=True))
+    home.bind(binding())
+    home.subscribe()
+    home.settle()
+    home.identify(ALICE, AL)
+    assert home.notifies() == []

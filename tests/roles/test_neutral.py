@@ -10,9 +10,10 @@ import pytest
 from reginfo.events.headers import SubscriptionState
 from reginfo.reg.document import RegistrationState
 from reginfo.roles.admission import Admission
+from reginfo.roles.watch import Owed
 from reginfo.sip.errors import Refusal
 
-from ..make import ALICE, BOB, PEER, binding
+from ..make import ALICE, BOB, NOW, PEER, binding
 from .watched import DESK, EAGER, OLD, PEER_B, Server, contacts, registration
 
 ONLY_ALICE = Admission(allow=(ALICE,), neutral=True)
@@ -119,6 +120,54 @@ def test_a_refresh_under_another_policy_is_told_the_truth() -> None:
     after.settle()
     after.bind(binding(contact=DESK))
     assert len(after.notifies()) == 1
+
+
+def test_a_refresh_that_is_taken_back_lets_nobody_in() -> None:
+    """6665-110: it is a refresh that never was."""
+    server = server_of(EAGER, binding())
+    server.subscribe()
+    server.settle()
+    server.commit()
+    after = server.restart(admission=Admission(allow=(BOB,), neutral=True))
+    (watch,) = after.notifier.watches()
+    after.subscribe(tag="tag1", cseq=2)
+    assert watch.row.neutral is False
+    after.journal.close().take_back()
+    assert watch.row.neutral is True
+
+
+@pytest.mark.parametrize(
+    ("peer", "allow", "from_", "is_let_in"),
+    [
+        (PEER_B, "peers", BOB, True),
+        (EAGER, "peers", BOB, False),
+        (EAGER, "self", ALICE, True),
+        (EAGER, "self", BOB, False),
+    ],
+)
+def test_a_refresh_is_judged_as_a_new_subscription_is(
+    peer: Any, allow: str, from_: str, is_let_in: bool
+) -> None:
+    """6665-11"""
+    server = Server(peer, admission=Admission(allow=(), neutral=True))
+    server.bind(binding())
+    server.subscribe(from_=f"<{from_}>;tag=x")
+    server.settle()
+    server.commit()
+    after = server.restart(admission=Admission(allow=(allow,), neutral=True))
+    after.subscribe(tag="tag1", cseq=2, from_=f"<{from_}>;tag=x")
+    (document,) = after.documents()
+    assert len(contacts(document)) == is_let_in
+
+
+@pytest.mark.parametrize("peer", [EAGER, PEER_B, OLD])
+def test_nothing_follows_a_neutral_document(peer: Any) -> None:
+    server = server_of(peer)
+    server.subscribe()
+    (watch,) = server.notifier.watches()
+    owed = Owed(full=True, bindings=[], parted={})
+    written = server.notifier.bodies.write(watch, owed, lambda _: 1300, NOW)
+    assert written.more is False
 
 
 def test_without_neutral_documents_it_is_refused() -> None:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from lxml import etree
 
+from reginfo.ledger.part import Description
 from reginfo.location.binding import Binding
 from reginfo.location.record import Record, RecordKind
 from reginfo.location.stamp import Stamp
@@ -450,3 +451,39 @@ def test_the_last_notify_does_not_wait_for_the_interval() -> None:
     server.pass_time(2.5)
     (notify,) = server.notifies()
     assert state(notify) == "terminated;reason=timeout"
+
+
+def test_a_watch_is_served_until_it_has_ended() -> None:
+    server = watching()
+    (watch,) = server.notifier.watches()
+    assert server.notifier.serves(watch)
+    server.bind(binding())
+    server.answer(481)
+    assert not server.notifier.serves(watch)
+
+
+def test_a_notifier_tells_how_many_watch_and_what_was_sent() -> None:
+    server = watching()
+    server.subscribe(call_id="second")
+    figures = {"watches": 2, "notifies_total": 2}
+    describe = server.notifier.describe
+    assert describe() == Description("notifier", "watches: 2", figures)
+    server.notifier.drain(1.0, server.now)
+    line = "watches: 2, being ended: 2"
+    assert describe() == Description("notifier", line, figures)
+
+
+def test_an_update_whose_commit_fails_is_sent_later() -> None:
+    server = watching(POLITE, binding())
+    assert server.notifier.update(ALICE, server.now)
+    server.journal.close().take_back()
+    server.pass_time(6)
+    assert server.notifies() == []  # it was not asked for, as far as anybody knows
+    assert server.notifier.update(ALICE, server.now)
+    assert len(server.documents()) == 1
+
+
+def test_an_update_of_an_unknown_user_tells_nobody() -> None:
+    server = watching(EAGER)
+    assert not server.notifier.update(BOB, server.now)
+    assert not server.sent

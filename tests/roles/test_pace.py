@@ -178,3 +178,15 @@ def test_what_a_drain_could_not_commit_is_ended_after_a_while() -> None:
     assert server.notifies() == []
     server.pass_time(2)
     assert len(server.notifies()) == 30
+
+
+def test_a_turn_that_is_taken_back_comes_again_after_the_pause() -> None:
+    server = Server()
+    server.subscribe()
+    server.journal.close()
+    pace = Pace(server.notifier.watches(), rate=100.0, now=NOW)
+    had: list[float] = []
+    pace.work_off(server.journal, NOW, lambda watch, now: had.append(now), 5.0)
+    assert (had, pace.timer_at) == ([NOW], None)
+    server.journal.close().take_back()
+    assert pace.timer_at == NOW + 5

@@ -12,7 +12,7 @@ from reginfo.location.binding import Binding
 from reginfo.reg import xml
 from reginfo.reg.document import Piece, Reginfo
 from reginfo.reg.table import Table
-from reginfo.roles.pieces import fitting
+from reginfo.roles.pieces import DocumentSizes, fitting
 from reginfo.roles.watch import LONGEST_DOCUMENT, SHORTEST_DOCUMENT
 from reginfo.roles.watcher import Watcher
 from reginfo.sip.flow import Flow, Local
@@ -341,3 +341,25 @@ def test_documents_are_compared_with_their_piece() -> None:
     assert one != Reginfo(version=0, full=True, piece=Piece.MORE)
     with pytest.raises(TypeError, match=r"Reginfo\.piece"):
         Reginfo(version=0, full=True, piece="more")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("longest", "only_udp", "takes_streams"),
+    [
+        (SHORTEST_DOCUMENT, False, False),
+        (SHORTEST_DOCUMENT + 1, False, True),
+        (SHORTEST_DOCUMENT + 1, True, False),
+        (LONGEST_DOCUMENT, False, True),
+    ],
+)
+def test_a_document_is_as_long_as_the_way_to_the_watcher_allows(
+    longest: int, only_udp: bool, takes_streams: bool
+) -> None:
+    """6665-87"""
+    server = Server(EAGER)
+    server.subscribe()
+    (watch,) = server.notifier.watches()
+    watch.longest = longest
+    sizes = DocumentSizes(lambda flow: only_udp)
+    assert sizes.takes_streams(watch) is takes_streams
+    assert sizes.of(watch) == (longest if takes_streams else SHORTEST_DOCUMENT)

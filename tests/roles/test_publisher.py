@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from reginfo.ledger.journal import Journal
+from reginfo.ledger.part import Description
 from reginfo.location.binding import Binding, BindingChange
 from reginfo.location.place import TABLE, Aor
 from reginfo.location.store import LocationStore
@@ -799,3 +800,225 @@ def test_one_table_is_published_and_no_other() -> None:
     )
     (contact,) = server.last()[1].registrations[0].contacts
     assert contact.cseq == 3
+
+
+# Servers come, move and turn out to be this one.
+
+
+OTHER = Flow(Local(Transport.UDP, "127.0.0.1", 5060), ("127.0.0.1", 5071))
+
+
+class Moving(Server):
+    """A server that notes on which flow it sends, and finds other addresses."""
+
+    def __init__(self) -> None:
+        self.flows: list[Flow] = []
+        self.asked: list[tuple[str, Flow]] = []
+        self.other: Flow | None = None
+        super().__init__()
+
+    def new_publisher(self, **others: Any) -> Publisher:
+        return super().new_publisher(failed=self.find_other, **others)
+
+    def find_other(self, uri: str, flow: Flow) -> Flow | None:
+        self.asked.append((uri, flow))
+        return self.other
+
+    def send(self, draft: Draft, flow: Flow, user: object) -> None:
+        assert isinstance(user, PublishedState)
+        self.flows.append(flow)
+        self.sent.append((draft, user))
+
+
+@pytest.mark.parametrize("how", ["no answer", "503"])
+def test_a_server_that_did_not_answer_is_tried_at_its_next_address_at_once(
+    how: str,
+) -> None:
+    """RFC 3263 §4.3"""
+    server = Moving()
+    server.other = OTHER
+    server.bind()
+    if how == "503":
+        server.answer(503, Retry_After="90")
+    else:
+        server.publisher.receive_failure(server.sent[-1][1], "timeout", NOW)
+    assert server.asked == [(server.target.uri, FLOW)]
+    assert server.flows == [FLOW, OTHER]
+    assert server.target.flow is OTHER
+
+
+@pytest.mark.parametrize("status", [500, 502, 504, 600])
+def test_another_answer_than_503_leads_to_no_other_address(status: int) -> None:
+    server = Moving()
+    server.other = OTHER
+    server.bind()
+    server.answer(status)
+    assert (server.asked, server.flows) == ([], [FLOW])
+
+
+def test_a_server_without_another_address_is_tried_there_after_a_pause() -> None:
+    server = Moving()
+    server.bind()
+    server.publisher.receive_failure(server.sent[-1][1], "timeout", NOW)
+    assert server.asked == [(server.target.uri, FLOW)]
+    assert server.flows == [FLOW]
+    server.publisher.timer_due(moment(NOW + 2))
+    assert server.flows == [FLOW, FLOW]
+
+
+def test_a_server_that_is_this_one_is_left_and_its_publications_are_erased() -> None:
+    server = Server()
+    new = PresenceServer(uri="sip:new@127.0.0.1", flow=FLOW)
+    server.publisher.publish_to(new, NOW)
+    server.bind()
+    assert len(server.publisher) == 2
+    server.answer()
+    server.journal.close()
+    server.publisher.leave("sip:unknown@127.0.0.1")
+    assert server.journal.close().entries == []
+    server.publisher.leave(new.uri)
+    (published,) = server.publisher.publications()
+    assert published.target is server.target
+    gone = f"{new.uri}\0{AOR}"
+    assert server.journal.close().entries == [
+        (KIND, gone, None),
+        (CONTACT_KIND, f"{gone}\0sip:a@192.0.2.1", None),
+    ]
+    assert server.publisher.describe().line == "publications: 1, presence servers: 1"
+    server.publisher.leave(new.uri)
+    assert server.journal.close().entries == []
+    server.sent.clear()
+    server.publisher.timer_due(moment(NOW + 5000))
+    assert {one.target.uri for _, one in server.sent} <= {server.target.uri}
+
+
+def test_publications_wait_until_the_address_of_their_server_is_found() -> None:
+    """3903-12: then they are sent at the pace of a restart, 100 per second."""
+    server = Server()
+    lost = PresenceServer(uri="sip:lost@127.0.0.1")
+    server.publisher = server.new_publisher()
+    server.store.listener = server.publisher.hears
+    server.publisher.publish_to(server.target, NOW)
+    server.publisher.publish_to(lost, NOW)
+    for number in range(3):
+        server.store.apply(place(f"sip:{number}@example.com"), [binding()], NOW)
+    assert {one.target.uri for _, one in server.sent} == {server.target.uri}
+    server.sent.clear()
+    found = PresenceServer(uri=lost.uri, flow=FLOW, profile=Profile.LEGACY)
+    server.publisher.publish_to(found, NOW + 5)
+    assert (lost.flow, lost.profile) == (FLOW, Profile.LEGACY)
+    due = [
+        one.timer_at for one in server.publisher.publications() if one.target is lost
+    ]
+    assert due == [NOW + 5, NOW + 5.01, NOW + 5.02]
+    server.publisher.timer_due(moment(NOW + 6))
+    assert [one.target.uri for _, one in server.sent] == [lost.uri] * 3
+
+
+def test_another_address_of_a_server_that_was_found_sends_nothing() -> None:
+    server = Moving()
+    server.bind()
+    server.answer()
+    before = server.publisher.timer_at
+    server.publisher.publish_to(
+        PresenceServer(uri=server.target.uri, flow=OTHER), NOW + 5
+    )
+    assert server.publisher.timer_at == before
+    server.bind(2)
+    assert server.flows == [FLOW, OTHER]
+
+
+def test_a_publisher_tells_how_many_publications_there_are() -> None:
+    server = Server()
+    server.bind()
+    server.publisher.publish_to(PresenceServer(uri="sip:new@127.0.0.1"), NOW)
+    assert server.publisher.describe() == Description(
+        "publisher", "publications: 1, presence servers: 2", {"publications": 1}
+    )
+
+
+def test_after_a_restart_a_server_that_took_claims_is_sent_claims() -> None:
+    server = Server()
+    server.bind()
+    server.answer(Reginfo_Link="1")
+    server.answer(Reginfo_Link="1")
+    assert server.target.takes_claims
+    again = PresenceServer(uri=server.target.uri, flow=FLOW, profile=Profile.STANDARD)
+    server.restart(0.0, again)
+    assert again.takes_claims
+    (contact,) = server.last()[1].registrations[0].contacts
+    assert contact.claim is not None and contact.claim.owner == "a"
+
+
+def test_after_a_restart_the_publisher_receives_what_becomes_of_a_publish() -> None:
+    server = Server()
+    server.bind()
+    server.answer()
+    restarted = server.restart()
+    (_, published) = server.sent[-1]
+    assert published.keeper is restarted
+    published.receive_response(
+        Response(200, "OK", {"SIP-ETag": ["next"]}), moment(NOW + 1)
+    )
+    assert published.publication.etag == "next"
+
+
+@pytest.mark.parametrize("status", [300, 301, 403])
+def test_what_was_refused_is_at_no_server(status: int) -> None:
+    """3903-16"""
+    server = Server()
+    server.bind()
+    (published,) = server.publisher.publications()
+    assert list(published.sent) == ["sip:a@192.0.2.1"]
+    server.answer(status)
+    assert (published.sent, published.told) == ({}, {})
+
+
+def test_after_a_513_bodies_have_a_quarter_of_the_length() -> None:
+    """RFC 3261 §21.5.14"""
+    server = Server()
+    server.bind()
+    (published,) = server.publisher.publications()
+    published.length = 10_007
+    server.answer(513)
+    assert server.target.longest == 2501
+
+
+# Servers that take claims.
+
+
+def test_a_server_that_takes_claims_is_sent_them_at_once_and_once() -> None:
+    server = Server()
+    server.bind()
+    assert server.last()[1].registrations[0].contacts[0].claim is None
+    server.answer(Reginfo_Link="1")
+    assert len(server.sent) == 2
+    draft, document = server.last()
+    assert "Expires: 600\r\nSIP-If-Match: e1\r\n" in draft.head
+    (registration,) = document.registrations
+    assert registration.state is RegistrationState.ACTIVE
+    assert [one.claim is not None for one in registration.contacts] == [True]
+    server.answer(Reginfo_Link="1")
+    server.publisher.timer_due(moment(NOW + 5))
+    assert len(server.sent) == 2  # neither again nor as a removal
+
+
+@pytest.mark.parametrize(
+    ("profile", "link"),
+    [
+        (Profile.STANDARD, {}),
+        (Profile.STANDARD, {"Reginfo_Link": "2"}),
+        (Profile.STANDARD, {"Link": "1"}),
+        (Profile.LEGACY, {"Reginfo_Link": "1"}),
+        (Profile.IMS, {"Reginfo_Link": "1"}),
+    ],
+)
+def test_no_other_server_is_sent_claims(profile: Profile, link: dict[str, Any]) -> None:
+    server = Server(profile)
+    server.bind()
+    server.answer(**link)
+    assert not server.target.takes_claims
+    assert len(server.sent) == 1
+    server.bind(2)
+    (contact,) = server.last()[1].registrations[0].contacts
+    assert contact.claim is None

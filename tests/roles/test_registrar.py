@@ -6,15 +6,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding
 from reginfo.location.contacts import Contacts
 from reginfo.location.lives import Claims, join
-from reginfo.location.record import Standing
+from reginfo.location.record import Record, RecordKind, Standing
 from reginfo.location.stamp import Stamp
+from reginfo.location.store import LocationStore
 from reginfo.roles.registrar import Decision, RegistrarPolicy, decide
 from reginfo.roles.requested import contact_value
 from reginfo.sip.errors import Refusal, RemoteProtocolError
@@ -22,7 +25,7 @@ from reginfo.sip.flow import Flow, Local
 from reginfo.sip.headers import parse_name_addr
 from reginfo.sip.transport import Transport
 
-from ..make import LOCAL, NOW, PHONE, binding, request
+from ..make import ALICE, LOCAL, NOW, PHONE, binding, place, request
 
 CONTACT = "sip:alice@192.0.2.50"
 DESK = "sip:alice@192.0.2.51"
@@ -121,6 +124,8 @@ def test_the_response_has_the_date_if_there_is_one() -> None:
         (f"<{CONTACT}>", (f"User-Agent: {'&' * 1600}",)),
         (f"<{CONTACT}>", (f"Path: {', '.join(['<sip:p.example.com;lr>'] * 150)}",)),
         (f"<{CONTACT}>", ("User-Agent: " + "x" * 4500, f"Path: <sip:{'y' * 3900}>")),
+        (f"<{CONTACT}>", ("User-Agent: " + "x" * 8000, "Path: <sip:p;lr>")),
+        (f"<{CONTACT}>", ("Path: " + ", ".join(["sip:p"] * 180),)),
     ],
 )  # fmt: skip
 def test_a_contact_that_is_too_large_is_answered_413_and_nothing_is_bound(
@@ -227,6 +232,20 @@ def test_all_bindings_are_listed_after_a_register_of_one() -> None:
     ]
 
 
+def test_all_bindings_are_listed_after_a_refresh_of_one_of_two() -> None:
+    """3261-14"""
+    known = rows(binding(1), binding(contact=DESK, expires_at=NOW + 60, call_id="b"))
+    both = [f"<{CONTACT}>;expires=3600", f"<{DESK}>;expires=60"]
+    assert contacts(register(f"<{CONTACT}>", known=known)) == both
+
+
+def test_both_are_listed_if_one_is_refreshed_and_another_is_new() -> None:
+    """3261-14"""
+    decision = register(f"<{CONTACT}>", f"<{DESK}>", known=rows(binding(1)))
+    both = [f"<{CONTACT}>;expires=3600", f"<{DESK}>;expires=3600"]
+    assert contacts(decision) == both
+
+
 # For how long.
 
 
@@ -321,6 +340,56 @@ def test_a_star_unbinds_all() -> None:
     assert contacts_or_none(decision) is None
 
 
+FULL = binding(
+    1, owner="b", source="b/x", begin=5, stamp=50, branch=3, number=8, retry_after=9
+)
+"""A binding with a value in every field that a removal sets."""
+
+
+def test_a_star_goes_on_with_the_life_of_its_call_id_and_ends_any_other() -> None:
+    """3261-08: a refresh of another Call-ID that is still on its way undoes nothing."""
+    other = msgspec.structs.replace(
+        FULL, contact=DESK, key=binding(contact=DESK).key, call_id="b", stamp=Stamp(200)
+    )
+    mine, desk = register("*", expires=0, known=rows(FULL, other)).claims
+    stamp, branch = Stamp(201), mine.branch
+    assert branch not in (0, 3)
+    for claim, before, begin in ((mine, FULL, Stamp(5)), (desk, other, stamp)):
+        assert claim == msgspec.structs.replace(
+            before,
+            call_id="a",
+            cseq=10,
+            begin=begin,
+            stamp=stamp,
+            edition=stamp,
+            gone=True,
+            event=claim.event,
+            owner="us",
+            until=stamp,
+            source=None,
+            branch=branch,
+            number=0,
+        )
+        assert claim.event == "unregistered"
+
+
+def test_a_star_makes_a_record_that_is_later_than_the_one_before() -> None:
+    before = Record(kind=RecordKind.CLEARED, value="", stamp=Stamp(500), owner="b")
+    store = LocationStore("us", Journal())
+    store.apply(place(ALICE), [], NOW, records=[before])
+    decision = decide(
+        request("REGISTER", "Contact: *", "Expires: 0"),
+        Contacts(rows={}, now=NOW, wall=99e-6, history=store, place=place(ALICE)),
+        policy=RegistrarPolicy(has_links=True),
+        server_id="us",
+        flow=Flow(LOCAL, PHONE),
+    )
+    assert decision.claims == ()
+    assert decision.records == (
+        Record(kind=RecordKind.CLEARED, value="", stamp=Stamp(501), owner="us"),
+    )
+
+
 @pytest.mark.parametrize(
     ("given_contacts", "expires"),
     [
@@ -361,7 +430,7 @@ def test_a_register_that_was_overtaken_is_refused(cseq: int, expires: int) -> No
     """A REGISTER whose CSeq was overtaken is refused (3261-12)."""
     known = rows(binding(5))
     refusal = refused(f"<{CONTACT}>", known=known, cseq=cseq, expires=expires)
-    assert refusal.status == 500
+    assert (refusal.status, refusal.reason) == (500, "CSeq Out Of Order")
 
 
 @pytest.mark.parametrize(
@@ -433,10 +502,11 @@ def test_a_user_that_is_barred_is_refused() -> None:
     with pytest.raises(Refusal) as rejected:
         decided(Standing(rejected=True))
     assert rejected.value.status == 403
-    with pytest.raises(Refusal) as waiting:
-        decided(Standing(probation_ends=NOW + 29.5))
-    assert waiting.value.status == 500
-    assert waiting.value.headers == (("Retry-After", "30"),)
+    for left, seconds in ((29.5, "30"), (1.0, "1"), (0.1, "1")):
+        with pytest.raises(Refusal) as waiting:
+            decided(Standing(probation_ends=NOW + left))
+        assert waiting.value.status == 500
+        assert waiting.value.headers == (("Retry-After", seconds),)
     (claim,) = decided(Standing(probation_ends=NOW, latest=Stamp(500))).claims
     assert claim.stamp == 501
 
@@ -447,6 +517,16 @@ def test_two_spellings_of_one_contact_are_unbound_together() -> None:
     decision = register(f"<{CONTACT}>", known=known, expires=0)
     assert [claim.gone for claim in decision.claims] == [True, True]
     assert len(register(f"<{CONTACT}>", known=known).claims) == 1
+
+
+def test_a_spelling_that_is_not_bound_keeps_no_other_from_being_removed() -> None:
+    """3261-11, -16"""
+    known = rows(
+        binding(1, contact=CONTACT, expires_at=NOW),
+        binding(1, contact=f"{CONTACT};x=1"),
+    )
+    (claim,) = register(f"<{CONTACT}>", known=known, expires=0).claims
+    assert claim.gone and claim.key == binding(contact=f"{CONTACT};x=1").key
 
 
 @pytest.mark.parametrize(
@@ -508,6 +588,53 @@ def test_a_register_with_anything_else_in_it_is_not_the_same(
         f"<{CONTACT}>", known=known, branch=branch, call_id=call_id, cseq=cseq
     )
     assert refusal.status == 500
+
+
+class Stored:
+    """The contacts of a user in a store, which knows those that have gone."""
+
+    def __init__(self) -> None:
+        self.store = LocationStore("us", Journal())
+
+    def register(self, *contacts: str, branch: str, cseq: int = 10) -> Decision:
+        """Process a REGISTER; what it claims is stored."""
+        lines = [f"Contact: {contact}" for contact in contacts]
+        decision = decide(
+            request("REGISTER", *lines, cseq=cseq, call_id="a", branch=branch),
+            self.store.contacts(place(ALICE), NOW, 99e-6),
+            policy=RegistrarPolicy(has_links=True),
+            server_id="us",
+            flow=Flow(LOCAL, PHONE),
+        )
+        self.store.apply(place(ALICE), decision.claims, NOW)
+        return decision
+
+
+@pytest.mark.parametrize(
+    ("branch", "cseq", "is_new"),
+    [("z9hG4bK1", 10, 0), ("z9hG4bK2", 10, 1), ("z9hG4bK1", 11, 1)],
+)
+def test_a_removal_that_comes_again_is_known_by_the_contact_that_has_gone(
+    branch: str, cseq: int, is_new: int
+) -> None:
+    """3261-29: the transaction was lost with a restart; nothing is told twice."""
+    stored = Stored()
+    removal = f"<{CONTACT}>;expires=0"
+    assert len(stored.register(removal, branch="z9hG4bK1").claims) == 1
+    again = stored.register(removal, branch=branch, cseq=cseq)
+    assert len(again.claims) == is_new
+    assert again.response.status == 200
+
+
+def test_a_register_is_known_again_though_one_of_its_contacts_was_refreshed() -> None:
+    """3261-29"""
+    stored = Stored()
+    both = (f"<{DESK}>;expires=600", f"<{CONTACT}>;expires=0")
+    assert len(stored.register(*both, branch="z9hG4bK1").claims) == 2
+    stored.register(f"<{DESK}>;expires=700", branch="z9hG4bK2", cseq=11)
+    again = stored.register(*both, branch="z9hG4bK1")
+    assert again.claims == ()
+    assert contacts(again) == [f"<{DESK}>;expires=700"]
 
 
 def test_a_via_without_a_branch_is_not_known_again() -> None:
@@ -633,7 +760,41 @@ def test_who_is_refused_learns_when_the_first_contact_expires() -> None:
     assert (refusal.status, refusal.headers) == (503, (("Retry-After", "60"),))
 
 
+@pytest.mark.parametrize(("left", "seconds"), [(0.1, "1"), (1.0, "1"), (1.1, "2")])
+def test_who_is_refused_never_comes_back_at_once(left: float, seconds: str) -> None:
+    known = rows(binding(1, expires_at=NOW + left))
+    one = RegistrarPolicy(max_contacts=1)
+    refusal = refused(f"<{DESK}>", known=known, policy=one)
+    assert refusal.headers == (("Retry-After", seconds),)
+
+
 REPLACING = RegistrarPolicy(max_contacts=2, replaces=True)
+
+
+def test_a_contact_that_is_replaced_ends_in_a_life_of_its_own() -> None:
+    """3261-16: neither a refresh that is on its way nor its CSeq undoes it."""
+    one = RegistrarPolicy(max_contacts=1, replaces=True)
+    replaced, new = register(
+        f"<{DESK}>",
+        known=rows(msgspec.structs.replace(FULL, stamp=Stamp(200))),
+        policy=one,
+    ).claims
+    stamp = Stamp(201)
+    assert replaced == msgspec.structs.replace(
+        FULL,
+        begin=stamp,
+        stamp=stamp,
+        edition=stamp,
+        gone=True,
+        event=replaced.event,
+        owner="us",
+        until=stamp,
+        source=None,
+        retry_after=None,
+        number=0,
+    )
+    assert replaced.event == "deactivated"
+    assert (new.contact, new.stamp) == (DESK, 99)
 
 
 def test_or_the_oldest_contact_is_replaced() -> None:
@@ -719,6 +880,25 @@ def test_an_extension_that_is_required_and_unknown_is_refused() -> None:
     assert register(f"<{CONTACT}>", headers=("Require: Path",)).claims
 
 
+def test_a_body_that_is_not_optional_is_refused() -> None:
+    """RFC 3261 §8.2.3: the body of a REGISTER has no meaning here."""
+
+    def of(*headers: str) -> Decision:
+        return decide(
+            request("REGISTER", f"Contact: <{CONTACT}>", *headers, body=b"x"),
+            Contacts(rows={}, now=NOW, wall=99e-6),
+            policy=RegistrarPolicy(),
+            server_id="us",
+            flow=Flow(LOCAL, PHONE),
+        )
+
+    with pytest.raises(Refusal) as caught:
+        of("Content-Type: text/plain")
+    assert caught.value.status == 415
+    optional = "Content-Disposition: render;handling=optional"
+    assert len(of("Content-Type: text/plain", optional).claims) == 1
+
+
 def test_the_path_is_stored_in_order_and_copied_if_supported() -> None:
     """
     The Path is stored in order, and copied to the response if supported (3327-01, -03).
@@ -751,6 +931,7 @@ def test_a_path_that_the_phone_knows_nothing_of_is_stored_and_not_copied() -> No
         ("sip:alice@[2001:DB8:0::5]:5060", ("2001:db8::5", 5060), ""),
         ("sip:alice@[2001:db8::5]", ("2001:db8::5", 41), "sip:[2001:db8::5]:41"),
         ("sip:alice@[fd00::1]", ("2001:db8::5", 5060), "sip:[2001:db8::5]:5060"),
+        ("sip:alice@[fe80::1]", ("fe80::1%eth0", 5060), ""),
         # The scope of a link-local address is of no use to others.
         ("sip:alice@10.0.0.1", ("fe80::1%eth0", 5060), "sip:[fe80::1]:5060"),
     ],
@@ -782,7 +963,7 @@ def test_a_register_that_came_by_a_path_was_received_by_somebody_else() -> None:
     (claim,) = register(
         "<sip:alice@10.0.0.1>", headers=("Path: <sip:p;lr>",), source=("192.0.2.9", 5)
     ).claims
-    assert claim.received == ""
+    assert (claim.received, claim.listener) == ("", "")
 
 
 def test_what_came_by_a_stream_says_so() -> None:

@@ -616,6 +616,52 @@ def test_what_expired_while_we_were_down_is_told_at_that_pace_too() -> None:
     assert [event for _, event in first + after.told()] == ["expired"] * 30
 
 
+def test_watchers_that_have_confirmed_everything_take_no_turn_after_a_restart() -> None:
+    """6665-36: so those that are told something do not wait for them."""
+    server = Server()
+    for number in range(30):
+        server.subscribe(call_id=f"call{number}")
+    server.settle()
+    server.commit()
+    assert server.restart().notifier.timer_at == NOW + 600
+
+
+def test_subscriptions_that_expired_while_we_were_down_end_at_that_pace_too() -> None:
+    """6665-36: also those whose watchers had confirmed everything."""
+    server = Server()
+    for number in range(30):
+        server.subscribe(call_id=f"call{number}")
+    server.settle()
+    server.commit()
+    after = server.restart(seconds=700)
+    first = after.notifies()
+    assert 0 < len(first) <= 0.1 * RESTART_RATE + 1
+    after.pass_time(1)
+    ends = [state(notify) for notify in first + after.notifies()]
+    assert ends == ["terminated;reason=timeout"] * 30
+
+
+def test_an_end_that_waited_for_its_turn_at_a_peer_is_told_after_a_restart() -> None:
+    """6665-36: to a peer one NOTIFY is under way at a time (8085-01)."""
+    server = Server(PEER_B)
+    for number in range(3):
+        server.subscribe(call_id=f"call{number}")
+        server.settle()
+    server.commit()
+    server.notifier.drain(100.0, server.now)
+    server.pass_time(1)
+    assert len(server.notifies()) == 1
+    server.commit()
+    after = server.restart()
+    ends = after.notifies()
+    while after.unanswered:
+        after.answer()
+        ends += after.notifies()
+    assert sorted(notify.call_id for notify in ends) == ["call0", "call1", "call2"]
+    assert {state(notify) for notify in ends} == {"terminated;reason=deactivated"}
+    assert len(after.notifier) == 0
+
+
 def test_what_a_restart_tells_is_tried_again_if_the_disk_does_not_take_it() -> None:
     server = Server()
     server.subscribe()
@@ -938,6 +984,19 @@ def test_an_end_that_is_taken_back_is_tried_again_but_not_at_once() -> None:
     assert not server.sent
     server.pass_time(2)
     assert [state(n) for n in server.notifies()] == ["terminated;reason=timeout"]
+
+
+@pytest.mark.parametrize(
+    ("now", "due"),
+    [(NOW + 599.9, NOW + 600), (NOW + 600, NOW + 600 + RETRY_AFTER)],
+)
+def test_a_watch_that_has_just_expired_waits_for_the_retry(
+    now: float, due: float
+) -> None:
+    server = watching()
+    (watch,) = server.notifier.watches()
+    server.notifier.undone(moment(now))
+    assert watch.timer_at == due
 
 
 def test_a_watcher_that_has_gone_stays_gone() -> None:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import pytest
 
 from reginfo.events.notify import ServedSubscription
+from reginfo.reg.document import Piece
 from reginfo.roles.row import WatchRow
-from reginfo.roles.watch import Owed, Watch
+from reginfo.roles.watch import (
+    LONGEST_DOCUMENT,
+    SHORTEST_DOCUMENT,
+    Owed,
+    Watch,
+)
 from reginfo.sip.dialog import Dialog
 from reginfo.sip.message import Response
+from reginfo.sip.transaction import TIMER_F
 
 from ..make import ALICE, NOW, binding, flow, moment, request
 
@@ -23,7 +30,7 @@ class Keeper:
         self.received.append((watch, response, now))
 
     def receive_failure(self, watch: Watch, cause: str, now: float) -> None:
-        self.received.append((watch, cause))
+        self.received.append((watch, cause, now))
 
 
 @pytest.fixture
@@ -63,6 +70,92 @@ def test_what_becomes_of_a_notify_is_handed_to_the_keeper(watch: Watch) -> None:
     assert isinstance(keeper, Keeper)
     response = Response(200, "OK")
     watch.receive_response(response, moment(NOW + 1))
-    watch.receive_failure("timeout", moment())
+    watch.receive_failure("timeout", moment(NOW + 2))
     watch.never_sent()
-    assert keeper.received == [(watch, response, NOW + 1), (watch, "timeout")]
+    assert keeper.received == [(watch, response, NOW + 1), (watch, "timeout", NOW + 2)]
+
+
+def test_a_contact_that_is_withdrawn_is_told_no_more(watch: Watch) -> None:
+    desk = binding(1, contact="sip:alice@192.0.2.51")
+    watch.tell(binding(1))
+    watch.tell(desk)
+    watch.withdraw(binding(1).key)
+    watch.withdraw("unknown")
+    assert watch.waits
+    assert watch.take(NOW) == Owed(full=False, bindings=[desk], parted={})
+
+
+def test_nothing_waits_once_the_last_contact_is_withdrawn(watch: Watch) -> None:
+    watch.tell(binding(1, "unregistered"))
+    watch.withdraw(binding(1).key)
+    assert not watch.waits
+    assert watch.take(NOW) is None
+    watch.owe_full()
+    assert watch.take(NOW) == Owed(full=True, bindings=[], parted={})
+
+
+def test_documents_become_shorter_until_a_datagram_takes_them(watch: Watch) -> None:
+    assert watch.longest == LONGEST_DOCUMENT == 48 * 1024
+    for longest in (8192, 1365, SHORTEST_DOCUMENT):
+        assert watch.shorten()
+        assert watch.longest == longest
+        assert type(watch.longest) is int
+    assert not watch.shorten()
+    assert watch.longest == SHORTEST_DOCUMENT
+
+
+def test_a_shorter_document_is_due_at_once_whatever_was_held(watch: Watch) -> None:
+    watch.owe_full()
+    watch.take(NOW)
+    watch.refused(Response(503, "", {"Retry-After": ["30"]}), NOW, lambda: 0.5)
+    assert watch.take(0.5) is None
+    assert watch.shorten()
+    assert watch.take(0.5) == Owed(full=True, bindings=[], parted={})
+
+
+@pytest.mark.parametrize(
+    ("after", "is_tried"), [(TIMER_F - 0.1, True), (TIMER_F, False)]
+)
+def test_a_watcher_is_tried_as_long_as_a_response_is_waited_for(
+    watch: Watch, after: float, is_tried: bool
+) -> None:
+    """RFC 3261 §17.1.2.2: Timer F."""
+    assert watch.unreachable(NOW, lambda: 0.5)
+    assert watch.unreachable(NOW + after, lambda: 0.5) is is_tried
+    assert watch.failures == (2 if is_tried else 1)
+
+
+def test_a_timer_that_was_due_is_over(watch: Watch) -> None:
+    watch.timer_due(NOW + 600)
+    assert watch.timer_at is None
+
+
+def test_a_new_watch_has_nothing_behind_it_and_nothing_under_way(watch: Watch) -> None:
+    assert (watch.is_long, watch.in_pieces) == (False, False)
+    assert watch.is_long is watch.in_pieces is watch.waits is False
+    assert (watch.failures, watch.settled, watch.stalled) == (0, True, False)
+    assert watch.divide(False, [], {}) is Piece.WHOLE
+
+
+def test_nothing_holds_the_first_report_not_even_when_a_clock_begins(
+    watch: Watch,
+) -> None:
+    watch.tell(binding(1))
+    assert watch.take(0.0) == Owed(full=False, bindings=[binding(1)], parted={})
+    watch.answered()
+    watch.doubt(True)
+    assert watch.take(0.0) == Owed(full=True, bindings=[], parted={})
+
+
+def test_an_act_of_an_administrator_does_not_wait_for_the_interval(
+    watch: Watch,
+) -> None:
+    """3680-34"""
+    watch.owe_full()
+    watch.take(0.0)
+    watch.answered()
+    watch.tell(binding(1))
+    assert watch.take(0.5) is None
+    rejected = binding(2, "rejected")
+    watch.tell(rejected)
+    assert watch.take(0.5) == Owed(full=False, bindings=[rejected], parted={})

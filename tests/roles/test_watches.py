@@ -8,7 +8,7 @@ from reginfo.ledger.journal import Journal
 from reginfo.roles.watches import KIND, PROGRESS, Watches, id_of
 
 from ..make import ALICE, BOB, load
-from .watched import Server
+from .watched import OLD, PEER_B, Server
 
 
 def test_a_watch_is_found_until_it_is_removed() -> None:
@@ -38,14 +38,16 @@ def test_a_watch_and_its_progress_are_loaded_in_any_order(first: str) -> None:
     entries = server.journal.close().entries
     entries.sort(key=lambda entry: entry[0] != first)
     watches = Watches(Journal(), server.notifier.served)
+    assert watches.loading is False
     load(watches.shelves, entries)
-    assert watches.loading
+    assert watches.loading is True
     watches.loaded()
-    assert not watches.loading
+    assert watches.loading is False
     (watch,) = watches
     (before,) = server.notifier.watches()
     assert watch.row.version == before.row.version == 1
     assert watch.row.settled
+    assert watch.keeper is server.notifier.served
 
 
 def test_progress_of_an_unknown_watch_is_ignored() -> None:
@@ -53,3 +55,18 @@ def test_progress_of_an_unknown_watch_is_ignored() -> None:
     load(watches.shelves, [(PROGRESS, "nobody", (1, 1, True))])
     watches.loaded()
     assert len(watches) == 0
+
+
+def test_servers_of_our_kind_are_counted_until_their_watches_end() -> None:
+    server = Server(PEER_B)
+    for call_id in ("1", "2", "3"):
+        server.subscribe(call_id=call_id)
+    server.peer = OLD  # of another kind
+    server.subscribe(call_id="4")
+    watches = server.notifier.served.watches
+    assert watches.of_our_kind == 3
+    for number, watch in zip((2, 1, 0, 0), list(watches), strict=True):
+        watches.remove(watch)
+        watches.remove(watch)  # to no effect
+        assert watches.of_our_kind == number
+    assert (len(watches), watches.of(ALICE)) == (0, [])

@@ -8,10 +8,11 @@ import pytest
 
 from reginfo.roles.served import RETRY_AFTER
 from reginfo.roles.watch import Watch
+from reginfo.roles.window import Window
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.transport import Transport
 
-from ..make import LOCAL, binding, moment
+from ..make import LOCAL, NOW, binding, moment
 from .watched import DESK, EAGER, OLD, PEER_B, Server, contacts
 
 LOCAL_6 = Local(Transport.UDP, "2001:db8::1", 5060)
@@ -233,3 +234,86 @@ def test_a_subscribe_is_followed_by_its_notify_whoever_has_the_turn(
     assert [one.call_id for one in server.notifies()] == (
         [] if refreshes else ["call1"]
     )
+
+
+# The window itself.
+
+
+def watches_of(peer: Any, local: Local = LOCAL) -> tuple[Watch, Watch]:
+    """Two watches, each with something to tell."""
+    first, second = served(peer, 2, local=local).notifier.watches()
+    for watch in (first, second):
+        watch.owe_full()
+    return first, second
+
+
+def test_one_that_has_something_to_send_waits_for_the_other() -> None:
+    """8085-01"""
+    window, (first, second) = Window(), watches_of(PEER_B)
+    assert window.admits(first)
+    first.take(NOW)
+    window.sent(first)
+    assert window.admits(first)  # its own NOTIFY keeps it from nothing
+    assert not window.admits(second)
+    assert window.next_after(second) is None  # the other is still under way
+    first.answered()
+    assert window.next_after(first) is second
+    assert window.next_after(first) is None
+
+
+def test_one_that_has_a_notify_under_way_itself_or_nothing_to_send_does_not_wait() -> (
+    None
+):
+    window, (first, second) = Window(), watches_of(PEER_B)
+    for watch in (first, second):
+        watch.take(NOW)
+        window.sent(watch)
+    second.owe_full()
+    assert window.admits(first)  # nothing to send
+    assert window.admits(second)  # unanswered: it waits for its own response
+    first.owe_full()
+    assert window.admits(first)
+    first.answered()
+    assert not window.admits(first)
+
+
+def test_one_whose_notify_was_taken_back_keeps_no_other_waiting() -> None:
+    window, (first, second) = Window(), watches_of(PEER_B)
+    before = first.snapshot()
+    first.take(NOW)
+    window.sent(first)
+    first.restore(before)
+    assert window.admits(second)
+
+
+@pytest.mark.parametrize(
+    ("peer", "local"),
+    [(EAGER, LOCAL), (PEER_B, Local(Transport.TCP, "192.0.2.1", 5060))],
+)
+def test_over_a_stream_and_without_a_peer_nobody_waits(peer: Any, local: Local) -> None:
+    window, (first, second) = Window(), watches_of(peer, local)
+    first.take(NOW)
+    window.sent(first)
+    assert window.admits(second)
+    assert window.next_after(first) is None
+
+
+def test_after_a_stream_has_sent_a_datagram_does_not_wait() -> None:
+    """It counts what is under way over UDP, not what a stream has taken."""
+    window, (first, second) = Window(), watches_of(PEER_B)
+    flow = first.row.subscription.dialog.flow
+    stream = Local(Transport.TCP, "192.0.2.1", 5060)
+    first.row.subscription.dialog.flow = Flow(stream, flow.remote)
+    first.take(NOW)
+    window.sent(first)
+    assert window.admits(second)
+
+
+def test_a_stream_of_the_same_peer_does_not_wait_for_a_datagram() -> None:
+    window, (first, second) = Window(), watches_of(PEER_B)
+    first.take(NOW)
+    window.sent(first)
+    flow = second.row.subscription.dialog.flow
+    stream = Local(Transport.TCP, "192.0.2.1", 5060)
+    second.row.subscription.dialog.flow = Flow(stream, flow.remote)
+    assert window.admits(second)
