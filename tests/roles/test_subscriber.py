@@ -1137,7 +1137,9 @@ def test_a_notify_without_a_body_ends_a_problem_too() -> None:
     mirror.problem = "SUBSCRIBE: 500 Some Reason"
     server.receive(b"")
     server.journal.close().announce()
-    assert (mirror.problem, mirror.missed) == (None, 0)
+    now = server.mirror()
+    assert now.problem is None
+    assert now.missed == 0
 
 
 def test_a_notify_updates_the_table_that_its_listener_names() -> None:

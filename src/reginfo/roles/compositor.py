@@ -77,6 +77,7 @@ class Compositor:
         name: Name = as_written,
     ) -> None:
         self._name = name
+        self._store = store
         self._journal = journal
         self._new_id = new_id
         self._policy = policy
@@ -314,7 +315,10 @@ class Compositor:
         gone = [
             News(
                 row.aor,
-                msgspec.structs.replace(one.contact, event=ContactEvent.EXPIRED),
+                msgspec.structs.replace(
+                    one.contact, event=ContactEvent.EXPIRED, expires=0
+                ),
+                omitted=True,
             )
             for one in contribution.table
         ]

@@ -379,6 +379,7 @@ class Learner:
                         stamp=claim.stamp,
                         edition=claim.edition,
                         until=claim.until,
+                        owner=other.peer,
                     )
         return claim
 
