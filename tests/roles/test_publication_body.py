@@ -151,7 +151,7 @@ def test_nothing_is_claimed_of_a_contact_that_was_never_told_and_has_gone() -> N
 def test_a_contact_says_for_how_many_whole_seconds_it_is_registered(
     registered_at: float, seconds: int
 ) -> None:
-    """3680-68: never less than none, whatever a clock of another server says."""
+    """3680-69: never less than none, whatever a clock of another server says."""
     (contact,) = written(binding(1, registered_at=registered_at))
     assert (contact.duration_registered, contact.expires) == (seconds, 600)
 
