@@ -117,7 +117,7 @@ def test_nothing_ends_that_was_not_asked_to(process: Process) -> None:
 def frame_of(module: object) -> FrameType:
     """A frame whose code belongs to ``module``."""
     frames: list[FrameType] = []
-    code = compile("keep(sys._getframe())", "x", "exec")
+    code = compile("keep(sys._getframe())", "<x>", "exec")
     scope = {"sys": sys, "keep": frames.append, "__name__": module.__name__}  # type: ignore[attr-defined]
     exec(code, scope)
     return frames[0]
