@@ -261,6 +261,55 @@ def test_a_request_that_is_answered_is_not_forgotten_when_it_is_given_up(
     assert [d.data for d in ours.datagrams_to_send()] == [sent.data]
 
 
+@pytest.mark.parametrize("method", ["REGISTER", "INVITE"])
+@pytest.mark.parametrize("status", [200, 408, 500])
+@pytest.mark.parametrize("flow", ["UDP", "TCP"])
+@pytest.mark.parametrize("is_forwarded", [False, True])
+def test_a_request_that_is_abandoned_after_its_response_was_sent_ends_by_its_timer(
+    method: str,
+    status: int,
+    flow: str,
+    is_forwarded: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """3261-22: §17.2.2; once sent, the transaction does not keep its response"""
+    ours = Endpoint(new_id=lambda: "1", methods=None, headers=COMMON)
+    ours.receive_datagram(request(method), {"UDP": FLOW, "TCP": TCP_FLOW}[flow], 0.0)
+    (event,) = ours.events()
+    assert isinstance(event, RequestReceived)
+    put = ours.forward if is_forwarded else ours.respond
+    put(event.transaction, Response(status, "X"))
+    flush(ours, 0.0)
+    ours.abandon(event.transaction)
+    if flow == "UDP" and status != 200:
+        assert received(ours, request(method), now=1.0) == []
+    run(ours, until=100.0)
+    assert ours.timer_at is None
+    assert caplog.records == []
+    # Forgotten at the end.
+    assert len(received(ours, request(method), now=101.0)) == 1
+
+
+@pytest.mark.parametrize("method", ["REGISTER", "INVITE"])
+def test_a_late_response_to_an_abandoned_request_leaves_its_successor_alone(
+    method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """RFC 4320 §4.2: a retransmission made another transaction with the same key"""
+    ours = Endpoint(new_id=lambda: "1", methods=None, headers=COMMON)
+    transactions = []
+    for _ in range(2):
+        ours.receive_datagram(request(method), FLOW, 0.0)
+        (event,) = ours.events()
+        assert isinstance(event, RequestReceived)
+        transactions.append(event.transaction)
+        ours.abandon(transactions[0])
+    ours.respond(transactions[0], Response(500, "X"))
+    flush(ours, 0.0)
+    run(ours, until=100.0)
+    assert caplog.records == []
+    assert received(ours, request(method), now=101.0) == []
+
+
 def test_a_proxy_can_tell_a_merged_request_from_the_first() -> None:
     """§8.2.2.2: same From tag, Call-ID and CSeq, another branch, no To tag"""
     ours = Caller()
@@ -633,7 +682,7 @@ def test_an_endpoint_forgets_all_in_the_end() -> None:
     flush(ours, 0.0)
     run(ours, until=99.0)
     assert ours.timer_at is None
-    assert not (ours._servers or ours._clients or ours._merged)
+    assert not (ours._servers or ours._servers._merged or ours._clients)
 
 
 @pytest.mark.parametrize("status", [300, 403])
@@ -887,7 +936,7 @@ def test_a_refusal_that_nobody_acknowledges_is_forgotten_in_the_end() -> None:
     ours.endpoint.respond(ours.invite(), BUSY)
     ours.sent(0.0)
     assert len(run(ours.endpoint, 32.0)) == 10
-    assert not (ours.endpoint._servers or ours.endpoint._merged)
+    assert not (ours.endpoint._servers or ours.endpoint._servers._merged)
     assert ours.endpoint.timer_at is None
 
 

@@ -20,17 +20,12 @@ from .event import (
     ResponseLost,
 )
 from .flow import Flow, Local, is_numeric
-from .headers import MAGIC_COOKIE
-from .invite import (
-    CANCELLABLE,
-    InviteClientTransaction,
-    InviteServerTransaction,
-    InviteState,
-)
 from .invite import TERMINATED as INVITE_TERMINATED
+from .invite import InviteClientTransaction, InviteServerTransaction, InviteState
 from .message import Draft, Request, Response, lines
 from .parser import Malformed, parse
 from .responding import Responder, check, way_back
+from .servers import Key, Servers, key_of
 from .timer import TimerWheel
 from .transaction import TERMINATED, ClientTransaction, Datagram, ServerTransaction
 from .user import User
@@ -65,8 +60,7 @@ class Endpoint:
         self._new_id = new_id
         self._methods = methods
         self._common = lines(headers)
-        self._servers: dict[tuple[str, ...], AnyServer] = {}
-        self._merged: dict[tuple[str, ...], AnyServer] = {}
+        self._servers = Servers()
         self._outbox: list[Datagram] = []
         self._events: list[EndpointEvent] = []
         self._wheel = TimerWheel()
@@ -126,8 +120,8 @@ class Endpoint:
 
     def abandon(self, transaction: AnyServer) -> None:
         """Do not answer a request: RFC 4320 §4.2 forbids 408, and late responses."""
-        if transaction.response is None or not transaction.response.is_final:
-            self._forget(transaction)
+        if not transaction.is_answered:
+            self._servers.forget(transaction)
 
     def trying(self, transaction: AnyServer) -> None:
         """
@@ -143,9 +137,7 @@ class Endpoint:
 
         This matters to a UAS only; a request may legally return to a proxy.
         """
-        if transaction.merged is not None or not transaction.to_tag:
-            return False
-        return _merged_key(transaction.request) in self._merged
+        return self._servers.is_merged(transaction)
 
     def cancel(self, transaction: InviteClientTransaction, now: float) -> None:
         """
@@ -320,37 +312,15 @@ class Endpoint:
     def _after_timer(self, machine: Any) -> None:
         """Forget a transaction if its last timer has fired."""
         if type(machine) is ServerTransaction:
-            self._forget(machine)
+            self._servers.forget(machine)
         elif machine.state is TERMINATED or machine.state is INVITE_TERMINATED:
             if isinstance(machine, CLIENTS):
                 self._clients.ended(machine)
             else:
-                self._forget(machine)
-
-    def _forget(self, transaction: AnyServer) -> None:
-        self._servers.pop(transaction.key, None)
-        if transaction.merged is not None:
-            del self._merged[transaction.merged]
+                self._servers.forget(machine)
 
     def _receive_request(self, request: Request, flow: Flow, now: float) -> None:
-        try:
-            via = request.via
-        except RemoteProtocolError as exc:
-            raise Malformed(exc, request) from exc
-        branch = via.branch
-        method = request.method
-        # With an empty branch after the cookie, all requests of a host would be equal.
-        if branch.startswith(MAGIC_COOKIE) and branch != MAGIC_COOKIE:
-            # §17.2.3.
-            key: tuple[str, ...] = (branch, via.sent_by, method)
-        else:
-            # RFC 2543: the fields that a retransmission shares with its request
-            # (ibid.).
-            check(request)
-            key = (
-                request.uri, request.to.tag, request.from_.tag, request.call_id,
-                str(request.cseq.number), request.headers["Via"][0], method,
-            )  # fmt: skip
+        key, method = key_of(request), request.method
         known = self._servers.get(key)
         if known is not None:
             known.receive_request()
@@ -378,26 +348,16 @@ class Endpoint:
             to_tag=to_tag,
             common=self._common,
         )
-        if to_tag:
-            merged = _merged_key(request)
-            if merged not in self._merged:
-                self._merged[merged] = transaction
-                transaction.merged = merged
-            elif methods is not None:
-                # §8.2.2.2: a request that arrives by two paths is processed once.
-                self._responder.answer(request, flow, 482, "Loop Detected")
-                return
-        self._servers[key] = transaction
+        if to_tag and not self._servers.claim(transaction) and methods is not None:
+            # §8.2.2.2: a request that arrives by two paths is processed once.
+            self._responder.answer(request, flow, 482, "Loop Detected")
+            return
+        self._servers.add(transaction)
         self._events.append(RequestReceived(transaction, flow))
 
-    def _receive_ack(
-        self, request: Request, key: tuple[str, ...], flow: Flow, now: float
-    ) -> None:
+    def _receive_ack(self, request: Request, key: Key, flow: Flow, now: float) -> None:
         """Process an ACK: that of a response other than 2xx ends here (§17.2.1)."""
-        invite = self._servers.get((*key[:-1], "INVITE"))
-        if invite is None and len(key) > 3:
-            # RFC 2543: the INVITE lacked the To tag that its response added.
-            invite = self._servers.get((key[0], "", *key[2:-1], "INVITE"))
+        invite = self._servers.of_ack(key)
         if type(invite) is InviteServerTransaction and invite.receive_ack(now):
             self._wheel.schedule(invite)
         elif self._methods is None:
@@ -407,22 +367,15 @@ class Endpoint:
                 return  # an ACK is never answered
             self._events.append(AckReceived(request, flow))
 
-    def _receive_cancel(
-        self, request: Request, key: tuple[str, ...], flow: Flow
-    ) -> None:
+    def _receive_cancel(self, request: Request, key: Key, flow: Flow) -> None:
         """
         Answer a CANCEL (§9.2), and report it if its INVITE has no final response yet.
 
         A request with another method can no longer be cancelled once it is processed;
         its CANCEL is answered 200 nevertheless.
         """
-        servers, rest = self._servers, key[:-1]
-        matching = None
-        for method in CANCELLABLE:
-            matching = servers.get((*rest, method))
-            if matching is not None:
-                break
-        else:
+        matching = self._servers.of_cancel(key)
+        if matching is None:
             self._responder.refuse_cancel(request, flow)
             return
         back, via_line = way_back(request, flow)
@@ -437,14 +390,10 @@ class Endpoint:
             to_tag="" if request.to.tag else matching.to_tag,
             common=self._common,
         )
-        self._servers[key] = transaction
+        self._servers.add(transaction)
         transaction.respond(Response(200, "OK"))
         if (
             type(matching) is InviteServerTransaction
             and matching.state is InviteState.PROCEEDING
         ):
             self._events.append(Cancelled(matching))
-
-
-def _merged_key(request: Request) -> tuple[str, ...]:
-    return (request.from_.tag, request.call_id, request.headers["CSeq"][0])

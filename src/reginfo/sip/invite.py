@@ -95,6 +95,11 @@ class InviteServerTransaction:
         self._interval = T1
         self._deadline = 0.0
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether there is a final response, which may have been sent."""
+        return self.state is not PROCEEDING
+
     def receive_request(self) -> None:
         """Receive a retransmission of the INVITE."""
         if self.latest and self.state in (PROCEEDING, COMPLETED):

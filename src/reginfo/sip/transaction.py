@@ -112,6 +112,11 @@ class ServerTransaction:
 
         self._common = common
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether there is a final response, which may have been sent."""
+        return self.state is COMPLETED or self.state is TERMINATED
+
     def receive_request(self) -> None:
         """Receive a retransmission of the request."""
         # In TRYING there is nothing to repeat yet, and the user already has
