@@ -26,6 +26,7 @@ from .relayed import (
         (message("OPTIONS", "Route: <"), 400),
         (message("OPTIONS", "Max-Breadth: 0"), 440),
         (message("OPTIONS", "Max-Breadth: x"), 400),
+        (message("OPTIONS", f"Max-Breadth: {'0' * 5000}"), 440),
     ],
 )
 def test_what_cannot_be_sent_on_is_refused(request_: str, status: int) -> None:

@@ -147,7 +147,7 @@ def test_messages_before_a_broken_one_come_out() -> None:
     [
         b"OPTIONS sip:a SIP/2.0\r\nl: %d\r\n\r\n" % MAX_MESSAGE,
         b"OPTIONS sip:a SIP/2.0\r\nl: 99999999999999999999\r\n\r\n",
-        b"OPTIONS sip:a SIP/2.0\r\nl: 0000000000\r\n\r\n",
+        b"OPTIONS sip:a SIP/2.0\r\nl: 00000000009999999999\r\n\r\n",
         b"OPTIONS sip:a SIP/2.0\r\nl: %d\r\n\r\n" % (MAX_MESSAGE - 35),  # one too many
         b"OPTIONS sip:a SIP/2.0\r\nl: " + b"9" * 5000 + b"\r\n\r\n",
         b"OPTIONS " + bytes(MAX_MESSAGE),
@@ -156,6 +156,14 @@ def test_messages_before_a_broken_one_come_out() -> None:
 def test_a_message_that_is_too_long_is_513(wire: bytes) -> None:
     """sec-04"""
     assert broken(wire)[1] == 513
+
+
+@pytest.mark.parametrize("zeros", [1, 9, 5000])
+def test_a_content_length_may_begin_with_zeros(zeros: int) -> None:
+    """3261-131: §25.1, 1*DIGIT; the framer and the parser agree"""
+    head = b"OPTIONS sip:a SIP/2.0\r\nl: " + b"0" * zeros + b"3\r\n\r\n"
+    assert Framer().receive(head + b"abcdef") == [head + b"abc"]
+    assert parse(head + b"abcdef").body == b"abc"
 
 
 def test_a_message_may_be_as_long_as_the_limit() -> None:

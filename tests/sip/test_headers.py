@@ -66,6 +66,11 @@ def test_what_split_returns_is_what_stands_there(value: str) -> None:
 
 # Parameters.
 
+NO_TOKENS = [
+    *["a@b", "a,b", "a?", "a:b", "a/b", "[a]", "a\\b", "a(b)", "{a}", "a&b", "$a"],
+    *["a\x01b", "\x00", "a\x7f", "\xe9"],
+]
+
 
 @pytest.mark.parametrize(
     ("text", "params"),
@@ -89,9 +94,15 @@ def test_parameters_are_a_mapping(text: str, params: dict[str, str | None]) -> N
         *["a", ";", ";;", ";a;", ";a;A=1", ";=1", ";a=<b>", ";a=<b", ";a=>b"],
         *[" ", " a", "; ", "; a;", "; a; A=1", "; a=", '; a="', "; a b", ";a=b c"],
         *[';a="b"c', '; a="b";;', ";<a>", ";a>=1", ";a;b<"],
+        # A name is a token (§25.1), with blanks in the list and without.
+        *[f"{blank};{name}" for name in NO_TOKENS for blank in ("", " ")],
+        *[f"{blank};b;{name}=1" for name in NO_TOKENS for blank in ("", " ")],
+        # No value has a control character.
+        *[f"{blank};a=b{c}" for c in "\0\x01\x1f\x7f" for blank in ("", " ")],
     ],
 )
 def test_an_invalid_list_of_parameters_is_refused(text: str) -> None:
+    """3261-132"""
     with pytest.raises(RemoteProtocolError):
         parse_params(text)
 
@@ -251,6 +262,7 @@ def test_sent_by_has_a_port_only_if_one_is_written() -> None:
         ("0009 \t INVITE", (9, "INVITE")),
         ("1\tINVITE", (1, "INVITE")),
         ("0 x", (0, "x")),
+        ("0" * 5000 + "7 x", (7, "x")),
         ("2147483647 NOTIFY", (2**31 - 1, "NOTIFY")),
     ],
 )
@@ -264,6 +276,7 @@ def test_a_cseq_is_a_number_and_a_method(text: str, cseq: tuple[int, str]) -> No
         *["", "1", "1 ", "x REGISTER", "-1 REGISTER", "+1 REGISTER", "1.0 REGISTER"],
         *["2147483648 NOTIFY", "36893488147419103232 REGISTER", "1 A B", "1 (A)"],
         *["\u0661 REGISTER", "1_0 REGISTER", "REGISTER 1"],
+        *["00002147483648 NOTIFY", "9" * 5000 + " NOTIFY"],
     ],
 )
 def test_an_invalid_cseq_is_refused(text: str) -> None:
@@ -316,13 +329,14 @@ def test_the_error_of_an_invalid_value_names_the_header_and_quotes_it(
         *[("0", 0), ("3600", 3600), (" 60 ", 60), ("007", 7)],
         *[("4294967295", 2**32 - 1), ("4294967296", 2**32 - 1), ("9" * 20, 2**32 - 1)],
         *[(None, None), ("", None), ("-1", None), ("1.5", None), ("x", None)],
-        *[("1" * 21, None), ("\u0661", None)],
+        *[("1" * 21, 2**32 - 1), ("9" * 5000, 2**32 - 1), ("\u0661", None)],
+        *[("0" * 30, 0), ("0" * 5000 + "60", 60), ("0" * 30 + "9" * 20, 2**32 - 1)],
     ],
 )
 def test_seconds_are_a_number_of_32_bits_or_nothing(
     text: str | None, seconds: int | None
 ) -> None:
-    """Delta-seconds are a number of 32 bits, or are ignored (3261-09)."""
+    """Delta-seconds are a number of 32 bits, or are ignored (3261-09, 3261-131)."""
     assert delta_seconds(text) == seconds  # 3261-09
 
 
@@ -337,6 +351,7 @@ def test_seconds_are_a_number_of_32_bits_or_nothing(
         *[("4294967294", 2**32 - 2), ("4294967295", 2**32 - 1)],
         *[("4294967296", 2**32 - 1), ("4294967297", 2**32 - 1)],
         *[("9999999999", 2**32 - 1), ("9" * 5000, 2**32 - 1)],
+        *[("00000000120", 120), ("0" * 5000, 0), ("0" * 5000 + "7 (a)", 7)],
         *[(None, None), ("", None), ("x", None), ("-1", None), ("1.5", None)],
         *[("(60)", None), (";60", None), ("1 2", None), ("\u0661", None)],
         ("Mon, 30 Nov 2026 16:00:00 GMT", None),

@@ -95,12 +95,24 @@ def test_an_ack_is_never_answered(data: bytes) -> None:
     assert answers(endpoint(), data) == []
 
 
+@pytest.mark.parametrize("before", ["\t", " ", "\t \t"])
+@pytest.mark.parametrize("method", ["REGISTER", "NOTIFY"])
+def test_a_request_line_that_begins_with_a_blank_is_answered_400(
+    before: str, method: str
+) -> None:
+    """3261-130: §25.1; also of a client of a method that we do not support"""
+    (response,) = answers(endpoint(), before.encode() + request(method))
+    assert (response.status, response.reason) == (400, "Bad Request")
+    assert response.header("Call-ID") == "c@192.0.2.1"
+    assert response.header("Warning") == '399 reginfo "malformed Request-Line"'
+
+
 @pytest.mark.parametrize(
     ("uri", "status", "reason"),
     [
         ("http://example.com", 416, "Unsupported URI Scheme"),
         ("sip:example.com SIP/3.0", 505, "Version Not Supported"),
-        ("sip:" + "a" * 5000, 414, "URI of more than 4096 characters"),
+        ("sip:" + "a" * 5000, 414, "Request-URI Too Long"),
         ("example.com", 400, "Bad Request"),
     ],
 )
@@ -353,6 +365,19 @@ def test_nothing_that_a_datagram_holds_raises(
             Response(499, "Bad Request"),
             ("DEBUG", "! REGISTER from 192.0.2.1:9988: two of them"),
         ),
+        *[
+            (
+                RemoteProtocolError("x", status=status),
+                Response(status, reason),
+                ("DEBUG", "! REGISTER from 192.0.2.1:9988: x"),
+            )
+            for status, reason in [
+                (414, "Request-URI Too Long"),
+                (500, "Server Internal Error"),
+                (505, "Version Not Supported"),
+                (513, "Message Too Large"),
+            ]
+        ],
         (
             ValueError("a bug"),
             Response(500, "Server Internal Error"),

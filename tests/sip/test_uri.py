@@ -352,6 +352,8 @@ def test_a_uri_keeps_plain_text_whatever_it_was_read_from(text: str) -> None:
         ("sip:a@b:65536", "port out of range in 'sip:a@b:65536'"),
         ("sip:a@b;lr;LR", "repeated URI parameter: ';lr;LR'"),
         ("tel:123;x;x=1", "repeated URI parameter: ';x;x=1'"),
+        ("sip:a@b;=x", "URI parameter without a name: ';=x'"),
+        ("tel:123;y;=", "URI parameter without a name: ';y;='"),
         ("sip:a@[::1:::]", "invalid IPv6 address in 'sip:a@[::1:::]'"),
         (f"sip:{'a' * 4093}", "URI of more than 4096 characters"),
     ],

@@ -10,6 +10,7 @@ from ..sip.event import EndpointEvent, RequestFailed, RequestReceived, ResponseR
 from ..sip.flow import Flow
 from ..sip.message import Draft, Request, Response
 from ..sip.moment import Moment
+from ..sip.reason import phrase_of
 from ..sip.user import User
 from ..version import __version__
 from . import watching
@@ -146,7 +147,7 @@ class UserAgent:
         except Refusal as refusal:
             return Response.of(refusal.status, refusal.reason, refusal.headers)
         except RemoteProtocolError as exc:
-            return Response(exc.status, "Bad Request")
+            return Response(exc.status, phrase_of(exc.status))
 
     def settle(self, watching: Watching) -> None:
         """Send the requests of the subscription, and report its events."""

@@ -16,6 +16,7 @@ from ..sip.headers import MAGIC_COOKIE
 from ..sip.invite import InviteClientTransaction
 from ..sip.message import Draft, Response
 from ..sip.moment import Moment
+from ..sip.reason import phrase_of
 from ..sip.route import outgoing, request_uri_of
 from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
@@ -25,7 +26,6 @@ from .forwarding import Forwarding, loop_mark
 
 logger = logging.getLogger("reginfo.proxy")
 
-REASONS = {404: "Not Found", 416: "Unsupported URI Scheme"}
 """Reason phrases for a target that cannot be resolved; otherwise 503 (§16.9)."""
 
 
@@ -126,7 +126,7 @@ class Branching:
             if isinstance(destinations, RemoteProtocolError):
                 logger.info("! %s: %s", target, destinations)
                 status = destinations.status
-                self._failed(branch, Response(status, REASONS.get(status, "")))
+                self._failed(branch, Response(status, phrase_of(status)))
                 return
             branch.destinations = list(destinations)
             self.send_next(branch)

@@ -7,7 +7,7 @@ from hashlib import blake2s
 
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow, Local
-from ..sip.headers import MAGIC_COOKIE, cached_name_addr, parse_via
+from ..sip.headers import MAGIC_COOKIE, cached_name_addr, number, parse_via
 from ..sip.message import Headers, Request, request_uri
 from ..sip.route import SUBSCRIPTION
 from ..sip.token import Tokens
@@ -64,8 +64,7 @@ class Forwarding:
         """
         if request_uri(request).scheme not in ("sip", "sips", "tel"):
             raise Refusal(416, "Unsupported URI Scheme")
-        hops = request.header("Max-Forwards")
-        if hops is not None and int(hops) == 0:
+        if request.max_forwards == 0:
             raise Refusal(483, "Too Many Hops")
         for values in request.headers.values():
             if any("\r" in value for value in values):
@@ -80,11 +79,12 @@ class Forwarding:
         breadth = request.header("Max-Breadth")
         if breadth is None:
             return MAX_BREADTH
-        if not (breadth.isdecimal() and len(breadth) < 10):
+        found = number(breadth, MAX_BREADTH)
+        if found is None:
             raise RemoteProtocolError("malformed Max-Breadth")
-        if int(breadth) == 0:
+        if found == 0:
             raise Refusal(440, "Max-Breadth Exceeded")
-        return min(int(breadth), MAX_BREADTH)
+        return found
 
     def headers(
         self, request: Request, vias: list[str], route: tuple[str, ...]
@@ -95,8 +95,8 @@ class Forwarding:
         headers.pop("Route", None)
         if route:
             headers["Route"] = [", ".join(route)]
-        hops = request.header("Max-Forwards")
-        headers["Max-Forwards"] = [str(MAX_FORWARDS if hops is None else int(hops) - 1)]
+        hops = request.max_forwards
+        headers["Max-Forwards"] = [str(MAX_FORWARDS if hops is None else hops - 1)]
         return headers
 
     def records(self, request: Request, decision: Decision) -> bool:

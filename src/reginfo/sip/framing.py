@@ -148,5 +148,6 @@ def content_length(head: bytes) -> int:
     length = lengths.pop()
     if not length.isdigit():
         raise RemoteProtocolError("malformed Content-Length")
-    # int() refuses a number with thousands of digits.
+    # int() refuses a number with thousands of digits, even zeros.
+    length = length.lstrip(b"0") or b"0"
     return int(length) if len(length) < 10 else -1

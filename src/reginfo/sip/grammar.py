@@ -16,11 +16,10 @@ TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]+"
 QUOTED_STRING = r'"(?:[^"\\\x00\r\n]|\\[\x00-\x09\x0b-\x0c\x0e-\x7f])*+"'
 HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.\-_]*))"
 PORT = r"[0-9]{1,5}"
-GEN_VALUE = rf"(?:{QUOTED_STRING}|\[[0-9A-Fa-f:.]+\]|[^\s\"\\;,<>=?]+)"
+GEN_VALUE = rf"(?:{QUOTED_STRING}|\[[0-9A-Fa-f:.]+\]|[^\s\x00-\x1f\x7f\"\\;,<>=?]+)"
 """token / host / quoted-string, and other values that parameters have in practice."""
 
 token = re.compile(TOKEN)
-delta_seconds = re.compile(r"[0-9]{1,20}")
 
 sip_uri = re.compile(
     # The user part extends to the first "@": it may contain ";", "?" and "/", as in the

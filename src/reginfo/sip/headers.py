@@ -100,12 +100,12 @@ def parse_params(text: str) -> dict[str, str | None]:
         RemoteProtocolError: the list is malformed, or a parameter is repeated.
     """
     params: dict[str, str | None] = {}
-    if '"' not in text and " " not in text and "\t" not in text:
+    if '"' not in text and " " not in text and text.isprintable():
         # The common case: no regular expression is needed to find the end of a value.
         if text[:1] == ";" and "<" not in text and ">" not in text:
             for item in text[1:].split(";"):
                 name, equals, value = item.partition("=")
-                name = name.lower()
+                name = PLAIN.get(name) or _param_name(name)
                 if not name or name in params:
                     raise RemoteProtocolError(f"malformed parameters: {text[:80]!r}")
                 params[name] = value if equals else None
@@ -120,6 +120,21 @@ def parse_params(text: str) -> dict[str, str | None]:
         params[match["name"].lower()] = match["value"]
         at = match.end()
     return params
+
+
+PLAIN = {
+    name: name
+    for name in (
+        "branch", "expires", "id", "lr", "maddr", "q", "received", "reason",
+        "retry-after", "rport", "tag", "transport",
+    )
+}  # fmt: skip
+"""Names of parameters as most peers write them, which need no check."""
+
+
+def _param_name(text: str) -> str:
+    """Return the name of a parameter in lower case; empty if it is not a token."""
+    return text.lower() if grammar.token.fullmatch(text) else ""
 
 
 def parse_name_addr(text: str) -> NameAddr:
@@ -223,42 +238,50 @@ def parse_cseq(text: str) -> CSeq:
     Raises:
         RemoteProtocolError: it is malformed, or its number is 2**31 or more (§8.1.1.5).
     """
-    number, _, method = text.partition(" ")
+    digits, _, method = text.partition(" ")
     is_plain = method.isalpha() and method.isascii()
     if not is_plain:
-        number, _, method = text.replace("\t", " ").partition(" ")
+        digits, _, method = text.replace("\t", " ").partition(" ")
         method = method.strip()
-    if not number.isdecimal() or not number.isascii() or len(number) > 10:
+    value = number(digits, 2**31)
+    if value is None:
         raise RemoteProtocolError(f"malformed CSeq: {text[:80]!r}")
-    value = int(number)
-    if value >= 2**31:
-        raise RemoteProtocolError(f"CSeq out of range: {number}")
+    if value == 2**31:
+        raise RemoteProtocolError(f"CSeq out of range: {digits[:80]}")
     if not is_plain and not grammar.token.fullmatch(method):
         raise RemoteProtocolError(f"malformed CSeq: {text[:80]!r}")
     return CSeq(value, method)
+
+
+def number(text: str, maximum: int) -> int | None:
+    """
+    Parse ``1*DIGIT``, with any number of leading zeros; None if it is not a number.
+
+    A number above ``maximum``, however long, becomes ``maximum``.
+    """
+    if not (text.isdecimal() and text.isascii()):
+        return None
+    if len(text) > 10:
+        # Check the length first: int() refuses thousands of digits, even zeros.
+        text = text.lstrip("0") or "0"
+        if len(text) > 18:
+            return maximum
+    return min(int(text), maximum)
 
 
 def delta_seconds(text: str | None) -> int | None:
     """Parse seconds as in Expires; None if absent or not a number."""
     if text is None:
         return None
-    if len(text) < 10 and text.isdecimal() and text.isascii():
-        return int(text)
-    text = text.strip()
-    if not (text.isdecimal() and text.isascii() and len(text) <= 20):
-        return None
     # §20.19: a 32-bit number. A greater value is taken as the maximum.
-    return min(int(text), 2**32 - 1)
+    return number(text.strip(), 2**32 - 1)
 
 
 def retry_after(value: str | None) -> int | None:
     """Parse the seconds of Retry-After (§20.33); comment and parameters are ignored."""
     if value is None:
         return None
-    digits = value.partition(";")[0].partition("(")[0].strip()
-    if not digits.isdecimal() or not digits.isascii():
-        return None
-    return min(int(digits[:10]), 2**32 - 1)
+    return delta_seconds(value.partition(";")[0].partition("(")[0])
 
 
 def unquote(value: str) -> str:

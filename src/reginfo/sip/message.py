@@ -12,6 +12,7 @@ from .headers import (
     Via,
     cached_name_addr,
     delta_seconds,
+    number,
     parse_cseq,
     parse_name_addr,
     parse_via,
@@ -25,6 +26,9 @@ Headers = dict[str, list[str]]
 
 MAX_DATAGRAM = 65_535
 """The maximum size of a UDP datagram, in octets."""
+
+MOST_HOPS = 99_999
+"""The maximum of Max-Forwards; §20.22 has 255, which is exceeded in practice."""
 
 COMPACT = {
     "a": "Accept-Contact",
@@ -195,9 +199,23 @@ class Request(SipMessage):
             raise RemoteProtocolError("To with an empty tag")
         if self.cseq.method != self.method:
             raise RemoteProtocolError("CSeq of another method")
-        hops = self.header("Max-Forwards")
-        if hops is not None and not (hops.isdecimal() and len(hops) < 6):
+        _ = self.max_forwards
+
+    @property
+    def max_forwards(self) -> int | None:
+        """
+        Max-Forwards; None if there is none.
+
+        Raises:
+            RemoteProtocolError: it is not a number, or one of more than five digits.
+        """
+        text = self.header("Max-Forwards")
+        if text is None:
+            return None
+        hops = number(text, MOST_HOPS + 1)
+        if hops is None or hops > MOST_HOPS:
             raise RemoteProtocolError("malformed Max-Forwards")
+        return hops
 
     def take_parsed(self, other: Request) -> None:
         """

@@ -6,6 +6,7 @@ import re
 
 from . import grammar
 from .errors import RemoteProtocolError
+from .headers import number
 from .message import (
     CRLF,
     MAX_DATAGRAM,
@@ -75,10 +76,12 @@ def parse(data: bytes) -> Request | Response:
         stray = "\r" in text or "\0" in text
     try:
         message = _start(lines[0])
-    except Malformed:
+    except Malformed as exc:
         if lines[1:] and lines[1].startswith(BLANKS):
             return _unfolded(head, blank, body)
-        raise
+        if not isinstance(exc.message, Request):
+            raise
+        message, error = exc.message, error or exc
     headers = message.headers
     names = NAMES
     del lines[0]
@@ -195,18 +198,40 @@ def _start(line: str) -> Request | Response:
         method, uri, version = line.split(" ")
     except ValueError:
         return _odd_start(line)
-    if version != "SIP/2.0":
+    if version != "SIP/2.0" or not (
+        method in METHODS or grammar.token.fullmatch(method)
+    ):
         return _odd_start(line)
     return Request(method, uri)
 
 
+METHODS = frozenset(
+    {
+        "ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS",
+        "PRACK", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE", "UPDATE",
+    }
+)  # fmt: skip
+"""Methods that need no check for their grammar."""
+
+
 def _odd_start(line: str) -> Request:
-    """Parse an unusual start line, which may still be that of a request."""
-    method, _, rest = line.rstrip(" ").partition(" ")
+    """
+    Parse an unusual start line, which may still be that of a request.
+
+    Raises:
+        Malformed: it is not; with a request if the line has the version of one.
+    """
+    method, _, rest = line.lstrip(" \t").rstrip(" ").partition(" ")
     uri, _, version = rest.rpartition(" ")
-    if not grammar.token.fullmatch(method) or not version.upper().startswith("SIP/"):
+    if not version.upper().startswith("SIP/"):
         raise Malformed(RemoteProtocolError(f"not SIP: {line[:40]!r}"), None)
-    return Request(method, uri if version.upper() == "SIP/2.0" else f"{uri} {version}")
+    request = Request(
+        method, uri if version.upper() == "SIP/2.0" else f"{uri} {version}"
+    )
+    # §25.1: a line begins with the method, which is a token.
+    if line.startswith(BLANKS) or not grammar.token.fullmatch(method):
+        raise Malformed(RemoteProtocolError("malformed Request-Line"), request)
+    return request
 
 
 _NOT_UTF8 = re.compile(r"[\udc80-\udcff]")
@@ -247,9 +272,9 @@ def _cut(body: bytes, length: str) -> bytes:
     Raises:
         RemoteProtocolError: the body is shorter, or the length is invalid.
     """
-    if not (length.isdecimal() and length.isascii() and len(length) < 10):
+    wanted = number(length, 2**32)
+    if wanted is None:
         raise RemoteProtocolError(f"malformed Content-Length: {length[:40]!r}")
-    wanted = int(length)
     if wanted > len(body):
         if wanted > MAX_DATAGRAM:
             raise RemoteProtocolError("Message Too Large", status=513)

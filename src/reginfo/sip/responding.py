@@ -18,12 +18,10 @@ from .flow import Flow, unscoped
 from .headers import split
 from .message import Request, Response, request_uri
 from .parser import Malformed
+from .reason import phrase_of
 from .transaction import Datagram
 
 logger = logging.getLogger("reginfo.sip")
-
-REASONS = {400: "Bad Request", 416: "Unsupported URI Scheme", 500: "Server Error"}
-"""Reason phrases for a `RemoteProtocolError`, whose text is only logged."""
 
 
 def refused(request: Request, flow: Flow, exc: Exception) -> Response:
@@ -38,7 +36,7 @@ def refused(request: Request, flow: Flow, exc: Exception) -> Response:
         return Response.of(exc.status, exc.reason, exc.headers)
     if isinstance(exc, RemoteProtocolError):
         logger.debug("! %s from %s:%d: %s", request.method, *flow.remote, exc)
-        return Response(exc.status, REASONS.get(exc.status, "Bad Request"))
+        return Response(exc.status, phrase_of(exc.status))
     logger.error("! %s from %s:%d", request.method, *flow.remote, exc_info=exc)
     return Response(500, "Server Internal Error")
 
@@ -76,12 +74,11 @@ class Responder:
         # The response needs each of these; missing ones are empty.
         for name in ("From", "To", "Call-ID", "CSeq"):
             headers.setdefault(name, [""])
-        reason = "Bad Request" if error.status == 400 else str(error)
         text = "".join(
             c if c.isprintable() and c not in '\\"' else "?" for c in str(error)
         )
         warning = ("Warning", f'399 reginfo "{text}"')
-        self.answer(message, flow, error.status, reason, [warning])
+        self.answer(message, flow, error.status, phrase_of(error.status), [warning])
 
     def refuse_method(self, request: Request, flow: Flow) -> None:
         """Answer an unsupported method with 405 (§8.2.1)."""

@@ -222,6 +222,8 @@ def _params(text: str) -> Params:
         name, equals, value = item.partition("=")
         params.append((normal(name).lower(), value if equals else None))
     names = [name for name, _ in params]
+    if "" in names:
+        raise RemoteProtocolError(f"URI parameter without a name: {text!r}")
     if len(set(names)) != len(names):
         raise RemoteProtocolError(f"repeated URI parameter: {text!r}")
     return tuple(params)
