@@ -74,6 +74,7 @@ PEERS = {
     },
     "dnsmasq": {"dnsmasq": "dnsmasq-base"},
     "strace": {"strace": "strace"},
+    "systemd": {"systemd-analyze": "systemd", "systemd-socket-activate": "systemd"},
 }
 
 MISSING = "missing peer: "

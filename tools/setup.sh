@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 
 PEERS=(
     kamailio kamailio-ims-modules kamailio-presence-modules kamailio-sqlite-modules
-    sip-tester baresip-core dnsmasq-base strace
+    sip-tester baresip-core dnsmasq-base strace systemd
 )
 COMPILER=(gcc libc6-dev python3-dev)
 POLICY=/usr/sbin/policy-rc.d

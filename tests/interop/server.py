@@ -101,6 +101,9 @@ class Server:
         self.trace = directory / "trace" if trace else None
         self.command = tuple(command)
         self.program = tuple(program)
+        self.descriptors: tuple[int, ...] = ()
+        "Those that it inherits."
+
         self.transports = ("udp", "tcp") if tcp else ("udp",)
         self._admin = ""
         self._begin = 0  # of what it has logged since its last start
@@ -208,6 +211,7 @@ class Server:
                 stderr=stream,
                 text=True,
                 cwd=self.directory,
+                pass_fds=self.descriptors,
             )
 
     def wait_until_ready(self) -> None:

@@ -16,6 +16,9 @@ from .example import ROOT, Example
 from .phone import becomes
 
 NAMES = sorted(path.name for path in ROOT.iterdir() if path.is_dir())
+SESSIONS = [name for name in NAMES if name != "systemd"]
+"""The other shows commands for root only, which no test may run."""
+
 
 VARIES = [
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ][\d:.,]+Z?"), "TIME"),
@@ -83,7 +86,9 @@ class Terminal:
     def _said(self) -> list[str]:
         """What is new from those behind."""
         texts = [log.read_bytes()[begin:].decode() for log, begin in self._logs.items()]
-        return [line for text in texts for line in text.splitlines()]
+        lines = [line for text in texts for line in text.splitlines()]
+        # On a busy machine a turn may take long, and the watchdog says so.
+        return [line for line in lines if " reginfo.turn " not in line]
 
     def _output(self, command: list[str]) -> list[str]:
         done = subprocess.run(
@@ -100,7 +105,7 @@ def asks(command: list[str]) -> bool:
     return verb in ("watch", "show") or (verb, arguments[1]) == ("register", "--server")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SESSIONS)
 def test_the_sessions_in_the_readmes_are_true(name: str, tmp_path: Path) -> None:
     with Example(name, tmp_path) as example:
         readme = (example.directory / "README.md").read_text("utf-8")

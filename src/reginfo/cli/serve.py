@@ -6,6 +6,7 @@ import asyncio
 import enum
 import gc
 import logging
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..config.config import Config
+from ..io.inherited import Inherited
 from ..io.log import log_to
+from ..io.service_manager import ServiceManager
 from ..io.trace import TraceFile
 from ..ledger.storage import StoreError
 from ..script.load import ScriptError
@@ -57,6 +60,9 @@ def serve(
     If the routing script does not return within 2 s of the signal, it is interrupted,
     and its request gets a 500. If that has no effect, the process is ended after 2 s
     more: what was confirmed is on disk.
+
+    Under systemd it reports when it is ready, gives signs of life if `WatchdogSec=` is
+    set, and takes over the sockets of a `.socket` unit.
 
     Exit codes: 0 stopped by a signal; 1 other failures; 2 the configuration or the
     routing script is wrong; 4 an address is not available; 5 the store cannot be used;
@@ -111,22 +117,28 @@ async def run(
     """Serve until SIGTERM or SIGINT."""
     from ..library.server import Server
 
-    server = Server(config, trace=trace)
+    server = Server(config, trace=trace, inherited=Inherited.of(os.environ))
     shutdown.listen()
-    # Before the start, because an unhandled SIGHUP would end the process.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload, server)
-    async with server:
-        addresses = f"sip={','.join(server.addresses)}"
-        if server.admin is not None:
-            addresses += f" admin={server.admin}"
-        collect_rarely()
-        typer.echo(f"ready {addresses}", err=True)
-        if (handlers := server.handlers) is None:
-            watchdog.serving()
-        else:
-            shutdown.is_in_script = lambda: handlers.is_running
-            watchdog.serving(lambda: handlers.reported)
-        await shutdown.asked.wait()
+    with ServiceManager(os.environ) as manager:
+        # Before the start, because an unhandled SIGHUP would end the process.
+        asyncio.get_running_loop().add_signal_handler(
+            signal.SIGHUP, reload, server, manager
+        )
+        async with server:
+            addresses = f"sip={','.join(server.addresses)}"
+            if server.admin is not None:
+                addresses += f" admin={server.admin}"
+            collect_rarely()
+            typer.echo(f"ready {addresses}", err=True)
+            manager.ready(addresses)
+            manager.live()
+            if (handlers := server.handlers) is None:
+                watchdog.serving()
+            else:
+                shutdown.is_in_script = lambda: handlers.is_running
+                watchdog.serving(lambda: handlers.reported)
+            await shutdown.asked.wait()
+            manager.stopping()
     shutdown.stopped()
 
 
@@ -143,10 +155,14 @@ def collect_rarely() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def reload(server: Server) -> None:
+def reload(server: Server, manager: ServiceManager) -> None:
     """Read the routing script again; if it is wrong, the previous one stays active."""
+    manager.reloading()
     try:
         server.reload()
     except ReginfoError as exc:
         for line in str(exc).splitlines():
             logger.error("! %s", line)
+        manager.ready("the routing script is wrong; the previous one stays active")
+    else:
+        manager.ready("reloaded")

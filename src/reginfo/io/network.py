@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,6 +15,7 @@ from ..sip.errors import ReginfoError
 from ..sip.flow import Address, Flow, Local, family_of
 from ..sip.framing import MAX_MESSAGE
 from ..sip.transport import TCP
+from .inherited import Inherited
 from .interfaces import expand, source_of
 from .nameservers import NameServers, at, hosts
 from .resolver import Resolver
@@ -35,6 +37,7 @@ class Network:
 
     Args:
         max_message: the maximum size of a message on a stream, in octets.
+        inherited: sockets that are bound already, used for their addresses.
     """
 
     def __init__(
@@ -44,11 +47,13 @@ class Network:
         trace: Trace | None,
         *,
         max_message: int = MAX_MESSAGE,
+        inherited: Inherited | None = None,
     ) -> None:
         self._rim = rim
         self._endpoint = endpoint
         self._trace = trace
         self._max_message = max_message
+        self._inherited = inherited or Inherited([])
         self.listening: list[str] = []
         "The actual listening addresses, as the configuration writes them."
 
@@ -68,7 +73,8 @@ class Network:
                 address and the port that it is bound to.
 
         Raises:
-            StartError: an address cannot be bound.
+            StartError: an address cannot be bound, or an inherited socket is not at
+                one of them.
         """
         for number, address in enumerate(addresses):
             try:
@@ -87,6 +93,8 @@ class Network:
                     self._streams[transport.local] = transport
                 self._rim.add(transport)
                 self.listening.append(str(transport.local))
+        if left := self._inherited.left():
+            raise StartError(f"inherited and not in listen: {', '.join(left)}")
         self._pair_streams()
 
     def source_of(self, address: Address) -> str | None:
@@ -127,7 +135,11 @@ class Network:
     def _bound(self, address: ListenAddress) -> UdpSocket | StreamTransport:
         rim, bound = self._rim, (address.host, address.port)
         if address.transport.is_reliable:
-            return StreamTransport.listening(bound, **self._stream_callbacks())
+            return StreamTransport.listening(
+                bound,
+                self._inherited.take(socket.SOCK_STREAM, bound),
+                **self._stream_callbacks(),
+            )
         return UdpSocket(
             bound,
             receive=rim.receive,
@@ -135,6 +147,7 @@ class Network:
             failed=rim.failed,
             unreachable=rim.unreachable,
             trace=self._trace,
+            inherited=self._inherited.take(socket.SOCK_DGRAM, bound),
         )
 
     def _pair_streams(self) -> None:

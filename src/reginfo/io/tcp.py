@@ -90,18 +90,27 @@ class StreamTransport:
         self._stopped = False
 
     @classmethod
-    def listening(cls, address: Address, **arguments: object) -> StreamTransport:
+    def listening(
+        cls,
+        address: Address,
+        inherited: socket.socket | None = None,
+        **arguments: object,
+    ) -> StreamTransport:
         """
         Create a transport that accepts connections when it is started.
+
+        Args:
+            inherited: a socket that listens at ``address`` already.
 
         Raises:
             OSError: the address is not available.
         """
-        listener = socket.socket(family_of(address[0]), socket.SOCK_STREAM)
+        listener = inherited or socket.socket(family_of(address[0]), socket.SOCK_STREAM)
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.setblocking(False)
-            listener.bind(address)
+            if inherited is None:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind(address)
             listener.listen(1024)
         except OSError:
             listener.close()

@@ -58,6 +58,7 @@ class UdpSocket:
         failed: called with a datagram that could not be sent, and the reason.
         unreachable: called for an ICMP error, with the quoted datagram, the flow on
             which that was sent, and the error as text.
+        inherited: a socket that is bound to ``address`` already.
     """
 
     def __init__(
@@ -69,17 +70,21 @@ class UdpSocket:
         failed: Failed,
         unreachable: Callable[[bytes, Flow, str], None],
         trace: Trace | None = None,
+        inherited: socket.socket | None = None,
     ) -> None:
-        self._socket = socket.socket(family_of(address[0]), socket.SOCK_DGRAM)
+        self._socket = inherited or socket.socket(
+            family_of(address[0]), socket.SOCK_DGRAM
+        )
         try:
-            if self._socket.family == socket.AF_INET6:
+            if self._socket.family == socket.AF_INET6 and inherited is None:
                 # IPv4 has sockets of its own, so "::" must not receive its datagrams.
                 self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             self._socket.setsockopt(*_RECVERR[self._socket.family], 1)
             self._socket.setblocking(False)
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 self._socket.setsockopt(socket.SOL_SOCKET, option, BUFFER)
-            self._socket.bind(address)
+            if inherited is None:
+                self._socket.bind(address)
         except OSError:
             self._socket.close()
             raise

@@ -9,6 +9,7 @@ from typing import Self
 from ..agent.target import aor_uri
 from ..config.config import Config
 from ..io.eager import Handlers
+from ..io.inherited import Inherited
 from ..io.udp import Trace
 from ..location.place import Aor
 from ..server.app import App
@@ -43,6 +44,8 @@ class Server:
             for ``example.com`` on free ports of 127.0.0.1, in memory, which notifies
             without delay.
         trace: called with each message: direction, bytes, local and remote address.
+        inherited: sockets that are bound already, as by socket activation; each has to
+            be at an address of the configuration.
 
     Raises:
         ConfigError: the configuration is wrong.
@@ -52,14 +55,19 @@ class Server:
     """
 
     def __init__(
-        self, config: Config | str | Path | None = None, *, trace: Trace | None = None
+        self,
+        config: Config | str | Path | None = None,
+        *,
+        trace: Trace | None = None,
+        inherited: Inherited | None = None,
     ) -> None:
         if config is None:
             config = Config.parse(DEFAULT)
         elif not isinstance(config, Config):
             config = Config.read(Path(config))
         self._config = config
-        self._app = App(config, trace=trace)
+        self._app = App(config, trace=trace, inherited=inherited)
+        self._inherited = inherited
         self._web: WebServer | None = None
 
     @property
@@ -101,9 +109,12 @@ class Server:
         return f"<reginfo server {self._config.server.id}>"
 
     async def __aenter__(self) -> Self:
-        await self._app.start()
+        web = None
         if self._config.server.admin is not None:
-            web = WebServer(api(self._app), self._config.server.admin)
+            # First, because the sockets that nobody has taken are then an error.
+            web = WebServer(api(self._app), self._config.server.admin, self._inherited)
+        await self._app.start()
+        if web is not None:
             try:
                 await web.start()
             except BaseException:

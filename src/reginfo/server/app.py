@@ -11,6 +11,7 @@ from ..events.notify import SubscriptionPolicy as SubscriptionPolicy
 from ..io.clock import Clock
 from ..io.commit import Writer
 from ..io.ids import Ids
+from ..io.inherited import Inherited
 from ..io.network import Network, StartError
 from ..io.rim import Rim
 from ..io.udp import Trace
@@ -45,7 +46,9 @@ class App(Admin):
         clock: Clock | None = None,
         new_id: Callable[[], str] | None = None,
         jitter: Callable[[], float] = random.random,
+        inherited: Inherited | None = None,
     ) -> None:
+        self._inherited = inherited
         assembly = Assembly(
             config, clock=clock or Clock(), new_id=new_id or Ids(), jitter=jitter
         )
@@ -95,6 +98,7 @@ class App(Admin):
                 self.endpoint,
                 self._trace,
                 max_message=config.server.max_message,
+                inherited=self._inherited,
             )
             self._network.listen(config.server.listen, config.server.advertised)
             self._assembly.source_of = self._network.source_of

@@ -12,6 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from ..config.address import AdminAddress, SocketAddress, UnixPath
+from ..io.inherited import Inherited
 from ..sip.flow import family_of
 
 STOP_LIMIT = 2  # seconds that clients have to read a response when the server stops
@@ -23,10 +24,17 @@ class WebServer:
 
     Args:
         listen: the address; port 0 selects any free port, see :attr:`address`.
+        inherited: sockets that are bound already; one at that address is used.
     """
 
-    def __init__(self, application: Starlette, listen: AdminAddress) -> None:
+    def __init__(
+        self,
+        application: Starlette,
+        listen: AdminAddress,
+        inherited: Inherited | None = None,
+    ) -> None:
         self._listen = listen
+        self._inherited = None if inherited is None else _taken(inherited, listen)
         self._task: asyncio.Task[None] | None = None
         self._server = _Uvicorn(
             uvicorn.Config(
@@ -50,7 +58,7 @@ class WebServer:
             OSError: the server cannot listen at the address.
         """
         # Bound here, because uvicorn would exit the process if that failed.
-        listener = _bound(self._listen)
+        listener = self._inherited or _bound(self._listen)
         listener.listen()
         if isinstance(self._listen, UnixPath):
             self.address = str(self._listen)
@@ -66,7 +74,8 @@ class WebServer:
         self._server.should_exit = True
         await self._task
         self._task = None
-        if isinstance(self._listen, UnixPath):
+        # The file of an inherited socket belongs to the service manager.
+        if isinstance(self._listen, UnixPath) and self._inherited is None:
             self._listen.path.unlink(missing_ok=True)
 
 
@@ -74,6 +83,12 @@ class _Uvicorn(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield  # the process handles signals itself
+
+
+def _taken(inherited: Inherited, listen: AdminAddress) -> socket.socket | None:
+    if isinstance(listen, UnixPath):
+        return inherited.take(socket.SOCK_STREAM, str(listen.path))
+    return inherited.take(socket.SOCK_STREAM, (listen.host, listen.port))
 
 
 def _bound(listen: AdminAddress) -> socket.socket:
