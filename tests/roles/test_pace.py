@@ -70,7 +70,7 @@ def test_a_pace_of_nobody_is_due_once_and_ends() -> None:
     assert pace.timer_at is None
 
 
-def all_due(pace: Pace, until: float = NOW + 1e6) -> list[tuple[float, Any]]:
+def all_due(pace: Pace[Any], until: float = NOW + 1e6) -> list[tuple[float, Any]]:
     """Return who has a turn, and how many seconds after the beginning."""
     turns = []
     while (at := pace.timer_at) is not None and at <= until:

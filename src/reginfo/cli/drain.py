@@ -34,12 +34,13 @@ def drain(
     End all subscriptions of a running server, before it is shut down for good.
 
     Each watcher gets a last NOTIFY (`terminated;reason=deactivated`, RFC 6665 §4.1.3),
-    so that it subscribes elsewhere at once: N of them a second. New subscriptions are
-    answered 503; registrations are still accepted. The command shows the progress, and
-    ends when every watcher has confirmed the NOTIFY or has failed to; then stop the
-    server with SIGTERM. Ctrl-C stops the progress display, not the drain; run the
-    command again to resume the display, or to change the rate. A server that is started
-    again serves as before.
+    so that it subscribes elsewhere at once: N of them a second. Links of other servers
+    and watches of groups are ended, too. New subscriptions are answered 503;
+    registrations are still accepted. The command shows the progress, and ends when
+    every watcher has confirmed the NOTIFY or has failed to; then stop the server with
+    SIGTERM. Ctrl-C stops the progress display, not the drain; run the command again to
+    resume the display, or to change the rate. A server that is started again serves as
+    before.
 
     Exit codes: 0 there are no watchers any more; 1 interrupted; 3 no server answers.
     """

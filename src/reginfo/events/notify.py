@@ -8,7 +8,7 @@ from ..sip.demands import check_extensions, understands_body
 from ..sip.dialog import Dialog
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.headers import parse_params, split
-from ..sip.message import Draft, Request
+from ..sip.message import Draft, Request, Response
 from ..sip.value import MutableValue, Value
 from .headers import EventHeader
 
@@ -149,3 +149,15 @@ def granted(request: Request, policy: SubscriptionPolicy) -> int:
         minimum = [("Min-Expires", str(policy.min_expires))]
         raise Refusal(423, "Interval Too Brief", headers=minimum)
     return min(asked, policy.max_expires)
+
+
+def accepted(request: Request, dialog: Dialog, package: str, expires: int) -> Response:
+    """Write the 200 to a SUBSCRIBE that is served (§4.2.1.1, §4.4.4)."""
+    headers = {
+        "Expires": [str(expires)],
+        "Contact": [dialog.contact],
+        "Allow-Events": [package],
+    }
+    if route := request.headers.get("Record-Route"):
+        headers["Record-Route"] = list(route)  # RFC 3261 §12.1.1: MUST be copied
+    return Response(200, "OK", headers)

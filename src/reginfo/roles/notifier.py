@@ -99,7 +99,7 @@ class Notifier:
         return self._watches.has(watch)
 
     @property
-    def leaving(self) -> Drain | None:
+    def leaving(self) -> Drain[Watch] | None:
         """The progress of :meth:`drain`; None before it is called."""
         return self.served.leaving
 

@@ -6,16 +6,18 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from itertools import count
+from typing import Generic, TypeVar
 
 from ..ledger.due import work_on
 from ..ledger.journal import Journal
-from .watch import Watch
+
+T = TypeVar("T")
 
 TICK = 0.1
 """Seconds between two rounds; in each round, several watches are handled."""
 
 
-class Pace:
+class Pace(Generic[T]):
     """
     A queue of watches that is worked off at a limited rate.
 
@@ -28,10 +30,10 @@ class Pace:
 
     __slots__ = ("_again", "_next_at", "_number", "_waiting", "rate")
 
-    def __init__(self, watches: Iterable[Watch], *, rate: float, now: float) -> None:
+    def __init__(self, watches: Iterable[T], *, rate: float, now: float) -> None:
         self._waiting = deque(watches)
         # A heap: those whose turn was taken back, by when they have another one.
-        self._again: list[tuple[float, int, Watch]] = []
+        self._again: list[tuple[float, int, T]] = []
         self._number = count()
         self._next_at = now
         self.rate = rate
@@ -43,7 +45,7 @@ class Pace:
             return self._next_at
         return max(self._again[0][0], self._next_at) if self._again else None
 
-    def due(self, now: float) -> list[Watch]:
+    def due(self, now: float) -> list[T]:
         """Return the watches whose turn it is; some may have ended meanwhile."""
         if now < self._next_at:
             return []
@@ -59,7 +61,7 @@ class Pace:
         self,
         journal: Journal,
         now: float,
-        act: Callable[[Watch, float], None],
+        act: Callable[[T, float], None],
         retry_after: float,
     ) -> None:
         """
@@ -79,7 +81,7 @@ class Pace:
         self.rate = rate
         self._next_at = min(self._next_at, now + self._at_once / rate)
 
-    def put_back(self, watch: Watch, at: float) -> None:
+    def put_back(self, watch: T, at: float) -> None:
         """Queue a watch again, because it or its commit failed; not before ``at``."""
         heappush(self._again, (at, next(self._number), watch))
 

@@ -91,13 +91,13 @@ class Served:
         self._wheel = TimerWheel()
         self._dialects = Dialects(journal)
         self._window = Window()
-        self._drain: Drain | None = None
-        self._resuming: Pace | None = None
+        self._drain: Drain[Watch] | None = None
+        self._resuming: Pace[Watch] | None = None
         self.notifies = 0
         "The number of NOTIFYs sent since the start."
 
     @property
-    def leaving(self) -> Drain | None:
+    def leaving(self) -> Drain[Watch] | None:
         """The progress of :meth:`drain`; None before it is called."""
         return self._drain
 
@@ -233,9 +233,6 @@ class Served:
             return
         going_on = [watch for watch in self.watches if not watch.ended]
         self._drain = Drain(going_on, rate=rate, total=len(self.watches), now=now)
-        logger.warning(
-            "= draining: %d watchers, %g per second", len(self.watches), rate
-        )
 
     # From the clock.
 

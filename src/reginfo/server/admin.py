@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ..config.sections import PeerSection
 from ..io.rim import durable
@@ -13,6 +14,7 @@ from ..location.place import Aor, Place
 from ..location.record import Record
 from ..reg.document import ContactEvent
 from ..roles.administrator import ActResult
+from ..roles.drain import Drain
 from ..roles.health import ClockHealth, DrainHealth, ServerHealth, StoreHealth
 from ..roles.subscriber import Mirror
 from ..roles.watch import Watch
@@ -22,7 +24,23 @@ from ..sync.item import LinkItem, held_item, served_item
 from ..version import __version__
 from .build import Assembly
 
+logger = logging.getLogger("reginfo.notifier")
+
 T = TypeVar("T")
+
+
+class Serving(Protocol):
+    """A part that serves subscriptions."""
+
+    def __len__(self) -> int:
+        """Count the subscriptions that have not ended."""
+
+    @property
+    def leaving(self) -> Drain[Any] | None:
+        """The progress of :meth:`drain`; None before it is called."""
+
+    def drain(self, rate: float, now: float) -> None:
+        """End all subscriptions, at most ``rate`` per second."""
 
 
 class Admin:
@@ -96,13 +114,16 @@ class Admin:
 
     def drain(self, rate: float) -> None:
         """
-        End all subscriptions that we serve, and refuse new ones.
+        End all subscriptions and links that we serve, and refuse new ones.
 
         Args:
             rate: the maximum number of subscriptions to end per second.
         """
         with self._assembly.turns.attempt():
-            self._assembly.notifier.drain(rate, self.now())
+            for part in self._serving:
+                part.drain(rate, self.now())
+        count = sum(map(len, self._serving))
+        logger.warning("= draining: %d watchers, %g per second", count, rate)
         self._assembly.turns.settle()
 
     def remove(
@@ -227,7 +248,7 @@ class Admin:
             ),
             draining=self._draining(),
             commits=turns.commits,
-            watchers=len(assembly.notifier),
+            watchers=sum(map(len, self._serving)),
             malformed=assembly.endpoint.malformed,
             parts=assembly.parts.describe(),
         )
@@ -241,20 +262,25 @@ class Admin:
         self._assembly.turns.settle()
         return result
 
+    @property
+    def _serving(self) -> tuple[Serving, ...]:
+        """The parts that serve subscriptions."""
+        assembly = self._assembly
+        return (assembly.notifier, assembly.source, assembly.links.watchers)
+
     def _status(self, problems: list[str]) -> str:
-        notifier = self._assembly.notifier
-        if notifier.leaving is not None:
-            return "draining" if len(notifier) else "drained"
+        draining = self._draining()
+        if draining is not None:
+            return "draining" if draining.left else "drained"
         return "degraded" if problems else "ok"
 
     def _draining(self) -> DrainHealth | None:
-        notifier = self._assembly.notifier
-        leaving = notifier.leaving
-        if leaving is None:
+        drains = [one.leaving for one in self._serving if one.leaving is not None]
+        if not drains:
             return None
         return DrainHealth(
-            watchers=leaving.total,
-            left=len(notifier),
-            gave_up=leaving.gave_up,
-            rate=leaving.rate,
+            watchers=sum(one.total for one in drains),
+            left=sum(map(len, self._serving)),
+            gave_up=sum(one.gave_up for one in drains),
+            rate=drains[0].rate,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from ..events.notify import (
     ENDS_SUBSCRIPTION,
     ServedSubscription,
     SubscriptionPolicy,
+    accepted,
     check,
     granted,
 )
@@ -24,7 +25,9 @@ from ..location.keyring import KeyChange
 from ..location.place import Aor
 from ..location.store import LocationStore
 from ..reg import xml
+from ..roles.admission import RETRY_AFTER as FULL_RETRY_AFTER
 from ..roles.admission import Admission
+from ..roles.drain import Departure, Drain
 from ..roles.row import WatchRow, shifted_row
 from ..roles.watch import LONGEST_DOCUMENT, SHORTEST_DOCUMENT
 from ..roles.watcher import Dialects, Watcher, instance_of
@@ -35,6 +38,7 @@ from ..sip.flow import Flow
 from ..sip.message import Draft, Request, Response
 from ..sip.user import User
 from .envelope import PACKAGE
+from .feed import NEVER
 from .group import Group
 from .group_watch import GroupWatch
 from .roster import FullState, Roster
@@ -87,6 +91,7 @@ class GroupNotifier:
         self._jitter = jitter
         self._datagram_only = datagram_only
         self._dialects = Dialects(journal)
+        self._departure: Departure[GroupWatch] = Departure(FULL_RETRY_AFTER)
         self._watches: dict[str, GroupWatch] = {}
         self._rows: Rows[WatchRow] = Rows(
             journal, KIND, WatchRow, self._take_row, shifted_row
@@ -97,9 +102,10 @@ class GroupNotifier:
     def __len__(self) -> int:
         return len(self._watches)
 
-    def watches(self) -> Iterator[GroupWatch]:
-        """Every watch of a group, oldest first."""
-        return iter(self._watches.values())
+    @property
+    def leaving(self) -> Drain[GroupWatch] | None:
+        """The progress of :meth:`drain`; None before it is called."""
+        return self._departure.drain
 
     def takes(self, request: Request, resource: Aor) -> bool:
         """
@@ -130,6 +136,7 @@ class GroupNotifier:
         event = check(request, PACKAGE, xml.MEDIA_TYPE)
         if request.to.tag:
             return self._refresh(request, event, flow, now)
+        self._departure.check()
         roster = self._rosters[resource]
         watcher = self._recognise(request, flow)
         is_peer = watcher.name is not None
@@ -154,13 +161,13 @@ class GroupNotifier:
         if not watch.is_legacy and self._datagram_only(flow):
             roster.check_fits(row, now)
         self._watches[row.id] = watch
-        self._save(watch, self._forget, watch)
+        self._save(watch, self._forget, row.id)
         if expires:
             who = watcher.name or dialog.remote
             self._journal.after(
                 logger.info, "= %s watches %s for %d s", who, resource, expires
             )
-        return self._accepted(watch, expires, request)
+        return accepted(request, watch.row.subscription.dialog, PACKAGE, expires)
 
     def receive_response(
         self, watch: GroupWatch, response: Response, moment: Moment
@@ -176,22 +183,33 @@ class GroupNotifier:
                 pass  # the target that we have is good
             watch.answered()
             self._trim(row.aor)
-        elif status in ENDS_SUBSCRIPTION or watch.ended:
-            self._end(watch, f"NOTIFY was answered {status}")
+        elif status in ENDS_SUBSCRIPTION or watch.is_final:
+            self._end(watch, f"NOTIFY was answered {status}", is_lost=True)
             return
         else:
             pause = watch.refused(response, moment.now, self._jitter)
             logger.warning(
                 "! NOTIFY of %s to %s was answered %d; again in %.1f s",
-                row.aor, _who(watch), status, pause,
+                row.aor, watch.who, status, pause,
             )  # fmt: skip
-        if watch.ended and not watch.waits(self._last(watch)):
+        if watch.is_final:
             self._end(watch, row.subscription.reason or "")
 
     def receive_failure(self, watch: GroupWatch, cause: str, moment: Moment) -> None:
         """Note that a NOTIFY got no response: this ends the watch (§4.2.2)."""
         if watch.row.id in self._watches:
-            self._end(watch, f"NOTIFY failed: {cause}")
+            self._end(watch, f"NOTIFY failed: {cause}", is_lost=True)
+
+    # From the administrator.
+
+    def drain(self, rate: float, now: float) -> None:
+        """
+        End every watch with `deactivated`, at most ``rate`` per second.
+
+        Each watcher is sent its pending changes, but not the full state. A second call
+        changes the rate. RFC 6665 §4.4.2 and §4.1.3.
+        """
+        self._departure.begin(self._watches.values(), rate, now)
 
     # From the store.
 
@@ -212,13 +230,13 @@ class GroupNotifier:
     def timer_at(self) -> float | None:
         if not self._watches:
             return None
-        return min(
-            [watch.next_at(self._last(watch)) for watch in self._watches.values()]
-        )
+        at = [watch.next_at(self._last(watch)) for watch in self._watches.values()]
+        return min([*at, self._departure.timer_at or NEVER])
 
     def timer_due(self, moment: Moment) -> None:
         """Send or collect the news due; end the watches that were not refreshed."""
         now = moment.now
+        self._departure.timer_due(self._journal, now, self._deactivate, RETRY_AFTER)
         for watch in list(self._watches.values()):
             if watch.next_at(self._last(watch)) <= now:
                 with self._journal.attempt():
@@ -343,6 +361,7 @@ class GroupNotifier:
     def _notify(self, watch: GroupWatch, body: bytes, to: int, now: float) -> None:
         row, subscription = watch.row, watch.row.subscription
         more = watch.is_legacy and bool(watch.owed)
+        watch.is_final = watch.ended and not more
         draft = subscription.notify(xml.MEDIA_TYPE, body, now, more=more)
         watch.goes(to, now)
         self._send(draft, subscription.dialog.flow, watch)
@@ -370,23 +389,13 @@ class GroupNotifier:
             subscription.reason = "timeout"
         self._save(watch, self._put_back, watch, before, watch.snapshot())
         watch.owe_full()
-        return self._accepted(watch, expires, request)
+        return accepted(request, watch.row.subscription.dialog, PACKAGE, expires)
 
     def _put_back(
         self, watch: GroupWatch, before: ServedSubscription, snapshot: tuple[Any, ...]
     ) -> None:
         watch.row.subscription = before
         watch.restore(*snapshot)
-
-    def _accepted(self, watch: GroupWatch, expires: int, request: Request) -> Response:
-        headers = {
-            "Expires": [str(expires)],
-            "Contact": [watch.row.subscription.dialog.contact],
-            "Allow-Events": [PACKAGE],
-        }
-        if route := request.headers.get("Record-Route"):
-            headers["Record-Route"] = list(route)  # RFC 3261 §12.1.1: MUST be copied
-        return Response(200, "OK", headers)
 
     def _time_out(self, watch: GroupWatch, now: float) -> None:
         """Send the final NOTIFY of a watch that was not refreshed (§4.2.1.4)."""
@@ -398,19 +407,31 @@ class GroupNotifier:
             self.notifies += 1
         self._end(watch, "not refreshed")
 
-    def _end(self, watch: GroupWatch, why: str) -> None:
+    def _deactivate(self, watch: GroupWatch, now: float) -> None:
+        """Have a watch end with its next NOTIFY."""
+        if watch.ended or watch.row.id not in self._watches:
+            return
+        subscription = watch.row.subscription
+        before = copy_of(subscription)
+        subscription.reason = "deactivated"
+        self._journal.remember(self._put_back, watch, before, watch.snapshot())
+        watch.quiet_until = 0.0
+
+    def _end(self, watch: GroupWatch, why: str, *, is_lost: bool = False) -> None:
         row = watch.row
+        if is_lost:
+            self._departure.lost()
         self._journal.after(
-            logger.info, "= %s no longer watches %s: %s", _who(watch), row.aor, why
+            logger.info, "= %s no longer watches %s: %s", watch.who, row.aor, why
         )
-        self._forget(watch)
+        self._forget(row.id)
         # No undo: if it is still stored after a restart, its next NOTIFY ends it.
         self._rows.erase(row.id, nothing, urgent=False)
         if row.aor in self._rosters:
             self._trim(row.aor)
 
-    def _forget(self, watch: GroupWatch) -> None:
-        self._watches.pop(watch.row.id, None)
+    def _forget(self, id: str) -> None:
+        self._watches.pop(id, None)
 
     def _trim(self, aor: Aor) -> None:
         """Forget the news that all watchers have received."""
@@ -427,7 +448,3 @@ class GroupNotifier:
 
     def _take_row(self, key: str, row: WatchRow) -> None:
         self._watches[key] = GroupWatch(row, self)
-
-
-def _who(watch: GroupWatch) -> str:
-    return watch.row.peer or watch.row.subscription.dialog.remote

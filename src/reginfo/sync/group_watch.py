@@ -42,8 +42,8 @@ class GroupWatch:
     """
 
     __slots__ = (
-        "building", "failures", "full_due", "is_lost", "keeper", "owed", "quiet_until",
-        "row", "scheduled_at", "sent", "timer_at", "told",
+        "building", "failures", "full_due", "is_final", "is_lost", "keeper", "owed",
+        "quiet_until", "row", "scheduled_at", "sent", "timer_at", "told",
     )  # fmt: skip
 
     def __init__(self, row: WatchRow, keeper: GroupWatchKeeper) -> None:
@@ -67,6 +67,9 @@ class GroupWatch:
 
         self.quiet_until = 0.0
         self.failures = 0
+        self.is_final = False
+        "Whether the final NOTIFY was sent."
+
         self.is_lost = False
         "Whether the last NOTIFY was not processed: then the full state is sent."
 
@@ -79,8 +82,13 @@ class GroupWatch:
         return self.row.profile is Profile.LEGACY
 
     @property
+    def who(self) -> str:
+        """The name of the watcher, for the log."""
+        return self.row.peer or self.row.subscription.dialog.remote
+
+    @property
     def ended(self) -> bool:
-        """Whether the final NOTIFY has been sent."""
+        """Whether it is over: what is sent from now on ends with the final NOTIFY."""
         return self.row.subscription.reason is not None
 
     def waits(self, last: int) -> bool:
@@ -99,7 +107,7 @@ class GroupWatch:
 
     def next_at(self, last: int) -> float:
         """When it is due next, on the boot-time clock."""
-        # A watch that has ended waits only for the response to its final NOTIFY.
+        # A watch that has ended sends only its final NOTIFY.
         end = NEVER if self.ended else self.row.subscription.expires_at
         if self.sent is not None:
             return end
@@ -149,6 +157,7 @@ class GroupWatch:
             )
         self.failures += 1
         self.sent = None
+        self.is_final = False
         self.is_lost = True
         self.owe_full()
         self.quiet_until = now + pause
@@ -169,6 +178,7 @@ class GroupWatch:
             self.full_due,
             self.building,
             self.quiet_until,
+            self.is_final,
         )
 
     def restore(self, *snapshot: Any) -> None:
@@ -182,6 +192,7 @@ class GroupWatch:
             self.full_due,
             self.building,
             self.quiet_until,
+            self.is_final,
         ) = snapshot
 
     def put_back(self, aor: Aor, gone: dict[str, Binding]) -> None:

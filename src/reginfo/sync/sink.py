@@ -243,6 +243,8 @@ class LinkSink:
             if subscription.state is not SubscriberState.NOTIFY_WAIT:
                 why = f"SUBSCRIBE was answered {response.status} {response.reason}"
                 self._lose(link, why, now)
+            if response.status == 503:  # RFC 3263 §4.3
+                self._try_another(link, now)
         elif response.status >= 200 and response.header(LINK) != VERSION:
             version = response.header(LINK)
             what = "is of another kind" if version is None else f"speaks {version:.20}"

@@ -1,4 +1,9 @@
-"""The source of links: sends the changes of whole domains to `reginfo` servers."""
+"""
+The source of links: sends the changes of whole domains to `reginfo` servers.
+
+This file is long because a link can be interrupted and ended in many ways, each of
+which must leave its position right.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +18,7 @@ from ..events.notify import (
     RETRY_LONGEST,
     ServedSubscription,
     SubscriptionPolicy,
+    accepted,
     check,
     granted,
 )
@@ -25,6 +31,7 @@ from ..location.place import Aor
 from ..location.store import LocationStore
 from ..reg import xml
 from ..roles.admission import Admission
+from ..roles.drain import Departure, Drain
 from ..roles.watcher import Watcher
 from ..sip.dialog import Dialog
 from ..sip.dialog_flow import dialog_flow
@@ -52,6 +59,12 @@ logger = logging.getLogger("reginfo.link")
 
 RENEWED = 2**30
 """The version of a document at which the dialog ends, and another one begins."""
+
+RETRY_AFTER = 5.0
+"""Seconds until a link whose end could not be sent is ended."""
+
+AGAIN = "20"
+"""Retry-After, in seconds, for a sink that subscribes at a server that is drained."""
 
 Send = Callable[..., object]
 """See :meth:`reginfo.sip.endpoint.Endpoint.send_request`."""
@@ -107,11 +120,24 @@ class LinkSource:
         self._open: dict[str, Epoch] = {}
         self._links: dict[tuple[str, str], ServedLink] = {}
         self._by_dialog: dict[tuple[str, str], ServedLink] = {}
+        self._departure: Departure[ServedLink] = Departure(AGAIN)
+        self._final: set[LinkNotify] = set()
+        "The final NOTIFYs of a drain that are not answered yet."
+
         self.notifies = 0
         self.elements = 0
         "The numbers of documents, and of their elements, sent since the start."
 
     # Queries.
+
+    def __len__(self) -> int:
+        """Count the links, and those whose end was not confirmed."""
+        return len(self._links) + len(self._final)
+
+    @property
+    def leaving(self) -> Drain[ServedLink] | None:
+        """The progress of :meth:`drain`; None before it is called."""
+        return self._departure.drain
 
     def links(self) -> Iterator[ServedLink]:
         """Every link that is served."""
@@ -146,6 +172,7 @@ class LinkSource:
         event = check(request, PACKAGE, xml.MEDIA_TYPE)
         if request.to.tag:
             return self._refresh(request, event, flow, now)
+        self._departure.check()
         group = self._groups[resource]
         peer = self._recognise(request, flow)
         admission = Admission(allow=group.allow)
@@ -180,6 +207,8 @@ class LinkSource:
     ) -> None:
         """Receive the response to a NOTIFY."""
         link, status = notify.link, response.status
+        if status >= 200:
+            self._confirm(notify, status < 300)
         if status < 200 or link.is_over:
             return
         if status < 300:
@@ -204,6 +233,7 @@ class LinkSource:
     def receive_failure(self, notify: LinkNotify, cause: str, now: float) -> None:
         """Note that a NOTIFY got no response: wait until the sink subscribes again."""
         link = notify.link
+        self._confirm(notify, False)
         if link.is_over:
             return
         if notify.is_long:
@@ -215,9 +245,23 @@ class LinkSource:
 
     def flow_lost(self, flow: Flow, moment: Moment) -> None:
         """Note that a stream was closed: its sink will subscribe again."""
-        for link in self._links.values():
+        for link in list(self._links.values()):
             if link.subscription.dialog.flow == flow:
                 self._suspend(link, "its stream was closed", moment.now)
+
+    # From the administrator.
+
+    def drain(self, rate: float, now: float) -> None:
+        """
+        End every link with `deactivated`, and refuse new ones.
+
+        Each sink is sent what it was not sent yet, and keeps its cursor. A second call
+        changes the rate. RFC 6665 §4.4.2 and §4.1.3.
+
+        Args:
+            rate: the maximum number of links to end per second.
+        """
+        self._departure.begin(self._links.values(), rate, now)
 
     # From the clock, and from the storage.
 
@@ -232,11 +276,13 @@ class LinkSource:
                 for link in self._links.values()
             ]
         )
+        at = min(at, self._departure.timer_at or NEVER)
         return None if at == NEVER else at
 
     def timer_due(self, moment: Moment) -> None:
         """Send one document on each due link; end links that were not refreshed."""
         now, last = moment.now, self._store.changes.last
+        self._departure.timer_due(self._journal, now, self._deactivate, RETRY_AFTER)
         for link in list(self._links.values()):
             subscription = link.subscription
             if now >= subscription.expires_at:
@@ -318,15 +364,9 @@ class LinkSource:
         return self._accepted(link, expires, request)
 
     def _accepted(self, link: ServedLink, expires: int, request: Request) -> Response:
-        headers = {
-            "Expires": [str(expires)],
-            "Contact": [link.subscription.dialog.contact],
-            "Allow-Events": [PACKAGE],
-            LINK: [VERSION],
-        }
-        if route := request.headers.get("Record-Route"):
-            headers["Record-Route"] = list(route)
-        return Response(200, "OK", headers)
+        response = accepted(request, link.subscription.dialog, PACKAGE, expires)
+        response.headers[LINK] = [VERSION]
+        return response
 
     def _send_due(self, link: ServedLink, last: int, moment: Moment) -> None:
         """Send a due document, if it has changes for this link."""
@@ -404,6 +444,9 @@ class LinkSource:
         user = LinkNotify(self, link, flight, is_long)
         self._send(draft, flow, user, is_divisible=is_long and found.elements > 1)
         if is_last:
+            if self._departure.drain is not None:
+                self._final.add(user)
+                self._journal.remember(self._final.discard, user)
             self._journal.remember(self._add, link)
             self._remove(link)
 
@@ -415,7 +458,35 @@ class LinkSource:
             self._notify(link, nothing, True, moment)
         self._end(link, "not refreshed")
 
+    def _deactivate(self, link: ServedLink, now: float) -> None:
+        """Have the next document of a link be its last, or end it if there is none."""
+        subscription = link.subscription
+        if link.is_over or subscription.reason is not None:
+            return
+        if link.feed.suspect_since is not None:
+            self._departure.lost()
+            self._journal.remember(self._add, link)
+            self._end(link, "drained")
+            return
+        self._journal.remember(
+            self._put_back, link, subscription.expires_at, subscription.reason
+        )
+        subscription.reason = "deactivated"
+        link.feed.owe()
+
+    def _confirm(self, notify: LinkNotify, is_ok: bool) -> None:
+        """Note that a NOTIFY was answered, or cannot be any more."""
+        if notify in self._final:
+            self._final.discard(notify)
+            if not is_ok:
+                self._departure.lost()
+
     def _suspend(self, link: ServedLink, cause: str, now: float) -> None:
+        if link.subscription.reason is not None:
+            # Its sink has unsubscribed, or was to be told that this is the end.
+            self._departure.lost()
+            self._end(link, cause)
+            return
         if link.feed.suspect_since is None:
             link.problem = cause
             logger.warning(
