@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 
 from reginfo.reg.complaints import MAX_WARNINGS, Complaints
+from reginfo.reg.elements import CLAIM_NAMESPACE
 from reginfo.reg.xml import parse
 from reginfo.sip.errors import RemoteProtocolError
 
 from .documents import (
+    CLAIM,
     GOOD,
     GOOD_XML,
+    GRUU,
+    contact_of,
     document_of,
     refuse,
 )
@@ -38,6 +42,8 @@ def test_warnings_are_not_without_end() -> None:
     document = parse(document_of(*[GOOD_XML] * 200))
     assert len(document.registrations[0].contacts) == 200
     assert len(document.warnings) == MAX_WARNINGS
+    nameless = [GOOD_XML.replace("76", "")] * 200
+    assert len(parse(document_of(*nameless, GOOD_XML)).warnings) == MAX_WARNINGS
 
 
 def test_a_fault_of_the_document_itself_is_found_on_its_line() -> None:
@@ -72,3 +78,38 @@ def test_a_fault_is_refused_whether_strict_or_not() -> None:
     for strict in (True, False):
         with pytest.raises(RemoteProtocolError, match=r"no \(line 1\)"):
             Complaints(b"", strict).refuse("no", 0)
+
+
+KEY = f'<key xmlns="{CLAIM_NAMESPACE}" {{}}/>'
+TEMP = GRUU.format("temp-gruu", 'uri="sip:a;gr" first-cseq="5"')
+TOLERATED = {
+    "<contact> with event 'terminated'": contact_of(event="expired").replace(
+        '"expired"', '"terminated"'
+    ),
+    "<contact> without state": contact_of().replace('state="active"', ""),
+    "<contact> with expires 'x'": contact_of('expires="x"'),
+    "<contact> with q 'x'": contact_of('q="x"'),
+    "<pub-gruu> with control characters": contact_of(
+        "", GRUU.format("pub-gruu", 'uri="sip:&#10;"')
+    ),
+    "<temp-gruu> that is a second one or lacks an attribute": contact_of("", TEMP * 2),
+    "received 'sip:%1' has a scope id": contact_of(
+        "", CLAIM.replace("sip:192.0.2.9", "sip:%1")
+    ),
+    "<claim> without owner, key or stamps": contact_of("", CLAIM.replace('"k"', '""')),
+    "<other> in <claim>": contact_of(
+        "", CLAIM.replace("<later/>", '<other xmlns=""/>')
+    ),
+    "<b> in <path>": contact_of("", CLAIM.replace(";lr<", ';lr<b xmlns=""/><', 1)),
+    "<key> without name, owner or stamp": KEY.format('name="a"'),
+    "<key> with control characters in its name or owner": KEY.format(
+        'name="&#10;" owner="b" stamp="1"'
+    ),
+}
+
+
+@pytest.mark.parametrize("warning", TOLERATED)
+def test_whatever_is_tolerated_has_one_warning_with_its_line(warning: str) -> None:
+    """An error that is tolerated is noted, with the line of its element (3680-79)."""
+    body = document_of(GOOD_XML, TOLERATED[warning], "", "")
+    assert parse(body).warnings == (f"{warning} (line 4)",)

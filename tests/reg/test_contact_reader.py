@@ -320,6 +320,10 @@ def test_second_gruu_is_ignored() -> None:
     second = GRUU.format("pub-gruu", 'uri="sip:b"')
     read = read_with_warning(contact_of("", first + second), "<pub-gruu> that")
     assert read.pub_gruu == "sip:a"
+    first = GRUU.format("temp-gruu", 'uri="sip:a" first-cseq="1"')
+    second = GRUU.format("temp-gruu", 'uri="sip:b" first-cseq="2"')
+    read = read_with_warning(contact_of("", first + second), "<temp-gruu> that")
+    assert read.temp_gruu == TempGruu("sip:a", 1)
 
 
 def test_temp_gruu_with_the_attribute_that_the_text_names() -> None:
@@ -349,6 +353,12 @@ def test_claim_without_owner_or_stamp_is_none(old: str, new: str) -> None:
     contact = contact_of("", CLAIM.replace(old, new))
     read = read_with_warning(contact, "<claim> without")
     assert (read.claim, read.path) == (None, ())
+
+
+def test_a_claim_may_have_blanks_between_its_elements() -> None:
+    spaced = CLAIM.replace("<path>", "\n  <path>").replace("</claim>", "\n</claim>")
+    assert read(contact_of("", spaced)) == read(contact_of("", CLAIM))
+    assert read(contact_of("", spaced)).path == ("sip:p1;lr", "sip:p2;lr")
 
 
 def test_path_of_a_legacy_peer_takes_no_time_whatever_is_in_it() -> None:

@@ -49,6 +49,21 @@ def test_another_register_may_last_longer(others: dict[str, object]) -> None:
     assert row.expires_at == 3610.0
 
 
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"cseq": 2},
+        {"cseq": None},
+        {"claim": ClaimElement(owner="a", stamp=1)},
+        {"callid": "d"},
+    ],
+)
+def test_another_register_does_not_take_over_the_end(others: dict[str, object]) -> None:
+    """Without `expires`, the end is known if that of the REGISTER is (3680-67)."""
+    row = follow(ROW, ALICE, changed(expires=None, **others), 10.0)
+    assert row.expires_at is None and row.contact.expires is None
+
+
 def test_another_uri_is_another_contact() -> None:
     row = follow(ROW, ALICE, changed(uri="sip:b@192.0.2.1", expires=3600), 10.0)
     assert row.expires_at == 3610.0

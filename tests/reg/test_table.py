@@ -14,6 +14,7 @@ from reginfo.reg.document import (
     ContactEvent,
     ContactState,
     Piece,
+    RecordKey,
     Reginfo,
     Registration,
     RegistrationState,
@@ -454,8 +455,10 @@ def test_new_subscription_keeps_what_is_known_until_its_first_full_document() ->
     """
     A new subscription keeps what is known until its first full document (3680-99).
     """
-    table = known(of(REGISTERED, OTHER), version=9)  # 3680-99
+    ended = contact("3", "expired")
+    table = known(of(REGISTERED, OTHER, ended), version=9)  # 3680-99
     table.restart()
+    assert table.state.gone == ((ALICE, ended),)
     assert ids(table) == {(ALICE, "1"), (ALICE, "2")}
     assert table.take(full(0, of(REGISTERED)), 1, 0.0) == Taken((omitted(OTHER),))
 
@@ -607,6 +610,46 @@ def test_a_discarded_document_changes_nothing_and_is_not_full() -> None:
     assert not new.is_full and new.changes == []
 
 
+# What else the latest document said.
+
+CLAIMED = contact(claim=ClaimElement(owner="a", stamp=1))
+KEYED = msgspec.structs.replace(of(OTHER), keys=(RecordKey("k", "v", "a", 1),))
+
+
+@pytest.mark.parametrize("is_overtaken", [False, True])
+@pytest.mark.parametrize(
+    "registration, has_claims",
+    [(of(OTHER), False), (of(CLAIMED), True), (KEYED, True), (of(), False)],
+)
+def test_a_document_with_claims_or_records_is_told_from_others(
+    registration: Registration, has_claims: bool, is_overtaken: bool
+) -> None:
+    """Only the omissions of a foreign server mean an end, whichever document it is."""
+    table = known(of(CLAIMED), version=3)
+    assert table.has_claims is True
+    table.take(full(2 if is_overtaken else 4, registration), 1, 1.0)
+    assert table.has_claims is has_claims
+    assert table.is_full is not is_overtaken
+    assert Table().has_claims is Table().is_full is False
+
+
+@pytest.mark.parametrize("is_overtaken", [False, True])
+def test_active_contacts_without_an_end_are_listed_each_time(
+    is_overtaken: bool,
+) -> None:
+    """Active contacts without `expires` are listed, those of one document (3680-67)."""
+    endless = contact("3", expires=None)
+    table = known(of(contact("4", expires=None)), version=3)
+    assert [one.id for _, one in table.untimed] == ["4"]
+    table.take(
+        full(2 if is_overtaken else 4, of(REGISTERED, endless), of(UNREGISTERED)),
+        1,
+        1.0,
+    )
+    assert table.untimed == [(ALICE, endless)]
+    assert Table().untimed == []
+
+
 # A full state in pieces.
 
 
@@ -632,6 +675,8 @@ def test_nothing_is_gone_before_the_last_piece() -> None:
     assert {one.contact.id for one in taken.news if one.omitted} == {"0", "3"}
     assert uris(table) == {f"sip:a@192.0.2.{n}" for n in (1, 2, 5)}
     assert table.is_full and not taken.missed
+    assert table.take(partial(4, of(contact("6"))), 5, 4.0).news[0].contact.id == "6"
+    assert len(table) == 4 and not table.is_full
 
 
 def test_a_change_between_two_pieces_is_listed_too() -> None:
@@ -681,6 +726,13 @@ def test_the_end_of_a_series_of_before_ends_nothing(how: str) -> None:
         table.restore(state)
     table.take(piece(partial(2, of(contact("3"))), Piece.LAST), 3, 1.0)
     assert len(table) == 3 and not table.is_full
+
+
+def test_the_last_piece_of_no_series_is_a_partial_document() -> None:
+    """A last piece after a whole document ends nothing, and completes nothing."""
+    table = known(of(contact("1"), contact("2")))
+    table.take(piece(partial(1, of(contact("1"))), Piece.LAST), 2, 1.0)
+    assert len(table) == 2 and not table.is_full
 
 
 def test_a_whole_document_in_the_middle_of_a_series_is_whole() -> None:

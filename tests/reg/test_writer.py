@@ -22,6 +22,7 @@ from reginfo.reg.document import (
     quoted,
     shortest_q,
 )
+from reginfo.reg.writer import plain_parts
 
 SCHEMA = etree.XMLSchema(etree.parse(str(Path(__file__).with_name("reginfo.xsd"))))
 
@@ -412,6 +413,15 @@ def test_a_key_that_says_too_little_is_left_out(attributes: str) -> None:
     assert [warning[:6] for warning in read.warnings] == ["<key> "]
 
 
+def test_a_record_of_another_kind_needs_no_name() -> None:
+    key = '<key xmlns="urn:x-reginfo:claim" owner="b" stamp="1" kind="cleared"/>'
+    body = xml.serialize(document(PLAIN)).replace(
+        b"</registration>", f"{key}</registration>".encode()
+    )
+    read = xml.parse(body, strict=True)
+    assert read.registrations[0].keys == (RecordKey("", None, "b", 1, "cleared"),)
+
+
 def test_attributes_of_legacy_peers_are_against_the_schema() -> None:
     """The attributes for legacy peers are not valid against the schema (3680-81)."""
     contact = msgspec.structs.replace(RICH, claim=None)
@@ -465,6 +475,47 @@ def test_parts_are_put_together_at_any_time(
         f'<contact id="1" state="active" event="registered"{attributes}>'
         "<uri>sip:a@192.0.2.1</uri></contact>"
     )
+
+
+@given(
+    texts,
+    texts,
+    st.sampled_from(ContactEvent),
+    st.none() | texts,
+    numbers,
+    st.none() | qs,
+    numbers,
+    st.none() | texts,
+    st.dictionaries(names, st.none() | texts.map(quoted), max_size=2),
+)
+@example("1", "sip:a", ContactEvent.CREATED, None, None, None, None, None, {"a": "b"})
+@example("1", "sip:a", ContactEvent.CREATED, None, None, None, None, "A", {})
+def test_the_parts_of_a_plain_contact_are_those_of_any_contact(
+    id: str,
+    uri: str,
+    event: ContactEvent,
+    callid: str | None,
+    cseq: int | None,
+    q: str | None,
+    retry_after: int | None,
+    display_name: str | None,
+    params: dict[str, str | None],
+) -> None:
+    """The short way writes the same XML (3680-66 to 3680-75)."""
+    contact = Contact(
+        id=id,
+        uri=uri,
+        event=event,
+        callid=callid,
+        cseq=cseq,
+        q=q,
+        retry_after=retry_after,
+        display_name=display_name,
+        params=tuple(params.items()),
+    )
+    assert plain_parts(
+        id, uri, event, callid, cseq, q, retry_after, display_name, contact.params
+    ) == xml.contact_parts(contact)
 
 
 def test_a_byte_that_is_not_utf8_is_replaced() -> None:
