@@ -32,3 +32,13 @@ def test_a_listener_cannot_modify_a_change() -> None:
 def test_by_default_a_change_is_published_and_the_last_of_its_kind() -> None:
     change = BindingChange(place(ALICE), binding(), 1)
     assert change.is_published and not change.more
+
+
+def test_a_log_names_a_change_and_a_claim_in_one_line() -> None:
+    change = BindingChange(place(ALICE), binding(2, "expired"), 7)
+    assert repr(change) == (
+        f"<BindingChange 7: {place(ALICE)} sip:alice@192.0.2.50 expired>"
+    )
+    assert repr(binding(2, owner="b")) == (
+        "<Claim sip:alice@192.0.2.50 registered, CSeq 2 of a, by b>"
+    )

@@ -191,6 +191,8 @@ def test_nothing_else_is_prolonged(holds: Claim) -> None:
 def test_what_ends_there_too_is_not_prolonged() -> None:
     over = told(known(owner="b", expires_at=NOW))
     assert foreign.prolonged(listing(expires_at=NOW + 0.5), over) is None
+    assert foreign.prolonged(listing(expires_at=NOW + MOVED), over) is None
+    assert foreign.prolonged(listing(expires_at=NOW + MOVED + 0.1), over) is not None
     assert foreign.prolonged(listing(), told()) is None
 
 
@@ -213,6 +215,11 @@ def test_without_call_id_a_contact_that_is_bound_from_elsewhere_is_an_echo() -> 
     assert foreign.unnumbered(listing(), "77", told(elsewhere), changed=True) is None
     over = claim(owner="b", expires_at=NOW)
     assert foreign.unnumbered(listing(), "77", told(over), changed=True) is not None
+    # What does not hold does not bind.
+    lost = claim(call_id="z", owner="b", expires_at=NOW + 60)
+    gone = claim(call_id="y", owner="b", stamp=2_000, gone=True)
+    both = told(lost, gone)
+    assert foreign.unnumbered(listing(), "77", both, changed=True) is not None
 
 
 def test_two_gateways_that_are_told_the_same_agree() -> None:

@@ -143,6 +143,23 @@ def test_a_probation_is_remembered_until_it_is_over(days: int) -> None:
     assert keys.store.records(place(ALICE)) == []
 
 
+@pytest.mark.parametrize("kind", [RecordKind.PROBATION, RecordKind.KEY])
+def test_after_a_restart_a_record_ends_at_the_same_moment(kind: RecordKind) -> None:
+    """Its end is on the new clock; one without an end has none (3680-143)."""
+    keys = Keys()
+    ends = NOW + 600 if kind is RecordKind.PROBATION else 0.0
+    record = Record(
+        kind=kind, value="600", stamp=Stamp(int(WALL * 1e6)), owner="a", expires_at=ends
+    )
+    put(keys, ALICE, record)
+    after = Keys()
+    load(after.store.shelves, keys.journal.close().entries, shift=-40.0)
+    after.store.begin(here(), moment(NOW - 40.0, WALL))
+    (loaded,) = after.store.records(place(ALICE))
+    assert loaded.expires_at == (ends and ends - 40.0)
+    assert (loaded.value, loaded.stamp) == (record.value, record.stamp)
+
+
 def test_what_was_removed_and_set_again_is_not_forgotten() -> None:
     keys = Keys()
     removed(keys, ALICE, WALL)

@@ -12,12 +12,14 @@ from reginfo.location.lives import (
     LIVES,
     SLACK,
     Claims,
+    ended,
     forgotten_at,
     join,
     newest_of,
     next_stamp,
     outlives,
 )
+from reginfo.reg.document import ContactEvent
 
 from .claims import claim
 
@@ -148,3 +150,19 @@ def test_a_contact_is_forgotten_when_nothing_older_can_come_back() -> None:
     assert forgotten_at((gone,), now, wall, longest) == now - 10 + longest + SLACK
     bound = claim(stamp=990_000_000, expires_at=9000.0)
     assert forgotten_at((gone, bound), now, wall, longest) == 9000.0 + SLACK
+
+
+def test_the_end_of_a_binding_ends_that_registration_and_no_later_one() -> None:
+    """The end keeps the stamp: a REGISTER that was on its way holds (3680-32)."""
+    bound = claim(call_id="a", cseq=3, stamp=5_000_000, retry_after=30, number=9)
+    other = claim(call_id="b", stamp=4_000_000, edition=8_000_000)
+    kept = joined([bound, other])
+    end = ended(bound, ContactEvent.DEACTIVATED, kept, 7.0)
+    assert (end.gone, end.event) == (True, ContactEvent.DEACTIVATED)
+    assert (end.life, end.cseq, end.stamp) == (bound.life, 3, 5_000_000)
+    assert end.edition == 8_000_001
+    assert (end.retry_after, end.number) == (None, 0)
+    assert ended(bound, ContactEvent.DEACTIVATED, (bound,), 9.0).edition == 9_000_000
+    assert join(kept, end)[0] is end
+    later = claim(call_id="a", cseq=4, stamp=5_000_001)
+    assert join(join(kept, end), later)[0] is later

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding
 from reginfo.location.claim import KIND, Claim
+from reginfo.location.contact_row import ContactRow
+from reginfo.location.keyring import KeyChange
 from reginfo.location.lives import SLACK
-from reginfo.location.place import TABLE
+from reginfo.location.place import TABLE, Place
 from reginfo.location.record import Record, RecordKind
 from reginfo.location.rows import LEARNED_GRACE, OVER_AGE, OVER_OF_ONE
 from reginfo.location.stamp import Stamp
@@ -417,6 +419,36 @@ def test_a_record_that_loses_is_owed_what_holds() -> None:
     assert later > number
 
 
+def test_a_record_that_is_owed_is_one_of_our_own_and_is_on_disk() -> None:
+    """What a linked server does not know is sent to it, wherever it came from."""
+    watched = Watched()
+    new = Record(
+        kind=RecordKind.REJECTED, value="", stamp=Stamp(9), owner="c", source="c/x"
+    )
+    old = msgspec.structs.replace(new, value=None, stamp=Stamp(5), owner="b")
+    watched.store.apply(place(ALICE), (), NOW, records=[new])
+    ((kind, key, _),) = watched.journal.close().entries
+    changes: list[object] = []
+    watched.store.listener = changes.append
+    watched.store.apply(place(ALICE), (), NOW, records=[old], is_told=True)
+    batch = watched.journal.close()
+    (record,) = watched.store.records(place(ALICE))
+    assert record.source is None and record.value == ""
+    assert batch.entries == [(kind, key, record)]
+    assert changes == [KeyChange(place(ALICE), (), (), None, at=NOW, is_published=True)]
+    batch.take_back()
+    assert [one.value for one in watched.store.records(place(ALICE))] == [""]
+
+
+def test_a_record_that_is_known_is_owed_to_nobody() -> None:
+    watched = Watched()
+    new = Record(kind=RecordKind.REJECTED, value="", stamp=Stamp(9), owner="a")
+    watched.store.apply(place(ALICE), (), NOW, records=[new])
+    before = watched.numbers()
+    watched.store.apply(place(ALICE), (), NOW, records=[new], is_told=True)
+    assert watched.numbers() == before
+
+
 def test_a_record_changes_what_all_contacts_are_bound_by() -> None:
     watched = Watched()
     watched.apply(binding(1), binding(1, contact=DESK, stamp=20))
@@ -501,6 +533,57 @@ def test_an_expiry_that_could_not_be_committed_is_tried_again_but_not_at_once() 
     assert watched.events() == []
     watched.pass_time(NOW + 60 + RETRY_AFTER + 1)
     assert watched.events() == ["expired"]
+
+
+def test_a_contact_goes_on_if_somebody_knows_of_a_later_end() -> None:
+    """3680-101: a peer lists it for longer; then it does not expire."""
+    watched = Watched()
+    first = binding(1, expires_at=NOW + 60)
+    longer = binding(1, expires_at=NOW + 900, edition=9, owner="b", source="b/x")
+    asked: list[tuple[str, float, float]] = []
+
+    def prolong(row: ContactRow, now: float, wall: float) -> Claim | None:
+        asked.append((row.key, now, wall))
+        return longer if now < NOW + 900 else None
+
+    sent: list[tuple[Place, list[Claim], float]] = []
+    watched.store.prolong = prolong
+    watched.store.claim_listener = lambda *told: sent.append(told)
+    watched.apply(first)
+    sent.clear()
+    watched.journal.close()
+    watched.pass_time(NOW + 61)
+    assert asked == [(first.key, NOW + 60, WALL + NOW + 60)]
+    ((at, claims, now),) = sent
+    assert (at, claims[0].order, now) == (place(ALICE), longer.order, NOW + 60)
+    (bound,) = watched.store.bindings(place(ALICE), NOW + 899)
+    assert bound.expires_at == NOW + 900
+    (change,) = watched.changes[1:]
+    assert change.binding.event.state == "active" and change.place == place(ALICE)
+    assert change.at == NOW + 60
+    ((_, _, stored),) = watched.journal.close().entries
+    assert stored.order == longer.order
+    watched.changes.clear()
+    watched.pass_time(NOW + 900 + LEARNED_GRACE)
+    assert watched.events() == ["expired"]
+
+
+def test_a_store_describes_its_users_and_changes() -> None:
+    watched = Watched()
+    none = watched.store.describe()
+    assert (none.name, none.line) == ("store", "users: 0")
+    watched.apply(binding(1), binding(1, contact=DESK))
+    watched.apply(binding(1), aor=BOB)
+    watched.apply(binding(2, "unregistered", contact=DESK))
+    found = watched.store.describe()
+    assert found.line == "users: 2"
+    assert found.figures == {
+        "users": 2,
+        "changes_total": 4,
+        "contacts_not_bound": 1,
+        "forgotten_early_total": 0,
+        "longest_life": LONGEST_LIFE,
+    }
 
 
 # From the disk.
