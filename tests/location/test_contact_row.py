@@ -59,3 +59,14 @@ def test_another_user_has_another_index() -> None:
     assert store.find(place(ALICE), uri)[0] == "sip:1@192.0.2.7"
     assert store.find(place(BOB), uri) == (uri.key, ())
     assert store.find(place(ALICE), Uri.parse("sip:99@192.0.2.7"))[1] == ()
+
+
+def test_a_contact_that_was_added_by_the_first_search_is_found_by_the_next() -> None:
+    """Exactly so many need no index; what has no URI that can be read is in it, too."""
+    store = LocationStore("a", Journal())
+    for number in range(INDEXED + 3):
+        contact = f"sip:{number}@192.0.2.7"
+        store.apply(place(ALICE), [binding(1, contact=contact, call_id=contact)], NOW)
+        for asked in range(number + 1):
+            uri = Uri.parse(f"sip:{asked}@192.0.2.7;x=1")
+            assert store.find(place(ALICE), uri)[0] == f"sip:{asked}@192.0.2.7"

@@ -284,6 +284,49 @@ def test_of_two_records_that_name_an_identity_the_last_has_it() -> None:
     assert keys.store.record_of(place(TEL)).aor == ALICE
 
 
+def test_an_identity_belongs_to_who_named_it_last_in_any_order_of_names() -> None:
+    """Whose clock was ahead, and whose name is greater, makes no difference."""
+    keys = Keys()
+    aors = (ALICE, BOB, "sip:aa@a", ALICE, BOB)
+    for number, aor in enumerate(aors * 2):
+        value, wall = f"<{TEL}>, <{AL}>;x={number}", WALL - 60.0 * number
+        keys.store.set_key(place(aor), "identities", value, NOW, wall)
+        assert keys.store.named_by(place(TEL)) == aor
+        assert keys.store.record_of(place(AL)).aor == aor
+
+
+def test_a_key_with_no_identities_needs_no_later_stamp() -> None:
+    """The stamps of other keys, tables and users are of no account."""
+    keys = Keys()
+    keys.store.set_key(place(BOB), "identities", f"<{TEL}>", NOW, WALL + 60)
+    now = int(WALL * 1e6)
+    for table, name, value in [
+        (TABLE, "k", f"<{TEL}>"),
+        (TABLE, "identities", f"<{AL}>"),
+        ("other", "identities", f"<{TEL}>"),
+    ]:
+        keys.store.set_key(place(ALICE, table), name, value, NOW, WALL)
+        record = keys.store.record(place(ALICE, table), RecordKind.KEY, name)
+        assert record is not None and record.stamp == now
+    early = Keys()
+    early.store.set_key(place(ALICE), "identities", f"<{TEL}>", NOW, 0.0)
+    record = early.store.record(place(ALICE), RecordKind.KEY, "identities")
+    assert record is not None and record.stamp <= 1
+
+
+@pytest.mark.parametrize("is_published", [True, False])
+def test_a_key_is_set_at_a_moment_and_published_or_not(is_published: bool) -> None:
+    """`reginfo_disable_publish` holds for a key, too."""
+    keys = Keys()
+    keys.store.set_key(place(ALICE), "k", "v", NOW, WALL, is_published)
+    keys.store.set_key(place(ALICE), "k", "w", NOW + 1, WALL)
+    assert [(one.at, one.is_published) for one in keys.changes] == [
+        (NOW, is_published),
+        (NOW + 1, True),
+    ]
+    assert keys.changes[0].before == keys.changes[0].after == (ALICE,)
+
+
 def test_identities_are_named_as_the_domains_have_them() -> None:
     store = LocationStore(
         "a",

@@ -47,3 +47,22 @@ def test_what_nobody_can_grant_is_refused(seconds: float) -> None:
     with pytest.raises(ValueError, match="longest life"):
         longest.hear(seconds)
     assert longest.seconds == 3600
+
+
+@pytest.mark.parametrize("seconds", [1, MOST])
+def test_the_shortest_and_the_longest_interval_can_be_granted(seconds: int) -> None:
+    longest = LongestLife(Journal(), 0.5)
+    longest.hear(seconds)
+    assert longest.seconds == seconds
+
+
+def test_what_is_heard_again_is_not_written_again() -> None:
+    journal = Journal()
+    longest = LongestLife(journal, 3600)
+    for seconds in (3600, 60):
+        longest.hear(seconds)
+    assert journal.close().entries == []
+    longest.hear(7200)
+    journal.close()
+    longest.hear(7200)
+    assert journal.close().entries == []

@@ -86,6 +86,52 @@ def test_a_decision_is_given_the_records_of_the_user(store: LocationStore) -> No
     assert other.record(RecordKind.CLEARED) is None and other.standing is None
 
 
+def test_users_that_are_barred_are_listed_with_the_record_that_says_so(
+    store: LocationStore,
+) -> None:
+    """Of one table, and while it lasts; a rejection says more than a probation."""
+
+    def record(kind: RecordKind, value: str | None = "30", ends: float = 0.0) -> Record:
+        return Record(
+            kind=kind, value=value, stamp=Stamp(5), owner="a", expires_at=ends
+        )
+
+    rejected = record(RecordKind.REJECTED)
+    probation = record(RecordKind.PROBATION, ends=NOW + 60)
+    for aor, table, records in [
+        (BOB, "other", [rejected]),
+        ("sip:nobody@example.com", TABLE, [record(RecordKind.CLEARED)]),
+        ("sip:freed@example.com", TABLE, [record(RecordKind.REJECTED, None)]),
+        (ALICE, TABLE, [rejected, probation]),
+        (CAROL, TABLE, [probation]),
+        ("sip:key@example.com", TABLE, [record(RecordKind.KEY)]),
+    ]:
+        store.apply(place(aor, table), (), NOW, records=records)
+    assert store.barred(TABLE, NOW) == [(ALICE, rejected), (CAROL, probation)]
+    assert store.barred(TABLE, NOW + 60) == [(ALICE, rejected)]
+    assert store.barred("other", NOW) == [(BOB, rejected)]
+    assert store.barred("none", NOW) == []
+
+
+def test_one_key_is_found_by_its_name(store: LocationStore) -> None:
+    store.set_key(place(BOB), "color", "blue", NOW, WALL)
+    found = store.record(place(BOB), RecordKind.KEY, "color")
+    assert found is not None and found.value == "blue"
+    assert store.record(place(BOB), RecordKind.KEY) is None
+
+
+def test_the_contact_with_the_very_uri_is_found_before_an_equal_one(
+    store: LocationStore,
+) -> None:
+    """Equality is not transitive (3261-20): two contacts may equal a third."""
+    one, other = f"{PHONE.contact};x=1", f"{PHONE.contact};y=1"
+    for uri in (one, other):
+        store.apply(place(ALICE), [binding(1, contact=uri, call_id=uri)], NOW)
+    for uri in (one, other, PHONE.contact):
+        key, claims = store.find(place(ALICE), Uri.parse(uri))
+        assert (key, claims[0].contact) == (Uri.parse(uri).key, uri)
+
+
 def test_a_user_that_has_only_a_key_is_known(store: LocationStore) -> None:
     store.set_key(place(BOB), "color", "blue", NOW, WALL)
     assert store.is_known(place(BOB))
