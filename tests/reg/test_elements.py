@@ -128,7 +128,8 @@ def test_a_known_element_without_a_namespace_is_complained_of_once() -> None:
     assert len(elements.complaints.warnings) == 1
 
 
-@pytest.mark.parametrize("text", ["&#10;", "&#x0A;", "&#65;"])
+@pytest.mark.parametrize("text", ["&#10;", "&#x0A;", "&#65;", "\x7f", "&#127;"])
 def test_only_a_reference_brings_a_line_break_into_an_attribute(text: str) -> None:
-    assert Elements(f"<r a='{text}'/>".encode(), strict=False).has_references
-    assert not Elements(b"<r a='\n&amp;'/>", strict=False).has_references
+    """A DEL needs none."""
+    assert Elements(f"<r a='{text}'/>".encode(), strict=False).has_controls
+    assert not Elements(b"<r a='\n&amp;'/>", strict=False).has_controls

@@ -1,5 +1,6 @@
 """The writer, and that the reader is its inverse."""
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,7 @@ from reginfo.reg.document import (
     shortest_q,
 )
 from reginfo.reg.writer import plain_parts
+from reginfo.sip.errors import RemoteProtocolError
 
 SCHEMA = etree.XMLSchema(etree.parse(str(Path(__file__).with_name("reginfo.xsd"))))
 
@@ -525,6 +527,51 @@ def test_a_byte_that_is_not_utf8_is_replaced() -> None:
     (registration,) = xml.parse(body).registrations
     assert registration.aor == "sip:caf\ufffd\ufffd"
     assert registration.contacts[0].callid == "caf\ufffd\ufffd"
+
+
+@pytest.mark.parametrize("claimed", [True, False])
+@pytest.mark.parametrize(
+    "text",
+    ["\x7f", "&#127;", "\n", "&#10;", "&#9;", "\x85", "&#x85;", "\ufffd", "\u2028",
+     "\ufffe", "&#xFFFE;", "&#0;", "%", "&quot;", "😀"],
+)  # fmt: skip
+def test_a_character_in_any_place_is_read_back_or_refused(
+    text: str, claimed: bool
+) -> None:
+    """Whatever is read is written, and read again, to the same value (3680-76)."""
+    rich = RICH if claimed else msgspec.structs.replace(RICH, claim=None)
+    (one,) = document(PLAIN, rich).registrations
+    keys = (RecordKey("k", "v", "s1", 5, "other", 7, 8),)
+    told = Reginfo(
+        version=0, full=True, registrations=(msgspec.structs.replace(one, keys=keys),)
+    )
+    body = xml.serialize(told).decode()
+    start = body.index("<registration")
+    places = [found.end() for found in re.finditer(r'="|>(?=[^<])|(?<=\w)(?=")', body)]
+    for place in places:
+        if place <= start:
+            continue
+        changed = f"{body[:place]}{text}{body[place:]}".encode()
+        try:
+            first = xml.parse(changed)
+        except RemoteProtocolError:
+            continue
+        again = xml.parse(xml.serialize(first))
+        assert again.registrations == first.registrations, changed
+
+
+@pytest.mark.parametrize("text", ["\x7f", "&#127;", "&#10;"])
+@pytest.mark.parametrize("name", ["id", "callid", "received", "path"])
+def test_no_control_character_comes_from_an_attribute_into_a_header(
+    name: str, text: str
+) -> None:
+    contact = msgspec.structs.replace(RICH, claim=None)
+    body = xml.serialize(document(contact, PLAIN)).decode()
+    at = body.index(f' {name}="', body.index("<contact")) + len(f' {name}="')
+    read = xml.parse(f"{body[:at]}{text}{body[at:]}".encode())
+    assert [one.id for one in read.registrations[0].contacts] == [PLAIN.id]
+    (warning,) = read.warnings
+    assert "<contact> with control characters" in warning
 
 
 @pytest.mark.parametrize("piece", list(Piece))

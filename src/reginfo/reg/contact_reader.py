@@ -119,10 +119,11 @@ def _whole(
         elements.complaints.tolerate("<contact> on probation without retry-after", at)
 
     # These become header fields of requests, where a line break would end the header.
-    # In an attribute a line break needs a character reference, in text it does not.
+    # In an attribute a line break needs a character reference, in text it does not; a
+    # DEL does not.
     if not uri.isprintable() and CONTROLS.search(uri):
         raise _Fault("<uri> with control characters")
-    if elements.has_references and CONTROLS.search(
+    if elements.has_controls and CONTROLS.search(
         f"{id}{callid}{others.get('received')}{get('path')}"
     ):
         raise _Fault("<contact> with control characters")
@@ -223,7 +224,8 @@ def _decorate(
         params = fields.setdefault("params", {})
         _param(elements, params, attributes, text, at)
     elif known == "display-name":
-        fields["display_name"], fields["lang"] = text, attributes.get(_LANG)
+        lang = attributes.get(_LANG)
+        fields["display_name"], fields["lang"] = text, lang and one_line(lang)
     else:
         _gruu(elements, fields, known, attributes, at)
 

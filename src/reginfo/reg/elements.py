@@ -50,13 +50,13 @@ class Elements:
         RemoteProtocolError: it is too long, or not XML.
     """
 
-    __slots__ = ("_without_namespace", "complaints", "events", "has_references")
+    __slots__ = ("_without_namespace", "complaints", "events", "has_controls")
 
     def __init__(self, body: bytes, strict: bool) -> None:
         self.events: Iterator[Event] = events(body)
         self.complaints = Complaints(body, strict)
-        self.has_references = b"&#" in body
-        "Whether an attribute may contain control characters."
+        self.has_controls = b"&#" in body or b"\x7f" in body
+        "Whether an attribute may contain control characters, or a DEL."
 
         self._without_namespace = False
 

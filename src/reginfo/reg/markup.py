@@ -103,4 +103,4 @@ def number(text: str, maximum: int) -> int | None:
 
 def one_line(text: str) -> str:
     """Replace the line breaks in ``text``, which are only folding in a value."""
-    return text if text.isprintable() else CONTROLS.sub(" ", text)
+    return text if text.isprintable() else CONTROLS.sub(" ", text).strip(BLANKS)

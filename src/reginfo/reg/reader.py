@@ -120,8 +120,8 @@ class _Reader:
         if not (aor and id and stated):
             missing = "aor" if not aor else "id" if not id else "state"
             self._complaints.refuse(f"<registration> without {missing}", at)
-        if self._elements.has_references and CONTROLS.search(aor):
-            message = "<registration> with control characters in aor"
+        if self._elements.has_controls and CONTROLS.search(aor + id):
+            message = "<registration> with control characters in aor or id"
             self._complaints.refuse(message, at)
         state = _STATES.get(stated)
         if state is None:
@@ -183,6 +183,8 @@ class _Reader:
             message = "<key> with control characters in its name or owner"
             self._complaints.tolerate(message, at)
             return None
+        if value is not None:
+            value = value.replace("\x7f", "\ufffd")  # as the writer does
         return RecordKey(name, value, owner, stamp, kind, until or 0, left)
 
 
