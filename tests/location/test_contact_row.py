@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from reginfo.ledger.journal import Journal
 from reginfo.location import contact_row
-from reginfo.location.contact_row import INDEXED
+from reginfo.location.contact_row import INDEXED, ContactIndex, ContactRow
 from reginfo.location.contacts import Contacts
 from reginfo.location.store import LocationStore
 from reginfo.sip.uri import Uri
@@ -70,3 +70,53 @@ def test_a_contact_that_was_added_by_the_first_search_is_found_by_the_next() -> 
         for asked in range(number + 1):
             uri = Uri.parse(f"sip:{asked}@192.0.2.7;x=1")
             assert store.find(place(ALICE), uri)[0] == f"sip:{asked}@192.0.2.7"
+
+
+def indexed() -> tuple[ContactIndex, dict[str, ContactRow]]:
+    """An index that was searched, of many contacts, two for each user part."""
+    rows: dict[str, ContactRow] = {}
+    for number in range(INDEXED):
+        for param in ("", ";x=1"):
+            claim = binding(1, contact=f"sip:{number}@192.0.2.7{param}")
+            row = rows[claim.key] = ContactRow(place(ALICE), claim.key)
+            row.claims = (claim,)
+    index = ContactIndex()
+    index.find(place(ALICE), rows, Uri.parse("sip:other@192.0.2.7"))
+    return index, rows
+
+
+def test_a_contact_that_is_removed_is_not_found_and_its_twin_is() -> None:
+    index, rows = indexed()
+    one, twin = (Uri.parse(f"sip:1@192.0.2.7{param}") for param in ("", ";x=1"))
+    assert index.find(place(ALICE), rows, one) is rows[one.key]
+    index.remove(rows[one.key])
+    assert index.find(place(ALICE), rows, one) is rows[twin.key]
+    index.remove(rows[twin.key])
+    assert index.find(place(ALICE), rows, one) is None
+    other = Uri.parse("sip:2@192.0.2.7")
+    assert index.find(place(ALICE), rows, other) is rows[other.key]
+    index.add(rows[twin.key])
+    assert index.find(place(ALICE), rows, one) is rows[twin.key]
+
+
+def test_an_index_that_is_forgotten_is_made_again() -> None:
+    index, rows = indexed()
+    one = Uri.parse("sip:1@192.0.2.7")
+    for row in rows.values():
+        index.remove(row)
+    index.forget(place(BOB))
+    assert index.find(place(ALICE), rows, one) is None
+    index.forget(place(ALICE))
+    assert index.find(place(ALICE), rows, one) is rows[one.key]
+
+
+def test_what_was_never_searched_has_nothing_to_remove() -> None:
+    _, rows = indexed()
+    new = ContactIndex()
+    for row in rows.values():
+        new.remove(row)
+    new.forget(place(ALICE))
+    for row in rows.values():
+        new.add(row)
+    one = Uri.parse("sip:1@192.0.2.7")
+    assert new.find(place(ALICE), rows, one) is rows[one.key]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reginfo.location.place import TABLE
-from reginfo.location.rows import LEARNED_GRACE
+from reginfo.location.rows import LEARNED_GRACE, OVER_AGE
+from reginfo.location.store import LONGEST_LIFE
 
 from ..make import ALICE, BOB, NOW, binding, moment, place
 from .watched import CYCLE, Watched, restart
@@ -104,3 +105,89 @@ def test_what_is_not_bound_is_counted_until_it_is_bound_again() -> None:
     watched.journal.close().take_back()
     assert watched.store.over == 0
     assert list(watched.store.aors(TABLE)) == []
+
+
+def test_a_refresh_that_is_taken_back_leaves_the_contact_as_it_was() -> None:
+    """Its binding, its end, and one number, later than any that was sent."""
+    watched = Watched()
+    watched.apply(binding(1, expires_at=NOW + 60))
+    watched.journal.close()
+    watched.apply(binding(2, expires_at=NOW + 600))
+    watched.journal.close().take_back()
+    (bound,) = watched.store.bindings(place(ALICE), NOW)
+    assert (bound.cseq, bound.expires_at) == (1, NOW + 60)
+    assert watched.numbers() == [3] and len(watched.store.changes) == 1
+    watched.changes.clear()
+    watched.pass_time(NOW + 61)
+    assert watched.events() == ["expired"]
+    assert watched.store.bindings(place(ALICE), NOW) == []
+
+
+def test_another_life_that_is_taken_back_leaves_the_first_as_it_was() -> None:
+    watched = Watched()
+    watched.apply(binding(1))
+    watched.journal.close()
+    watched.apply(binding(1, call_id="b", begin=5, stamp=9))
+    assert watched.numbers() == [1, 2]
+    watched.journal.close().take_back()
+    assert [one.call_id for one in watched.store.claims(place(ALICE), KEY)] == ["a"]
+    assert watched.numbers() == [1] and len(watched.store.changes) == 1
+
+
+def test_a_return_that_is_taken_back_leaves_a_contact_that_is_forgotten_in_time() -> (
+    None
+):
+    watched = Watched()
+    watched.apply(binding(1, "unregistered"))
+    watched.journal.close()
+    at = watched.store.timer_at
+    watched.apply(binding(2))
+    watched.journal.close().take_back()
+    assert watched.store.bindings(place(ALICE), NOW) == []
+    assert watched.store.over == 1
+    assert watched.store.timer_at is not None and at is not None
+    assert watched.store.timer_at <= at
+    watched.pass_time(NOW + 2 * LONGEST_LIFE)
+    assert watched.store.rows(place(ALICE)) == {}
+
+
+def test_a_forgotten_contact_that_is_taken_back_is_known_and_forgotten_again() -> None:
+    watched = Watched()
+    watched.apply(binding(1, "unregistered"))
+    watched.journal.close()
+    watched.pass_time(NOW + 2 * LONGEST_LIFE)
+    assert watched.store.rows(place(ALICE)) == {} and watched.store.over == 0
+    watched.journal.close().take_back()
+    assert set(watched.store.rows(place(ALICE))) == {KEY} and watched.store.over == 1
+    assert len(watched.numbers()) == 1
+
+
+def test_a_contact_that_never_was_is_in_no_snapshot() -> None:
+    watched = Watched()
+    watched.apply(binding(1))
+    watched.journal.close()
+    watched.apply(binding(1, contact=DESK))
+    watched.journal.close().take_back()
+    assert set(watched.store.contacts(place(ALICE), NOW, 0.0).rows) == {KEY}
+    assert set(watched.store.rows(place(ALICE))) == {KEY}
+
+
+def test_contacts_that_were_forgotten_do_not_count_among_those_that_have_ended() -> (
+    None
+):
+    """The limit for one user is for what is kept of it now."""
+    watched = Watched()
+    watched.apply(binding(1, contact=DESK, expires_at=NOW + 9 * LONGEST_LIFE))
+
+    def end(hosts: range, now: float) -> None:
+        for host in hosts:
+            gone = binding(1, "unregistered", contact=f"sip:a@192.0.2.{host}")
+            watched.apply(gone, now=now)
+
+    end(range(60, 100), NOW)
+    later = NOW + 2 * LONGEST_LIFE
+    watched.pass_time(later)
+    assert len(watched.store.rows(place(ALICE))) == 1
+    end(range(100, 140), later)
+    watched.pass_time(later + OVER_AGE + 1)
+    assert len(watched.store.rows(place(ALICE))) == 41

@@ -601,6 +601,46 @@ def test_what_expired_while_we_were_down_is_told_as_expired() -> None:
         assert after.events() == ["expired"]
 
 
+def test_a_probation_that_ended_while_we_were_down_binds_again() -> None:
+    """What registered elsewhere meanwhile is bound at the start (3680-143)."""
+    stamp = int((WALL + NOW) * 1e6)
+    bar = Record(
+        kind=RecordKind.PROBATION, value="60", stamp=Stamp(stamp), owner="a",
+        until=Stamp(stamp + 60_000_000), expires_at=NOW + 60,
+    )  # fmt: skip
+    watched = Watched()
+    watched.apply(binding(1, stamp=stamp + 1))
+    watched.store.apply(place(ALICE), (), NOW, records=[bar])
+    assert watched.events() == ["registered", "probation"]
+    entries = watched.journal.close().entries
+    for late, events in ((59, []), (60, ["registered"])):
+        after = Watched()
+        load(after.store.shelves, entries)
+        after.store.begin(here(), moment(NOW + late))
+        assert [(one.place, one.at) for one in after.changes] == [
+            (place(ALICE), NOW + late) for _ in events
+        ]
+        assert after.events() == events
+        assert after.store.is_bound(place(ALICE), NOW + late) is bool(events)
+
+
+def test_a_contact_may_go_on_that_expired_while_we_were_down() -> None:
+    watched = Watched()
+    watched.apply(binding(expires_at=NOW + 60))
+    after = Watched()
+    asked: list[tuple[float, float]] = []
+
+    def prolong(row: ContactRow, now: float, wall: float) -> Claim | None:
+        asked.append((now, wall))
+        return binding(1, expires_at=NOW + 900, edition=9, owner="b")
+
+    after.store.prolong = prolong
+    load(after.store.shelves, watched.journal.close().entries)
+    after.store.begin(here(), moment(NOW + 90, WALL))
+    assert asked == [(NOW + 90, WALL)]
+    assert after.store.is_bound(place(ALICE), NOW + 890)
+
+
 def test_what_was_reported_as_expired_is_not_reported_again() -> None:
     watched = Watched()
     watched.apply(binding(expires_at=NOW + 60))

@@ -82,8 +82,7 @@ class Contacts(Value, frozen=True):
 
     def bound(self, key: str) -> Claim | None:
         """Return the claim that binds a contact now; None if it is not bound."""
-        claims = self.rows.get(key)
-        return bound_by(claims, self.standing, self.now) if claims else None
+        return bound_by(self.rows.get(key, ()), self.standing, self.now)
 
     def find(self, uri: Uri) -> str | None:
         """Return the key of the contact that is equal to ``uri``; None if none is."""

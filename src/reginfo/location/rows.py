@@ -249,14 +249,15 @@ class LocationRows(LocationView):
     def _restore(self, row: ContactRow, before: Claims, shown: Claim | None) -> None:
         now = row.timer_at
         current, row.claims = row.claims, before
-        for claim in current:
-            if not _has(before, claim):
-                self.changes.drop(claim.number)
+        # First the new numbers: none that is dropped may still be that of a claim.
         for claim in before:
             if not _has(current, claim):
                 number = self.changes.next_number()
                 force_setattr(claim, "number", number)
                 self.changes.add(number, row)
+        for claim in current:
+            if not _has(before, claim):
+                self.changes.drop(claim.number)
         if not before:
             row.shown = shown
             self._remove(row)
