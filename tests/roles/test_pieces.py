@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -333,7 +334,16 @@ def test_identities_that_end_are_told_in_pieces_too() -> None:
 def test_as_many_fit_as_there_is_room_for(
     sizes: list[int], room: int, arguments: dict[str, Any], number: int
 ) -> None:
-    assert fitting(sizes, room, **arguments) == number
+    taken = []
+
+    def elements() -> Iterator[bytes]:
+        for size in sizes:
+            taken.append(size)
+            yield b"x" * size
+
+    assert len(fitting(elements(), room, **arguments)) == number
+    assert len(taken) <= number + 1, "the rest is written with the next document"
+    assert len(fitting([[b"x" * size] for size in sizes], room, **arguments)) == number
 
 
 def test_documents_are_compared_with_their_piece() -> None:

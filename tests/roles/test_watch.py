@@ -85,6 +85,41 @@ def test_a_contact_that_is_withdrawn_is_told_no_more(watch: Watch) -> None:
     assert watch.take(NOW) == Owed(full=False, bindings=[desk], parted={})
 
 
+def test_a_change_that_is_undone_is_told_no_more(watch: Watch) -> None:
+    """A report is changed in place: each change of it has an undo of its own."""
+    desk = binding(1, contact="sip:alice@192.0.2.51")
+    undo = [watch.tell(binding(1)), watch.tell(desk)]
+    undo.append(watch.tell(binding(2, "rejected")))
+    undo.append(watch.withdraw(desk.key))
+    for arguments in reversed(undo[1:]):
+        watch.untell(*arguments)
+    assert watch.take(NOW) == Owed(full=False, bindings=[binding(1)], parted={})
+    watch.answered()
+    watch.untell(*undo[0])
+    assert watch.take(NOW + 600) is None
+
+
+def test_what_was_taken_comes_back_with_what_was_told_since(watch: Watch) -> None:
+    desk = binding(1, contact="sip:alice@192.0.2.51")
+    watch.tell(binding(1))
+    snapshot = watch.snapshot()
+    assert watch.take(NOW) is not None
+    undo = watch.tell(desk)
+    watch.untell(*undo)
+    watch.restore(snapshot)
+    assert watch.take(NOW) == Owed(full=False, bindings=[binding(1)], parted={})
+
+
+def test_a_report_is_not_copied_for_each_change(watch: Watch) -> None:
+    """3261-150: many changes take linear time, and memory."""
+    watch.tell(binding(1))
+    pending = watch._pending
+    for number in range(2, 9):
+        watch.tell(binding(number, contact=f"sip:{number}@192.0.2.51"))
+    watch.withdraw(binding(1).key)
+    assert watch._pending is pending
+
+
 def test_nothing_waits_once_the_last_contact_is_withdrawn(watch: Watch) -> None:
     watch.tell(binding(1, "unregistered"))
     watch.withdraw(binding(1).key)

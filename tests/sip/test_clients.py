@@ -241,3 +241,30 @@ def test_an_icmp_error_whose_branch_is_not_ascii_is_ignored(branch: bytes) -> No
     ours.clients.unreachable(forged, FLOW, "connection refused")
     assert ours.events == []
     assert len(ours.clients) == 1
+
+
+def test_a_lost_stream_is_no_concern_of_requests_elsewhere() -> None:
+    """3261-150: only its own list is looked through, which ends with its requests."""
+    ours = Ours()
+    user = Nobody()
+    here, there = (Flow(STREAM, ("192.0.2.9", port)) for port in (5060, 5061))
+    ours.clients.send(draft(), here, user)
+    lost = [ours.clients.send(draft(), there, user) for _ in range(2)]
+    ours.clients.flow_lost(there)
+    assert ours.events == [RequestFailed(one, "connection lost") for one in lost]
+    assert set(ours.clients._on_streams) == {here}
+    ours.clients.flow_lost(there)
+    assert len(ours.events) == 2
+    ours.clients.flow_lost(here)
+    assert len(ours.events) == 3
+    assert not ours.clients._on_streams and not len(ours.clients)
+
+
+def test_a_request_that_falls_back_leaves_the_list_of_its_stream() -> None:
+    ours = Ours()
+    ours.clients.send(draft(b"x" * LONGEST_DATAGRAM), FLOW, Nobody())
+    (datagram,) = ours.outbox
+    assert set(ours.clients._on_streams) == {Flow(STREAM, FLOW.remote)}
+    ours.clients.not_sent(datagram, "connection refused", 0.0)
+    assert not ours.clients._on_streams
+    assert len(ours.clients) == 1

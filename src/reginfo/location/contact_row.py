@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
+from ..sip.uri_group import UriGroup
 from .claim import Claim
 from .contacts import is_same
 from .lives import Claims
@@ -24,7 +25,7 @@ class ContactRow:
     """
 
     __slots__ = (
-        "base", "claims", "key", "place", "scheduled_at", "shown", "timer_at",
+        "claims", "key", "place", "scheduled_at", "shown", "timer_at", "uri",
     )  # fmt: skip
 
     def __init__(self, place: Place, key: str) -> None:
@@ -37,8 +38,8 @@ class ContactRow:
         self.shown: Claim | None = None
         "The binding as it was announced; None if it is not bound."
 
-        self.base = ""
-        "`Uri.base` of the contact, once it is in an index."
+        self.uri: Uri | None = None
+        "The URI of the contact as an index has it, once it is in one."
 
         self.timer_at: float | None = None
         self.scheduled_at: float | None = None
@@ -79,8 +80,8 @@ class ContactIndex:
     """
 
     def __init__(self) -> None:
-        # By user, then by `Uri.base`, then by key.
-        self._records: dict[Place, dict[str, dict[str, ContactRow]]] = {}
+        # By user, then by `Uri.base`.
+        self._records: dict[Place, dict[str, UriGroup[ContactRow]]] = {}
 
     def find(
         self, place: Place, record: Mapping[str, ContactRow], uri: Uri
@@ -91,46 +92,56 @@ class ContactIndex:
         Args:
             record: all contacts of the address-of-record, by key.
         """
-        found = record
-        if len(record) > INDEXED:
-            index = self._records.get(place)
-            if index is None:
-                index = self._records[place] = {}
-                for row in record.values():
-                    self.add(row)
-            found = index.get(uri.base, {})
-        for row in found.values():
-            if is_same(row.claims[0].contact, uri):
-                return row
-        return None
+        if len(record) <= INDEXED:
+            for row in record.values():
+                if is_same(row.claims[0].contact, uri):
+                    return row
+            return None
+        index = self._records.get(place)
+        if index is None:
+            index = self._records[place] = {}
+            for row in record.values():
+                self.add(row)
+        group = index.get(uri.base)
+        return None if group is None else next(group.find(uri), None)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether any record is in the index."""
+        return bool(self._records)
 
     def add(self, row: ContactRow) -> None:
-        """Add a new contact of a record."""
+        """Add a contact of a record, or note that its URI is spelled differently."""
         if not self._records:
             return
         index = self._records.get(row.place)
         if index is not None:
-            if not row.base:
-                row.base = _base(row)
-            index.setdefault(row.base, {})[row.key] = row
+            self.remove(row)
+            uri = row.uri = _uri(row)
+            if uri is not None:
+                group = index.get(uri.base)
+                if group is None:
+                    group = index[uri.base] = UriGroup()
+                group.add(uri, row.key, row)
 
     def remove(self, row: ContactRow) -> None:
         """Remove a contact of a record."""
         index = self._records.get(row.place)
-        rows = None if index is None else index.get(row.base)
-        if index is not None and rows is not None:
-            rows.pop(row.key, None)
-            if not rows:
-                del index[row.base]
+        uri = row.uri
+        group = None if index is None or uri is None else index.get(uri.base)
+        if index is not None and uri is not None and group is not None:
+            group.remove(uri, row.key)
+            if not len(group):
+                del index[uri.base]
 
     def forget(self, place: Place) -> None:
         """Remove a whole record."""
         self._records.pop(place, None)
 
 
-def _base(row: ContactRow) -> str:
-    """Return the part of a contact URI that all equal URIs share."""
+def _uri(row: ContactRow) -> Uri | None:
+    """Return the URI of a contact; None if it cannot be parsed."""
     try:
-        return Uri.parse(row.claims[0].contact).base
+        return Uri.parse(row.claims[0].contact)
     except RemoteProtocolError:
-        return ""
+        return None

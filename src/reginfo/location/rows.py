@@ -102,6 +102,8 @@ class LocationRows(LocationView):
         before, changes = row.claims, self.changes
         force_setattr(new, "number", changes.note(row))
         row.claims = claims
+        if before and self._index.is_used and before[0].contact != claims[0].contact:
+            self._index.add(row)
         self._journal.write(
             KIND, _entry_key(row, new), new, self._restore, row, before, row.shown
         )

@@ -122,18 +122,19 @@ class Bodies:
             }
             if not bound:
                 aors = tuple([aor for aor in aors if aor not in parted])
-        elements = [
+        written = (
             [self._element(row, aor, record, one, now) for aor in aors]
             for one in bindings
-        ]
-        number, room = len(elements), 0
-        if number > 1 or parted:
-            sizes = [sum(map(len, of_one)) for of_one in elements]
+        )
+        room = 0
+        if len(bindings) > 1 or parted:
             room = room_of(watch) - AROUND
             room -= sum(AROUND_REGISTRATION + len(aor) for aor in aors)
-            if aors:
-                number = fitting(sizes, room)
-            room -= sum(sizes[:number])
+            elements = fitting(written, room) if aors else list(written)
+            room -= sum(len(text) for of_one in elements for text in of_one)
+        else:
+            elements = list(written)
+        number = len(elements)
         rest = bindings[number:]
         # While contacts are still to come, the registration has not ended: that would
         # end those contacts too.
@@ -191,22 +192,24 @@ class Bodies:
         rest: Parted = {}
         for aor, ones in parted.items():
             room -= AROUND_REGISTRATION + len(aor)
-            elements = [self._element(row, aor, record, one, now) for one in ones]
             least = 0 if written or may_wait else 1
-            number = 0
+            elements: list[bytes] = []
             if not rest and (room > 0 or least):
-                number = fitting([len(one) for one in elements], room, at_least=least)
-            room -= sum(map(len, elements[:number]))
+                elements = fitting(
+                    (self._element(row, aor, record, one, now) for one in ones),
+                    room,
+                    at_least=least,
+                )
+            number = len(elements)
+            room -= sum(map(len, elements))
             state = TERMINATED
-            if number < len(elements):
+            if number < len(ones):
                 rest[aor] = ones[number:]
                 state = ACTIVE
                 if not number:
                     continue
             written.append(
-                registration_element(
-                    aor, registration_id(aor), state, elements[:number]
-                )
+                registration_element(aor, registration_id(aor), state, elements)
             )
         return written, rest
 
@@ -230,10 +233,11 @@ class Bodies:
             keys = dict.fromkeys(binding.key for binding in owed.bindings)
             claims = [store.claims(record, key) for key in keys]
             known = [one for one in claims if one]
-        contacts = [b"".join(claim_elements(each, record.aor, now)) for each in known]
         room -= AROUND + AROUND_REGISTRATION + len(record.aor) + sum(map(len, last))
-        number = fitting([len(one) for one in contacts], room)
-        rest = [each[0] for each in known[number:]]
+        contacts = fitting(
+            (b"".join(claim_elements(each, record.aor, now)) for each in known), room
+        )
+        rest = [each[0] for each in known[len(contacts) :]]
         piece = Piece.WHOLE
         if rest or watch.in_pieces:
             piece = watch.divide(owed.full, rest, {})
@@ -245,7 +249,7 @@ class Bodies:
             record.aor,
             registration_id(record.aor),
             state,
-            [*contacts[:number], *last],
+            [*contacts, *last],
         )
         body = reginfo_body(watch.row.version, owed.full, [registration], piece)
         return Written(body, bool(rest))
@@ -270,16 +274,19 @@ class Bodies:
         if not (row.aor.startswith("tel:") or "@" in row.aor):
             return NOTHING  # an address-of-record without a user crashes OpenSIPS
         state = ACTIVE if bound else TERMINATED
-        elements = [self._element(row, row.aor, record, one, now) for one in bindings]
-        number = fitting([len(one) for one in elements], MAX_DOCUMENT - AROUND_LEGACY)
-        if number < len(elements):
-            watch.put_back(bindings[number:], {})
+        elements = fitting(
+            (self._element(row, row.aor, record, one, now) for one in bindings),
+            MAX_DOCUMENT - AROUND_LEGACY,
+        )
+        more = len(elements) < len(bindings)
+        if more:
+            watch.put_back(bindings[len(elements) :], {})
             full = False  # the contacts that must wait have not ended
         registration = registration_element(
-            row.aor, registration_id(row.aor), state, elements[:number]
+            row.aor, registration_id(row.aor), state, elements
         )
         body = reginfo_body(row.version, full, [registration])
-        return Written(body, number < len(elements))
+        return Written(body, more)
 
     def _element(
         self, row: WatchRow, aor: Aor, record: Place, binding: Binding, now: float

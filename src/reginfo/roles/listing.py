@@ -11,14 +11,15 @@ from ..reg.document import Contact
 from ..reg.table import ReportedContact, RowChange
 from ..sip.errors import RemoteProtocolError
 from ..sip.uri import Uri
+from ..sip.uri_group import UriGroup
 
 T = TypeVar("T")
 
 _id = id  # the name is also that of a contact's id
 
 _Row = tuple[T, ReportedContact]
-_Rows = dict[tuple[int, str], _Row[T]]
-"""By the identity of the owner and the id of the contact."""
+_Rows = UriGroup[_Row[T]]
+"""By URI, then by the identity of the owner and the id of the contact."""
 
 
 class Listed(NamedTuple):
@@ -92,15 +93,18 @@ class Listing(Generic[T]):
         found = self._found.get((aor, uri.base))
         if found is None:
             return
-        for owner, row in [found] if isinstance(found, tuple) else found.values():
-            if is_same(row.contact.uri, uri):
-                yield owner, row
+        if isinstance(found, tuple):
+            if is_same(found[1].contact.uri, uri):
+                yield found
+            return
+        yield from found.find(uri)
 
     def _add(self, owner: T, aor: str, id: str, row: ReportedContact) -> None:
         try:
-            key = (aor, Uri.parse(row.contact.uri).base)
+            uri = Uri.parse(row.contact.uri)
         except RemoteProtocolError:
             return
+        key = (aor, uri.base)
         found = self._found.get(key)
         if found is None:
             self._found[key] = (owner, row)
@@ -110,20 +114,24 @@ class Listing(Generic[T]):
             if other is owner and its_row.contact.id == id:
                 self._found[key] = (owner, row)
                 return
-            found = self._found[key] = {(_id(other), its_row.contact.id): found}
-        found[_id(owner), id] = (owner, row)
+            first, found = found, UriGroup()
+            its_uri = Uri.parse(its_row.contact.uri)
+            found.add(its_uri, (_id(other), its_row.contact.id), first)
+            self._found[key] = found
+        found.add(uri, (_id(owner), id), (owner, row))
 
     def _remove(self, owner: T, aor: str, id: str, row: ReportedContact) -> None:
         try:
-            key = (aor, Uri.parse(row.contact.uri).base)
+            uri = Uri.parse(row.contact.uri)
         except RemoteProtocolError:
             return
+        key = (aor, uri.base)
         found = self._found.get(key)
         if isinstance(found, tuple):
             other, its_row = found
             if other is owner and its_row.contact.id == id:
                 del self._found[key]
         elif found is not None:
-            found.pop((_id(owner), id), None)
-            if not found:
+            found.remove(uri, (_id(owner), id))
+            if not len(found):
                 del self._found[key]

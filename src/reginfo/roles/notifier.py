@@ -171,14 +171,21 @@ class Notifier:
             is_anew = anew and row.aor == place.aor
             if hidden and not is_anew and not watch.waits:
                 continue
-            self._journal.remember(watch.restore, watch.snapshot())
-            if hidden:
-                watch.withdraw(binding.key)
-            else:
-                watch.tell(binding)
             if is_anew:
+                self._journal.remember(watch.restore, watch.snapshot())
                 watch.owe_anew()
-            if not change.more:
+            is_last = not change.more
+            if watch.is_pending:
+                # A snapshot does not undo a change of the pending report in place.
+                undo = watch.withdraw(binding.key) if hidden else watch.tell(binding)
+                self._journal.remember(watch.untell, *undo)
+                if is_last:
+                    self._journal.remember(watch.restore, watch.snapshot())
+            else:
+                self._journal.remember(watch.restore, watch.snapshot())
+                if not hidden:
+                    watch.tell(binding)
+            if is_last:
                 self.served.settle(watch, now)
 
     def hears_claims(self, place: Place, claims: Sequence[Claim], now: float) -> None:
@@ -199,9 +206,9 @@ class Notifier:
                 if claim.source is None or peer_of(claim.source) != watch.row.peer
             ]
             if new:
-                self._journal.remember(watch.restore, watch.snapshot())
                 for claim in new:
-                    watch.tell(claim)
+                    self._journal.remember(watch.untell, *watch.tell(claim))
+                self._journal.remember(watch.restore, watch.snapshot())
                 self.served.settle(watch, now)
 
     def _tell_keys(self, change: KeyChange, now: float) -> None:
@@ -209,12 +216,15 @@ class Notifier:
         if change.place.table != self._table:
             return
         record = change.place
-        parted = [aor for aor in change.before if aor not in change.after]
+        left = set(change.before).difference(change.after)
         # The user's contacts are still bound, but no longer under a removed identity.
-        gone = [
-            msgspec.structs.replace(binding, event=ContactEvent.DEACTIVATED)
-            for binding in self._store.bindings(record, now)
-        ]
+        gone = tuple(
+            [
+                msgspec.structs.replace(binding, event=ContactEvent.DEACTIVATED)
+                for binding in self._store.bindings(record, now)
+            ]
+        )
+        parted = {aor: gone for aor in change.before if aor in left}
         for aor in dict.fromkeys((record.aor, *change.before, *change.after)):
             place = Place(self._table, aor)
             if aor not in change.moved and self._store.record_of(place) not in (
@@ -227,9 +237,8 @@ class Notifier:
                     continue
                 self._journal.remember(watch.restore, watch.snapshot())
                 watch.owe_anew()
-                if not is_of_our_kind(watch.row):
-                    for left in parted:
-                        watch.part(left, gone)
+                if parted and not is_of_our_kind(watch.row):
+                    watch.part(parted)
                 self.served.settle(watch, now)
 
     def update(self, aor: Aor, now: float) -> bool:

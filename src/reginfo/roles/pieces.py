@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from ..sip.clients import LONGEST_DATAGRAM
 from ..sip.dialog_flow import dialog_flow
@@ -10,6 +11,8 @@ from ..sip.flow import Flow
 from ..sip.message import Draft
 from ..sip.value import Value
 from .watch import SHORTEST_DOCUMENT, Watch
+
+Sized = TypeVar("Sized", bytes, list[bytes])
 
 AROUND = 190
 """The maximum size of a document without its registrations, in octets."""
@@ -54,20 +57,28 @@ class DocumentSizes:
         return watch.longest if self.takes_streams(watch) else SHORTEST_DOCUMENT
 
 
-def fitting(sizes: Sequence[int], room: int, *, at_least: int = 1) -> int:
+def fitting(elements: Iterable[Sized], room: int, *, at_least: int = 1) -> list[Sized]:
     """
-    Return how many of the first elements fit.
+    Return the first elements that fit.
+
+    No more are taken than one that does not fit: the others would be written again for
+    each of the documents that follow.
 
     Args:
-        sizes: the size of each element, in octets.
+        elements: texts, or lists of texts.
         room: the space for all of them, in octets.
         at_least: the number of elements that are sent whatever their size.
     """
-    for number, size in enumerate(sizes):
-        room -= size
-        if room < 0 and number >= at_least:
-            return number
-    return len(sizes)
+    fit: list[Sized] = []
+    for element in elements:
+        if isinstance(element, bytes):
+            room -= len(element)
+        else:
+            room -= sum(map(len, element))
+        if room < 0 and len(fit) >= at_least:
+            break
+        fit.append(element)
+    return fit
 
 
 def is_long(draft: Draft) -> bool:

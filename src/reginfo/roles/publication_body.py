@@ -75,7 +75,7 @@ class PublicationBodies:
         newest = sorted(own, key=lambda key: -own[key].stamp)
         wanted = [*newest, *(key for key in written if key not in own)]
         around = AROUND + AROUND_REGISTRATION + len(aor) + sum(map(len, last))
-        number = fitting([len(written[key]) for key in wanted], room - around)
+        number = len(fitting([written[key] for key in wanted], room - around))
         fit = set(wanted[:number])
         elements = [element for key, element in written.items() if key in fit]
         state = RegistrationState.ACTIVE if own else RegistrationState.TERMINATED

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ..location.claim import MARKUP, SMALL, Claim, is_too_large, stripped
+from ..location.claim import MARKUP, MAX_SIZE, SMALL, Claim, is_too_large, stripped
 from ..location.contacts import Contacts
-from ..location.lives import Claims
 from ..location.record import Record, RecordKind, Standing
 from ..location.stamp import Stamp
 from ..reg.document import ContactEvent
@@ -20,6 +19,7 @@ from ..sip.flow import Flow
 from ..sip.message import Headers, Request, Response
 from ..sip.uri import Uri
 from ..sip.value import Value
+from .contact_keys import ContactKeys
 from .requested import (
     LONG,
     RequestedContact,
@@ -216,16 +216,21 @@ def _bind(
     texts = len(call_id) + len(user_agent)
     if path:
         texts += sum(map(len, path)) + MARKUP * len(path)
+    # Else the same long texts would be measured once more for each contact.
+    is_too_long = texts > MAX_SIZE
     claims: dict[str, Claim] = {}
+    known: ContactKeys | None = None
     for value in values:
         contact = requested_contact(value)
         uri = contact.uri
         expires = _granted(contact, request, policy)
         keys = [uri.key]
         if len(rows) != 1 or claims or uri.key not in rows:  # else the hot path
-            keys = _keys(uri, rows, claims)
-            if expires:
-                del keys[1:]
+            if known is None:
+                known = ContactKeys(rows, len(values))
+                for claim in claims.values():
+                    known.add(claim, Uri.parse(claim.contact))
+            keys = known.of(uri, first=expires > 0)
         for key in keys:
             bound = contacts.bound(key)
             goes_on = bound is not None and bound.call_id == call_id
@@ -264,10 +269,14 @@ def _bind(
                 branch,
                 "" if path else listener(flow.local),
             )
-            if texts + contact.size > SMALL and is_too_large(claims[key]):
+            if texts + contact.size > SMALL and (
+                is_too_long or is_too_large(claims[key])
+            ):
                 if expires:
                     raise Refusal(413, "Contact Too Large")
                 claims[key] = stripped(claims[key])
+            if known is not None:
+                known.add(claims[key], uri)
     replaced: tuple[Claim, ...] = ()
     if policy.max_contacts:
         replaced = _over_limit(contacts, claims, policy, server_id)
@@ -316,28 +325,6 @@ def _remove_all(
     # This also removes contacts that only other servers know.
     cleared = Record(kind=RecordKind.CLEARED, value="", stamp=stamp, owner=server_id)
     return tuple(claims), (cleared,)
-
-
-def _keys(
-    uri: Uri, rows: Mapping[str, Claims], claims: Mapping[str, Claim]
-) -> list[str]:
-    """
-    Return the keys of a contact, beginning with the one to bind it by.
-
-    There are several if two servers created keys for two spellings of it. A removal
-    removes all of them; a refresh lets the others expire.
-    """
-    key = uri.key
-    # §19.1.4: URIs with different spellings can be equal, so no key is unique.
-    found = [key] if key in rows or key in claims else []
-    for other, known in rows.items():
-        if other != key and uri.matches(Uri.parse(known[0].contact)):
-            found.append(other)
-    for other, claim in claims.items():
-        if other != key and other not in rows:
-            if uri.matches(Uri.parse(claim.contact)):
-                found.append(other)
-    return found or [key]
 
 
 def _out_of_order() -> Refusal:

@@ -49,6 +49,9 @@ class Owed(Value, frozen=True):
     "Registrations that end: with `full`, or the rest of those that did not fit."
 
 
+PendingUndo = tuple[str, Binding | None, float]
+"""A key, what was pending for it, and the end of the interval."""
+
 _NOTHING: dict[str, Binding] = {}
 _NOBODY: Parted = {}
 
@@ -89,7 +92,8 @@ class Watch:
 
         self.timer_at: float | None = row.subscription.expires_at
         self.scheduled_at: float | None = None
-        self._pending = _NOTHING  # replaced, never changed: snapshots share it
+        # Only :meth:`untell` undoes a change of it; snapshots undo a replacement.
+        self._pending = _NOTHING
         self._full_due = False
         self._anew = False  # the full state is pending, subject to the interval
         self._parted = _NOBODY
@@ -151,6 +155,11 @@ class Watch:
             or bool(self._parted)
         )
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether a contact is in the pending report."""
+        return bool(self._pending)
+
     def is_of_same(self, request: Request, event: EventHeader) -> bool:
         """Whether a SUBSCRIBE of another dialog is from this watcher, for the same."""
         subscription = self.row.subscription
@@ -161,15 +170,20 @@ class Watch:
             and EventHeader.parse(subscription.event).id == event.id
         )
 
-    def tell(self, binding: Binding) -> None:
-        """Add a change of one contact to the pending report."""
+    def tell(self, binding: Binding) -> PendingUndo:
+        """
+        Add a change of one contact to the pending report.
+
+        Returns:
+            The arguments of :meth:`untell`.
+        """
         key, pending = binding.key, self._pending
         known = None
         if pending:
-            pending = dict(pending)
             known = pending.pop(key, None)
         else:
-            pending = {}
+            pending = self._pending = {}  # a snapshot may have the old one
+        undo = (key, known, self._quiet_until)
         if (
             known is not None
             and known.event in BEGINNINGS
@@ -179,14 +193,34 @@ class Watch:
             # event.
             binding = msgspec.structs.replace(binding, event=known.event)
         pending[key] = binding
-        self._pending = pending
         if binding.event in ENDINGS:
             self._quiet_until = 0.0
+        return undo
 
-    def withdraw(self, key: str) -> None:
-        """Remove a contact from the pending report."""
-        if key in self._pending:
-            self._pending = {k: b for k, b in self._pending.items() if k != key}
+    def withdraw(self, key: str) -> PendingUndo:
+        """
+        Remove a contact from the pending report.
+
+        Returns:
+            The arguments of :meth:`untell`.
+        """
+        known = self._pending.pop(key) if key in self._pending else None
+        return (key, known, self._quiet_until)
+
+    def untell(self, key: str, known: Binding | None, quiet_until: float) -> None:
+        """
+        Undo :meth:`tell` or :meth:`withdraw`.
+
+        The pending report is changed in place: a copy for each of many changes would
+        take quadratic time.
+        """
+        if known is not None:
+            if not self._pending:
+                self._pending = {}
+            self._pending[key] = known
+        elif key in self._pending:
+            del self._pending[key]
+        self._quiet_until = quiet_until
 
     def owe_full(self) -> None:
         """Report the full state without delay, as after each SUBSCRIBE."""
@@ -197,9 +231,9 @@ class Watch:
         """Report the full state as a change, subject to the interval."""
         self._anew = True
 
-    def part(self, aor: Aor, bindings: list[Binding]) -> None:
-        """Report the end of the identity ``aor``, which had ``bindings``."""
-        self._parted = {**self._parted, aor: tuple(bindings)}
+    def part(self, parted: Parted) -> None:
+        """Report the end of identities; ``parted`` is kept, and must not change."""
+        self._parted = {**self._parted, **parted} if self._parted else parted
         self._anew = True
 
     def take(self, now: float) -> Owed | None:

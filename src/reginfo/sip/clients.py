@@ -54,6 +54,9 @@ class Clients:
         self._events = events
         self._wheel = wheel
         self._transactions: dict[str, AnyClient] = {}
+        self._on_streams: dict[Flow, dict[AnyClient, None]] = {}
+        "The transactions that use a stream, by its flow: it may be lost."
+
         self._streams: dict[Local, Local] = {}
         self._udp_only: dict[Address, float] = {}
         self._vias: dict[Local, str] = {}
@@ -105,7 +108,7 @@ class Clients:
             )
         transaction.forwarded = draft.head.startswith("Via: ")
         transaction.fallback = fallback
-        self._transactions[branch] = transaction
+        self._add(transaction)
         return transaction
 
     def is_datagram_only(self, flow: Flow) -> bool:
@@ -161,7 +164,7 @@ class Clients:
 
     def forget(self, transaction: AnyClient) -> None:
         """Remove a request that was undone before it was sent."""
-        self._transactions.pop(transaction.branch, None)
+        self._remove(transaction)
         if type(transaction) is ClientTransaction:
             transaction.state = TERMINATED
             # The journal restores most users; others must be notified.
@@ -189,8 +192,8 @@ class Clients:
         connection: the peer supports TCP (§18.1.1 falls back to UDP if it refuses a
         connection).
         """
-        for transaction in list(self._transactions.values()):
-            if transaction.flow == flow and not transaction.answered:
+        for transaction in list(self._on_streams.get(flow, ())):
+            if not transaction.answered:
                 if transaction.fallback is None or not transaction.send_again():
                     self._fail(transaction, "connection lost")
 
@@ -219,7 +222,7 @@ class Clients:
 
     def ended(self, transaction: AnyClient) -> None:
         """Remove a transaction whose last timer has fired."""
-        del self._transactions[transaction.branch]
+        self._remove(transaction)
         if not transaction.answered and transaction.user is not CANCELLING:
             self._events.append(RequestFailed(transaction, "timeout"))
 
@@ -228,23 +231,48 @@ class Clients:
             return
         if transaction.fallback is not None and not transaction.fallback[1]:
             transaction.fallback = None  # its user will send shorter requests
+        stream = transaction.flow
         if transaction.fall_back():
+            self._leave(stream, transaction)
             return
         if transaction.transport_failed():
-            self._transactions.pop(transaction.branch, None)
+            self._remove(transaction)
             if transaction.user is not CANCELLING:
                 self._events.append(RequestFailed(transaction, cause))
 
     def _send_cancel(self, invite: InviteClientTransaction) -> None:
-        branch = f"{invite.branch} CANCEL"
-        self._transactions[branch] = ClientTransaction(
-            "CANCEL",
-            branch,
-            invite.write_cancel(),
-            invite.flow,
-            self._outbox,
-            CANCELLING,
+        self._add(
+            ClientTransaction(
+                "CANCEL",
+                f"{invite.branch} CANCEL",
+                invite.write_cancel(),
+                invite.flow,
+                self._outbox,
+                CANCELLING,
+            )
         )
+
+    def _add(self, transaction: AnyClient) -> None:
+        self._transactions[transaction.branch] = transaction
+        flow = transaction.flow
+        if flow.local.transport.is_reliable:
+            others = self._on_streams.get(flow)
+            if others is None:
+                others = self._on_streams[flow] = {}
+            others[transaction] = None
+
+    def _remove(self, transaction: AnyClient) -> None:
+        self._transactions.pop(transaction.branch, None)
+        self._leave(transaction.flow, transaction)
+
+    def _leave(self, flow: Flow, transaction: AnyClient) -> None:
+        """Take a transaction from the list of a stream, if it is one."""
+        if flow.local.transport.is_reliable:
+            others = self._on_streams.get(flow)
+            if others is not None:
+                others.pop(transaction, None)
+                if not others:
+                    del self._on_streams[flow]
 
     def _via(self, local: Local, branch: str) -> str:
         start = self._vias.get(local)

@@ -94,11 +94,15 @@ class Uri(Value, frozen=True):
             return True
         if self.base != other.base:
             return False
-        theirs = dict(_normal_params(other.params))
+        theirs = other.compared_params()
         return all(
             theirs.get(name, value) == value
-            for name, value in _normal_params(self.params)
+            for name, value in self.compared_params().items()
         )
+
+    def compared_params(self) -> dict[str, str | None]:
+        """Return the parameters in the form in which they are compared."""
+        return dict(_normal_params(self.params))
 
 
 def normal(text: str) -> str:

@@ -229,12 +229,14 @@ class Roster:
         listed = [one for one in gone if one.key not in keys] + bound
         if not listed or not (aor.startswith("tel:") or "@" in aor):
             return b"", []
-        elements = [element(row, aor, place, one, one.event, now) for one in listed]
-        number = fitting([len(one) for one in elements], MAX_DOCUMENT - AROUND_LEGACY)
-        rest = listed[number:]
+        elements = fitting(
+            (element(row, aor, place, one, one.event, now) for one in listed),
+            MAX_DOCUMENT - AROUND_LEGACY,
+        )
+        rest = listed[len(elements) :]
         state = RegistrationState.ACTIVE if bound else RegistrationState.TERMINATED
         registration = xml.registration_element(
-            aor, registration_id(aor), state, elements[:number]
+            aor, registration_id(aor), state, elements
         )
         # Partial, because the group has other registrations.
         return xml.reginfo_body(row.version, False, [registration]), rest
