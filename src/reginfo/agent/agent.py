@@ -26,6 +26,7 @@ from ..sip.transaction import TIMER_F
 from ..sip.transport import TCP, UDP
 from ..sip.uri import Uri
 from .errors import NoAnswer, RequestRefused, Unreachable
+from .options import options_draft
 from .publish import PublishResult, publish_draft, published
 from .register import Exchange, RegisteredContact, register_draft, registered
 from .target import ServerAddress, own_host
@@ -111,6 +112,20 @@ class Agent:
             aor, contact, expires, registrar=self._place(), exchange=self._exchange()
         )
         return registered(await self._ask(draft))
+
+    async def options(self) -> int:
+        """
+        Ask the server for its options, and return the status of its response.
+
+        Raises:
+            NoAnswer: there is no response.
+        """
+        contact = f"sip:reginfo@{self._flow.local.sent_by}"
+        draft = options_draft(self._place(), contact, self._exchange())
+        try:
+            return (await self._ask(draft)).status
+        except RequestRefused as exc:
+            return exc.status
 
     async def publish(
         self, uri: Uri, *, body: bytes, expires: int, etag: str | None = None

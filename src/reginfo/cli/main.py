@@ -16,6 +16,7 @@ from .admit import admit
 from .backup import backup
 from .check import check
 from .demo import demo
+from .doctor import doctor
 from .drain import drain
 from .import_config import import_config
 from .publish import publish
@@ -40,6 +41,7 @@ command = typer.Typer(
 COMMANDS = (
     serve,
     check,
+    doctor,
     show,
     watch,
     register,
