@@ -15,8 +15,8 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "reginfo"
 LAYERS = [
-    "version", "sip", "events", "reg", "ledger", "config", "location", "io", "roles",
-    "routing", "sync",
+    "version", "sip", "events", "reg", "ledger", "config", "auth", "location", "io",
+    "roles", "routing", "sync",
     "pua_reginfo", "script", "server", "web", "cli",
 ]  # fmt: skip
 

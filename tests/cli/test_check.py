@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from reginfo.auth.account import new_account
+from reginfo.auth.users_file import save_users
+
 from .run import configured, run
 
 WHOLE = """\
@@ -39,6 +42,7 @@ def test_a_configuration_is_summed_up(tmp_path: Path) -> None:
         "server     a, registrar of example.com",
         "listens    udp:127.0.0.1:5060",
         "           tcp:[::1]:5070",
+        "users      nobody is asked for a password: there is no [auth]",
         f"API        unix:{tmp_path}/admin",
         f"store      sqlite:{tmp_path}/db (synchronous = full)",
         "contacts   for 60 to 86400 s, 3 for each user",
@@ -83,6 +87,38 @@ def test_a_probably_unintended_value_is_a_warning(tmp_path: Path) -> None:
         f"reginfo: warning: {file}:5: server.admin: the API has no authentication:"
         " anyone who reaches this address can read and remove registrations",
     ]
+
+
+def test_users_that_lack_a_hash_are_named(tmp_path: Path) -> None:
+    """7616-08: and their number is shown"""
+    accounts = [
+        new_account(f"{name}@example.com", "x", algorithms=algorithms)
+        for name, algorithms in (("al", ["MD5"]), ("bo", ["MD5", "SHA-256"]))
+    ]
+    save_users(tmp_path / "users", {one.name: one for one in accounts})
+    auth = '[auth]\nusers = "users"\nalgorithms = ["MD5", "SHA-256"]\n'
+    result = run("check", "-c", configured(tmp_path, auth))
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "reginfo: warning: al@example.com has no hash for SHA-256: `reginfo user"
+        " password al@example.com` makes it\n"
+    )
+    assert "users      2 with a password (SHA-256, MD5)" in result.stdout
+    assert "watchers   self; at most one NOTIFY every 5 s" in result.stdout
+    open_ = configured(tmp_path, f"{auth}required = false\n")
+    assert "nobody is asked" in run("check", "-c", open_).stdout
+
+
+def test_users_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
+    file = configured(tmp_path, '[auth]\nusers = "users"\n')
+    result = run("check", "-c", file)
+    assert result.exit_code == 2
+    assert f"{tmp_path}/users: No such file" in result.stderr
+    result = run("serve", "-c", file)
+    assert result.exit_code != 0
+    assert f"{tmp_path}/users: No such file" in result.stderr
+    result = run("check", "-c", configured(tmp_path, "[auth]\n"))
+    assert "auth: needs `users`" in result.stderr
 
 
 def test_a_configuration_is_checked_against_that_of_a_peer(tmp_path: Path) -> None:

@@ -50,28 +50,29 @@ def test_a_watcher_is_served_by_one_of_the_rules_or_refused(
         admission.check(subscribe(watcher), NAMES, is_peer=is_peer)
 
 
-def test_credentials_are_asked_for_before_anything_else_is_looked_at() -> None:
-    seen: list[tuple[Request, str]] = []
+def test_a_from_that_nobody_has_verified_is_not_believed() -> None:
+    """8760-10: unless a peer says so; that of an administrator, too"""
+    believed = ["sip:alice@example.com", BOB]
+    admission = Admission(
+        allow=("self", "example.org"),
+        administrators=(BOB, "sip:root@example.org"),
+        believes=lambda request: request.from_.uri in believed,
+    )
 
-    def challenge(message: Request, aor: str) -> None:
-        seen.append((message, aor))
-        raise Refusal(401, "Unauthorized")
+    def served(watcher: str, *, is_peer: bool = False) -> bool:
+        try:
+            return admission.check(subscribe(watcher), NAMES, is_peer=is_peer)
+        except Refusal:
+            return False
 
-    message = subscribe()
-    with pytest.raises(Refusal, match="401"):
-        Admission(allow=(), authenticate=challenge).check(message, NAMES, is_peer=False)
-    assert seen == [(message, ALICE)]
-
-
-def test_who_cannot_be_identified_is_refused_neutral_or_not() -> None:
-    """A challenge tells nothing of the resource."""
-
-    def challenge(message: Request, aor: str) -> None:
-        raise Refusal(401, "Unauthorized")
-
-    admission = Admission(allow=(), neutral=True, authenticate=challenge)
-    with pytest.raises(Refusal, match="401"):
-        admission.check(subscribe(), NAMES, is_peer=False)
+    assert served(ALICE)
+    assert served(BOB)
+    for stranger in ("sip:carol@example.org", "sip:root@example.org"):
+        assert not served(stranger)
+        assert served(stranger, is_peer=True)
+    believed.clear()
+    assert not served(ALICE)
+    assert not served(BOB)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from reginfo.roles.admission import Admission
 from reginfo.roles.served import RESTART_RATE, RETRY_AFTER
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.flow import Flow, Local
-from reginfo.sip.message import Request
 from reginfo.sip.transport import Transport
 
 from ..make import (
@@ -1078,20 +1077,6 @@ def test_peers_can_be_allowed_by_that_name() -> None:
     """The policy can allow peers by that word (3680-11)."""
     server = Server(PEER_B, admission=Admission(allow=("peers",)))
     assert server.subscribe().status == 200
-
-
-def test_authentication_comes_before_anything_is_kept() -> None:
-    """Authentication comes before anything is kept (3680-09, 6665-10)."""
-    asked: list[tuple[str, str]] = []
-
-    def challenge(request: Request, aor: str) -> None:
-        asked.append((request.from_.tag, aor))
-        raise Refusal(401, "Unauthorized", headers=[("WWW-Authenticate", "Digest x")])
-
-    server = Server(admission=Admission(authenticate=challenge))
-    assert refusal(server).status == 401  # 6665-10: a user agent's, not a proxy's
-    assert asked == [("bobs", ALICE)]
-    assert len(server.notifier) == 0
 
 
 def test_over_the_limit_one_may_come_again_later() -> None:

@@ -33,4 +33,4 @@ def test_a_group_has_the_users_of_its_domains(aor: str, expected: bool) -> None:
 def test_another_table_is_another_definition() -> None:
     other = Group(SECTION, GROUP.aor, "other")
     assert other.definition != GROUP.definition
-    assert (GROUP.uri, GROUP.allow) == ("sip:All@Example.com", ("peers",))
+    assert (GROUP.uri, GROUP.admission.allow) == ("sip:All@Example.com", ("peers",))

@@ -8,6 +8,10 @@ from typing import Annotated
 
 import typer
 
+from ..auth.account import AccountError
+from ..auth.digest import strongest
+from ..auth.directory import Directory
+from ..auth.users_file import read_users
 from ..config.config import Config
 from ..config.sections import PeerSection
 from ..io.interfaces import machine_addresses
@@ -44,12 +48,37 @@ def check(
     except ScriptError as exc:
         fail(str(exc), WRONG)
     others = [read_config(path) for path in against or ()]
+    try:
+        users = _users(read)
+    except AccountError as exc:
+        fail(str(exc), WRONG)
+    if users is not None and read.auth is not None:
+        for name, lacks in sorted(users.lacking(read.auth.algorithms).items()):
+            say(
+                f"warning: {name} has no hash for {', '.join(lacks)}:"
+                f" `reginfo user password {name}` makes it"
+            )
     for warning in read.warnings(config, machine=_machine(), others=others):
         say(f"warning: {warning}")
-    for name, values in summary(read, route):
+    for name, values in summary(read, route, users):
         for value in values:
             typer.echo(f"{name:<10} {value}")
             name = ""
+
+
+def _users(config: Config) -> Directory | None:
+    """
+    Read the file of users, if there is one.
+
+    Raises:
+        AccountError: it cannot be read.
+    """
+    path = None if config.auth is None else config.auth.users
+    if not isinstance(path, Path):
+        return None
+    directory = Directory(lambda: read_users(path))
+    directory.load()
+    return directory
 
 
 def _machine() -> set[str]:
@@ -61,12 +90,13 @@ def _machine() -> set[str]:
 
 
 def summary(
-    config: Config, route: Route | None = None
+    config: Config, route: Route | None = None, users: Directory | None = None
 ) -> Iterator[tuple[str, list[str]]]:
     """Summarise a configuration: names, and the lines under each."""
     server, notifier = config.server, config.notifier
     yield "server", [f"{server.id}, registrar of {', '.join(server.domains)}"]
     yield "listens", [str(address) for address in server.listen]
+    yield "users", [passwords(config, users)]
     yield "API", [str(server.admin) if server.admin is not None else "none"]
     store = config.store
     where = "in memory: nothing is kept after the end of the process"
@@ -80,11 +110,23 @@ def summary(
     pause = notifier.min_interval
     yield (
         "watchers",
-        [f"{', '.join(notifier.allow)}; at most one NOTIFY every {pause:g} s"],
+        [f"{', '.join(config.watchers)}; at most one NOTIFY every {pause:g} s"],
     )
     yield "script", [handles(server.script, route)]
     yield "publishes", publishes(config)
     yield "peers", [line for peer in config.peers for line in asked(peer)] or ["none"]
+
+
+def passwords(config: Config, users: Directory | None) -> str:
+    """Say who is asked for a password."""
+    auth = config.auth
+    count = 0 if users is None else len(users)
+    if auth is None:
+        return "nobody is asked for a password: there is no [auth]"
+    known = f"{count} with a password ({', '.join(strongest(auth.algorithms))})"
+    if not auth.required:
+        return f"nobody is asked for a password: auth.required is false; {known}"
+    return known
 
 
 def handles(path: Path | None, route: Route | None) -> str:

@@ -12,6 +12,7 @@ from ..sip.uri import Uri
 from .address import SocketAddress
 from .lines import KeyPath
 from .sections import (
+    AuthSection,
     DnsSection,
     GroupSection,
     LimitsSection,
@@ -95,6 +96,18 @@ def check_sections_agree(reading: Reading) -> None:
             "false needs pua_reginfo.default_domain, the domain of all users",
             (*path, "use_domain"),
             ("pua_reginfo", "default_domain"),
+        )
+    for path, auth in reading.all(AuthSection):
+        reading.require(
+            auth.users is not None or not auth.required,
+            "needs `users`, the file that `reginfo user` writes; or `required = false`"
+            " for a closed network",
+            path,
+            (*path, "users"),
+            (*path, "required"),
+        )
+        reading.require(
+            auth.nonce_lifetime > 0, "is not more than 0 s", (*path, "nonce_lifetime")
         )
     _check_groups(reading)
     _check_peers(reading, pua_reginfo)

@@ -15,6 +15,7 @@ from .agreement import check_sections_agree, warnings_of
 from .lines import Lines, syntax_error
 from .pairs import one_way, peers_that_are_us
 from .sections import (
+    AuthSection,
     DnsSection,
     GroupSection,
     NatSection,
@@ -50,6 +51,7 @@ class Config(Struct, frozen=True, kw_only=True):
 
     server: ServerSection
     store: StoreSection = StoreSection()
+    auth: AuthSection | None = None
     registrar: RegistrarSection = RegistrarSection()
     usrloc: UsrlocSection = UsrlocSection()
     notifier: NotifierSection = NotifierSection()
@@ -62,6 +64,16 @@ class Config(Struct, frozen=True, kw_only=True):
     sync: SyncSection = SyncSection()
     groups: tuple[GroupSection, ...] = field(default=(), name="group")
     peers: tuple[PeerSection, ...] = field(default=(), name="peer")
+
+    @property
+    def asks(self) -> bool:
+        """Whether requests in the name of our users need their passwords."""
+        return self.auth is not None and self.auth.required
+
+    @property
+    def watchers(self) -> tuple[str, ...]:
+        """Who may subscribe to registrations: `notifier.allow`, or its default."""
+        return self.notifier.allow or (("self",) if self.asks else ("all",))
 
     @staticmethod
     def read(path: Path) -> Config:
@@ -155,4 +167,7 @@ def _in_directory(config: Config, directory: Path) -> Config:
         server = msgspec.structs.replace(server, admin=admin)
     if server.script is not None:
         server = msgspec.structs.replace(server, script=directory / server.script)
-    return msgspec.structs.replace(config, server=server, store=store)
+    auth = config.auth
+    if auth is not None and isinstance(auth.users, Path):
+        auth = msgspec.structs.replace(auth, users=directory / auth.users)
+    return msgspec.structs.replace(config, server=server, store=store, auth=auth)

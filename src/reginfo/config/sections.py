@@ -25,6 +25,7 @@ from .values import (
     listen_address,
     one_of,
     one_or_several,
+    realm,
     seconds,
     several,
     sip_uri,
@@ -32,6 +33,7 @@ from .values import (
     source_address,
     store_path,
     token,
+    users_place,
     watched,
     watcher,
     whole,
@@ -132,6 +134,40 @@ class RegistrarSection(LimitsSection, frozen=True, kw_only=True):
     """
 
 
+class AuthSection(Struct, frozen=True, kw_only=True):
+    """``[auth]``: who may use this server; digest authentication (RFC 8760)."""
+
+    users: Annotated[Path | str | None, users_place] = None
+    """
+    Where the users and the hashes of their passwords are: the path of a file that
+    `reginfo user` writes.
+    """
+
+    required: Annotated[bool, flag] = True
+    """
+    Whether requests in the name of our users need their passwords. `false` lets
+    everybody be anybody: for closed networks. A script can ask for passwords itself.
+    """
+
+    algorithms: Annotated[
+        tuple[str, ...],
+        several(one_of("SHA-256", "SHA-512-256", "MD5"), at_least=1),
+    ] = ("SHA-256",)
+    """
+    The algorithms that are offered, the strongest first. `MD5` is weak, and the only
+    one that many phones know.
+    """
+
+    realm: Annotated[str | None, realm] = None
+    "The realm of all challenges; by default the domain of the user."
+
+    nonce_lifetime: Annotated[float, duration] = 3_600.0
+    "How long a client may use a nonce before it is given another one."
+
+    administrators: Annotated[tuple[str, ...], several(sip_uri)] = ()
+    "Users that may register others, and watch anybody."
+
+
 class UsrlocSection(Struct, frozen=True, kw_only=True):
     """``[usrloc]``: the location service."""
 
@@ -145,10 +181,11 @@ class NotifierSection(Struct, frozen=True, kw_only=True):
     min_interval: Annotated[float, seconds] = 5.0
     "The least time between two NOTIFYs about one registration (RFC 3680 §4.10)."
 
-    allow: Annotated[tuple[str, ...], several(watcher, at_least=1)] = ("all",)
+    allow: Annotated[tuple[str, ...], several(watcher, at_least=1)] = ()
     """
     Who may subscribe: `all`; `self`, for users to their own registration; `peers`;
-    a domain; a SIP URI. The From of the request is believed.
+    a domain; a SIP URI. By default `self` with [auth], and `all` without. With [auth],
+    a From that is of none of our users is believed only if it comes from a peer.
     """
 
     refuse: Annotated[str, one_of("403", "neutral")] = "403"
@@ -243,6 +280,12 @@ class ProxySection(Struct, frozen=True, kw_only=True):
     """
     Which requests to other domains are forwarded without a script: `ours`, those from
     users of `server.domains`; `all`; or `none`.
+    """
+
+    incoming: Annotated[str, one_of("all", "peers")] = "all"
+    """
+    Who may send requests to users of ours from elsewhere, with [auth]: `all`, without a
+    password; or `peers`, those known by their address.
     """
 
 
@@ -354,6 +397,13 @@ class PeerSection(Struct, frozen=True, kw_only=True):
     """
     The longest time that a contact in its documents is believed to last, in seconds; by
     default `registrar.max_expires`, or 604800 with the profile `ims`.
+    """
+
+    trusted: Annotated[bool, flag] = False
+    """
+    Whether its requests are believed, whoever they are from, because it asks for
+    passwords itself. Without it, SUBSCRIBE, PUBLISH and NOTIFY of a peer that is known
+    by its address need no password; everything else does.
     """
 
     unsolicited: Annotated[bool, flag] = False

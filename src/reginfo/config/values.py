@@ -220,6 +220,23 @@ def file_path(value: object) -> Path:
     return Path(text(value))
 
 
+def users_place(value: object) -> Path | str:
+    """Read where the users are: the path of a file, or ``store``."""
+    return STORE if value == STORE else Path(text(value))
+
+
+STORE = "store"
+"""The users are in the database of the server."""
+
+
+def realm(value: object) -> str:
+    """Read a realm: text that needs no escapes within quotes."""
+    name = text(value)
+    if not name.isascii() or not name.isprintable() or set(name) & set('"\\'):
+        raise ValueError(f"{shown(value)} is not a realm: printable ASCII is needed")
+    return name
+
+
 def socket_address(value: object) -> SocketAddress:
     """Read a name server: ``HOST`` or ``HOST:PORT``; the default port is 53."""
     host, port = source_address(value)

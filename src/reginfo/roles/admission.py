@@ -12,21 +12,13 @@ from ..sip.value import Value
 RETRY_AFTER = "60"
 """Retry-After, in seconds, when the number of subscriptions is at its limit."""
 
-Hook = Callable[[Request, str], None]
-"""
-Authenticates a SUBSCRIBE for an address-of-record, before any state is created.
-
-Raises:
-    Refusal: 401 with a challenge, or 403.
-"""
-
 
 class Admission(Value, frozen=True, kw_only=True):
     """
     The policy for new watchers.
 
-    The From of a request is trusted: it must be verified before, by
-    :attr:`authenticate` or by a proxy in front of this server.
+    The From of a peer's request is trusted, and any other From that :attr:`believes`
+    does; without that, all are.
     """
 
     allow: tuple[str, ...] = ("all",)
@@ -45,23 +37,36 @@ class Admission(Value, frozen=True, kw_only=True):
     max_per_watcher: int = 0
     "The maximum number of subscriptions, in total and per watcher; 0: no limit."
 
-    authenticate: Hook | None = None
+    administrators: tuple[str, ...] = ()
+    "Addresses-of-record that may watch anybody."
+
+    believes: Callable[[Request], bool] | None = None
+    "Whether the From of a request is that of its sender; None: it is."
 
     def check(self, request: Request, names: tuple[str, ...], *, is_peer: bool) -> bool:
         """
-        Authenticate and authorise a SUBSCRIBE; False if it gets neutral documents.
+        Authorise a SUBSCRIBE; False if it gets neutral documents.
 
         Args:
             names: the requested address-of-record, and the user's other identities.
 
         Raises:
-            Refusal: 401 or 403; no subscription is created.
+            Refusal: 403; no subscription is created.
+            RemoteProtocolError: its From cannot be parsed.
         """
-        if self.authenticate is not None:
-            self.authenticate(request, names[0])
         if "all" in self.allow or (is_peer and "peers" in self.allow):
             return True
-        watcher = request.from_.parsed
+        if is_peer or self.believes is None or self.believes(request):
+            if self._allows(request.from_.parsed, names):
+                return True
+        if self.neutral:
+            return False
+        raise Refusal(403, "Forbidden")
+
+    def _allows(self, watcher: Uri, names: tuple[str, ...]) -> bool:
+        """Whether a watcher may watch a user with ``names``, by who it is."""
+        if watcher.aor in self.administrators:
+            return True
         if "self" in self.allow and watcher.aor in names:
             return True
         for allowed in self.allow:
@@ -70,9 +75,7 @@ class Admission(Value, frozen=True, kw_only=True):
                     return True
             elif watcher.host == allowed:
                 return True
-        if self.neutral:
-            return False
-        raise Refusal(403, "Forbidden")
+        return False
 
     def check_room(self, of_all: int, of_watcher: int) -> None:
         """

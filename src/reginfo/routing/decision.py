@@ -31,6 +31,10 @@ class Ours(Value, frozen=True):
     def is_subscription(self) -> bool:
         return False
 
+    @property
+    def in_dialog(self) -> bool:
+        return False
+
 
 class UserOf(Value, frozen=True):
     """The request is for a user of ours, whose contacts are its targets."""
@@ -42,6 +46,9 @@ class UserOf(Value, frozen=True):
 
     is_subscription: bool = False
     "Whether its Route is our Record-Route of a SUBSCRIBE."
+
+    in_dialog: bool = False
+    "Whether it is in a dialog that began through us, which a mark of ours shows."
 
     @property
     def route(self) -> tuple[str, ...]:
@@ -72,6 +79,9 @@ class Onward(Value, frozen=True):
 
     is_subscription: bool = False
     "Whether its Route is our Record-Route of a SUBSCRIBE."
+
+    in_dialog: bool = False
+    "Whether it is in a dialog that began through us, which a mark of ours shows."
 
 
 Decision = Ours | UserOf | Onward
@@ -117,19 +127,28 @@ class Decider:
         routed = preprocess(request, self._domains.is_ours)
         uri = Uri.parse(routed.uri)
         flow = self._named(routed.token, uri)
+        marked = bool(
+            routed.mark
+            and request.to.tag
+            and self._tokens.has_mark(routed.mark, request.call_id)
+        )
         if routed.route or flow is not None:
-            return Onward(uri, routed.route, flow, True, routed.subscribed)
-        return self._by_uri(uri, routed.loose, routed.subscribed)
+            return Onward(uri, routed.route, flow, True, routed.subscribed, marked)
+        return self._by_uri(uri, routed.loose, routed.subscribed, marked)
 
     def _by_uri(
-        self, uri: Uri, in_path: bool = False, subscribed: bool = False
+        self,
+        uri: Uri,
+        in_path: bool = False,
+        subscribed: bool = False,
+        marked: bool = False,
     ) -> Decision:
         if not uri.user and uri.aor and self._domains.is_ours(uri):
             return Ours(uri)
         aor = self._served(uri)
         if aor is None:
-            return Onward(uri, (), None, in_path, subscribed)
-        return UserOf(uri, aor, subscribed)
+            return Onward(uri, (), None, in_path, subscribed, marked)
+        return UserOf(uri, aor, subscribed, marked)
 
     def _named(self, token: str, uri: Uri) -> Flow | None:
         """

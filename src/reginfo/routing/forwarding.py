@@ -9,7 +9,7 @@ from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow, Local
 from ..sip.headers import MAGIC_COOKIE, cached_name_addr, number, parse_via
 from ..sip.message import Headers, Request, request_uri
-from ..sip.route import SUBSCRIPTION
+from ..sip.route import DIALOG, SUBSCRIPTION
 from ..sip.token import Tokens
 from ..sip.uri import Uri
 from .decision import Decision
@@ -123,6 +123,8 @@ class Forwarding:
             flow: the only flow that reaches its target; None to follow its URI.
         """
         mark = f";{SUBSCRIPTION}" if request.method in SUBSCRIBING else ""
+        if dialog := self._tokens.mark(request.call_id):
+            mark += f";{DIALOG}={dialog}"
         onward = self._uri(local, flow, mark)
         back = self._uri(came_by.local, self.caller_flow(request, came_by), mark)
         return [onward] if onward == back else [onward, back]

@@ -250,6 +250,9 @@ class Relaying:
                 found = self._targets.contacts(Place(self._table, decision.aor))
                 targets = [one.target for one in found]
             elif isinstance(decision, Onward):
+                if self.tokens.dialog_key is not None and not decision.in_dialog:
+                    # It has no challenge, so it shows what it belongs to instead.
+                    raise Refusal(403, "Relaying Denied")
                 targets = [Target(decision.uri, flow=decision.flow)]
             self._stateless.relay_ack(request, targets, decision.route)
         except (Refusal, RemoteProtocolError) as exc:

@@ -91,6 +91,7 @@ class App(Admin):
                 )
                 self.load(self._database)
                 writer = Writer(self._database)
+            self.load_users()
             self.load_script()
             self._rim = Rim(self.turns, self, self._assembly.clock.now, writer=writer)
             self._network = Network(
@@ -140,6 +141,15 @@ class App(Admin):
             if collects:
                 gc.enable()
 
+    def load_users(self) -> None:
+        """
+        Read the users with passwords, if there are any.
+
+        Raises:
+            AccountError: they cannot be read; the previous ones stay in use.
+        """
+        self._assembly.guarding.load()
+
     def load_script(self) -> None:
         """
         Load the routing script, if one is configured.
@@ -181,11 +191,13 @@ class App(Admin):
 
     def reload(self) -> None:
         """
-        Load the routing script again.
+        Read the users and the routing script again.
 
         Raises:
-            ScriptError: it is wrong; the previous one stays in use.
+            AccountError: the users cannot be read; all of before stays in use.
+            ScriptError: the script is wrong; the previous one stays in use.
         """
+        self.load_users()
         if self.script is not None:
             self.script.reload()
 

@@ -12,6 +12,7 @@ from ..io.clock import Clock
 from ..ledger.journal import Journal
 from ..ledger.part import Moment, Part, Parts
 from ..ledger.turn import Turns
+from ..location.place import Place
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
 from ..reg.document import ContactEvent
@@ -42,6 +43,7 @@ from .announcer import Announcer
 from .core import ServerCore
 from .destinations import Destinations
 from .entrance import Entrance
+from .guarding import Guarding
 from .linking import Linking
 from .outgoing import OutgoingRequests
 from .passage import ServerParts
@@ -129,6 +131,14 @@ class Assembly:
         self.parts = Parts(self.journal)
         self.announcer = Announcer(self.journal, self.parts.hearers)
         self.store.listener = self.announcer.announce
+        self.guarding = Guarding(
+            config,
+            self.journal,
+            domains=self.domains,
+            peers=self.peers,
+            identities=lambda aor: self.store.identities(Place(self.table, aor)),
+            new_id=self.new_id,
+        )
         policy = SubscriptionPolicy(
             min_expires=config.presence_reginfo.min_expires,
             default_expires=config.presence_reginfo.default_expires,
@@ -144,10 +154,12 @@ class Assembly:
             jitter=jitter,
             is_ours=self.domains.serve,
             admission=Admission(
-                allow=config.notifier.allow,
+                allow=config.watchers,
                 neutral=config.notifier.refuse == "neutral",
                 max_subscriptions=config.notifier.max_subscriptions,
                 max_per_watcher=config.notifier.max_per_watcher,
+                administrators=self.guarding.administrators,
+                believes=self.guarding.believes,
             ),
             table=self.table,
         )
@@ -261,6 +273,10 @@ class Assembly:
             targets=self.targets,
             router=self.router,
         )
+        if self.guarding.asks:
+            self.entrance.gate = self.guarding.gate
+            self.guarding.begin(self.relaying.tokens)
+            self.parts.add(self.guarding.gate)
         self.sender = Sender(
             self.endpoint,
             targets=self.targets.of,
@@ -283,6 +299,7 @@ class Assembly:
             hang_up=lambda flow: self.hang_up(flow),
             foreign=self.outgoing.watch_foreign,
             flow_to=self.outgoing.flow_to,
+            believes=self.guarding.believes,
             new_id=self.new_id,
             jitter=jitter,
         )

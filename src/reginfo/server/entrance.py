@@ -17,6 +17,7 @@ from ..sip.event import (
 )
 from ..sip.message import Response
 from ..sip.moment import Moment
+from .gate import Gate
 from .router import Router
 from .scripting import Scripting
 
@@ -34,6 +35,8 @@ class Entrance:
         self._targets = targets
         self._router = router
         self.script: Scripting | None = None
+        self.gate: Gate | None = None
+        "Asks for passwords; None if everybody may be anybody."
 
     def handle(self, event: EndpointEvent, moment: Moment) -> None:
         """Handle a request; pass a response or failure to the user of its request."""
@@ -52,6 +55,8 @@ class Entrance:
         """Make the routing decision, once, and have the request handled."""
         request, script = event.transaction.request, self.script
         decision = self._relaying.decide(request)
+        if self.gate is not None:
+            self.gate.check(request, event.flow, decision, moment.now)
         if script is not None and script.takes(request, event.flow, decision):
             script.receive(event, decision)
             return None

@@ -15,7 +15,7 @@ from ..routing.learned import OwnerPaths
 from ..routing.nat import Nat
 from ..sip.endpoint import Endpoint
 from ..sip.flow import Flow
-from ..sip.message import Draft
+from ..sip.message import Draft, Request
 from ..sip.token import Tokens
 from ..sip.uri import Uri
 from ..sip.user import User
@@ -36,6 +36,7 @@ class Linking:
         policy: how long a subscription to a group lasts.
         is_open, hang_up: whether the stream of a flow is open, and how to end it.
         flow_to: finds the flow to a peer, by its name.
+        believes: whether the From of a request is that of its sender; None: it is.
         foreign: is called with a link to a peer that turns out to be of another kind.
     """
 
@@ -56,6 +57,7 @@ class Linking:
         hang_up: Callable[[Flow], None],
         foreign: Callable[[HeldLink, float], None],
         flow_to: FlowTo,
+        believes: Callable[[Request], bool] | None,
         new_id: Callable[[], str],
         jitter: Callable[[], float],
     ) -> None:
@@ -63,7 +65,7 @@ class Linking:
         self._in_dialog = in_dialog
         table = config.pua_reginfo.ul_domain
         named = [(domains.aor(Uri.parse(one.uri)), one) for one in config.groups]
-        self.groups = {aor: Group(one, aor, table) for aor, one in named}
+        self.groups = {aor: Group(one, aor, table, believes) for aor, one in named}
         "The groups by URI, in the form of addresses-of-record."
 
         paths = OwnerPaths(config.server.id, nat, tokens, domains.is_ours)

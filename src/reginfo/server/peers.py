@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from ..config.sections import PeerSection
 from ..reg.legacy import Profile
@@ -43,6 +43,13 @@ class Peers:
         }
         self._stranger = Watcher(min_interval=min_interval)
         self._by_address: dict[Address, PeerSection] = {}
+        self._matched = [peer for peer in peers if peer.match is not None]
+
+        self.believes: Callable[[Request], bool] = _nobody
+        """
+        Whether the From of a request is that of its sender: without that, or an address
+        to go with it, no peer is known by its From.
+        """
 
     def find(self, addresses: Mapping[str, Collection[Address]]) -> None:
         """Set the addresses that the peers' URIs lead to at present."""
@@ -68,7 +75,30 @@ class Peers:
         return self._by_address.get((unscoped(host), port))
 
     def sender(self, request: Request, flow: Flow) -> PeerSection | None:
-        """The peer that a request comes from; None if it is none that is known."""
+        """
+        The peer that a request comes from; None if it is none that is known.
+
+        Raises:
+            RemoteProtocolError: its From cannot be parsed.
+        """
+        known = self.by_address(request, flow)
+        if known is None and self._matched:
+            for peer in self._matched:
+                match = peer.match
+                if match is not None and match.address is None and match.from_:
+                    is_from = request.from_.parsed.matches(Uri.parse(match.from_))
+                    # Anybody can write a From.
+                    if is_from and self.believes(request):
+                        return peer
+        return known
+
+    def by_address(self, request: Request, flow: Flow) -> PeerSection | None:
+        """
+        The peer whose address a request comes from; None if there is none.
+
+        Raises:
+            RemoteProtocolError: its From cannot be parsed.
+        """
         known = self.at(flow.remote)
         if known is None and self._by_address and flow.local.is_reliable:
             # The port of a stream that it has opened is any one; its Via has the port
@@ -77,7 +107,7 @@ class Peers:
             known = self.at((flow.remote[0], port))
         if known is not None:
             return known
-        return next((p for p in self._peers if _matches(p, request, flow)), None)
+        return next((p for p in self._matched if _matches(p, request, flow)), None)
 
     def watched_at(self, target: Uri) -> str | None:
         """Return the name of the peer whose SUBSCRIBEs go to ``target``."""
@@ -107,10 +137,14 @@ def profile_of(peer: PeerSection | None) -> Profile | None:
 
 def _matches(peer: PeerSection, request: Request, flow: Flow) -> bool:
     match = peer.match
-    if match is None:
+    if match is None or match.address is None:
         return False
-    if match.address is not None:
-        host, port = match.address
-        if host != unscoped(flow.remote[0]) or port not in (None, flow.remote[1]):
-            return False
+    host, port = match.address
+    if host != unscoped(flow.remote[0]) or port not in (None, flow.remote[1]):
+        return False
     return match.from_ is None or request.from_.parsed.matches(Uri.parse(match.from_))
+
+
+def _nobody(request: Request) -> bool:
+    """Believe no From: whoever sends a request is not asked for a password."""
+    return False

@@ -21,6 +21,13 @@ these are record-routed if and only if the SUBSCRIBE was (RFC 6665 §4.3).
 """
 
 
+DIALOG = "dlg"
+"""
+The parameter of our Record-Route URI with the mark of its dialog: a request that has it
+needs no permission; see :meth:`reginfo.sip.token.Tokens.mark`.
+"""
+
+
 class Routed(NamedTuple):
     """A request without the routes that led here."""
 
@@ -38,6 +45,9 @@ class Routed(NamedTuple):
 
     subscribed: bool = False
     "Whether one of our Routes was recorded in a SUBSCRIBE."
+
+    mark: str = ""
+    "The mark of its dialog in one of our Routes."
 
 
 class Outgoing(NamedTuple):
@@ -59,12 +69,13 @@ def preprocess(request: Request, is_ours: IsOurs) -> Routed:
     """
     uri = request_uri(request)
     route = request.values("Route")
-    text, loose, token, subscribed = request.uri, False, "", False
+    text, loose, token, subscribed, mark = request.uri, False, "", False, ""
     unnamed = not uri.user or is_token(uri.user)
     if route and unnamed and uri.param("lr") is not None and is_ours(uri):
         # A strict router moved our Record-Route there, and the target to the end.
         text, loose, token = _target_of(route.pop()), True, uri.user
         subscribed = uri.param(SUBSCRIPTION) is not None
+        mark = uri.param(DIALOG) or ""
     elif uri.param("maddr") is not None and is_ours(uri):
         text = _without_maddr(uri)
     # There are two of ours if transport or address change here (RFC 5658 §3).
@@ -72,7 +83,8 @@ def preprocess(request: Request, is_ours: IsOurs) -> Routed:
         del route[0]
         loose, token = True, first.user
         subscribed = subscribed or first.param(SUBSCRIPTION) is not None
-    return Routed(text, tuple(route), loose, token, subscribed)
+        mark = first.param(DIALOG) or mark
+    return Routed(text, tuple(route), loose, token, subscribed, mark)
 
 
 def request_uri_of(uri: Uri) -> str:

@@ -1,4 +1,4 @@
-"""Flow tokens, in the user part of our URIs (RFC 5626 §5.2)."""
+"""Flow tokens and marks of dialogs, in our URIs (RFC 5626 §5.2)."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ class Tokens:
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         self._locals: dict[tuple[str, str, int], Local] = {}
+        self.dialog_key: bytes | None = None
+        """
+        The key of the marks of dialogs, which outlives a restart as they do; None for
+        no marks.
+        """
 
     def begin(self, locals: Iterable[Local]) -> None:
         """Set the listening addresses; tokens of other addresses are invalid."""
@@ -56,6 +61,21 @@ class Tokens:
         transport, host, port, to, to_port = named.decode().split(" ")
         local = self._locals.get((transport, host, int(port)))
         return None if local is None else Flow(local, (to, int(to_port)))
+
+    def mark(self, call_id: str) -> str:
+        """Return the mark of a dialog that begins through us; empty without a key."""
+        key = self.dialog_key
+        if key is None:
+            return ""
+        named = call_id.encode("utf-8", "surrogateescape")
+        return blake2s(named, digest_size=SIZE, key=key).hexdigest()
+
+    def has_mark(self, mark: str, call_id: str) -> bool:
+        """Whether a mark is that of a dialog, and of nobody else's making."""
+        known = self.mark(call_id)
+        return bool(known) and compare_digest(
+            known.encode(), mark.encode("utf-8", "surrogateescape")
+        )
 
     def _hash(self, named: bytes) -> bytes:
         return blake2s(named, digest_size=SIZE, key=self._secret).digest()

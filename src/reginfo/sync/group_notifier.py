@@ -26,7 +26,6 @@ from ..location.place import Aor
 from ..location.store import LocationStore
 from ..reg import xml
 from ..roles.admission import RETRY_AFTER as FULL_RETRY_AFTER
-from ..roles.admission import Admission
 from ..roles.drain import Departure, Drain
 from ..roles.row import WatchRow, shifted_row
 from ..roles.watch import LONGEST_DOCUMENT, SHORTEST_DOCUMENT
@@ -140,7 +139,7 @@ class GroupNotifier:
         roster = self._rosters[resource]
         watcher = self._recognise(request, flow)
         is_peer = watcher.name is not None
-        Admission(allow=roster.group.allow).check(request, (resource,), is_peer=is_peer)
+        roster.group.admission.check(request, (resource,), is_peer=is_peer)
         expires = granted(request, self._policy)
         dialog = Dialog.uas(request, tag=tag, contact=f"<{flow.local.uri}>", flow=flow)
         row = WatchRow(

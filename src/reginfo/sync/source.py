@@ -30,7 +30,6 @@ from ..location.claim import Claim
 from ..location.place import Aor
 from ..location.store import LocationStore
 from ..reg import xml
-from ..roles.admission import Admission
 from ..roles.drain import Departure, Drain
 from ..roles.watcher import Watcher
 from ..sip.dialog import Dialog
@@ -175,8 +174,7 @@ class LinkSource:
         self._departure.check()
         group = self._groups[resource]
         peer = self._recognise(request, flow)
-        admission = Admission(allow=group.allow)
-        admission.check(request, (resource,), is_peer=peer.name is not None)
+        group.admission.check(request, (resource,), is_peer=peer.name is not None)
         expires = granted(request, self._policy)
         dialog = Dialog.uas(request, tag=tag, contact=f"<{flow.local.uri}>", flow=flow)
         subscription = ServedSubscription(

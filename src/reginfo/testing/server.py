@@ -131,6 +131,7 @@ class WireServer:
         """Start, and continue with the rows in the database."""
         if self.storage is not None:
             self.app.load(self.storage)
+        self.app.load_users()
         self.app.load_script()
         self.app.set_open(self._is_open, self._hang_up)
         self.app.listening = [

@@ -1,0 +1,52 @@
+"""The parameters of challenges and credentials (RFC 3261 §25.1, RFC 7235 §2.1)."""
+
+from __future__ import annotations
+
+import re
+
+from ..sip import grammar
+from ..sip.errors import RemoteProtocolError
+
+# One C call splits a whole header field; what fits nothing ends up in the last group.
+_PARAM = re.compile(
+    rf"{grammar.LWS}({grammar.TOKEN}){grammar.LWS}={grammar.LWS}"
+    rf"(?:({grammar.QUOTED_STRING})|({grammar.TOKEN}|[^\s\",;=]++=*))"
+    rf"{grammar.LWS}(?:,|$)|([^\s,].*)"
+)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+
+
+def scheme_of(value: str) -> str:
+    """Return the scheme of a challenge or of credentials, in lower case."""
+    return value.lstrip(" \t").partition(" ")[0].lower()
+
+
+def parameters(value: str) -> dict[str, str]:
+    """
+    Parse what follows the scheme: names in lower case, values without quotes.
+
+    Clients quote `qop` and `algorithm`, or leave the quotes of `response` out; both is
+    accepted.
+
+    Raises:
+        RemoteProtocolError: it is malformed, or a parameter is repeated.
+    """
+    found: dict[str, str] = {}
+    text = value.lstrip(" \t").partition(" ")[2]
+    for name, quoted, token, garbage in _PARAM.findall(text):
+        name = name.lower()
+        if garbage or name in found:
+            raise RemoteProtocolError("malformed or repeated digest parameter")
+        if not quoted:
+            found[name] = token
+        elif "\\" in quoted:
+            found[name] = _ESCAPE.sub(r"\1", quoted[1:-1])
+        else:
+            found[name] = quoted[1:-1]
+    return found
+
+
+def quoted(text: str) -> str:
+    """Write a quoted-string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

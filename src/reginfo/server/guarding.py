@@ -1,0 +1,99 @@
+"""The users of a server, what asks for their passwords, and who is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2s
+
+from ..auth.account import Account
+from ..auth.authenticator import Authenticator
+from ..auth.digest import strongest
+from ..auth.directory import Directory
+from ..auth.users_file import read_users
+from ..config.config import Config
+from ..config.sections import AuthSection
+from ..ledger.journal import Journal
+from ..location.place import Aor
+from ..routing.domains import Domains
+from ..sip.message import Request
+from ..sip.token import Tokens
+from ..sip.uri import Uri
+from .gate import Gate
+from .peers import Peers
+
+
+class Guarding:
+    """
+    Authentication, as `[auth]` of the configuration says.
+
+    Args:
+        identities: returns the further addresses-of-record of a user.
+        new_id: makes a random token.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        journal: Journal,
+        *,
+        domains: Domains,
+        peers: Peers,
+        identities: Callable[[Aor], Sequence[Aor]],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._auth = auth = config.auth or AuthSection(required=False)
+        self.directory = Directory(self._read)
+        "The users with passwords."
+
+        self.algorithms = strongest(auth.algorithms)
+        self.authenticator = Authenticator(
+            self.directory.find,
+            algorithms=self.algorithms,
+            realm=auth.realm,
+            key=_secret(new_id),
+            lifetime=auth.nonce_lifetime,
+        )
+        self.administrators = tuple(
+            domains.aor(Uri.parse(uri)) for uri in auth.administrators
+        )
+        self.gate = Gate(
+            self.authenticator,
+            journal,
+            domains=domains,
+            peers=peers,
+            administrators=self.administrators,
+            domain=config.server.domains[0],
+            incoming=config.proxy.incoming,
+            identities=identities,
+            secret=_secret(new_id),
+        )
+        self.asks = config.asks
+        "Whether requests in the name of our users need their passwords."
+
+        self.believes: Callable[[Request], bool] | None = None
+        "Whether the From of a request is that of its sender; None: it is."
+
+        if self.asks:
+            self.believes = peers.believes = self.gate.believes
+
+    def begin(self, tokens: Tokens) -> None:
+        """Set what writes the marks of dialogs."""
+        self.gate.tokens = tokens
+
+    def load(self) -> list[Account]:
+        """
+        Read the users; see :meth:`.Directory.load`.
+
+        Raises:
+            AccountError: they cannot be read.
+        """
+        return self.directory.load()
+
+    def _read(self) -> Mapping[str, Account]:
+        users = self._auth.users
+        return {} if users is None or isinstance(users, str) else read_users(users)
+
+
+def _secret(new_id: Callable[[], str]) -> bytes:
+    """Make a key of 32 octets."""
+    return blake2s((new_id() + new_id() + new_id()).encode()).digest()
