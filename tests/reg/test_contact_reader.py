@@ -123,6 +123,22 @@ def test_attributes_of_kamailio_and_opensips_are_read() -> None:
     assert contact.claim is None
 
 
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("sip:p1;lr", ("<sip:p1;lr>",)),
+        ("sip:p1;lr , &lt;sip:p2>", ("<sip:p1;lr>", "<sip:p2>")),
+        ("&lt;sip:p1>;x", ("<sip:p1>;x",)),
+        (" , ", ()),
+    ],
+)
+def test_a_path_without_brackets_is_read_with_them(
+    written: str, path: tuple[str, ...]
+) -> None:
+    """3261-133: it is written as Route, where they are mandatory"""
+    assert read(contact_of(f'path="{written}"')).path == path
+
+
 def test_what_a_claim_says_stands_before_the_attributes() -> None:
     contact = read(contact_of('received="no" path="no" user_agent="no"', CLAIM))
     assert contact.claim == ClaimElement(

@@ -59,7 +59,7 @@ def test_only_what_xml_calls_blank_is_trimmed() -> None:
     contact = read(plain)
     assert contact.uri == "sip:a@192.0.2.1\u00a0"
     assert contact.display_name == "Alice\u00a0"
-    assert contact.path == ("\u2003p1", "p2")
+    assert contact.path == ("<\u2003p1>", "<p2>")
     assert contact.q == "0.5"
     assert read_with_warning(contact_of('q="\u00a01"'), "with q").q is None
 

@@ -18,7 +18,7 @@ from reginfo.location.place import TABLE, Aor
 from reginfo.location.record import Record, RecordKind
 from reginfo.location.stamp import Stamp, stamp_at
 from reginfo.location.store import LocationStore
-from reginfo.reg.document import RecordKey, Reginfo
+from reginfo.reg.document import Contact, RecordKey, Reginfo
 from reginfo.reg.table import News, Table
 from reginfo.roles.learner import Learner
 from reginfo.roles.listing import Listed
@@ -167,16 +167,54 @@ def test_a_wish_to_end_it_ends_what_anybody_owns(
     assert len(here.bound()) == left
 
 
-def test_a_contact_that_one_peer_drops_and_another_lists_belongs_to_the_latter() -> (
-    None
-):
+@pytest.mark.parametrize(
+    ("event", "how"),
+    [
+        ("unregistered", "listed"),
+        ("rejected", "listed"),
+        ("expired", "listed"),
+        ("expired", "omitted"),
+        ("expired", "first"),
+    ],
+)
+def test_the_source_of_an_end_is_the_document_that_says_so(
+    event: str, how: str
+) -> None:
+    """Whatever way it is said: it need not be sent back there."""
+    here = Learning()
+    here.take(document(0, contact()))
+    if how == "listed":
+        here.take(document(1, contact(event=event, expires=None)))
+    elif how == "omitted":
+        here.take(document(1))
+    else:
+        del here.tables["p"]
+        now = NOW + 5
+        here.learner.forget_others(here.origin("p"), ALICE, Table(), now, WALL + now)
+    (one,) = here.claims()
+    assert (one.gone, str(one.event), one.source) == (True, event, f"p/{ALICE}")
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param((), id="omitted"),
+        pytest.param((contact(event="expired", expires=None),), id="expired"),
+        pytest.param((contact(expires=0),), id="no time left"),
+    ],
+)
+def test_a_contact_that_one_peer_drops_and_another_lists_belongs_to_the_latter(
+    last: tuple[Contact, ...],
+) -> None:
+    """The source goes with the owner: p may be notified of it, q need not be."""
     here = Learning()
     here.take(document(0, contact()))
     here.take(document(0, contact(expires=900)), peer="q")
     before = here.bound()[PHONE_URI]
-    here.take(document(1))
+    here.take(document(1, *last))
     (after,) = here.bound().values()
     assert (before.owner, after.owner) == ("p", "q")
+    assert (before.source, after.source) == (f"p/{ALICE}", f"q/{ALICE}")
     assert (after.life, after.stamp, after.until) == (
         before.life,
         before.stamp,

@@ -125,7 +125,7 @@ def test_the_response_has_the_date_if_there_is_one() -> None:
         (f"<{CONTACT}>", (f"Path: {', '.join(['<sip:p.example.com;lr>'] * 150)}",)),
         (f"<{CONTACT}>", ("User-Agent: " + "x" * 4500, f"Path: <sip:{'y' * 3900}>")),
         (f"<{CONTACT}>", ("User-Agent: " + "x" * 8000, "Path: <sip:p;lr>")),
-        (f"<{CONTACT}>", ("Path: " + ", ".join(["sip:p"] * 180),)),
+        (f"<{CONTACT}>", ("Path: " + ", ".join(["<sip:p>"] * 180),)),
     ],
 )  # fmt: skip
 def test_a_contact_that_is_too_large_is_answered_413_and_nothing_is_bound(
@@ -950,10 +950,14 @@ def test_a_binding_knows_the_address_that_its_register_came_to() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["<mailto:p@example.com>", "<sip:[::g];lr>", "<sip:>", "sip:p@:5060"]
+    "path",
+    [
+        *["<mailto:p@example.com>", "<sip:[::g];lr>", "<sip:>", "sip:p@:5060"],
+        *["sip:p.example.com;lr", "<sip:p;lr>, sip:q", 'sip:p;x="<sip:p>"'],
+    ],
 )
 def test_a_path_that_no_request_can_follow_is_400(path: str) -> None:
-    """3327-02: RFC 3327 §5.3"""
+    """3327-02, 3261-133: RFC 3327 §5.3"""
     with pytest.raises(RemoteProtocolError) as caught:
         register(f"<{CONTACT}>", headers=(f"Path: {path}",))
     assert caught.value.status == 400

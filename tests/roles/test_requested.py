@@ -108,6 +108,8 @@ def test_a_path_keeps_its_order_and_leads_somewhere() -> None:
     assert path_of(request("REGISTER", f"Path: {first}, {second}")) == (first, second)
     with pytest.raises(RemoteProtocolError, match="Path"):
         path_of(request("REGISTER", "Path: <tel:+123>"))
+    with pytest.raises(RemoteProtocolError, match="without angle brackets"):
+        path_of(request("REGISTER", f"Path: {first}, sip:p;lr"))
 
 
 @pytest.mark.parametrize(

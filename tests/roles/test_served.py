@@ -994,8 +994,67 @@ def test_a_watch_that_has_just_expired_waits_for_the_retry(
 ) -> None:
     server = watching()
     (watch,) = server.notifier.watches()
+    server.notifier.served.watches.remember(watch)
+    server.journal.close().take_back()
     server.notifier.undone(moment(now))
     assert watch.timer_at == due
+
+
+def waiting() -> Server:
+    """A server with a watch of Alice that waits for its interval, and one of Bob."""
+    server = watching(POLITE)
+    server.bind(binding())
+    server.subscribe(call_id="other", aor=BOB)
+    server.settle()
+    server.commit()
+    server.sent.clear()
+    return server
+
+
+def test_a_failed_commit_concerns_only_the_watches_that_it_has_changed() -> None:
+    """Its cost is that of the batch, however many watches there are."""
+    server = waiting()
+    served = server.notifier.served
+    server.subscribe(call_id="third", aor=BOB)
+    server.bind(binding(), aor=BOB)
+    server.journal.close().take_back()
+    server.sent.clear()
+    bob = served.watches.of(BOB)
+    assert served.watches.restored() == bob
+    assert served.watches.restored() == []
+    # One that waits for its interval does not wait for the disk.
+    server.notifier.undone(moment(server.now))
+    server.pass_time(5.1)
+    assert len(server.notifies()) == 1
+
+
+@pytest.mark.parametrize("by", ["change", "refresh"])
+def test_a_change_that_waits_is_told_in_time_though_an_attempt_is_undone(
+    by: str,
+) -> None:
+    """What an attempt has done to the timer of a watch is undone with its report."""
+    server = waiting()
+    with pytest.raises(ZeroDivisionError), server.journal.attempt():
+        if by == "change":
+            # Of an administrator: it does not wait.
+            server.bind(binding(event="deactivated", edition=2))
+        else:
+            server.subscribe(tag="tag1", cseq=2)
+        assert server.sent
+        raise ZeroDivisionError
+    server.sent.clear()
+    server.unanswered.clear()
+    server.pass_time(5.1)
+    assert server.told() == [(binding().contact, "registered")]
+
+
+def test_a_watch_that_has_ended_is_not_restored() -> None:
+    server = waiting()
+    (watch,) = server.notifier.served.watches.of(ALICE)
+    server.notifier.served.watches.remember(watch)
+    server.notifier.served.watches.remove(watch)
+    server.journal.close().take_back()
+    assert server.notifier.served.watches.restored() == []
 
 
 def test_a_watcher_that_has_gone_stays_gone() -> None:

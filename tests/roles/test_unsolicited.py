@@ -208,10 +208,48 @@ def test_a_dialog_that_is_forgotten_lists_nothing(
     server = Server()
     server.stray(document(0, contact()), call_id="1")
     server.stray(document(0, contact(DESK)), call_id="2")
-    server.stray(None, call_id="2")  # one that is known makes no other one go
+    # One that is known makes no other one go.
+    server.stray(document(1, contact(DESK)), call_id="2", cseq=2)
     assert len(listed(server)) == 1
-    server.stray(None, call_id="3")
+    server.stray(document(0), call_id="3")
     assert (listed(server), len(listed(server, DESK))) == ([], 1)
+
+
+@pytest.mark.parametrize("state", ["active", "pending", "terminated;reason=timeout"])
+@pytest.mark.parametrize("peer", ["p", "q"])
+def test_a_stray_notify_without_a_body_takes_no_place(
+    monkeypatch: pytest.MonkeyPatch, state: str, peer: str
+) -> None:
+    """However many there are, in dialogs that are known and in others."""
+    monkeypatch.setattr(unsolicited, "DIALOGS", 2)
+    server = Server()
+    server.stray(document(0, contact()), call_id="1")
+    server.stray(document(0, contact(DESK)), call_id="2")
+    for number in range(5):
+        server.stray(None, call_id=f"x{number}", peer=peer, state=state)
+        server.stray(None, call_id="2", peer=peer, state=state, cseq=number + 2)
+    assert (len(listed(server)), len(listed(server, DESK))) == (1, 1)
+    assert server.contacts() == [PHONE_URI, DESK]
+
+
+def test_a_dialog_whose_place_was_taken_by_what_is_taken_back_is_the_oldest_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unsolicited, "DIALOGS", 2)
+    server = Server()
+    server.stray(document(0, contact()), call_id="1")
+    server.stray(document(0, contact(DESK)), call_id="2")
+    server.journal.close()
+    server.stray(document(0), call_id="3")
+    assert listed(server) == []
+    server.journal.close().take_back()
+    assert (len(listed(server)), len(listed(server, DESK))) == (1, 1)
+    # It counts its documents as before, and goes first.
+    server.stray(document(0), call_id="1", cseq=1)
+    assert len(listed(server)) == 1
+    server.stray(document(0), call_id="2", cseq=2)
+    server.stray(document(0), call_id="3")
+    assert listed(server) == []
 
 
 def test_a_dialog_that_is_taken_back_takes_no_place(
@@ -224,7 +262,7 @@ def test_a_dialog_that_is_taken_back_takes_no_place(
     server.stray(document(0, contact(DESK)), call_id="2")
     server.journal.close().take_back()
     assert listed(server, DESK) == []
-    server.stray(None, call_id="3")
+    server.stray(document(0), call_id="3")
     assert len(listed(server)) == 1
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from reginfo.ledger.journal import Journal
 from reginfo.roles.watches import KIND, PROGRESS, Watches, id_of
+from reginfo.sip.timer import TimerWheel
 
 from ..make import ALICE, BOB, load
 from .watched import OLD, PEER_B, Server
@@ -37,7 +38,7 @@ def test_a_watch_and_its_progress_are_loaded_in_any_order(first: str) -> None:
     server.settle()
     entries = server.journal.close().entries
     entries.sort(key=lambda entry: entry[0] != first)
-    watches = Watches(Journal(), server.notifier.served)
+    watches = Watches(Journal(), server.notifier.served, TimerWheel())
     assert watches.loading is False
     load(watches.shelves, entries)
     assert watches.loading is True
@@ -51,7 +52,7 @@ def test_a_watch_and_its_progress_are_loaded_in_any_order(first: str) -> None:
 
 
 def test_progress_of_an_unknown_watch_is_ignored() -> None:
-    watches = Watches(Journal(), Server().notifier.served)
+    watches = Watches(Journal(), Server().notifier.served, TimerWheel())
     load(watches.shelves, [(PROGRESS, "nobody", (1, 1, True))])
     watches.loaded()
     assert len(watches) == 0

@@ -34,6 +34,7 @@ class World:
         self.nat = Nat(fix=True)
         self.nat.begin([LOCAL, TCP, OTHER_TCP, TCP6])
         self.open: set[Flow] = set()
+        self.asked: list[Flow] = []
         self.part = self.new_part()
         self.changes: list[tuple[str, str]] = []
         self.store.listener = self.listen
@@ -45,8 +46,12 @@ class World:
             self.journal,
             server_id="a",
             origin=self.nat.origin,
-            is_open=self.open.__contains__,
+            is_open=self.is_open,
         )
+
+    def is_open(self, flow: Flow) -> bool:
+        self.asked.append(flow)
+        return flow in self.open
 
     def listen(self, change: BindingChange | KeyChange) -> None:
         self.part.hears(change)
@@ -236,6 +241,34 @@ def test_an_end_that_was_not_committed_comes_again() -> None:
     world.part.undone(moment(world.now))
     world.pass_time(GRACE + 1)
     assert world.bound() == []
+
+
+def test_a_connection_that_is_closed_before_a_commit_fails_ends_its_bindings() -> None:
+    """The binding is on the old connection again, whose end nobody has noted."""
+    world = World()
+    old, new = Flow(TCP, PHONE), Flow(TCP, ("198.51.100.7", 41001))
+    world.bind(old)
+    world.journal.close()
+    world.bind(new, cseq=2, event="refreshed")
+    world.close(old)
+    world.journal.close().take_back()
+    world.part.undone(moment(world.now))
+    assert len(world.bound()) == 1
+    world.pass_time(GRACE + 1)
+    assert world.bound() == []
+
+
+def test_after_a_failed_commit_only_its_own_connections_are_looked_at() -> None:
+    world = World()
+    flows = [Flow(TCP, ("198.51.100.8", 41000 + n)) for n in range(20)]
+    for number, flow in enumerate(flows):
+        world.bind(flow, contact=f"sip:alice@192.0.2.{number}", call_id=str(number))
+    world.journal.close()
+    world.asked.clear()
+    world.bind(flows[3], contact="sip:alice@192.0.2.3", call_id="3", cseq=2)
+    world.journal.close().take_back()
+    world.part.undone(moment(world.now))
+    assert set(world.asked) <= {flows[3]}
 
 
 def test_a_binding_keeps_its_owner_and_call_id() -> None:

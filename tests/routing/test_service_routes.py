@@ -199,6 +199,8 @@ def test_nobody_but_its_own_registrar_gives_a_user_a_service_route(
     [
         "nonsense",
         "<nonsense",
+        "sip:orig@192.0.2.80;lr",  # 3261-133: a name-addr
+        f"{ORIG}, sip:orig@192.0.2.80;lr",
         f"{ORIG}, nonsense",
         f"{ORIG};x=a\r\nEvil: 1",
         f'"a\r\nEvil: 1\r\nY: b" {ORIG}',

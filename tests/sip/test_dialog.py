@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reginfo.sip.dialog import Dialog
+from reginfo.sip.dialog import Dialog, route_uri
 from reginfo.sip.errors import RemoteProtocolError
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.message import Request, Response
@@ -174,16 +174,44 @@ def test_a_route_may_have_a_name_and_parameters_with_brackets_in_them() -> None:
     assert ours.first_uri.text == "sip:p1.example.com;lr"
 
 
-def test_a_route_without_brackets_is_understood() -> None:
-    ours = dialog("Record-Route: sip:p1;lr")
-    assert ours.first_uri.text == "sip:p1;lr"
-    assert ours.first_uri.host == "p1"
+WITHOUT_BRACKETS = [
+    *["sip:p1;lr", "sip:p1", 'sip:p1;x="<sip:p1>"', "sip:p1;lr;x=1", "p1"],
+    'sip:p1;x="<y>"',
+]
+
+
+@pytest.mark.parametrize("value", WITHOUT_BRACKETS)
+def test_a_route_without_brackets_is_refused(value: str) -> None:
+    """3261-133: §25.1, a name-addr; RFC 3327 §4 and RFC 3608 §5 as well"""
+    with pytest.raises(RemoteProtocolError) as caught:
+        route_uri(value)
+    assert caught.value.status == 400
+    with pytest.raises(RemoteProtocolError):
+        dialog(f"Record-Route: {value}")
+    with pytest.raises(RemoteProtocolError):
+        # Though the first could be followed, all are written.
+        dialog(f"Record-Route: <sip:p0;lr>, {value}")
+
+
+@pytest.mark.parametrize(
+    ("value", "uri"),
+    [
+        ("<sip:p1;lr>", "sip:p1;lr"),
+        ('"<sip:x>" <sip:p1>;x="<y>"', "sip:p1"),
+        ("edge <sip:p1;lr> ; a", "sip:p1;lr"),
+    ],
+)
+def test_a_route_is_the_uri_in_its_brackets(value: str, uri: str) -> None:
+    assert route_uri(value) == uri
 
 
 @pytest.mark.parametrize("route", ["<x>", "<http://a>", "<sip:a", ">"])
-def test_a_route_that_cannot_be_followed_makes_no_dialog(route: str) -> None:
+@pytest.mark.parametrize("before", ["", "<sip:p0;lr>, "])
+def test_a_route_that_cannot_be_followed_makes_no_dialog(
+    route: str, before: str
+) -> None:
     with pytest.raises(RemoteProtocolError):
-        dialog(f"Record-Route: {route}")
+        dialog(f"Record-Route: {before}{route}")
 
 
 def test_without_a_route_the_target_is_resolved() -> None:

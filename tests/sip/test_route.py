@@ -212,6 +212,20 @@ def test_the_routes_of_ours_are_removed_and_what_they_say_is_kept(
             "sip:bob;x?y@a.example;maddr=p1.example.com;transport=tcp",
             "sip:bob;x?y@a.example",
         ),
+        *[
+            (f"sip:{user}@a.example{rest}", f"sip:{user}@a.example")
+            for user in [
+                *["bob;maddr=p1.example.com", "bob;transport=tcp;day=monday"],
+                *["bob;MADDR=x:5080", ";", "b;o:5080", "b:secret;maddr=x"],
+            ]
+            for rest in [
+                ";maddr=p1.example.com",
+                ":5080;transport=tcp;maddr=p1.example.com",
+                ";%6daddr=p1.example.com",
+            ]
+        ],
+        ("sip:[2001:db8::1]:5080;maddr=p1.example.com", "sip:[2001:db8::1]"),
+        ("sip:a.example:0080;maddr=p1.example.com", "sip:a.example"),
         (
             "sip:bob@a.example:5080;maddr=p1.example.com;transport=tcp;user=phone",
             "sip:bob@a.example;user=phone",
@@ -232,7 +246,11 @@ def test_a_maddr_of_ours_is_taken_off_with_port_and_transport(
 
 
 @pytest.mark.parametrize(
-    "route", [("<",), ("<sip:p2.example.com;lr", R1), ("<nonsense>",), (R1, "<sip:>")]
+    "route",
+    [
+        *[("<",), ("<sip:p2.example.com;lr", R1), ("<nonsense>",), (R1, "<sip:>")],
+        *[("sip:p1.example.com;lr",), (R1, "sip:p2.example.com;lr")],  # 3261-133
+    ],
 )
 def test_a_route_that_cannot_be_read_is_the_senders_error(
     route: tuple[str, ...],

@@ -155,8 +155,9 @@ def _rare(elements: Elements, attributes: dict[str, str], at: int) -> dict[str, 
     if (text := get("q")) is not None:
         fields["q"] = _q(elements, text, at)
     if text := get("path"):
-        values = _PATH_VALUE.findall(text)
-        fields["path"] = tuple([value.strip(BLANKS) for value in values])
+        # RFC 3327 §4: the brackets are mandatory, whatever a peer writes here.
+        values = [value.strip(BLANKS) for value in _PATH_VALUE.findall(text)]
+        fields["path"] = tuple([v if "<" in v else f"<{v}>" for v in values if v])
     return fields
 
 

@@ -328,12 +328,9 @@ class Learner:
                 known = told.claims[0]
             if known is not None:
                 call_id, cseq = known.call_id, known.cseq
-        claim = self._ended(
+        return self._ended(
             origin, aor, uri, event, call_id, cseq, told, contact.retry_after
         )
-        if claim is None:
-            return None
-        return msgspec.structs.replace(claim, source=origin.source)
 
     def _had_elsewhere(
         self, origin: DocumentOrigin, aor: Aor, uri: Uri, now: float
@@ -355,9 +352,17 @@ class Learner:
         told: Told,
         retry_after: int | None = None,
     ) -> Claim | None:
-        """Return the claim that ends a contact, unless another document lists it."""
+        """
+        Return the claim that ends a contact, unless another document of the peer lists
+        it.
+
+        If another peer lists it, the claim passes to that peer, which is its source.
+        """
         claim = foreign.ended(event, call_id, cseq, told, retry_after=retry_after)
-        if claim is None or event in FINAL:
+        if claim is None:
+            return None
+        claim = msgspec.structs.replace(claim, source=origin.source)
+        if event in FINAL:
             return claim
         for other in self._listings(aor, uri, told.now):
             numbers = (other.contact.callid, other.contact.cseq)

@@ -172,7 +172,7 @@ class Notifier:
             if hidden and not is_anew and not watch.waits:
                 continue
             if is_anew:
-                self._journal.remember(watch.restore, watch.snapshot())
+                self._watches.remember(watch)
                 watch.owe_anew()
             is_last = not change.more
             if watch.is_pending:
@@ -180,9 +180,9 @@ class Notifier:
                 undo = watch.withdraw(binding.key) if hidden else watch.tell(binding)
                 self._journal.remember(watch.untell, *undo)
                 if is_last:
-                    self._journal.remember(watch.restore, watch.snapshot())
+                    self._watches.remember(watch)
             else:
-                self._journal.remember(watch.restore, watch.snapshot())
+                self._watches.remember(watch)
                 if not hidden:
                     watch.tell(binding)
             if is_last:
@@ -208,7 +208,7 @@ class Notifier:
             if new:
                 for claim in new:
                     self._journal.remember(watch.untell, *watch.tell(claim))
-                self._journal.remember(watch.restore, watch.snapshot())
+                self._watches.remember(watch)
                 self.served.settle(watch, now)
 
     def _tell_keys(self, change: KeyChange, now: float) -> None:
@@ -235,7 +235,7 @@ class Notifier:
             for watch in self._watches.of(aor):
                 if watch.ended or not _concerns(change, watch.row):
                     continue
-                self._journal.remember(watch.restore, watch.snapshot())
+                self._watches.remember(watch)
                 watch.owe_anew()
                 if parted and not is_of_our_kind(watch.row):
                     watch.part(parted)
@@ -249,7 +249,7 @@ class Notifier:
             return False
         for watch in self._watches_of(record):
             if not watch.ended and not watch.row.neutral:
-                self._journal.remember(watch.restore, watch.snapshot())
+                self._watches.remember(watch)
                 watch.owe_anew()
                 self.served.settle(watch, now)
         return True

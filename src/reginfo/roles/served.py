@@ -87,8 +87,8 @@ class Served:
         self._jitter = jitter
         self._sizes = DocumentSizes(datagram_only)
         self._admission = admission
-        self.watches = Watches(journal, self)
         self._wheel = TimerWheel()
+        self.watches = Watches(journal, self, self._wheel)
         self._dialects = Dialects(journal)
         self._window = Window()
         self._drain: Drain[Watch] | None = None
@@ -298,11 +298,10 @@ class Served:
         for pace in (self._drain, self._resuming):
             if pace is not None:
                 pace.pause(at)
-        for watch in self.watches:
-            if not watch.stalled and now < watch.row.subscription.expires_at:
-                continue
-            watch.timer_at = at
-            self._wheel.schedule(watch)
+        for watch in self.watches.restored():
+            if watch.stalled or now >= watch.row.subscription.expires_at:
+                watch.timer_at = at
+                self._wheel.schedule(watch)
 
     # How.
 
@@ -382,13 +381,14 @@ class Served:
     ) -> None:
         """Undo the changes of a watch."""
         watch.row.subscription = subscription
-        watch.restore(snapshot)
-        watch.timer_at = subscription.expires_at
-        self._wheel.schedule(watch)
+        at = subscription.expires_at
+        if watch.timer_at is not None:
+            at = min(at, watch.timer_at)
+        self.watches.restore(watch, snapshot, at)
 
     def _advance(self, watch: Watch, now: float, *, asked: bool = False) -> None:
         """Send a NOTIFY if one is due, and set the timer."""
-        self._journal.remember(watch.restore, watch.snapshot())
+        self.watches.remember(watch)
         self._send_due(watch, now, asked)
 
     def _send_due(self, watch: Watch, now: float, asked: bool = False) -> None:

@@ -92,14 +92,13 @@ class Unsolicited:
             raise Refusal(489, "Bad Event", headers=[("Allow-Events", self._package)])
         state = SubscriptionState.of(request)
         document = read_document(request, peer, self._name, self._longest(peer))
+        if document is None:
+            return ()  # it lists nothing, so it takes no place
         key = (peer, request.call_id)
         known = self._streams.pop(key, None)
         if known is None and len(self._streams) >= DIALOGS:
-            oldest = self._streams.pop(next(iter(self._streams)))
-            self._listing.remove(oldest, oldest.table)
+            self._forget_oldest()
         stream = self._streams[key] = known or Stream(peer)
-        if document is None:
-            return ()
         table, before, until = stream.table, stream.table.state, stream.until
         taken = table.take(document, request.cseq.number, now)
         changes = table.changes
@@ -132,6 +131,17 @@ class Unsolicited:
             if now < ends:
                 source = str(Source(stream.peer, UNSOLICITED))
                 yield Listed(stream.peer, source, aor, row.contact, ends)
+
+    def _forget_oldest(self) -> None:
+        """Make room for a dialog: forget the one that has been silent longest."""
+        key = next(iter(self._streams))
+        oldest = self._streams.pop(key)
+        self._listing.remove(oldest, oldest.table)
+        self._journal.remember(self._put_back, key, oldest)
+
+    def _put_back(self, key: tuple[str, str], oldest: Stream) -> None:
+        self._streams = {key: oldest, **self._streams}
+        self._listing.add(oldest, oldest.table)
 
     def _restore(
         self,

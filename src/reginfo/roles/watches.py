@@ -15,6 +15,7 @@ from ..ledger.shelf import Rows, nothing
 from ..location.place import Aor
 from ..sip.headers import cached_name_addr
 from ..sip.message import Request
+from ..sip.timer import TimerWheel
 from .row import WatchRow, is_of_our_kind, shifted_row
 from .watch import Watch, WatchKeeper
 from .watcher import instance_of
@@ -33,10 +34,15 @@ class Watches:
 
     Args:
         keeper: receives the responses to the NOTIFYs of loaded watches.
+        wheel: has their timers.
     """
 
-    def __init__(self, journal: Journal, keeper: WatchKeeper) -> None:
+    def __init__(
+        self, journal: Journal, keeper: WatchKeeper, wheel: TimerWheel
+    ) -> None:
+        self._journal = journal
         self._keeper = keeper
+        self._wheel = wheel
         self._rows: Rows[WatchRow] = Rows(
             journal, KIND, WatchRow, self._take_watch, shifted_row
         )
@@ -50,6 +56,9 @@ class Watches:
         self._by_id: dict[str, Watch] = {}
         self._by_resource: dict[str, dict[str, Watch]] = {}
         self._watchers: Counter[str] = Counter()
+        self._restored: dict[str, Watch] = {}
+        "Those whose report an undo has restored, by id."
+
         self.of_our_kind = 0
         "The number of watches of `reginfo` servers."
 
@@ -112,6 +121,7 @@ class Watches:
 
     def remove(self, watch: Watch) -> None:
         """Remove a watch."""
+        self._restored.pop(watch.row.id, None)
         if self._by_id.pop(watch.row.id, None) is not None:
             if is_of_our_kind(watch.row):
                 self.of_our_kind -= 1
@@ -123,6 +133,28 @@ class Watches:
         watches.pop(watch.row.id, None)
         if not watches:
             self._by_resource.pop(watch.row.aor, None)
+
+    # Undo.
+
+    def remember(self, watch: Watch) -> None:
+        """Have an undo restore the report and the timer of a watch, as they are now."""
+        self._journal.remember(self.restore, watch, watch.snapshot(), watch.timer_at)
+
+    def restore(
+        self, watch: Watch, snapshot: tuple[Any, ...], timer_at: float | None
+    ) -> None:
+        """Restore the report and the timer of a watch."""
+        watch.restore(snapshot)
+        if self.has(watch):
+            self._restored[watch.row.id] = watch
+            watch.timer_at = timer_at
+            self._wheel.schedule(watch)
+
+    def restored(self) -> list[Watch]:
+        """Return the watches that were restored since the last call."""
+        watches = list(self._restored.values())
+        self._restored.clear()
+        return watches
 
     # Storage.
 

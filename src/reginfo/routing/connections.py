@@ -87,7 +87,8 @@ class Connections:
         """Follow the flow of a contact that was added, refreshed or removed."""
         if isinstance(change, BindingChange):
             key = (change.place, change.binding.key)
-            self._journal.remember(self._set, key, self._flows.get(key))
+            known = self._flows.get(key)
+            self._journal.remember(self._set_back, key, known, change.at + GRACE)
             self._set(key, self._flow(change.binding))
 
     def begin(self, here: Here, moment: Moment) -> None:
@@ -121,10 +122,7 @@ class Connections:
         work_off(self._wheel, self._journal, moment.now, act)
 
     def undone(self, moment: Moment) -> None:
-        """Retry later the endings that were not committed."""
-        for flow in self._bindings:
-            if not self._is_open(flow):
-                self._wheel.schedule(ClosedConnection(flow, moment.now + GRACE))
+        """Do nothing: the undo of a change schedules the end of its connection."""
 
     def describe(self) -> Description:
         """Describe how many bindings depend on a connection."""
@@ -156,6 +154,12 @@ class Connections:
         if flow is not None:
             self._flows[key] = flow
             self._bindings.setdefault(flow, {})[key] = None
+
+    def _set_back(self, key: BindingKey, flow: Flow | None, at: float) -> None:
+        """Undo a change; if the connection was closed meanwhile, it ends at ``at``."""
+        self._set(key, flow)
+        if flow is not None and not self._is_open(flow):
+            self._wheel.schedule(ClosedConnection(flow, at))
 
     def _end(self, key: BindingKey, flow: Flow, moment: Moment) -> None:
         place, name = key

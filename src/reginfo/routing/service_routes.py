@@ -7,9 +7,11 @@ import logging
 from ..io.clock import Clock
 from ..location.place import Place
 from ..location.store import LocationStore
+from ..sip.dialog import route_uri
 from ..sip.errors import RemoteProtocolError
 from ..sip.headers import delta_seconds, parse_name_addr, split
 from ..sip.message import Request, Response, request_uri
+from ..sip.uri import Uri
 from .domains import Domains
 
 logger = logging.getLogger("reginfo.server")
@@ -93,7 +95,7 @@ def _is_route(value: str) -> bool:
     if not value.isprintable():
         return False  # a line break would end the header
     try:
-        return all(parse_name_addr(one).parsed.host for one in split(value))
+        return all(Uri.parse(route_uri(one)).host for one in split(value))
     except RemoteProtocolError:
         return False
 

@@ -146,20 +146,23 @@ def recorded_route(request: Request) -> tuple[str, ...]:
         RemoteProtocolError: the route set cannot be used.
     """
     route = tuple(request.values("Record-Route"))
-    if route:
-        _target(Uri.parse(route_uri(route[0])))  # checked now, not with each request
+    for value in route:  # checked now, not with each request
+        _target(Uri.parse(route_uri(value)))
     return route
 
 
 def route_uri(value: str) -> str:
     """
-    Return the URI of a Route or Record-Route value.
+    Return the URI of a Route, Record-Route, Path or Service-Route value.
 
     Raises:
-        RemoteProtocolError: there is none.
+        RemoteProtocolError: it is not a name-addr, whose angle brackets are mandatory
+            (§25.1, RFC 3327 §4, RFC 3608 §5).
     """
-    # If the mandatory brackets are missing, the parameters belong to the URI.
-    return cached_name_addr(value).uri if "<" in value else value
+    uri = cached_name_addr(value).uri
+    if value.lstrip(" \t").startswith(uri):
+        raise RemoteProtocolError(f"route without angle brackets: {value[:80]!r}")
+    return uri
 
 
 def _target(uri: Uri) -> str:

@@ -96,15 +96,8 @@ def request_uri_of(uri: Uri) -> str:
     text = uri.text.removesuffix(f"?{uri.headers}") if uri.headers else uri.text
     if uri.scheme == "tel" or uri.param("method") is None:
         return text
-    # The user part may contain a ";".
-    user, at, rest = text.partition("@") if uri.user else ("", "", text)
-    address, *params = rest.split(";")
-    kept = [
-        f";{param}"
-        for param, (name, _) in zip(params, uri.params, strict=True)
-        if name != "method"
-    ]
-    return "".join([user, at, address, *kept])
+    address, params = _without(uri, text, "method")
+    return address + params
 
 
 def outgoing(uri: str, route: tuple[str, ...]) -> Outgoing:
@@ -132,13 +125,25 @@ def _target_of(value: str) -> str:
 
 def _without_maddr(uri: Uri) -> str:
     """Remove a maddr that leads here, with its port and transport (§16.4)."""
-    text, *params = uri.text.split(";")
+    address, params = _without(uri, uri.text, "maddr", "transport")
+    if uri.port is not None:
+        address = address.rpartition(":")[0]
+    return address + params
+
+
+def _without(uri: Uri, text: str, *names: str) -> tuple[str, str]:
+    """
+    Split a SIP URI before its parameters, and omit those with ``names``.
+
+    Args:
+        text: the text of ``uri``, without its headers.
+    """
+    # The user part may contain a ";".
+    user, at, rest = text.partition("@") if uri.user else ("", "", text)
+    address, *params = rest.split(";")
     kept = [
-        param
-        for param in params
-        if param.partition("=")[0].lower() not in ("maddr", "transport")
+        f";{param}"
+        for param, (name, _) in zip(params, uri.params, strict=True)
+        if name not in names
     ]
-    host, colon, port = text.rpartition(":")
-    if uri.port is not None and colon and port == str(uri.port):
-        text = host
-    return ";".join([text, *kept])
+    return f"{user}{at}{address}", "".join(kept)
