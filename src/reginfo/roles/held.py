@@ -23,14 +23,12 @@ from ..sip.timer import TimerWheel
 from ..sip.user import Send
 from .mirror import HeldRow, Mirror, copy_of, shifted_row
 from .package import HeldPackage
+from .returning import Returning
 
 logger = logging.getLogger("reginfo.subscriber")
 
 KIND = "held"
 """The kind of its journal entries."""
-
-RESTART_RATE = 100.0
-"""Subscriptions refreshed per second after a restart, so that peers get no storm."""
 
 RETRY_AFTER = 5.0
 """Seconds until a due item whose commit failed is retried."""
@@ -71,7 +69,6 @@ class Held:
     ) -> None:
         self.listener: Listener | None = None
         "Called with each durable change of a requested subscription."
-
         self._journal = journal
         self._package = package
         self._send = send
@@ -80,6 +77,7 @@ class Held:
         self._locate = locate
         self._flow_to = flow_to
         self._wheel = TimerWheel()
+        self._returning = Returning()
         self._mirrors: dict[str, Mirror] = {}
         self._by_dialog: dict[tuple[str, str], Mirror] = {}
         self._stored: dict[str, HeldRow] = {}
@@ -120,10 +118,8 @@ class Held:
             self._package.load(mirror, row)
             if known.wanted == wanted:
                 mirror.subscription = known
-                # A refresh brings what was missed while we were down. The refreshes are
-                # spread over time.
-                at = now + len(self._mirrors) / RESTART_RATE
-                known.resume(flow, shift=0.0, at=at)
+                # A refresh brings what was missed while we were down.
+                known.resume(flow, shift=0.0, at=self._returning.reserve(now))
             else:
                 mirror.table.restart()
         self._index(mirror)
@@ -206,15 +202,14 @@ class Held:
         self.settle(mirror)
 
     def resume(self, locals: Sequence[Local], now: float) -> None:
-        """Resume the subscriptions requested before a restart, 100 per second."""
+        """Resume the subscriptions requested before a restart, one after the other."""
         for source, row in list(self._stored.items()):
             if not row.requested:
                 continue
             del self._stored[source]
-            at = now + len(self._mirrors) / RESTART_RATE
             try:
                 with self._journal.attempt():
-                    self._resume(source, row, locals, at)
+                    self._resume(source, row, locals, self._returning.reserve(now))
             except Exception:
                 # One that cannot be resumed must not stop the others.
                 logger.exception("! %s cannot be resumed", source)
@@ -226,12 +221,11 @@ class Held:
 
     def moved(self, peer: str, flows: Sequence[Flow], now: float) -> None:
         """
-        Subscribe again, a hundred each second, at the present addresses of a peer.
+        Subscribe again at the present addresses of a peer.
 
         Args:
             flows: those that lead to it at present.
         """
-        number = 0
         for mirror in list(self._mirrors.values()):
             subscription = mirror.subscription
             is_there = mirror.requested or subscription.flow in flows
@@ -239,10 +233,9 @@ class Held:
                 continue
             self.remember(mirror)
             subscription.lapse()
-            subscription.timer_at = now + number / RESTART_RATE
+            subscription.timer_at = now
             mirror.table.restart()
             self.settle(mirror)
-            number += 1
 
     # From the network.
 
@@ -279,6 +272,10 @@ class Held:
         if response.status == 503:
             self._try_another(mirror, now)
         self.settle(mirror)
+        for other in self._returning.back(mirror.peer):
+            if other.subscription.state is SubscriberState.WAITING:
+                other.timer_at = now
+                self._wheel.schedule(other)
 
     def receive_failure(self, mirror: Mirror, cause: str, now: float) -> None:
         """Receive the news that a SUBSCRIBE got no response."""
@@ -288,6 +285,7 @@ class Held:
         mirror.subscription.receive_failure(now, self._jitter)
         if mirror.subscription.state is SubscriberState.WAITING:
             self.report(mirror, "failed", cause)
+            self._returning.failed(mirror)
         self._try_another(mirror, now)
         self.settle(mirror)
 
@@ -302,19 +300,24 @@ class Held:
         work_off(self._wheel, self._journal, now, lambda one: self._due(one, now))
 
     def _due(self, mirror: Mirror, now: float) -> None:
-        # If the commit fails, retry only after RETRY_AFTER.
-        self.remember(mirror, at=now + RETRY_AFTER)
         subscription = mirror.subscription
         state, dialog = subscription.state, subscription.dialog
         over = state is SubscriberState.ACTIVE and now >= subscription.expires_at
-        if mirror.requested and (over or state is SubscriberState.WAITING):
+        begins = over or state is SubscriberState.WAITING
+        if begins and (at := self._returning.turn(mirror, now)) > now:
+            mirror.timer_at = at
+            self._wheel.schedule(mirror)
+            return
+        # If the commit fails, retry only after RETRY_AFTER.
+        self.remember(mirror, at=now + RETRY_AFTER)
+        if mirror.requested and begins:
             subscription.lapse()
             self.settle(mirror)
             # Located anew each time, because a name may resolve to another address now.
             assert self._locate is not None
             self._locate(mirror)
             return
-        if self._flow_to and (over or state is SubscriberState.WAITING):
+        if self._flow_to and begins:
             # The name of a peer may lead elsewhere now.
             mirror.subscription.take_flow(self._flow_to(mirror.peer, None))
         subscription.due(now, self._new_id, self._jitter)
@@ -327,8 +330,8 @@ class Held:
         flow, state = mirror.subscription.flow, mirror.subscription.state
         if not self._flow_to or not flow or mirror.requested:
             return
-        is_waiting = state is SubscriberState.WAITING
-        if is_waiting and self._flow_to(mirror.peer, flow) is not None:
+        waits = state is SubscriberState.WAITING
+        if waits and self._flow_to(mirror.peer, flow) is not None:
             mirror.subscription.timer_at = now
 
     # Called by the package.
@@ -361,6 +364,7 @@ class Held:
                 self._send(draft, flow, mirror)
         if subscription.state is SubscriberState.ENDED and subscription.dialog is None:
             self._mirrors.pop(mirror.source, None)
+            self._returning.forget(mirror)
             self._rows.erase(mirror.source, self._put_in, mirror)
             self._package.drop(mirror)
             mirror.saved = None
