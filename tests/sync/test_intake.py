@@ -12,6 +12,7 @@ from reginfo.location.keyring import REMEMBERED
 from reginfo.location.record import Record, RecordKind
 from reginfo.location.stamp import Stamp
 from reginfo.location.store import LocationStore
+from reginfo.reg.document import ContactEvent
 from reginfo.sync.held_link import HeldLink
 from reginfo.sync.intake import Intake
 from reginfo.sync.reader import UserNews
@@ -114,3 +115,21 @@ def test_what_was_forgotten_already_is_no_drift() -> None:
     over = binding(1, expires_at=NOW - 5, source=LINK)
     assert taking.verify(over) == 0
     assert taking.all() == []
+
+
+def test_that_a_contact_has_ended_is_drift_only_where_it_is_bound() -> None:
+    """
+    A contact that was forgotten early, and of which a claim that lost came back since.
+    """
+    lost = binding(1, stamp=1, begin=1, expires_at=NOW - 5, source=LINK)
+    ended = binding(
+        1, call_id="b", stamp=2, begin=2, gone=True, event=ContactEvent.UNREGISTERED,
+        source=LINK,
+    )  # fmt: skip
+    taking = Taking()
+    taking.take(lost)
+    assert taking.verify(lost, ended) == 0
+    assert taking.all()[0].call_id == "b"  # but it is kept
+    taking = Taking()
+    taking.take(msgspec.structs.replace(lost, expires_at=NOW + 5))
+    assert taking.verify(lost, ended) == 1

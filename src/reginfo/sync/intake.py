@@ -58,7 +58,7 @@ class Intake:
     def verify(self, link: HeldLink, told: UserNews, now: float, wall: float) -> None:
         """Apply a verification: every change is drift, and is repaired."""
         place = Place(link.group.table, Aor(told.aor))
-        known = self._known(told, place)
+        known = self._effect(told, place, now)
         # What was already forgotten here is not drift. It is not applied in part: a
         # claim that lost to one that has ended must not come to hold.
         holds = join_all(told.claims)
@@ -68,7 +68,10 @@ class Intake:
             if not holds[claim.key].is_over(now) or self._store.claims(place, claim.key)
         ]
         self.apply(link, told._replace(claims=claims), now, wall)
-        drift = len(self._known(told, place) - known)
+        drift = sum(
+            known.get(key) != said
+            for key, said in self._effect(told, place, now).items()
+        )
         if drift:
             link.drift += drift
             self._journal.after(
@@ -79,20 +82,20 @@ class Intake:
                 told.aor,
             )
 
-    def _known(self, told: UserNews, place: Place) -> set[object]:
+    def _effect(self, told: UserNews, place: Place, now: float) -> dict[object, object]:
         """
         Return what holds here for everything in the document.
 
-        Claims that lost may already be forgotten here, which is not drift.
+        Claims that lost, and all those of a contact that has ended, may be forgotten
+        here, or be kept in part if they were: neither is drift.
         """
-        known: set[object] = {
-            claim.order
-            for key in {claim.key for claim in told.claims}
-            for claim in self._store.claims(place, key)[:1]
-        }
+        effect: dict[object, object] = {}
+        for key in {claim.key for claim in told.claims}:
+            for claim in self._store.claims(place, key)[:1]:
+                effect[key] = None if claim.is_over(now) else claim.order
         for record in self._store.records(place):
-            known.add((record.id, record.stamp, record.owner))
-        return known
+            effect[record.id] = record.stamp, record.owner
+        return effect
 
     def _bounded(self, claim: Claim, now: float) -> Claim:
         longest = now + self._store.longest_life
