@@ -95,7 +95,9 @@ def test_watchers_are_shown_to_programs(admin: str) -> None:
 def test_peers_are_shown_to_people(admin: str) -> None:
     result = run("show", "--peers", "--admin", admin)
     assert result.exit_code == 0
-    head, first, second, links, link = cells(result.stdout)
+    head, first, second, links, link, publications, publication = cells(result.stdout)
+    assert publications == ["server", "state", "publications", "waiting"]
+    assert publication[1] == "publishing 2 of 100"
     assert links[:4] == ["peer", "group", "role", "state"]
     assert link[3] == "syncing 41 200 of about 100 000"
     assert head == "name uri aor state expires next missed contacts".split()
@@ -108,6 +110,8 @@ def test_peers_are_shown_to_people(admin: str) -> None:
 def test_peers_are_shown_to_programs(admin: str) -> None:
     result = run("show", "--peers", "--json", "--admin", admin)
     [link] = json.loads(result.stdout)["links"]
+    [publication] = json.loads(result.stdout)["publications"]
+    assert (publication["publications"], publication["waiting"]) == (100, 2)
     assert (link["peer"], link["behind"]) == ("b", 58_800)
     rows = json.loads(result.stdout)["peers"]
     assert [(row["name"], row["aor"]) for row in rows] == [("b", BOB), ("c", None)]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
+import pytest
+
 from reginfo.ledger.memory import MemoryStorage
+from reginfo.sync import source
 from reginfo.sync.item import LinkItem
 from reginfo.testing.wire import WireServer
 
@@ -28,6 +33,7 @@ def test_both_ends_say_how_a_link_is() -> None:
     assert (tells.peer, tells.state, tells.lag) == ("b", "in sync", None)
     assert (tells.behind, tells.window) == (0, "0 of 1")
     assert told.cursor == tells.cursor
+    assert (told.behind, told.lag) == (0, None)
     wire.cut(a, b)
     register(wire, a, cseq=2)
     wire.pass_time(0.5)
@@ -40,7 +46,39 @@ def test_both_ends_say_how_a_link_is() -> None:
         lost.problem == "no NOTIFY for 30 s"
     )
     assert suspect.state.startswith("suspect since ")
+    assert (lost.behind, lost.lag is not None and lost.lag > 30) == (None, True)
     assert suspect.problem == "timeout"
+
+
+def test_a_sink_knows_how_far_it_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """3680-162: the source says its last change, and since when it is behind."""
+    wire = LossyWire()
+    a = wire.serve(linked("a", "b", transport="udp"), MemoryStorage())
+    b = wire.serve(linked("b", "a", transport="udp"), MemoryStorage())
+    wire.pass_time(6)
+    register(wire, a)
+    wire.pass_time(1)
+    # The first NOTIFY is lost; the changes meanwhile do not fit into one document.
+    monkeypatch.setattr(source, "LONGEST", 1500)
+    numbers = itertools.count(1)
+    wire.lose(
+        lambda packet: packet.data.startswith(b"NOTIFY ") and next(numbers) in (1, 4),
+        times=2,
+    )
+    for n in range(10):
+        register(wire, a, f"sip:u{n}@192.0.2.60", call_id=f"c{n}")
+        wire.pass_time(0.03)
+    wire.pass_time(0.25)
+    wire.cut(a, b)
+    told = item(b, "sink")
+    assert told.behind is not None and told.behind > 0
+    assert told.lag is not None and told.lag >= 0.5
+    lag = told.lag
+    wire.pass_time(1)
+    assert item(b, "sink").lag == pytest.approx(lag + 1, abs=0.01)
+    wire.heal(a, b)
+    wire.pass_time(30)
+    assert (item(b, "sink").behind, item(b, "sink").lag) == (0, None)
 
 
 def test_a_transfer_says_how_far_it_has_come() -> None:

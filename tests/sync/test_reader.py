@@ -132,7 +132,17 @@ def test_without_a_usable_cursor_the_elements_count_and_nothing_else(
 
 def test_the_cursor_says_who_speaks() -> None:
     said = Stretch(
-        "e1", 0, 9, more=True, about=100, is_check=True, server="b<", time=5, longest=6
+        "e1",
+        0,
+        9,
+        more=True,
+        about=100,
+        is_check=True,
+        server="b<",
+        time=5,
+        longest=6,
+        last=2**40,
+        lag=1500,
     )
     assert parsed(written([GOOD], said=said)).said == said
 

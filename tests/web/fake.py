@@ -22,6 +22,7 @@ from reginfo.reg.document import (
 )
 from reginfo.roles.administrator import ActResult
 from reginfo.roles.health import ServerHealth
+from reginfo.roles.published_item import PublicationItem
 from reginfo.roles.row import WatchRow
 from reginfo.roles.subscriber import Mirror
 from reginfo.roles.watch import Watch
@@ -79,6 +80,14 @@ LINK = LinkItem(
     window="8 of 8",
     refused=0,
     drift=0,
+    problem=None,
+)
+
+PUBLICATION = PublicationItem(
+    server="sip:presence.example.com",
+    state="publishing 2 of 100",
+    publications=100,
+    waiting=2,
     problem=None,
 )
 
@@ -197,7 +206,10 @@ class FakeApp:
         return self.peering
 
     def links(self) -> list[LinkItem]:
-        return [LINK]
+        return [LINK] if self.peering else []
+
+    def publications(self) -> list[PublicationItem]:
+        return [PUBLICATION] if self.peering else []
 
     def peer_problems(self) -> dict[str, str]:
         return self.unreachable

@@ -510,7 +510,16 @@ def test_links_are_shown_as_they_are() -> None:
                 "drift": 0,
                 "problem": None,
             }
-        ]
+        ],
+        "publications": [
+            {
+                "server": "sip:presence.example.com",
+                "state": "publishing 2 of 100",
+                "publications": 100,
+                "waiting": 2,
+                "problem": None,
+            }
+        ],
     }
 
 

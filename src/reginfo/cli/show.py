@@ -57,21 +57,25 @@ def show(
     try:
         with client_of(config, admin) as client:
             page, rows, nothing = _asked(client, aor, of_watchers, of_peers, of_barred)
-            links = client.links() if of_peers and aor is None else []
+            links = peers.LinkList(links=[])
+            if of_peers and aor is None:
+                links = client.links()
     except NotFound as exc:
         fail(str(exc), NOT_THERE)
     except ApiUnreachable as exc:
         fail(str(exc), UNREACHABLE)
     if aor is not None and not rows:
         fail(nothing, NOT_THERE)
-    if links and isinstance(page, peers.PeerPage):
-        page = msgspec.structs.replace(page, links=links)
+    if isinstance(page, peers.PeerPage):
+        page = msgspec.structs.replace(
+            page, links=links.links, publications=links.publications
+        )
     if json:
         echo_json(page, indent=2)
-    elif rows:
+    elif rows or links.publications:
         terminal = Console()
         width = terminal.width if terminal.is_terminal else None
-        for shown in (rows, links):
+        for shown in (rows, links.links, links.publications):
             if shown:
                 Console(width=width or PIPE_WIDTH).print(table(shown, width))
     else:

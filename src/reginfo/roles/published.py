@@ -58,6 +58,12 @@ class PresenceServer(msgspec.Struct, kw_only=True):
     refused: bool = False
     "Whether it has refused all publications."
 
+    failing_since: float | None = None
+    "When a PUBLISH failed for the first time after the last success, on our clock."
+
+    problem: str = ""
+    "Why."
+
     longest: int = LONGEST_BODY
     "Octets of the longest body that it is sent at the moment."
 
@@ -81,6 +87,16 @@ class PresenceServer(msgspec.Struct, kw_only=True):
         if length > SHORTEST_BODY:
             self.longest = max(SHORTEST_BODY, longest)
             self.longest_until = now + UDP_ONLY
+
+    def note_problem(self, problem: str, now: float) -> None:
+        """Note that a PUBLISH has failed."""
+        self.problem = problem
+        if self.failing_since is None:
+            self.failing_since = now
+
+    def note_success(self) -> None:
+        """Note that a PUBLISH was accepted."""
+        self.refused, self.failing_since, self.problem = False, None, ""
 
     @property
     def speaks(self) -> Profile:
@@ -185,7 +201,10 @@ class PublishedState:
         return f"<PublishedState of {self.aor} at {self.target.uri}>"
 
     def note_failure(self, cause: str, by_datagram: bool, now: float) -> None:
-        """Shorten later bodies if the length of this one may be the cause."""
+        """Note a failure; shorten later bodies if the length of this one may be why."""
+        uri = self.target.uri
+        logger.warning("! PUBLISH of %s at %s got no answer: %s", self.aor, uri, cause)
+        self.target.note_problem(f"PUBLISH got no answer: {cause}", now)
         if cause in LOST_ON_THE_WAY:
             self.target.shorten(self.length, self.length // 4, now)
         elif cause == "timeout" and by_datagram:

@@ -95,7 +95,6 @@ class Publisher:
         self._targets: dict[str, PresenceServer] = {}
         self._published: dict[str, PublishedState] = {}
         self._shelf = PublishedShelf(journal)
-        self._bodies = PublicationBodies(store, server_id, table)
         self._wheel = TimerWheel()
 
     def __len__(self) -> int:
@@ -104,6 +103,10 @@ class Publisher:
     def publications(self) -> Iterator[PublishedState]:
         """Every publication, oldest first."""
         return iter(self._published.values())
+
+    def servers(self) -> list[PresenceServer]:
+        """Return the presence servers at which we publish."""
+        return list(self._targets.values())
 
     def publish_to(self, target: PresenceServer, now: float) -> None:
         """
@@ -209,11 +212,12 @@ class Publisher:
             logger.warning(
                 "! PUBLISH of %s at %s: %d", published.aor, target.uri, response.status
             )
+            target.note_problem(f"PUBLISH was answered {response.status}", now)
         if outcome is Outcome.REFUSED and not target.refused:
             target.refused = True
             logger.error("! %s refuses all publications", target.uri)
         elif outcome is Outcome.PUBLISHED:
-            target.refused = False
+            target.note_success()
             published.told = published.sent
             self._recognise(published, response, now)
         if may_have_arrived(response.status):
@@ -228,10 +232,6 @@ class Publisher:
         self, published: PublishedState, cause: str, now: float
     ) -> None:
         """Receive the news that the unanswered PUBLISH failed."""
-        logger.warning(
-            "! PUBLISH of %s at %s got no answer: %s",
-            published.aor, published.target.uri, cause,
-        )  # fmt: skip
         self._remember(published, now)
         published.heard = published.publication.cseq, now
         flow = published.flow

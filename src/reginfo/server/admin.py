@@ -16,6 +16,7 @@ from ..reg.document import ContactEvent
 from ..roles.administrator import ActResult
 from ..roles.drain import Drain
 from ..roles.health import ClockHealth, DrainHealth, ServerHealth, StoreHealth
+from ..roles.published_item import PublicationItem, items
 from ..roles.subscriber import Mirror
 from ..roles.watch import Watch
 from ..sip.errors import LocalProtocolError
@@ -102,6 +103,11 @@ class Admin:
             *(held_item(link, now) for link in assembly.sink.links()),
             *(served_item(link, last, now) for link in assembly.source.links()),
         ]
+
+    def publications(self) -> list[PublicationItem]:
+        """Describe our publications, by presence server."""
+        publisher = self._assembly.publisher
+        return items(publisher.servers(), publisher.publications(), self.now())
 
     async def committed(self) -> bool:
         """

@@ -66,6 +66,12 @@ class Stretch(msgspec.Struct, frozen=True, gc=False):
     longest: int = 0
     "The longest interval that it knows a server to grant, in seconds."
 
+    last: int = 0
+    "The number of its last change; 0 if the document reaches up to there."
+
+    lag: int = 0
+    "Milliseconds since the oldest change before this document that is unconfirmed."
+
 
 def advanced(
     known: Cursor | None, asked: Cursor | None, said: Stretch

@@ -227,6 +227,10 @@ def cursor_element(said: Stretch) -> str:
         text += f' about="{said.about}"'
     if said.is_check:
         text += ' check="true"'
+    if said.last > said.to:
+        text += f' last="{said.last}"'
+    if said.lag:
+        text += f' lag="{said.lag}"'
     return (
         f'{text} server="{escape(said.server)}" time="{said.time}"'
         f' longest="{said.longest}"/>'

@@ -33,9 +33,12 @@ NEVER = float("inf")
 class Flight:
     """One document in flight."""
 
-    __slots__ = ("count", "is_told", "to")
+    __slots__ = ("at", "count", "is_told", "to")
 
-    def __init__(self, to: int, count: int) -> None:
+    def __init__(self, to: int, count: int, at: float) -> None:
+        self.at = at
+        "When it was sent."
+
         self.to = to
         self.count = count
         self.is_told = False
@@ -173,7 +176,7 @@ class Feed:
         if self.behind_since is None and to > self.told:
             self.behind_since = now
         self.sent = self.seen = to
-        flight = Flight(to, count)
+        flight = Flight(to, count, now)
         self._in_flight.append(flight)
         self._is_owed = False
         self._quiet_at = now + KEEP_ALIVE
@@ -191,9 +194,12 @@ class Feed:
             self._check_at = now + CHECK_PACE
         return flight
 
-    def answered(self, flight: Flight) -> bool:
+    def answered(self, flight: Flight, last: int = 0) -> bool:
         """
         Process a 2xx; the changes delivered are the unbroken prefix of the answered.
+
+        Args:
+            last: the last change so far.
 
         Returns:
             False if that document is already being sent again.
@@ -207,7 +213,8 @@ class Feed:
             self.told = first.to
             self.count += first.count
         if self.told == self.sent:
-            self.behind_since = None
+            # What waits now was changed after that document was sent.
+            self.behind_since = flight.at if last > self.seen else None
         return True
 
     def failed(self, flight: Flight, until: float) -> bool:

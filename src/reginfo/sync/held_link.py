@@ -20,8 +20,8 @@ class HeldLink:
 
     __slots__ = (
         "about", "asked", "back_after", "cursor", "drift", "elements", "found_by",
-        "group", "heard_at", "is_foreign", "is_told", "lost_since", "peer",
-        "problem", "refused", "skew", "source", "subscription", "uri",
+        "group", "heard_at", "is_foreign", "is_told", "lag", "last", "lost_since",
+        "peer", "problem", "refused", "skew", "source", "subscription", "uri",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +47,12 @@ class HeldLink:
         self.is_foreign = False
         self.elements = self.about = self.refused = self.drift = 0
         "The claims and records received since it was lost; and their total number."
+
+        self.last = 0
+        "The number of the last change of the source, as its last document says."
+
+        self.lag = 0.0
+        "Seconds by which it was behind then."
 
         self.skew = 0.0
         self.problem = ""

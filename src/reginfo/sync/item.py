@@ -27,10 +27,16 @@ class LinkItem(Struct, frozen=True, kw_only=True):
     """
 
     lag: float | None
-    "Seconds since the oldest change that is not told; null for none, and at a sink."
+    """
+    Seconds since the oldest change that is not told; null for none. Of a lost sink: the
+    seconds since it last heard of the source.
+    """
 
     behind: int | None
-    "Changes that are not told yet, at most; null at a sink."
+    """
+    Changes that are not told yet, at most; at a sink, as of the last document. Null
+    while that is not known.
+    """
 
     cursor: str | None
     "How far it is told, `EPOCH/NUMBER`; null for nothing."
@@ -58,13 +64,15 @@ def held_item(link: HeldLink, now: float) -> LinkItem:
         state = _syncing(link.elements, link.about)
     else:
         state = "asking"
+    is_apart = link.lost_since is not None or link.cursor is None
+    reached = 0 if link.cursor is None else link.cursor.number
     return LinkItem(
         peer=link.peer,
         group=link.uri,
         role="sink",
         state=state,
-        lag=None,
-        behind=None,
+        lag=_sink_lag(link, now),
+        behind=None if is_apart else max(0, link.last - reached),
         cursor=None if link.cursor is None else str(link.cursor),
         window=None,
         refused=link.refused,
@@ -102,6 +110,14 @@ def served_item(link: ServedLink, last: int, now: float) -> LinkItem:
         drift=0,
         problem=printable(link.problem) or None,
     )
+
+
+def _sink_lag(link: HeldLink, now: float) -> float | None:
+    if link.lost_since is not None:
+        return round(now - link.heard_at, 3)
+    if link.cursor is None or link.cursor.number >= link.last:
+        return None
+    return round(link.lag + now - link.heard_at, 3)
 
 
 def _syncing(count: int, about: int) -> str:

@@ -327,6 +327,8 @@ def _stretch(said: dict[str, str]) -> Stretch:
         server=said.get("server", "")[:256],
         time=_number(said, "time", MAX_STAMP) if "time" in said else 0,
         longest=_number(said, "longest", MAX_CSEQ) if "longest" in said else 0,
+        last=_number(said, "last", LAST) if "last" in said else 0,
+        lag=_number(said, "lag", MAX_STAMP) if "lag" in said else 0,
     )
 
 

@@ -413,6 +413,7 @@ class LinkSink:
         if not said.is_check:
             link.elements += elements
             link.about = max(said.about, link.elements)
+        link.last, link.lag = max(said.last, said.to), said.lag / 1000
         if not said.more:
             link.is_told = True
             self._empty_until = 0.0

@@ -210,7 +210,7 @@ class LinkSource:
         if status < 200 or link.is_over:
             return
         if status < 300:
-            link.feed.answered(notify.flight)
+            link.feed.answered(notify.flight, self._store.changes.last)
             link.problem = ""
         elif status in ENDS_SUBSCRIPTION:  # §4.2.2
             self._end(link, f"NOTIFY was answered {status}")
@@ -406,7 +406,7 @@ class LinkSource:
         feed, subscription, now = link.feed, link.subscription, moment.now
         dialog = subscription.dialog
         self._journal.remember(link.restore, link.version, dialog.local_cseq)
-        after = feed.sent
+        after, since = feed.sent, feed.behind_since
         if feeds:
             flight = feed.sends(found.to, found.elements, now)
         else:
@@ -421,6 +421,8 @@ class LinkSource:
             server=self._server_id,
             time=int(moment.wall * 1000),
             longest=int(self._store.longest_life),
+            last=self._store.changes.last,
+            lag=0 if since is None else round((now - since) * 1000),
         )
         body = document(link.version, found.registrations, said)
         state = f"active;expires={subscription.expires(now)};{MIN_RATE}"

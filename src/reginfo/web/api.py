@@ -33,6 +33,7 @@ from ..location.binding import Binding
 from ..location.place import Aor
 from ..location.record import Record
 from ..roles.health import ServerHealth
+from ..roles.published_item import PublicationItem
 from ..roles.subscriber import Mirror
 from ..roles.watch import Watch
 from ..sync.item import LinkItem
@@ -61,6 +62,7 @@ class Administration(Acting, Protocol):
     def peer_problems(self) -> dict[str, str]: ...
     def mirrors(self) -> list[Mirror]: ...
     def links(self) -> list[LinkItem]: ...
+    def publications(self) -> list[PublicationItem]: ...
     def barred(self) -> list[tuple[Aor, Record]]: ...
     def drain(self, rate: float) -> None: ...
 
@@ -258,7 +260,11 @@ def api(app: Administration) -> Starlette:
         return answer(await committed(page))
 
     async def linking(request: Request) -> Response:
-        return answer(await committed(lambda: peers.LinkList(links=app.links())))
+        def found() -> peers.LinkList:
+            published = app.publications()
+            return peers.LinkList(links=app.links(), publications=published)
+
+        return answer(await committed(found))
 
     async def health(request: Request) -> Response:
         found = app.health()

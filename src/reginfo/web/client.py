@@ -11,11 +11,11 @@ import msgspec
 
 from ..config.address import UnixPath, parse_admin
 from ..sip.errors import ReginfoError
-from ..sync.item import LinkItem
 from . import acts, peers, watchers
 from .answers import canonical
 from .barred import BarredItem, BarredPage
 from .bindings import BindingItem, BindingPage
+from .peers import LinkList
 
 TIMEOUT = 10.0  # seconds for each response
 PAGE = 5_000  # items per page
@@ -122,9 +122,9 @@ class Client:
         pages = self._pages("/v1/peers", peers.PeerPage, aor=aor or "")
         return [row for page in pages for row in page.peers]
 
-    def links(self) -> list[LinkItem]:
-        """Fetch the links by which whole domains are kept in sync."""
-        return self._ask("GET", "/v1/links", peers.LinkList).links
+    def links(self) -> LinkList:
+        """Fetch the links that keep whole domains in sync, and the publications."""
+        return self._ask("GET", "/v1/links", LinkList)
 
     def health(self) -> Health:
         """Fetch the health of the server."""

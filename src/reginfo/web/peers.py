@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from ..config.sections import PeerSection
 from ..events.states import SubscriberState
+from ..roles.published_item import PublicationItem
 from ..roles.subscriber import Mirror
 from ..sync.item import LinkItem
 from .paging import text
@@ -61,14 +62,18 @@ class PeerPage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     links: list[LinkItem] = []
     "The links; only `reginfo show --peers --json` adds them to the peers."
 
+    publications: list[PublicationItem] = []
+    "The same of the presence servers."
+
     next: str | None = None
     "The ``after`` of the next page; absent in the last one."
 
 
 class LinkList(Struct, frozen=True, kw_only=True):
-    """All links: there are few."""
+    """All links, and all presence servers: there are few."""
 
     links: list[LinkItem]
+    publications: list[PublicationItem] = []
 
 
 class HeldPeer(Struct, frozen=True):
