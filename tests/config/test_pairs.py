@@ -47,6 +47,12 @@ def peer(uri: str, more: str = "", name: str = "b") -> str:
         ("[::]:5060", "", "sip:[2001:db8::9]", "peer b is this server"),
         ("192.0.2.1:5060", "", "sip:example.com",
          "example.com is one of server.domains: its name may lead to this server"),
+        # Without a port, that of the transport.
+        ("192.0.2.1:5061", "", "sip:192.0.2.1;transport=tls", "peer b is this server"),
+        ("192.0.2.1:5060", "", "sip:192.0.2.1;transport=tls", None),
+        ("192.0.2.1:5060", "", "sip:192.0.2.1;transport=tcp", "peer b is this server"),
+        ("0.0.0.0:80", "", "sip:192.0.2.9;transport=ws", "peer b is this server"),
+        ("192.0.2.1:5060", "", "sip:192.0.2.1;transport=x", "peer b is this server"),
         ("0.0.0.0:5060", "", "sip:192.0.2.9:5070", None),
         ("[::]:5060", "", "sip:192.0.2.9", None),
         ("0.0.0.0:5060", "", "sip:192.0.2.10", None),

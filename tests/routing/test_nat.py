@@ -144,6 +144,24 @@ def test_a_link_local_source_has_the_scope_of_our_address() -> None:
     assert nat.flow(bound) == Flow(local, ("fe80::7%eth0", 41000))
 
 
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
+def test_of_equal_link_local_addresses_that_of_the_register_is_used(
+    number: int, transport: Transport
+) -> None:
+    """3261-134: `fe80::1` at three interfaces is three listeners"""
+    locals = [Local(transport, f"fe80::1%eth{n}", 5060) for n in range(3)]
+    nat = Nat(fix=True)
+    nat.begin(locals)
+    bound = binding(
+        contact="sip:alice@[fe80::9]",
+        received=f"sip:[fe80::7]:41000{transport.uri_param}",
+        listener=str(locals[number]),
+    )
+    expected = Flow(locals[number], (f"fe80::7%eth{number}", 41000))
+    assert nat.flow(bound) == expected
+
+
 def test_there_is_no_flow_of_a_transport_that_we_do_not_have() -> None:
     received = "sip:198.51.100.7:41000;transport=ws"
     assert reached("sip:alice@192.168.1.7;transport=ws", received) is None

@@ -38,7 +38,7 @@ def test_a_destination_does_not_change() -> None:
         (Transport.UDP, ("192.0.2.1", 5060), "udp:192.0.2.1:5060"),
         (Transport.TCP, ("192.0.2.1", 5070), "tcp:192.0.2.1:5070"),
         (Transport.TCP, ("2001:db8::1", 5061), "tcp:[2001:db8::1]:5061"),
-        (Transport.UDP, ("fe80::1%eth0", 5060), "udp:[fe80::1]:5060"),
+        (Transport.UDP, ("fe80::1%eth0", 5060), "udp:[fe80::1%eth0]:5060"),
     ],
 )
 def test_a_destination_is_written_as_in_the_configuration(

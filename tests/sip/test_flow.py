@@ -42,7 +42,11 @@ def test_an_address_of_ours_is_a_uri_that_others_can_use(
     [
         ("192.0.2.1", "192.0.2.50", "udp:192.0.2.1:5060 to 192.0.2.50:9988"),
         ("2001:db8::1", "2001:db8::5", "udp:[2001:db8::1]:5060 to [2001:db8::5]:9988"),
-        ("fe80::1%eth0", "fe80::5%eth0", "udp:[fe80::1]:5060 to [fe80::5]:9988"),
+        (
+            "fe80::1%eth0",
+            "fe80::5%eth0",
+            "udp:[fe80::1%eth0]:5060 to [fe80::5%eth0]:9988",
+        ),
     ],
 )
 def test_a_flow_is_written_with_both_of_its_addresses(
@@ -51,6 +55,14 @@ def test_a_flow_is_written_with_both_of_its_addresses(
     flow = Flow(Local(Transport.UDP, local, 5060), (remote, 9988))
     assert str(flow) == written
     assert repr(flow) == f"<Flow {written}>"
+
+
+def test_listeners_with_one_address_at_two_interfaces_have_two_names() -> None:
+    """3261-134: only what is sent lacks the scope"""
+    one, two = (Local(Transport.UDP, f"fe80::1%{name}", 5060) for name in ("a", "b"))
+    assert str(one) != str(two)
+    assert (one.uri, one.via_start) == (two.uri, two.via_start)
+    assert "%" not in one.uri + one.sent_by + one.bound + one.via_start
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from reginfo.roles.published_item import PublicationItem
 from reginfo.roles.row import WatchRow
 from reginfo.roles.subscriber import Mirror
 from reginfo.roles.watch import Watch
+from reginfo.routing.domains import Domains
 from reginfo.sip.dialog import Dialog
 from reginfo.sip.errors import LocalProtocolError, RemoteProtocolError
 from reginfo.sync.item import LinkItem
@@ -181,6 +182,9 @@ class FakeApp:
         self.drained: list[float] = []
         self.removed: list[tuple[ContactEvent, int | None]] = []
         self.barring: list[tuple[Aor, Record]] = []
+        self.domains = Domains(
+            ["example.com", "example.net"], use_domain=True, default_domain=None
+        )
         self.taken_back: list[bool] = []
         "Whether each of the next reads turns out not to be true."
 
@@ -189,6 +193,9 @@ class FakeApp:
 
     def health(self) -> ServerHealth:
         return msgspec.convert(WELL | self.well, ServerHealth)
+
+    def named(self, name: str) -> Aor:
+        return self.domains.named(name)
 
     def aors(self) -> list[Aor]:
         return [Aor(name) for name in dict(self.known)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Protocol
 
-from ..sip.flow import is_numeric
-from ..sip.transport import SIP_PORT
+from ..sip.flow import Address, is_numeric
+from ..sip.transport import SIP_PORT, Transport
 from ..sip.uri import Uri
 from .lines import KeyPath
 from .sections import (
@@ -40,7 +40,7 @@ def peers_that_are_us(config: _Whole, machine: Collection[str]) -> Warnings:
     Args:
         machine: the numeric addresses of this machine.
     """
-    ours = _places(config)
+    ours = _addresses(config)
     wildcards = {
         (address.host, address.port)
         for address in config.server.listen
@@ -49,8 +49,7 @@ def peers_that_are_us(config: _Whole, machine: Collection[str]) -> Warnings:
     for number, peer in enumerate(config.peers):
         if peer.uri is None:
             continue
-        uri = Uri.parse(peer.uri)
-        host, port = uri.host.strip("[]"), uri.port or SIP_PORT
+        host, port = _address(Uri.parse(peer.uri))
         path = ("peer", number, "uri")
         is_here = host in machine or host in ("127.0.0.1", "::1", "localhost")
         any_host = "::" if ":" in host else "0.0.0.0"
@@ -70,7 +69,7 @@ def one_way(config: _Whole, other: _Whole) -> Warnings:
     Args:
         other: the configuration of the peer.
     """
-    ours, theirs = _places(config), _places(other)
+    ours, theirs = _addresses(config), _addresses(other)
     here = [(n, p) for n, p in enumerate(config.peers) if _leads(p, theirs)]
     there = [p for p in other.peers if _leads(p, ours)]
     groups = [Uri.parse(group.uri) for group in other.groups]
@@ -97,29 +96,33 @@ def one_way(config: _Whole, other: _Whole) -> Warnings:
                 yield (*path, "watch"), f"{other.server.id} has no group {watched}"
 
 
-def _places(config: _Whole) -> set[tuple[str, int]]:
-    """Host and port of each address by which a server can be reached."""
+def _addresses(config: _Whole) -> set[Address]:
+    """The addresses at which a server can be reached."""
     server = config.server
-    places = set()
+    found = set()
     for number, address in enumerate(server.listen):
-        places.add((address.host, address.port))
+        found.add((address.host, address.port))
         if said := server.advertised(number, address.port):
-            uri = Uri.parse(f"sip:{said}")
-            places.add((uri.host.strip("[]"), uri.port or SIP_PORT))
+            found.add(_address(Uri.parse(f"sip:{said}")))
     if config.pua_reginfo.server_address is not None:
         uri = Uri.parse(config.pua_reginfo.server_address)
         if uri.host not in server.domains:
-            places.add((uri.host.strip("[]"), uri.port or SIP_PORT))
-    return places
+            found.add(_address(uri))
+    return found
 
 
-def _leads(peer: PeerSection, places: set[tuple[str, int]]) -> bool:
-    """Whether a peer is the server at ``places``, by its URI or by its requests."""
-    if peer.uri is not None:
-        uri = Uri.parse(peer.uri)
-        if (uri.host.strip("[]"), uri.port or SIP_PORT) in places:
-            return True
+def _address(uri: Uri) -> Address:
+    """The host and port of a URI; without a port, that of its transport."""
+    transport = Transport.of(uri)
+    port = SIP_PORT if transport is None else transport.default_port
+    return uri.host.strip("[]"), uri.port or port
+
+
+def _leads(peer: PeerSection, addresses: set[Address]) -> bool:
+    """Whether a peer is the server at ``addresses``, by its URI or by its requests."""
+    if peer.uri is not None and _address(Uri.parse(peer.uri)) in addresses:
+        return True
     if peer.match is None or peer.match.address is None:
         return False
     host, port = peer.match.address
-    return any(host == one and port in (None, other) for one, other in places)
+    return any(host == one and port in (None, other) for one, other in addresses)

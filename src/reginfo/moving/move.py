@@ -38,12 +38,12 @@ class Dialect(StrEnum):
 class Left(NamedTuple):
     """An item that was not carried over, and the reason."""
 
-    place: SourceLine | None
+    line: SourceLine | None
     what: str
     why: str
 
     def __str__(self) -> str:
-        where = "" if self.place is None else f"{self.place}: "
+        where = "" if self.line is None else f"{self.line}: "
         return f"{where}{self.what}: {self.why}"
 
 
@@ -91,7 +91,7 @@ class _Mover:
         self._set(("server", "id"), '"a"', "any name; unique among the servers")
 
     def move(self, source: SourceConfig) -> Moved:
-        self._left += [Left(place, "not read", why) for place, why in source.left]
+        self._left += [Left(line, "not read", why) for line, why in source.left]
         for parameter in source.parameters:
             self._parameter(parameter)
         self._listen(source.settings)
@@ -101,7 +101,7 @@ class _Mover:
         for call in source.calls:
             if call.function in FUNCTIONS:
                 why = f"in a routing script: {FUNCTIONS[call.function]}"
-                self._left.append(Left(call.place, f"{call.function}()", why))
+                self._left.append(Left(call.line, f"{call.function}()", why))
         if source.others:
             names = ", ".join(sorted(source.others))
             why = "parameters of other modules are ignored"
@@ -120,7 +120,7 @@ class _Mover:
         else:
             why = self._carry(parameter, ours)
         if why:
-            self._left.append(Left(parameter.place, what, why))
+            self._left.append(Left(parameter.line, what, why))
 
     def _carry(self, parameter: Parameter, ours: Equivalent) -> str:
         """Carry a value over; otherwise return the reason why not."""
@@ -145,7 +145,7 @@ class _Mover:
         wrong = _wrong(ours.section, ours.key, written)
         if wrong:
             return wrong
-        self._set(key, written, f"{parameter.module}, {parameter.place}")
+        self._set(key, written, f"{parameter.module}, {parameter.line}")
         return ""
 
     def _set(self, key: tuple[str, str], written: str, comment: str) -> None:
@@ -156,7 +156,7 @@ class _Mover:
 
     def _listen(self, settings: list[Setting]) -> None:
         found: list[str] = []
-        places: list[SourceLine] = []
+        lines: list[SourceLine] = []
         for setting in settings:
             if setting.name == "alias":
                 continue
@@ -164,12 +164,12 @@ class _Mover:
                 wrong = _wrong("server", "listen", _listed([address]))
                 if wrong:
                     why = "only numeric addresses, with UDP or TCP, are supported"
-                    self._left.append(Left(setting.place, _clean(address), why))
+                    self._left.append(Left(setting.line, _clean(address), why))
                 elif address not in found:
                     found.append(address)
-                    places.append(setting.place)
+                    lines.append(setting.line)
         if found:
-            where = ", ".join(dict.fromkeys(map(str, places)))
+            where = ", ".join(dict.fromkeys(map(str, lines)))
             self._set(("server", "listen"), _listed(found), where)
 
     def _addresses(self, setting: Setting) -> list[str]:
@@ -180,7 +180,7 @@ class _Mover:
             if word in ("advertise", "as", "AS") and at:
                 what = " ".join(setting.values[at : at + 2])
                 why = "see [server] advertise"
-                self._left.append(Left(setting.place, _clean(what), why))
+                self._left.append(Left(setting.line, _clean(what), why))
                 break
         address = setting.values[0]
         transport, colon, rest = address.partition(":")
@@ -196,7 +196,7 @@ class _Mover:
 
     def _domains(self, settings: list[Setting]) -> None:
         found: list[str] = []
-        places: list[str] = []
+        lines: list[str] = []
         for setting in settings:
             if setting.name != "alias":
                 continue
@@ -205,14 +205,14 @@ class _Mover:
                 name = re.sub(r":\d+$", "", name).lower()
                 if _wrong("server", "domains", _listed([name])):
                     why = "not a domain name"
-                    self._left.append(Left(setting.place, _clean(value), why))
+                    self._left.append(Left(setting.line, _clean(value), why))
                 elif name not in found:
                     found.append(name)
-                    places.append(str(setting.place))
+                    lines.append(str(setting.line))
         default = self._values.get(("pua_reginfo", "default_domain"))
         if default is not None and json.loads(default) not in found:
             found.append(json.loads(default))
-            places.append("default_domain")
+            lines.append("default_domain")
         if not found:
             found.append("example.com")
             why = "no alias names a domain of this server: example.com is a placeholder"
@@ -220,7 +220,7 @@ class _Mover:
         self._set(
             ("server", "domains"),
             _listed(found),
-            ", ".join(dict.fromkeys(places)) or "CHANGE THIS",
+            ", ".join(dict.fromkeys(lines)) or "CHANGE THIS",
         )
 
     # Values that the configuration does not set.

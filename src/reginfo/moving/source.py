@@ -44,7 +44,7 @@ class Parameter(NamedTuple):
     module: str
     name: str
     value: str
-    place: SourceLine
+    line: SourceLine
 
 
 class Setting(NamedTuple):
@@ -52,14 +52,14 @@ class Setting(NamedTuple):
 
     name: str
     values: tuple[str, ...]
-    place: SourceLine
+    line: SourceLine
 
 
 class FunctionCall(NamedTuple):
     """A function call in a route."""
 
     function: str
-    place: SourceLine
+    line: SourceLine
 
 
 class SourceConfig:
@@ -145,7 +145,7 @@ class _SourceReader:
         if not statement:
             return
         first = statement[0]
-        place = SourceLine(file, first.line)
+        line = SourceLine(file, first.line)
         if self._depth:
             self._source.calls += _calls(statement, file)
             return
@@ -153,57 +153,57 @@ class _SourceReader:
         if first.kind != "word":
             return
         if name == "modparam":
-            self._modparam(statement, place)
+            self._modparam(statement, line)
         elif name == "loadmodule":
             path = statement[1].text if len(statement) > 1 else ""
             self._source.loaded.add(path.rpartition("/")[2].removesuffix(".so"))
         elif name in ("include_file", "import_file"):
-            self._read_file(statement, place, depth, name == "include_file")
+            self._read_file(statement, line, depth, name == "include_file")
         elif name in ("listen", "socket", "alias"):
             values = tuple(
                 w.text for w in statement[1:] if w.kind != "mark" or w.text != "="
             )
-            self._source.settings.append(Setting(name, values, place))
+            self._source.settings.append(Setting(name, values, line))
 
-    def _modparam(self, statement: list[Word], place: SourceLine) -> None:
+    def _modparam(self, statement: list[Word], line: SourceLine) -> None:
         arguments = list(_arguments(statement[1:]))
         if len(arguments) != 3:
-            self._leave(place, "this modparam cannot be parsed")
+            self._leave(line, "this modparam cannot be parsed")
             return
         modules, name, value = arguments
         for module in modules.split("|"):
             module = module.strip()
             if module in MODULES:
-                parameter = Parameter(module, name.strip(), value, place)
+                parameter = Parameter(module, name.strip(), value, line)
                 self._source.parameters.append(parameter)
             else:
                 others = self._source.others
                 others[module] = others.get(module, 0) + 1
 
     def _read_file(
-        self, statement: list[Word], place: SourceLine, depth: int, must: bool
+        self, statement: list[Word], line: SourceLine, depth: int, must: bool
     ) -> None:
         name = statement[1].text if len(statement) > 1 else ""
         if depth >= MAX_DEPTH:
-            self._leave(place, f"{name}: files include each other")
+            self._leave(line, f"{name}: files include each other")
             return
         text = self._include(name)
         if text is not None:
             self.read(text, name, depth + 1)
         elif must:
-            self._leave(place, f"{name} cannot be read")
+            self._leave(line, f"{name} cannot be read")
 
     # Directives of Kamailio's preprocessor.
 
     def _direct(self, word: Word, file: str, depth: int) -> None:
         name, _, rest = word.text.partition(" ")
         name, rest = name.lower(), rest.strip()
-        place = SourceLine(file, word.line)
+        line = SourceLine(file, word.line)
         if name in ("kamailio", "ser", "maxcompat", "all"):
             self._source.is_kamailio = True
         elif name in ("ifdef", "ifndef", "ifexp"):
             if name == "ifexp":
-                self._leave(place, "#!ifexp is assumed to be true")
+                self._leave(line, "#!ifexp is assumed to be true")
                 self._reads.append(True)
             else:
                 self._reads.append((rest in self._defined) == (name == "ifdef"))
@@ -218,10 +218,10 @@ class _SourceReader:
             if name != "trydef" or key not in self._defined:
                 self._defined[key] = value.strip().strip("\"'")
         elif name in ("subst", "substdef", "substdefs", "defenv"):
-            self._leave(place, f"#!{name} is not supported")
+            self._leave(line, f"#!{name} is not supported")
         elif name in ("include_file", "import_file"):
             file_name = Word(rest.strip("\"'"), word.line, "string")
-            self._read_file([word, file_name], place, depth, name == "include_file")
+            self._read_file([word, file_name], line, depth, name == "include_file")
 
     def _replaced(self, word: Word) -> Word:
         if word.kind != "word" or not self._defined:
@@ -233,8 +233,8 @@ class _SourceReader:
         text = _NAME.sub(lambda part: self._defined.get(part[0]) or part[0], word.text)
         return Word(text, word.line, "word")
 
-    def _leave(self, place: SourceLine, why: str) -> None:
-        self._source.left.append((place, why))
+    def _leave(self, line: SourceLine, why: str) -> None:
+        self._source.left.append((line, why))
 
 
 def _arguments(statement: list[Word]) -> Iterator[str]:

@@ -65,6 +65,15 @@ class Admin:
         """Return the addresses-of-record that have or had a contact, in any order."""
         return list(self._assembly.store.aors(self._assembly.table))
 
+    def named(self, name: str) -> Aor:
+        """
+        Return the address-of-record that an operator names; see :meth:`.Domains.named`.
+
+        Raises:
+            RemoteProtocolError: it is not an address-of-record.
+        """
+        return self._assembly.domains.named(name)
+
     def bindings(self, aor: Aor) -> list[Binding]:
         """Return the bindings of ``aor``; see :meth:`committed`."""
         place = Place(self._assembly.table, aor)

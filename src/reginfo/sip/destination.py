@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .flow import Address, uri_host
+from .flow import Address, bracketed
 from .transport import Transport
 
 
@@ -18,7 +18,7 @@ class Destination(NamedTuple):
     def __str__(self) -> str:
         """As the configuration writes it: ``udp:192.0.2.1:5060``."""
         host, port = self.address
-        return f"{self.transport.token}:{uri_host(host)}:{port}"
+        return f"{self.transport.token}:{bracketed(host)}:{port}"
 
     def __repr__(self) -> str:
         return f"<Destination {self}>"

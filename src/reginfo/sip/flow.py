@@ -28,8 +28,13 @@ class Local(Value, frozen=True):
     "The advertised host and port, as in a URI; empty for `host` and `port`."
 
     def __str__(self) -> str:
-        """Write it as in the configuration: ``udp:192.0.2.1:5060``."""
-        return f"{self.transport.token}:{uri_host(self.host)}:{self.port}"
+        """
+        Write it as in the configuration: ``udp:192.0.2.1:5060``.
+
+        A link-local address has its scope: interfaces may have equal ones. This names
+        a listener on this machine, and is never sent.
+        """
+        return f"{self.transport.token}:{bracketed(self.host)}:{self.port}"
 
     @property
     def is_reliable(self) -> bool:
@@ -121,7 +126,12 @@ def uri_host(host: str) -> str:
 
     The scope of a link-local address is omitted: it has no meaning on another host.
     """
-    return f"[{unscoped(host)}]" if ":" in host else host
+    return bracketed(unscoped(host))
+
+
+def bracketed(host: str) -> str:
+    """Return an address in brackets if it is IPv6, with its scope: never sent so."""
+    return f"[{host}]" if ":" in host else host
 
 
 class Flow(NamedTuple):
@@ -133,7 +143,7 @@ class Flow(NamedTuple):
     def __str__(self) -> str:
         """As a log names it: ``udp:192.0.2.1:5060 to 192.0.2.50:5060``."""
         host, port = self.remote
-        return f"{self.local} to {uri_host(host)}:{port}"
+        return f"{self.local} to {bracketed(host)}:{port}"
 
     def __repr__(self) -> str:
         return f"<Flow {self}>"

@@ -22,12 +22,12 @@ from ..reg.document import ContactEvent
 from ..roles.administrator import ActResult
 from ..sip.errors import ReginfoError
 from . import bindings
-from .answers import answer, body, canonical, error, query
+from .answers import Naming, answer, body, error, query, user
 
 Seconds = Annotated[int, Meta(ge=0, le=2**31)]
 
 
-class Acting(Protocol):
+class Acting(Naming, Protocol):
     """What this part needs from a server; see :class:`reginfo.server.admin.Admin`."""
 
     def now(self) -> float: ...
@@ -113,7 +113,7 @@ def act_routes(app: Acting) -> list[Route]:
     """Return the routes of these actions."""
 
     async def removal(request: Request) -> Response:
-        aor = canonical(request.path_params["aor"])
+        aor = user(app, request.path_params["aor"])
         asked = query(request, Removal)
         try:
             result = app.remove(
@@ -131,7 +131,7 @@ def act_routes(app: Acting) -> list[Route]:
         return answer(RemovalAnswer(removed=result.contacts))
 
     async def shortening(request: Request) -> Response:
-        aor = canonical(request.path_params["aor"])
+        aor = user(app, request.path_params["aor"])
         asked = await body(request, Shortening)
         try:
             is_bound = app.is_bound(aor, asked.contact)
@@ -145,7 +145,7 @@ def act_routes(app: Acting) -> list[Route]:
         return answer(ShorteningAnswer(shortened=result.contacts))
 
     async def addition(request: Request) -> Response:
-        aor = canonical(request.path_params["aor"])
+        aor = user(app, request.path_params["aor"])
         asked = await body(request, Addition)
         q = None if asked.q is None else f"{asked.q:.3f}"
         try:
@@ -157,7 +157,7 @@ def act_routes(app: Acting) -> list[Route]:
         return answer(bindings.row(aor, made, app.now()), 201)
 
     async def admission(request: Request) -> Response:
-        aor = canonical(request.path_params["aor"])
+        aor = user(app, request.path_params["aor"])
         try:
             result = app.admit(aor)
         except ReginfoError as exc:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -11,7 +11,6 @@ from starlette.responses import Response
 from ..location.place import Aor
 from ..sip.errors import RemoteProtocolError
 from ..sip.text import json_text
-from ..sip.uri import Uri
 
 T = TypeVar("T")
 
@@ -60,12 +59,23 @@ async def body(request: Request, kind: type[T]) -> T:
         raise WrongRequest(str(exc)) from exc
 
 
-def canonical(aor: str) -> Aor:
-    """Canonicalise an address-of-record; ``sip:`` may be omitted."""
+class Naming(Protocol):
+    """What this part needs from a server; see :class:`reginfo.server.admin.Admin`."""
+
+    def named(self, name: str) -> Aor: ...
+
+
+def user(app: Naming, name: str) -> Aor:
+    """
+    Return the address-of-record of the user that an operator names.
+
+    Only the server knows it, by `[usrloc] use_domain` and its domains. A name that it
+    cannot parse is that of nobody.
+    """
     try:
-        return Aor(Uri.parse(aor if ":" in aor else f"sip:{aor}").aor or aor)
+        return app.named(name)
     except RemoteProtocolError:
-        return Aor(aor)
+        return Aor(name)
 
 
 def answer(value: object, status: int = 200) -> Response:

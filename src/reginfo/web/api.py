@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import Annotated, Protocol, TypeVar
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -39,7 +40,7 @@ from ..roles.watch import Watch
 from ..sync.item import LinkItem
 from . import barred, bindings, peers, watchers
 from .acts import Acting, act_routes
-from .answers import WrongRequest, answer, body, canonical, error, query
+from .answers import WrongRequest, answer, body, error, query, user
 from .paging import in_domain, pick, text
 
 T = TypeVar("T")
@@ -107,11 +108,19 @@ class AorQuery(Query, frozen=True, kw_only=True):
         return not self.source or bindings.told_by(binding, self.source)
 
 
-class WatcherQuery(Query, frozen=True, kw_only=True):
-    """The parameters of ``GET /v1/watchers``."""
+class UserQuery(Query, frozen=True, kw_only=True):
+    """The parameters of ``GET /v1/barred``, and of other lists of users."""
 
     aor: str = ""
-    "Only subscriptions to this address-of-record; ``sip:`` may be omitted."
+    "Only this address-of-record; ``sip:`` may be omitted."
+
+    def has(self, aor: str) -> bool:
+        """Whether an address-of-record matches the query."""
+        return (not self.aor or aor == self.aor) and super().has(aor)
+
+
+class WatcherQuery(UserQuery, frozen=True, kw_only=True):
+    """The parameters of ``GET /v1/watchers``."""
 
     watcher: str = ""
     "Only watchers whose URI contains this."
@@ -122,17 +131,13 @@ class WatcherQuery(Query, frozen=True, kw_only=True):
     def wants(self, watch: Watch) -> bool:
         return (
             (not self.peer or watch.row.peer == self.peer)
-            and (not self.aor or watch.row.aor == canonical(self.aor))
             and self.has(watch.row.aor)
             and (not self.watcher or self.watcher in watchers.watcher(watch))
         )
 
 
-class PeerQuery(Query, frozen=True, kw_only=True):
+class PeerQuery(UserQuery, frozen=True, kw_only=True):
     """The parameters of ``GET /v1/peers``."""
-
-    aor: str = ""
-    "Only subscriptions to this address-of-record; ``sip:`` may be omitted."
 
     name: str = ""
     "Only this peer."
@@ -145,8 +150,6 @@ class PeerQuery(Query, frozen=True, kw_only=True):
             return False
         if one.mirror is None:
             return not (self.aor or self.q or self.prefix or self.domain or self.state)
-        if self.aor and one.aor != canonical(self.aor):
-            return False
         if self.state and one.mirror.subscription.state != self.state:
             return False
         return self.has(one.aor)
@@ -159,6 +162,9 @@ class DrainRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     "The maximum number of subscriptions to end per second."
 
 
+Q = TypeVar("Q", bound=UserQuery)
+
+
 def api(app: Administration) -> Starlette:
     """Build the API of ``app``, an ASGI application."""
 
@@ -168,6 +174,11 @@ def api(app: Administration) -> Starlette:
             found = read()
             if await app.committed():
                 return found
+
+    def users(request: Request, kind: type[Q]) -> Q:
+        """Parse the parameters of a list of users, whose `aor` becomes canonical."""
+        asked = query(request, kind)
+        return replace(asked, aor=user(app, asked.aor)) if asked.aor else asked
 
     async def aors(request: Request) -> Response:
         asked = query(request, AorQuery)
@@ -192,7 +203,7 @@ def api(app: Administration) -> Starlette:
         return answer(await committed(page))
 
     async def one_aor(request: Request) -> Response:
-        aor = canonical(request.path_params["aor"])
+        aor = user(app, request.path_params["aor"])
 
         def page() -> bindings.BindingPage:
             now = app.now()
@@ -205,7 +216,7 @@ def api(app: Administration) -> Starlette:
         return answer(found)
 
     async def barring(request: Request) -> Response:
-        asked = query(request, Query)
+        asked = users(request, UserQuery)
         picked = await pick(
             [aor for aor, _ in app.barred()],
             text,
@@ -226,7 +237,7 @@ def api(app: Administration) -> Starlette:
         return answer(await committed(page))
 
     async def watching(request: Request) -> Response:
-        asked = query(request, WatcherQuery)
+        asked = users(request, WatcherQuery)
         picked = await pick(
             app.watches(),
             watchers.key,
@@ -243,7 +254,7 @@ def api(app: Administration) -> Starlette:
         return answer(await committed(page))
 
     async def peering(request: Request) -> Response:
-        asked = query(request, PeerQuery)
+        asked = users(request, PeerQuery)
         picked = await pick(
             peers.held(app.peers(), app.mirrors(), app.peer_problems()),
             lambda one: one.key,

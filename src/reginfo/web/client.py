@@ -12,7 +12,6 @@ import msgspec
 from ..config.address import UnixPath, parse_admin
 from ..sip.errors import ReginfoError
 from . import acts, peers, watchers
-from .answers import canonical
 from .barred import BarredItem, BarredPage
 from .bindings import BindingItem, BindingPage
 from .peers import LinkList
@@ -192,11 +191,8 @@ class Client:
 
     def barred(self, aor: str | None = None) -> list[BarredItem]:
         """Users that are rejected or on probation; only ``aor`` if it is given."""
-        pages = self._pages("/v1/barred", BarredPage)
-        rows = [row for page in pages for row in page.barred]
-        if aor is None:
-            return rows
-        return [row for row in rows if row.aor == canonical(aor)]
+        pages = self._pages("/v1/barred", BarredPage, aor=aor or "")
+        return [row for page in pages for row in page.barred]
 
     def drain(self, rate: float | None) -> Draining:
         """
