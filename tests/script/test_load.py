@@ -107,6 +107,37 @@ def test_a_route_that_is_named_has_to_be_there(tmp_path: Path) -> None:
     assert told == "routes.py:7: t_on_reply: there is no reply route 'busy'"
 
 
+def test_all_routes_that_are_not_there_are_told_in_their_order(tmp_path: Path) -> None:
+    told = error_of(
+        tmp_path,
+        HEAD
+        + "@route.request()\n"
+        + "def f(msg, name=None):\n    msg.t_on_failure(name='b')\n"
+        + "    msg.t_on_reply('a')\n    msg.t_on_reply(name)\n",
+    )
+    assert told.splitlines() == [
+        "routes.py:5: t_on_failure: there is no failure route 'b'",
+        "routes.py:6: t_on_reply: there is no reply route 'a'",
+    ]
+
+
+def test_a_script_knows_its_file_and_the_modules_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is beside it comes before what has the same name elsewhere."""
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    (elsewhere / "reginfo_twin.py").write_text("NAME = 'elsewhere'\n")
+    monkeypatch.syspath_prepend(str(elsewhere))
+    (tmp_path / "reginfo_twin.py").write_text("NAME = 'beside'\n")
+    text = HEAD + "import reginfo_twin\nroute.failures[reginfo_twin.NAME] = None\n"
+    path = script(tmp_path, text + "route.replies[__file__] = None\n")
+    route = load(path)
+    assert list(route.failures) == ["beside"]
+    assert list(route.replies) == [str(path)]
+    assert sys.path[0] == str(elsewhere)
+    del sys.modules["reginfo_twin"]
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ScriptError, match="none.py: No such file"):
         load(tmp_path / "none.py")
@@ -114,7 +145,8 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ScriptError, match="bytes.py"):
         load(tmp_path / "bytes.py")
     (tmp_path / "nul.py").write_bytes(b"x = '\0'\n")
-    with pytest.raises(ScriptError, match="nul.py"):
+    # The line is told where the release of Python has one.
+    with pytest.raises(ScriptError, match="nul.py(:1)?: source code"):
         load(tmp_path / "nul.py")
 
 
@@ -201,6 +233,9 @@ def test_a_wrong_variable_is_found_in_every_function_that_replaces_them(
         'msg.unregister("location", "$tu", event="rejected")',
         'msg.send_reply(200, "OK", (), b"$5")',
         'print("$5")',
+        "msg.save(message)",
+        "msg.save(5)",
+        "msg.t_on_reply(message)",
         'msg.append_hf("X-A", "$$5 $ru $hdr(Subject)")',
     ],
 )
