@@ -549,10 +549,12 @@ def test_a_contact_goes_on_if_somebody_knows_of_a_later_end() -> None:
     sent: list[tuple[Place, list[Claim], float]] = []
     watched.store.prolong = prolong
     watched.store.claim_listener = lambda *told: sent.append(told)
-    watched.apply(first)
+    watched.apply(first, binding(1, call_id="b", begin=-5, stamp=0))
     sent.clear()
     watched.journal.close()
     watched.pass_time(NOW + 61)
+    kept = watched.store.claims(place(ALICE), first.key)
+    assert [one.call_id for one in kept] == ["a", "b"]
     assert asked == [(first.key, NOW + 60, WALL + NOW + 60)]
     ((at, claims, now),) = sent
     assert (at, claims[0].order, now) == (place(ALICE), longer.order, NOW + 60)
