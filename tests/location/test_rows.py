@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reginfo.location.place import TABLE
-from reginfo.location.rows import LEARNED_GRACE, OVER_AGE
+from reginfo.location.rows import LEARNED_GRACE, OVER_AGE, RETRY_AFTER
 from reginfo.location.store import LONGEST_LIFE
 
 from ..make import ALICE, BOB, NOW, binding, moment, place
@@ -160,6 +160,10 @@ def test_a_forgotten_contact_that_is_taken_back_is_known_and_forgotten_again() -
     watched.journal.close().take_back()
     assert set(watched.store.rows(place(ALICE))) == {KEY} and watched.store.over == 1
     assert len(watched.numbers()) == 1
+    at = watched.store.timer_at
+    assert at is not None and at >= NOW + LONGEST_LIFE + RETRY_AFTER
+    watched.pass_time(at)
+    assert watched.store.rows(place(ALICE)) == {} and watched.store.over == 0
 
 
 def test_a_contact_that_never_was_is_in_no_snapshot() -> None:

@@ -11,16 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reginfo.ledger.journal import Journal
-from reginfo.location.binding import Binding
+from reginfo.location.binding import Binding, BindingChange
 from reginfo.location.claim import KIND, Claim
 from reginfo.location.contact_row import ContactRow
 from reginfo.location.keyring import KeyChange
 from reginfo.location.lives import SLACK
 from reginfo.location.place import TABLE, Place
 from reginfo.location.record import Record, RecordKind
-from reginfo.location.rows import LEARNED_GRACE, OVER_AGE, OVER_OF_ONE
+from reginfo.location.rows import (
+    LEARNED_GRACE,
+    OVER_AGE,
+    OVER_OF_ONE,
+    RETRY_AFTER,
+)
 from reginfo.location.stamp import Stamp
-from reginfo.location.store import LONGEST_LIFE, RETRY_AFTER, LocationStore
+from reginfo.location.store import LONGEST_LIFE, LocationStore
 
 from ..make import ALICE, BOB, EXPIRED, NOW, WALL, binding, here, load, moment, place
 from .test_lives import ANY as claims
@@ -641,6 +646,49 @@ def test_a_contact_may_go_on_that_expired_while_we_were_down() -> None:
     after.store.begin(here(), moment(NOW + 90, WALL))
     assert asked == [(NOW + 90, WALL)]
     assert after.store.is_bound(place(ALICE), NOW + 890)
+
+
+def test_a_contact_that_cannot_expire_at_the_start_does_so_later() -> None:
+    """One that fails keeps neither the server nor the others from starting."""
+    watched = Watched()
+    watched.apply(binding(expires_at=NOW + 60))
+    watched.apply(binding(contact=DESK, expires_at=NOW + 60), aor=BOB)
+    after = Watched()
+    load(after.store.shelves, watched.journal.close().entries)
+
+    def fail(change: BindingChange | KeyChange) -> None:
+        if change.place == place(ALICE):
+            raise RuntimeError("no")
+        after.listen(change)
+
+    after.store.listener = fail
+    after.store.begin(here(), moment(NOW + 90))
+    assert [one.place for one in after.changes] == [place(BOB)]
+    assert after.events() == ["expired"]
+    after.store.listener = after.listen
+    after.pass_time(NOW + 90 + RETRY_AFTER - 0.5)
+    assert after.events() == []
+    after.pass_time(NOW + 90 + RETRY_AFTER + 0.5)
+    assert after.events() == ["expired"]
+
+
+def test_claims_and_records_have_their_numbers_after_a_restart() -> None:
+    """What a link must send after a number is the same (`changes.py`)."""
+    watched = Watched()
+    cleared = Record(
+        kind=RecordKind.CLEARED, value="", stamp=Stamp(int(WALL * 1e6)), owner="a"
+    )
+    watched.apply(binding(1))
+    watched.store.apply(place(BOB), (), NOW, records=[cleared])
+    watched.apply(binding(1, contact=DESK), aor=BOB)
+    watched.store.set_key(place(ALICE), "k", "v", NOW, WALL)
+    watched.apply(binding(2))
+    numbers = watched.numbers()
+    assert numbers == [2, 3, 4, 5]
+    after = Watched()
+    load(after.store.shelves, watched.journal.close().entries)
+    after.store.begin(here(), moment(NOW))
+    assert after.numbers() == numbers and after.store.changes.last == 5
 
 
 def test_what_was_reported_as_expired_is_not_reported_again() -> None:

@@ -384,7 +384,7 @@ def test_a_publication_may_outlive_what_is_known_of_its_contacts() -> None:
     server = Server()
     first = server.publish(contact(expires=10), expires=7200)
     server.pass_time(1000)
-    server.store._drop(server.store._rows_of(place(ALICE))[0])
+    server.store._drop(server.store._rows_of(place(ALICE))[0], NOW + 1000)
     server.events()
     assert server.publish(etag=etag(first), expires=0, body=b"").status == 200
     assert server.events() == []

@@ -545,7 +545,7 @@ def test_what_expired_long_ago_is_published_as_expired() -> None:
     later = NOW + 200
     while (at := presence.store.timer_at) is not None and at < later:
         presence.store.timer_due(moment(at))
-    presence.store._drop(presence.store._rows_of(place(ALICE))[0])
+    presence.store._drop(presence.store._rows_of(place(ALICE))[0], later)
     presence.publisher.receive_failure(published, "timeout", later)
     presence.publisher.timer_due(moment(later + 300))
     ((draft, _),) = presence.sent

@@ -232,7 +232,7 @@ def test_a_verification_repairs_what_has_gone_wrong_and_counts_it(
     [link] = b.app.sink.links()
     assert link.drift == 0, "nothing has gone wrong"
     row = b.app.store._records[place(ALICE)].rows["sip:alice@192.0.2.50"]
-    b.app.store._drop(row)
+    b.app.store._drop(row, wire.now)
     assert b.contacts(ALICE) == []
     wire.pass_time(700)
     assert b.contacts(ALICE) == a.contacts(ALICE) != []

@@ -59,7 +59,7 @@ def test_servers_that_differ_are_found() -> None:
     one.play(("register", 0, "a", 3600))
     store = one.servers["b"].app.store
     [row] = [r for user in store._records.values() for r in user.rows.values()]
-    store._drop(row)
+    store._drop(row, one.wire.now)
     found = one.rest()
     assert any(f"bound to {ALICE}" in fault for fault in found)
 

@@ -451,7 +451,7 @@ class World:
             store = self.servers[at].app.store
             before, store._tombstones = store._tombstones, 0
             with self.servers[at].turns.attempt():
-                store._limit()
+                store._limit(self.wire.now)
             store._tombstones = before
             self.servers[at].settle()
 

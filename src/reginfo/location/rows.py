@@ -19,6 +19,9 @@ from .place import Name, Place, place_in, row_key
 from .record import Record
 from .view import LocationView
 
+RETRY_AFTER = 5.0
+"""Seconds until a due item whose commit failed is retried."""
+
 LEARNED_GRACE = 5.0
 """
 Seconds between the end of a contact that another server owns and its report as expired,
@@ -143,8 +146,10 @@ class LocationRows(LocationView):
                     urgent=False,
                 )  # fmt: skip
 
-    def _drop(self, row: ContactRow) -> None:
+    def _drop(self, row: ContactRow, now: float) -> None:
         """Forget a contact, with all claims about it."""
+        # If the commit fails, retry only after RETRY_AFTER.
+        self._journal.remember(self._postpone, row, now + RETRY_AFTER)
         before, shown = row.claims, row.shown
         row.claims, row.shown = (), None
         for claim in before:
@@ -249,7 +254,6 @@ class LocationRows(LocationView):
     # Undo, if a commit fails.
 
     def _restore(self, row: ContactRow, before: Claims, shown: Claim | None) -> None:
-        now = row.timer_at
         current, row.claims = row.claims, before
         # First the new numbers: none that is dropped may still be that of a claim.
         for claim in before:
@@ -268,8 +272,6 @@ class LocationRows(LocationView):
         user.rows[row.key] = row
         self._show(row, shown)
         self._index.add(row)
-        if shown is None and now is not None:
-            self._postpone(row, now)
 
     def _put_back(self, row: ContactRow, before: Claims) -> None:
         row.claims = before

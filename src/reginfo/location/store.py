@@ -27,13 +27,10 @@ from .keyring import KeyChange, UserRecords
 from .lives import Claims, ended_at, forgotten_at, join
 from .place import Name, Place
 from .record import Record, RecordKind, next_stamp
-from .rows import OVER_OF_ONE, LocationRows
+from .rows import OVER_OF_ONE, RETRY_AFTER, LocationRows
 from .state import bound_by, change
 
 logger = logging.getLogger("reginfo.location")
-
-RETRY_AFTER = 5.0
-"""Seconds until a due item whose commit failed is retried."""
 
 LONGEST_LIFE = 86_400.0
 """The longest interval that is granted, in seconds, unless a server grants more."""
@@ -157,7 +154,7 @@ class LocationStore(LocationRows):
             for key_change in keys:
                 self.listener(key_change._replace(at=now, is_published=is_published))
         if len(self._over) > self._tombstones:
-            self._limit()
+            self._limit(now)
         return changes
 
     def set_key(
@@ -270,11 +267,11 @@ class LocationStore(LocationRows):
 
     # How.
 
-    def _limit(self) -> None:
+    def _limit(self, now: float) -> None:
         """Forget the contacts that ended first, if too many have ended."""
         while len(self._over) > self._tombstones:
             self.forgotten_early += 1
-            self._drop(next(iter(self._over)))
+            self._drop(next(iter(self._over)), now)
 
     def _begin_row(self, row: ContactRow, moment: Moment) -> None:
         # Now, and not by the timer: until then a watcher could get a state without the
@@ -409,14 +406,14 @@ class LocationStore(LocationRows):
             if len(user.over) > OVER_OF_ONE:
                 # All contacts that ended before this one are older.
                 for old in list(user.over)[: len(user.over) - OVER_OF_ONE]:
-                    self._drop(old)
+                    self._drop(old, now)
                     if old is row:
                         return
             at = forgotten_at(row.claims, now, wall, self.longest_life)
             if now < at:
                 self._postpone(row, at)
             else:
-                self._drop(row)
+                self._drop(row, now)
             return
         if now < shown.expires_at:
             self._schedule(row, now)
