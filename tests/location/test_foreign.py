@@ -70,7 +70,7 @@ def test_an_echo_is_no_news() -> None:
     assert listed(listing(), told(known(owner="k"))) is None
 
 
-@pytest.mark.parametrize("by", [MOVED / 2, -MOVED / 2])
+@pytest.mark.parametrize("by", [MOVED / 2, -MOVED / 2, MOVED, -MOVED])
 def test_an_end_that_moves_by_less_than_a_second_is_no_news(by: float) -> None:
     assert listed(listing(expires_at=NOW + 600 + by), told(known())) is None
 
@@ -129,12 +129,18 @@ def test_after_an_outage_what_is_listed_may_be_as_old_as_that() -> None:
 def test_after_an_outage_a_greater_cseq_is_later_than_what_is_known_of_it() -> None:
     made = listed(listing(cseq=2, registered_at=0.0), told(known(), since=WALL - 300))
     assert made is not None and made.stamp == known().stamp + 1
+    exact = told(known(), since=WALL - 300, is_exact=True)
+    made = listed(listing(cseq=2, registered_at=NOW - 2), exact)
+    assert made is not None and made.stamp == int((WALL - 2) * 1e6)
+    assert made.gone is False and made.begin == known().begin
 
 
 @pytest.mark.parametrize("event", sorted(foreign.FINAL))
 def test_a_final_word_ends_the_register_whoever_owns_it(event: ContactEvent) -> None:
-    bound = known(owner="b")
+    bound = known(owner="b", source="b/x", branch=7, number=3)
     made = foreign.ended(event, "a", 1, told(bound), retry_after=9)
+    assert made is not None
+    assert (made.source, made.branch, made.number) == (None, 0, 0)
     assert made is not None and made.gone and made.event is event
     assert made.stamp == bound.stamp and made.edition == STAMP
     assert made.owner == "k" and made.retry_after == 9

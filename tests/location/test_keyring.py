@@ -100,7 +100,9 @@ def test_a_restart_forgets_what_was_removed_long_ago() -> None:
         load(after.store.shelves, batch)
         after.store.begin(here(), moment(NOW, wall))
         assert ("barred" in all_keys(after, ALICE)) is kept
-        written = after.journal.close().entries
+        batch_of_start = after.journal.close()
+        assert not batch_of_start.urgent  # if it is lost, it is forgotten again
+        written = batch_of_start.entries
         assert written == ([] if kept else [(KIND, batch[0][1], None)])
 
 

@@ -77,4 +77,6 @@ def test_a_record_is_later_than_the_claims_that_it_is_about() -> None:
     assert next_stamp(known, [], 1.0) == 3_000_001
     assert next_stamp(known, [claim(stamp=4_000_000)], 1.0) == 4_000_001
     assert next_stamp(None, [claim(edition=4_000_000)], 1.0) == 4_000_001
+    odd = claim(stamp=5_000_000, edition=4_000_000)
+    assert next_stamp(None, [odd, claim()], 1.0) == 5_000_001
     assert next_stamp(None, [], 1.0, floor=9_000_000) == 9_000_001

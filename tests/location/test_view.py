@@ -164,6 +164,12 @@ def test_an_identity_leads_to_the_user_that_names_it_unless_it_is_bound_itself(
     assert store.record_of(place(CAROL)).aor == CAROL
 
 
+def test_an_identity_is_that_of_a_user_in_its_own_table(store: LocationStore) -> None:
+    store.set_key(place(BOB, "other"), "ids", f"<{CAROL}>", NOW, WALL)
+    assert store.record_of(place(CAROL, "other")) == place(BOB, "other")
+    assert store.record_of(place(CAROL)) == place(CAROL)
+
+
 def test_a_server_without_identities_looks_for_none() -> None:
     store = LocationStore("a", Journal())
     store.set_key(place(ALICE), "ids", f"<{CAROL}>", NOW, WALL)
