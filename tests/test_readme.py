@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from reginfo.cli.main import command
+from reginfo.cli.main import GROUPS, command
 from reginfo.config.config import Config
+from reginfo.config.stance import exposed
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -16,8 +17,12 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
 
 def test_the_example_is_a_valid_configuration() -> None:
-    [example] = re.findall(r"^```toml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    example, real = re.findall(r"^```toml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     config = Config.parse(example)
+    assert exposed(config) is None
+    # 8760-14: on a real network passwords are needed.
+    assert exposed(Config.parse(real)) is None
+    assert exposed(Config.parse(real.partition("[auth]")[0])) is not None
     assert config.peers[0].watch == ("sip:alice@example.com",)
     # "all of these are the defaults"
     assert config.registrar == type(config.registrar)()
@@ -32,7 +37,7 @@ def test_every_target_and_command_is_there(text: str) -> None:
         info.name or info.callback.__name__.replace("_", "-")
         for info in command.registered_commands
         if info.callback
-    }
+    } | {*GROUPS}
     used = re.findall(r"^ +reginfo ([a-z-]+)|`reginfo ([a-z-]+)", text, re.MULTILINE)
     assert used and {"".join(name) for name in used} <= known
 

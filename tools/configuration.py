@@ -32,7 +32,8 @@ Only `id` and `domains` of `[server]` are required. Paths are relative to the di
 of the file. `reginfo check -c reginfo.toml` reports every error in it, with line and
 key, and warns of what is valid but probably not meant.
 
-The routing script is read again on SIGHUP; everything else takes a restart.
+The routing script and the users are read again on SIGHUP; everything else takes a
+restart.
 """
 
 EXAMPLES = {

@@ -30,11 +30,25 @@ def test_who_cannot_log_in_any_more_is_told() -> None:
     )
     directory = Directory(lambda: next(states))
     assert directory.find(ALICE.name) is None
-    ended = [[one.name for one in directory.load()] for _ in range(4)]
-    assert ended == [[], [ALICE.name], [BOB.name], []]
+    changes = [directory.load() for _ in range(4)]
+    out = [[one.name for one in change.out] for change in changes]
+    assert out == [[], [ALICE.name], [BOB.name], []]
+    back = [[one.name for one in change.back] for change in changes]
+    assert back == [[], [], [], [ALICE.name]]
     assert directory.find(ALICE.name) == ALICE
     assert directory.find(BOB.name) is None
     assert len(directory) == 1
+
+
+def test_at_the_start_all_are_told_that_are_out() -> None:
+    """7616-09: what they were before the server did not run is unknown"""
+    gone = Account("carol@example.com", {}, removed=True)
+    locked = msgspec.structs.replace(BOB, locked=True)
+    directory = Directory(lambda: named(ALICE, locked, gone))
+    assert directory.load() == ([locked, gone], [])
+    assert len(directory) == 2
+    assert directory.lacking(["SHA-256"]) == {ALICE.name: ["SHA-256"]}
+    assert directory.load() == ([], [])
 
 
 def test_what_cannot_be_read_changes_nothing() -> None:

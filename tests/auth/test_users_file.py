@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reginfo.auth.account import AccountError, new_account
+from reginfo.auth.account import Account, AccountError, new_account
 from reginfo.auth.users_file import parse_users, read_users, save_users, write_users
 
 ALICE = new_account("alice@example.com", "a", algorithms=["SHA-256", "MD5"])
@@ -18,12 +18,13 @@ BOB = new_account(
     realm="here",
     also=["tel:+49301", "sip:rob@example.com"],
 )
+GONE = Account("carol@example.com", {}, removed=True)
 LOCKED = msgspec.structs.replace(BOB, locked=True)
 
 
 def test_what_is_written_is_read_again() -> None:
     """7616-08"""
-    for accounts in ([], [ALICE], [ALICE, LOCKED]):
+    for accounts in ([], [ALICE], [ALICE, LOCKED, GONE]):
         text = write_users(accounts)
         assert parse_users(text) == {account.name: account for account in accounts}
 

@@ -42,7 +42,7 @@ def test_a_configuration_is_summed_up(tmp_path: Path) -> None:
         "server     a, registrar of example.com",
         "listens    udp:127.0.0.1:5060",
         "           tcp:[::1]:5070",
-        "users      nobody is asked for a password: there is no [auth]",
+        "users      nobody is asked for a password, on addresses of this machine alone",
         f"API        unix:{tmp_path}/admin",
         f"store      sqlite:{tmp_path}/db (synchronous = full)",
         "contacts   for 60 to 86400 s, 3 for each user",

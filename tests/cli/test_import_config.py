@@ -26,6 +26,9 @@ def test_a_file_is_written_and_the_rest_is_listed(tmp_path: Path) -> None:
     assert done.stderr == (
         "reginfo: line 5: usrloc db_mode: everything answered with 200 is on disk,"
         " see [store]\n"
+        "reginfo: [auth]: nobody was asked for a password, as far as this was read:"
+        " set `users`, or `required = false`, or the server listens on loopback"
+        " alone\n"
     )
     config = Config.read(out)
     assert config.server.domains == ("example.com",)

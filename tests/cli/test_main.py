@@ -12,11 +12,21 @@ from typer.main import get_command
 
 import reginfo
 from reginfo.cli.ending import NOT_THERE, UNREACHABLE, WRONG
-from reginfo.cli.main import COMMANDS, command
+from reginfo.cli.main import COMMANDS, GROUPS, command
 
 from .run import configured, run
 
-NAMES = [function.__name__.replace("_", "-") for function in COMMANDS]
+NAMES = [function.__name__.replace("_", "-") for function in COMMANDS] + [*GROUPS]
+
+PARTS = {
+    name: sorted(
+        one.name or one.callback.__name__
+        for one in group.registered_commands
+        if one.callback
+    )
+    for name, group in GROUPS.items()
+}
+PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
 
 
 def test_the_version_is_told() -> None:
@@ -47,6 +57,17 @@ def test_every_command_and_each_of_its_options_has_a_help_text(name: str) -> Non
     assert one.help
     for param in one.params:
         assert getattr(param, "help", None), param.name
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [(name, part) for name in GROUPS for part in PARTS[name]]
+)
+def test_every_part_of_a_group_has_a_help_text(name: str, part: str) -> None:
+    """And stands on the page of commands."""
+    result = run(name, part, "--help")
+    assert result.exit_code == 0
+    assert "Exit codes" in result.output
+    assert re.search(rf"^    reginfo {name} {part}", PAGE, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", ["serve", "show", "check", "backup", "drain"])
@@ -96,9 +117,6 @@ def test_a_configuration_that_does_not_say_where_to_ask_is_2(
 )
 def test_a_wrong_command_is_2(arguments: list[str], name: str) -> None:
     assert run(name, *arguments).exit_code == 2
-
-
-PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", NAMES)

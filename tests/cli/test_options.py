@@ -39,7 +39,7 @@ def test_a_missing_script_is_reported_only_where_it_is_needed(
     file = configured(tmp_path, 'script = "routes.py"\n')
     assert read_config(file).server.script is not None
     with pytest.raises(typer.Exit) as ended:
-        read_config(file, with_script=True)
+        read_config(file, to_serve=True)
     assert "routes.py" in refused(capsys, ended.value)
 
 

@@ -28,6 +28,8 @@ listen = ["udp:0.0.0.0:{PORT}", "tcp:0.0.0.0:{PORT}",
 domains = ["example.com"]
 [store]
 url = "memory:"
+[auth]
+required = false
 """
 
 

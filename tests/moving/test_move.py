@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reginfo.config.config import Config
+from reginfo.config.stance import exposed
 from reginfo.moving.move import NO_LIMIT, Dialect, Moved, dialect_of, move
 from reginfo.moving.parameters import PARAMETERS, Equivalent
 from reginfo.moving.source import MODULES, read
@@ -23,6 +26,11 @@ def moved(text: str, dialect: Dialect = KAMAILIO) -> tuple[Config, list[str]]:
 def of(text: str, dialect: Dialect = KAMAILIO) -> Moved:
     return move(read(text, lambda name: None), dialect, "their.cfg")
 
+
+OPEN = (
+    "[auth]: nobody was asked for a password, as far as this was read: set `users`, or"
+    " `required = false`, or the server listens on loopback alone"
+)
 
 WHOLE = """\
 listen=udp:192.0.2.1:5060
@@ -49,7 +57,7 @@ modparam("pua_reginfo", "ul_identities_key", "identities")
 @pytest.mark.parametrize("dialect", Dialect)
 def test_every_parameter_of_the_module_is_carried_over(dialect: Dialect) -> None:
     config, left = moved(WHOLE, dialect)
-    assert left == []
+    assert left == [OPEN]
     server, pua_reginfo = config.server, config.pua_reginfo
     assert [str(a) for a in server.listen] == [
         "udp:192.0.2.1:5060", "tcp:192.0.2.1:5061",
@@ -67,6 +75,36 @@ def test_every_parameter_of_the_module_is_carried_over(dialect: Dialect) -> None
     assert config.presence_reginfo.default_expires == 3600
     assert config.presence_reginfo.max_expires == 7200
     assert config.pua.min_expires == 1
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        'loadmodule "auth_db.so"',
+        'modparam("auth", "nonce_expire", 300)',
+        'route { if (!www_authorize("", "subscriber")) { www_challenge("", "0"); } }',
+        "route[AUTH] {\n  if (!pv_www_authenticate($fd, $var(x), 0)) { exit; }\n}",
+    ],
+)
+def test_a_registrar_that_asks_for_passwords_goes_on_to_ask(asks: str) -> None:
+    """8760-15"""
+    config, left = moved(f"listen=udp:192.0.2.1:5060\n{asks}\n")
+    assert config.auth is not None
+    assert config.auth.required
+    assert config.auth.users == Path("users")
+    assert config.auth.algorithms == ("MD5",)
+    assert any(one.startswith("passwords: users are in a file") for one in left)
+    assert exposed(config) is None
+
+
+def test_one_that_asked_nobody_does_not_become_open_without_a_word() -> None:
+    """8760-15: it does not start before somebody has said what is meant"""
+    config, left = moved("listen=udp:192.0.2.1:5060\n")
+    assert exposed(config)
+    assert OPEN in left
+    config, left = moved("listen=udp:127.0.0.1:5060\n")
+    assert not exposed(config)
+    assert OPEN not in left
 
 
 def test_each_key_says_where_it_is_from() -> None:

@@ -51,6 +51,7 @@ class Guarded:
         self.wire.hosts["example.net"] = ELSEWHERE
         self.server: WireServer = self.wire.serve(self.config, MemoryStorage())
         self._numbers = count(1)
+        self._kept: list[tuple[Address, Request]] = []
 
     def save(self, *names: str) -> None:
         """Write the file of users."""
@@ -101,6 +102,7 @@ class Guarded:
         self.wire.send("\r\n".join(lines).encode(), source, self.server.address)
         got = [parse(data) for data in self.wire.received(source)]
         answers = [one for one in got if isinstance(one, Response)]
+        self._kept += [(source, one) for one in got if isinstance(one, Request)]
         return answers[-1] if answers else None
 
     def log_in(
@@ -148,4 +150,16 @@ class Guarded:
     def inbox(self, address: Address) -> list[Request]:
         """The requests that somebody got since the last call."""
         got: list[SipMessage] = [parse(data) for data in self.wire.received(address)]
-        return [one for one in got if isinstance(one, Request)]
+        kept = [one for at, one in self._kept if at == address]
+        self._kept = [pair for pair in self._kept if pair[0] != address]
+        return kept + [one for one in got if isinstance(one, Request)]
+
+    def answer(self, address: Address) -> list[Request]:
+        """Answer all requests to somebody with 200, also those that follow."""
+        answered = []
+        while requests := self.inbox(address):
+            for request in requests:
+                data = request.write_response(Response(200, "OK"), to_tag="")
+                self.wire.send(data, address, self.server.address)
+            answered += requests
+        return answered

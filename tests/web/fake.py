@@ -172,7 +172,11 @@ class FakeApp:
         peers: tuple[PeerSection, ...] = (),
         mirrors: tuple[Mirror, ...] = (),
         health: dict[str, Any] | None = None,
+        problem: str | None = None,
     ) -> None:
+        self.problem = problem
+        "Why the users cannot be read."
+
         self.known = list(known)
         self.watching = list(watches)
         self.peering = list(peers)
@@ -285,6 +289,11 @@ class FakeApp:
         before = self.barring
         self.barring = [one for one in before if one[0] != aor]
         return ActResult(0, len(before) > len(self.barring))
+
+    def reload_users(self) -> int:
+        if self.problem is not None:
+            raise LocalProtocolError(self.problem)
+        return 2
 
     def drain(self, rate: float) -> None:
         self.drained.append(rate)

@@ -36,8 +36,16 @@ class Account(Value, frozen=True):
     locked: bool = False
     "Whether no password is right."
 
+    removed: bool = False
+    "Whether there is no such user any more; kept so that a server ends what is left."
+
     also: tuple[str, ...] = ()
     "Further addresses-of-record of the user, as URIs: `sip:+4930123@example.com`."
+
+    @property
+    def is_out(self) -> bool:
+        """Whether the user cannot log in."""
+        return self.locked or self.removed
 
     @property
     def username(self) -> str:
@@ -87,7 +95,7 @@ def new_account(
         for algorithm in strongest(algorithms)
     }
     others = tuple(_address(other) for other in also)
-    return Account(name, hashes, "" if realm == domain else realm, False, others)
+    return Account(name, hashes, "" if realm == domain else realm, also=others)
 
 
 def account_name(text: str) -> str:

@@ -122,7 +122,7 @@ class Authenticator:
             given.expected(known, request, algorithm).encode(),
             given.response.encode("utf-8", "surrogateescape"),
         )
-        if account is None or secret is None or account.locked or not right:
+        if account is None or secret is None or account.is_out or not right:
             self.failures.add(source, user, now)
             raise self.challenge(realm, status, now)
         if not self.nonces.take(given.nonce, given.count, now):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from .account import Account
 
@@ -13,6 +14,16 @@ Reads all accounts.
 Raises:
     AccountError: they cannot be read.
 """
+
+
+class Changed(NamedTuple):
+    """What a new reading of the accounts has changed."""
+
+    out: list[Account]
+    "Those that cannot log in any more: they are gone, or locked."
+
+    back: list[Account]
+    "Those that can log in again."
 
 
 class Directory:
@@ -28,24 +39,37 @@ class Directory:
         self._accounts: Mapping[str, Account] = {}
 
     def __len__(self) -> int:
-        return len(self._accounts)
+        return sum(not one.removed for one in self._accounts.values())
 
     def find(self, name: str) -> Account | None:
         """Return the account of a name; None if there is none."""
         return self._accounts.get(name)
 
-    def load(self) -> list[Account]:
+    def load(self) -> Changed:
         """
         Read the accounts, again.
 
         Returns:
-            Those that cannot log in any more: they are gone, or locked.
+            Who cannot log in any more, and who can again. The first time these are all
+            who cannot, because it is unknown what they were before.
 
         Raises:
             AccountError: they cannot be read; those of before stay in use.
         """
         before, self._accounts = self._accounts, dict(self._read())
-        return [one for one in before.values() if self._has_ended(one)]
+        now = self._accounts
+        out = [
+            one
+            for name, one in now.items()
+            if one.is_out and not (name in before and before[name].is_out)
+        ]
+        out += [one for name, one in before.items() if name not in now]
+        back = [
+            one
+            for name, one in now.items()
+            if not one.is_out and name in before and before[name].is_out
+        ]
+        return Changed(out, back)
 
     def lacking(self, algorithms: Iterable[str]) -> dict[str, list[str]]:
         """Return the names of accounts without a hash for some of ``algorithms``."""
@@ -53,9 +77,5 @@ class Directory:
         return {
             name: lacks
             for name, account in self._accounts.items()
-            if (lacks := account.lacks(wanted))
+            if not account.removed and (lacks := account.lacks(wanted))
         }
-
-    def _has_ended(self, before: Account) -> bool:
-        now = self._accounts.get(before.name)
-        return not before.locked and (now is None or now.locked)

@@ -5,6 +5,7 @@ A line is the name of the user, a hash for each algorithm, and options::
 
     alice@example.com SHA-256:5d6f… MD5:90ab… also=sip:+4930123@example.com
     bob@example.com SHA-256:77c1… locked
+    carol@example.com removed
 """
 
 from __future__ import annotations
@@ -51,12 +52,14 @@ def parse_users(text: str, where: str = "users") -> dict[str, Account]:
 
 def _account(words: list[str]) -> Account:
     hashes: dict[str, str] = {}
-    realm, locked, also = "", False, []
+    realm, locked, removed, also = "", False, False, []
     for word in words[1:]:
         algorithm, colon, text = word.partition(":")
         name, equals, value = word.partition("=")
         if word == "locked":
             locked = True
+        elif word == "removed":
+            removed = True
         elif equals and name == "also":
             also.append(value)
         elif equals and name == "realm":
@@ -68,7 +71,7 @@ def _account(words: list[str]) -> Account:
         else:
             # The word may be a password: it is not repeated.
             raise AccountError("a word that is neither ALGORITHM:HASH nor an option")
-    return Account(account_name(words[0]), hashes, realm, locked, tuple(also))
+    return Account(account_name(words[0]), hashes, realm, locked, removed, tuple(also))
 
 
 def write_users(accounts: Iterable[Account]) -> str:
@@ -83,8 +86,7 @@ def _line(account: Account) -> str:
     words += [f"{name}:{text}" for name, text in account.hashes.items()]
     if account.realm:
         words.append(f"realm={account.realm}")
-    if account.locked:
-        words.append("locked")
+    words += ["locked"] * account.locked + ["removed"] * account.removed
     return " ".join([*words, *(f"also={aor}" for aor in account.also)])
 
 

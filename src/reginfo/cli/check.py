@@ -42,7 +42,7 @@ def check(
     Exit codes: 0 a server can be started with it; 2 it cannot, and all errors are
     listed, each with its line and key.
     """
-    read = read_config(config, with_script=True)
+    read = read_config(config, to_serve=True)
     try:
         route = None if read.server.script is None else load(read.server.script)
     except ScriptError as exc:
@@ -122,7 +122,7 @@ def passwords(config: Config, users: Directory | None) -> str:
     auth = config.auth
     count = 0 if users is None else len(users)
     if auth is None:
-        return "nobody is asked for a password: there is no [auth]"
+        return "nobody is asked for a password, on addresses of this machine alone"
     known = f"{count} with a password ({', '.join(strongest(auth.algorithms))})"
     if not auth.required:
         return f"nobody is asked for a password: auth.required is false; {known}"

@@ -29,7 +29,7 @@ def doctor(config: ConfigFile = DEFAULT_CONFIG, json: Json = False) -> None:
 
     Exit codes: 0 no errors, maybe warnings; 1 errors; 2 the configuration is wrong.
     """
-    read = read_config(config, with_script=True)
+    read = read_config(config, to_serve=True)
     count: Counter[Level] = Counter()
 
     def show(finding: Finding) -> None:

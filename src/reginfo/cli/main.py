@@ -25,6 +25,7 @@ from .serve import serve
 from .shorten import shorten
 from .show import show
 from .unregister import unregister
+from .user import user
 from .watch import watch
 
 command = typer.Typer(
@@ -58,6 +59,12 @@ COMMANDS = (
 
 for function in COMMANDS:
     command.command()(function)
+
+GROUPS = {"user": user}
+"""Commands that consist of others."""
+
+for name, group in GROUPS.items():
+    command.add_typer(group, name=name)
 
 
 def main() -> None:

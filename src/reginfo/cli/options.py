@@ -10,6 +10,7 @@ import typer
 from ..agent.target import aor_uri
 from ..config.address import SocketAddress
 from ..config.config import Config, ConfigError
+from ..config.stance import require_stance
 from ..io.trace import TraceFile
 from ..sip.uri import Uri
 from ..web.client import Client
@@ -58,17 +59,19 @@ Trace = Annotated[
 ]
 
 
-def read_config(path: Path, *, with_script: bool = False) -> Config:
+def read_config(path: Path, *, to_serve: bool = False) -> Config:
     """
     Read a configuration file; exits if it is wrong.
 
     Args:
-        with_script: check that the routing script exists, too.
+        to_serve: check what a server needs beside it: that the routing script exists,
+            and that it may stand where it listens.
     """
     try:
         config = Config.read(path)
-        if with_script:
+        if to_serve:
             config.require_script(path)
+            require_stance(config, path.read_text("utf-8"), str(path))
         return config
     except ConfigError as exc:
         fail(str(exc), WRONG)

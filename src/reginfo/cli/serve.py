@@ -55,11 +55,13 @@ def serve(
     When it is ready it prints one line on standard error that begins with `ready`, with
     the addresses of its listeners. SIGTERM or Ctrl-C stops it. Its state stays on disk,
     and watchers are not notified, because it may be back at once: run `reginfo drain`
-    before you shut it down for good. SIGHUP reads the routing script again.
+    before you shut it down for good. SIGHUP reads the script and the users again.
 
     If the routing script does not return within 2 s of the signal, it is interrupted,
     and its request gets a 500. If that has no effect, the process is ended after 2 s
     more: what was confirmed is on disk.
+
+    A server that others reach needs `[auth]` in its configuration.
 
     Under systemd it reports when it is ready, gives signs of life if `WatchdogSec=` is
     set, and takes over the sockets of a `.socket` unit.
@@ -72,7 +74,7 @@ def serve(
     from ..io.shutdown import Shutdown
     from ..io.watchdog import Watchdog, WatchedSelector
 
-    configuration = read_config(config, with_script=True)
+    configuration = read_config(config, to_serve=True)
     log_to(logging.StreamHandler(sys.stderr), log_level.upper())
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     trace_file = trace_to(trace)

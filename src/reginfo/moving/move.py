@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from ..config.config import Config, ConfigError
+from ..config.stance import is_loopback
+from ..config.values import listen_address
 from .parameters import FUNCTIONS, PARAMETERS, Equivalent
 from .source import Parameter, Setting, SourceConfig, SourceLine
 
@@ -17,6 +19,7 @@ NO_LIMIT = 4_294_967_295
 SECTIONS = (
     "server",
     "store",
+    "auth",
     "registrar",
     "usrloc",
     "presence_reginfo",
@@ -24,6 +27,22 @@ SECTIONS = (
     "pua_reginfo",
     "nat",
 )
+
+ASKS = frozenset(
+    {
+        "auth_challenge",
+        "auth_check",
+        "proxy_authorize",
+        "proxy_challenge",
+        "pv_proxy_authenticate",
+        "pv_proxy_authorize",
+        "pv_www_authenticate",
+        "pv_www_authorize",
+        "www_authorize",
+        "www_challenge",
+    }
+)
+"""The functions by which a route asks for passwords."""
 
 LIMITS = ("min_expires", "default_expires", "max_expires")
 
@@ -98,6 +117,7 @@ class _Mover:
         self._domains(source.settings)
         self._defaults(source)
         self._agree()
+        self._auth(source)
         for call in source.calls:
             if call.function in FUNCTIONS:
                 why = f"in a routing script: {FUNCTIONS[call.function]}"
@@ -222,6 +242,31 @@ class _Mover:
             _listed(found),
             ", ".join(dict.fromkeys(lines)) or "CHANGE THIS",
         )
+
+    # Passwords.
+
+    def _auth(self, source: SourceConfig) -> None:
+        """A registrar that asks for passwords goes on to ask for them."""
+        calls = [call for call in source.calls if call.function in ASKS]
+        modules = source.loaded | source.others.keys()
+        named = sorted(one for one in modules if re.fullmatch(r"auth(_\w+)?", one))
+        if not calls and not named:
+            listen = json.loads(self._values.get(("server", "listen"), "[]"))
+            if all(is_loopback(listen_address(one).host) for one in listen):
+                return
+            why = (
+                "nobody was asked for a password, as far as this was read: set `users`,"
+                " or `required = false`, or the server listens on loopback alone"
+            )
+            self._left.append(Left(None, "[auth]", why))
+            return
+        where = str(calls[0].line) if calls else f"loads {', '.join(named)}"
+        comment = f"{where}: users were asked for passwords"
+        self._set(("auth", "users"), '"users"', comment)
+        md5 = "the algorithm of their hashes; SHA-256 once users have those"
+        self._set(("auth", "algorithms"), '["MD5"]', md5)
+        why = "users are in a file here: see docs/moving.md, Passwords"
+        self._left.append(Left(None, "passwords", why))
 
     # Values that the configuration does not set.
 

@@ -107,6 +107,22 @@ class Notifier:
         """End all subscriptions, at most ``rate`` per second."""
         self.served.drain(rate, now)
 
+    def reject(self, watcher: str, now: float) -> int:
+        """
+        End the subscriptions of a watcher, by its address-of-record, with `rejected`.
+
+        Returns:
+            How many have ended.
+        """
+        theirs = [
+            watch
+            for watch in self._watches
+            if watch.row.peer is None and not watch.ended and watch.aor == watcher
+        ]
+        for watch in theirs:
+            self.served.finish(watch, now, "rejected")
+        return len(theirs)
+
     def receive_subscribe(
         self, request: Request, flow: Flow, *, tag: str, aor: Aor, now: float
     ) -> Response:

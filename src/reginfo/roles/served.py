@@ -249,7 +249,7 @@ class Served:
         if self._resuming is not None:
             self._resuming.work_off(self._journal, now, self._resume, RETRY_AFTER)
         if self._drain is not None:
-            self._drain.work_off(self._journal, now, self._deactivate, RETRY_AFTER)
+            self._drain.work_off(self._journal, now, self.finish, RETRY_AFTER)
 
         def act(watch: Watch) -> None:
             if not watch.ended and now >= watch.row.subscription.expires_at:
@@ -364,13 +364,13 @@ class Served:
         subscription.reason = "timeout"
         watch.owe_full()
 
-    def _deactivate(self, watch: Watch, now: float) -> None:
-        """Send the final NOTIFY of a subscription of a drain (§4.2.2, §4.1.3)."""
+    def finish(self, watch: Watch, now: float, reason: str = "deactivated") -> None:
+        """Send the final NOTIFY of a subscription that we end (§4.2.2, §4.1.3)."""
         if watch.ended or not self.watches.has(watch):
             return
         subscription = watch.row.subscription
         undo = (watch, copy_of(subscription), watch.snapshot())
-        subscription.reason = "deactivated"
+        subscription.reason = reason
         watch.owe_full()
         # Otherwise a restart would resume it, although the watcher has ended it.
         self.watches.save(watch, self._put_back, *undo)

@@ -125,6 +125,11 @@ class Watch:
         return self.row.peer or self.row.subscription.dialog.remote
 
     @property
+    def aor(self) -> str:
+        """The address-of-record in the From of the watcher."""
+        return cached_name_addr(self.row.subscription.dialog.remote).parsed.aor
+
+    @property
     def ended(self) -> bool:
         """Whether the final NOTIFY has been sent."""
         return self.row.subscription.reason is not None

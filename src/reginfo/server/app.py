@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import logging
 import random
 from collections.abc import Callable, Sequence
 
+from ..auth.directory import Changed
 from ..config.config import Config
+from ..config.stance import exposed, said_at_start
 from ..events.notify import SubscriptionPolicy as SubscriptionPolicy
 from ..io.clock import Clock
 from ..io.commit import Writer
@@ -27,6 +30,8 @@ from ..sip.moment import Moment
 from .admin import Admin
 from .build import Assembly
 from .scripting import Scripting
+
+logger = logging.getLogger("reginfo.server")
 
 
 class App(Admin):
@@ -54,6 +59,7 @@ class App(Admin):
         )
         super().__init__(assembly)
         self._trace = trace
+        self._changed = Changed([], [])
         self._database: Storage | None = None
         self._parts = assembly.parts
         self.handle = assembly.entrance.handle
@@ -79,10 +85,14 @@ class App(Admin):
         Load the stored state, bind the sockets, and serve.
 
         Raises:
-            StartError: an address or the store is not available, or the script is
-                wrong.
+            StartError: an address or the store is not available, the script or the
+                file of users is wrong, or others reach a server without `[auth]`.
         """
         config = self._assembly.config
+        if (problem := exposed(config)) is not None:
+            raise StartError(f"server.listen: {problem}")
+        if (said := said_at_start(config)) is not None:
+            logger.warning("= %s", said)
         writer = None
         try:
             if config.store.path is not None:
@@ -148,7 +158,27 @@ class App(Admin):
         Raises:
             AccountError: they cannot be read; the previous ones stay in use.
         """
-        self._assembly.guarding.load()
+        self._changed = self._assembly.guarding.load()
+
+    def reload_users(self) -> int:
+        """
+        Read the users again; registrations of those that are gone or locked end.
+
+        Returns:
+            How many users there are.
+
+        Raises:
+            AccountError: they cannot be read; the previous ones stay in use.
+        """
+        self.load_users()
+        with self.turns.attempt():
+            self._follow_users(self.turns.moment().now)
+        self.turns.settle()
+        return len(self._assembly.guarding.directory)
+
+    def _follow_users(self, now: float) -> None:
+        changed, self._changed = self._changed, Changed([], [])
+        self._assembly.expulsion.carry_out(changed, now)
 
     def load_script(self) -> None:
         """
@@ -187,6 +217,7 @@ class App(Admin):
         """
         moment = self.turns.moment()
         self._parts.begin(Here(tuple(locals), names), moment)
+        self._follow_users(moment.now)
         self._assembly.outgoing.begin(locals, moment)
 
     def reload(self) -> None:
@@ -197,7 +228,7 @@ class App(Admin):
             AccountError: the users cannot be read; all of before stays in use.
             ScriptError: the script is wrong; the previous one stays in use.
         """
-        self.load_users()
+        self.reload_users()
         if self.script is not None:
             self.script.reload()
 

@@ -43,6 +43,7 @@ from .announcer import Announcer
 from .core import ServerCore
 from .destinations import Destinations
 from .entrance import Entrance
+from .expulsion import Expulsion
 from .guarding import Guarding
 from .linking import Linking
 from .outgoing import OutgoingRequests
@@ -205,6 +206,7 @@ class Assembly:
         self.store.prolong = self.subscriber.prolonged
         if self.policy.has_links:
             self.store.claim_listener = self.notifier.hears_claims
+        self.expulsion = Expulsion(self.store, self.acts, self.notifier, self.table)
         self.pua_reginfo = PuaReginfo(
             self.store,
             self.notifier,
@@ -273,10 +275,7 @@ class Assembly:
             targets=self.targets,
             router=self.router,
         )
-        if self.guarding.asks:
-            self.entrance.gate = self.guarding.gate
-            self.guarding.begin(self.relaying.tokens)
-            self.parts.add(self.guarding.gate)
+        self.guarding.install(self.entrance, self.relaying.tokens, self.parts)
         self.sender = Sender(
             self.endpoint,
             targets=self.targets.of,

@@ -8,16 +8,18 @@ from hashlib import blake2s
 from ..auth.account import Account
 from ..auth.authenticator import Authenticator
 from ..auth.digest import strongest
-from ..auth.directory import Directory
+from ..auth.directory import Changed, Directory
 from ..auth.users_file import read_users
 from ..config.config import Config
 from ..config.sections import AuthSection
 from ..ledger.journal import Journal
+from ..ledger.part import Parts
 from ..location.place import Aor
 from ..routing.domains import Domains
 from ..sip.message import Request
 from ..sip.token import Tokens
 from ..sip.uri import Uri
+from .entrance import Entrance
 from .gate import Gate
 from .peers import Peers
 
@@ -76,11 +78,14 @@ class Guarding:
         if self.asks:
             self.believes = peers.believes = self.gate.believes
 
-    def begin(self, tokens: Tokens) -> None:
-        """Set what writes the marks of dialogs."""
-        self.gate.tokens = tokens
+    def install(self, entrance: Entrance, tokens: Tokens, parts: Parts) -> None:
+        """Set the gate at the entrance, if requests need passwords."""
+        if self.asks:
+            self.gate.tokens = tokens
+            entrance.gate = self.gate
+            parts.add(self.gate)
 
-    def load(self) -> list[Account]:
+    def load(self) -> Changed:
         """
         Read the users; see :meth:`.Directory.load`.
 

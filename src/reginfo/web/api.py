@@ -10,7 +10,7 @@ The administrator's API: JSON over HTTP.
 ``GET /v1/links``           the links by which whole domains are kept in sync
 ``POST /v1/drain``          end all subscriptions that are served
 
-`acts.py` has the requests that change registrations.
+`acts.py` has the requests that change registrations, `users.py` those about users.
 
 Only committed state is shown; a response waits for a commit in progress. Errors are
 JSON as well: ``{"error": "..."}``.
@@ -42,6 +42,7 @@ from . import barred, bindings, peers, watchers
 from .acts import Acting, act_routes
 from .answers import WrongRequest, answer, body, error, query, user
 from .paging import in_domain, pick, text
+from .users import Keeping, user_routes
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ MAX_PAGE = 10_000
 Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE)]
 
 
-class Administration(Acting, Protocol):
+class Administration(Acting, Keeping, Protocol):
     """What the API needs from a server; see :class:`reginfo.server.app.App`."""
 
     def health(self) -> ServerHealth: ...
@@ -291,6 +292,7 @@ def api(app: Administration) -> Starlette:
             Route("/v1/aors", aors),
             Route("/v1/aors/{aor:path}", one_aor),
             *act_routes(app),
+            *user_routes(app),
             Route("/v1/barred", barring),
             Route("/v1/watchers", watching),
             Route("/v1/peers", peering),

@@ -11,7 +11,7 @@ import msgspec
 
 from ..config.address import UnixPath, parse_admin
 from ..sip.errors import ReginfoError
-from . import acts, peers, watchers
+from . import acts, peers, users, watchers
 from .barred import BarredItem, BarredPage
 from .bindings import BindingItem, BindingPage
 from .peers import LinkList
@@ -193,6 +193,15 @@ class Client:
         """Users that are rejected or on probation; only ``aor`` if it is given."""
         pages = self._pages("/v1/barred", BarredPage, aor=aor or "")
         return [row for page in pages for row in page.barred]
+
+    def reload_users(self) -> int:
+        """
+        Have the server read its users again; how many there are.
+
+        Raises:
+            ApiRefusal: they cannot be read.
+        """
+        return self._ask("POST", "/v1/users", users.UsersRead, json={}).users
 
     def drain(self, rate: float | None) -> Draining:
         """

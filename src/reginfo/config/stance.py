@@ -1,0 +1,71 @@
+"""Whether a server may stand where it listens: who is asked for a password there."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from ..sip.flow import is_numeric
+from .config import Config, ConfigError
+from .lines import Lines
+
+LOOPBACK = "lo"
+"""The interface that nobody else reaches."""
+
+WAYS = (
+    "set `[auth] users = PATH`, the users and their passwords, which `reginfo user add`"
+    " writes; or `[auth] required = false` if everybody who reaches this server may"
+    " be anybody"
+)
+
+
+def exposed(config: Config) -> str | None:
+    """
+    Say what is wrong with a server that others reach, and whose users need no password.
+
+    Returns:
+        None for one that says in `[auth]` what it does, or that only its own machine
+        reaches.
+    """
+    if config.auth is not None:
+        return None
+    for address in config.server.listen:
+        if not is_loopback(address.host):
+            return (
+                f"{address} is reached by others, and nobody is asked for a password:"
+                f" {WAYS}"
+            )
+    return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a host of `server.listen`."""
+    if is_numeric(host):
+        return ip_address(host.partition("%")[0]).is_loopback
+    return host == LOOPBACK
+
+
+def require_stance(config: Config, text: str, where: str) -> None:
+    """
+    Check that a server may stand where it listens.
+
+    Args:
+        text: the text of the configuration; for the line of the error.
+        where: the name of its file.
+
+    Raises:
+        ConfigError: it may not.
+    """
+    problem = exposed(config)
+    if problem is not None:
+        line = Lines(text).at(("server", "listen"))
+        raise ConfigError([f"{where}:{line}: server.listen: {problem}"])
+
+
+def said_at_start(config: Config) -> str | None:
+    """What a server says at each start about itself; None if nothing."""
+    if config.auth is not None and not config.auth.required:
+        return (
+            "nobody is asked for a password, because auth.required is false: everybody"
+            " who reaches this server may be anybody"
+        )
+    return None
