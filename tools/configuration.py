@@ -8,6 +8,7 @@ and keys, the defaults, and the functions that read the values.
 from __future__ import annotations
 
 import ast
+import inspect
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,12 +16,10 @@ from typing import Any
 
 import msgspec
 
-from reginfo.config import sections
 from reginfo.config.config import Config
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "configuration.md"
-SOURCE = Path(sections.__file__)
 
 HEAD = """\
 # The configuration
@@ -32,8 +31,8 @@ Only `id` and `domains` of `[server]` are required. Paths are relative to the di
 of the file. `reginfo check -c reginfo.toml` reports every error in it, with line and
 key, and warns of what is valid but probably not meant.
 
-The routing script and the users are read again on SIGHUP; everything else takes a
-restart.
+The routing script, the users and the files of `[tls]` are read again on SIGHUP;
+everything else takes a restart.
 """
 
 EXAMPLES = {
@@ -55,6 +54,10 @@ EXAMPLES = {
     "pua_reginfo.ul_identities_key": '"identities"',
     "nat.ping": '"options"',
     "nat.ping_from": '"sip:pinger@example.com"',
+    "tls.certificate": '"/etc/reginfo/certificate.pem"',
+    "tls.key": '"/etc/reginfo/key.pem"',
+    "tls.ca": '"/etc/ssl/certs/ca-certificates.crt"',
+    "websocket.origins": '["https://phone.example.com"]',
     "dns.servers": '["192.0.2.53", "[2001:db8::53]:5353"]',
     "sync.verify": '"1d"',
     "group.uri": '"sip:allusers@example.com"',
@@ -147,7 +150,8 @@ KINDS = {
     "text": "text",
     "sip_uri": "SIP URI",
     "host_name": "domain",
-    "listen_address": '`"udp:HOST:PORT"` or `"tcp:HOST:PORT"`',
+    "listen_address": '`"udp:HOST:PORT"`, or `tcp`, `tls`, `ws` or `wss`',
+    "web_origin": '`"https://HOST"`',
     "admin_address": '`"HOST:PORT"` or `"unix:PATH"`',
     "socket_address": '`"HOST"` or `"HOST:PORT"`',
     "store_path": '`"sqlite:PATH"` or `"memory:"`',
@@ -175,7 +179,7 @@ def _written(value: Any) -> str:
         return f"{value:g}" if isinstance(value, float) else str(value)
     if isinstance(value, tuple):
         return f"[{', '.join(map(_written, value))}]"
-    if isinstance(value, Path):
+    if isinstance(value, Path):  # the only default that is one: of `store.url`
         return f'"sqlite:{value}"'
     return f'"{value}"'
 
@@ -192,11 +196,16 @@ def _struct(hint: Any) -> Any:
     )
 
 
+def source_of(cls: type[msgspec.Struct]) -> Path:
+    """The file that a section is in."""
+    return Path(inspect.getfile(cls))
+
+
 def _docstrings(cls: type[msgspec.Struct]) -> dict[str, str]:
     """The docstring of each field, those of its base classes too."""
     classes = {
         node.name: node
-        for node in ast.parse(SOURCE.read_text("utf-8")).body
+        for node in ast.parse(source_of(cls).read_text("utf-8")).body
         if isinstance(node, ast.ClassDef)
     }
     found: dict[str, str] = {}

@@ -53,9 +53,11 @@ def test_a_server_has_host_port_and_transport(
         ("::1", None, "is not HOST:PORT"),
         ("host:0", None, "is not HOST:PORT"),
         ("a b", None, "is not HOST:PORT"),
-        ("sips:example.com", None, "needs TLS"),
-        ("sip:example.com;transport=tls", None, "needs TLS"),
+        ("sips:example.com;transport=udp", None, "transport udp is none of udp, tcp"),
+        ("sips:example.com", "tcp", "has another transport than tcp"),
+        ("sip:example.com;transport=ws", None, "transport ws is none of udp, tcp, tls"),
         ("sip:example.com;transport=sctp", None, "transport sctp is none of udp, tcp"),
+        ("tls:", None, "is not HOST:PORT"),
         ("sip:example.com;transport=tcp", "udp", "has another transport than udp"),
     ],
 )

@@ -83,7 +83,7 @@ def test_a_server_that_cannot_be_named_is_refused(
         raise AssertionError
 
     with pytest.raises(typer.Exit) as ended:
-        hold(conversation, server="sips:h")
+        hold(conversation, server="sip:h;transport=ws")
     assert ended.value.exit_code == WRONG
     assert "--server" in capsys.readouterr().err
 

@@ -151,7 +151,7 @@ def test_no_answer_is_3(silent: str, nobody: str) -> None:
         (["a b", "--server", "h"], "URI: not a URI"),
         (["al@h", "--server", "h", "--count", "0"], "--count"),
         (["al@h", "--server", "h", "--from", "tel:+1"], "--from: tel:+1 is no SIP URI"),
-        (["al@h", "--server", "h", "--transport", "tls"], "--transport"),
+        (["al@h", "--server", "h", "--transport", "ws"], "--transport"),
     ],
 )
 def test_a_wrong_command_is_2(arguments: list[str], error: str) -> None:

@@ -72,7 +72,10 @@ def test_a_domain_that_is_left_out_must_be_known() -> None:
             "name = 'b'\nuri = 'sip:b.example'\nwatch = ['sip:*@example.com']",
             "or the `uri` of a [[group]]",
         ),
-        ("name = 'b'\nmatch = {}", "needs an `address`, a `from`, or both"),
+        (
+            "name = 'b'\nmatch = {}",
+            "needs an `address`, a `from`, a",
+        ),
         ("name = 'b'\nmatch = {adress = '192.0.2.1'}", "did you mean address?"),
         (
             "name = 'b'\nmatch = {address = 'b.example'}",
@@ -200,7 +203,8 @@ TWO = 'listen = ["udp:127.0.0.1:5060", "tcp:127.0.0.1:5060", "udp:127.0.0.2:5060
         ),
         (
             "[[peer]]\nname = 'b'\n[peer.match]",
-            "f.toml:6: peer.match: needs an `address`, a `from`, or both",
+            "f.toml:6: peer.match: needs an `address`, a `from`, a `certificate`, or"
+            " several of them",
         ),
     ],
 )

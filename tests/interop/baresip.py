@@ -42,14 +42,19 @@ class Baresip:
 
     Args:
         directory: where its configuration is put.
+        ca: by TLS, the authority whose certificates it trusts; None for UDP.
     """
 
-    def __init__(self, directory: Path, server: Address, user: str) -> None:
+    def __init__(
+        self, directory: Path, server: Address, user: str, *, ca: Path | None = None
+    ) -> None:
         self.aor = f"sip:{user}@{DOMAIN}"
         self._directory = directory
         directory.mkdir(parents=True)
+        self._secure = "" if ca is None else f"sip_cafile {ca}\nsip_verify_server yes\n"
+        transport = "" if ca is None else ";transport=tls"
         (directory / "accounts").write_text(
-            f'<{self.aor}>;outbound="sip:{server[0]}:{server[1]}"'
+            f'<{self.aor}>;outbound="sip:{server[0]}:{server[1]}{transport}"'
             f";auth_pass=none;regint=60;answermode=manual\n"
         )
         self._log = (directory / "log").open("wb")
@@ -73,7 +78,7 @@ class Baresip:
         """Start it; False if it ended, as it does if somebody has taken its port."""
         control, port = free_port(), free_port()
         config = CONFIG.format(modules=MODULES, control=control, port=port)
-        (self._directory / "config").write_text(config)
+        (self._directory / "config").write_text(config + self._secure)
         self._process = subprocess.Popen(
             # -s: messages into its log
             ["baresip", "-s", "-f", str(self._directory)],

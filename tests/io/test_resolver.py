@@ -92,7 +92,10 @@ class Names:
 
     def places(self, uri: str) -> list[str]:
         """Where it is: `UDP 192.0.2.1:5060`."""
-        return places(asyncio.run(self.resolver.locate(Uri.parse(uri))))
+        return places(self.found(uri))
+
+    def found(self, uri: str) -> list[Destination]:
+        return asyncio.run(self.resolver.locate(Uri.parse(uri)))
 
     def error(self, uri: str) -> int:
         """The status of what is wrong."""
@@ -105,7 +108,7 @@ class Names:
 
 
 def places(found: list[Destination]) -> list[str]:
-    return [f"{t} {address}:{port}" for t, (address, port) in found]
+    return [f"{t} {address}:{port}" for t, (address, port), _ in found]
 
 
 NOBODY = RemoteProtocolError("no name server answers", status=503)
@@ -173,10 +176,99 @@ def test_a_transport_that_we_do_not_have_is_503() -> None:
     assert names.asked == []
 
 
-@pytest.mark.parametrize("uri", ["sips:bob@192.0.2.5", "tel:+15551234"])
-def test_a_uri_of_another_scheme_is_416(uri: str) -> None:
-    """3263-01: without TLS there is no way to sips: either."""
-    assert Names().error(uri) == 416
+def test_a_uri_of_another_scheme_is_416() -> None:
+    assert Names().error("tel:+15551234") == 416
+
+
+# sips:, and TLS.
+
+SECURE = (Transport.UDP, Transport.TCP, Transport.TLS)
+
+
+@pytest.mark.parametrize(
+    ("uri", "place"),
+    [
+        ("sips:bob@192.0.2.5", "TLS 192.0.2.5:5061"),
+        ("sips:bob@192.0.2.5:5070", "TLS 192.0.2.5:5070"),
+        ("sips:bob@192.0.2.5;transport=tcp", "TLS 192.0.2.5:5061"),
+        ("sips:bob@192.0.2.5;transport=TLS", "TLS 192.0.2.5:5061"),
+        ("sip:bob@192.0.2.5;transport=tls", "TLS 192.0.2.5:5061"),
+        ("sips:bob@a.example.com:5070", "TLS 192.0.2.1:5070"),
+    ],
+)
+def test_a_secure_uri_leads_to_tls(uri: str, place: str) -> None:
+    """3263-01, 3263-02, 5630-01"""
+    assert Names(EXAMPLE, transports=SECURE).places(uri) == [place]
+
+
+@pytest.mark.parametrize(
+    ("uri", "status"),
+    [
+        ("sips:bob@192.0.2.5", 416),
+        ("sips:bob@192.0.2.5;transport=tcp", 416),
+        ("sips:example.com", 416),
+        ("sip:bob@192.0.2.5;transport=tls", 503),
+    ],
+)
+def test_without_tls_there_is_no_way_to_a_secure_uri(uri: str, status: int) -> None:
+    """5630-01: nothing else is tried in its place."""
+    assert Names(EXAMPLE).error(uri) == status
+
+
+@pytest.mark.parametrize("name", ["udp", "sctp", "ws"])
+def test_a_secure_uri_with_an_insecure_transport_is_503(name: str) -> None:
+    """5630-01"""
+    uri = f"sips:bob@192.0.2.5;transport={name}"
+    assert Names(EXAMPLE, transports=SECURE).error(uri) == 503
+
+
+def test_for_a_secure_uri_only_secure_services_count() -> None:
+    """3263-03, 3261-160"""
+    said = dict(EXAMPLE)
+    said["example.com", "NAPTR"] = answer(
+        naptr("SIP+D2U", "_sip._udp.example.com", 1),
+        naptr("SIPS+D2T", "_sips._tcp.example.com", 2),
+    )
+    said["_sips._tcp.example.com", "SRV"] = answer(Srv(1, 1, 5071, "b.example.com"))
+    names = Names(said, transports=SECURE)
+    assert names.places("sips:example.com") == ["TLS 192.0.2.2:5071"]
+    # A URI that asks for less may lead there, too.
+    assert names.places("sip:example.com") == [
+        "UDP 192.0.2.1:5062", "TLS 192.0.2.2:5071"
+    ]  # fmt: skip
+
+
+def test_without_naptr_only_the_secure_name_is_asked_for() -> None:
+    """3263-03, 3261-160: `_sips` for sips:, `_sip` for sip:."""
+    said = dict(EXAMPLE)
+    del said["example.com", "NAPTR"]
+    said["_sips._tcp.example.com", "SRV"] = answer(Srv(1, 1, 5071, "b.example.com"))
+    names = Names(said, transports=SECURE)
+    assert names.places("sips:example.com") == ["TLS 192.0.2.2:5071"]
+    assert ("_sip._udp.example.com", "SRV") not in names.asked
+    names = Names(said, transports=SECURE)
+    assert names.places("sip:example.com") == [
+        "UDP 192.0.2.1:5062", "TCP 192.0.2.2:5063"
+    ]  # fmt: skip
+    assert ("_sips._tcp.example.com", "SRV") not in names.asked
+
+
+def test_without_any_record_a_secure_domain_is_at_its_address() -> None:
+    """3263-03"""
+    said: dict[tuple[str, str], Said] = {("example.com", "A"): answer("192.0.2.9")}
+    names = Names(said, transports=SECURE)
+    assert names.places("sips:example.com") == ["TLS 192.0.2.9:5061"]
+
+
+def test_the_certificate_must_be_for_the_domain_and_not_for_the_srv_target() -> None:
+    """5922-04"""
+    said = dict(EXAMPLE)
+    said["_sips._tcp.example.com", "SRV"] = answer(Srv(1, 1, 5071, "b.example.com"))
+    names = Names(said, transports=SECURE)
+    (found,) = names.found("sips:bob@Example.com;transport=tcp")
+    assert found == Destination(Transport.TLS, ("192.0.2.2", 5071), "example.com")
+    (plain,) = names.found("sip:bob@example.com:5060")
+    assert plain.name == ""
 
 
 # A and AAAA.

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reginfo.io import tcp as stream
+from reginfo.io import stream, tcp
 from reginfo.io.tcp import StreamTransport
 from reginfo.sip.flow import Address, Flow, Local
 from reginfo.sip.transaction import Datagram
@@ -367,7 +367,7 @@ async def test_who_opens_a_stream_and_resets_it_at_once_harms_nobody() -> None:
 def test_a_peer_that_drops_syn_is_given_a_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stream, "CONNECT", 0.05)
+    monkeypatch.setattr(tcp, "CONNECT", 0.05)
 
     @in_loop
     async def run() -> None:

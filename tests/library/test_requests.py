@@ -17,7 +17,7 @@ SERVER = {"server": "192.0.2.1"}
     [
         (["http://alice"], SERVER),
         (["alice@example.com", "192.0.2.5 5060"], SERVER),
-        (["alice@example.com", "sip:a@192.0.2.5"], {"server": "tls:192.0.2.1"}),
+        (["alice@example.com", "sip:a@192.0.2.5"], {"server": "ws:192.0.2.1"}),
         (["alice@example.com"], {"server": "192.0.2.1", "transport": "ws"}),
     ],
 )
@@ -34,7 +34,10 @@ def test_a_register_with_a_wrong_argument_is_not_sent(
         (["http://alice", ["sip:a@192.0.2.5"]], SERVER),
         (["alice@example.com", "sip:a@192.0.2.5"], SERVER),
         (["alice@example.com", ["http://192.0.2.5"]], SERVER),
-        (["alice@example.com", ["sip:a@192.0.2.5"]], {"server": "sips:192.0.2.1"}),
+        (
+            ["alice@example.com", ["sip:a@192.0.2.5"]],
+            {"server": "sip:192.0.2.1;transport=ws"},
+        ),
     ],
 )
 def test_a_publish_with_a_wrong_argument_is_not_sent(

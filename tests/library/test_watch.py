@@ -173,7 +173,7 @@ def test_trouble_is_logged_and_the_iteration_continues(
         {"aor": "alice@example.com", "server": "192.0.2.1:http"},
         {"aor": "alice@example.com", "server": "192.0.2.1", "expires": 0},
         {"aor": "alice@example.com", "server": "192.0.2.1", "from_": "http://x"},
-        {"aor": "alice@example.com", "server": "sips:192.0.2.1"},
+        {"aor": "alice@example.com", "server": "sip:192.0.2.1;transport=ws"},
         {"aor": "alice@example.com", "server": "192.0.2.1", "transport": "sctp"},
     ],
 )

@@ -62,7 +62,7 @@ def test_an_address_that_is_a_domain_of_ours_is_so_by_whatever_port() -> None:
         ("sip:bob@example.com", "sip:bob@example.com"),
         ("sip:bob@example.com:5060", "sip:bob@example.com"),
         ("sip:bob@EXAMPLE.com:5070;transport=tcp", "sip:bob@example.com"),
-        ("sips:bob@example.com:5061", "sips:bob@example.com"),
+        ("sips:bob@example.com:5061", "sip:bob@example.com"),
         ("sip:bob@192.0.2.1:5060", "sip:bob@192.0.2.1"),
         ("sip:bob@192.0.2.1:5070", "sip:bob@192.0.2.1"),
         ("sip:bob@[2001:DB8::1]:5060", "sip:bob@[2001:db8::1]"),

@@ -78,6 +78,7 @@ class World:
             send_request=lambda draft, flow, user, **options: self.sent.append(
                 (flow, user, options)
             ),
+            moment=moment,
         )
 
     def is_open(self, flow: Flow) -> bool:

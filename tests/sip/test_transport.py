@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from reginfo.sip.errors import RemoteProtocolError
-from reginfo.sip.transport import IMPLEMENTED, TCP, UDP, Transport, asked_for
+from reginfo.sip.transport import PREFERRED, TCP, UDP, Transport, asked_for
 from reginfo.sip.uri import Uri
 
 
@@ -64,7 +64,10 @@ def test_a_name_that_is_not_known_is_no_transport() -> None:
 @pytest.mark.parametrize("transport", Transport)
 def test_the_parameter_of_a_uri_leads_to_its_transport(transport: Transport) -> None:
     """RFC 3261 §19.1.2: without the parameter it is UDP."""
-    assert Transport.of(uri(transport.uri_param)) is transport
+    # RFC 7118 §5.2: `ws` with sips: is WSS.
+    scheme = "sips" if transport is Transport.WSS else "sip"
+    with_param = Uri.parse(f"{scheme}:alice@example.com{transport.uri_param}")
+    assert Transport.of(with_param) is transport
     assert (transport.uri_param == "") is (transport is UDP)
 
 
@@ -76,17 +79,48 @@ def test_a_uri_without_a_transport_is_served_by_any() -> None:
 
 
 def test_what_a_uri_asks_for_has_to_be_there() -> None:
-    assert asked_for(uri(";transport=tcp"), IMPLEMENTED) is TCP
+    assert asked_for(uri(";transport=tcp"), PREFERRED) is TCP
     assert asked_for(uri(""), ()) is None
 
 
-@pytest.mark.parametrize("name", ["tls", "sctp"])
+@pytest.mark.parametrize(
+    ("text", "transport"),
+    [
+        ("sips:a@b", Transport.TLS),
+        ("sips:a@b;transport=tcp", Transport.TLS),
+        ("sips:a@b;transport=TLS", Transport.TLS),
+        ("sips:a@b;transport=ws", Transport.WSS),
+        ("sip:a@b;transport=wss", Transport.WSS),
+        ("sips:a@b;transport=udp", None),
+        ("sips:a@b;transport=sctp", None),
+    ],
+)
+def test_sips_names_a_secure_transport_or_none(
+    text: str, transport: Transport | None
+) -> None:
+    """5630-01: nothing that is not secure serves a sips: URI."""
+    parsed = Uri.parse(text)
+    assert Transport.of(parsed) is transport
+    for one in Transport:
+        if not one.is_secure:
+            assert not one.serves(parsed)
+    assert transport is None or transport.serves(parsed)
+
+
+def test_websocket_has_one_parameter_with_and_without_tls() -> None:
+    """7118-05"""
+    assert Transport.WS.serves(uri(";transport=ws"))
+    assert Transport.WSS.serves(uri(";transport=ws"))
+    assert not Transport.WS.serves(uri(";transport=wss"))
+
+
+@pytest.mark.parametrize("name", ["ws", "sctp"])
 def test_a_transport_that_we_do_not_have_is_an_error(name: str) -> None:
     """RFC 3263 §4.1: a client uses a transport that it supports."""
     with pytest.raises(
         RemoteProtocolError, match=f"{name.upper()} is not supported"
     ) as it:
-        asked_for(uri(f";transport={name}"), IMPLEMENTED)
+        asked_for(uri(f";transport={name}"), PREFERRED)
     assert it.value.status == 503
 
 

@@ -109,7 +109,7 @@ def test_names_are_found_as_the_wire_knows_them(
     found: list[object] = []
     names = _Names({"known.example.com": ("192.0.2.7", 5066)})
     names.find(Uri.parse(uri), found.append)
-    assert found == [[(transport, address)]]
+    assert found == [[(transport, address, "")]]
 
 
 def test_a_name_that_nobody_knows_is_an_error() -> None:

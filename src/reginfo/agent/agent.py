@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ..config.address import ListenAddress
+from ..config.secure_sections import TlsSection
 from ..events.subscribe import Wanted
+from ..io.certificates import Certificates
 from ..io.clock import Clock
 from ..io.ids import Ids
 from ..io.network import Network, StartError
@@ -23,7 +26,7 @@ from ..sip.errors import ReginfoError
 from ..sip.flow import Address, Flow, Local, uri_host
 from ..sip.message import Draft, Response
 from ..sip.transaction import TIMER_F
-from ..sip.transport import TCP, UDP
+from ..sip.transport import TCP, TLS, UDP
 from ..sip.uri import Uri
 from .errors import NoAnswer, RequestRefused, Unreachable
 from .options import options_draft
@@ -42,30 +45,51 @@ ATTEMPTS = 10
 
 class Agent:
     """
-    Talks to one server, by UDP or TCP. Use it as an asynchronous context manager.
+    Talks to one server, by UDP, TCP or TLS. Use it as an asynchronous context manager.
 
     Args:
+        ca: the authorities that the certificate of the server is checked against, a
+            file in PEM; by default those of the system.
         trace: is called with each datagram, as :class:`reginfo.io.trace.TraceFile`.
         timeout: seconds that an answer is waited for.
 
     Raises:
         NoAnswer: on entry, if there is no such server, or no way there.
+        CertificateError: on entry, if ``ca`` cannot be used.
     """
 
     def __init__(
         self,
         target: ServerAddress,
         *,
+        ca: Path | None = None,
         trace: Trace | None = None,
         timeout: float = TIMER_F,
     ) -> None:
         self._target = target
+        self._ca = ca
+        self._certificates: Certificates | None = None
         self._trace = trace
         self._timeout = timeout
         self._clock = Clock()
         self._ids = Ids()
 
+    @classmethod
+    def to(
+        cls, server: str, transport: str | None = None, ca: str | Path | None = None
+    ) -> Self:
+        """
+        Make an agent for a server, as :meth:`.ServerAddress.parse` reads it.
+
+        Raises:
+            ValueError: it is not the address of a server.
+        """
+        target = ServerAddress.parse(server, transport)
+        return cls(target, ca=None if ca is None else Path(ca))
+
     async def __aenter__(self) -> Self:
+        if self._target.transport is TLS:
+            self._certificates = Certificates(TlsSection(ca=self._ca))
         server = await self._target.find()
         for attempt in range(ATTEMPTS):
             self._user_agent = UserAgent(self._ids)
@@ -73,7 +97,8 @@ class Agent:
             turns = Turns(endpoint, Journal(endpoint), self._clock)
             self._rim = Rim(turns, self._user_agent, self._clock.now, writer=None)
             try:
-                self._flow = Flow(self._bound(own_host(server), server), server)
+                local = self._bound(own_host(server), server)
+                self._flow = Flow(local, server, self._target.certified_name)
             except StartError as exc:
                 await self._rim.stop()
                 if attempt == ATTEMPTS - 1:
@@ -166,7 +191,7 @@ class Agent:
         wanted = Wanted(
             uri=uri.text,
             local=from_ or contact,
-            contact=f"{contact}{self._flow.local.transport.uri_param}",
+            contact=f"{contact}{self._contact_params()}",
             event=PACKAGE,
             accept=xml.MEDIA_TYPE,
             expires=expires,
@@ -238,6 +263,12 @@ class Agent:
             NoAnswer(f"{self._target}: {error}") if type(error) is NoAnswer else error
         )
 
+    def _contact_params(self) -> str:
+        """The parameters of our Contact: nobody can connect to us by TLS."""
+        transport = self._flow.local.transport
+        # RFC 5626 §4.3: requests of the dialog come on the flow of the first one.
+        return transport.uri_param + (";ob" if transport.is_secure else "")
+
     def _exchange(self) -> Exchange:
         return Exchange(tag=self._ids(), call_id=self._ids())
 
@@ -252,12 +283,16 @@ class Agent:
         Raises:
             StartError: it is not to be had.
         """
-        network = Network(self._rim, self._user_agent.endpoint, self._trace)
+        transport = self._target.transport
+        network = Network(
+            self._rim,
+            self._user_agent.endpoint,
+            self._trace,
+            certificates=self._certificates,
+        )
         network.listen([ListenAddress(host, 0, TCP)])
         port = self._rim.locals[0].port
         network.listen([ListenAddress(host, port, UDP)])
-        return next(
-            local
-            for local in self._rim.locals
-            if local.transport is self._target.transport
-        )
+        if transport is TLS:
+            return network.connect_only(Local(TLS, host, port))
+        return next(local for local in self._rim.locals if local.transport is transport)

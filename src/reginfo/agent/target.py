@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Address, family_of, uri_host
-from ..sip.transport import IMPLEMENTED, SIP_PORT, UDP, Transport
+from ..sip.transport import PREFERRED, SIP_PORT, TLS, UDP, Transport
 from ..sip.uri import Uri
 from .errors import NoAnswer
 
@@ -40,42 +40,55 @@ class ServerAddress(Struct, frozen=True):
 
     transport: Transport = UDP
 
+    name: str = ""
+    "The name that its certificate must be for, by TLS; empty for its host."
+
     @staticmethod
     def parse(text: str, transport: str | None = None) -> ServerAddress:
         """
         Read ``HOST``, ``HOST:PORT``, ``[IPV6]:PORT`` or a SIP URI.
 
+        Before a host, ``tls:`` names its transport, as the configuration of a server
+        does; ``udp:`` and ``tcp:`` as well.
+
         Args:
-            transport: `udp` or `tcp`; by default that of the URI, or UDP.
+            transport: `udp`, `tcp` or `tls`; by default that of the URI, or UDP.
 
         Raises:
             ValueError: it is none of these.
         """
+        prefix, colon, rest = text.partition(":")
+        if colon and Transport.named(prefix) in PREFERRED and not rest.isdecimal():
+            written = f"sip:{rest};transport={prefix}"
+        else:
+            written = text if prefix in ("sip", "sips") else f"sip:{text}"
         try:
-            uri = Uri.parse(
-                text if text.startswith(("sip:", "sips:")) else f"sip:{text}"
-            )
+            uri = Uri.parse(written)
         except RemoteProtocolError as exc:
             raise ValueError(
                 f"{text!r} is not HOST:PORT, [IPV6]:PORT or a SIP URI"
             ) from exc
-        known = ", ".join(one.token for one in IMPLEMENTED)
+        known = ", ".join(one.token for one in PREFERRED)
         wanted = None
         if transport is not None:
             wanted = Transport.named(transport)
-            if wanted not in IMPLEMENTED:
+            if wanted not in PREFERRED:
                 raise ValueError(f"transport {transport!r} is none of {known}")
         name = uri.param("transport")
-        named = None if name is None else Transport.named(name)
-        if uri.scheme == "sips" or (named and named not in IMPLEMENTED):
-            raise ValueError(f"{text!r} needs TLS: this version has {known}")
-        if name is not None and named is None:
+        named = Transport.of(uri) if name or uri.scheme == "sips" else None
+        if name is not None and named not in PREFERRED:
             raise ValueError(f"{text!r}: transport {name} is none of {known}")
         if wanted is not None and named not in (None, wanted):
             raise ValueError(f"{text!r} has another transport than {transport}")
+        chosen = wanted or named or UDP
         return ServerAddress(
-            uri.host.strip("[]"), uri.port or SIP_PORT, wanted or named or UDP
+            uri.host.strip("[]"), uri.port or chosen.default_port, chosen
         )
+
+    @property
+    def certified_name(self) -> str:
+        """The name that its certificate must be for; empty without TLS."""
+        return (self.name or self.host) if self.transport is TLS else ""
 
     def __str__(self) -> str:
         return f"{uri_host(self.host)}:{self.port} ({self.transport})"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from ..auth.directory import Directory
 from ..auth.users_file import read_users
 from ..config.config import Config
 from ..config.sections import PeerSection
+from ..io.certificates import Certificates, LoadedCertificate
 from ..io.interfaces import machine_addresses
 from ..script.load import ScriptError, load
 from ..script.route import Route
@@ -60,7 +62,8 @@ def check(
             )
     for warning in read.warnings(config, machine=_machine(), others=others):
         say(f"warning: {warning}")
-    for name, values in summary(read, route, users):
+    certificates = Certificates(read.tls).loaded if read.tls.certificate else ()
+    for name, values in summary(read, route, users, certificates):
         for value in values:
             typer.echo(f"{name:<10} {value}")
             name = ""
@@ -90,13 +93,19 @@ def _machine() -> set[str]:
 
 
 def summary(
-    config: Config, route: Route | None = None, users: Directory | None = None
+    config: Config,
+    route: Route | None = None,
+    users: Directory | None = None,
+    certificates: Sequence[LoadedCertificate] = (),
 ) -> Iterator[tuple[str, list[str]]]:
     """Summarise a configuration: names, and the lines under each."""
     server, notifier = config.server, config.notifier
     yield "server", [f"{server.id}, registrar of {', '.join(server.domains)}"]
     yield "listens", [str(address) for address in server.listen]
     yield "users", [passwords(config, users)]
+    tls = [_certificate(one) for one in certificates]
+    if tls:
+        yield "TLS", tls
     yield "API", [str(server.admin) if server.admin is not None else "none"]
     store = config.store
     where = "in memory: nothing is kept after the end of the process"
@@ -127,6 +136,13 @@ def passwords(config: Config, users: Directory | None) -> str:
     if not auth.required:
         return f"nobody is asked for a password: auth.required is false; {known}"
     return known
+
+
+def _certificate(one: LoadedCertificate) -> str:
+    """Describe a certificate of ours."""
+    days = int((one.expires_at - time.time()) // 86_400)
+    names = ", ".join(sorted(one.names)) or "no domain"
+    return f"{one.path}: for {names}; {days} days left"
 
 
 def handles(path: Path | None, route: Route | None) -> str:

@@ -9,8 +9,10 @@ import typer
 
 from ..agent.target import aor_uri
 from ..config.address import SocketAddress
-from ..config.config import Config, ConfigError
+from ..config.config import Config, ConfigError, error_at
+from ..config.secure_sections import TlsSection
 from ..config.stance import require_stance
+from ..io.certificates import CertificateError, Certificates
 from ..io.trace import TraceFile
 from ..sip.uri import Uri
 from ..web.client import Client
@@ -65,14 +67,18 @@ def read_config(path: Path, *, to_serve: bool = False) -> Config:
 
     Args:
         to_serve: check what a server needs beside it: that the routing script exists,
-            and that it may stand where it listens.
+            that certificates can be used, and that it may stand where it listens.
     """
     try:
         config = Config.read(path)
         if to_serve:
             config.require_script(path)
             require_stance(config, path.read_text("utf-8"), str(path))
+            if config.tls != TlsSection():
+                Certificates(config.tls)
         return config
+    except CertificateError as exc:
+        fail(str(error_at(path, ("tls", exc.key), exc.message)), WRONG)
     except ConfigError as exc:
         fail(str(exc), WRONG)
 

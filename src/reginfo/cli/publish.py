@@ -18,7 +18,7 @@ from ..sip.transaction import TIMER_F
 from ..sip.uri import Uri
 from .ending import NOT_THERE, WRONG, echo_json, fail, say
 from .options import Json, Trace, uri_of
-from .talk import LONGEST, Server, Timeout, Transport, talk
+from .talk import LONGEST, Ca, Server, Timeout, Transport, talk
 
 STDIN = Path("-")
 
@@ -64,6 +64,7 @@ def publish(
         ),
     ] = 3600,
     transport: Transport = None,
+    ca: Ca = None,
     timeout: Timeout = TIMER_F,
     json: Json = False,
     trace: Trace = None,
@@ -99,6 +100,7 @@ def publish(
         server=server,
         transport=transport,
         timeout=timeout,
+        ca=ca,
         trace=trace,
     )
     if published is None:

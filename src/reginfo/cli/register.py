@@ -12,7 +12,7 @@ from ..sip.text import printable
 from ..sip.transaction import TIMER_F
 from .ending import NOT_THERE, WRONG, echo_json, fail
 from .options import Json, Trace, uri_of
-from .talk import LONGEST, Server, Timeout, Transport, talk
+from .talk import LONGEST, Ca, Server, Timeout, Transport, talk
 
 
 def register(
@@ -41,6 +41,7 @@ def register(
         ),
     ] = None,
     transport: Transport = None,
+    ca: Ca = None,
     timeout: Timeout = TIMER_F,
     json: Json = False,
     trace: Trace = None,
@@ -71,6 +72,7 @@ def register(
         server=server,
         transport=transport,
         timeout=timeout,
+        ca=ca,
         trace=trace,
     )
     if contacts is None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..config.config import Config
+from ..io.certificates import CertificateError
 from ..io.inherited import Inherited
 from ..io.log import log_to
 from ..io.service_manager import ServiceManager
@@ -55,7 +56,8 @@ def serve(
     When it is ready it prints one line on standard error that begins with `ready`, with
     the addresses of its listeners. SIGTERM or Ctrl-C stops it. Its state stays on disk,
     and watchers are not notified, because it may be back at once: run `reginfo drain`
-    before you shut it down for good. SIGHUP reads the script and the users again.
+    before you shut it down for good. SIGHUP reads the script, the users and the
+    certificates again.
 
     If the routing script does not return within 2 s of the signal, it is interrupted,
     and its request gets a 500. If that has no effect, the process is ended after 2 s
@@ -103,7 +105,7 @@ def exit_code(error: BaseException) -> int:
     """Which exit code says why a server cannot run."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ScriptError):
+        if isinstance(cause, ScriptError | CertificateError):
             return WRONG
         if isinstance(cause, StoreError):
             return STORE_UNUSABLE
@@ -158,7 +160,11 @@ def collect_rarely() -> None:
 
 
 def reload(server: Server, manager: ServiceManager) -> None:
-    """Read the routing script again; if it is wrong, the previous one stays active."""
+    """
+    Read the users, the routing script and the certificates again.
+
+    If one of them is wrong, the previous one stays active.
+    """
     manager.reloading()
     try:
         server.reload()

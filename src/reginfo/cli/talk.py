@@ -14,6 +14,7 @@ import typer
 from ..agent.agent import Agent
 from ..agent.errors import NoAnswer
 from ..agent.target import ServerAddress
+from ..io.certificates import CertificateError
 from ..sip.errors import ReginfoError
 from ..sip.transaction import TIMER_F
 from .ending import NOT_THERE, UNREACHABLE, WRONG, fail
@@ -29,20 +30,31 @@ class TransportName(enum.StrEnum):
 
     UDP = "udp"
     TCP = "tcp"
+    TLS = "tls"
 
 
 Server = Annotated[
     str,
     typer.Option(
         metavar="HOST:PORT",
-        help="The server, also as a SIP URI. An IPv6 address needs brackets; the "
-        "default port is 5060.",
+        help="The server, also as a SIP URI, or tls:HOST. An IPv6 address needs "
+        "brackets; the default port is 5060, or 5061 for TLS.",
     ),
 ]
 
 Transport = Annotated[
     TransportName | None,
     typer.Option(help="By default UDP, or the transport of the URI of --server."),
+]
+
+Ca = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca",
+        metavar="FILE",
+        help="For TLS: the authorities that are trusted, in PEM; by default the "
+        "system's.",
+    ),
 ]
 
 Timeout = Annotated[
@@ -61,6 +73,7 @@ def talk(
     server: str,
     transport: TransportName | None,
     timeout: float = TIMER_F,
+    ca: Path | None = None,
     trace: Path | None,
 ) -> T | None:
     """
@@ -81,13 +94,16 @@ def talk(
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         try:
-            async with Agent(target, trace=file, timeout=timeout) as agent:
+            agent = Agent(target, ca=ca, trace=file, timeout=timeout)
+            async with agent:
                 return await conversation(agent)
         except asyncio.CancelledError:
             return None
 
     try:
         return asyncio.run(run())
+    except CertificateError as exc:
+        fail(f"--{exc.key}: {exc.message}", WRONG)
     except NoAnswer as exc:
         fail(str(exc), UNREACHABLE)
     except ReginfoError as exc:

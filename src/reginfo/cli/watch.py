@@ -13,7 +13,7 @@ from ..agent.watching import Notification, Trouble, WatchEvent
 from ..sip.transaction import TIMER_F
 from .ending import WRONG, echo_json, fail, say
 from .options import Trace, uri_of
-from .talk import LONGEST, Server, Timeout, Transport, talk
+from .talk import LONGEST, Ca, Server, Timeout, Transport, talk
 from .told import builtins, lines
 
 
@@ -51,6 +51,7 @@ def watch(
         ),
     ] = None,
     transport: Transport = None,
+    ca: Ca = None,
     timeout: Timeout = TIMER_F,
     trace: Trace = None,
 ) -> None:
@@ -89,6 +90,7 @@ def watch(
         server=server,
         transport=transport,
         timeout=timeout,
+        ca=ca,
         trace=trace,
     )
 

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import Protocol
 
 from ..sip.flow import is_numeric
-from ..sip.transport import SIP_PORT, Transport
+from ..sip.transport import SIP_PORT, TLS, WS, WSS, Transport
 from ..sip.uri import Uri
 from .address import SocketAddress
 from .lines import KeyPath
@@ -25,6 +25,7 @@ from .sections import (
     ServerSection,
     UsrlocSection,
 )
+from .secure_sections import TlsSection, WebSocketSection
 from .toml import Reading
 
 
@@ -109,8 +110,36 @@ def check_sections_agree(reading: Reading) -> None:
         reading.require(
             auth.nonce_lifetime > 0, "is not more than 0 s", (*path, "nonce_lifetime")
         )
+    _check_tls(reading)
     _check_groups(reading)
     _check_peers(reading, pua_reginfo)
+
+
+def _check_tls(reading: Reading) -> None:
+    tls = next((one for _, one in reading.all(TlsSection)), TlsSection())
+    web = next((one for _, one in reading.all(WebSocketSection)), WebSocketSection())
+    reading.require(
+        len(tls.key) in (0, len(tls.certificate)),
+        f"needs one file for each of the {len(tls.certificate)} in certificate",
+        ("tls", "key"),
+        ("tls", "certificate"),
+    )
+    for path, server in reading.all(ServerSection):
+        transports = [address.transport for address in server.listen]
+        secure = next((one.token for one in transports if one.is_secure), "")
+        reading.require(
+            not secure or bool(tls.certificate),
+            f'"{secure}:" needs tls.certificate',
+            (*path, "listen"),
+            ("tls", "certificate"),
+        )
+        reading.require(
+            bool(web.origins) or not {WS, WSS}.intersection(transports),
+            "WebSocket needs websocket.origins, the web pages that may connect:"
+            ' ["https://HOST"], or ["*"] for all',
+            (*path, "listen"),
+            ("websocket", "origins"),
+        )
 
 
 def _check_groups(reading: Reading) -> None:
@@ -193,13 +222,27 @@ def _check_peers(reading: Reading, pua_reginfo: PuaReginfoSection) -> None:
             (*path, "uri"),
             ("server", "listen"),
         )
+    tls = next((one for _, one in reading.all(TlsSection)), TlsSection())
+    uris = {path: peer.uri for path, peer in reading.all(PeerSection)}
     for path, match in reading.all(PeerMatch):
         reading.require(
-            match.address is not None or match.from_ is not None,
-            "needs an `address`, a `from`, or both",
+            any((match.address, match.from_, match.certificate)),
+            "needs an `address`, a `from`, a `certificate`, or several of them",
             path,
             (*path, "address"),
             (*path, "from"),
+            (*path, "certificate"),
+        )
+        uri = uris.get(path[:-1])
+        transport = None if uri is None else Transport.of(Uri.parse(uri))
+        reading.require(
+            match.certificate is None
+            or tls.verify_clients != "none"
+            or transport is TLS,
+            'needs tls.verify_clients = "optional" or "required", or a `uri` that is'
+            " reached by TLS",
+            (*path, "certificate"),
+            ("tls", "verify_clients"),
         )
 
 
@@ -229,7 +272,9 @@ def warnings_of(config: _Sections) -> Iterator[tuple[KeyPath, str]]:
 def _address(uri: str) -> tuple[str, int, Transport | None]:
     """The host, the port and the transport of a SIP URI."""
     parsed = Uri.parse(uri)
-    return parsed.host.strip("[]"), parsed.port or SIP_PORT, Transport.of(parsed)
+    transport = Transport.of(parsed)
+    port = SIP_PORT if transport is None else transport.default_port
+    return parsed.host.strip("[]"), parsed.port or port, transport
 
 
 def _stream(uri: str | None) -> Transport | None:

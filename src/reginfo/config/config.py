@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from ..sip.errors import ReginfoError
 from .address import UnixPath
 from .agreement import check_sections_agree, warnings_of
-from .lines import Lines, syntax_error
+from .lines import KeyPath, Lines, syntax_error
 from .pairs import one_way, peers_that_are_us
 from .sections import (
     AuthSection,
@@ -31,6 +31,7 @@ from .sections import (
     SyncSection,
     UsrlocSection,
 )
+from .secure_sections import TlsSection, WebSocketSection
 from .toml import Reading, written
 
 
@@ -60,6 +61,8 @@ class Config(Struct, frozen=True, kw_only=True):
     pua_reginfo: PuaReginfoSection = PuaReginfoSection()
     proxy: ProxySection = ProxySection()
     nat: NatSection = NatSection()
+    tls: TlsSection = TlsSection()
+    websocket: WebSocketSection = WebSocketSection()
     dns: DnsSection = DnsSection()
     sync: SyncSection = SyncSection()
     groups: tuple[GroupSection, ...] = field(default=(), name="group")
@@ -154,8 +157,13 @@ class Config(Struct, frozen=True, kw_only=True):
         script = self.server.script
         if script is None or script.exists():
             return
-        line = Lines(path.read_text("utf-8")).at(("server", "script"))
-        raise ConfigError([f"{path}:{line}: server.script: {script} does not exist"])
+        raise error_at(path, ("server", "script"), f"{script} does not exist")
+
+
+def error_at(path: Path, key: KeyPath, message: str) -> ConfigError:
+    """Return the error of a key in a file, which was read before."""
+    line = Lines(path.read_text("utf-8")).at(key)
+    return ConfigError([f"{path}:{line}: {written(key)}: {message}"])
 
 
 def _in_directory(config: Config, directory: Path) -> Config:
@@ -170,4 +178,12 @@ def _in_directory(config: Config, directory: Path) -> Config:
     auth = config.auth
     if auth is not None and isinstance(auth.users, Path):
         auth = msgspec.structs.replace(auth, users=directory / auth.users)
-    return msgspec.structs.replace(config, server=server, store=store, auth=auth)
+    tls = msgspec.structs.replace(
+        config.tls,
+        certificate=tuple(directory / path for path in config.tls.certificate),
+        key=tuple(directory / path for path in config.tls.key),
+        ca=None if config.tls.ca is None else directory / config.tls.ca,
+    )
+    return msgspec.structs.replace(
+        config, server=server, store=store, auth=auth, tls=tls
+    )

@@ -368,6 +368,12 @@ class PeerMatch(Struct, frozen=True, kw_only=True):
     from_: Annotated[str | None, sip_uri] = field(default=None, name="from")
     "The URI in the From of its requests."
 
+    certificate: Annotated[str | None, host_name] = None
+    """
+    A SIP domain in the certificate that it shows, by TLS. Then a request counts as the
+    peer's by nothing else, also not by its source.
+    """
+
 
 class PeerSection(Struct, frozen=True, kw_only=True):
     """``[[peer]]``: another server."""

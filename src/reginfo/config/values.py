@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..sip.errors import RemoteProtocolError
-from ..sip.transport import IMPLEMENTED, Transport
+from ..sip.transport import Transport
 from ..sip.uri import Uri
 from .address import (
     AdminAddress,
@@ -156,18 +156,12 @@ def watcher(value: object) -> str:
 
 
 def listen_address(value: object) -> ListenAddress:
-    """Read the address of a listener: ``udp:HOST:PORT`` or ``tcp:HOST:PORT``."""
+    """Read the address of a listener: ``udp:HOST:PORT``, or another transport."""
     name, colon, address = text(value).partition(":")
     transport = Transport.named(name)
-    if transport not in IMPLEMENTED:
-        if colon and (transport or name.lower() == "sctp"):
-            raise ValueError(
-                f"{name.lower()} is not implemented yet:"
-                f" this version has {' and '.join(IMPLEMENTED)}"
-            )
-        forms = " or ".join(f'"{one.token}:HOST:PORT"' for one in IMPLEMENTED)
+    if transport is None:
+        forms = " or ".join(f'"{one.token}:HOST:PORT"' for one in Transport)
         raise ValueError(f"{forms} is needed, not {shown(value)}")
-    assert transport is not None
     interface, _, port = address.rpartition(":")
     if INTERFACE.fullmatch(interface) and interface != "localhost":
         if not port.isdecimal() or int(port) > 65_535:
@@ -186,6 +180,16 @@ def advertised_address(value: object) -> AdvertisedAddress:
     if value == "":
         return AdvertisedAddress("")
     return AdvertisedAddress.parse(text(value))
+
+
+def web_origin(value: object) -> str:
+    """Read the origin of a web page, as a browser writes it (RFC 6454); or ``*``."""
+    origin = text(value).lower()
+    if origin != "*" and not re.fullmatch(
+        r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?", origin
+    ):
+        raise ValueError(f'"https://HOST" or "*" is needed, not {shown(value)}')
+    return origin
 
 
 def one_or_several(

@@ -6,6 +6,7 @@ import random
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 from ..agent.agent import Agent
 from ..agent.errors import NoAnswer
@@ -17,7 +18,7 @@ from ..io.resolver import Resolver
 from ..sip.destination import Destination
 from ..sip.errors import ReginfoError, RemoteProtocolError
 from ..sip.flow import unscoped
-from ..sip.transport import IMPLEMENTED
+from ..sip.transport import PREFERRED
 from ..sip.uri import Uri
 from .finding import Finding, error, ok, warning
 
@@ -43,7 +44,7 @@ async def examine(config: Config) -> AsyncIterator[Finding]:
             [at((one.host, one.port)) for one in config.dns.servers], config.dns.timeout
         ).ask,
         hosts=hosts(),
-        transports=IMPLEMENTED,
+        transports=PREFERRED,
         families={socket.AF_INET, socket.AF_INET6},
         now=time.monotonic,
         chance=random.random,
@@ -58,21 +59,23 @@ async def examine(config: Config) -> AsyncIterator[Finding]:
             yield error(subject, f"{uri.text}: {exc}")
             continue
         for destination in destinations:
-            transport, (host, port) = destination
+            transport, (host, port), _ = destination
             if host in own and (transport, port) in listens:
                 yield warning(subject, f"{destination} is this server itself")
             else:
-                yield await answers(subject, destination)
+                yield await answers(subject, destination, config.tls.ca)
     resolver.stop()
 
 
-async def answers(subject: str, destination: Destination) -> Finding:
+async def answers(
+    subject: str, destination: Destination, ca: Path | None = None
+) -> Finding:
     """Send OPTIONS to a server: any response shows that it is there."""
-    transport, (host, port) = destination
-    target = ServerAddress(host, port, transport)
+    transport, (host, port), name = destination
+    target = ServerAddress(host, port, transport, name)
     begin = time.perf_counter()
     try:
-        async with Agent(target, timeout=WAIT) as agent:
+        async with Agent(target, ca=ca, timeout=WAIT) as agent:
             status = await agent.options()
     except NoAnswer as exc:
         return error(subject, f"{destination} does not answer: {exc}")

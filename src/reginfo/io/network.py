@@ -6,21 +6,25 @@ import random
 import socket
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from ..config.address import ListenAddress
 from ..config.sections import DnsSection
+from ..config.secure_sections import WebSocketSection
 from ..sip.endpoint import Endpoint
 from ..sip.errors import ReginfoError
 from ..sip.flow import Address, Flow, Local, family_of
 from ..sip.framing import MAX_MESSAGE
-from ..sip.transport import TCP
+from ..sip.transport import PREFERRED, TCP, WS, WSS, Transport
+from .certificates import Certificates
 from .inherited import Inherited
 from .interfaces import expand, source_of
 from .nameservers import NameServers, at, hosts
 from .resolver import Resolver
 from .rim import Rim
-from .tcp import StreamTransport
+from .secured import Secured
+from .tcp import Securing, StreamTransport
 from .udp import Trace, UdpSocket
 
 SOURCES = 10_000
@@ -38,6 +42,8 @@ class Network:
     Args:
         max_message: the maximum size of a message on a stream, in octets.
         inherited: sockets that are bound already, used for their addresses.
+        certificates: for TLS and WSS.
+        web: for WebSocket.
     """
 
     def __init__(
@@ -48,12 +54,16 @@ class Network:
         *,
         max_message: int = MAX_MESSAGE,
         inherited: Inherited | None = None,
+        certificates: Certificates | None = None,
+        web: WebSocketSection | None = None,
     ) -> None:
         self._rim = rim
         self._endpoint = endpoint
         self._trace = trace
         self._max_message = max_message
         self._inherited = inherited or Inherited([])
+        self._certificates = certificates
+        self._web = web or WebSocketSection()
         self.listening: list[str] = []
         "The actual listening addresses, as the configuration writes them."
 
@@ -109,11 +119,12 @@ class Network:
     def resolver(self, dns: DnsSection) -> Resolver:
         """Return a resolver for destinations that our addresses can send to."""
         locals = self._rim.locals
+        ours = {local.transport for local in locals}
         servers = [at((server.host, server.port)) for server in dns.servers]
         return Resolver(
             NameServers(servers, dns.timeout).ask,
             hosts=hosts(),
-            transports=sorted({local.transport for local in locals}, reverse=True),
+            transports=[one for one in PREFERRED if one in ours],
             families={family_of(local.host) for local in locals},
             now=time.monotonic,
             chance=random.random,
@@ -122,23 +133,32 @@ class Network:
         )
 
     def is_open(self, flow: Flow) -> bool:
-        """Whether a flow can be used: for TCP, whether its connection is open."""
+        """Whether a flow can be used: for a stream, whether it is open."""
         stream = self._streams.get(flow.local)
-        return stream is None or stream.is_open(flow.remote)
+        return stream is None or stream.is_open(flow.remote, flow.name)
+
+    def identities(self, flow: Flow) -> frozenset[str]:
+        """The SIP domains that the other end of a flow has shown a certificate for."""
+        stream = self._streams.get(flow.local)
+        if stream is None:
+            return frozenset()
+        return stream.identities(flow.remote, flow.name)
 
     def hang_up(self, flow: Flow) -> None:
         """End the stream of a flow at once: nothing comes by it any more."""
         stream = self._streams.get(flow.local)
         if stream is not None:
-            stream.hang_up(flow.remote)
+            stream.hang_up(flow.remote, flow.name)
 
     def _bound(self, address: ListenAddress) -> UdpSocket | StreamTransport:
         rim, bound = self._rim, (address.host, address.port)
-        if address.transport.is_reliable:
+        transport = address.transport
+        if transport.is_reliable:
             return StreamTransport.listening(
                 bound,
+                transport,
                 self._inherited.take(socket.SOCK_STREAM, bound),
-                **self._stream_callbacks(),
+                **self._stream_arguments(transport),
             )
         return UdpSocket(
             bound,
@@ -159,23 +179,37 @@ class Network:
             if local.is_reliable:
                 continue
             stream = next(
-                (one for one in locals if one.is_reliable and one.host == local.host),
+                (o for o in locals if o.transport is TCP and o.host == local.host),
                 None,
             )
             if stream is None:
-                # We can open connections even though nobody can connect to us.
-                transport = StreamTransport(
-                    Local(TCP, local.host, local.port, local.advertised),
-                    **self._stream_callbacks(),
+                stream = self.connect_only(
+                    Local(TCP, local.host, local.port, local.advertised)
                 )
-                self._rim.add(transport)
-                stream = transport.local
-                self._streams[stream] = transport
             self._endpoint.use_streams(local, stream)
 
-    def _stream_callbacks(self) -> dict[str, Any]:
-        rim = self._rim
+    def connect_only(self, local: Local) -> Local:
+        """Use a local address to open connections, though nobody can connect to it."""
+        transport = StreamTransport(local, **self._stream_arguments(local.transport))
+        self._rim.add(transport)
+        self._streams[local] = transport
+        return local
+
+    def _stream_arguments(self, transport: Transport) -> dict[str, Any]:
+        rim, web = self._rim, transport in (WS, WSS)
+        securing = framing = None
+        if transport.is_secure:
+            securing = self._securing(web)
+        if web:
+            # Only who listens for WebSocket needs the library, and waits for it.
+            from .websocket import WebSocketFraming
+
+            origins = None if "*" in self._web.origins else self._web.origins
+            framing = partial(WebSocketFraming, origins, self._max_message)
         return {
+            "securing": securing,
+            "framing": framing,
+            "ping": self._web.ping if web else 0.0,
             "receive": rim.receive,
             "settle": rim.settle,
             "failed": rim.failed,
@@ -183,3 +217,14 @@ class Network:
             "trace": self._trace,
             "max_message": self._max_message,
         }
+
+    def _securing(self, web: bool) -> Securing:
+        certificates = self._certificates
+        assert certificates is not None  # the configuration was checked
+
+        def begin(name: str) -> Secured:
+            if name:
+                return certificates.client(name)
+            return certificates.web_server() if web else certificates.server()
+
+        return begin

@@ -177,8 +177,10 @@ class Resolver:
         Raises:
             RemoteProtocolError: there are none (404), or there was no answer (503).
         """
-        if uri.scheme != "sip":
+        if uri.scheme not in ("sip", "sips"):
             raise RemoteProtocolError(f"{uri.scheme}: URIs are not routed", status=416)
+        if uri.scheme == "sips" and not any(t.is_secure for t in self.transports):
+            raise RemoteProtocolError("sips: URIs need TLS", status=416)
         search = Search(self, until=self.now() + PATIENCE)
         destinations = await search.destinations(uri)
         if not destinations:
@@ -245,6 +247,9 @@ class Search:
     def __init__(self, names: Resolver, *, until: float) -> None:
         self._names = names
         self._until = until
+        self._name = ""
+        "The SIP domain in the URI, for certificates (RFC 5922 §7.3)."
+
         self.error: RemoteProtocolError | None = None
         "The error of one query, if another one was answered."
 
@@ -257,23 +262,34 @@ class Search:
         """
         names = self._names
         host = (uri.param("maddr") or uri.host).strip("[]").lower().rstrip(".")
+        self._name = host
         transport = asked_for(uri, names.transports)
         usual = transport or names.transports[0]
+        if uri.scheme == "sips" and not uri.param("transport"):
+            transport = None  # NAPTR may say more than that it is secure
         if is_numeric(host) or host in names.hosts or uri.port is not None:
             return await self._at(host, uri.port or usual.default_port, usual)
         if transport:
             destinations = await self._served(f"{transport.srv}.{host}", transport)
         else:
-            destinations = await self._by_service(host)
+            destinations = await self._by_service(host, uri.scheme == "sips")
         return (
             destinations
             if destinations is not None
             else await self._at(host, usual.default_port, usual)
         )
 
-    async def _by_service(self, host: str) -> list[Destination] | None:
-        """Resolve by NAPTR, or else by SRV; None if there is neither (§4.1)."""
-        transports = self._names.transports
+    async def _by_service(self, host: str, is_secure: bool) -> list[Destination] | None:
+        """
+        Resolve by NAPTR, or else by SRV; None if there is neither (§4.1).
+
+        Args:
+            is_secure: whether the URI is `sips:`, whose transport must be secure. A
+                `sip:` URI may lead to TLS, too, but only by NAPTR: without it, SRV is
+                asked for under `_sip` only.
+        """
+        ours = self._names.transports
+        transports = [one for one in ours if one.is_secure or not is_secure]
         records: Sequence[Naptr] = ()
         try:
             records = await self._records(host, "NAPTR")
@@ -287,7 +303,8 @@ class Search:
             and SERVICES.get(naptr.service.upper()) in transports
         ]
         if not services:
-            services = [(t, f"{t.srv}.{host}") for t in transports]
+            guessed = [one for one in transports if one.is_secure == is_secure]
+            services = [(t, f"{t.srv}.{host}") for t in guessed]
         found: list[Destination] | None = None
         for transport, name in services[:MOST]:
             try:
@@ -332,7 +349,8 @@ class Search:
                     addresses += (await self._records(host, kind))[:MOST]
                 except RemoteProtocolError as exc:
                     self.error = exc  # another query may succeed
-        return [Destination(transport, (address, port)) for address in addresses]
+        name = self._name if transport.is_secure else ""
+        return [Destination(transport, (one, port), name) for one in addresses]
 
     async def _records(self, name: str, kind: str) -> Sequence[Any]:
         if self._names.now() >= self._until:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from ..agent.agent import Agent
 from ..agent.publish import PublishResult, document_of
 from ..agent.register import RegisteredContact, contact_value
-from ..agent.target import ServerAddress, aor_uri
+from ..agent.target import aor_uri
 from ..reg.document import Reginfo
 
 
@@ -18,6 +19,7 @@ async def register(
     server: str,
     expires: int | None = None,
     transport: str | None = None,
+    ca: str | Path | None = None,
 ) -> list[RegisteredContact]:
     """
     Register a contact (RFC 3261 §10.2), once: nothing refreshes it.
@@ -26,10 +28,12 @@ async def register(
         aor: the address-of-record, such as ``alice@example.com``.
         contact: a URI, or a name-addr with parameters such as ``<sip:a@b>;q=0.5``;
             ``*`` with an ``expires`` of 0 for all; None to query the contacts.
-        server: ``HOST:PORT`` or a SIP URI.
+        server: ``HOST:PORT``, ``tls:HOST:PORT`` or a SIP URI.
         expires: the interval in seconds, 0 to unregister; by default the registrar
             decides.
-        transport: ``udp`` or ``tcp``; by default that of the URI, or UDP.
+        transport: ``udp``, ``tcp`` or ``tls``; by default that of the URI, or UDP.
+        ca: for TLS, the authorities that are trusted, a file in PEM; by default those
+            of the system.
 
     Returns:
         All contacts that are registered now.
@@ -43,7 +47,7 @@ async def register(
     """
     name = aor_uri(aor)
     value = None if contact is None else contact_value(contact)
-    async with Agent(ServerAddress.parse(server, transport)) as agent:
+    async with Agent.to(server, transport, ca) as agent:
         return await agent.register(name, value, expires)
 
 
@@ -55,6 +59,7 @@ async def publish(
     expires: int = 3600,
     etag: str | None = None,
     transport: str | None = None,
+    ca: str | Path | None = None,
 ) -> PublishResult:
     """
     Publish registrations at a presence server (RFC 3903), once.
@@ -63,7 +68,7 @@ async def publish(
         aor: the address-of-record, such as ``alice@example.com``.
         state: the URIs that it is registered at, or a document; neither, with
             ``etag``, to refresh a publication, or to remove it.
-        server, transport: as for :func:`register`.
+        server, transport, ca: as for :func:`register`.
         expires: the interval in seconds; 0 removes the publication of ``etag``.
         etag: the entity-tag of the publication to modify, refresh or remove; None
             creates a new one.
@@ -86,5 +91,5 @@ async def publish(
     else:
         uris = [aor_uri(uri).text for uri in state]
         body = document_of(name, uris, expires) if uris else b""
-    async with Agent(ServerAddress.parse(server, transport)) as agent:
+    async with Agent.to(server, transport, ca) as agent:
         return await agent.publish(name, body=body, expires=expires, etag=etag)

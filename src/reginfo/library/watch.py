@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from msgspec import Struct
 
 from ..agent.agent import Agent
-from ..agent.target import ServerAddress, aor_uri
+from ..agent.target import aor_uri
 from ..agent.watching import Notification, Trouble, WatchEvent
 from ..reg.contact import Contact, ContactState
 from ..sip.errors import ReginfoError
@@ -153,6 +154,7 @@ def watch(
     expires: int = 3600,
     from_: str | None = None,
     transport: str | None = None,
+    ca: str | Path | None = None,
 ) -> RegistrationWatch:
     """
     Watch the registrations of an address-of-record, at any server::
@@ -163,10 +165,12 @@ def watch(
 
     Args:
         aor: the address-of-record, such as ``alice@example.com``.
-        server: ``HOST:PORT`` or a SIP URI.
+        server: ``HOST:PORT``, ``tls:HOST:PORT`` or a SIP URI.
         expires: the interval to request for the subscription, in seconds.
         from_: the SIP URI of the watcher; by default our own address.
-        transport: ``udp`` or ``tcp``; by default that of the URI, or UDP.
+        transport: ``udp``, ``tcp`` or ``tls``; by default that of the URI, or UDP.
+        ca: for TLS, the authorities that are trusted, a file in PEM; by default those
+            of the system.
 
     Raises:
         ValueError: an argument is wrong.
@@ -175,7 +179,7 @@ def watch(
         raise ValueError("expires: at least one second")
     return RegistrationWatch(
         aor_uri(aor),
-        Agent(ServerAddress.parse(server, transport)),
+        Agent.to(server, transport, ca),
         expires=expires,
         from_=None if from_ is None else aor_uri(from_).text,
     )

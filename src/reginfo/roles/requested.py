@@ -105,7 +105,10 @@ def received(uri: Uri, flow: Flow) -> str:
         address = numeric(uri.host).address
         if address == host or address == unscoped(host):
             return ""
-    return f"sip:{uri_host(host)}:{port}{flow.local.transport.uri_param}"
+    transport = flow.local.transport
+    # By its own name, also WSS: in URIs for others that is `ws`, or `sips:`.
+    param = f";transport={transport.token}" if transport.uri_param else ""
+    return f"sip:{uri_host(host)}:{port}{param}"
 
 
 @lru_cache(64)

@@ -106,7 +106,7 @@ class Decider:
         *,
         served: Callable[[Uri], Aor | None],
         is_open: Callable[[Flow], bool],
-        needs_flow: Callable[[Uri, str], bool],
+        needs_flow: Callable[[Uri, Flow], bool],
     ) -> None:
         self._domains = domains
         self._tokens = tokens
@@ -159,4 +159,4 @@ class Decider:
         flow = self._tokens.read(token) if token else None
         if flow is None or self._is_open(flow):
             return flow
-        return flow if self._needs_flow(uri, flow.remote[0]) else None
+        return flow if self._needs_flow(uri, flow) else None

@@ -36,7 +36,8 @@ class Domains:
         for local in locals:
             for uri in {local.uri, f"sip:{local.bound}"}:
                 parsed = Uri.parse(uri)
-                addresses.setdefault(parsed.host, set()).add(parsed.port or 5060)
+                port = parsed.port or local.default_port
+                addresses.setdefault(parsed.host, set()).add(port)
         self._addresses = addresses
         self._bound = frozenset(uri_host(local.host) for local in locals)
 
@@ -86,6 +87,8 @@ class Domains:
         aor = uri.aor
         if uri.host not in self:
             return Aor(aor)
+        if uri.scheme == "sips":
+            aor = f"sip{aor[4:]}"  # one user, however it is reached (RFC 5630 §5.3)
         port = uri.port
         if port is not None:
             ports = self._addresses.get(uri.host)
@@ -95,7 +98,7 @@ class Domains:
             return Aor(aor)
         user, at, _ = aor.rpartition("@")
         domain = self._default_domain
-        return Aor(f"{user}@{domain}" if at else f"{uri.scheme}:{domain}")
+        return Aor(f"{user}@{domain}" if at else f"{aor.partition(':')[0]}:{domain}")
 
     def named(self, name: str) -> Aor:
         """
@@ -122,7 +125,8 @@ class Domains:
             RemoteProtocolError: it can name none.
         """
         if uri.host in self._names and uri.port is None and self._use_domain:
-            return Aor(uri.aor)  # the hot path
+            if uri.scheme == "sip":
+                return Aor(uri.aor)  # the hot path
         aor = self.aor(uri)
         return aor if self.serve(aor) else None
 

@@ -43,7 +43,7 @@ class Forwarding:
         self,
         *,
         is_ours: Callable[[Uri], bool],
-        needs_flow: Callable[[Uri, str], bool],
+        needs_flow: Callable[[Uri, Flow], bool],
         tokens: Tokens,
         record_route: bool,
     ) -> None:
@@ -149,7 +149,7 @@ class Forwarding:
                 uri = cached_name_addr(value).parsed
             except RemoteProtocolError:
                 continue  # `*`, or not a valid target
-            if came_by.local.is_reliable or self._needs_flow(uri, came_by.remote[0]):
+            if came_by.local.is_reliable or self._needs_flow(uri, came_by):
                 return came_by
         return None
 

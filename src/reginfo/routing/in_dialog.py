@@ -64,8 +64,11 @@ class DialogRequest:
 
     def begin(self) -> None:
         """Send on the best flow, when the URI is resolved."""
-        assert self.flows  # at worst the flow of the dialog
-        self.send(self.flows.pop(0))
+        if self.flows:
+            self.send(self.flows.pop(0))
+        else:
+            # At worst there is the flow of the dialog, unless that is not secure.
+            self.user.receive_failure("transport", self.sender.moment())
 
     def send(self, flow: Flow) -> None:
         self.tried = flow
@@ -108,6 +111,7 @@ class InDialog:
     Args:
         is_open: whether the connection of a flow is open.
         send_request: sends a request on a flow.
+        moment: reads both clocks.
     """
 
     def __init__(
@@ -118,12 +122,14 @@ class InDialog:
         nat: Nat,
         is_open: Callable[[Flow], bool],
         send_request: SendRequest,
+        moment: Callable[[], Moment],
     ) -> None:
         self._targets = targets
         self._journal = journal
         self._nat = nat
         self._is_open = is_open
         self.send_request = send_request
+        self.moment = moment
 
     def send(
         self,
@@ -170,9 +176,11 @@ class InDialog:
 
     def _needs_flow(self, uri: Uri, flow: Flow) -> bool:
         """Whether only its flow reaches the peer, and is still open."""
+        if uri.scheme == "sips" and not flow.local.transport.is_secure:
+            return False
         host = numeric(uri.host).address
         is_other_family = host and (":" in host) != (":" in flow.remote[0])
-        if is_other_family or self._nat.needs_flow(uri, flow.remote[0]):
+        if is_other_family or self._nat.needs_flow(uri, flow):
             return self._is_open(flow)
         return False
 
@@ -200,9 +208,13 @@ class InDialog:
         flow: Flow,
     ) -> list[Flow]:
         """Return the flows to the destinations; by default that of the dialog."""
+        # A `sips:` URI is not reached by anything else than TLS (RFC 5630 §5.3).
+        is_usable = uri.scheme != "sips" or flow.local.transport.is_secure
+        default = [flow] if is_usable else []
         if isinstance(destinations, RemoteProtocolError):
-            logger.info("! %s: %s; using the dialog's flow", uri.text, destinations)
-            return [flow]
+            instead = "; using the dialog's flow" if is_usable else ""
+            logger.info("! %s: %s%s", uri.text, destinations, instead)
+            return default
         flows = [
             found
             for one in destinations
@@ -210,4 +222,4 @@ class InDialog:
         ]
         # The flow of the dialog first, if it leads to one of them.
         flows.sort(key=lambda one: one != flow)
-        return flows or [flow]
+        return flows or default

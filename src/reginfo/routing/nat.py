@@ -9,7 +9,7 @@ from ..location.binding import Binding
 from ..sip.address import numeric
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Address, Flow, Local, scoped, unscoped
-from ..sip.transport import Transport
+from ..sip.transport import ACCEPTING_ONLY, Transport
 from ..sip.uri import Uri
 
 logger = logging.getLogger("reginfo.proxy")
@@ -34,15 +34,20 @@ class Nat:
         self._locals = locals
         self._listeners = {str(local): local for local in locals}
 
-    def needs_flow(self, contact: Uri, source: str) -> bool:
+    def needs_flow(self, contact: Uri, flow: Flow) -> bool:
         """
         Whether a contact is reachable only by the flow of its message.
 
-        This is the case if it requests it (``;ob``, RFC 5626 §5.3), or if its address
-        is private and differs from ``source``, the source host of its message.
+        This is the case if it requests it (``;ob``, RFC 5626 §5.3), if it came by TLS
+        or WebSocket, or if its address is private and differs from the source of its
+        message. A `sips:` URI is not reached by an insecure flow, whatever it says.
         """
-        if contact.param("ob") is not None:
+        transport = flow.local.transport
+        if contact.scheme == "sips" and not transport.is_secure:
+            return False
+        if transport in ACCEPTING_ONLY or contact.param("ob") is not None:
             return True
+        source = flow.remote[0]
         host = numeric(contact.host)
         return self._fix and not host.is_global and host.address != unscoped(source)
 
@@ -52,7 +57,7 @@ class Nat:
         if origin is None:
             return None
         contact = Uri.parse(binding.contact)
-        return origin if self.needs_flow(contact, origin.remote[0]) else None
+        return origin if self.needs_flow(contact, origin) else None
 
     def origin(self, binding: Binding) -> Flow | None:
         """

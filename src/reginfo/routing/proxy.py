@@ -280,8 +280,12 @@ class Proxy:
         return Target(uri, flow=flow)
 
     def _usable(self, targets: Sequence[Target]) -> list[Target]:
-        """Leave out targets whose only flow is closed."""
-        return [one for one in targets if one.flow is None or self._is_open(one.flow)]
+        """Leave out targets whose only flow is closed, or is not secure enough."""
+        return [
+            one
+            for one in targets
+            if one.is_secure_enough and (one.flow is None or self._is_open(one.flow))
+        ]
 
     def _advance(self, context: Context) -> None:
         """

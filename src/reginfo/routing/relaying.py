@@ -52,7 +52,7 @@ class Relaying:
         service_routes: ServiceRoutes,
         proxy: ProxySection,
         is_open: Callable[[Flow], bool],
-        needs_flow: Callable[[Uri, str], bool],
+        needs_flow: Callable[[Uri, Flow], bool],
         secret: bytes,
         new_id: Callable[[], str],
         now: Callable[[], float],
@@ -135,7 +135,7 @@ class Relaying:
         if isinstance(decision, UserOf):
             # A request is validated (§16.3) before its targets are determined (§16.5).
             self._forwarding.check(request)
-            targets = self._contacts(request, decision.aor)
+            targets = self._contacts(request, decision)
         elif not decision.route and (route := self._service_routes.of(request)):
             targets = [Target(decision.uri, route=route)]
         self.relay(
@@ -269,7 +269,7 @@ class Relaying:
 
         return replied
 
-    def _contacts(self, request: Request, aor: Aor) -> list[Target]:
+    def _contacts(self, request: Request, user: UserOf) -> list[Target]:
         """
         Return the targets of a request to a user of this server, without a script
         (§16.5).
@@ -277,9 +277,13 @@ class Relaying:
         Raises:
             Refusal: 404 or 480 if there are none; 405 if none supports the method.
         """
-        place = Place(self._table, aor)
-        found = self._targets.contacts(place)
+        place = Place(self._table, user.aor)
+        is_secure = user.uri.scheme == "sips"
+        found = self._targets.contacts(place, is_secure=is_secure)
         if not found:
+            if is_secure and self._targets.contacts(place):
+                warning = [("Warning", '380 reginfo "SIPS Not Allowed"')]
+                raise Refusal(480, "Temporarily Unavailable", headers=warning)
             if self._targets.knows(place):
                 raise Refusal(480, "Temporarily Unavailable")
             raise Refusal(404, "Not Found")

@@ -107,7 +107,7 @@ class StatelessProxy:
 
         if target.flow is None:
             self._find(written.first, found)
-        elif self._is_open(target.flow):
+        elif self._is_open(target.flow) and target.is_secure_enough:
             send(target.flow)
 
     def _first(

@@ -30,6 +30,22 @@ class Target:
         self.local = local
         "The local address to send from, if there is a choice."
 
+    @property
+    def is_secure_enough(self) -> bool:
+        """Whether its flow may be used: to a `sips:` URI, only a secure one."""
+        if self.flow is None or self.uri.scheme != "sips":
+            return True
+        return self.flow.local.transport.is_secure
+
+    def downgrade(self) -> None:
+        """
+        Make a `sips:` URI a `sip:` URI, if its own flow reaches it, which is secure.
+
+        A request must not become `sips:` on its way (RFC 5630 §5.3).
+        """
+        if self.flow is not None and self.uri.scheme == "sips":
+            self.uri = Uri.parse(f"sip{self.uri.text[4:]}")
+
     def __repr__(self) -> str:
         return f"Target({self.uri.text!r}, q={self.q:g})"
 

@@ -19,6 +19,7 @@ from ..sip.flow import Address, Flow, Local, family_of, scoped
 from ..sip.headers import retry_after, unquote
 from ..sip.invite import InviteClientTransaction
 from ..sip.message import Response
+from ..sip.route import outgoing
 from ..sip.transport import Transport, asked_for
 from ..sip.uri import Uri
 from .blocklist import Blocklist
@@ -89,9 +90,15 @@ class Targets:
 
     # Users of this server.
 
-    def contacts(self, place: Place) -> list[ContactTarget]:
+    def contacts(self, place: Place, *, is_secure: bool = False) -> list[ContactTarget]:
         """
         Return the contacts of an address-of-record, or of an identity, best first.
+
+        A request to a `sips:` URI goes only to contacts that are `sips:` themselves;
+        another one goes to these as well, but as `sip:` (RFC 5630 §5.3).
+
+        Args:
+            is_secure: whether they are the targets of a `sips:` URI.
 
         A contact that cannot be used, from whatever source, is left out and logged.
         This includes an unsupported scheme or transport.
@@ -102,6 +109,11 @@ class Targets:
             try:
                 one = self._target_of(binding)
                 self._check(one.target)
+                if one.target.uri.scheme == "sips":
+                    if not is_secure:
+                        one.target.downgrade()
+                elif is_secure:
+                    continue
             except (RemoteProtocolError, ValueError) as exc:
                 logger.warning(
                     "! contact %.80r of %s cannot be used: %s", binding.contact, place,
@@ -189,7 +201,7 @@ class Targets:
             found(target.flow)
             return
         try:
-            first = Uri.parse(route_uri(target.route[0])) if target.route else None
+            first = outgoing(target.uri.text, target.route).first
         except RemoteProtocolError as exc:
             found(str(exc))
             return
@@ -202,7 +214,7 @@ class Targets:
             flow = next((flow for flow in flows if flow is not None), None)
             found(flow or "no listening address of its kind")
 
-        self.find(first or target.uri, resolved)
+        self.find(first, resolved)
 
     def flow_of(self, binding: Binding, found: FlowFound) -> None:
         """Find the flow to a binding: ``found`` gets it, or an error text."""
@@ -233,15 +245,16 @@ class Targets:
             return None
         chosen = fitting[0]
         if len(fitting) > 1:
-            chosen = self._chosen(fitting, address, local)
-        return Flow(chosen, scoped(address, chosen))
+            chosen = self._chosen(fitting, destination, local)
+        return Flow(chosen, scoped(address, chosen), destination.name)
 
     def _chosen(
-        self, fitting: list[Local], address: Address, preferred: Local | None
+        self, fitting: list[Local], destination: Destination, preferred: Local | None
     ) -> Local:
+        address = destination.address
         if fitting[0].is_reliable:
             for local in fitting:
-                if self._is_open(Flow(local, address)):
+                if self._is_open(Flow(local, address, destination.name)):
                     return local
         if preferred is not None and preferred in fitting:
             return preferred
@@ -258,8 +271,8 @@ class Targets:
         """
         if target.flow is not None:
             return
-        uri = Uri.parse(route_uri(target.route[0])) if target.route else target.uri
-        if uri.scheme != "sip":
+        uri = outgoing(target.uri.text, target.route).first
+        if uri.scheme not in ("sip", "sips"):
             raise RemoteProtocolError(f"{uri.scheme}: URIs are not reached")
         asked_for(uri, self._transports)
 
@@ -291,4 +304,4 @@ class Targets:
 
 def _destination(transaction: AnyClient) -> Destination:
     flow = transaction.flow
-    return Destination(flow.local.transport, flow.remote)
+    return Destination(flow.local.transport, flow.remote, flow.name)

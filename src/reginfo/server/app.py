@@ -11,6 +11,7 @@ from ..auth.directory import Changed
 from ..config.config import Config
 from ..config.stance import exposed, said_at_start
 from ..events.notify import SubscriptionPolicy as SubscriptionPolicy
+from ..io.certificates import Certificates
 from ..io.clock import Clock
 from ..io.commit import Writer
 from ..io.ids import Ids
@@ -61,6 +62,9 @@ class App(Admin):
         self._trace = trace
         self._changed = Changed([], [])
         self._database: Storage | None = None
+        self.certificates: Certificates | None = None
+        "Ours, and those that we trust, once the server has started."
+
         self._parts = assembly.parts
         self.handle = assembly.entrance.handle
         "Handles one event of the endpoint."
@@ -103,6 +107,8 @@ class App(Admin):
                 writer = Writer(self._database)
             self.load_users()
             self.load_script()
+            if any(one.transport.is_secure for one in config.server.listen):
+                self.certificates = Certificates(config.tls)
             self._rim = Rim(self.turns, self, self._assembly.clock.now, writer=writer)
             self._network = Network(
                 self._rim,
@@ -110,7 +116,10 @@ class App(Admin):
                 self._trace,
                 max_message=config.server.max_message,
                 inherited=self._inherited,
+                certificates=self.certificates,
+                web=config.websocket,
             )
+            self._assembly.peers.identities = self._network.identities
             self._network.listen(config.server.listen, config.server.advertised)
             self._assembly.source_of = self._network.source_of
             self._names = self._network.resolver(config.dns)
@@ -222,15 +231,21 @@ class App(Admin):
 
     def reload(self) -> None:
         """
-        Read the users and the routing script again.
+        Read the users, the routing script and the certificates again.
+
+        Connections keep the certificate that they began with.
 
         Raises:
             AccountError: the users cannot be read; all of before stays in use.
-            ScriptError: the script is wrong; the previous one stays in use.
+            ScriptError, CertificateError: one is wrong; the previous one stays in use.
         """
         self.reload_users()
-        if self.script is not None:
-            self.script.reload()
+        try:
+            if self.script is not None:
+                self.script.reload()
+        finally:
+            if self.certificates is not None:
+                self.certificates.reload()
 
     def stop_script(self) -> None:
         """Cancel all handlers of the script."""

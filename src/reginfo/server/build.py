@@ -76,9 +76,8 @@ class Assembly:
         self.config = config
         self.clock = clock
         self.new_id = new_id
-        self.endpoint = Endpoint(
-            new_id=self.new_id, methods=None, headers={"Server": PRODUCT}
-        )
+        common = {"Server": PRODUCT}
+        self.endpoint = Endpoint(new_id=new_id, methods=None, headers=common)
         self.journal = Journal(self.endpoint)
         self.turns = Turns(self.endpoint, self.journal, self.clock)
         self.is_open: Callable[[Flow], bool] = _is_datagram
@@ -245,6 +244,7 @@ class Assembly:
             nat=self.nat,
             is_open=lambda flow: self.is_open(flow),
             send_request=self.endpoint.send_request,
+            moment=self.turns.moment,
         )
         self.relaying = Relaying(
             self.endpoint,

@@ -179,10 +179,11 @@ class Passage:
     def lookup(self, table: str) -> int:
         server = self._server
         try:
-            place = Place(table, server.domains.aor(self.decision().uri))
+            uri = self.decision().uri
+            place = Place(table, server.domains.aor(uri))
         except RemoteProtocolError:
             return -1  # not the URI of a user
-        found = server.targets.contacts(place)
+        found = server.targets.contacts(place, is_secure=uri.scheme == "sips")
         fitting = [one for one in found if one.takes(self.request.method)]
         if not fitting:
             return -2 if found else -1

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from ..config.sections import PeerSection
+from ..config.sections import PeerMatch, PeerSection
 from ..reg.legacy import Profile
 from ..roles.watcher import Watcher as Watcher
+from ..sip.certificate import is_for
 from ..sip.flow import Address, Flow, unscoped
 from ..sip.message import Request
 from ..sip.uri import Uri
@@ -45,10 +46,16 @@ class Peers:
         self._by_address: dict[Address, PeerSection] = {}
         self._matched = [peer for peer in peers if peer.match is not None]
 
+        self.identities: Callable[[Flow], frozenset[str]] = lambda flow: frozenset()
+        """
+        Returns the SIP domains that the other end of a flow has shown a certificate
+        for.
+        """
+
         self.believes: Callable[[Request], bool] = _nobody
         """
-        Whether the From of a request is that of its sender: without that, or an address
-        to go with it, no peer is known by its From.
+        Whether the From of a request is that of its sender: without that, an address or
+        a certificate to go with it, no peer is known by its From.
         """
 
     def find(self, addresses: Mapping[str, Collection[Address]]) -> None:
@@ -85,7 +92,7 @@ class Peers:
         if known is None and self._matched:
             for peer in self._matched:
                 match = peer.match
-                if match is not None and match.address is None and match.from_:
+                if match is not None and match.from_ and not _is_strong(match):
                     is_from = request.from_.parsed.matches(Uri.parse(match.from_))
                     # Anybody can write a From.
                     if is_from and self.believes(request):
@@ -94,7 +101,8 @@ class Peers:
 
     def by_address(self, request: Request, flow: Flow) -> PeerSection | None:
         """
-        The peer whose address a request comes from; None if there is none.
+        The peer whose address, or certificate, a request comes from; None if there is
+        none.
 
         Raises:
             RemoteProtocolError: its From cannot be parsed.
@@ -105,9 +113,9 @@ class Peers:
             # that it listens at.
             port = request.via.port or flow.local.transport.default_port
             known = self.at((flow.remote[0], port))
-        if known is not None:
+        if known is not None and self._has_certificate(known, flow):
             return known
-        return next((p for p in self._matched if _matches(p, request, flow)), None)
+        return next((p for p in self._matched if self._matches(p, request, flow)), None)
 
     def watched_at(self, target: Uri) -> str | None:
         """Return the name of the peer whose SUBSCRIBEs go to ``target``."""
@@ -127,22 +135,38 @@ class Peers:
             name=peer.name, profile=profile_of(peer), min_interval=peer.min_interval
         )
 
+    def _matches(self, peer: PeerSection, request: Request, flow: Flow) -> bool:
+        match = peer.match
+        if match is None or not _is_strong(match):
+            return False
+        if not self._has_certificate(peer, flow):
+            return False
+        if match.address is not None:
+            host, port = match.address
+            if host != unscoped(flow.remote[0]) or port not in (None, flow.remote[1]):
+                return False
+        return match.from_ is None or request.from_.parsed.matches(
+            Uri.parse(match.from_)
+        )
+
+    def _has_certificate(self, peer: PeerSection, flow: Flow) -> bool:
+        """Whether a flow has shown the certificate of a peer, if it must have one."""
+        match = peer.match
+        if match is None or match.certificate is None:
+            return True
+        return is_for(match.certificate, self.identities(flow))
+
+
+def _is_strong(match: PeerMatch) -> bool:
+    """Whether a peer is recognised by what not anybody can write into a request."""
+    return match.address is not None or match.certificate is not None
+
 
 def profile_of(peer: PeerSection | None) -> Profile | None:
     """Return the configured profile; None to derive it from the peer's messages."""
     if peer is None or peer.profile is None:
         return None
     return Profile(peer.profile)
-
-
-def _matches(peer: PeerSection, request: Request, flow: Flow) -> bool:
-    match = peer.match
-    if match is None or match.address is None:
-        return False
-    host, port = match.address
-    if host != unscoped(flow.remote[0]) or port not in (None, flow.remote[1]):
-        return False
-    return match.from_ is None or request.from_.parsed.matches(Uri.parse(match.from_))
 
 
 def _nobody(request: Request) -> bool:

@@ -15,6 +15,9 @@ class Destination(NamedTuple):
 
     address: Address
 
+    name: str = ""
+    "The SIP domain that led there, for the certificate; see :class:`.flow.Flow`."
+
     def __str__(self) -> str:
         """As the configuration writes it: ``udp:192.0.2.1:5060``."""
         host, port = self.address

@@ -127,7 +127,7 @@ class Dialog(MutableValue, kw_only=True):
         """The URI to resolve for requests: the first route, or the target."""
         if not self.route:
             return Uri.parse(self.target)
-        return Uri.parse(route_uri(self.route[0]))
+        return hop_to(self.target, Uri.parse(route_uri(self.route[0])))
 
     def _routed(self) -> tuple[str, str]:
         first = Uri.parse(route_uri(self.route[0]))
@@ -149,6 +149,17 @@ def recorded_route(request: Request) -> tuple[str, ...]:
     for value in route:  # checked now, not with each request
         _target(Uri.parse(route_uri(value)))
     return route
+
+
+def hop_to(target: str, first: Uri) -> Uri:
+    """
+    Return the URI of a next hop to resolve: `sips:` if the target is.
+
+    Each hop to a `sips:` URI is secure (RFC 5630 §5.3).
+    """
+    if first.scheme != "sip" or target[:5].lower() != "sips:":
+        return first
+    return Uri.parse(f"sips{first.text[3:]}")
 
 
 def route_uri(value: str) -> str:

@@ -30,4 +30,4 @@ def dialog_flow(uri: Uri, flow: Flow) -> Flow:
     ):
         return flow
     address = (host, uri.port or flow.local.transport.default_port)
-    return flow if address == flow.remote else Flow(flow.local, address)
+    return flow if address == flow.remote else Flow(flow.local, address, flow.name)

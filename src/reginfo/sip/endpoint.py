@@ -292,7 +292,8 @@ class Endpoint:
         via = transaction.request.via
         address = (datagram.flow.remote[0], via.port or local.default_port)
         if datagram.flow.remote != address:
-            flow = Flow(local, address)
+            name = via.host.strip("[]") if local.transport.is_secure else ""
+            flow = Flow(local, address, name)
             self._outbox.append(Datagram(datagram.data, flow, transaction))
             transaction.flow = flow
         elif self._methods is None and not is_numeric(via.host.strip("[]")):

@@ -140,6 +140,12 @@ class Flow(NamedTuple):
     local: Local
     remote: Address
 
+    name: str = ""
+    """
+    The name that the other side's certificate must have, for a secure connection that
+    we open (RFC 5922 §7.3): the SIP domain that led to `remote`. Empty for any other.
+    """
+
     def __str__(self) -> str:
         """As a log names it: ``udp:192.0.2.1:5060 to 192.0.2.50:5060``."""
         host, port = self.remote

@@ -49,6 +49,9 @@ class Framer:
         self.broken = b""
         "The head of the message that `error` is about, as far as it was received."
 
+    is_open = True
+    "There is no handshake."
+
     def receive(self, data: bytes) -> list[bytes]:
         """
         Receive the next octets; return the messages that they complete.
@@ -76,6 +79,15 @@ class Framer:
             del buffer[: self._wanted]
             self._searched, self._wanted = 0, None
         return messages
+
+    def octets_to_send(self) -> bytes:
+        """Return the answers to the pings since the last call."""
+        pongs, self.pongs = self.pongs, 0
+        return PONG * pongs
+
+    def write(self, message: bytes) -> bytes:
+        """Return a message as it is sent on a stream: unchanged."""
+        return message
 
     def _find_head(self) -> bool:
         """Find the size of the next message; False if its head is not complete."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .dialog import route_uri
+from .dialog import hop_to, route_uri
 from .errors import RemoteProtocolError
 from .message import Request, request_uri
 from .token import is_token
@@ -110,10 +110,11 @@ def outgoing(uri: str, route: tuple[str, ...]) -> Outgoing:
     if not route:
         return Outgoing(uri, route, Uri.parse(uri))
     first = Uri.parse(route_uri(route[0]))
+    hop = hop_to(uri, first)
     if first.param("lr") is not None:
-        return Outgoing(uri, route, first)
+        return Outgoing(uri, route, hop)
     # A strict router requires its own URI as Request-URI, and the target at the end.
-    return Outgoing(first.text, (*route[1:], f"<{uri}>"), first)
+    return Outgoing(first.text, (*route[1:], f"<{uri}>"), hop)
 
 
 def _target_of(value: str) -> str:

@@ -40,11 +40,13 @@ class Tokens:
 
     def write(self, flow: Flow) -> str:
         """Return the token of a flow."""
-        local, (host, port) = flow
-        named = f"{local.transport} {local.host} {local.port} {host} {port}".encode()
-        return PREFIX + urlsafe_b64encode(self._hash(named) + named).decode().rstrip(
-            "="
-        )
+        local, (host, port), name = flow
+        named = f"{local.transport} {local.host} {local.port} {host} {port}"
+        if name:
+            named += f" {name}"
+        octets = named.encode()
+        token = urlsafe_b64encode(self._hash(octets) + octets)
+        return PREFIX + token.decode().rstrip("=")
 
     def read(self, token: str) -> Flow | None:
         """Return the flow of a token; None if the token is invalid."""
@@ -58,9 +60,11 @@ class Tokens:
         named = data[SIZE:]
         if not compare_digest(data[:SIZE], self._hash(named)):
             return None
-        transport, host, port, to, to_port = named.decode().split(" ")
+        transport, host, port, to, to_port, *name = named.decode().split(" ")
         local = self._locals.get((transport, host, int(port)))
-        return None if local is None else Flow(local, (to, int(to_port)))
+        if local is None:
+            return None
+        return Flow(local, (to, int(to_port)), name[0] if name else "")
 
     def mark(self, call_id: str) -> str:
         """Return the mark of a dialog that begins through us; empty without a key."""

@@ -67,7 +67,9 @@ class Transport(enum.StrEnum):
         self.srv = srv
         self.sent_protocol = f"SIP/2.0/{name}"
         self.token = name.lower()
-        self.uri_param = "" if name == "UDP" else f";transport={self.token}"
+        # `ws` is the parameter of WSS as well (RFC 7118 §5.2).
+        param = "ws" if name == "WSS" else self.token
+        self.uri_param = "" if name == "UDP" else f";transport={param}"
         return self
 
     @staticmethod
@@ -77,26 +79,52 @@ class Transport(enum.StrEnum):
 
     @staticmethod
     def of(uri: Uri) -> Transport | None:
-        """Return the transport of a URI: UDP by default; None if unknown."""
-        return Transport.named(uri.param("transport") or UDP)
+        """
+        Return the transport of a URI: UDP by default, TLS for `sips:`; None if unknown.
+        """
+        name = uri.param("transport")
+        if uri.scheme == "sips":
+            return _SECURE.get((name or TCP).upper())
+        return Transport.named(name or UDP)
 
     def serves(self, uri: Uri) -> bool:
-        """Whether a URI names this transport, or none."""
+        """Whether a URI names this transport, or none; `sips:` names a secure one."""
         name = uri.param("transport")
-        return not name or name.upper() == self
+        if uri.scheme == "sips":
+            return self.is_secure and (not name or _SECURE.get(name.upper()) is self)
+        if not name or (name := name.upper()) == self:
+            return True
+        # The parameter `ws` stands for both of them (RFC 7118 §5.2).
+        return self is Transport.WSS and name == Transport.WS
 
 
 _BY_NAME: dict[str, Transport] = {one.value: one for one in Transport}
 
-UDP, TCP = Transport.UDP, Transport.TCP
+UDP, TCP, TLS = Transport.UDP, Transport.TCP, Transport.TLS
+WS, WSS = Transport.WS, Transport.WSS
 
-IMPLEMENTED = (UDP, TCP)
-"""The transports that this version supports."""
+_SECURE = {"TCP": TLS, "TLS": TLS, "WS": WSS, "WSS": WSS}
+"""
+The transports of `sips:` URIs, by their parameter: `tcp` is the right one for TLS (RFC
+5630 §3.1.3), `ws` for WSS (RFC 7118 §5.2); the others are widely used.
+"""
+
+ACCEPTING_ONLY = frozenset({TLS, WS, WSS})
+"""
+The transports by which a user agent is reached on no other connection than its own: it
+has no certificate for its name, or is a web page (RFC 5626).
+"""
+
+PREFERRED = (UDP, TCP, TLS)
+"""
+The transports by which we reach others, in order of preference. Nobody can connect to a
+browser, so WebSocket is not among them.
+"""
 
 
 def asked_for(uri: Uri, ours: Container[Transport]) -> Transport | None:
     """
-    Return the transport that a URI names; None if it names none.
+    Return the transport that a URI names; None if it names none. `sips:` names TLS.
 
     Args:
         ours: the supported transports.
@@ -105,9 +133,10 @@ def asked_for(uri: Uri, ours: Container[Transport]) -> Transport | None:
         RemoteProtocolError: it is not supported.
     """
     name = uri.param("transport")
-    if not name:
+    if not name and uri.scheme != "sips":
         return None
-    transport = Transport.named(name)
+    transport = Transport.of(uri)
     if transport is None or transport not in ours:
-        raise RemoteProtocolError(f"{name.upper()} is not supported", status=503)
+        what = f"{uri.scheme}: by {name.upper()}" if transport is None and name else ""
+        raise RemoteProtocolError(f"{what or transport} is not supported", status=503)
     return transport
