@@ -117,6 +117,32 @@ def test_no_type_that_is_decoded_from_the_storage_is_compiled() -> None:
     assert found & compiled == set()
 
 
+CAUSELESS = {"Malformed", "RemoteProtocolError", "UnreadableDocument", "Refusal"}
+"""Errors about a message: the text says all, and nothing asks for their cause."""
+
+
+@pytest.mark.parametrize("module", COMPILED)
+def test_what_a_compiled_module_raises_needs_no_cause(module: str) -> None:
+    """mypyc drops the cause of `raise ... from`: compiled, `__cause__` is None."""
+    raised = {
+        ast.unparse(node.exc.func if isinstance(node.exc, ast.Call) else node.exc)
+        for node in ast.walk(ast.parse((ROOT / module).read_text("utf-8")))
+        if isinstance(node, ast.Raise) and node.exc and node.cause
+    }
+    assert raised <= CAUSELESS
+
+
+def test_only_the_exit_code_of_a_server_depends_on_a_cause() -> None:
+    """It asks for errors of the start, which no compiled module raises from others."""
+    source = ROOT / "src" / "reginfo"
+    readers = {
+        path.relative_to(source).as_posix()
+        for path in source.rglob("*.py")
+        if "__cause__" in path.read_text("utf-8")
+    }
+    assert readers == {"cli/serve.py"}
+
+
 def test_no_module_is_compiled_twice() -> None:
     assert len(set(COMPILED)) == len(COMPILED) > 10
 

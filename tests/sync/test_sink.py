@@ -283,6 +283,41 @@ def test_bad_elements_are_refused_and_named_and_the_link_continues(
     assert b.contacts(ALICE) == []
 
 
+EMPTY = '<reginfo xmlns="urn:ietf:params:xml:ns:reginfo" version="0" state="partial"/>'
+TERMINATED = EMPTY[:-2] + f'><registration aor="{ALICE}" id="r" state="terminated"/>'
+
+
+@pytest.mark.parametrize("state", ["partial", "full"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(body(CLAIM), id="another contact of the user"),
+        pytest.param(body(CLAIM, aor="sip:bob@example.com"), id="another user"),
+        pytest.param(body(""), id="a contact without a claim"),
+        pytest.param(EMPTY.encode(), id="nothing"),
+        pytest.param(f"{TERMINATED}</reginfo>".encode(), id="terminated"),
+    ],
+)
+def test_what_a_document_of_a_link_does_not_list_is_not_gone(
+    data: bytes, state: str
+) -> None:
+    """3680-131: whatever it calls itself; an element removes, and nothing else does."""
+    wire, a, b = pair()
+    register(wire, a)
+    wire.pass_time(1)
+    before = claims(b)
+    assert before
+    data = data.replace(b'state="partial"', f'state="{state}"'.encode())
+    assert notify(wire, a, b, data).status in (200, 400)
+    wire.pass_time(1)
+    assert [claim for claim in claims(b) if claim.call_id != "c"] == before
+    assert "sip:alice@192.0.2.50" in b.contacts(ALICE)
+    # The link goes on, and a removal that is said is done.
+    register(wire, a, cseq=2, expires=0)
+    wire.pass_time(40)
+    assert "sip:alice@192.0.2.50" not in b.contacts(ALICE)
+
+
 @pytest.mark.parametrize(
     "said", [Stretch("e9", 7, 9), Stretch("e9", 2**40, 2**50)], ids=["gap", "far"]
 )
