@@ -96,6 +96,7 @@ class Server:
         config = Config.parse(CONFIG)
         server = msgspec.structs.replace(config.server, script=script)
         self.app = App(msgspec.structs.replace(config, server=server))
+        self.app.endpoint.validation.validate_all()
         self.disk = disk or Disk()
         self.wire = Wire()
         self.turns = self.app.turns

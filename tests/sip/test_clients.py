@@ -55,7 +55,9 @@ class Ours:
             outbox=self.outbox,
             events=self.events,
             wheel=self.wheel,
+            answered=lambda flow, now: self.answered.append(flow),
         )
+        self.answered: list[Flow] = []
         self.clients.use_streams(FLOW.local, STREAM)
 
     def sent(self, now: float) -> list[bytes]:
@@ -84,10 +86,10 @@ class Ours:
         self.events.clear()
         return cancel
 
-    def respond(self, data: bytes, status: int, now: float) -> None:
+    def respond(self, data: bytes, status: int, now: float, flow: Flow = FLOW) -> None:
         """The peer responds to a request of ours."""
         response = as_response(Datagram(answer(data, status, "X"), FLOW))
-        self.clients.receive_response(response, now)
+        self.clients.receive_response(response, flow, now)
 
     def run(self, until: float) -> list[tuple[float, bytes]]:
         """Let time pass; what is sent, and when."""

@@ -479,8 +479,8 @@ def test_an_error_during_a_request_is_answered_with_its_status_and_logged_once(
         ),
         (
             "SIP/2.0/UDP h:5070;maddr=198.51.100.7;branch=z9hG4bK1",
-            "SIP/2.0/UDP h:5070;maddr=198.51.100.7;branch=z9hG4bK1",
-            ("198.51.100.7", 5070),
+            "SIP/2.0/UDP h:5070;maddr=198.51.100.7;branch=z9hG4bK1;received=192.0.2.1",
+            ("192.0.2.1", 5070),
         ),
         (
             "SIP/2.0/UDP h;maddr=a.example;branch=z9hG4bK1",

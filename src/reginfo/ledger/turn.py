@@ -14,7 +14,8 @@ from ..sip.message import Request, Response
 from ..sip.moment import Moment, TurnClock
 from ..sip.responding import refused
 from ..sip.transaction import Datagram
-from .journal import Attempt, Batch, Entry, Journal
+from .journal import Attempt, Entry, Journal
+from .open_batch import OpenBatch, Waiter
 
 logger = logging.getLogger("reginfo.turn")
 
@@ -46,9 +47,6 @@ T = TypeVar("T")
 Done = Callable[[Exception | None], None]
 """Receives the failure of a commit; None if the commit succeeded."""
 
-Waiter = Callable[[bool], None]
-"""Receives True if what it waited for is durable, False if it was undone."""
-
 
 class Application(Protocol):
     """Decides; see :class:`reginfo.server.app.App`."""
@@ -79,17 +77,6 @@ class Committer(Protocol):
         """Start a commit of ``entries``, and call ``done`` at the end."""
 
 
-class OpenBatch:
-    """A batch, and the datagrams and waiters that depend on it."""
-
-    __slots__ = ("batch", "outbox", "waiters")
-
-    def __init__(self) -> None:
-        self.batch = Batch(entries=[], undo=[], after=[], urgent=False)
-        self.outbox: list[Datagram] = []
-        self.waiters: list[Waiter] = []
-
-
 class Turns:
     """
     The turns of one server, one after the other.
@@ -113,6 +100,10 @@ class Turns:
         self._endpoint = endpoint
         self._journal = journal
         self._clock = clock
+        self.prove = endpoint.prove
+        "Validates the address of a peer, such as that of an authenticated request."
+
+        self.validation = endpoint.validation
         self._application: Application | None = None
         self._committer: Committer | None = None
         self._send: Callable[[list[Datagram]], None] = _nowhere
@@ -401,14 +392,14 @@ class Turns:
         outbox = durable.outbox
         if outbox:
             durable.outbox = []
-            self._send(outbox)
-            self._endpoint.sent(outbox, self._clock.now())
+            now = self._clock.now()
+            self._send(self._endpoint.admitted(outbox, now))
+            self._endpoint.sent(outbox, now)
         batch = durable.batch
         if batch.after:
             batch.announce()
             batch.after.clear()
-        waiters, durable.waiters = durable.waiters, []
-        _inform(waiters, True)
+        durable.inform(is_durable=True)
 
     def _take_back(self, failed: OpenBatch, failure: Exception) -> None:
         """Undo all decisions since the batch whose commit failed."""
@@ -426,20 +417,13 @@ class Turns:
         self._endpoint.discard(failed.outbox + later.outbox, response)
         assert self._application is not None
         self._application.undone(self._clock.moment())
-        _inform(failed.waiters + later.waiters, False)
+        failed.inform(is_durable=False)
+        later.inform(is_durable=False)
         # These datagrams depend on no decision, and need no commit. The entries written
         # meanwhile do not justify a commit of their own.
         self._close()
         self._open.batch.urgent = False
         self._release(self._open)
-
-
-def _inform(waiters: list[Waiter], is_durable: bool) -> None:
-    for waiter in waiters:
-        try:
-            waiter(is_durable)
-        except Exception:
-            logger.exception("! what waited for a commit cannot go on")
 
 
 def _nowhere(outbox: list[Datagram]) -> None:

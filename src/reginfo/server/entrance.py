@@ -17,6 +17,7 @@ from ..sip.event import (
 )
 from ..sip.message import Response
 from ..sip.moment import Moment
+from ..sip.validation import VALIDATED_FOR
 from .gate import Gate
 from .router import Router
 from .scripting import Scripting
@@ -55,8 +56,10 @@ class Entrance:
         """Make the routing decision, once, and have the request handled."""
         request, script = event.transaction.request, self.script
         decision = self._relaying.decide(request)
-        if self.gate is not None:
-            self.gate.check(request, event.flow, decision, moment.now)
+        if self.gate is not None and self.gate.check(
+            request, event.flow, decision, moment.now
+        ):
+            self._turns.prove(event.flow, moment.now + VALIDATED_FOR)
         if script is not None and script.takes(request, event.flow, decision):
             script.receive(event, decision)
             return None

@@ -78,9 +78,12 @@ class Gate:
 
     def check(
         self, request: Request, flow: Flow, decision: Decision, now: float
-    ) -> None:
+    ) -> bool:
         """
         Let a request pass, or refuse it.
+
+        Returns:
+            Whether it has the password of its sender.
 
         Raises:
             Refusal: 401 or 407 with challenges, 403, or 503.
@@ -88,21 +91,20 @@ class Gate:
         """
         method = request.method
         if method in UNCHALLENGED:
-            return
+            return False
         peer = self._peers.by_address(request, flow)
         if peer is not None and (peer.trusted or method in PEERS_OWN):
-            return
+            return False
         is_here = type(decision) is Ours
         is_answered = is_here or (method in ANSWERED and type(decision) is not Onward)
         if method == "REGISTER" and is_answered:
-            self._check_register(request, flow, now)
-            return
+            return self._check_register(request, flow, now)
         if decision.in_dialog and not is_answered:
-            return
+            return False
         if method == "NOTIFY" and request.to.tag:
-            return  # the subscription knows its notifier
+            return False  # the subscription knows its notifier
         if method == "OPTIONS" and is_here:
-            return
+            return False
         said = [uri for uri in identities_of(request) if self._is_ours(uri)]
         if said:
             status = USER_AGENT if is_answered else PROXY
@@ -113,10 +115,12 @@ class Gate:
             if status == PROXY:
                 # §22.3: they are of no use to others, but to guess the password.
                 self.authenticator.consume(request, status)
-        elif type(decision) is Onward:
+            return True
+        if type(decision) is Onward:
             raise Refusal(403, "Relaying Denied")
-        elif self._incoming == "peers" and peer is None and not is_here:
+        if self._incoming == "peers" and peer is None and not is_here:
             raise Refusal(403, "Forbidden")
+        return False
 
     def believes(self, request: Request) -> bool:
         """
@@ -131,7 +135,7 @@ class Gate:
         """Whether an address-of-record is one of a user."""
         return account.owns(aor) or aor in self._identities(Aor(account.aor))
 
-    def _check_register(self, request: Request, flow: Flow, now: float) -> None:
+    def _check_register(self, request: Request, flow: Flow, now: float) -> bool:
         """
         Authenticate a REGISTER: its To belongs to the user (§10.3 steps 3 and 4).
 
@@ -139,10 +143,11 @@ class Gate:
         """
         aor = self._domains.served(request.to.parsed)
         if aor is None:
-            return  # 404, whoever asks
+            return False  # 404, whoever asks
         account = self._authenticate(request, aor, USER_AGENT, flow, now)
         if not self.owns(account, aor) and account.aor not in self._administrators:
             raise Refusal(403, "Forbidden")
+        return True
 
     def _authenticate(
         self, request: Request, aor: Aor, status: int, flow: Flow, now: float

@@ -105,6 +105,7 @@ class OutgoingRequests:
         """Note the addresses of a URI that had none, or had others."""
         destinations, publisher = self._destinations, self._publisher
         assert destinations is not None and publisher is not None
+        self._turns.validation.configure(flow.remote for flow in flows)
         peers = [peer for peer in self._config.peers if peer.uri is not None]
         self._peers.find(
             {
@@ -247,6 +248,8 @@ class OutgoingRequests:
             if isinstance(flow, str):
                 subscriber.located(mirror, None, flow, now)
             else:
+                if self._config.pua_reginfo.outbound_proxy is not None:
+                    self._turns.validation.configure([flow.remote])
                 subscriber.located(mirror, flow, "", now)
             self._turns.wake()
 

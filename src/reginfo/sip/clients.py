@@ -39,6 +39,7 @@ class Clients:
     Args:
         new_id: makes a random token for branches, 64 bits or more.
         outbox, events, wheel: shared with the endpoint.
+        answered: called with the flow of each response to a request of ours.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class Clients:
         outbox: list[Datagram],
         events: list[EndpointEvent],
         wheel: TimerWheel,
+        answered: Callable[[Flow, float], None],
     ) -> None:
         self._new_id = new_id
+        self._answered = answered
         self._outbox = outbox
         self._events = events
         self._wheel = wheel
@@ -121,9 +124,13 @@ class Clients:
         """Send requests that are too long for ``datagram`` on ``stream`` instead."""
         self._streams[datagram] = stream
 
-    def receive_response(self, response: Response, now: float) -> None:
+    def receive_response(self, response: Response, flow: Flow, now: float) -> None:
         """
         Pass a response to its transaction, or discard it.
+
+        Args:
+            flow: the flow that it came by. A response counts only from where its
+                request went: the same address, or with a stream the same host.
 
         Raises:
             RemoteProtocolError: its Via or CSeq cannot be parsed.
@@ -145,6 +152,12 @@ class Clients:
         # §8.1.3.3: our own requests have one Via, forwarded requests have more.
         if several != transaction.forwarded:
             return
+        went = transaction.flow
+        if flow.remote != went.remote and not (
+            flow.remote[0] == went.remote[0] and went.local.transport.is_reliable
+        ):
+            return
+        self._answered(flow, now)
         if type(transaction) is InviteClientTransaction:
             ringing = transaction.state is InviteState.CALLING
             news = transaction.receive_response(response, now)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from .amplification import AmplificationLimit
 from .clients import CANCELLING, Clients
 from .errors import RemoteProtocolError
 from .event import (
@@ -69,7 +70,14 @@ class Endpoint:
             outbox=self._outbox,
             events=self._events,
             wheel=self._wheel,
+            answered=lambda flow, now: self._limit.answered(flow, now),
         )
+        self._limit = AmplificationLimit(
+            self._outbox, send=self._clients.send, started=self.sent, new_id=new_id
+        )
+        self.validation = self._limit.validation
+        "Knows which addresses are validated."
+
         self._responder = Responder(
             self._outbox,
             secret=new_id().encode(),
@@ -85,19 +93,22 @@ class Endpoint:
 
     def receive_datagram(self, data: bytes, flow: Flow, now: float) -> None:
         """Process a received datagram; invalid input does not raise."""
+        if not flow.local.transport.is_reliable:
+            self.validation.receive(flow.remote, len(data), now)
         try:
             message = parse(data)
             if type(message) is Request:
-                self._receive_request(message, flow, now)
+                self._receive_request(message, flow, now, len(data))
             else:
                 assert isinstance(message, Response)
-                self._clients.receive_response(message, now)
+                self._clients.receive_response(message, flow, now)
         except RemoteProtocolError as exc:
             if not data.strip(b"\r\n\0"):
                 return  # a keep-alive for a NAT, which needs no answer
             self.malformed += 1
             if isinstance(exc, Malformed):
                 self._responder.refuse_malformed(exc, flow)
+                self._pay(flow, len(data))
             # A response that cannot be parsed is discarded (§18.1.2).
 
     def events(self) -> list[EndpointEvent]:
@@ -217,6 +228,25 @@ class Endpoint:
         outbox.clear()
         return result
 
+    def admitted(self, datagrams: list[Datagram], now: float) -> list[Datagram]:
+        """
+        Return which of these may be sent now, and probes; see `AmplificationLimit`.
+
+        The others are treated as if they were sent and lost.
+        """
+        return self._limit.admitted(datagrams, now)
+
+    def prove(self, flow: Flow, until: float) -> None:
+        """
+        Validate the address of a peer, for example by an authenticated request from it.
+
+        Args:
+            until: the end of its dialog or binding, or an hour from now, whichever is
+                later.
+        """
+        self.validation.prove(flow, until)
+        self._limit.release(flow.remote)
+
     def sent(self, datagrams: list[Datagram], now: float) -> None:
         """Receive the news that these were sent: their timers start."""
         schedule = self._wheel.schedule
@@ -320,11 +350,16 @@ class Endpoint:
             else:
                 self._servers.forget(machine)
 
-    def _receive_request(self, request: Request, flow: Flow, now: float) -> None:
+    def _receive_request(
+        self, request: Request, flow: Flow, now: float, size: int
+    ) -> None:
         key, method = key_of(request), request.method
         known = self._servers.get(key)
         if known is not None:
-            known.receive_request()
+            # A response is repeated only to the host that asks for it.
+            if known.flow.remote[0] == flow.remote[0]:
+                known.receive_request()
+                self._pay(flow, size)
             return
         if method == "ACK":
             self._receive_ack(request, key, flow, now)
@@ -332,12 +367,16 @@ class Endpoint:
         check(request)
         if method == "CANCEL":
             self._receive_cancel(request, key, flow)
+            self._pay(flow, size)
             return
         methods = self._methods
         if methods is not None and method not in methods:
             self._responder.refuse_method(request, flow)
+            self._pay(flow, size)
             return
         back, via_line = way_back(request, flow)
+        if back.remote != flow.remote:
+            self.validation.redirect(flow.remote, back.remote, size)
         to_tag = "" if request.to.tag else self._new_id()
         kind = InviteServerTransaction if method == "INVITE" else ServerTransaction
         transaction = kind(
@@ -355,6 +394,13 @@ class Endpoint:
             return
         self._servers.add(transaction)
         self._events.append(RequestReceived(transaction, flow))
+
+    def _pay(self, flow: Flow, size: int) -> None:
+        """Count a request for the address that the latest response goes to."""
+        if self._outbox:
+            remote, source = self._outbox[-1].flow.remote, flow.remote
+            if remote != source and remote[0] == source[0]:
+                self.validation.redirect(source, remote, size)
 
     def _receive_ack(self, request: Request, key: Key, flow: Flow, now: float) -> None:
         """Process an ACK: that of a response other than 2xx ends here (§17.2.1)."""

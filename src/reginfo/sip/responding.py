@@ -174,10 +174,8 @@ def way_back(request: Request, flow: Flow) -> tuple[Flow, str]:
             return flow, ""
         return flow, _received(request, f";received={source}", rport=port)
     if "rport" not in params:
+        # A `maddr` is ignored, unlike in §18.2.2: any third party could be named in it.
         port = via.port or flow.local.default_port
-        maddr = params.get("maddr")
-        if maddr and _IPV4.fullmatch(maddr):
-            return Flow(flow.local, (maddr, port)), ""
         if via.host.strip("[]") == source:
             return (
                 flow if port == flow.remote[1] else Flow(flow.local, (host, port))
@@ -187,7 +185,6 @@ def way_back(request: Request, flow: Flow) -> tuple[Flow, str]:
     return flow, _received(request, f";received={source}", rport=port)
 
 
-_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}", re.ASCII)
 _RPORT = re.compile(r";[ \t]*rport[ \t]*(?:=[^;]*)?(?=;|$)", re.IGNORECASE)
 _RECEIVED = re.compile(r";[ \t]*received[ \t]*=[^;]*", re.IGNORECASE)
 

@@ -40,6 +40,7 @@ class WireServer:
         deliver: arranges the delivery of packets, for a handler that has waited.
         storage: the storage of the server; None to store nothing.
         skew: seconds by which its calendar is ahead of that of the wire.
+        limits: whether it limits what it sends to addresses that are not validated.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class WireServer:
         deliver: Callable[[], None],
         storage: Storage | None,
         skew: float = 0.0,
+        limits: bool = False,
     ) -> None:
         self.config = config
         self.storage = storage
@@ -61,6 +63,8 @@ class WireServer:
             config, clock=_Clock(links, skew), new_id=new_id, jitter=lambda: 0.5
         )
         self.turns = self.app.turns
+        if not limits:
+            self.app.endpoint.validation.validate_all()
         self._links = links
         self._hosts = hosts
         self._listening = listening

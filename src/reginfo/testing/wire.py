@@ -39,9 +39,13 @@ class Wire:
 
     Args:
         now: the initial time of the clock, in seconds.
+        limits: whether servers limit what they send to addresses that are not
+            validated. By default they do not, because the phones of a test are silent
+            unless the test answers for them.
     """
 
-    def __init__(self, now: float = 1000.0) -> None:
+    def __init__(self, now: float = 1000.0, *, limits: bool = False) -> None:
+        self._limits = limits
         self.links = Links(now)
         "The network between the servers."
 
@@ -96,6 +100,7 @@ class Wire:
             deliver=self._deliver,
             storage=storage,
             skew=skew,
+            limits=self._limits,
         )
         self.servers[server.address] = server
         for transport, address in server.addresses:
