@@ -9,9 +9,9 @@ from typing import Any
 from reginfo.sip.endpoint import Endpoint
 from reginfo.sip.event import RequestReceived
 from reginfo.sip.flow import Flow, Local
-from reginfo.sip.message import Request, Response
+from reginfo.sip.message import Draft, Request, Response
 from reginfo.sip.parser import parse
-from reginfo.sip.transaction import Datagram
+from reginfo.sip.transaction import Datagram, ServerTransaction
 from reginfo.sip.transport import Transport
 
 SERVER = Local(Transport.UDP, "192.0.2.2", 5060)
@@ -21,6 +21,8 @@ FLOW = Flow(SERVER, ("192.0.2.1", 9988))
 METHODS = ("REGISTER", "SUBSCRIBE", "NOTIFY", "OPTIONS")
 COMMON = {"Server": "reginfo"}
 
+DRAFT = Draft("NOTIFY", "sip:w@192.0.2.1", "CSeq: 1 NOTIFY\r\nFrom: a\r\nTo: b\r\n"
+    "Call-ID: c\r\n")  # fmt: skip
 OK = Response(200, "OK")
 TRYING = Response(100, "Trying")
 UNAVAILABLE = Response(500, "Server Internal Error")
@@ -80,6 +82,23 @@ def endpoint() -> Endpoint:
     """An endpoint whose identifiers are 1, 2, 3, ..."""
     numbers = count(1)
     return Endpoint(new_id=lambda: str(next(numbers)), methods=METHODS, headers=COMMON)
+
+
+def serve(target: Endpoint, data: bytes, now: float = 0.0) -> ServerTransaction:
+    """The transaction of a new request."""
+    target.receive_datagram(data, FLOW, now)
+    (event,) = target.events()
+    assert isinstance(event, RequestReceived)
+    transaction = event.transaction
+    assert isinstance(transaction, ServerTransaction)
+    return transaction
+
+
+def flush(target: Endpoint, now: float) -> list[Datagram]:
+    """Let all that waits go out."""
+    datagrams = target.datagrams_to_send()
+    target.sent(datagrams, now)
+    return datagrams
 
 
 def received(

@@ -21,12 +21,13 @@ from reginfo.sip.event import (
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.invite import InviteClientTransaction, InviteServerTransaction
 from reginfo.sip.message import Draft, Response
-from reginfo.sip.transaction import Datagram, ServerTransaction
+from reginfo.sip.transaction import Datagram
 from reginfo.sip.transport import Transport
 from reginfo.sip.user import Nobody, User
 
 from .messages import (
     COMMON,
+    DRAFT,
     FLOW,
     METHODS,
     OK,
@@ -36,32 +37,15 @@ from .messages import (
     answers,
     as_response,
     endpoint,
+    flush,
     parsed,
     received,
     request,
+    serve,
 )
 
 USER, FIRST, SECOND = Nobody(), Nobody(), Nobody()
-DRAFT = Draft("NOTIFY", "sip:w@192.0.2.1", "CSeq: 1 NOTIFY\r\nFrom: a\r\nTo: b\r\n"
-    "Call-ID: c\r\n")  # fmt: skip
 SOURCE = "192.0.2.1"
-
-
-def serve(target: Endpoint, data: bytes, now: float = 0.0) -> ServerTransaction:
-    """The transaction of a new request."""
-    target.receive_datagram(data, FLOW, now)
-    (event,) = target.events()
-    assert isinstance(event, RequestReceived)
-    transaction = event.transaction
-    assert isinstance(transaction, ServerTransaction)
-    return transaction
-
-
-def flush(target: Endpoint, now: float) -> list[Datagram]:
-    """Let all that waits go out."""
-    datagrams = target.datagrams_to_send()
-    target.sent(datagrams, now)
-    return datagrams
 
 
 def run(target: Endpoint, until: float) -> list[tuple[float, bytes]]:

@@ -15,13 +15,13 @@ from reginfo.sip.event import (
     RequestReceived,
 )
 from reginfo.sip.flow import Flow, Local
-from reginfo.sip.message import Draft, Response
+from reginfo.sip.message import Response
 from reginfo.sip.responding import refused
-from reginfo.sip.transaction import Datagram, ServerTransaction
 from reginfo.sip.transport import Transport
 from reginfo.sip.user import Nobody
 
 from .messages import (
+    DRAFT,
     FLOW,
     OK,
     SERVER,
@@ -33,28 +33,10 @@ from .messages import (
     parsed,
     received,
     request,
+    serve,
 )
 
-DRAFT = Draft("NOTIFY", "sip:w@192.0.2.1", "CSeq: 1 NOTIFY\r\nFrom: a\r\nTo: b\r\n"
-    "Call-ID: c\r\n")  # fmt: skip
 SOURCE = "192.0.2.1"
-
-
-def serve(target: Endpoint, data: bytes, now: float = 0.0) -> ServerTransaction:
-    """The transaction of a new request."""
-    target.receive_datagram(data, FLOW, now)
-    (event,) = target.events()
-    assert isinstance(event, RequestReceived)
-    transaction = event.transaction
-    assert isinstance(transaction, ServerTransaction)
-    return transaction
-
-
-def flush(target: Endpoint, now: float) -> list[Datagram]:
-    """Let all that waits go out."""
-    datagrams = target.datagrams_to_send()
-    target.sent(datagrams, now)
-    return datagrams
 
 
 # Requests that we do not take.

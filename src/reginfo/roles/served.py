@@ -136,7 +136,7 @@ class Served:
             for lost in self.watches.lost_by(request, event, resource):
                 self._time_out(lost)
                 self._advance(lost, now)
-        contact = _contact(flow.local)
+        contact = f"<{flow.local.uri}>"
         dialog = Dialog.uas(request, tag=tag, contact=contact, flow=flow)
         row = WatchRow(
             id=id_of(dialog.call_id, tag),
@@ -275,8 +275,7 @@ class Served:
         for watch in self.watches:
             dialog = watch.row.subscription.dialog
             if dialog.flow.local not in locals:
-                dialog.flow = Flow(locals[0], dialog.flow.remote)
-                dialog.contact = _contact(locals[0])
+                dialog.move(locals[0])
         self.watches.loaded()
         news = []
         for watch in self.watches:
@@ -438,7 +437,3 @@ class Served:
         watch.timer_at = None
         self._wheel.schedule(watch)
         self.watches.remove(watch)
-
-
-def _contact(local: Local) -> str:
-    return f"<{local.uri}>"

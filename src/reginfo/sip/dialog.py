@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .errors import RemoteProtocolError
-from .flow import Flow
+from .flow import Flow, Local
 from .headers import cached_name_addr
 from .message import Draft, Request, Response
 from .uri import Uri
@@ -115,6 +115,11 @@ class Dialog(MutableValue, kw_only=True):
         # does not mean that the peer accepts connections.
         if self.flow.local.is_reliable or not flow.local.is_reliable:
             self.flow = flow
+
+    def move(self, local: Local) -> None:
+        """Use another address of ours, because the former one is no longer ours."""
+        self.flow = Flow(local, self.flow.remote)
+        self.contact = f"<{local.uri}>"
 
     def answered(self, response: Response) -> None:
         """Take the new target from a 2xx to a target refresh request (§12.2.1.2)."""

@@ -255,8 +255,7 @@ class GroupNotifier:
         for watch in list(self._watches.values()):
             dialog = watch.row.subscription.dialog
             if dialog.flow.local not in here.locals:
-                dialog.flow = Flow(here.locals[0], dialog.flow.remote)
-                dialog.contact = f"<{here.locals[0].uri}>"
+                dialog.move(here.locals[0])
             if watch.row.aor not in self._rosters:
                 self._end(watch, "there is no such group any more")
 
