@@ -33,6 +33,10 @@ min_interval = 0.0
 [pua_reginfo]
 server_address    = "sip:reginfo@192.0.2.1"
 ul_identities_key = "identities"
+[[peer]]
+name    = "registrar"
+match   = { address = "192.0.2.50" }
+trusted = true
 """
 OTHER = """
 [server]

@@ -241,7 +241,8 @@ def subscribe(msg):
 def test_ul_identities_key(tmp_path: Path) -> None:
     (text,) = blocks(section("ul_identities_key"))
     config = CONFIG + 'ul_identities_key = "identities"\n'
-    script = scripted(tmp_path, text, config)
+    address = 'name = "p"\nmatch = {address = "192.0.2.50"}\ntrusted = true\n'
+    script = scripted(tmp_path, text, f"{config}[[peer]]\n{address}")
     value = f'P-Associated-URI: "B, B" <{BOB}>, <tel:+15550100>'
     assert script.register(BOB, BOBS_PHONE, value) == 200
     store = script.server.app.store

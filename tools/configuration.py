@@ -66,6 +66,7 @@ EXAMPLES = {
     "peer.uri": '"sip:192.0.2.2:5060"',
     "peer.watch": '["sip:alice@example.com"]',
     "peer.profile": '"standard"',
+    "peer.domains": '["example.com"]',
     "peer.match": '{ address = "192.0.2.2", from = "sip:reginfo@192.0.2.2" }',
 }
 """Where the default would not show how a value is written."""

@@ -57,9 +57,19 @@ def test_both_ways_lead_on(auth: str) -> None:
 def test_a_server_that_asks_nobody_says_so() -> None:
     """8760-13: at each start, on loopback too"""
     open_ = Config.parse(text(*HERE, auth="[auth]\nrequired = false"))
-    assert "nobody is asked" in (said_at_start(open_) or "")
+    assert "nobody is asked" in " ".join(said_at_start(open_))
     for auth in ("", '[auth]\nusers = "users"'):
-        assert said_at_start(Config.parse(text(*HERE, auth=auth))) is None
+        assert said_at_start(Config.parse(text(*HERE, auth=auth))) == []
+
+
+def test_a_peer_by_its_from_alone_is_said() -> None:
+    """8760-12: at each start, and by `check`"""
+    peer = "[[peer]]\nname = 'p'\nmatch = {from = 'sip:p@example.net'}"
+    assert "peer p is known" in " ".join(
+        said_at_start(Config.parse(text(*HERE, auth=peer)))
+    )
+    peer = peer.replace("from", "address = '192.0.2.2', from")
+    assert said_at_start(Config.parse(text(*HERE, auth=peer))) == []
 
 
 @pytest.mark.parametrize(

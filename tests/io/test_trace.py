@@ -110,3 +110,26 @@ def test_a_message_that_is_being_written_is_left_out(tmp_path: Path) -> None:
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
         assert len(list(read_trace(path))) < 2
+
+
+def test_credentials_show_nothing_to_guess_a_password_by(tmp_path: Path) -> None:
+    """8760-17, sec-06: nor is the file for everybody to read"""
+    path = tmp_path / "trace"
+    proof = 'response="0123abcd", CNONCE=beef, nonce="n", username="alice"'
+    data = (
+        "REGISTER sip:example.com SIP/2.0\r\n"
+        f"Authorization: Digest {proof}\r\n"
+        f"proxy-authorization : digest\r\n {proof}\r\n"
+        "AuthorizatioN: Basic c2VjcmV0\r\n"
+        "X-Other: response=kept\r\n\r\nresponse=kept"
+    ).encode()
+    trace = TraceFile(path)
+    trace("<", data, ("127.0.0.1", 5060), ("127.0.0.1", 5070))
+    trace.close()
+    assert path.stat().st_mode & 0o777 == 0o600
+    text = path.read_text()
+    for secret in ("0123abcd", "beef", "c2VjcmV0"):
+        assert secret not in text
+    assert text.count('username="alice"') == 2
+    assert text.count("response=kept") == 2
+    assert text.count('response="***"') == 2

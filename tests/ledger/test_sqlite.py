@@ -596,3 +596,15 @@ def test_a_crash_while_folding_loses_and_doubles_nothing(
         assert state(crashed) == before
         crashed.close()
     assert crashes > 10
+
+
+def test_only_its_owner_can_read_a_new_store(tmp_path: Path) -> None:
+    """8760-17: nor its log, whatever the umask is"""
+    path = tmp_path / "new.db"
+    with closing(SqliteStorage(path, SCHEMA)):
+        modes = {one.name: one.stat().st_mode & 0o777 for one in tmp_path.iterdir()}
+    assert {name: mode for name, mode in modes.items() if "lock" not in name} == {
+        "new.db": 0o600,
+        "new.db-wal": 0o600,
+        "new.db-shm": 0o600,
+    }

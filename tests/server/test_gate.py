@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from .guarded import (
@@ -18,6 +19,8 @@ from .guarded import (
     PHONE,
     Guarded,
 )
+from .scripted import contact as contact_of
+from .scripted import document
 
 CONTACT = "Contact: <sip:alice@192.0.2.50>"
 EVENT = ("Event: reg", "Contact: <sip:w@192.0.2.50>")
@@ -324,3 +327,59 @@ def test_what_it_does_is_counted(tmp_path: Path) -> None:
         "blocked_total": 0,
         "nonces": 1,
     }
+
+
+ROUTES = """from reginfo import Message, Route
+
+route = Route()
+
+
+@route.request()
+def main(msg: Message) -> None:
+    said = [msg.hdr("P-Asserted-Identity"), msg.hdr("P-Associated-URI")]
+    msg.send_reply(299, f"{said}")
+"""
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_who_somebody_is_says_only_a_trusted_peer(
+    tmp_path: Path, trusted: bool
+) -> None:
+    """sec-02: for scripts, and for whoever a request is relayed to"""
+    flag = "trusted = true\n" if trusted else ""
+    said = ("P-Asserted-Identity: <sip:ceo@example.com>", "P-Associated-URI: <sip:x@y>")
+    server = Guarded(tmp_path, BY_ADDRESS + flag)
+    server.register()
+    server.status("MESSAGE", BOB, *said, from_=MALLORY, source=PEER)
+    (relayed,) = server.inbox(BOBS)
+    assert ("P-Asserted-Identity" in relayed.headers) is trusted
+    assert ("P-Associated-URI" in relayed.headers) is trusted
+    script = tmp_path / "routes.py"
+    script.write_text(ROUTES)
+    config = server.config
+    changed = msgspec.structs.replace(config.server, script=script)
+    server.server = server.wire.restart(
+        server.server, config=msgspec.structs.replace(config, server=changed)
+    )
+    response = server.send("MESSAGE", BOB, *said, from_=MALLORY, source=PEER)
+    assert response is not None
+    assert ("ceo" in response.reason) is trusted
+
+
+def test_a_peer_reports_its_own_users_alone(tmp_path: Path) -> None:
+    """8760-16"""
+    more = BY_ADDRESS + "domains = ['b.example']\nunsolicited = true\n"
+    server = Guarded(tmp_path, more)
+    publish = ("PUBLISH", BOB, "Event: reg", "Content-Type: application/reginfo+xml")
+    contact = contact_of("sip:evil@203.0.113.66")
+    body = document(contact).decode()
+    assert server.status(*publish, source=PEER, body=body) == 403
+    notify = (
+        "NOTIFY", "sip:x@192.0.2.1", "Event: reg", "Subscription-State: active",
+        "Content-Type: application/reginfo+xml",
+    )  # fmt: skip
+    assert server.status(*notify, source=PEER, body=body, from_=MALLORY) == 200
+    assert server.server.contacts(BOB) == []
+    server = Guarded(tmp_path, more.replace("b.example", "example.com"))
+    assert server.status(*notify, source=PEER, body=body, from_=MALLORY) == 200
+    assert server.server.contacts(BOB) == ["sip:evil@203.0.113.66"]

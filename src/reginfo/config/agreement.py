@@ -36,6 +36,9 @@ class _Sections(Protocol):
     @property
     def pua_reginfo(self) -> PuaReginfoSection: ...
 
+    @property
+    def peers(self) -> tuple[PeerSection, ...]: ...
+
 
 def check_sections_agree(reading: Reading) -> None:
     """Note in ``reading`` every value that contradicts another one."""
@@ -259,6 +262,14 @@ def warnings_of(config: _Sections) -> Iterator[tuple[KeyPath, str]]:
             yield (
                 ("pua_reginfo", "server_address"),
                 "no listener has this address; answers may not reach this server",
+            )
+    for number, peer in enumerate(config.peers):
+        if peer.match is not None and peer.match.address is None:
+            yield (
+                ("peer", number, "match"),
+                f"{peer.name} is known by its From alone, which anybody can write: its"
+                " requests are believed only with the password of that user; add an"
+                " `address`",
             )
     admin = config.server.admin
     if isinstance(admin, SocketAddress) and not ip_address(admin.host).is_loopback:

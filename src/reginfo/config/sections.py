@@ -412,6 +412,12 @@ class PeerSection(Struct, frozen=True, kw_only=True):
     by its address need no password; everything else does.
     """
 
+    domains: Annotated[tuple[str, ...], several(host_name)] = ()
+    """
+    The domains of the users that it may report, in PUBLISH and NOTIFY; by default all
+    of `server.domains`.
+    """
+
     unsolicited: Annotated[bool, flag] = False
     "Whether a NOTIFY from it without a subscription is accepted."
 

@@ -61,11 +61,18 @@ def require_stance(config: Config, text: str, where: str) -> None:
         raise ConfigError([f"{where}:{line}: server.listen: {problem}"])
 
 
-def said_at_start(config: Config) -> str | None:
-    """What a server says at each start about itself; None if nothing."""
+def said_at_start(config: Config) -> list[str]:
+    """Return what a server says at each start about itself."""
+    said = []
     if config.auth is not None and not config.auth.required:
-        return (
+        said.append(
             "nobody is asked for a password, because auth.required is false: everybody"
             " who reaches this server may be anybody"
         )
-    return None
+    for peer in config.peers:
+        if peer.match is not None and peer.match.address is None:
+            said.append(
+                f"peer {peer.name} is known by its From alone: it is believed only with"
+                " the password of that user"
+            )
+    return said

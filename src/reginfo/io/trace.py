@@ -8,6 +8,9 @@ our address, the other address, and the number of octets. An empty line ends it.
     NOTIFY sip:b@127.0.0.1:5060 SIP/2.0
     ...
 
+In credentials the values of `response` and `cnonce` are `***`, so that nobody guesses
+the password by them. The file has the mode 0600.
+
 The file is text, and safe to show on a terminal: control characters, and octets that
 are not UTF-8, are written as ``\x1b``, and a backslash as ``\\``. Tabs and line ends
 are not changed; in a line that looks like the line before a message, the first digit is
@@ -23,6 +26,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from msgspec import Struct
+
+from .private import private
 
 Address = tuple[str, int]
 
@@ -49,14 +54,14 @@ class TraceFile:
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         # Unbuffered, so that a reader sees everything.
-        self._file = path.open("ab", buffering=0)
+        self._file = open(path, "ab", buffering=0, opener=private)
         self._clock = clock
 
     def __call__(
         self, direction: str, data: bytes, local: Address, remote: Address
     ) -> None:
         at = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
-        text = escape(data)
+        text = escape(masked(data))
         head = (
             f"{at:%Y-%m-%dT%H:%M:%S.%fZ} {direction} {local[0]}:{local[1]}"
             f" {remote[0]}:{remote[1]} {len(text)}\n"
@@ -65,6 +70,33 @@ class TraceFile:
 
     def close(self) -> None:
         self._file.close()
+
+
+_ANY = re.compile(rb"authorization", re.IGNORECASE)
+_CREDENTIALS = re.compile(
+    rb"(?im)^((?:proxy-)?authorization[ \t]*:)(.*(?:\r?\n[ \t].*)*)"
+)
+_PROOF = re.compile(rb"(?i)\b((?:response|cnonce)[ \t]*=[ \t]*)(\"[^\"]*\"?|[^,\s]*)")
+
+
+def masked(data: bytes) -> bytes:
+    """
+    Return a message without what shows a password in its credentials.
+
+    Whoever has a `response` and what it was made of can guess the password at leisure.
+    """
+    head, blank, body = data.partition(b"\r\n\r\n")
+    if not _ANY.search(head):
+        return data
+    head = _CREDENTIALS.sub(_without_proof, head)
+    return head + blank + body
+
+
+def _without_proof(match: re.Match[bytes]) -> bytes:
+    scheme = match[2].split(None, 1)[:1]
+    if scheme and scheme[0].lower() == b"digest":
+        return match[1] + _PROOF.sub(rb'\1"***"', match[2])
+    return match[1] + b" ***"
 
 
 # The characters that are escaped. One character at a time, so that the time is linear.

@@ -32,7 +32,8 @@ class Lock:
             if path.exists() and _identity(path.stat()) in _in_use:
                 raise in_use
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-            self._descriptor = os.open(path, flags, 0o666)
+            # SQLite's log and index get the mode of the database, which is made here.
+            self._descriptor = os.open(path, flags, 0o600)
         except OSError as exc:
             raise StoreError(f"{path}: {exc.strerror}") from exc
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -31,7 +32,7 @@ from ..sip.message import Request, Response
 from ..sip.timer import TimerWheel
 from ..sip.uri import Uri
 from .contribution import Contribution, ContributionRow, shifted_row
-from .document import read_document
+from .document import MayTell, anything, read_document
 from .envelope import LINK, VERSION
 from .learner import Learner
 from .listing import Listed, Listing, Listings
@@ -96,6 +97,7 @@ class Compositor:
         self._contacts: Rows[ReportedContact] = Rows(
             journal, CONTACT_KIND, ReportedContact, self._take_contact, shifted
         )
+        self.may_tell: MayTell = anything
         self.others: Listings | None = None
         "Returns who else lists a contact, such as peers that notify."
 
@@ -142,7 +144,13 @@ class Compositor:
                 raise Refusal(412, "Conditional Request Failed")
         document = None
         if asked.has_body:
-            document = read_document(request, peer, self._name, self._longest(peer))
+            document = read_document(
+                request,
+                peer,
+                self._name,
+                self._longest(peer),
+                partial(self.may_tell, peer),
+            )
             if document is not None:
                 document = _of(document, aor)
         etag = self._new_id()

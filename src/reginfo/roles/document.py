@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import msgspec
 
@@ -17,6 +18,15 @@ from ..sip.message import Request
 from .naming import named
 
 logger = logging.getLogger("reginfo.document")
+
+
+MayTell = Callable[[str, Aor], bool]
+"""Whether the peer of a name may report a user."""
+
+
+def anything(peer: str, aor: Aor) -> bool:
+    """Let every peer report every user."""
+    return True
 
 
 class UnreadableDocument(RemoteProtocolError):
@@ -79,7 +89,11 @@ def _event_of(binding: Binding, implicit: bool) -> ContactEvent:
 
 
 def read_document(
-    request: Request, source: str, name: Name, longest: int | None = None
+    request: Request,
+    source: str,
+    name: Name,
+    longest: int | None = None,
+    may_tell: Callable[[Aor], bool] | None = None,
 ) -> Reginfo | None:
     """
     Read the document in a NOTIFY or PUBLISH; None if there is none.
@@ -90,6 +104,8 @@ def read_document(
         source: the name of the sender, for the log.
         name: returns the address-of-record of a URI.
         longest: the longest lifetime that a contact may have, in seconds.
+        may_tell: whether the sender may report a user; what it says of others is left
+            out, and logged.
 
     Raises:
         Refusal: 415 for a body of another type that is not optional, 420 for a required
@@ -107,7 +123,21 @@ def read_document(
     for warning in document.warnings:
         logger.debug("! %s of %s: %s", request.method, source, warning)
     document = named(document, name, source)
+    if may_tell is not None:
+        document = _bounded(document, source, may_tell)
     return document if longest is None else _limited(document, longest)
+
+
+def _bounded(
+    document: Reginfo, source: str, may_tell: Callable[[Aor], bool]
+) -> Reginfo:
+    """``document`` without the users that its sender may not report."""
+    kept = tuple(one for one in document.registrations if may_tell(Aor(one.aor)))
+    if len(kept) == len(document.registrations):
+        return document
+    left = len(document.registrations) - len(kept)
+    logger.warning("! document of %s: it may not report %d of its users", source, left)
+    return msgspec.structs.replace(document, registrations=kept)
 
 
 def _limited(document: Reginfo, longest: int) -> Reginfo:

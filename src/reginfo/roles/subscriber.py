@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from ..events.states import SubscriberState
@@ -24,7 +25,7 @@ from ..sip.flow import Flow
 from ..sip.message import Request
 from ..sip.uri import Uri
 from ..sip.user import Send
-from .document import read_document
+from .document import MayTell, anything, read_document
 from .held import Held
 from .held import Listener as Listener
 from .learner import Learner
@@ -85,6 +86,7 @@ class Subscriber:
             journal, CONTACT_KIND, ReportedContact, self._take_contact, shifted
         )
         self._longest = longest or (lambda peer: max_expires)
+        self.may_tell: MayTell = anything
         self.others: Listings | None = None
         "Returns who else lists a contact, such as publishers."
 
@@ -107,6 +109,7 @@ class Subscriber:
             longest=self._longest,
             location=location,
             name=name,
+            may_tell=lambda peer, aor: self.may_tell(peer, aor),
         )
 
     # Subscribing; see `Held`.
@@ -178,7 +181,11 @@ class Subscriber:
         subscription = mirror.subscription
         state = subscription.check_notify(request, PACKAGE)
         document = read_document(
-            request, mirror.source, self._name, self._longest(mirror.peer)
+            request,
+            mirror.source,
+            self._name,
+            self._longest(mirror.peer),
+            partial(self.may_tell, mirror.peer),
         )
         held.remember(mirror)
         first = not subscription.is_established

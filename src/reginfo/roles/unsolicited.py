@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from ..events.headers import EventHeader, SubscriptionState
 from ..ledger.journal import Journal
@@ -13,7 +14,7 @@ from ..reg.table import RowChange, Table, TableState
 from ..sip.errors import Refusal
 from ..sip.message import Request
 from ..sip.uri import Uri
-from .document import read_document
+from .document import MayTell, anything, read_document
 from .learner import Learner
 from .listing import Listed, Listing
 from .naming import users_of
@@ -45,6 +46,7 @@ class Unsolicited:
             the peer.
         name: returns the address-of-record of a URI.
         location: the location table to update.
+        may_tell: whether a peer may report a user.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Unsolicited:
         longest: Callable[[str], int],
         location: str,
         name: Name,
+        may_tell: MayTell = anything,
     ) -> None:
         self._journal = journal
         self._learner = learner
@@ -63,6 +66,7 @@ class Unsolicited:
         self._longest = longest
         self._location = location
         self._name = name
+        self.may_tell = may_tell
         self._streams: dict[tuple[str, str], Stream] = {}
         self._listing: Listing[Stream] = Listing()
 
@@ -91,7 +95,13 @@ class Unsolicited:
         if event is None or event.package != self._package:
             raise Refusal(489, "Bad Event", headers=[("Allow-Events", self._package)])
         state = SubscriptionState.of(request)
-        document = read_document(request, peer, self._name, self._longest(peer))
+        document = read_document(
+            request,
+            peer,
+            self._name,
+            self._longest(peer),
+            partial(self.may_tell, peer),
+        )
         if document is None:
             return ()  # it lists nothing, so it takes no place
         key = (peer, request.call_id)

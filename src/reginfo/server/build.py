@@ -15,7 +15,6 @@ from ..ledger.turn import Turns
 from ..location.place import Place
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
-from ..reg.document import ContactEvent
 from ..roles import registrar
 from ..roles.admission import Admission
 from ..roles.compositor import Compositor
@@ -29,7 +28,6 @@ from ..routing.domains import Domains
 from ..routing.in_dialog import InDialog
 from ..routing.nat import Nat
 from ..routing.pinger import Pinger
-from ..routing.pinger import PingPolicy as Pings
 from ..routing.relaying import Relaying
 from ..routing.service_routes import ServiceRoutes
 from ..routing.targets import Targets
@@ -49,6 +47,7 @@ from .linking import Linking
 from .outgoing import OutgoingRequests
 from .passage import ServerParts
 from .peers import Peers
+from .pings import ping_policy
 from .router import Router
 from .scripting import Scripting
 from .sending import Sender
@@ -203,6 +202,7 @@ class Assembly:
         self.subscriber.others = self.compositor.listings
         self.compositor.others = self.subscriber.listings
         self.store.prolong = self.subscriber.prolonged
+        self.subscriber.may_tell = self.compositor.may_tell = self.peers.may_tell
         if self.policy.has_links:
             self.store.claim_listener = self.notifier.hears_claims
         self.expulsion = Expulsion(self.store, self.acts, self.notifier, self.table)
@@ -274,6 +274,7 @@ class Assembly:
             relaying=self.relaying,
             targets=self.targets,
             router=self.router,
+            peers=self.peers,
         )
         self.guarding.install(self.entrance, self.relaying.tokens, self.parts)
         self.sender = Sender(
@@ -375,7 +376,7 @@ class Assembly:
         return Pinger(
             self.store,
             self.journal,
-            policy=_ping_policy(self.config),
+            policy=ping_policy(self.config),
             server_id=self.config.server.id,
             flow=self.nat.flow,
             find=self.targets.flow_of,
@@ -421,23 +422,6 @@ class Assembly:
             self.endpoint.send_request(draft, flow, user)
         else:
             self.in_dialog.send(draft, dialog.first_uri, dialog.flow, user)
-
-
-def _ping_policy(config: Config) -> Pings:
-    nat, domains = config.nat, config.server.domains
-    host = domains[0] if domains else config.server.listen[0].host
-    removals = {
-        "deactivated": ContactEvent.DEACTIVATED,
-        "expired": ContactEvent.EXPIRED,
-    }
-    return Pings(
-        options=nat.ping == "options",
-        interval=nat.ping_interval,
-        all=nat.ping_all,
-        sender=nat.ping_from or f"sip:pinger@{host}",
-        failures=nat.ping_failures,
-        removal=removals.get(nat.ping_failed),
-    )
 
 
 def _is_datagram(flow: Flow) -> bool:

@@ -44,6 +44,7 @@ class Peers:
         }
         self._stranger = Watcher(min_interval=min_interval)
         self._by_address: dict[Address, PeerSection] = {}
+        self._by_name = {peer.name: peer for peer in peers}
         self._matched = [peer for peer in peers if peer.match is not None]
 
         self.identities: Callable[[Flow], frozenset[str]] = lambda flow: frozenset()
@@ -75,6 +76,19 @@ class Peers:
     def longest_life(self) -> int:
         """Return the longest interval accepted from any peer, in seconds."""
         return max([self._max_expires, *self._longest.values()])
+
+    def may_tell(self, name: str, aor: str) -> bool:
+        """
+        Whether a peer may report the registrations of a user.
+
+        Args:
+            name: the name of the peer; an unknown one is not limited.
+        """
+        peer = self._by_name.get(name)
+        if peer is None or not peer.domains:
+            return True
+        user, at, domain = aor.rpartition("@")
+        return domain.partition(":")[0] in peer.domains if at else aor in peer.watch
 
     def at(self, address: Address) -> PeerSection | None:
         """The peer whose URI is at ``address``."""

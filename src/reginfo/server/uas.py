@@ -157,6 +157,8 @@ class Uas:
         if peer is None:
             # Only configured peers may publish for users.
             raise Refusal(403, "Forbidden")
+        if not self._peers.may_tell(peer.name, aor):
+            raise Refusal(403, "Not Your User")
         return self._compositor.receive_publish(
             request, peer=peer.name, aor=aor, now=moment.now, wall=moment.wall
         )
