@@ -143,8 +143,16 @@ def test_a_final_word_ends_the_register_whoever_owns_it(event: ContactEvent) -> 
     assert (made.source, made.branch, made.number) == (None, 0, 0)
     assert made is not None and made.gone and made.event is event
     assert made.stamp == bound.stamp and made.edition == STAMP
-    assert made.owner == "k" and made.retry_after == 9
+    # RFC 3680 §5.1: it means something with `probation` alone.
+    expected = 9 if event is ContactEvent.PROBATION else None
+    assert made.owner == "k" and made.retry_after == expected
     assert join((bound,), made) == (made,)
+
+
+def test_a_probation_has_a_time_even_if_the_peer_does_not_say_it() -> None:
+    """3680-68: the documents that we write of it must have one"""
+    made = foreign.ended(ContactEvent.PROBATION, "a", 1, told(known()))
+    assert made is not None and made.retry_after == 0
 
 
 def test_a_final_word_of_a_greater_cseq_ends_what_has_a_smaller_one() -> None:

@@ -541,7 +541,7 @@ def test_an_expiry_that_could_not_be_committed_is_tried_again_but_not_at_once() 
 
 
 def test_a_contact_goes_on_if_somebody_knows_of_a_later_end() -> None:
-    """3680-101: a peer lists it for longer; then it does not expire."""
+    """3680-103: a peer lists it for longer; then it does not expire."""
     watched = Watched()
     first = binding(1, expires_at=NOW + 60)
     longer = binding(1, expires_at=NOW + 900, edition=9, owner="b", source="b/x")

@@ -146,6 +146,18 @@ def test_changes_of_others_are_not_told() -> None:
     assert not server.sent
 
 
+@pytest.mark.parametrize("event", ["registered", "created"])
+def test_a_contact_that_is_added_leaves_the_registration_active(event: str) -> None:
+    """3680-15: RFC 3680 §4.7.1, figure 1"""
+    server = watching(EAGER, binding())
+    for number, uri in enumerate((DESK, "sip:alice@192.0.2.77")):
+        server.bind(binding(1, event, contact=uri, call_id=f"c{number}"))
+        (document,) = server.documents()
+        assert registration(document).state == "active"
+        assert [(one.uri, one.event) for one in contacts(document)] == [(uri, event)]
+        server.answer()
+
+
 @pytest.mark.parametrize("event", ["unregistered", "expired", "rejected"])
 def test_the_last_contact_that_goes_ends_the_registration(event: str) -> None:
     """The last contact that goes ends the registration (3680-13, -14, -15)."""

@@ -99,6 +99,11 @@ def test_a_notify_is_of_the_dialog_byte_for_byte() -> None:
         "<sip:p1.example.net;lr>, <sip:p2.example.net;lr>"
     ]
     assert (notify.call_id, notify.cseq.number) == ("x@y", 1)
+    for number in (2, 3):
+        server.answer()
+        server.bind(binding(number))
+        (notify,) = server.notifies()
+        assert (notify.call_id, notify.cseq.number) == ("x@y", number)
     assert notify.headers["Contact"] == ["<sip:192.0.2.1:5060>"]
 
 
@@ -192,8 +197,40 @@ def test_a_subscribe_without_contact_makes_no_dialog() -> None:
     assert not len(server.notifier)
 
 
-def test_a_body_of_a_subscribe_is_ignored() -> None:
-    """A body of a SUBSCRIBE is ignored (3680-03)."""
+@pytest.mark.parametrize("by", ["first", "refresh", "fetch", "end"])
+def test_the_notify_of_each_subscribe_has_the_full_state(by: str) -> None:
+    """3680-29: also of what has not changed since the last one"""
+    server = Server()
+    server.bind(binding(), binding(contact=DESK))
+    server.subscribe(0 if by == "fetch" else 600)
+    if by in ("refresh", "end"):
+        server.settle()
+        server.subscribe(0 if by == "end" else 600, tag="tag1", cseq=2)
+    (document,) = server.documents()
+    assert document.full
+    assert len(contacts(document)) == 2
+
+
+@pytest.mark.parametrize("body", [b"<filter-set/>", b"\xff\0", b"x" * 60_000])
+@pytest.mark.parametrize("tag", ["", "tag1"])
+def test_a_body_of_a_subscribe_is_ignored_if_it_is_optional(
+    body: bytes, tag: str
+) -> None:
+    """3680-03, 3261-71: else it is refused, and nothing is changed"""
+    lines = ["Content-Type: application/simple-filter+xml"]
+    server = watching(EAGER, binding()) if tag else Server()
+    cseq = 2 if tag else 1
+    with pytest.raises(Refusal) as caught:
+        server.subscribe(600, *lines, tag=tag, cseq=cseq, body=body)
+    assert (caught.value.status, caught.value.headers) == (415, (("Accept", ""),))
+    assert not server.sent
+    lines.append("Content-Disposition: render;handling=optional")
+    server.subscribe(600, *lines, tag=tag, cseq=cseq, body=body)
+    assert [one.full for one in server.documents()] == [True]
+
+
+def test_a_type_without_a_body_is_no_matter() -> None:
+    """3680-03"""
     server = Server()
     server.subscribe(600, "Content-Type: application/x-filter")
     assert len(server.documents()) == 1

@@ -822,6 +822,30 @@ def is_refused(server: Server, status: int, *args: Any, **others: Any) -> Except
 BODY = xml.serialize(document(1, contact(DESK)))
 
 
+def test_the_first_notify_is_of_the_subscribe_whose_ids_it_has() -> None:
+    """6665-53: Call-ID, our From tag as its To tag, and the Event with its id"""
+    server = Server()
+    server.watch()
+    (subscribe,) = server.subscribes()
+    wrongs: list[dict[str, Any]] = [
+        {"call_id": "stray"},
+        {"call_id": subscribe.call_id.upper()},
+        {"to": subscribe.from_.uri},
+        {"to": f"<{subscribe.from_.uri}>;tag=guessed"},
+        {"event": "reg;id=1"},
+    ]
+    for wrong in wrongs:
+        with pytest.raises(Refusal) as caught:
+            server.receive(BODY, from_tag="first", **wrong)
+        assert caught.value.status == 481
+        assert server.contacts() == []
+    server.receive(BODY, from_tag="first", to=subscribe.headers["From"][0])
+    assert server.contacts() == [DESK]
+    # That has made the dialog: another one is refused.
+    server.changes.clear()
+    is_refused(server, 481, BODY, from_tag="second")
+
+
 def test_a_notify_outside_our_dialogs_is_refused() -> None:
     """A NOTIFY outside our dialogs is refused (6665-56, 3680-33)."""
     server = watching(contact())

@@ -110,6 +110,7 @@ class Server:
         from_: str = "<sip:bob@example.com>;tag=bobs",
         contact: str = f"<{WATCHER}>",
         remote: tuple[str, int] = PEER,
+        body: bytes = b"",
     ) -> Response:
         """Send a SUBSCRIBE, within a dialog if there is a tag."""
         lines = [f"Event: {event}"] if event else []
@@ -117,7 +118,7 @@ class Server:
         lines += [] if expires is None else [f"Expires: {expires}"]
         message = request(
             "SUBSCRIBE", *lines, *headers, uri=aor, cseq=cseq, call_id=call_id,
-            from_=from_, to=f"<{aor}>{f';tag={tag}' if tag else ''}",
+            from_=from_, to=f"<{aor}>{f';tag={tag}' if tag else ''}", body=body,
         )  # fmt: skip
         self.tags += 1
         return self.notifier.receive_subscribe(

@@ -97,10 +97,11 @@ def test_a_subscribe_needs_a_password_before_anything_is_kept(tmp_path: Path) ->
 
 
 def test_by_default_users_watch_themselves_alone(tmp_path: Path) -> None:
-    """8760-10: administrators watch anybody"""
+    """8760-10, 3680-09: administrators watch anybody; of others nothing is kept"""
     server = Guarded(tmp_path)
     assert server.logged_in("SUBSCRIBE", BOB, *EVENT) == 403
     assert server.status("SUBSCRIBE", BOB, *EVENT, from_=MALLORY) == 403
+    assert len(server.server.app.notifier) == 0
     assert server.logged_in("SUBSCRIBE", BOB, *EVENT, from_=OPS, user="ops") == 200
 
 

@@ -131,7 +131,7 @@ def ended(
         event=event,
         owner=told.peer,
         source=None,
-        retry_after=retry_after,
+        retry_after=_retry_after(event, retry_after),
         branch=0,
         number=0,
     )
@@ -177,6 +177,18 @@ def unnumbered(
     known = newest_of(told.claims, call_id)
     cseq = told.new_stamp() if changed or known is None else known.cseq
     return msgspec.structs.replace(listing, call_id=call_id, cseq=cseq)
+
+
+def _retry_after(event: ContactEvent, seconds: int | None) -> int | None:
+    """
+    Return the time of a probation, which our documents must have (RFC 3680 §5.1).
+
+    With another event it means nothing; a peer that omits it with a probation leaves
+    the user agent free to retry.
+    """
+    if event is not ContactEvent.PROBATION:
+        return None
+    return seconds or 0
 
 
 def _begun(listing: Claim, told: Told) -> Claim:
