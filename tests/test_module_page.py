@@ -123,7 +123,7 @@ def test_parameters_of_other_modules_have_their_defaults() -> None:
         section("Parameters of other modules"),
         re.MULTILINE,
     )
-    assert len(rows) == 13
+    assert len(rows) == 15
     for name, key, default in rows:
         value = getattr(type(getattr(config, name))(), key)
         assert str(value).lower() == default, (name, key)

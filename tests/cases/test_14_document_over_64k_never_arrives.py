@@ -10,6 +10,7 @@ from reginfo.testing.wire import WireServer
 from ..simulation import ALICE, PHONE, configuration, given
 
 CONTACTS = 200
+UNLIMITED = "[registrar]\nmax_contacts = 0\nmax_per_register = 0"
 LONGEST = 65_507
 """Octets that fit into one datagram of UDP on IPv4."""
 
@@ -40,7 +41,7 @@ def test_a_user_with_hundreds_of_contacts_is_known_at_a_peer() -> None:
     """The full document is longer than 65 535 octets (RFC 3261 §18.1.1)."""
     wire = Wire()
     wire.lose(lambda packet: len(packet.data) > LONGEST, times=1000)
-    a = wire.serve(configuration("a", ["b"], watch=()))
+    a = wire.serve(configuration("a", ["b"], watch=(), extra=UNLIMITED))
     for first in range(0, CONTACTS, 25):
         register_many(wire, a, first, 25)
     b = wire.serve(configuration("b", ["a"]))

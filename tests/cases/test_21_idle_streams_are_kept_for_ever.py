@@ -6,8 +6,6 @@ import asyncio
 import resource
 import socket
 
-import pytest
-
 from reginfo.config.config import Config
 from reginfo.io.clock import Clock
 from reginfo.server.app import App
@@ -44,13 +42,8 @@ def is_closed(stream: socket.socket) -> bool:
         return True
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="not yet: idle streams have no limit and no end",
-)
 def test_silent_streams_of_one_host_are_limited_or_closed() -> None:
-    """One host opens many streams and says nothing on them for an hour."""
+    """3261-156: one host opens many streams and says nothing on them for an hour."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4 * STREAMS), hard))
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -61,7 +61,7 @@ def test_missing_configuration_is_reported(tmp_path: Path) -> None:
     lines = checked(tmp_path, '[store]\nurl = "memory:"\n')
     assert "API        none" in lines
     assert "store      in memory: nothing is kept after the end of the process" in lines
-    assert "contacts   for 60 to 86400 s" in lines
+    assert "contacts   for 60 to 86400 s, 10 for each user" in lines
     assert lines[-2].startswith("publishes  nothing: neither publish_to nor")
     assert lines[-1] == "peers      none"
 

@@ -165,6 +165,7 @@ class Server:
                 f'synchronous = "{self.synchronous}"',
                 "[registrar]",
                 f"min_expires = {self.min_expires}",
+                "max_contacts = 0\nmax_per_register = 0",  # tests have many contacts
                 *self.registrar,
                 "[notifier]",
                 f"min_interval = {self.min_interval}",

@@ -31,7 +31,6 @@ def test_a_server_gets_as_many_contacts_as_its_transport_carries(
         Server(
             tmp_path,
             publish_to=[peer.uri],
-            registrar=[f"max_contacts = {CONTACTS}"],
         ) as ours,
         Phone(ours.address) as phone,
     ):

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from reginfo.io import stream, tcp
+from reginfo.io.crowd import Crowd, StreamLimits
+from reginfo.io.stream import READ_ON
 from reginfo.io.tcp import StreamTransport
 from reginfo.sip.flow import Address, Flow, Local
 from reginfo.sip.transaction import Datagram
@@ -19,6 +21,7 @@ from reginfo.sip.transport import Transport
 MESSAGE = b"OPTIONS sip:a SIP/2.0\r\nContent-Length: 5\r\n\r\nhello"
 BROKEN = b"OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/TCP h\r\nContent-Length: many\r\n\r\n"
 OK = b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"
+ACCEPTED = b"SIP/2.0 200 OK\r\nCSeq: 1 REGISTER\r\nContent-Length: 0\r\n\r\n"
 TRYING = b"SIP/2.0 100 Trying\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -51,6 +54,12 @@ class Rim:
             while not holds():
                 self._news.clear()
                 await self._news.wait()
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
 
 
 def in_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
@@ -391,12 +400,13 @@ def test_a_peer_that_drops_syn_is_given_a_second(
     run()
 
 
-def test_a_peer_that_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "BACKLOG", 100_000)
+def test_a_peer_that_reads_nothing_is_cut_off() -> None:
+    """3261-157"""
 
     @in_loop
     async def run() -> None:
-        rim = Rim()
+        crowd = Crowd(StreamLimits(unsent=100_000))
+        rim = Rim(crowd=crowd)
         await asyncio.sleep(0)
         _, writer = await asyncio.open_connection(*rim.address, limit=1)
         writer.write(MESSAGE)
@@ -408,10 +418,101 @@ def test_a_peer_that_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -
             rim.transport.send(Datagram(bytes(60_000), flow))
             await asyncio.sleep(0)
         assert rim.lost == [flow]
+        assert crowd.unread == 1 and not len(crowd)
         writer.close()
         rim.transport.close()
 
     run()
+
+
+@in_loop
+async def test_requests_of_a_peer_that_does_not_read_wait_in_its_own_host() -> None:
+    """3261-157: also its pings, until it reads."""
+    rim = Rim()
+    await asyncio.sleep(0)
+    reader, writer = await asyncio.open_connection(*rim.address, limit=1)
+    writer.write(MESSAGE)
+    await rim.until(lambda: bool(rim.received))
+    _, flow = rim.received[0]
+    (one,) = rim.transport._streams.values()
+    sent = 0
+    while not one._transport.get_write_buffer_size() > READ_ON:
+        rim.transport.send(Datagram(bytes(READ_ON), flow))
+        sent += READ_ON
+        await asyncio.sleep(0)
+    assert not one._transport.is_reading()
+    writer.write(b"\r\n\r\n" * 1000 + MESSAGE)
+    await asyncio.sleep(0.05)
+    assert len(rim.received) == 1
+    await reader.readexactly(sent)
+    assert await reader.readexactly(2000) == b"\r\n" * 1000
+    await rim.until(lambda: len(rim.received) == 2)
+    writer.close()
+    rim.transport.close()
+
+
+@in_loop
+async def test_a_silent_stream_makes_room_and_one_that_has_registered_does_not() -> (
+    None
+):
+    """3261-156"""
+    crowd = Crowd(StreamLimits(connections=3))
+    rim = Rim(crowd=crowd)
+    await asyncio.sleep(0)
+    streams = [await asyncio.open_connection(*rim.address) for _ in range(3)]
+    for _, writer in streams[:2]:
+        writer.write(MESSAGE)
+        await writer.drain()
+    await rim.until(lambda: len(rim.received) == 2)
+    flow = Flow(rim.transport.local, streams[0][1].get_extra_info("sockname"))
+    rim.transport.send(Datagram(ACCEPTED, flow))
+    assert await streams[0][0].readexactly(len(ACCEPTED)) == ACCEPTED
+    streams.append(await asyncio.open_connection(*rim.address))
+    await eventually(lambda: crowd.displaced == 1)
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        await streams[2][0].readexactly(1)
+    figures = crowd.describe().figures
+    assert (figures["streams"], figures["established"], figures["silent"]) == (3, 1, 1)
+    assert figures["displaced_total"] == 1
+    for _, writer in streams:
+        writer.close()
+    rim.transport.close()
+
+
+@in_loop
+async def test_only_so_many_connections_are_opened_at_a_time() -> None:
+    """3261-159"""
+    crowd = Crowd(StreamLimits(opening=1))
+    theirs, ours = Rim(), Rim(crowd=crowd)
+    await asyncio.sleep(0)
+    local = ours.transport.local
+    ours.transport.send(Datagram(MESSAGE, Flow(local, theirs.address)))
+    await asyncio.sleep(0)
+    ours.transport.send(Datagram(MESSAGE, Flow(local, theirs.address)))  # waits, too
+    ours.transport.send(Datagram(MESSAGE, Flow(local, ("127.0.0.1", 1))))
+    assert ours.causes == {"too many connections are being opened"}
+    await theirs.until(lambda: len(theirs.received) == 2)
+    assert (crowd.opening, crowd.refused, len(crowd)) == (0, 1, 1)
+    ours.transport.send(Datagram(MESSAGE, Flow(local, ("127.0.0.1", 1))))
+    await ours.until(lambda: len(ours.causes) == 2)
+    for rim in (theirs, ours):
+        rim.transport.close()
+
+
+@in_loop
+async def test_a_host_that_is_gone_is_found_out_within_minutes() -> None:
+    """3261-156: by the keep-alive of TCP (RFC 1122 §4.2.3.6)."""
+    rim = Rim()
+    await asyncio.sleep(0)
+    _, writer = await asyncio.open_connection(*rim.address)
+    await eventually(lambda: bool(rim.transport._streams))
+    (one,) = rim.transport._streams.values()
+    sock: socket.socket = one._transport.get_extra_info("socket")
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 120
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 30
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 4
+    writer.close()
+    rim.transport.close()
 
 
 @pytest.mark.ipv6

@@ -309,3 +309,35 @@ def test_a_head_without_a_body_may_be_as_long_as_the_limit() -> None:
         assert [m for piece in pieces for m in framer.receive(piece)] == []
         assert framer.error is not None
         assert (framer.error.status, framer.broken) == (513, data)
+
+
+@pytest.mark.parametrize("octets", [1, 100])
+def test_a_head_has_a_limit_of_its_own(octets: int) -> None:
+    """3261-153: whether it comes at once or in pieces."""
+    framer = Framer(max_message=1000, max_head=100)
+    body = b"x" * 800
+    whole = b"OPTIONS sip:a SIP/2.0\r\nContent-Length: 800\r\n\r\n" + body
+    assert framer.receive(whole) == [whole]
+    long = b"OPTIONS sip:a SIP/2.0\r\nSubject: " + b"y" * 100 + b"\r\n\r\n"
+    for at in range(0, len(long), octets):
+        assert framer.receive(long[at : at + octets]) == []
+    assert framer.error is not None and framer.error.status == 513
+    assert framer.broken.startswith(b"OPTIONS")
+
+
+@pytest.mark.parametrize(
+    ("data", "unfinished"),
+    [
+        (b"", False), (b"\r\n", False), (b"\r\n\r\n", False), (b"\r\n\r", False),
+        (b"O", True), (b"\r\n\r\nOPTIONS", True),
+        (b"OPTIONS sip:a SIP/2.0\r\nContent-Length: 1\r\n\r\n", True),
+        (b"OPTIONS sip:a SIP/2.0\r\nContent-Length: 1\r\n\r\nx", False),
+    ],
+)  # fmt: skip
+def test_a_message_is_unfinished_once_it_has_begun(
+    data: bytes, unfinished: bool
+) -> None:
+    """3261-156: keep-alives are no messages."""
+    framer = Framer()
+    framer.receive(data)
+    assert framer.is_unfinished is unfinished

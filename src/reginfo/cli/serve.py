@@ -15,6 +15,7 @@ import typer
 
 from ..config.config import Config
 from ..io.certificates import CertificateError
+from ..io.descriptors import raise_limit
 from ..io.inherited import Inherited
 from ..io.log import log_to
 from ..io.service_manager import ServiceManager
@@ -77,6 +78,7 @@ def serve(
     from ..io.watchdog import Watchdog, WatchedSelector
 
     configuration = read_config(config, to_serve=True)
+    raise_limit()
     log_to(logging.StreamHandler(sys.stderr), log_level.upper())
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     trace_file = trace_to(trace)

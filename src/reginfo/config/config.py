@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from ..sip.errors import ReginfoError
 from .address import UnixPath
 from .agreement import check_sections_agree, warnings_of
+from .limits_section import CapacitySection
 from .lines import KeyPath, Lines, syntax_error
 from .pairs import one_way, peers_that_are_us
 from .sections import (
@@ -65,6 +66,7 @@ class Config(Struct, frozen=True, kw_only=True):
     websocket: WebSocketSection = WebSocketSection()
     dns: DnsSection = DnsSection()
     sync: SyncSection = SyncSection()
+    limits: CapacitySection = CapacitySection()
     groups: tuple[GroupSection, ...] = field(default=(), name="group")
     peers: tuple[PeerSection, ...] = field(default=(), name="peer")
 

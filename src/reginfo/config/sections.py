@@ -118,8 +118,24 @@ class LimitsSection(Struct, frozen=True, kw_only=True):
 class RegistrarSection(LimitsSection, frozen=True, kw_only=True):
     """``[registrar]``: how long a contact is bound, and how many may be."""
 
-    max_contacts: Annotated[int, whole(0)] = 0
-    "The most contacts that an address-of-record may have; 0 for no limit."
+    max_contacts: Annotated[int, whole(0)] = 10
+    """
+    The most contacts of an address-of-record that may be registered here; 0 for no
+    limit. Contacts that other servers report do not count.
+    """
+
+    max_per_register: Annotated[int, whole(0)] = 16
+    """
+    The most contacts that one REGISTER may name, removals included; 0 for no limit. A
+    REGISTER with more is refused with 403, before any of them is looked at.
+    """
+
+    max_contact_size: Annotated[int, whole(0)] = 4_096
+    """
+    The most octets that are stored with a contact: its URI and parameters, its path,
+    the user agent, and 700 for the rest. A larger one is refused with 413; 0 for the
+    8192 that fit into a document.
+    """
 
     max_contacts_reached: Annotated[str, one_of("refuse", "replace")] = "refuse"
     """

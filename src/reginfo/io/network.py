@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import socket
 import time
@@ -18,6 +19,7 @@ from ..sip.flow import Address, Flow, Local, family_of
 from ..sip.framing import MAX_MESSAGE
 from ..sip.transport import PREFERRED, TCP, WS, WSS, Transport
 from .certificates import Certificates
+from .crowd import Crowd, StreamLimits
 from .inherited import Inherited
 from .interfaces import expand, source_of
 from .nameservers import NameServers, at, hosts
@@ -31,6 +33,10 @@ SOURCES = 10_000
 """The number of destinations whose source address is cached."""
 
 
+SWEEP = 5.0
+"""Seconds between two searches for streams on which nothing is said."""
+
+
 class StartError(ReginfoError):
     """The server cannot start; the message has the reason."""
 
@@ -41,6 +47,8 @@ class Network:
 
     Args:
         max_message: the maximum size of a message on a stream, in octets.
+        max_head: the same for its head; 0 for no other limit.
+        limits: the limits of streams.
         inherited: sockets that are bound already, used for their addresses.
         certificates: for TLS and WSS.
         web: for WebSocket.
@@ -53,6 +61,8 @@ class Network:
         trace: Trace | None,
         *,
         max_message: int = MAX_MESSAGE,
+        max_head: int = 0,
+        limits: StreamLimits | None = None,
         inherited: Inherited | None = None,
         certificates: Certificates | None = None,
         web: WebSocketSection | None = None,
@@ -61,6 +71,9 @@ class Network:
         self._endpoint = endpoint
         self._trace = trace
         self._max_message = max_message
+        self._max_head = max_head
+        self.crowd = Crowd(limits)
+        self._sweeping: asyncio.TimerHandle | None = None
         self._inherited = inherited or Inherited([])
         self._certificates = certificates
         self._web = web or WebSocketSection()
@@ -106,6 +119,17 @@ class Network:
         if left := self._inherited.left():
             raise StartError(f"inherited and not in listen: {', '.join(left)}")
         self._pair_streams()
+
+    def start(self) -> None:
+        """Start to close the streams on which nothing is said."""
+        loop = asyncio.get_running_loop()
+        self._sweeping = loop.call_later(SWEEP, self.start)
+        self.crowd.timer_due(loop.time())
+
+    def stop(self) -> None:
+        """Close no more of them."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
 
     def source_of(self, address: Address) -> str | None:
         """Return the local address from which packets to ``address`` are sent."""
@@ -216,6 +240,8 @@ class Network:
             "lost": rim.lost,
             "trace": self._trace,
             "max_message": self._max_message,
+            "max_head": self._max_head,
+            "crowd": self.crowd,
         }
 
     def _securing(self, web: bool) -> Securing:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Address, Flow, Local, uri_host, with_scope
+from .crowd import Crowd
 from .secured import Secured
 from .udp import Receive, Trace
 
@@ -21,8 +22,19 @@ The number of octets read at once. asyncio's default of 256 KiB costs an mmap pe
 (cpython #85451).
 """
 
-BACKLOG = 1 << 20
-"""The number of octets that a peer may leave unread before its stream is closed."""
+READ_ON = 65_536
+"""
+The number of unsent octets beyond which no more requests are read from a stream: a peer
+that does not read its responses gets no more of them.
+"""
+
+PROBES = (120, 30, 4)
+"""
+Seconds of silence before the first TCP keep-alive and between two of them, and the
+number without an answer that end a stream. Linux alone waits for two hours.
+"""
+
+_PROBES = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
 
 UNACKNOWLEDGED = 20_000
 """
@@ -45,6 +57,9 @@ RESPONSE = b"SIP/2.0 "
 
 
 _VIA = re.compile(rb"\n(?:via|v)[ \t]*:", re.IGNORECASE)
+_ESTABLISHING = re.compile(
+    rb"\ncseq[ \t]*:[ \t]*\d+[ \t]+(?:REGISTER|SUBSCRIBE)", re.IGNORECASE
+)
 
 
 class Framing(Protocol):
@@ -59,6 +74,10 @@ class Framing(Protocol):
     @property
     def is_open(self) -> bool:
         """Whether messages may be sent."""
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a message has begun and is not complete."""
 
     def receive(self, data: bytes) -> list[bytes]:
         """Receive octets; return the messages that they complete."""
@@ -76,6 +95,8 @@ class StreamOwner(Protocol):
     local: Local
     receive: Receive
     trace: Trace | None
+    crowd: Crowd
+    is_stopped: bool
 
     def settle(self) -> None:
         """Make a turn from what was received."""
@@ -107,10 +128,16 @@ class SocketStream(asyncio.Protocol):
     Args:
         name: for a secure connection that we open, the SIP domain that its certificate
             must be for; empty for any other.
+        is_ours: whether this server opens it.
     """
 
-    def __init__(self, owner: StreamOwner, name: str = "") -> None:
+    def __init__(
+        self, owner: StreamOwner, name: str = "", *, is_ours: bool = False
+    ) -> None:
         self._owner = owner
+        self._crowd = owner.crowd
+        self._is_established = is_ours
+        self._loop = asyncio.get_running_loop()
         self._name = name
         self._framing = owner.framing()
         self._secured = owner.secured(name)
@@ -122,7 +149,7 @@ class SocketStream(asyncio.Protocol):
         self._is_ending = False
         self._linger: asyncio.TimerHandle | None = None
         self._handshake: asyncio.TimerHandle | None = None
-        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.opened: asyncio.Future[None] = self._loop.create_future()
         "Is done when the stream can be used, or cannot be opened; see `problem`."
 
         self.problem = "connection reset"
@@ -153,14 +180,19 @@ class SocketStream(asyncio.Protocol):
         connection.setsockopt(
             socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED
         )
+        for option, value in zip(_PROBES, PROBES, strict=True):
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
+        # Beyond the upper mark `pause_writing` is called.
+        transport.set_write_buffer_limits(READ_ON)
         remote = (with_scope(peer), peer[1])
+        enter = self._crowd.enter_opened if self._is_established else self._crowd.enter
+        enter(self, remote[0], self._loop.time())
         self._place = (remote, self._name)
         self._flow = Flow(self._owner.local, *self._place)
         if self._secured is None and self._framing.is_open:
             self._add()
             return
-        loop = asyncio.get_running_loop()
-        self._handshake = loop.call_later(
+        self._handshake = self._loop.call_later(
             HANDSHAKE, self._give_up, f"no handshake within {HANDSHAKE:g} s"
         )
         if self._secured is not None:
@@ -173,10 +205,11 @@ class SocketStream(asyncio.Protocol):
                 return
         framing = self._framing
         messages = framing.receive(data)
-        if answer := framing.octets_to_send():
+        if (answer := framing.octets_to_send()) and self._can_write():
             self._write(answer)
         if not self._is_added and framing.is_open:
             self._add()
+        self._note(bool(messages))
         for message in messages:
             self._take(message)
         if messages:
@@ -200,15 +233,14 @@ class SocketStream(asyncio.Protocol):
         for timer in (self._linger, self._handshake):
             if timer is not None:
                 timer.cancel()
+        self._crowd.leave(self)
         self._owner.remove(self._place, self)
         if not self.opened.done():
             self.opened.set_result(None)
 
     def send(self, data: bytes) -> None:
         """Write a message, or abort the stream of a peer that does not read."""
-        if self._transport.get_write_buffer_size() > BACKLOG:
-            logger.warning("! %s:%d does not read: stream closed", *self._place[0])
-            self._transport.abort()
+        if not self._can_write():
             return
         try:
             octets = self._framing.write(data)
@@ -221,6 +253,10 @@ class SocketStream(asyncio.Protocol):
             owner.trace(">", data, (owner.local.host, owner.local.port), self._place[0])
         if self._unanswered and data.startswith(RESPONSE) and data[8:9] != b"1":
             self._unanswered -= 1
+            if not self._is_established and data[8:9] == b"2":
+                if _ESTABLISHING.search(data):
+                    self._is_established = True
+                    self._crowd.establish(self, self._loop.time())
             if self._is_ending and not self._unanswered:
                 self.close()
 
@@ -233,6 +269,15 @@ class SocketStream(asyncio.Protocol):
             self._write(self._framing.octets_to_send())
         else:
             self._give_up("no answer to a ping")
+
+    def pause_writing(self) -> None:
+        """Stop reading requests of a peer that does not read their responses."""
+        self.pause()
+
+    def resume_writing(self) -> None:
+        """Read on, because the peer reads again."""
+        if not (self._is_ending or self._owner.is_stopped):
+            self._transport.resume_reading()
 
     def pause(self) -> None:
         """Stop receiving."""
@@ -257,6 +302,27 @@ class SocketStream(asyncio.Protocol):
         """As a log names it: ``tls 192.0.2.50:5061``."""
         (host, port), _ = self._place
         return f"{self._owner.local.transport.token} {uri_host(host)}:{port}"
+
+    def _note(self, is_whole: bool) -> None:
+        """Report whether a whole message has come, and whether another has begun."""
+        crowd, now = self._crowd, self._loop.time()
+        if is_whole:
+            crowd.heard(self, now)
+        is_unfinished = self._framing.is_unfinished
+        if is_whole or not is_unfinished:
+            crowd.finished(self)
+        if is_unfinished:
+            crowd.begun(self, now)
+
+    def _can_write(self) -> bool:
+        """Whether more may be written; otherwise the stream is aborted."""
+        most = self._crowd.limits.unsent
+        if self._transport.get_write_buffer_size() <= most or not most:
+            return True
+        logger.warning("! %s:%d does not read: stream closed", *self._place[0])
+        self._crowd.unread += 1
+        self._transport.abort()
+        return False
 
     def _add(self) -> None:
         """Report that the stream can be used."""
@@ -343,6 +409,5 @@ class SocketStream(asyncio.Protocol):
             return
         self._is_ending = True
         self._owner.end(self._place, self)
-        loop = asyncio.get_running_loop()
-        self._linger = loop.call_later(LINGER, self._transport.close)
+        self._linger = self._loop.call_later(LINGER, self._transport.close)
         self._owner.settle()

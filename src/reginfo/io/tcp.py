@@ -14,6 +14,8 @@ from ..sip.flow import Address, Flow, Local, family_of, with_scope
 from ..sip.framing import MAX_MESSAGE, Framer
 from ..sip.transaction import Datagram
 from ..sip.transport import TCP, TLS, Transport
+from .acceptor import Acceptor
+from .crowd import Crowd
 from .secured import Secured
 from .stream import RESPONSE, Framing, Place, SocketStream
 from .udp import Failed, Receive, Trace, reason
@@ -51,6 +53,8 @@ class StreamTransport:
         failed: called with each datagram that could not be sent, and the reason.
         lost: called with the flow of a connection that was closed.
         max_message: the maximum size of a received message, in octets.
+        max_head: the maximum size of its head, in octets; 0 for no other limit.
+        crowd: the streams of all transports, and their limits.
         securing: begins TLS; for transports that are secure.
         framing: begins WebSocket; None for a stream of messages with Content-Length.
         ping: seconds between two pings of a WebSocket; 0 for none.
@@ -66,6 +70,8 @@ class StreamTransport:
         lost: Callable[[Flow], None],
         trace: Trace | None = None,
         max_message: int = MAX_MESSAGE,
+        max_head: int = 0,
+        crowd: Crowd | None = None,
         securing: Securing | None = None,
         framing: Callable[[], Framing] | None = None,
         ping: float = 0.0,
@@ -76,12 +82,14 @@ class StreamTransport:
         self.lost = lost
         self.trace = trace
         self.max_message = max_message
+        self.max_head = max_head
+        self.crowd = Crowd() if crowd is None else crowd
         self._securing = securing
         self._framing = framing
         self._ping = ping
         self._failed = failed
         self._loop = asyncio.get_running_loop()
-        self._server: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None
         self._socket: socket.socket | None = None
         self._streams: dict[Place, SocketStream] = {}
         self._ending: dict[Place, SocketStream] = {}
@@ -89,7 +97,7 @@ class StreamTransport:
 
         self._opening: dict[Place, list[Datagram]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._stopped = False
+        self.is_stopped = False
 
     @classmethod
     def listening(
@@ -131,23 +139,24 @@ class StreamTransport:
     def start(self) -> None:
         """Start accepting connections."""
         if self._socket is not None:
-            self._run(self._serve(self._socket))
+            self._acceptor = Acceptor(self._socket, lambda: SocketStream(self))
+            self._acceptor.start()
         if self._ping:
             self._run(self._ping_all())
 
     def stop(self) -> None:
         """Stop receiving; sending still works."""
-        self._stopped = True
-        if self._server is not None:
-            self._server.close()
+        self.is_stopped = True
+        if self._acceptor is not None:
+            self._acceptor.close()
         for stream in self._streams.values():
             stream.pause()
 
     def close(self) -> None:
         for task in self._tasks:
             task.cancel()
-        if self._server is not None:
-            self._server.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
         elif self._socket is not None:
             self._socket.close()
         for stream in [*self._streams.values(), *self._ending.values()]:
@@ -165,6 +174,9 @@ class StreamTransport:
             stream.send(datagram.data)
         elif place in self._opening:
             self._opening[place].append(datagram)
+        elif self._can_open(place) and not self.crowd.may_open:
+            self.crowd.refused += 1
+            self._failed(datagram, "too many connections are being opened")
         elif self._can_open(place):
             self._opening[place] = [datagram]
             self._run(self._open(place))
@@ -195,12 +207,14 @@ class StreamTransport:
 
     def framing(self) -> Framing:
         """Begin to look for messages on a connection."""
-        return Framer(self.max_message) if self._framing is None else self._framing()
+        if self._framing is None:
+            return Framer(self.max_message, self.max_head)
+        return self._framing()
 
     def add(self, place: Place, stream: SocketStream) -> None:
         """Add a stream that was opened."""
         self._streams[place] = stream
-        if self._stopped:
+        if self.is_stopped:
             stream.pause()
 
     def end(self, place: Place, stream: SocketStream) -> None:
@@ -225,18 +239,14 @@ class StreamTransport:
         transport = self.local.transport
         return transport is TCP or (transport is TLS and bool(place[1]))
 
-    async def _serve(self, listener: socket.socket) -> None:
-        self._server = await self._loop.create_server(
-            lambda: SocketStream(self), sock=listener
-        )
-
     async def _open(self, place: Place) -> None:
         (host, port), name = place
         longest = SECURE if name else CONNECT
         stream: SocketStream | None = None
+        self.crowd.opening += 1
         try:
             async with asyncio.timeout(longest):
-                opening = SocketStream(self, name)
+                opening = SocketStream(self, name, is_ours=True)
                 await self._loop.create_connection(lambda: opening, host, port)
                 stream = opening
                 await stream.opened
@@ -249,6 +259,8 @@ class StreamTransport:
             cause = reason(exc)
         except RemoteProtocolError as exc:
             cause = str(exc)  # not a name that TLS can ask for
+        finally:
+            self.crowd.opening -= 1
         # A stream that was reset at once counts as a failed connection, because the
         # peer would reset it again.
         stream = self._streams.get(place)

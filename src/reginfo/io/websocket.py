@@ -55,6 +55,9 @@ class WebSocketFraming:
         self.broken = b""
         "Nothing: a message that is too long is not kept."
 
+    is_unfinished = False
+    "Pings find out who leaves a message unfinished."
+
     @property
     def is_open(self) -> bool:
         """Whether the handshake is over, and messages may be sent."""

@@ -21,17 +21,14 @@ The most octets of one contact in a document. A document of 48 KiB has room for 
 Contact and Path of a REGISTER can be 64 KiB.
 """
 
-_FIXED = 700
+FIXED = 700
 """Octets that a contact takes beside its texts: names, numbers, markup."""
 
 MARKUP = 40
 """Octets of markup around each parameter, and around each element of a path."""
 
-SMALL = 1000
-"""
-A contact with at most this many characters of text, plus 40 for each parameter and
-each element of its path, is never too large: no character takes more than six octets.
-"""
+WORST = 6
+"""The most octets that one character takes in a document."""
 
 Life = tuple[Stamp, str]
 """The stamp at which a binding began, and its Call-ID; see :attr:`Claim.life`."""
@@ -160,8 +157,8 @@ class Claim(msgspec.Struct, frozen=True, gc=False, array_like=True):
         return left if left > 0 else 0
 
 
-def is_too_large(claim: Claim) -> bool:
-    """Whether a contact takes more than :data:`MAX_SIZE` octets in a document."""
+def is_too_large(claim: Claim, most: int = MAX_SIZE) -> bool:
+    """Whether a contact takes more than ``most`` octets in a document."""
     texts = [
         claim.contact, claim.key, claim.call_id, claim.owner, claim.display_name,
         claim.received, claim.user_agent, *claim.path,
@@ -169,8 +166,8 @@ def is_too_large(claim: Claim) -> bool:
     for name, value in claim.params:
         texts += (name, value or "")
     text = "".join(texts)
-    markup = _FIXED + MARKUP * (len(claim.params) + len(claim.path))
-    return markup + len(escape(text).encode("utf-8", "replace")) > MAX_SIZE
+    markup = FIXED + MARKUP * (len(claim.params) + len(claim.path))
+    return markup + len(escape(text).encode("utf-8", "replace")) > most
 
 
 def shifted(claim: Claim, by: float) -> Claim:

@@ -279,6 +279,9 @@ class _Mover:
         ):
             comment = "by default, OpenSIPS does not publish"
             self._set(("pua_reginfo", "publish_reginfo"), "false", comment)
+        key = ("registrar", "max_contacts")
+        if key not in self._values:
+            self._set(key, "0", "the default of OpenSIPS and Kamailio")
         key = ("usrloc", "use_domain")
         if key not in self._values:
             self._set(key, "false", "the default of OpenSIPS and Kamailio")

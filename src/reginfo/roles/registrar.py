@@ -8,7 +8,15 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ..location.claim import MARKUP, MAX_SIZE, SMALL, Claim, is_too_large, stripped
+from ..location.claim import (
+    FIXED,
+    MARKUP,
+    MAX_SIZE,
+    WORST,
+    Claim,
+    is_too_large,
+    stripped,
+)
 from ..location.contacts import Contacts
 from ..location.record import Record, RecordKind, Standing
 from ..location.stamp import Stamp
@@ -46,7 +54,16 @@ class RegistrarPolicy(Value, frozen=True):
     "Seconds."
 
     max_contacts: int = 0
-    "The maximum number of contacts per address-of-record; 0: no limit."
+    """
+    The maximum number of contacts per address-of-record that are registered here; 0:
+    no limit.
+    """
+
+    max_per_register: int = 0
+    "The maximum number of contacts in one REGISTER; 0: no limit."
+
+    max_contact_size: int = MAX_SIZE
+    "The maximum number of octets that are stored with a contact."
 
     replaces: bool = False
     "Whether a contact over the limit replaces the oldest one, or is refused."
@@ -55,7 +72,10 @@ class RegistrarPolicy(Value, frozen=True):
     "Whether other servers may know of contacts that are not known here."
 
     def __post_init__(self) -> None:
-        for name in ("min_expires", "default_expires", "max_expires", "max_contacts"):
+        for name in (
+            "min_expires", "default_expires", "max_expires", "max_contacts",
+            "max_per_register", "max_contact_size",
+        ):  # fmt: skip
             if type(value := getattr(self, name)) is not int:
                 raise TypeError(
                     f"RegistrarPolicy.{name}: int is needed, not {value!r:.80}"
@@ -96,9 +116,10 @@ def decide(
         date: the Date of the response (§10.3 step 8).
 
     Raises:
-        Refusal: 403 for a barred user, 413 for a contact that is too large, 420 for an
-            unsupported extension, 423 for too short an interval, 500 for a CSeq out of
-            order or a user on probation, 503 for too many contacts.
+        Refusal: 403 for a barred user or too many contacts in the request, 413 for a
+            contact that is too large, 420 for an unsupported extension, 423 for too
+            short an interval, 500 for a CSeq out of order or a user on probation, 503
+            for too many contacts of the user.
         RemoteProtocolError: a Contact or Path cannot be used.
     """
     # The hot path: nothing is called here that does nothing for most requests.
@@ -108,6 +129,13 @@ def decide(
     if request.body:
         understands_body(request, None)
     values = request.values("Contact")
+    if len(values) > policy.max_per_register > 0:
+        # Before any of them is parsed or compared.
+        raise Refusal(
+            403,
+            "Too Many Contacts",
+            headers=[_because(f"at most {policy.max_per_register} in one REGISTER")],
+        )
     if contacts.standing is not None:
         _check_standing(contacts.standing, contacts.now)
     # Rows keep a hash of the topmost Via branch; 0 for none.
@@ -217,7 +245,9 @@ def _bind(
     if path:
         texts += sum(map(len, path)) + MARKUP * len(path)
     # Else the same long texts would be measured once more for each contact.
-    is_too_long = texts > MAX_SIZE
+    most = policy.max_contact_size
+    is_too_long = texts > most
+    small = (most - FIXED) // WORST  # this many characters are never too large
     claims: dict[str, Claim] = {}
     known: ContactKeys | None = None
     for value in values:
@@ -269,11 +299,12 @@ def _bind(
                 branch,
                 "" if path else listener(flow.local),
             )
-            if texts + contact.size > SMALL and (
-                is_too_long or is_too_large(claims[key])
+            if texts + contact.size > small and (
+                is_too_long or is_too_large(claims[key], most)
             ):
                 if expires:
-                    raise Refusal(413, "Contact Too Large")
+                    why = _because(f"at most {most} octets are stored with a contact")
+                    raise Refusal(413, "Contact Too Large", headers=[why])
                 claims[key] = stripped(claims[key])
             if known is not None:
                 known.add(claims[key], uri)
@@ -327,6 +358,11 @@ def _remove_all(
     return tuple(claims), (cleared,)
 
 
+def _because(text: str) -> tuple[str, str]:
+    """Return a Warning with the reason of a refusal (§20.43)."""
+    return ("Warning", f'399 reginfo "{text}"')
+
+
 def _out_of_order() -> Refusal:
     """
     Refuse a CSeq that is not greater than that of the binding with the same Call-ID.
@@ -346,7 +382,8 @@ def _over_limit(
     """
     Make claims that remove the contacts which ``claims`` replace (3261-16, -17).
 
-    All bound contacts count, whatever their owner.
+    Only contacts that are registered here count: what other servers report cannot lock
+    out a user.
 
     Raises:
         Refusal: 503, if no contact may be replaced; Retry-After is the time until the
@@ -356,7 +393,7 @@ def _over_limit(
     bound = {
         key: found
         for key in contacts.rows
-        if (found := contacts.bound(key)) is not None
+        if (found := contacts.bound(key)) is not None and found.owner == server_id
     }
     new = {key for key, claim in claims.items() if not claim.gone} - bound.keys()
     left = [found for key, found in bound.items() if key not in claims]

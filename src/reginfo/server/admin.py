@@ -265,7 +265,10 @@ class Admin:
             commits=turns.commits,
             watchers=sum(map(len, self._serving)),
             malformed=assembly.endpoint.malformed,
-            parts=assembly.parts.describe(),
+            parts=[
+                *assembly.parts.describe(),
+                *(describe() for describe in assembly.describers),
+            ],
         )
 
     # How.

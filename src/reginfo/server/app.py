@@ -30,6 +30,7 @@ from ..sip.flow import Flow, Local
 from ..sip.moment import Moment
 from .admin import Admin
 from .build import Assembly
+from .policies import stream_limits
 from .scripting import Scripting
 
 logger = logging.getLogger("reginfo.server")
@@ -115,12 +116,15 @@ class App(Admin):
                 self.endpoint,
                 self._trace,
                 max_message=config.server.max_message,
+                max_head=config.limits.head,
+                limits=stream_limits(config),
                 inherited=self._inherited,
                 certificates=self.certificates,
                 web=config.websocket,
             )
             self._assembly.peers.identities = self._network.identities
             self._network.listen(config.server.listen, config.server.advertised)
+            self._assembly.describers.append(self._network.crowd.describe)
             self._assembly.source_of = self._network.source_of
             self._names = self._network.resolver(config.dns)
             self._assembly.is_open = self._network.is_open
@@ -137,6 +141,7 @@ class App(Admin):
                 raise StartError(str(exc)) from exc
             raise
         self._rim.start()
+        self._network.start()
 
     def load(self, database: Storage) -> None:
         """Load the stored state; :meth:`begin` continues with it."""
@@ -256,6 +261,7 @@ class App(Admin):
         """Commit all decisions, and close; nobody is notified, as for a restart."""
         self.stop_script()
         self._names.stop()
+        self._network.stop()
         await self._rim.stop()
         if self._database is not None:
             self._database.close()

@@ -10,12 +10,11 @@ from ..config.config import Config
 from ..events.notify import SubscriptionPolicy as SubscriptionPolicy
 from ..io.clock import Clock
 from ..ledger.journal import Journal
-from ..ledger.part import Moment, Part, Parts
+from ..ledger.part import Description, Moment, Part, Parts
 from ..ledger.turn import Turns
 from ..location.place import Place
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
-from ..roles import registrar
 from ..roles.admission import Admission
 from ..roles.compositor import Compositor
 from ..roles.notifier import Notifier
@@ -48,6 +47,7 @@ from .outgoing import OutgoingRequests
 from .passage import ServerParts
 from .peers import Peers
 from .pings import ping_policy
+from .policies import registrar_policy
 from .router import Router
 from .scripting import Scripting
 from .sending import Sender
@@ -88,6 +88,9 @@ class Assembly:
         self.hang_up: Callable[[Flow], None] = _unheard
         "Ends a stream that nothing comes by any more."
 
+        self.describers: list[Callable[[], Description]] = []
+        "Each describes something that is no part, such as the streams."
+
         self.flow_lost: list[Callable[[Flow, Moment], None]] = []
         "Each takes note that a stream was closed."
 
@@ -101,15 +104,7 @@ class Assembly:
             config.peers, config.notifier.min_interval, config.registrar.max_expires
         )
         self.outgoing = OutgoingRequests(config, self.peers, self.domains, self.turns)
-        self.policy = registrar.RegistrarPolicy(
-            min_expires=config.registrar.min_expires,
-            default_expires=config.registrar.default_expires,
-            max_expires=config.registrar.max_expires,
-            max_contacts=config.registrar.max_contacts,
-            has_links=bool(config.groups)
-            or any(peer.profile in (None, "standard") for peer in config.peers),
-            replaces=config.registrar.max_contacts_reached == "replace",
-        )
+        self.policy = registrar_policy(config)
         self.table = config.pua_reginfo.ul_domain
         self.store = LocationStore(
             config.server.id,

@@ -31,10 +31,12 @@ class Framer:
 
     Args:
         max_message: the maximum size of a message, in octets.
+        max_head: the maximum size of its head; 0 if only that of the message counts.
     """
 
-    def __init__(self, max_message: int = MAX_MESSAGE) -> None:
+    def __init__(self, max_message: int = MAX_MESSAGE, max_head: int = 0) -> None:
         self._max_message = max_message
+        self._max_head = min(max_head or max_message, max_message)
         self._buffer = bytearray()
         self._searched = 0
         self._wanted: int | None = None
@@ -51,6 +53,13 @@ class Framer:
 
     is_open = True
     "There is no handshake."
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a message has begun and is not complete."""
+        buffer = self._buffer
+        # A line end may be a pong, or half of a ping.
+        return len(buffer) > 3 or bool(buffer.strip(b"\r\n"))
 
     def receive(self, data: bytes) -> list[bytes]:
         """
@@ -95,7 +104,7 @@ class Framer:
         self._skip_blank_lines()
         end = self._end_of_head()
         if end < 0:
-            if len(buffer) > self._max_message:
+            if len(buffer) > self._max_head:
                 self.broken = bytes(buffer)
                 raise RemoteProtocolError("Message Too Large", status=513)
             # The end of the head may arrive in pieces.
@@ -104,7 +113,7 @@ class Framer:
         head = bytes(buffer[:end])
         try:
             # A head that is too long is refused for that, as if it came in pieces.
-            length = content_length(head) if end <= self._max_message else -1
+            length = content_length(head) if end <= self._max_head else -1
             if length < 0 or end + length > self._max_message:
                 raise RemoteProtocolError("Message Too Large", status=513)
         except RemoteProtocolError:
