@@ -47,7 +47,7 @@ from .outgoing import OutgoingRequests
 from .passage import ServerParts
 from .peers import Peers
 from .pings import ping_policy
-from .policies import registrar_policy
+from .policies import endpoint_capacity, registrar_policy
 from .router import Router
 from .scripting import Scripting
 from .sending import Sender
@@ -76,7 +76,12 @@ class Assembly:
         self.clock = clock
         self.new_id = new_id
         common = {"Server": PRODUCT}
-        self.endpoint = Endpoint(new_id=new_id, methods=None, headers=common)
+        self.endpoint = Endpoint(
+            new_id=new_id,
+            methods=None,
+            headers=common,
+            capacity=endpoint_capacity(config),
+        )
         self.journal = Journal(self.endpoint)
         self.turns = Turns(self.endpoint, self.journal, self.clock)
         self.is_open: Callable[[Flow], bool] = _is_datagram

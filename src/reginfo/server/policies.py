@@ -7,6 +7,7 @@ from ..io.crowd import StreamLimits
 from ..io.descriptors import connections_at_most
 from ..location.claim import MAX_SIZE
 from ..roles.registrar import RegistrarPolicy
+from ..sip.capacity import Capacity
 
 
 def registrar_policy(config: Config) -> RegistrarPolicy:
@@ -36,3 +37,9 @@ def stream_limits(config: Config) -> StreamLimits:
         unsent=limits.unsent_octets,
         opening=limits.opening_connections,
     )
+
+
+def endpoint_capacity(config: Config) -> Capacity:
+    """Return the limits of requests."""
+    limits = config.limits
+    return Capacity(header_field=limits.header_field, head=limits.head)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .amplification import AmplificationLimit
+from .capacity import Capacity
 from .clients import CANCELLING, Clients
 from .errors import RemoteProtocolError
 from .event import (
@@ -39,16 +40,15 @@ class Endpoint:
     """
     All transactions of a server, between datagrams and events.
 
-    Drive it with :meth:`receive_datagram` and :meth:`timer_due`; take :meth:`events`
-    and handle them; then take :meth:`datagrams_to_send`, send them when the changes
-    that they report are on disk, and call :meth:`sent`. If the commit fails, call
-    :meth:`discard` instead.
+    Drive it with :meth:`receive_datagram` and :meth:`timer_due`; handle its
+    :meth:`events`; send its :meth:`datagrams_to_send` when the changes that they report
+    are on disk, and call :meth:`sent`, or :meth:`discard` if the commit fails.
 
     Args:
         new_id: makes a random token for branches and tags, 64 bits or more.
-        methods: the supported methods, for Allow; None to report requests with any
-            method, as a proxy needs.
+        methods: the supported methods, for Allow; None to report any, as for a proxy.
         headers: header lines for every local response, such as Server.
+        capacity: limits of requests; by default there are none.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class Endpoint:
         new_id: Callable[[], str],
         methods: tuple[str, ...] | None,
         headers: dict[str, str],
+        capacity: Capacity | None = None,
     ) -> None:
         self._new_id = new_id
         self._methods = methods
@@ -84,6 +85,7 @@ class Endpoint:
             methods=methods,
             common=self._common,
         )
+        self._capacity = Capacity() if capacity is None else capacity
         self.malformed = 0
         "The number of datagrams that could not be parsed, so far."
 
@@ -98,6 +100,8 @@ class Endpoint:
         try:
             message = parse(data)
             if type(message) is Request:
+                if len(data) > self._capacity.smallest:
+                    self._capacity.check(message, data)
                 self._receive_request(message, flow, now, len(data))
             else:
                 assert isinstance(message, Response)
