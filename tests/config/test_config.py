@@ -94,3 +94,95 @@ def test_a_file_that_cannot_be_read_is_an_error_of_its_own(tmp_path: Path) -> No
     (tmp_path / "y.toml").write_bytes(b"\xff")
     with pytest.raises(ConfigError, match="y.toml: not UTF-8"):
         Config.read(tmp_path / "y.toml")
+
+
+NOBODY = "no listener has this address; answers may not reach this server"
+
+
+@pytest.mark.parametrize(
+    ("listen", "address", "warned"),
+    [
+        ("udp:192.0.2.1:5060", "sip:reginfo@192.0.2.1", False),
+        ("udp:192.0.2.1:5060", "sip:reginfo@192.0.2.1:5070", False),
+        ("udp:192.0.2.1:5060", "sip:reginfo@192.0.2.2", True),
+        ("udp:0.0.0.0:5060", "sip:reginfo@192.0.2.2", False),
+        ("udp:0.0.0.0:5060", "sip:reginfo@[2001:db8::1]", True),
+        ("udp:[::]:5060", "sip:reginfo@[2001:db8::1]", False),
+        ("udp:[::]:5060", "sip:reginfo@192.0.2.2", True),
+        ("udp:[2001:db8::1]:5060", "sip:reginfo@[2001:db8::1]", False),
+        ("udp:[2001:db8::1]:5060", "sip:reginfo@[2001:db8::2]", True),
+        ("udp:192.0.2.1:5060", "sip:reginfo@example.com", False),
+    ],
+)
+def test_an_address_that_no_listener_has_is_warned_of(
+    tmp_path: Path, listen: str, address: str, warned: bool
+) -> None:
+    file = tmp_path / "f.toml"
+    file.write_text(
+        f'{SERVER}listen = ["{listen}"]\n[pua_reginfo]\nserver_address = "{address}"'
+    )
+    message = f"{file}:6: pua_reginfo.server_address: {NOBODY}"
+    assert Config.read(file).warnings(file) == [message] * warned
+
+
+@pytest.mark.parametrize(
+    ("admin", "warned"),
+    [
+        ("127.0.0.1:80", False),
+        ("[::1]:80", False),
+        ("unix:run/admin", False),
+        ("192.0.2.1:80", True),
+        ("0.0.0.0:80", True),
+    ],
+)
+def test_an_api_that_others_reach_is_warned_of(
+    tmp_path: Path, admin: str, warned: bool
+) -> None:
+    file = tmp_path / "f.toml"
+    file.write_text(f'{SERVER}\nadmin = "{admin}"')
+    messages = Config.read(file).warnings(file)
+    assert [one.split(" anyone")[0] for one in messages] == [
+        f"{file}:5: server.admin: the API has no authentication:"
+    ] * warned
+
+
+def test_what_does_not_fit_a_peer_or_the_machine_is_warned_of(tmp_path: Path) -> None:
+    """All of it, each with the line of its key."""
+    here, there = tmp_path / "a.toml", tmp_path / "b.toml"
+    head = (
+        '[server]\nid = "{}"\ndomains = ["example.com"]\nlisten = ["udp:{}:5060"]\n'
+        '[pua_reginfo]\nserver_address = "sip:reginfo@example.com"\n'
+        '[[peer]]\nname = "{}"\nuri = "sip:{}"\n'
+    )
+    watch = 'watch = ["sip:x@example.com"]\n'
+    here.write_text(
+        head.format("a", "192.0.2.1", "b", "192.0.2.2")
+        + watch
+        + '[[peer]]\nname = "c"\nuri = "sip:192.0.2.9"\n'
+    )
+    there.write_text(head.format("b", "192.0.2.2", "a", "192.0.2.1"))
+    ours, theirs = Config.read(here), Config.read(there)
+    assert ours.warnings(here) == []
+    (told,) = ours.warnings(here, others=[theirs])
+    assert told.startswith(f"{here}:10: peer.watch: b names this server,")
+    everywhere = here.read_text().replace("udp:192.0.2.1", "udp:0.0.0.0")
+    here.write_text(everywhere)
+    (us,) = Config.read(here).warnings(here, machine=["192.0.2.9"])
+    assert us.startswith(f"{here}:13: ") and us.endswith("peer c is this server")
+
+
+def test_a_script_has_to_be_there(tmp_path: Path) -> None:
+    file = tmp_path / "f.toml"
+    file.write_text(f'{SERVER}\nscript = "routes.py"')
+    with pytest.raises(ConfigError) as raised:
+        Config.read(file).require_script(file)
+    script = tmp_path / "routes.py"
+    assert list(raised.value.errors) == [
+        f"{file}:5: server.script: {script} does not exist"
+    ]
+    script.touch()
+    config = Config.read(file)
+    config.require_script(file)
+    assert config.server.script == script
+    file.write_text(SERVER)
+    Config.read(file).require_script(file)

@@ -54,6 +54,9 @@ Read = Callable[[object], Any]
         (values.store_path, "memory:", None),
         (values.store_path, "sqlite:a/b.db", Path("a/b.db")),
         (values.file_path, "a.py", Path("a.py")),
+        (values.users_place, "store", "store"),
+        (values.users_place, "a/users", Path("a/users")),
+        (values.realm, "Example, Inc.", "Example, Inc."),
         (values.socket_address, "192.0.2.53", SocketAddress("192.0.2.53", 53)),
         (values.socket_address, "[2001:db8::1]:54", SocketAddress("2001:db8::1", 54)),
         (values.source_address, "192.0.2.1", ("192.0.2.1", None)),
@@ -110,6 +113,10 @@ def test_a_value_is_read(read: Read, value: object, kept: object) -> None:
         (values.store_path, "postgres:x", '"sqlite:PATH" or "memory:"'),
         (values.store_path, "sqlite:", '"sqlite:PATH" or "memory:"'),
         (values.source_address, "h:x", "h"),
+        (values.realm, 'a"b', "is not a realm: printable ASCII is needed"),
+        (values.realm, "a\\b", "is not a realm"),
+        (values.realm, "café", "is not a realm"),
+        (values.realm, "a\tb", "is not a realm"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_reported(read: Read, value: object, said: str) -> None:
