@@ -11,7 +11,12 @@ from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding, BindingChange
 from reginfo.location.keyring import KeyChange
 from reginfo.location.store import LocationStore
-from reginfo.routing.connections import GRACE, RESTART_GRACE, Connections
+from reginfo.routing.connections import (
+    GRACE,
+    RESTART_GRACE,
+    ClosedConnection,
+    Connections,
+)
 from reginfo.routing.nat import Nat
 from reginfo.sip.flow import Flow, Local
 from reginfo.sip.transport import Transport
@@ -286,3 +291,26 @@ def test_a_binding_keeps_its_owner_and_call_id() -> None:
     }
     # Nobody has wished it: a registration made since, elsewhere, is later.
     assert holds.edition > one.edition
+
+
+def test_a_contact_whose_source_cannot_be_found_out_depends_on_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One bad row is told of, and keeps no other from being followed."""
+    world = World()
+
+    def fail(binding: Binding) -> Flow | None:
+        raise ValueError("unreadable")
+
+    world.part = Connections(
+        world.store, world.journal, server_id="a", origin=fail, is_open=world.is_open
+    )
+    flow = Flow(TCP, PHONE)
+    one = world.bind(flow)
+    assert f"contact '{one.contact}': unreadable" in caplog.text
+    world.close(flow)
+    assert world.part.timer_at is None
+
+
+def test_a_log_names_a_closed_connection_by_its_other_end() -> None:
+    assert repr(ClosedConnection(Flow(TCP, PHONE), 5.0)) == f"ClosedConnection({PHONE})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from reginfo.sip.destination import Destination
 from reginfo.sip.errors import RemoteProtocolError
 from reginfo.sip.headers import parse_via
@@ -56,3 +58,11 @@ def test_an_ack_that_leads_nowhere_is_dropped() -> None:
     assert relay.receive(message("ACK", uri="sip:192.0.2.1"), CALLER) == []
     assert relay.receive(message("ACK", "Route: <"), CALLER) == []
     assert relay.receive(message("ACK", hops="0"), CALLER) == []
+
+
+def test_a_response_with_a_via_that_leads_nowhere_is_dropped() -> None:
+    relay = Relay()
+    via = parse_via("SIP/2.0/UDP pc.example.com;branch=z9hG4bKcall")
+    odd = msgspec.structs.replace(via, host="[::g]")
+    relay.stateless.receive_lost(b"SIP/2.0 200 OK\r\n\r\n", odd)
+    assert relay.settle() == []

@@ -240,3 +240,24 @@ def test_a_contact_that_cannot_be_used_leaves_the_others_where_they_are(
     told: list[Flow | str] = []
     finder.targets.flow_of(bad, told.append)
     assert isinstance(told[0], str)
+
+
+@pytest.mark.parametrize(
+    ("uri", "user"),
+    [
+        ("sip:alice@example.com", "sip:alice@example.com"),
+        ("sip:alice@example.com:5060", "sip:alice@example.com"),
+        ("sip:carol@elsewhere.example", "sip:carol@elsewhere.example"),
+        ("sip:dave@elsewhere.example", None),
+        ("mailto:alice@example.com", None),
+    ],
+)
+def test_a_user_is_served_in_our_domains_or_as_an_identity(
+    uri: str, user: str | None
+) -> None:
+    """An identity that one of our users names may be in a foreign domain."""
+    finder = Finder()
+    store = LocationStore("a", Journal(), identities_key="ids")
+    finder.targets._store = store
+    store.set_key(place(ALICE), "ids", "<sip:carol@elsewhere.example>", NOW, 0.0)
+    assert finder.targets.served(Uri.parse(uri)) == user
