@@ -105,3 +105,14 @@ def test_a_budget_lives_as_long_as_the_contexts_of_its_request() -> None:
     budgets.release(two)
     budgets.release(other)
     assert len(budgets) == 0
+
+
+def test_a_request_that_was_sent_to_nobody_is_487() -> None:
+    """It was cancelled while the place of its only target was looked for."""
+    relay = Relay()
+    relay.slow = True
+    assert whats(relay.receive(message(), CALLER)) == ["100"]
+    (context,) = relay.contexts
+    context.branches.clear()
+    best = context.best()
+    assert (best.status, best.reason) == (487, "Request Terminated")

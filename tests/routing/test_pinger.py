@@ -10,13 +10,14 @@ import pytest
 
 from reginfo.ledger.journal import Journal
 from reginfo.location.binding import Binding
+from reginfo.location.place import Place
 from reginfo.location.store import LocationStore
 from reginfo.reg.document import ContactEvent
 from reginfo.routing.pinger import EMPTY, Ping, Pinger, PingPolicy
 from reginfo.sip.flow import Flow
 from reginfo.sip.message import Draft, Response
 
-from ..make import ALICE, LOCAL, NOW, binding, here, moment, place
+from ..make import ALICE, LOCAL, NOW, binding, here, moment, place, response
 
 NAT = Flow(LOCAL, ("198.51.100.7", 41000))
 ELSEWHERE = Flow(LOCAL, ("192.0.2.50", 5060))
@@ -251,3 +252,57 @@ def test_a_contact_that_cannot_be_pinged_keeps_no_other_from_it(
     after._flow = flow
     after.begin(here(), moment())
     assert len(after) == 1
+
+
+def test_a_ping_that_fails_is_tried_again_at_the_next_interval() -> None:
+    """It fails at whatever moment; one that is due already stays due."""
+    world = World(all=True)
+    bad = natted(contact="sip:bad@192.0.2.50")
+    world.bind(bad)
+    known = world.store.binding
+
+    def fail(place: Place, key: str, now: float) -> Binding | None:
+        raise ValueError("unusable")
+
+    world.store.binding = fail  # type: ignore[method-assign]
+    assert world.pings(NOW + 15) == []
+    assert world.pinger.timer_at == NOW + 45
+    world.store.binding = known  # type: ignore[method-assign]
+    assert len(world.pings(NOW + 45)) == 1
+    assert world.pinger.timer_at == NOW + 75
+
+
+def test_a_removal_that_is_taken_back_waits_for_the_next_interval() -> None:
+    world = World()
+    world.bind(natted())
+    (first,) = world.pings(NOW + 15)
+    mark = world.journal.mark()
+    world.bind(natted(cseq=2, event="unregistered"), now=NOW + 20)
+    assert len(world.pinger) == 0 and world.pinger.timer_at is None
+    world.journal.roll_back(mark)
+    assert len(world.pinger) == 1 and world.pinger.timer_at == NOW + 50
+    assert world.pings(NOW + 50) == [first]
+
+
+def test_the_number_of_contacts_that_are_pinged_is_told() -> None:
+    world = World()
+    world.bind(natted())
+    told = world.pinger.describe()
+    assert (told.name, told.line) == ("pinger", "contacts pinged: 1")
+    assert told.figures == {"pinged": 1}
+
+
+def test_an_answer_begins_the_count_from_nothing() -> None:
+    world = World(failures=2, removal=ContactEvent.EXPIRED)
+    world.bind(natted())
+    (ping,) = world.pings(NOW + 15)
+    for _ in range(3):
+        ping.receive_failure("timeout", moment(NOW + 16))
+        assert world.events() == ["registered"]
+        ping.receive_response(response(200), moment(NOW + 17))
+    ping.receive_failure("timeout", moment(NOW + 18))
+    ping.receive_failure("timeout", moment(NOW + 19))
+    assert world.events() == ["expired"]
+    ((claim,),) = world.store.rows(place(ALICE)).values()
+    assert claim.edition == int((moment(NOW + 19).wall) * 1e6)
+    assert claim.cseq == 1 and claim.gone

@@ -827,3 +827,131 @@ def test_a_response_that_comes_late_is_not_passed_back() -> None:
     assert whats(relay.reply(one, 200)) == ["200"]
     assert relay.reply(two, 200) == []
     assert len(relay.proxy) == 0
+
+
+def test_a_call_that_is_over_or_cancelled_is_relayed_no_more() -> None:
+    """3261-48: 487, whoever asks for another target, and nothing is sent."""
+    relay = Relay()
+    _, invite = relay.receive(message(), CALLER)
+    (context,) = relay.contexts
+    relay.receive(message("CANCEL"), CALLER)
+    for _ in range(2):
+        with pytest.raises(Refusal) as raised:
+            relay.proxy.again(context, [target(BOB2)])
+        assert (raised.value.status, raised.value.reason) == (
+            487, "Request Terminated",
+        )  # fmt: skip
+        assert relay.settle() == []
+        relay.reply(invite, 180)
+        relay.reply(invite, 487)
+    assert len(relay.proxy) == 0
+
+
+def test_a_request_that_was_answered_meanwhile_is_not_relayed() -> None:
+    relay = Relay()
+    seen: list[int] = []
+
+    def relay_twice(response: Response) -> bool:
+        seen.append(response.status)
+        return False
+
+    relay.on_failure = relay_twice
+    _, invite = relay.receive(message(), CALLER)
+    relay.reply(invite, 486)
+    (context,) = relay.contexts
+    request = invite.request
+    with pytest.raises(Refusal) as raised:
+        relay.proxy.relay(
+            context.transaction,
+            request,
+            [target(BOB2)],
+            decision=relay.decide(request),
+            came_by=Flow(UDP, CALLER),
+        )
+    assert raised.value.status == 487
+    assert relay.settle() == [] and len(relay.proxy) == 0
+
+
+def test_another_target_whose_flow_is_closed_is_430() -> None:
+    """5626-07"""
+    relay = Relay()
+    refused: list[tuple[int, str]] = []
+    closed = Flow(TCP, BOB2)
+    relay.closed.add(closed)
+
+    def failed(response: Response) -> bool:
+        try:
+            relay.proxy.again(relay.contexts[0], [target(BOB2, flow=closed)])
+        except Refusal as exc:
+            refused.append((exc.status, exc.reason))
+        return False
+
+    relay.on_failure = failed
+    _, invite = relay.receive(message(), CALLER)
+    assert whats(relay.reply(invite, 486)) == ["ACK", "486"]
+    assert refused == [(430, "Flow Failed")]
+
+
+@pytest.mark.parametrize(
+    ("uri", "what"),
+    [
+        ("tel:+15551234", "416"),
+        ("sips:bob@192.0.2.60", "416"),
+        ("sip:bob@192.0.2.60", ""),
+    ],
+)
+def test_a_target_needs_a_uri_that_a_request_can_be_sent_to(
+    uri: str, what: str
+) -> None:
+    """3261-42: the decision is followed if there are no targets."""
+    relay = Relay()
+    relay.targets = []
+    (sent,) = relay.receive(message("MESSAGE", uri=uri), CALLER)
+    assert sent.what == what
+
+
+def test_as_many_targets_as_the_breadth_allows_are_tried_at_once() -> None:
+    """5393-01"""
+    relay = Relay()
+    relay.targets = [target(BOB), target(BOB2)]
+    sent = relay.receive(message("MESSAGE", "Max-Breadth: 2"), CALLER)
+    assert [one.to for one in sent] == [BOB, BOB2]
+    assert [one.request.headers["Max-Breadth"] for one in sent] == [["1"], ["1"]]
+    relay.targets = [target(BOB), target(BOB2), target(BOB3)]
+    again = message("MESSAGE", "Max-Breadth: 2", branch="z9hG4bKother", cseq=2)
+    assert whats(relay.receive(again, CALLER)) == ["440"]
+
+
+@pytest.mark.parametrize("status", [300, 301, 599])
+def test_a_final_response_below_600_lets_the_others_go_on(status: int) -> None:
+    """3261-46: §16.7 step 5"""
+    relay = Relay()
+    relay.targets = [target(BOB), target(BOB2)]
+    one, two = relay.receive(message("MESSAGE"), CALLER)
+    assert relay.reply(one, status) == []
+    assert whats(relay.reply(two, 200)) == ["200"]
+
+
+def test_a_600_is_for_all() -> None:
+    """3261-46"""
+    relay = Relay()
+    relay.targets = [target(BOB), target(BOB2, 0.5)]
+    (one,) = relay.receive(message("MESSAGE"), CALLER)
+    assert whats(relay.reply(one, 600)) == ["600"]
+    assert len(relay.proxy) == 0
+
+
+def test_an_answer_says_in_the_words_of_the_rfc_what_happened() -> None:
+    """3261-30: of what the proxy itself answers in the place of a target."""
+    relay = Relay()
+    relay.unreachable.add(BOB)
+    (sent,) = relay.receive(message("MESSAGE"), CALLER)
+    assert (sent.response.status, sent.response.reason) == (
+        500, "Server Internal Error",
+    )  # fmt: skip
+    relay.unreachable.clear()
+    _, invite = relay.receive(message(branch="z9hG4bKb", cseq=2), CALLER)
+    answered = relay.pass_time(40)[-1]
+    assert (answered.response.status, answered.response.reason) == (
+        408, "Request Timeout",
+    )  # fmt: skip

@@ -414,3 +414,12 @@ def test_a_user_with_contacts_that_we_cannot_send_to_is_480(
     assert office.ask(method, BOB) == ["480"]
     office.register()
     assert office.ask(method, BOB)[-1] == f"{method} {CONTACT}"
+
+
+def test_the_number_of_requests_that_are_being_forwarded_is_told() -> None:
+    office = Office()
+    office.register()
+    office.ask("MESSAGE", BOB)
+    told = office.server.app.relaying.describe()
+    assert (told.name, told.line) == ("proxy", "requests being forwarded: 1")
+    assert told.figures == {"forwarding": 1}
