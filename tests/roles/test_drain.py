@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from reginfo.events.headers import SubscriptionState
+from reginfo.ledger.journal import Journal
 from reginfo.roles.admission import RETRY_AFTER as FULL_RETRY_AFTER
-from reginfo.roles.drain import Drain
+from reginfo.roles.drain import Departure, Drain
 from reginfo.roles.pace import TICK
 from reginfo.roles.served import RETRY_AFTER
 from reginfo.roles.watches import KIND, PROGRESS
@@ -240,3 +241,56 @@ def test_contacts_change_while_the_server_leaves() -> None:
     (second,) = server.documents()
     assert [contact.uri for contact in contacts(second)] == ["sip:alice@192.0.2.50"]
     assert second.registrations[0].aor == ALICE
+
+
+# Of any part that is drained.
+
+
+def test_a_part_that_is_not_drained_refuses_nobody_and_has_nothing_to_do() -> None:
+    departure: Departure[int] = Departure("60")
+    departure.check()
+    departure.lost()
+    departure.timer_due(Journal(), NOW, lambda one, now: pytest.fail(), 5.0)
+    assert departure.timer_at is departure.drain is None
+
+
+def test_a_part_that_is_drained_ends_all_that_it_serves_and_refuses_others() -> None:
+    """6665-27"""
+    departure: Departure[int] = Departure("60")
+    ended: list[tuple[int, float]] = []
+    journal = Journal()
+    departure.begin(iter(range(3)), 1.0, NOW)
+    assert departure.drain is not None and departure.drain.total == 3
+    with pytest.raises(Refusal) as refused:
+        departure.check()
+    assert refused.value.status == 503
+    assert refused.value.headers == (("Retry-After", "60"),)
+    departure.timer_due(journal, NOW, lambda *one: ended.append(one), 5.0)
+    assert ended == [(0, NOW)] and departure.timer_at == NOW + 1
+    departure.begin([7], 100.0, NOW + 0.5)  # a second call changes the pace
+    assert departure.timer_at == NOW + 0.5 + TICK
+    departure.timer_due(journal, NOW + 0.6, lambda *one: ended.append(one), 5.0)
+    assert ended[1:] == [(1, NOW + 0.6), (2, NOW + 0.6)]
+    assert departure.timer_at is None and departure.drain.total == 3
+    for _ in range(2):
+        departure.lost()
+    assert departure.drain.gave_up == 2
+
+
+def test_what_cannot_be_ended_is_tried_again_after_a_while(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    departure: Departure[int] = Departure("60")
+    ended: list[int] = []
+
+    def act(one: int, now: float) -> None:
+        if one == 0 and now < NOW + 5:
+            raise RuntimeError("no")
+        ended.append(one)
+
+    departure.begin([0, 1], 1000.0, NOW)
+    departure.timer_due(Journal(), NOW, act, 5.0)
+    assert ended == [1]
+    assert departure.timer_at is not None and departure.timer_at >= NOW + 5
+    departure.timer_due(Journal(), departure.timer_at, act, 5.0)
+    assert ended == [1, 0]
