@@ -406,6 +406,7 @@ def page(found: list[Mutant], marks: Iterable[str] = ()) -> str:
         "",
         "The score is the share of mutants that were killed or timed out, of those",
         "that are not equivalent to the original; the column before has that of all.",
+        "One that is pending was not tried: of a large module, only a sample was.",
         f"The score must be at least {GOAL:.0%}.",
         "",
         *marks,

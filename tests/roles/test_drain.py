@@ -251,7 +251,7 @@ def test_a_part_that_is_not_drained_refuses_nobody_and_has_nothing_to_do() -> No
     departure.check()
     departure.lost()
     departure.timer_due(Journal(), NOW, lambda one, now: pytest.fail(), 5.0)
-    assert departure.timer_at is departure.drain is None
+    assert departure.timer_at is None and departure.drain is None
 
 
 def test_a_part_that_is_drained_ends_all_that_it_serves_and_refuses_others() -> None:

@@ -897,7 +897,7 @@ def test_another_target_whose_flow_is_closed_is_430() -> None:
     [
         ("tel:+15551234", "416"),
         ("sips:bob@192.0.2.60", "416"),
-        ("sip:bob@192.0.2.60", ""),
+        ("sip:bob@192.0.2.60", "MESSAGE"),
     ],
 )
 def test_a_target_needs_a_uri_that_a_request_can_be_sent_to(
@@ -942,7 +942,7 @@ def test_a_600_is_for_all() -> None:
 
 
 def test_an_answer_says_in_the_words_of_the_rfc_what_happened() -> None:
-    """3261-30: of what the proxy itself answers in the place of a target."""
+    """Of what the proxy itself answers in the place of a target."""
     relay = Relay()
     relay.unreachable.add(BOB)
     (sent,) = relay.receive(message("MESSAGE"), CALLER)
