@@ -22,6 +22,8 @@ from reginfo.testing import Script
 from reginfo.testing.script import CONFIG
 
 from .make import place
+from .server import guarded
+from .server.guarded import REGISTER, asking
 from .server.scripted import WATCHES_BOB, Notifier, contact, document
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -83,11 +85,28 @@ def test_a_handler_may_return_its_response(tmp_path: Path) -> None:
     assert (answer.status, answer.header("Accept")) == (200, "application/sdp")
 
 
+def test_a_script_asks_for_passwords(tmp_path: Path) -> None:
+    """8760-18"""
+    server = asking(tmp_path, "required = false\n", blocks(SCRIPT)[2])
+    assert server.logged_in(*REGISTER, to=guarded.ALICE) == 200
+    assert server.logged_in(*REGISTER, to=guarded.ALICE, password="wrong") == 401
+    assert server.logged_in(*REGISTER, to=guarded.BOB) == 403
+
+
+def test_a_script_knows_passwords(tmp_path: Path) -> None:
+    """8760-18"""
+    server = asking(tmp_path, "", blocks(SCRIPT)[3])
+    server.users.write_text("")
+    server.server.app.reload()
+    assert server.logged_in(*REGISTER, to=guarded.ALICE) == 200
+    assert server.logged_in(*REGISTER, to=guarded.BOB, user="bob") == 401
+
+
 def test_a_user_that_registers_is_welcomed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> None:
-        script = scripted(tmp_path, blocks(SCRIPT)[2], CONFIG + WATCHES_BOB)
+        script = scripted(tmp_path, blocks(SCRIPT)[4], CONFIG + WATCHES_BOB)
         script.register(BOB, BOBS_PHONE)
         (message,) = [one for one in script.sent() if one.method == "MESSAGE"]
         assert (message.uri, message.message.body) == (BOBS_PHONE, b"Welcome")
@@ -117,7 +136,7 @@ def test_the_test_of_a_script_passes(
 
 def test_the_page_has_no_other_blocks() -> None:
     """Else one of them would be tested by nobody."""
-    assert len(blocks(SCRIPT)) == 4
+    assert len(blocks(SCRIPT)) == 6
     assert len(blocks(MODULE)) == 7
     assert len(blocks(MODULE, "sip")) == 2
     kinds = {"python", "toml", "sip", ""}

@@ -142,6 +142,16 @@ class Call:
     def handle_notify(self, table: str) -> int:
         return int(self._core._ask("handle_notify", table))
 
+    def authorize(self, realm: str, status: int) -> int:
+        return int(self._core._ask("authorize", realm, status))
+
+    def challenge(self, realm: str, status: int, qop: str) -> Response:
+        self._core._ask("challenge", realm, status, qop)
+        return Response(status, "Challenge")
+
+    def consume_credentials(self) -> bool:
+        return bool(self._core._ask("consume_credentials"))
+
     def default(self) -> None:
         self._core._ask("default")
 

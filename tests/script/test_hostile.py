@@ -77,6 +77,9 @@ CALLS = {
         'msg.handle_subscribe() if msg.method == "SUBSCRIBE" else None'
     ),
     "handle_publish": 'msg.handle_publish() if msg.method == "PUBLISH" else None',
+    "www_authorize": "msg.www_authorize(text) or msg.www_challenge(text)",
+    "proxy_authorize": "msg.proxy_authorize(text) or msg.proxy_challenge(text)",
+    "consume_credentials": "msg.consume_credentials()",
     "attributes": (
         "[msg.from_.uri, msg.from_.parsed, msg.to.parsed, msg.uri, msg.call_id,"
         " msg.cseq, msg.source, msg.status, msg.body, repr(msg)]"

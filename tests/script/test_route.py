@@ -83,3 +83,21 @@ def test_a_named_route_needs_a_name() -> None:
     for name in ("", 1, None):
         with pytest.raises(ValueError, match="a name is needed"):
             Route().reply(name)  # type: ignore[arg-type]
+
+
+def test_one_plain_function_knows_users() -> None:
+    """8760-18"""
+    route = Route()
+
+    async def later(user: str) -> str | None:
+        return None
+
+    with pytest.raises(ValueError, match="cannot be a coroutine"):
+        route.credentials(later)  # type: ignore[type-var]
+
+    def at_once(user: str) -> str | None:
+        return None
+
+    assert route.credentials(at_once) is at_once is route.accounts
+    with pytest.raises(ValueError, match="already"):
+        route.credentials(at_once)

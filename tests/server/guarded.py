@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import count
 from pathlib import Path
 
+import msgspec
+
 from reginfo.auth.account import new_account
 from reginfo.auth.login import Login, Tried
 from reginfo.auth.users_file import save_users
@@ -21,6 +23,7 @@ PHONE: Address = ("192.0.2.50", 5060)
 BOBS: Address = ("192.0.2.60", 5060)
 PEER: Address = ("192.0.2.2", 5060)
 ELSEWHERE: Address = ("192.0.2.80", 5060)
+REGISTER = ("REGISTER", "sip:example.com", "Contact: <sip:alice@192.0.2.50>")
 CONFIG = """
 [server]
 id      = "a"
@@ -163,3 +166,14 @@ class Guarded:
                 self.wire.send(data, address, self.server.address)
             answered += requests
         return answered
+
+
+def asking(directory: Path, more: str, script: str) -> Guarded:
+    """A server with a script."""
+    server = Guarded(directory, more)
+    path = directory / "routes.py"
+    path.write_text(script)
+    section = msgspec.structs.replace(server.config.server, script=path)
+    config = msgspec.structs.replace(server.config, server=section)
+    server.server = server.wire.restart(server.server, config=config)
+    return server

@@ -156,7 +156,7 @@ class AuthSection(Struct, frozen=True, kw_only=True):
     users: Annotated[Path | str | None, users_place] = None
     """
     Where the users and the hashes of their passwords are: the path of a file that
-    `reginfo user` writes.
+    `reginfo user` writes; or `script`, for a function of the routing script.
     """
 
     required: Annotated[bool, flag] = True

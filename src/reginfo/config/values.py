@@ -225,12 +225,12 @@ def file_path(value: object) -> Path:
 
 
 def users_place(value: object) -> Path | str:
-    """Read where the users are: the path of a file, or ``store``."""
-    return STORE if value == STORE else Path(text(value))
+    """Read where the users are: the path of a file, or ``script``."""
+    return SCRIPT if value == SCRIPT else Path(text(value))
 
 
-STORE = "store"
-"""The users are in the database of the server."""
+SCRIPT = "script"
+"""The routing script knows the users."""
 
 
 def realm(value: object) -> str:

@@ -145,5 +145,10 @@ FUNCTIONS = {
     "registered": "msg.bindings(...)",
     "handle_subscribe": "msg.handle_subscribe(), automatic",
     "handle_publish": "msg.handle_publish(), automatic for peers",
+    "www_authorize": "msg.www_authorize(...), automatic with [auth]",
+    "www_challenge": "msg.www_challenge(...), automatic with [auth]",
+    "proxy_authorize": "msg.proxy_authorize(...), automatic with [auth]",
+    "proxy_challenge": "msg.proxy_challenge(...), automatic with [auth]",
+    "consume_credentials": "msg.consume_credentials(), automatic with [auth]",
 }
 """The equivalents of the module functions in a routing script."""

@@ -77,5 +77,23 @@ class Call(Protocol):
     def handle_notify(self, table: str) -> int:
         """Process a NOTIFY without answering it; 2, 1 or -1."""
 
+    def authorize(self, realm: str, status: int) -> int:
+        """
+        Check the credentials of the request; 1, or -1 to -5.
+
+        Args:
+            realm: empty for the domain of the user.
+            status: 401 for Authorization, 407 for Proxy-Authorization.
+
+        Raises:
+            Refusal: 403 after many failures; 503 if users cannot be looked up.
+        """
+
+    def challenge(self, realm: str, status: int, qop: str) -> Response:
+        """Return a response with challenges."""
+
+    def consume_credentials(self) -> bool:
+        """Remove the credentials that were checked here; False if there are none."""
+
     def default(self) -> None:
         """Handle the request as the server does without a script."""

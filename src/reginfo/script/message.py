@@ -14,9 +14,12 @@ from ..sip.message import Request, Response, canonical
 from ..sip.message import SipMessage as SipMessage
 from ..sip.uri import Uri
 from . import pseudo
+from .asking import FAILURE as FAILURE
+from .asking import MAIN as MAIN
+from .asking import REPLY as REPLY
+from .asking import Asking
 from .call import Call
 from .core import Core
-from .functions import Functions
 from .result import ERROR, OK, Result, expands
 from .values import VALUES
 
@@ -27,11 +30,8 @@ PROTECTED = frozenset(
 Header fields that a script cannot change, because the transaction depends on them.
 """
 
-MAIN, REPLY, FAILURE = "request", "reply", "failure"
-"""The kinds of route."""
 
-
-class Message(Functions):
+class Message(Asking):
     """
     A request that the script handles, or a response to a relayed request.
 
@@ -41,7 +41,7 @@ class Message(Functions):
     `msg.uri.user` for `$rU`, `msg.hdr("Event")` for `$hdr(Event)`.
     """
 
-    __slots__ = ("_call", "kind", "reply")
+    __slots__ = ("reply",)
 
     def __init__(
         self,
@@ -52,9 +52,7 @@ class Message(Functions):
         reply: Response | None = None,
         var: dict[str, str] | None = None,
     ) -> None:
-        super().__init__(core, var)
-        self._call = call
-        self.kind = kind
+        super().__init__(core, call, kind, var)
         self.reply = reply
 
     @property
@@ -368,10 +366,6 @@ class Message(Functions):
     def _headed(self) -> SipMessage:
         """The message that header and body functions apply to."""
         return self.request if self.kind != REPLY or self.reply is None else self.reply
-
-    def _only(self, function: str, *kinds: str) -> None:
-        if self.kind not in kinds:
-            raise ValueError(f"{function} is not available in a {self.kind} route")
 
     def _of(self, function: str, method: str) -> None:
         if self.method != method:

@@ -25,6 +25,7 @@ VARIABLES = {
     "rb": "the body, as text",
     "rs": "the status of the response",
     "rr": "the reason phrase of the response",
+    "au": "the user that has shown a password, without the domain",
     "si": "the source address of the message",
     "sp": "the source port of the message",
 }

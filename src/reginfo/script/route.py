@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from ..reg.document import ContactEvent
@@ -18,6 +18,10 @@ Answer = Response | None
 Handler = Callable[[Message], Answer | Awaitable[Answer]]
 EventHandler = Callable[[Event], object]
 
+Accounts = Callable[[str], str | Mapping[str, str] | None]
+"""Returns the password or the hashes of a user; see :meth:`Route.credentials`."""
+
+A = TypeVar("A", bound=Accounts)
 H = TypeVar("H", bound=Callable[..., Any])
 
 SUBSCRIPTION = "subscription"
@@ -51,6 +55,9 @@ class Route:
         self.replies: dict[str, Handler] = {}
         self.failures: dict[str, Handler] = {}
         self.events: dict[str, EventHandler] = {}
+        self.accounts: Accounts | None = None
+        "What knows users with passwords; see :meth:`credentials`."
+
         self.texts: frozenset[str] = frozenset()
         "All strings that are written in the script, but the empty one."
 
@@ -113,6 +120,26 @@ class Route:
         if name not in EVENTS:
             raise ValueError(f"unknown event {name!r}; there are: {', '.join(EVENTS)}")
         return _adder(self.events, name, f"route for the event {name!r}")
+
+    def credentials(self, accounts: A) -> A:
+        """
+        Have ``accounts`` know users with passwords, beside those of `[auth] users`.
+
+        It is called with the name of a user, such as `alice@example.com`, in the turn
+        of the request, so it must return at once; it cannot be a coroutine function. It
+        returns the password; or a mapping from an algorithm to the hash H(A1) of RFC
+        7616; or None, if there is no such user. If it raises, the request is answered
+        503.
+
+        Raises:
+            ValueError: it is a coroutine function, or there is one already.
+        """
+        if inspect.iscoroutinefunction(accounts):
+            raise ValueError("the function for credentials cannot be a coroutine")
+        if self.accounts is not None:
+            raise ValueError("there is already a function for credentials")
+        self.accounts = accounts
+        return accounts
 
     def handler_of(self, method: str) -> Handler | None:
         """Return the handler for ``method``; None for the server's default."""

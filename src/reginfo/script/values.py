@@ -27,6 +27,7 @@ VALUES: dict[str, Callable[[Any], str]] = {
     "rb": lambda msg: msg.body.decode("utf-8", "replace"),
     "rs": lambda msg: str(msg.status or ""),
     "rr": lambda msg: msg.reply.reason if msg.reply is not None else "",
+    "au": lambda msg: msg.auth_user.partition("@")[0],
     "si": lambda msg: msg.source[0],
     "sp": lambda msg: str(msg.source[1]),
 }

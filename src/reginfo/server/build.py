@@ -345,6 +345,7 @@ class Assembly:
             ScriptError: it is wrong.
         """
         parts = ServerParts(
+            asker=self.guarding.asker,
             clock=self.clock,
             domains=self.domains,
             endpoint=self.endpoint,
@@ -368,6 +369,7 @@ class Assembly:
             server_id=self.config.server.id,
         )
         self.script = self.entrance.script = self.announcer.script = script
+        self.guarding.accounts = lambda: script.route.accounts
         self.subscriber.held.listener = script.subscription
 
     # How.

@@ -152,13 +152,15 @@ class Gate:
     def _authenticate(
         self, request: Request, aor: Aor, status: int, flow: Flow, now: float
     ) -> Account:
-        return self.authenticator.check(
+        account = self.authenticator.check(
             request,
             domain=aor.rpartition("@")[2] if "@" in aor else self._domain,
             status=status,
             source=unscoped(flow.remote[0]),
             now=now,
         )
+        request.user = account.name
+        return account
 
     def _is_ours(self, uri: Uri) -> bool:
         return uri.scheme == "tel" or uri.host in self._domains

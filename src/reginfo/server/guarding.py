@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2s
 
-from ..auth.account import Account
+from ..auth.account import Account, AccountError, UsersUnavailable, new_account
 from ..auth.authenticator import Authenticator
 from ..auth.digest import strongest
 from ..auth.directory import Changed, Directory
@@ -16,12 +17,16 @@ from ..ledger.journal import Journal
 from ..ledger.part import Parts
 from ..location.place import Aor
 from ..routing.domains import Domains
+from ..script.route import Accounts
 from ..sip.message import Request
 from ..sip.token import Tokens
 from ..sip.uri import Uri
+from .asker import Asker
 from .entrance import Entrance
 from .gate import Gate
 from .peers import Peers
+
+logger = logging.getLogger("reginfo.script")
 
 
 class Guarding:
@@ -49,7 +54,7 @@ class Guarding:
 
         self.algorithms = strongest(auth.algorithms)
         self.authenticator = Authenticator(
-            self.directory.find,
+            self.find,
             algorithms=self.algorithms,
             realm=auth.realm,
             key=_secret(new_id),
@@ -58,6 +63,10 @@ class Guarding:
         self.administrators = tuple(
             domains.aor(Uri.parse(uri)) for uri in auth.administrators
         )
+        self.accounts: Callable[[], Accounts | None] = _nobody
+        "Returns the function of the script that knows users, if there is one."
+
+        self.asker = Asker(self.authenticator, domains, config.server.domains[0])
         self.gate = Gate(
             self.authenticator,
             journal,
@@ -85,6 +94,36 @@ class Guarding:
             entrance.gate = self.gate
             parts.add(self.gate)
 
+    def find(self, name: str) -> Account | None:
+        """
+        Return an account: of the file, or else of the script.
+
+        Raises:
+            UsersUnavailable: the script cannot say.
+        """
+        account = self.directory.find(name)
+        accounts = self.accounts()
+        if account is not None or accounts is None:
+            return account
+        try:
+            given = accounts(name)
+            if given is None:
+                return None
+            if isinstance(given, str):
+                return new_account(
+                    name,
+                    given,
+                    algorithms=self.algorithms,
+                    realm=self._auth.realm or "",
+                )
+            hashes = {key: str(value).lower() for key, value in given.items()}
+            return Account(name, hashes, self._auth.realm or "")
+        except AccountError:
+            return None  # the name, which comes from the network, can be no user
+        except Exception as exc:
+            logger.error("! the script's function for credentials: %r", exc)
+            raise UsersUnavailable(str(exc)) from exc
+
     def load(self) -> Changed:
         """
         Read the users; see :meth:`.Directory.load`.
@@ -102,3 +141,8 @@ class Guarding:
 def _secret(new_id: Callable[[], str]) -> bytes:
     """Make a key of 32 octets."""
     return blake2s((new_id() + new_id() + new_id()).encode()).digest()
+
+
+def _nobody() -> Accounts | None:
+    """Return nothing: there is no script."""
+    return None

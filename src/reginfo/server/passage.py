@@ -24,6 +24,7 @@ from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.event import AnyServer, RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Headers, Request, Response
+from .asker import STALE, Asker
 from .router import Router
 from .uas import Uas
 
@@ -52,6 +53,7 @@ class Hooks(Protocol):
 class ServerParts(NamedTuple):
     """The parts of the server that a passage uses."""
 
+    asker: Asker
     clock: Clock
     domains: Domains
     endpoint: Endpoint
@@ -73,7 +75,7 @@ class Passage:
     __slots__ = (
         "answered", "context", "decided", "flow", "on_failure", "on_reply", "publishes",
         "reason", "refusal", "relayed", "reply_headers", "request", "routes", "targets",
-        "transaction", "var", "_hooks", "_server",
+        "stale", "transaction", "var", "_hooks", "_server",
     )  # fmt: skip
 
     def __init__(
@@ -107,6 +109,9 @@ class Passage:
         self.publishes = True
         self.refusal: Response | None = None
         self.reason = ""
+        self.stale = False
+        "Whether the last :meth:`authorize` found the right password for an old nonce."
+
         self.var: dict[str, str] = {}
         "Variables of the script; see :attr:`reginfo.script.functions.Functions.var`."
 
@@ -223,6 +228,24 @@ class Passage:
             self.refusal = outcome
             return -1
         return int(outcome)
+
+    def authorize(self, realm: str, status: int) -> int:
+        server = self._server
+        now = server.turns.moment().now
+        code = server.asker.authorize(self.request, self.flow, realm, status, now)
+        self.stale = code == STALE
+        return code
+
+    def challenge(self, realm: str, status: int, qop: str) -> Response:
+        server = self._server
+        now = server.turns.moment().now
+        refusal = server.asker.challenge(
+            self.request, realm, status, qop=qop, now=now, stale=self.stale
+        )
+        return Response.of(refusal.status, refusal.reason, refusal.headers)
+
+    def consume_credentials(self) -> bool:
+        return self._server.asker.consume(self.request)
 
     def default(self) -> None:
         server = self._server

@@ -169,7 +169,7 @@ class SipMessage:
 class Request(SipMessage):
     """A received request."""
 
-    __slots__ = ("_uri", "method", "uri")
+    __slots__ = ("_uri", "method", "uri", "user")
 
     def __init__(self, method: str, uri: str) -> None:
         # Not by `super`: each datagram makes one of these.
@@ -179,6 +179,8 @@ class Request(SipMessage):
         self._uri: Uri | None = None
         self.method = method
         self.uri = uri
+        self.user = ""
+        "Who has shown a password for it, such as `alice@example.com`; empty if nobody."
 
     def __repr__(self) -> str:
         """As a log names it: ``<Request MESSAGE sip:bob@example.com>``."""
@@ -226,6 +228,7 @@ class Request(SipMessage):
         self._via, self._from = other._via, other._from
         self._to, self._cseq = other._to, other._cseq
         self._uri = other._uri
+        self.user = other.user
 
     def write_response(
         self, response: Response, *, to_tag: str, via: str = "", common: str = ""
