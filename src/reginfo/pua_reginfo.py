@@ -14,7 +14,7 @@ from .events.subscribe import Wanted
 from .location.place import Aor, Name, Place
 from .location.store import LocationStore
 from .reg import xml
-from .roles.notifier import PACKAGE, Notifier
+from .roles.notifier import Notifier
 from .roles.publisher import Publisher
 from .roles.subscriber import Subscriber
 from .sip.errors import RemoteProtocolError
@@ -119,7 +119,7 @@ class PuaReginfo:
         wanted = Wanted(
             uri=parsed.text,
             local=self._server_address,
-            event=PACKAGE,
+            event=xml.PACKAGE,
             accept=xml.MEDIA_TYPE,
             expires=expires,
             rearm=self._rearm,

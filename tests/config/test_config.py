@@ -85,7 +85,8 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert Config.read(file).store.path == Path("/var/x.db")
 
     file.write_text(f'{SERVER}[store]\nurl = "memory:"')
-    assert Config.read(file).store.path is None
+    assert (store := Config.read(file).store).path is None
+    assert store.url == "memory:"
 
 
 def test_a_file_that_cannot_be_read_is_an_error_of_its_own(tmp_path: Path) -> None:

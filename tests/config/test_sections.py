@@ -129,6 +129,7 @@ def test_little_is_required() -> None:
     assert config.server.listen == (ListenAddress("127.0.0.1", 5060),)
     assert config.server.admin is None
     assert config.store.path == Path("reginfo.db")
+    assert config.store.url == "sqlite:reginfo.db"
     assert config.store.synchronous == "full"
     assert config.registrar.max_expires == 86_400
     assert config.registrar.default_expires == 3_600

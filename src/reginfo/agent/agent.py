@@ -34,7 +34,7 @@ from .publish import PublishResult, publish_draft, published
 from .register import Exchange, RegisteredContact, register_draft, registered
 from .target import ServerAddress, own_host
 from .user_agent import UserAgent
-from .watching import PACKAGE, Notification, Trouble, WatchEvent, Watching
+from .watching import Notification, Trouble, WatchEvent, Watching
 
 GOODBYE = 2.0
 """Seconds that the last NOTIFY is waited for, after somebody has seen enough."""
@@ -192,7 +192,7 @@ class Agent:
             uri=uri.text,
             local=from_ or contact,
             contact=f"{contact}{self._contact_params()}",
-            event=PACKAGE,
+            event=xml.PACKAGE,
             accept=xml.MEDIA_TYPE,
             expires=expires,
         )

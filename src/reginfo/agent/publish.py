@@ -22,8 +22,6 @@ from ..sip.message import Draft, Response
 from ..sip.uri import Uri
 from .register import Exchange
 
-PACKAGE = "reg"
-
 
 class PublishResult(Struct, frozen=True):
     """A publication, as the server granted it."""
@@ -66,7 +64,7 @@ def publish_draft(
         wanted=expires > 0,
     )
     operation = publication.next(0.0)
-    headers = f"Event: {PACKAGE}\r\n"
+    headers = f"Event: {xml.PACKAGE}\r\n"
     if operation in (Operation.INITIAL, Operation.MODIFY):
         headers += f"Content-Type: {xml.MEDIA_TYPE}\r\n"
     return publication.draft(headers, expires, body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..reg import xml
 from ..sip.endpoint import Endpoint
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.event import EndpointEvent, RequestFailed, RequestReceived, ResponseReceived
@@ -15,7 +16,7 @@ from ..sip.user import User
 from ..version import __version__
 from . import watching
 from .errors import NoAnswer, no_answer
-from .watching import PACKAGE, Watching
+from .watching import Watching
 
 METHODS = ("NOTIFY", "OPTIONS")
 
@@ -136,7 +137,7 @@ class UserAgent:
 
     def _answer(self, request: Request, now: float) -> Response:
         if request.method == "OPTIONS":
-            allow = {"Allow": [", ".join(METHODS)], "Allow-Events": [PACKAGE]}
+            allow = {"Allow": [", ".join(METHODS)], "Allow-Events": [xml.PACKAGE]}
             return Response(200, "OK", allow)
         watching = self._watching
         try:

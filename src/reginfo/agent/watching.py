@@ -18,8 +18,6 @@ from ..sip.flow import Flow
 from ..sip.message import Draft, Request, Response
 from .errors import NoAnswer, RequestRefused, WatchEnded, no_answer
 
-PACKAGE = "reg"
-
 FOR_GOOD = frozenset({"rejected", "noresource", "invariant"})
 """Reasons after which a subscriber should not ask again (RFC 6665 §4.1.3)."""
 
@@ -152,7 +150,7 @@ class Watching:
         """
         subscription = self._subscription
         try:
-            state = subscription.check_notify(request, PACKAGE)
+            state = subscription.check_notify(request, xml.PACKAGE)
             document = _document(request)
             # Not the flow of the NOTIFY: a long one may come over a connection that
             # the notifier opened, where it expects no requests.

@@ -110,7 +110,7 @@ def summary(
     store = config.store
     where = "in memory: nothing is kept after the end of the process"
     if store.path is not None:
-        where = f"sqlite:{store.path} (synchronous = {store.synchronous})"
+        where = f"{store.url} (synchronous = {store.synchronous})"
     yield "store", [where]
     least, most = config.registrar.min_expires, config.registrar.max_expires
     contacts = config.registrar.max_contacts

@@ -101,6 +101,11 @@ class StoreSection(Struct, frozen=True, kw_only=True):
     synchronous: Annotated[str, one_of("full", "normal")] = "full"
     "SQLite's setting; `normal` may lose the last second at a power failure."
 
+    @property
+    def url(self) -> str:
+        """The value of `url`, as it was written."""
+        return "memory:" if self.path is None else f"sqlite:{self.path}"
+
 
 class LimitsSection(Struct, frozen=True, kw_only=True):
     """Limits of an Expires value, in seconds."""

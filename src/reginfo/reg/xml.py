@@ -20,6 +20,7 @@ __all__ = [
     "MAX_BODY",
     "MEDIA_TYPE",
     "NAMESPACE",
+    "PACKAGE",
     "contact_element",
     "contact_parts",
     "escape",
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 MEDIA_TYPE = "application/reginfo+xml"
+
+PACKAGE = "reg"
+"""The event package (RFC 3680 §4.1)."""
 
 
 def parse(body: bytes, *, strict: bool = False) -> Reginfo:

@@ -27,6 +27,7 @@ from ..location.source import PUBLISHED, Source
 from ..location.store import LocationStore
 from ..reg.document import ContactEvent, Reginfo
 from ..reg.table import News, ReportedContact, RowChange, TableState, shifted
+from ..reg.xml import PACKAGE
 from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.message import Request, Response
 from ..sip.timer import TimerWheel
@@ -40,7 +41,6 @@ from .origin import DocumentOrigin
 
 logger = logging.getLogger("reginfo.compositor")
 
-PACKAGE = "reg"
 
 KIND = "contribution"
 CONTACT_KIND = "contribution-contact"

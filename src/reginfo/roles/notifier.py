@@ -32,8 +32,6 @@ from .served import SendNotify, Served
 from .watch import Watch
 from .watcher import Watcher
 
-PACKAGE = "reg"
-
 
 class Notifier:
     """
@@ -49,7 +47,7 @@ class Notifier:
         table: the location table that is watched.
     """
 
-    name = PACKAGE
+    name = xml.PACKAGE
     media_type = xml.MEDIA_TYPE
 
     def __init__(

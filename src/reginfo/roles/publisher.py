@@ -38,7 +38,6 @@ from .published import (
 
 logger = logging.getLogger("reginfo.publisher")
 
-PACKAGE = "reg"
 
 RESTART_RATE = 100.0
 """The maximum number of publications resumed per second after a restart."""
@@ -377,7 +376,7 @@ class Publisher:
             longest = max((b.expires(now) for b in own.values()), default=0)
             lifetime = min(max(longest, self._min_expires), self._max_expires)
             published.asked = max(lifetime, publication.min_expires)
-            headers, body = f"Event: {PACKAGE}\r\n", b""
+            headers, body = f"Event: {xml.PACKAGE}\r\n", b""
             if operation in (Operation.INITIAL, Operation.MODIFY):
                 headers += f"Content-Type: {xml.MEDIA_TYPE}\r\n"
                 assert target.flow is not None

@@ -20,6 +20,7 @@ from ..location.place import Aor, Name, as_written
 from ..location.store import LocationStore
 from ..reg.document import Reginfo
 from ..reg.table import ReportedContact, RowChange, shifted
+from ..reg.xml import PACKAGE
 from ..sip.errors import Refusal
 from ..sip.flow import Flow
 from ..sip.message import Request
@@ -38,7 +39,6 @@ from .unsolicited import Unsolicited
 
 logger = logging.getLogger("reginfo.subscriber")
 
-PACKAGE = "reg"
 
 CONTACT_KIND = "held-contact"
 """The kind of the rows of a table, one for each contact."""

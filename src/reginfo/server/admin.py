@@ -247,7 +247,6 @@ class Admin:
                 "store: contacts that have ended are forgotten early: [sync] tombstones"
                 f" is {config.sync.tombstones}"
             )
-        path = config.store.path
         return ServerHealth(
             status=self._status(problems),
             problems=problems,
@@ -255,7 +254,7 @@ class Admin:
             version=__version__,
             sip=self.sip_addresses,
             store=StoreHealth(
-                url="memory:" if path is None else f"sqlite:{path}",
+                url=config.store.url,
                 problem=turns.degraded,
             ),
             clock=ClockHealth(

@@ -14,7 +14,6 @@ from ..events.wanted import contact_by
 from ..ledger.turn import Turns
 from ..location.place import Aor
 from ..reg import xml
-from ..roles import notifier
 from ..roles.published import PresenceServer
 from ..roles.publisher import Publisher
 from ..roles.subscriber import Mirror, Subscriber
@@ -190,7 +189,7 @@ class OutgoingRequests:
                 uri=aor,
                 local=me,
                 contact=contact_by(me, flows[0]),
-                event=notifier.PACKAGE,
+                event=xml.PACKAGE,
                 accept=xml.MEDIA_TYPE,
                 rearm=self._config.pua_reginfo.rearm,
             )
@@ -218,7 +217,7 @@ class OutgoingRequests:
         subscription = link.subscription
         assert subscription.flow is not None
         wanted = msgspec.structs.replace(
-            subscription.wanted, event=notifier.PACKAGE, headers=""
+            subscription.wanted, event=xml.PACKAGE, headers=""
         )
         self._watch(link.peer, link.group.aor, wanted, subscription.flow, now)
 

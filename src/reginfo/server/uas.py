@@ -10,7 +10,7 @@ from ..location.place import Place
 from ..location.store import LocationStore
 from ..pua_reginfo import PuaReginfo
 from ..reg import xml
-from ..roles import notifier, registrar
+from ..roles import registrar
 from ..roles.compositor import Compositor
 from ..roles.notifier import Notifier
 from ..roles.subscriber import Subscriber
@@ -217,7 +217,7 @@ class Uas:
             "Allow": [", ".join(METHODS)],
             "Accept": [xml.MEDIA_TYPE],
             "Supported": [", ".join(sorted(registrar.EXTENSIONS))],
-            "Allow-Events": [notifier.PACKAGE],
+            "Allow-Events": [xml.PACKAGE],
         }
         return Response(200, "OK", headers)
 

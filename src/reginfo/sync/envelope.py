@@ -28,7 +28,6 @@ VERSION = "1"
 
 NAMESPACE = f"urn:x-reginfo:link:{VERSION}"
 
-PACKAGE = "reg"
 
 LINK, SINCE = "Reginfo-Link", "Reginfo-Since"
 """The header fields of a link: the version of the wire, and a cursor."""

@@ -36,7 +36,6 @@ from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow
 from ..sip.message import Draft, Request, Response
 from ..sip.user import User
-from .envelope import PACKAGE
 from .feed import NEVER
 from .group import Group
 from .group_watch import GroupWatch
@@ -132,7 +131,7 @@ class GroupNotifier:
         Raises:
             Refusal, RemoteProtocolError: it is not served.
         """
-        event = check(request, PACKAGE, xml.MEDIA_TYPE)
+        event = check(request, xml.PACKAGE, xml.MEDIA_TYPE)
         if request.to.tag:
             return self._refresh(request, event, flow, now)
         self._departure.check()
@@ -166,7 +165,7 @@ class GroupNotifier:
             self._journal.after(
                 logger.info, "= %s watches %s for %d s", who, resource, expires
             )
-        return accepted(request, watch.row.subscription.dialog, PACKAGE, expires)
+        return accepted(request, watch.row.subscription.dialog, xml.PACKAGE, expires)
 
     def receive_response(
         self, watch: GroupWatch, response: Response, moment: Moment
@@ -387,7 +386,7 @@ class GroupNotifier:
             subscription.reason = "timeout"
         self._save(watch, self._put_back, watch, before, watch.snapshot())
         watch.owe_full()
-        return accepted(request, watch.row.subscription.dialog, PACKAGE, expires)
+        return accepted(request, watch.row.subscription.dialog, xml.PACKAGE, expires)
 
     def _put_back(
         self, watch: GroupWatch, before: ServedSubscription, snapshot: tuple[Any, ...]

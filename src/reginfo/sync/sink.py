@@ -28,7 +28,7 @@ from ..sip.errors import Refusal, RemoteProtocolError
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
 from .cursor import NONE, Cursor, Stretch, advanced
-from .envelope import LINK, MIN_RATE, PACKAGE, SINCE, VERSION
+from .envelope import LINK, MIN_RATE, SINCE, VERSION
 from .feed import NEVER
 from .group import Group
 from .held_link import SILENCE, HeldLink, LinkSubscribe
@@ -142,7 +142,7 @@ class LinkSink:
         """Establish and keep a link to ``group`` at ``peer``."""
         wanted = msgspec.structs.replace(
             wanted,
-            event=f"{PACKAGE};{MIN_RATE}",
+            event=f"{xml.PACKAGE};{MIN_RATE}",
             longest_pause=LONGEST_PAUSE,
         )
         subscription = HeldSubscription(wanted=wanted, flow=flow, timer_at=now)
@@ -199,7 +199,7 @@ class LinkSink:
         """
         link = self._by_dialog[request.call_id, request.to.tag]
         subscription = link.subscription
-        state = subscription.check_notify(request, PACKAGE)
+        state = subscription.check_notify(request, xml.PACKAGE)
         check_extensions(request)
         document = None
         if understands_body(request, xml.MEDIA_TYPE):

@@ -43,7 +43,6 @@ from .envelope import (
     LINK,
     LONGEST,
     MIN_RATE,
-    PACKAGE,
     SHORTEST,
     SINCE,
     VERSION,
@@ -168,7 +167,7 @@ class LinkSource:
         Raises:
             Refusal, RemoteProtocolError: it is refused.
         """
-        event = check(request, PACKAGE, xml.MEDIA_TYPE)
+        event = check(request, xml.PACKAGE, xml.MEDIA_TYPE)
         if request.to.tag:
             return self._refresh(request, event, flow, now)
         self._departure.check()
@@ -362,7 +361,7 @@ class LinkSource:
         return self._accepted(link, expires, request)
 
     def _accepted(self, link: ServedLink, expires: int, request: Request) -> Response:
-        response = accepted(request, link.subscription.dialog, PACKAGE, expires)
+        response = accepted(request, link.subscription.dialog, xml.PACKAGE, expires)
         response.headers[LINK] = [VERSION]
         return response
 
