@@ -12,8 +12,8 @@ import msgspec
 from reginfo.config.config import Config
 from reginfo.io.clock import Clock
 from reginfo.io.rim import Rim
+from reginfo.ledger.application import Done
 from reginfo.ledger.journal import Entry
-from reginfo.ledger.turn import Done
 from reginfo.routing.targets import Found
 from reginfo.server.app import App
 from reginfo.sip.destination import Destination

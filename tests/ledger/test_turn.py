@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from reginfo.ledger.application import Done
 from reginfo.ledger.journal import Entry, Journal
-from reginfo.ledger.turn import LAZY, PASSES, SLICE, TRANSACTIONS, Done, Turns
+from reginfo.ledger.turn import DEPENDENT, LAZY, PASSES, SLICE, TRANSACTIONS, Turns
 from reginfo.sip.endpoint import Endpoint
 from reginfo.sip.errors import Refusal, RemoteProtocolError
 from reginfo.sip.event import EndpointEvent, RequestFailed, RequestReceived
@@ -111,14 +112,16 @@ class Server:
         self.put(self.value + 1)
         return Response(200, "OK")
 
-    def receive(self, number: int = 1, *, settles: bool = True) -> None:
+    def receive(
+        self, number: int = 1, *, settles: bool = True, method: str = "MESSAGE"
+    ) -> None:
         lines = [
-            "MESSAGE sip:us@192.0.2.1 SIP/2.0",
+            f"{method} sip:us@192.0.2.1 SIP/2.0",
             f"Via: SIP/2.0/UDP 192.0.2.50;branch=z9hG4bK{number}",
             f"From: <sip:a@b>;tag={number}",
             "To: <sip:us@192.0.2.1>",
             f"Call-ID: {number}",
-            "CSeq: 1 MESSAGE",
+            f"CSeq: 1 {method}",
         ]
         self.turns.receive("\r\n".join([*lines, "", ""]).encode(), FLOW)
         if settles:
@@ -430,3 +433,91 @@ def test_what_a_script_tries_becomes_a_response_if_it_fails(server: Server) -> N
     assert isinstance(refused, Response) and refused.status == 403
     assert server.value == 0
     assert server.turns.response_of(request, FLOW, lambda: "done") == "done"
+
+
+def responds(status: int) -> Act:
+    """A decision that changes nothing."""
+    return lambda event, moment: Response(status, "X")
+
+
+def test_what_reveals_no_change_waits_for_no_commit(server: Server) -> None:
+    """3261-177: OPTIONS, errors of the client, what is relayed, and all of it again"""
+    server.receive(1)
+    assert server.sent == []
+    server.act = responds(200)
+    server.receive(2, method="OPTIONS")
+    server.act = responds(403)
+    server.receive(3)
+    relayed = Draft("MESSAGE", "sip:b@x", "Via: SIP/2.0/UDP h;branch=z9hG4bKx\r\n")
+    server.endpoint.send_request(relayed, FLOW, Nobody())
+    server.turns.settle()
+    now = ["SIP/2.0 200 X", "SIP/2.0 403 X", "MESSAGE sip:b@x SIP/2.0"]
+    assert server.sent == now
+    server.receive(2, method="OPTIONS")
+    server.receive(3)
+    assert server.sent == now + now[:2]
+    assert len(server.commits) == 1
+
+
+def test_it_goes_even_with_the_changes_of_its_own_turn(server: Server) -> None:
+    """3261-177: the batch that it is decided with begins its commit"""
+    server.receive(1, settles=False)
+    server.receive(2, settles=False, method="OPTIONS")
+
+    def act(event: RequestReceived, moment: Moment) -> Response:
+        if event.request.method == "OPTIONS":
+            return Response(200, "Here")
+        return server.set(event, moment)
+
+    server.act = act
+    server.turns.settle()
+    assert server.sent == ["SIP/2.0 200 Here"]
+    server.commits[0][1](None)
+    assert server.sent == ["SIP/2.0 200 Here", "SIP/2.0 200 OK"]
+
+
+@pytest.mark.parametrize("status", [200, 202, 299, 302, 500, 503, 600, *DEPENDENT])
+def test_what_says_something_of_what_is_stored_waits(
+    server: Server, status: int
+) -> None:
+    """3261-177: a change that may be undone is revealed by nothing"""
+    server.receive(1)
+    server.act = responds(status)
+    server.receive(2)
+    # It was not sent, so there is nothing to repeat either.
+    server.receive(1)
+    server.receive(2)
+    request = Draft("NOTIFY", "sip:b@x", "CSeq: 1 NOTIFY\r\n")
+    server.endpoint.send_request(request, FLOW, Nobody())
+    server.turns.settle()
+    assert server.sent == []
+    server.commits[0][1](None)
+    assert server.sent == [
+        "SIP/2.0 200 OK", f"SIP/2.0 {status} X", "NOTIFY sip:b@x SIP/2.0",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [200, 403])
+def test_what_has_changed_something_waits_whatever_it_answers(
+    server: Server, status: int
+) -> None:
+    """3261-177: a handler of a script may store something, and refuse the request"""
+
+    def act(event: RequestReceived, moment: Moment) -> Response:
+        server.put(7)
+        return Response(status, "X")
+
+    server.act = act
+    server.receive(1, method="OPTIONS")
+    assert server.sent == []
+    server.commits[0][1](None)
+    assert server.sent == [f"SIP/2.0 {status} X"]
+
+
+def test_a_slow_commit_is_a_problem(server: Server) -> None:
+    """3261-178"""
+    server.receive(1)
+    server.now += 3.0
+    assert "3.0 s" in (server.turns.disk.problem(server.now) or "")
+    server.commits[0][1](None)
+    assert "took 3.0 s" in (server.turns.disk.problem(server.now) or "")

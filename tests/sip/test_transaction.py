@@ -164,11 +164,15 @@ def test_a_response_starts_its_timer_with_the_datagram_that_carries_it(
 ) -> None:
     transaction = server(outbox)
     assert transaction.merged is None
-    assert transaction.passed_on is False
+    assert transaction.is_independent is False
     transaction.respond(OK)
     assert outbox == [Datagram(transaction.latest, FLOW, transaction)]
-    assert transaction.passed_on is False
+    assert transaction.is_independent is False
     outbox.clear()
+    # 3261-177: before that there is nothing to repeat.
+    transaction.receive_request()
+    assert outbox == []
+    transaction.sent(0.0)
     transaction.receive_request()
     assert outbox == [Datagram(transaction.latest, FLOW)]
 
@@ -203,7 +207,7 @@ def test_a_final_response_from_downstream_is_forwarded_unchanged(
     assert outbox == [Datagram(expected, flow, transaction)]
     assert transaction.latest == expected
     assert transaction.response is response
-    assert transaction.passed_on is True
+    assert transaction.is_independent is True
     assert transaction.state is TransactionState.COMPLETED
     # It is final: a second one is discarded, and a retransmission gets the first.
     outbox.clear()

@@ -9,9 +9,9 @@ import queue
 import threading
 import time
 
+from ..ledger.application import Done
 from ..ledger.journal import Entry
 from ..ledger.storage import Storage
-from ..ledger.turn import Done
 
 logger = logging.getLogger("reginfo.store")
 

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from ..ledger.turn import Application, Committer, Turns
+from ..ledger.application import Application, Committer
+from ..ledger.turn import Turns
 from ..sip.flow import Flow, Local
 from ..sip.transaction import Datagram
 

@@ -97,6 +97,12 @@ class Attempt:
         if kind is not None:
             self.take_back()
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether something has been changed since the block began."""
+        batch = self._journal._batch
+        return len(batch.undo) != self._undo or len(batch.entries) != self._entries
+
     def take_back(self) -> None:
         """Undo everything that was decided since the block began, newest first."""
         journal = self._journal

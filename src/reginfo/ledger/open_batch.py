@@ -32,3 +32,12 @@ class OpenBatch:
                 waiter(is_durable)
             except Exception:
                 logger.exception("! what waited for a commit cannot go on")
+
+
+def is_independent(datagram: Datagram) -> bool:
+    """
+    Whether a datagram reveals no change, so that it waits for no commit: it is relayed,
+    was sent before, or says what is wrong with a request.
+    """
+    transaction = datagram.transaction
+    return transaction is None or transaction.is_independent

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from ..sip.endpoint import Endpoint
 from ..sip.errors import Refusal, RemoteProtocolError
-from ..sip.event import EndpointEvent, RequestReceived
+from ..sip.event import RequestReceived
 from ..sip.flow import Flow
 from ..sip.message import Request, Response
 from ..sip.moment import Moment, TurnClock
 from ..sip.responding import refused
 from ..sip.transaction import Datagram
-from .journal import Attempt, Entry, Journal
-from .open_batch import OpenBatch, Waiter
+from .application import Application, Committer
+from .application import Done as Done
+from .disk_speed import DiskSpeed
+from .journal import Attempt, Journal
+from .open_batch import OpenBatch, Waiter, is_independent
 
 logger = logging.getLogger("reginfo.turn")
 
@@ -31,6 +34,12 @@ RETRY_AFTER = 5
 SLICE = 0.005
 """Seconds spent on timers before datagrams are handled again."""
 
+DEPENDENT = frozenset({404, 410, 412, 480, 481})
+"""
+Responses that say what is stored, or that something is not: they wait for the changes
+before them. No other response from 400 to 499 reveals a change that may be undone.
+"""
+
 PASSES = 32
 """
 Passes over the endpoint and the parts in one slice, at most. A part works off up to 16
@@ -43,38 +52,6 @@ TRANSACTIONS = 32
 """Transactions whose timers are worked off in one pass; they cost less than items."""
 
 T = TypeVar("T")
-
-Done = Callable[[Exception | None], None]
-"""Receives the failure of a commit; None if the commit succeeded."""
-
-
-class Application(Protocol):
-    """Decides; see :class:`reginfo.server.app.App`."""
-
-    def handle(self, event: EndpointEvent, moment: Moment) -> None:
-        """Handle a request; pass a response or failure to the user of its request."""
-
-    def flow_lost(self, flow: Flow, moment: Moment) -> None:
-        """Receive the news that a stream was closed."""
-
-    @property
-    def timer_at(self) -> float | None:
-        """When to call :meth:`timer_due`, on the boot-time clock; None for never."""
-
-    def timer_due(self, moment: Moment) -> None:
-        """Handle due items, or some of them: then :attr:`timer_at` is in the past."""
-
-    def undone(self, moment: Moment) -> None:
-        """Receive the news that a commit failed, and its decisions were undone."""
-
-
-class Committer(Protocol):
-    """Makes entries durable; see :class:`reginfo.io.commit.Writer`."""
-
-    def commit(
-        self, entries: list[Entry], *, boot: float, wall: float, done: Done
-    ) -> None:
-        """Start a commit of ``entries``, and call ``done`` at the end."""
 
 
 class Turns:
@@ -111,6 +88,9 @@ class Turns:
         self._set_timer: Callable[[], None] = _nothing
         self._open = OpenBatch()
         self._committing: OpenBatch | None = None
+        self.disk = DiskSpeed()
+        "How long commits take."
+
         self._lazy_at: float | None = None
         self._settling = self._woken = False
 
@@ -192,6 +172,15 @@ class Turns:
                 logger.exception("! %s failed after its response", event.request.method)
                 return
             event.transaction.respond(refused(event.request, event.flow, exc))
+        latest = event.transaction.response
+        if (
+            latest is not None
+            and (latest.status >= 400 or event.request.method == "OPTIONS")
+            and latest.status < 500
+            and latest.status not in DEPENDENT
+            and not attempt.has_changes
+        ):
+            event.transaction.is_independent = True
 
     def response_of(
         self, request: Request, flow: Flow, act: Callable[[], T]
@@ -348,8 +337,19 @@ class Turns:
 
     def _close(self) -> None:
         open_ = self._open
-        open_.outbox += self._endpoint.datagrams_to_send()
+        outbox = self._endpoint.datagrams_to_send()
         open_.batch.add(self._journal.close())
+        if self._committing is not None or open_.batch.urgent:
+            outbox = self._send_independent(outbox)
+        open_.outbox += outbox
+
+    def _send_independent(self, outbox: list[Datagram]) -> list[Datagram]:
+        """Send what reveals no change of ours, even if the disk is slow."""
+        free = [one for one in outbox if is_independent(one)]
+        if not free:
+            return outbox
+        self._transmit(free)
+        return [one for one in outbox if not is_independent(one)]
 
     def _advance(self) -> None:
         """Commit the open batch if no commit is in progress; send what may be sent."""
@@ -362,6 +362,7 @@ class Turns:
             self._committing, self._open = open_, OpenBatch()
             self._lazy_at = None
             moment = self._clock.moment()
+            self.disk.begin(moment.now)
             self._committer.commit(
                 batch.entries, boot=moment.now, wall=moment.wall, done=self._committed
             )
@@ -376,6 +377,7 @@ class Turns:
         committed = self._committing
         assert committed is not None
         self._committing = None
+        self.disk.end(self._clock.now())
         if failure is None:
             self.commits += 1
             if self.degraded is not None:
@@ -392,14 +394,17 @@ class Turns:
         outbox = durable.outbox
         if outbox:
             durable.outbox = []
-            now = self._clock.now()
-            self._send(self._endpoint.admitted(outbox, now))
-            self._endpoint.sent(outbox, now)
+            self._transmit(outbox)
         batch = durable.batch
         if batch.after:
             batch.announce()
             batch.after.clear()
         durable.inform(is_durable=True)
+
+    def _transmit(self, outbox: list[Datagram]) -> None:
+        now = self._clock.now()
+        self._send(self._endpoint.admitted(outbox, now))
+        self._endpoint.sent(outbox, now)
 
     def _take_back(self, failed: OpenBatch, failure: Exception) -> None:
         """Undo all decisions since the batch whose commit failed."""

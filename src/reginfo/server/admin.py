@@ -238,6 +238,8 @@ class Admin:
         problems = []
         if turns.degraded is not None:
             problems.append(f"store: {turns.degraded}")
+        if (slow := turns.disk.problem(clock.now())) is not None:
+            problems.append(f"store: {slow}")
         if clock.behind:
             problems.append(f"wall clock: {clock.behind:.1f} s behind the last commit")
         problems += assembly.outgoing.problems()

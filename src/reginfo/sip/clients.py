@@ -110,6 +110,7 @@ class Clients:
                 draft.method, branch, data, flow, self._outbox, user
             )
         transaction.forwarded = draft.head.startswith("Via: ")
+        transaction.is_independent = transaction.forwarded
         transaction.fallback = fallback
         self._add(transaction)
         return transaction

@@ -276,7 +276,7 @@ class Endpoint:
             elif isinstance(transaction, SERVERS):
                 assert transaction.response is not None
                 status = transaction.response.status
-                if 200 <= status < 300 and not transaction.passed_on:
+                if 200 <= status < 300 and not transaction.is_independent:
                     transaction.replace(response)
                 elif datagram.data is transaction.latest:
                     self._outbox.append(datagram)

@@ -59,7 +59,7 @@ class InviteServerTransaction:
 
     __slots__ = (
         "_common", "_deadline", "_interval", "flow", "key", "latest", "merged",
-        "outbox", "passed_on", "request", "response", "scheduled_at", "state",
+        "outbox", "is_independent", "request", "response", "scheduled_at", "state",
         "timer_at", "to_tag", "via",
     )  # fmt: skip
 
@@ -84,8 +84,8 @@ class InviteServerTransaction:
         self.via = via
         self.to_tag = to_tag
         self.response: Response | None = None
-        self.passed_on = False
-        "Whether the latest response was forwarded, and depends on no local change."
+        self.is_independent = False
+        "Whether the latest response depends on no change of ours: it need not wait."
 
         self.state = PROCEEDING
         self.timer_at: float | None = None
@@ -102,7 +102,14 @@ class InviteServerTransaction:
 
     def receive_request(self) -> None:
         """Receive a retransmission of the INVITE."""
-        if self.latest and self.state in (PROCEEDING, COMPLETED):
+        # A response that was not sent yet waits for its commit, as it must.
+        if self.latest and (
+            self.state is PROCEEDING
+            or (
+                self.state is COMPLETED
+                and (self.is_independent or self.timer_at is not None)
+            )
+        ):
             self.outbox.append(Datagram(self.latest, self.flow))
 
     def receive_ack(self, now: float) -> bool:
@@ -128,12 +135,12 @@ class InviteServerTransaction:
             via=self.via,
             common=self._common,
         )
-        self._send(response, data, passed_on=False)
+        self._send(response, data, is_independent=False)
 
     def forward(self, response: Response) -> None:
         """Forward a response from downstream unchanged."""
         data = self.request.write_forwarded(response, via=self.via)
-        self._send(response, data, passed_on=True)
+        self._send(response, data, is_independent=True)
 
     def replace(self, response: Response) -> None:
         """Send ``response`` instead of the previous one, which was never sent."""
@@ -161,7 +168,7 @@ class InviteServerTransaction:
             return
         self.state, self.timer_at = TERMINATED, None
 
-    def _send(self, response: Response, data: bytes, *, passed_on: bool) -> None:
+    def _send(self, response: Response, data: bytes, *, is_independent: bool) -> None:
         status = response.status
         if self.state is ACCEPTED:
             if not 200 <= status < 300:
@@ -169,7 +176,7 @@ class InviteServerTransaction:
         elif self.state is not PROCEEDING:
             return
         self.response = response
-        self.passed_on = passed_on
+        self.is_independent = is_independent
         self.latest = data
         if status >= 300:
             self.state = COMPLETED
@@ -187,8 +194,8 @@ class InviteClientTransaction:
 
     __slots__ = (
         "_data", "_deadline", "_interval", "_is_resent", "_to", "answered", "branch",
-        "cancels", "draft", "fallback", "flow", "forwarded", "method", "outbox",
-        "scheduled_at", "state", "timer_at", "user", "via",
+        "cancels", "draft", "fallback", "flow", "forwarded", "is_independent", "method",
+        "outbox", "scheduled_at", "state", "timer_at", "user", "via",
     )  # fmt: skip
 
     def __init__(
@@ -218,6 +225,9 @@ class InviteClientTransaction:
 
         self.forwarded = False
         "Whether it was forwarded, and so has other Vias below ours."
+
+        self.is_independent = False
+        "Whether it depends on no change of ours: it need not wait for a commit."
 
         self.fallback: tuple[Flow, bytes] | None = None
         self.state = CALLING

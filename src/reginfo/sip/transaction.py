@@ -40,6 +40,7 @@ class Transaction(Protocol):
 
     timer_at: float | None
     scheduled_at: float | None
+    is_independent: bool
 
     def sent(self, now: float) -> None:
         """Receive the news that its datagram was sent."""
@@ -74,8 +75,8 @@ class ServerTransaction:
     """
 
     __slots__ = (
-        "_common", "flow", "key", "latest", "merged", "outbox", "passed_on", "request",
-        "response", "scheduled_at", "state", "timer_at", "to_tag", "via",
+        "_common", "flow", "is_independent", "key", "latest", "merged", "outbox",
+        "request", "response", "scheduled_at", "state", "timer_at", "to_tag", "via",
     )  # fmt: skip
 
     def __init__(
@@ -101,8 +102,8 @@ class ServerTransaction:
         self.via = via
         self.to_tag = to_tag
         self.response: Response | None = None
-        self.passed_on = False
-        "Whether the latest response was forwarded, and depends on no local change."
+        self.is_independent = False
+        "Whether the latest response depends on no change of ours: it need not wait."
 
         self.state = TRYING
         self.timer_at: float | None = None
@@ -121,7 +122,8 @@ class ServerTransaction:
         """Receive a retransmission of the request."""
         # In TRYING there is nothing to repeat yet, and the user already has
         # the request: the retransmission is discarded.
-        if self.state is not TRYING:
+        # A response that was not sent yet waits for its commit, as it must.
+        if self.state is PROCEEDING or self.is_independent or self.timer_at is not None:
             self.outbox.append(Datagram(self.latest, self.flow))
 
     def respond(self, response: Response) -> None:
@@ -144,7 +146,7 @@ class ServerTransaction:
         if response.status < 200 or self.state is COMPLETED or self.state is TERMINATED:
             return
         self.latest = self.request.write_forwarded(response, via=self.via)
-        self.response, self.passed_on = response, True
+        self.response, self.is_independent = response, True
         self.state = COMPLETED
         self.outbox.append(Datagram(self.latest, self.flow, self))
 
@@ -179,8 +181,8 @@ class ClientTransaction:
 
     __slots__ = (
         "_data", "_deadline", "_interval", "_is_resent", "answered", "branch",
-        "fallback", "flow", "forwarded", "method", "outbox", "scheduled_at", "state",
-        "timer_at", "user",
+        "fallback", "flow", "forwarded", "is_independent", "method", "outbox",
+        "scheduled_at", "state", "timer_at", "user",
     )  # fmt: skip
 
     def __init__(
@@ -204,6 +206,9 @@ class ClientTransaction:
 
         self.forwarded = False
         "Whether it was forwarded, and so has other Vias below ours."
+
+        self.is_independent = False
+        "Whether it depends on no change of ours: it need not wait for a commit."
 
         self.fallback: tuple[Flow, bytes] | None = None
         "The flow and the data to send if :attr:`flow` cannot be used."

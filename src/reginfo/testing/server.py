@@ -11,10 +11,10 @@ from pathlib import Path
 
 from ..config.config import Config
 from ..io.clock import Clock
+from ..ledger.application import Done
 from ..ledger.journal import Entry
 from ..ledger.memory import MemoryStorage
 from ..ledger.storage import Storage
-from ..ledger.turn import Done
 from ..location.binding import Binding
 from ..location.place import TABLE, Aor, Place
 from ..server.app import App
