@@ -72,6 +72,10 @@ PEERS = {
         "baresip": "baresip-core",
         "/usr/lib/baresip/modules/ctrl_tcp.so": "baresip-core",
     },
+    "jssip": {
+        "chromium": "chromium",
+        str(Path(__file__).parents[1] / ".peers" / "jssip.js"): "npm: jssip",
+    },
     "dnsmasq": {"dnsmasq": "dnsmasq-base"},
     "strace": {"strace": "strace"},
     "systemd": {"systemd-analyze": "systemd", "systemd-socket-activate": "systemd"},

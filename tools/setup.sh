@@ -4,7 +4,8 @@
 #   setup.sh venv PYTHON   a virtual environment in .venv, with this project installed
 #   setup.sh compiled      the project in .compiled, with its hot path compiled
 #   setup.sh can_compile   whether a C compiler and Python's headers are installed
-#   setup.sh peers         the programs of other projects that the tests run
+#   setup.sh peers         the programs of other projects that the tests run; JsSIP, which
+#                          is from npm, in .peers
 #
 # It installs Debian packages only as root, and none if REGINFO_PEERS=no; otherwise it
 # names those that are missing.
@@ -13,8 +14,10 @@ cd "$(dirname "$0")/.."
 
 PEERS=(
     kamailio kamailio-ims-modules kamailio-presence-modules kamailio-sqlite-modules
-    sip-tester baresip-core dnsmasq-base strace systemd
+    kamailio-tls-modules sip-tester baresip-core dnsmasq-base strace systemd chromium
 )
+# From npm, for the browser: pinned, and made one file of.
+JSSIP=(jssip@3.13.8 esbuild@0.28.2)
 COMPILER=(gcc libc6-dev python3-dev)
 POLICY=/usr/sbin/policy-rc.d
 
@@ -79,6 +82,20 @@ sys.exit(not (header.exists() and shutil.which("cc")))
 END
 }
 
+# A page needs JsSIP as one file; npm has its sources.
+jssip() {
+    local made=.peers/jssip.js mark=".peers/${JSSIP[*]}"
+    [ ! -e "$made" ] || [ ! -e "$mark" ] || return 0
+    command -v npm >/dev/null || return 1
+    say "installing with npm into .peers: ${JSSIP[*]}"
+    mkdir -p .peers
+    npm install --prefix .peers --no-save --no-audit --no-fund --ignore-scripts \
+        --loglevel=error "${JSSIP[@]}" >/dev/null || return 1
+    .peers/node_modules/.bin/esbuild .peers/node_modules/jssip/lib/JsSIP.js --bundle \
+        --format=iife --global-name=JsSIP --log-level=error --outfile="$made" || return 1
+    touch "$mark"
+}
+
 # The tests start a Kamailio of their own. The package would start one more, on
 # port 5060, and again at each boot.
 without_services() {
@@ -100,6 +117,13 @@ peers() {
     for package in "${PEERS[@]}"; do
         is_installed "$package" || missing+=("$package")
     done
+    command -v npm >/dev/null || missing+=(npm)
+    install_peers "${missing[@]}"
+    jssip || { say "JsSIP could not be installed (npm); tests that need it are skipped"; }
+}
+
+install_peers() {
+    local missing=("$@")
     [ ${#missing[@]} -gt 0 ] || return 0
     if ! may_install; then
         say "not installed, because only root can: ${missing[*]}"

@@ -271,3 +271,30 @@ def test_a_name_may_be_found_later_unless_it_was_taken_back(failed: bool) -> Non
     (found,) = world.waiting
     found([Destination(Transport.UDP, OTHER)])
     assert [flow for flow, _, _ in world.sent] == ([] if failed else [Flow(UDP, OTHER)])
+
+
+@pytest.mark.parametrize(
+    "uri", ["sips:w@198.51.100.7", "sips:w@nowhere.example.com", "sips:w@10.0.0.1;ob"]
+)
+def test_without_tls_a_secure_target_gets_nothing(uri: str) -> None:
+    """5630-01: not even by the flow of the dialog."""
+    world, watcher = World(), Watcher()
+    world.in_dialog.send(DRAFT, Uri.parse(uri), Flow(UDP, PEER), watcher)
+    assert world.sent == []
+    assert watcher.heard == ["transport"]
+
+
+def test_a_secure_target_is_reached_by_tls() -> None:
+    """5630-01, 5922-04: or by the connection that its request came by."""
+    tls = Local(Transport.TLS, "192.0.2.1", 5061)
+    world = World(UDP, tls)
+    there = Destination(Transport.TLS, OTHER, "pc.example.com")
+    world.names["pc.example.com"] = [there]
+    uri = Uri.parse("sips:w@pc.example.com")
+    world.in_dialog.send(DRAFT, uri, Flow(UDP, PEER), Watcher())
+    named = Flow(tls, OTHER, "pc.example.com")
+    assert [flow for flow, _, _ in world.sent] == [named]
+    came = Flow(tls, ("198.51.100.7", 41000))
+    world.open.add(came)
+    world.in_dialog.send(DRAFT, uri, came, Watcher())
+    assert [flow for flow, _, _ in world.sent] == [named, came]

@@ -60,6 +60,41 @@ def test_without_fix_private_addresses_are_believed() -> None:
     assert reached("sip:alice@192.168.1.7", NAT, fix=False) is None
 
 
+TLS = Local(Transport.TLS, "203.0.113.1", 5061)
+WSS = Local(Transport.WSS, "203.0.113.1", 443)
+
+
+@pytest.mark.parametrize("fix", [True, False])
+@pytest.mark.parametrize(
+    ("contact", "received", "local"),
+    [
+        ("sip:x7@a1b2.invalid;transport=ws", ";transport=wss", WSS),
+        ("sip:al@198.51.100.9:5061;transport=tls", ";transport=tls", TLS),
+        ("sips:al@198.51.100.9", ";transport=tls", TLS),
+        ("sips:al@pc.example.com", ";transport=tls", TLS),
+    ],
+)
+def test_by_tls_and_websocket_only_their_own_connection_reaches_them(
+    contact: str, received: str, local: Local, fix: bool
+) -> None:
+    """7118-07, 5922-04: we could not check a certificate of theirs."""
+    nat = Nat(fix=fix)
+    nat.begin([UDP, TCP, TLS, WSS])
+    flow = nat.flow(
+        binding(contact=contact, received=f"{NAT}{received}", listener=str(local))
+    )
+    assert flow == Flow(local, ("198.51.100.7", 41000))
+
+
+@pytest.mark.parametrize("contact", ["sips:al@192.168.1.7", "sips:al@pc.example;ob"])
+@pytest.mark.parametrize("by", ["", ";transport=tcp"])
+def test_a_secure_contact_is_not_reached_by_an_insecure_flow(
+    contact: str, by: str
+) -> None:
+    """5630-01"""
+    assert reached(contact, f"{NAT}{by}") is None
+
+
 def test_a_path_says_itself_where_it_leads() -> None:
     path = ("<sip:edge.example.com;lr>",)
     assert reached("sip:alice@192.168.1.7", NAT, path=path) is None

@@ -423,3 +423,25 @@ def test_the_number_of_requests_that_are_being_forwarded_is_told() -> None:
     told = office.server.app.relaying.describe()
     assert (told.name, told.line) == ("proxy", "requests being forwarded: 1")
     assert told.figures == {"forwarding": 1}
+
+
+def test_a_secure_request_to_a_user_without_a_secure_contact_is_480() -> None:
+    """5630-02: with a warning that says why; `sips:bob` and `sip:bob` are one user."""
+    office = Office()
+    assert office.ask("MESSAGE", "sips:bob@example.com") == ["404"]
+    office.register()
+    assert office.ask("MESSAGE", "sips:bob@example.com") == ["480"]
+    answer = parse(office.wire.packets[-1].data)
+    assert answer.header("Warning") == '380 reginfo "SIPS Not Allowed"'
+    assert office.ask("INVITE", "sips:bob@example.com")[-1] == "480"
+
+
+def test_a_user_is_the_same_with_sips_and_with_sip() -> None:
+    """5630-04"""
+    office = Office()
+    told = office.ask(
+        "REGISTER", "sips:example.com", f"Contact: <{CONTACT}>", "Expires: 600",
+        to="sips:bob@example.com", from_="sips:bob@example.com",
+    )  # fmt: skip
+    assert told == ["200"]
+    assert office.ask("MESSAGE", BOB)[-1] == f"MESSAGE {CONTACT}"

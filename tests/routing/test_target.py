@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from reginfo.routing.target import Target, by_preference
+from reginfo.sip.flow import Flow, Local
+from reginfo.sip.transport import Transport
 from reginfo.sip.uri import Uri
 
 
@@ -31,3 +35,22 @@ def test_targets_of_equal_preference_are_one_group_highest_first() -> None:
 
 def test_a_target_is_brief_in_a_log() -> None:
     assert repr(target("a", 0.5)) == "Target('sip:a@192.0.2.1', q=0.5)"
+
+
+@pytest.mark.parametrize("transport", Transport)
+def test_a_secure_target_is_reached_by_a_secure_flow_only(transport: Transport) -> None:
+    """5630-01, 5630-03"""
+    flow = Flow(Local(transport, "192.0.2.1", 5061), ("192.0.2.7", 41000))
+    secure = Target(Uri.parse("sips:a@192.0.2.7"), flow=flow)
+    assert secure.is_secure_enough is transport.is_secure
+    secure.downgrade()
+    assert secure.uri.text == "sip:a@192.0.2.7"
+    assert secure.is_secure_enough
+
+
+def test_without_a_flow_the_uri_says_how_a_target_is_reached() -> None:
+    """5630-03"""
+    secure = Target(Uri.parse("sips:a@192.0.2.7"))
+    assert secure.is_secure_enough
+    secure.downgrade()
+    assert secure.uri.scheme == "sips"

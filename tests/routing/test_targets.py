@@ -261,3 +261,74 @@ def test_a_user_is_served_in_our_domains_or_as_an_identity(
     finder.targets._store = store
     store.set_key(place(ALICE), "ids", "<sip:carol@elsewhere.example>", NOW, 0.0)
     assert finder.targets.served(Uri.parse(uri)) == user
+
+
+# sips:
+
+
+TLS = Local(Transport.TLS, "192.0.2.1", 5061)
+
+
+def secure_finder() -> Finder:
+    """A user with a phone by UDP, one by TLS that says sips:, and one that does not."""
+    finder = Finder(UDP, TLS)
+    came = "sip:192.0.2.{}:41000;transport=tls"
+    finder.store.apply(
+        place(ALICE),
+        [
+            binding(1, contact="sip:alice@192.0.2.51"),
+            binding(
+                2,
+                contact="sips:alice@192.0.2.52;x=1",
+                received=came.format(52),
+                listener=str(TLS),
+            ),
+            binding(
+                3,
+                contact="sip:alice@192.0.2.53;transport=tls",
+                received=came.format(53),
+                listener=str(TLS),
+            ),
+        ],
+        NOW,
+    )
+    return finder
+
+
+def test_a_secure_request_reaches_secure_contacts_only() -> None:
+    """5630-02"""
+    targets = secure_finder().targets
+    (found,) = targets.contacts(place(ALICE), is_secure=True)
+    assert found.target.uri.text == "sips:alice@192.0.2.52;x=1"
+    assert found.target.flow == Flow(TLS, ("192.0.2.52", 41000))
+
+
+def test_another_request_reaches_secure_contacts_as_what_it_is() -> None:
+    """5630-03: and by the same secure flow."""
+    targets = secure_finder().targets
+    found = {one.target.uri.text: one.target for one in targets.contacts(place(ALICE))}
+    assert found.keys() == {
+        "sip:alice@192.0.2.51",
+        "sip:alice@192.0.2.52;x=1",
+        "sip:alice@192.0.2.53;transport=tls",
+    }
+    flow = found["sip:alice@192.0.2.52;x=1"].flow
+    assert flow == Flow(TLS, ("192.0.2.52", 41000))
+
+
+def test_a_secure_contact_behind_a_path_stays_secure() -> None:
+    """5630-01: we have no flow to it, so that its URI says how the next hop is."""
+    finder = Finder(UDP, TLS)
+    path = ("<sip:edge.example.net;lr>",)
+    secure = binding(contact="sips:alice@192.0.2.52", path=path)
+    finder.store.apply(place(ALICE), [secure], NOW)
+    (found,) = finder.targets.contacts(place(ALICE))
+    assert found.target.uri.scheme == "sips"
+
+
+def test_the_name_of_a_domain_goes_with_its_flow() -> None:
+    """5922-04"""
+    finder = Finder(UDP, TLS)
+    there = ("192.0.2.61", 5061)
+    one = Destination(Transport.TLS, there, "example.net")
+    assert finder.targets.by(one) == Flow(TLS, there, "example.net")

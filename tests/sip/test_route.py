@@ -285,3 +285,25 @@ def test_a_target_of_another_scheme_is_not_followed() -> None:
 def test_a_request_uri_has_no_method_and_no_headers(uri: str, sent: str) -> None:
     """3261-43: §16.6 step 2, §19.1.1"""
     assert request_uri_of(Uri.parse(uri)) == sent
+
+
+@pytest.mark.parametrize(
+    ("route", "hop"),
+    [
+        ((), "sips:bob@example.com"),
+        (("<sip:p1.example.com;lr>",), "sips:p1.example.com;lr"),
+        (("<sips:p1.example.com;lr>",), "sips:p1.example.com;lr"),
+        (("<sip:p1.example.com:5070;transport=tcp;lr>",),
+         "sips:p1.example.com:5070;transport=tcp;lr"),
+        (("<sip:p3.middle.com>",), "sips:p3.middle.com"),
+    ],
+)  # fmt: skip
+def test_every_hop_to_a_secure_uri_is_secure(route: tuple[str, ...], hop: str) -> None:
+    """5630-01: whatever its Route says, which is sent on as it is."""
+    written = outgoing("sips:bob@example.com", route)
+    assert written.first.text == hop
+    assert outgoing("sip:bob@example.com", route).first.scheme == (
+        "sips" if "sips" in str(route) else "sip"
+    )
+    if route and ";lr" in route[0]:
+        assert (written.uri, written.route) == ("sips:bob@example.com", route)

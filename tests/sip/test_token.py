@@ -73,3 +73,13 @@ def test_a_token_of_any_length_is_read(host: str, port: int) -> None:
 def test_before_the_listeners_are_known_every_token_is_invalid() -> None:
     tokens = Tokens(b"secret")
     assert tokens.read(tokens.write(FLOW)) is None
+
+
+@pytest.mark.parametrize("name", ["", "example.com"])
+def test_the_name_of_a_certificate_is_part_of_a_token(name: str) -> None:
+    """5922-04: a later request uses the connection that was checked for that name."""
+    local = Local(Transport.TLS, "192.0.2.1", 5061)
+    tokens = Tokens(b"secret")
+    tokens.begin([local])
+    flow = Flow(local, ("192.0.2.7", 5061), name)
+    assert tokens.read(tokens.write(flow)) == flow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from ..io.interfaces import machine_addresses
 from ..script.load import ScriptError, load
 from ..sip.flow import unscoped
 from ..web.client import ApiUnreachable, Client
-from . import disk, listeners, machine, servers
+from . import certificates, disk, listeners, machine, servers
 from .finding import Finding, error, ok, warning
 
 
@@ -42,6 +43,8 @@ async def examine(path: Path, config: Config) -> AsyncIterator[Finding]:
         yield ok("server", "it does not run, or has no API")
     is_running = status is not None
     for one in listeners.examine(config.server.listen, config.server.admin, is_running):
+        yield one
+    for one in certificates.examine(config.tls, config.server.domains, time.time()):
         yield one
     for one in machine.examine():
         yield one

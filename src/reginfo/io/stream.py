@@ -52,6 +52,9 @@ Seconds for which a stream that the peer has shut down is kept open for pending
 responses: Timer C, the longest that an INVITE may take (§16.6 step 11).
 """
 
+GOODBYE = 1.0
+"""Seconds that the other side has to read why its connection ends, and to close it."""
+
 RESPONSE = b"SIP/2.0 "
 """The beginning of every response, and of no request."""
 
@@ -70,6 +73,8 @@ class Framing(Protocol):
 
     error: RemoteProtocolError | None
     broken: bytes
+    says_why: bool
+    "Whether the other side is told about `error`, and closes the connection then."
 
     @property
     def is_open(self) -> bool:
@@ -199,6 +204,8 @@ class SocketStream(asyncio.Protocol):
             self._decrypt(b"")  # a client begins
 
     def data_received(self, data: bytes) -> None:
+        if self._framing.error is not None:
+            return  # it is only waited until the other side has read why
         if self._secured is not None:
             data = self._decrypt(data)
             if not data:
@@ -392,6 +399,14 @@ class SocketStream(asyncio.Protocol):
         """
         framing = self._framing
         logger.info("! %s: stream closed: %s", self, framing.error)
+        if framing.says_why:
+            # With octets unread, a close would be a reset, which may overtake that.
+            self._end()
+            if self._linger is not None:
+                self._linger.cancel()
+            loop = asyncio.get_running_loop()
+            self._linger = loop.call_later(GOODBYE, self._transport.close)
+            return
         self.pause()
         # Without a Via there is no response, and nothing to wait for.
         if _VIA.search(framing.broken):

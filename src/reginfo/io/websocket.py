@@ -58,6 +58,9 @@ class WebSocketFraming:
     is_unfinished = False
     "Pings find out who leaves a message unfinished."
 
+    says_why = True
+    "By a response of HTTP, or by a frame."
+
     @property
     def is_open(self) -> bool:
         """Whether the handshake is over, and messages may be sent."""

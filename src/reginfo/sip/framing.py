@@ -54,6 +54,9 @@ class Framer:
     is_open = True
     "There is no handshake."
 
+    says_why = False
+    "A stream has nothing but messages."
+
     @property
     def is_unfinished(self) -> bool:
         """Whether a message has begun and is not complete."""
