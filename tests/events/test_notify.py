@@ -10,6 +10,7 @@ from reginfo.events.headers import EventHeader
 from reginfo.events.notify import (
     ServedSubscription,
     SubscriptionPolicy,
+    accepted,
     accepts,
     check,
     granted,
@@ -229,3 +230,17 @@ def test_a_log_names_a_subscription_by_its_call_id_and_state() -> None:
     assert repr(served(NOW)) == f"<ServedSubscription reg of {call_id}, active>"
     ended = repr(served(NOW, "timeout"))
     assert ended == f"<ServedSubscription reg of {call_id}, terminated (timeout)>"
+
+
+@pytest.mark.parametrize("routes", [[], ["<sip:p1.example.com;lr>", "<sip:p2;lr>"]])
+def test_a_200_says_how_long_and_where_and_copies_the_route(routes: list[str]) -> None:
+    """RFC 3261 §12.1.1: Record-Route MUST be copied, in its order."""
+    lines = [f"Record-Route: {route}" for route in routes]
+    subscribe = request("SUBSCRIBE", "Event: reg", "Contact: <sip:w@192.0.2.9>", *lines)
+    response = accepted(subscribe, served(NOW).dialog, "reg", 600)
+    assert (response.status, response.reason) == (200, "OK")
+    assert response.headers == {
+        "Expires": ["600"],
+        "Contact": ["<sip:a@192.0.2.1>"],
+        "Allow-Events": ["reg"],
+    } | ({"Record-Route": routes} if routes else {})
