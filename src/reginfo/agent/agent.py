@@ -94,6 +94,8 @@ class Agent:
         for attempt in range(ATTEMPTS):
             self._user_agent = UserAgent(self._ids)
             endpoint = self._user_agent.endpoint
+            # The user has named it: no probe is needed before the first request.
+            endpoint.validation.configure([server])
             turns = Turns(endpoint, Journal(endpoint), self._clock)
             self._rim = Rim(turns, self._user_agent, self._clock.now, writer=None)
             try:
