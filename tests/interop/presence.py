@@ -103,6 +103,9 @@ class PresenceServer(Worker):
     def readable(self, ready: socket.socket, now: float) -> None:
         data, source = ready.recvfrom(65535)
         message = Message.parse(data, source)
+        if message.method == "OPTIONS":  # is anybody here?
+            ready.sendto(response(message, 200, "OK"), source)
+            return
         assert message.method == "PUBLISH", message.start
         known = self._publishes.get(message.branch)
         if known is not None:

@@ -85,6 +85,9 @@ class Watchers(Worker):
         except ConnectionRefusedError:
             return  # the server is down just now
         message = Message.parse(data, source)
+        if message.method == "OPTIONS":  # is anybody here?
+            ready.sendto(response(message, 200, "OK"), source)
+            return
         watch = self._watches[message["call-id"]]
         if message.status:
             assert message.status == 200, message.start
