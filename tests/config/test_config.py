@@ -187,3 +187,39 @@ def test_a_script_has_to_be_there(tmp_path: Path) -> None:
     assert config.server.script == script
     file.write_text(SERVER)
     Config.read(file).require_script(file)
+
+
+def test_a_peer_that_is_known_by_its_from_alone_is_warned_of(tmp_path: Path) -> None:
+    file = tmp_path / "f.toml"
+    peer = '[[peer]]\nname = "{}"\nmatch = {{ {} }}\n'
+    file.write_text(
+        SERVER
+        + peer.format("b", 'address = "192.0.2.2"')
+        + peer.format("c", 'from = "sip:c@example.com"')
+        + peer.format("d", 'from = "sip:d@example.com", address = "192.0.2.4"')
+        + '[[peer]]\nname = "e"\nuri = "sip:192.0.2.5"\n'
+    )
+    (told,) = Config.read(file).warnings(file)
+    assert told.startswith(f"{file}:9: peer.match: c is known by its From alone")
+    assert told.endswith("add an `address`")
+
+
+def test_an_error_names_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "f.toml"
+    file.write_text("[server]\nid = 'a b'\ndomains = ['example.com']\n")
+    with pytest.raises(ConfigError) as raised:
+        Config.read(file)
+    (told,) = raised.value.errors
+    assert told.startswith(f"{file}:2: server.id: ")
+
+
+def test_a_peer_that_is_reached_by_udp_needs_no_listener_of_its_own() -> None:
+    """Only by a stream does a NOTIFY have to come by the same transport."""
+    text = (
+        f'{SERVER}listen = ["tcp:192.0.2.1:5060"]\n'
+        '[pua_reginfo]\nserver_address = "sip:reginfo@example.com"\n'
+        '[[peer]]\nname = "b"\nuri = "sip:192.0.2.2;transport={}"\n'
+        'watch = ["sip:x@example.com"]\n'
+    )
+    for transport in ("udp", "tcp"):
+        assert Config.parse(text.format(transport)).peers[0].watch

@@ -44,6 +44,8 @@ def peer(uri: str, more: str = "", name: str = "b") -> str:
          "peer b is this server"),
         ("0.0.0.0:5060", "", "sip:192.0.2.9", "peer b is this server"),
         ("0.0.0.0:5060", "", "sip:localhost", "peer b is this server"),
+        ("0.0.0.0:5060", "", "sip:127.0.0.1", "peer b is this server"),
+        ("[::]:5060", "", "sip:[::1]", "peer b is this server"),
         ("[::]:5060", "", "sip:[2001:db8::9]", "peer b is this server"),
         ("192.0.2.1:5060", "", "sip:example.com",
          "example.com is one of server.domains: its name may lead to this server"),
@@ -112,3 +114,14 @@ def test_a_group_that_the_other_server_has_not_is_warned_of() -> None:
     """3680-148"""
     found = warned(peer(B, WATCHED), peer(A, name="a"), (GROUP, ""))
     assert "b has no group sip:all@example.com" in found
+    a = server(peers=GROUP + peer(B, WATCHED))
+    b = server("b", "192.0.2.2:5060", peers=peer(A, WATCHED, "a"))
+    assert list(one_way(a, b)) == [
+        (("peer", 0, "watch"), "b has no group sip:all@example.com")
+    ]
+
+
+@pytest.mark.parametrize("address", ["192.0.2.2:5070", "192.0.2.9:5060", "192.0.2.9"])
+def test_a_peer_at_another_address_is_not_named(address: str) -> None:
+    known = f'[[peer]]\nname = "b"\nmatch = {{ address = "{address}" }}\n'
+    assert warned(known, peer(A, WATCHED, "a")) == []
