@@ -25,7 +25,7 @@ EXAMPLE = re.compile(
 
 VARIES = {
     "callid", "expires", "received", "notified", "next", "time", "commits", "version",
-    "sip", "url", "uri", "contact", "since",
+    "sip", "url", "uri", "contact", "since", "kept_octets",
 }  # fmt: skip
 """Fields whose values are another time, a port, or random."""
 

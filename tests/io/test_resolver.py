@@ -530,6 +530,30 @@ def test_there_is_an_end_to_what_is_remembered() -> None:
     assert len(names.asked) == CACHED + 6
 
 
+def test_only_so_many_queries_wait_for_an_answer() -> None:
+    """3261-159: each has a socket. Which were not made is not remembered."""
+    names = Names({("c.example", "A"): answer("192.0.2.1")})
+    names.resolver._at_most = 2
+
+    async def main() -> None:
+        gate = asyncio.Event()
+        names.servers.wait = gate.wait  # type: ignore[assignment]
+        ask = names.resolver.answer
+        waiting = [
+            asyncio.create_task(ask(name, "A"))
+            for name in ("a.example", "b.example", "a.example")
+        ]
+        await asyncio.sleep(0)
+        with pytest.raises(RemoteProtocolError, match="too many names") as caught:
+            await ask("c.example", "A")
+        assert (caught.value.status, names.resolver.refused) == (503, 1)
+        gate.set()
+        await asyncio.gather(*waiting)
+        assert (await ask("c.example", "A")).records == ("192.0.2.1",)
+
+    asyncio.run(main())
+
+
 def test_the_hosts_file_comes_first() -> None:
     """3263-07"""
     names = Names(EXAMPLE, hosts={"example.com": ["192.0.2.77", "192.0.2.78"]})

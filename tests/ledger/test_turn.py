@@ -305,11 +305,11 @@ def test_transactions_that_end_together_end_in_slices() -> None:
     server.now += 33
     slices = 0
     while (at := server.turns.timer_at) is not None and at <= server.now:
-        before = len(server.endpoint._servers)
+        before = len(server.endpoint.servers)
         server.turns.timer_due()
         slices += 1
-        assert before - len(server.endpoint._servers) <= PASSES * TRANSACTIONS
-    assert (len(server.endpoint._servers), slices) == (0, 2)
+        assert before - len(server.endpoint.servers) <= PASSES * TRANSACTIONS
+    assert (len(server.endpoint.servers), slices) == (0, 2)
 
 
 def test_requests_that_nobody_answers_fail_in_the_slice_that_their_timers_are_of(

@@ -435,7 +435,7 @@ def test_who_asks_for_more_than_a_call_is_told_to_wait_when_that_helps() -> None
     assert whats(relay.receive(message("MESSAGE"), CALLER)) == ["100"]
     assert whats(relay.reply(sent, 200)) == ["200"]
     relay.pass_time(33.0)
-    assert not relay.endpoint._servers and relay.endpoint.timer_at is None
+    assert not relay.endpoint.servers and relay.endpoint.timer_at is None
 
 
 def test_who_has_an_answer_in_time_is_told_nothing_else() -> None:
@@ -457,12 +457,12 @@ def test_what_is_answered_too_late_is_answered_no_more() -> None:
     relay = Relay()
     (sent,) = relay.receive(message("MESSAGE"), CALLER)
     assert [one.what for one in relay.pass_time(40.0) if one.to == CALLER] == ["100"]
-    assert not relay.endpoint._servers
+    assert not relay.endpoint.servers
     # That of somebody else, passed on as it were, is no answer either.
     other = Relay()
     (sent,) = other.receive(message("MESSAGE"), CALLER)
     assert other.reply(sent, 408) == []
-    assert not other.endpoint._servers
+    assert not other.endpoint.servers
 
 
 def test_a_call_that_is_cancelled_before_its_place_is_found_is_over() -> None:

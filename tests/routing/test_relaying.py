@@ -305,7 +305,7 @@ def test_a_reply_that_is_kept_back_leaves_nothing_behind(tmp_path: Path) -> None
     script.pass_time(1000)
     assert script.sent() == []
     assert len(script.server.app.relaying.proxy) == 0
-    assert not script.server.app.endpoint._servers
+    assert not script.server.app.endpoint.servers
 
 
 # Dialogs whose remote target is a URI of our domain.

@@ -666,7 +666,7 @@ def test_an_endpoint_forgets_all_in_the_end() -> None:
     flush(ours, 0.0)
     run(ours, until=99.0)
     assert ours.timer_at is None
-    assert not (ours._servers or ours._servers._merged or ours._clients)
+    assert not (ours.servers or ours.servers._merged or ours._clients)
 
 
 @pytest.mark.parametrize("status", [300, 403])
@@ -848,7 +848,7 @@ def test_a_cancel_is_forgotten_with_its_timer() -> None:
     ours.take(in_wake("CANCEL"))
     assert ours.sent(0.0) == ["486", "200"]
     run(ours.endpoint, 32.0)
-    assert not ours.endpoint._servers
+    assert not ours.endpoint.servers
     assert ours.take(in_wake("CANCEL"), 33.0) == []
     assert ours.sent(33.0) == ["481"]
 
@@ -876,9 +876,9 @@ def test_the_ack_of_a_refusal_ends_here() -> None:
     assert ours.take(in_wake("ACK"), 2.0) == []
     assert run(ours.endpoint, 6.9) == []
     assert ours.take(in_wake("ACK"), 6.9) == []  # it may come again
-    assert ours.endpoint._servers
+    assert ours.endpoint.servers
     run(ours.endpoint, 7.0)  # Timer I
-    assert not ours.endpoint._servers and ours.endpoint.timer_at is None
+    assert not ours.endpoint.servers and ours.endpoint.timer_at is None
 
 
 def test_the_ack_of_a_2xx_is_handed_up() -> None:
@@ -920,7 +920,7 @@ def test_a_refusal_that_nobody_acknowledges_is_forgotten_in_the_end() -> None:
     ours.endpoint.respond(ours.invite(), BUSY)
     ours.sent(0.0)
     assert len(run(ours.endpoint, 32.0)) == 10
-    assert not (ours.endpoint._servers or ours.endpoint._servers._merged)
+    assert not (ours.endpoint.servers or ours.endpoint.servers._merged)
     assert ours.endpoint.timer_at is None
 
 

@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 
+from reginfo.sip.capacity import Capacity
 from reginfo.sip.event import AnyServer
+from reginfo.sip.flow import Flow, Local
 from reginfo.sip.invite import InviteServerTransaction
+from reginfo.sip.message import Response
 from reginfo.sip.parser import Malformed
 from reginfo.sip.servers import Servers, key_of
 from reginfo.sip.transaction import Datagram, ServerTransaction
+from reginfo.sip.transport import Transport
 
 from .messages import FLOW, parsed, request
 
@@ -107,3 +111,88 @@ def test_to_forget_a_transaction_twice_does_not_forget_its_successor() -> None:
     servers.forget(first)
     assert servers.get(again.key) is again
     assert servers.is_merged(transaction(via=BRANCH.format(2)))
+
+
+def answered(servers: Servers, number: int, flow: Flow = FLOW) -> ServerTransaction:
+    """A request that was answered, with a branch of this number."""
+    message = parsed(request(via=BRANCH.format(number)))
+    one = ServerTransaction(message, flow, [], key=key_of(message), to_tag="1")
+    assert servers.add(one)
+    one.respond(Response(200, "OK"))
+    one.sent(float(number))
+    servers.sent(one)
+    return one
+
+
+def test_the_oldest_responses_are_forgotten_if_too_many_octets_are_kept() -> None:
+    """3261-158"""
+    size = len(answered(Servers(), 1).latest)
+    servers = Servers(Capacity(answered_octets=3 * size))
+    ones = [answered(servers, number) for number in range(5)]
+    assert [servers.get(one.key) is one for one in ones] == [False] * 2 + [True] * 3
+    assert (servers.kept, servers.forgotten_early) == (3 * size, 2)
+    ones[0].timer_due(99.0)
+    servers.forget(ones[0])  # its timer, which the wheel still has
+    assert servers.kept == 3 * size
+    servers.forget(ones[3])
+    assert servers.kept == 2 * size
+    servers.forget(ones[2])
+    servers.forget(ones[4])
+    assert (servers.kept, len(servers), len(servers._answered)) == (0, 0, 0)
+
+
+def test_a_response_is_counted_once_and_a_provisional_one_not() -> None:
+    """3261-158"""
+    servers = Servers(Capacity(answered_octets=10_000))
+    one = transaction()
+    assert isinstance(one, ServerTransaction)
+    servers.add(one)
+    one.respond(Response(100, "Trying"))
+    one.sent(0.0)
+    servers.sent(one)
+    assert (servers.kept, servers.waiting) == (0, 1)
+    one.respond(Response(200, "OK"))
+    for _ in range(2):
+        one.sent(0.0)
+        servers.sent(one)
+    assert (servers.kept, servers.waiting) == (len(one.latest), 0)
+
+
+def test_nothing_is_kept_of_what_came_by_a_stream() -> None:
+    """§17.2.2: Timer J is 0 there (3261-158)"""
+    servers = Servers(Capacity(answered_octets=1))
+    stream = Local(Transport.TCP, "192.0.2.100", 5060)
+    answered(servers, 1, Flow(stream, FLOW.remote))
+    assert (servers.kept, len(servers)) == (0, 1)
+
+
+def test_a_single_response_is_always_kept() -> None:
+    servers = Servers(Capacity(answered_octets=1))
+    one = answered(servers, 1)
+    assert servers.get(one.key) is one
+    other = answered(servers, 2)
+    assert servers.get(one.key) is None
+    assert servers.get(other.key) is other
+
+
+def test_only_so_many_requests_wait_for_a_response() -> None:
+    """3261-158: those that have one do not count, and emergency calls are let in."""
+    servers = Servers(Capacity(transactions=2, emergency=["112"]))
+    answered(servers, 0)
+    first, second, third = (
+        transaction(via=BRANCH.format(number), call_id=f"c{number}")
+        for number in range(1, 4)
+    )
+    assert servers.add(first) and servers.add(second)
+    servers.claim(third)
+    assert not servers.add(third)
+    assert servers.refused == 1
+    again = transaction(via=BRANCH.format(3), call_id="c3")
+    assert servers.claim(again), "what was refused is not being processed"
+    call = parsed(request("INVITE", "sip:112@example.com", via=BRANCH.format(9)))
+    assert servers.add(
+        InviteServerTransaction(call, FLOW, [], key=key_of(call), to_tag="1")
+    )
+    servers.forget(first)
+    servers.forget(second)
+    assert servers.add(third)

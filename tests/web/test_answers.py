@@ -8,7 +8,7 @@ from reginfo.config.sections import PeerSection
 from reginfo.location.record import Record, RecordKind
 from reginfo.location.stamp import Stamp
 from reginfo.routing.domains import Domains
-from reginfo.web.answers import user
+from reginfo.web.answers import MAX_BODY, user
 
 from .fake import ALICE, BOB, FakeApp, binding, mirror, watch
 from .test_api import Client
@@ -33,6 +33,18 @@ def test_a_body_is_json_and_says_so(
     answer = Client().request("POST", "/v1/drain", content=body, headers=headers)
     assert answer.status_code == status
     assert ("error" in answer.json()) == (status >= 400)
+
+
+def test_a_long_body_is_not_read_to_its_end() -> None:
+    """3261-158"""
+    answer = Client().request(
+        "POST", "/v1/drain", content=b" " * (MAX_BODY + 1), headers=TYPED
+    )
+    assert answer.status_code == 413
+    assert answer.json() == {"error": "the body is longer than 65536 octets"}
+    body = b" " * (MAX_BODY - 11) + b'{"rate": 1}'
+    answer = Client().request("POST", "/v1/drain", content=body, headers=TYPED)
+    assert answer.status_code == 202
 
 
 @pytest.mark.parametrize(

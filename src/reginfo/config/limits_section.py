@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Struct
 
-from .values import seconds, whole
+from .values import seconds, several, text, whole
 
 
 class CapacitySection(Struct, frozen=True, kw_only=True):
@@ -20,6 +20,21 @@ class CapacitySection(Struct, frozen=True, kw_only=True):
 
     head: Annotated[int, whole(0)] = 32_768
     "The most octets of a request without its body; more are answered 513."
+
+    transactions: Annotated[int, whole(0)] = 50_000
+    "The most requests that wait for their response; one more is answered 503."
+
+    emergency: Annotated[tuple[str, ...], several(text)] = ()
+    """
+    Emergency numbers, such as `112` or `urn:service:sos`: requests for them are
+    processed however many wait.
+    """
+
+    answered_octets: Annotated[int, whole(0)] = 67_108_864
+    """
+    The most octets of responses that are kept for retransmissions, for 32 s. Beyond it
+    the oldest are forgotten; such a retransmission is processed as a new request.
+    """
 
     connections: Annotated[int, whole(0)] = 10_000
     """
@@ -45,3 +60,9 @@ class CapacitySection(Struct, frozen=True, kw_only=True):
 
     opening_connections: Annotated[int, whole(0)] = 256
     "The most connections that this server opens at a time."
+
+    dns_questions: Annotated[int, whole(0)] = 256
+    "The most DNS questions that wait for an answer; beyond it there is none: 503."
+
+    api_body: Annotated[int, whole(0)] = 65_536
+    "The most octets of the body of a request to the API; more are answered 413."

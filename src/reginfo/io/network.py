@@ -140,8 +140,13 @@ class Network:
             self._sources[host] = source_of(host)
         return self._sources[host]
 
-    def resolver(self, dns: DnsSection) -> Resolver:
-        """Return a resolver for destinations that our addresses can send to."""
+    def resolver(self, dns: DnsSection, at_most: int = 0) -> Resolver:
+        """
+        Return a resolver for destinations that our addresses can send to.
+
+        Args:
+            at_most: the number of queries that may wait for an answer; 0 for any.
+        """
         locals = self._rim.locals
         ours = {local.transport for local in locals}
         servers = [at((server.host, server.port)) for server in dns.servers]
@@ -154,6 +159,7 @@ class Network:
             chance=random.random,
             wake=self._rim.wake,
             attempt=self._rim.attempt,
+            at_most=at_most,
         )
 
     def is_open(self, flow: Flow) -> bool:

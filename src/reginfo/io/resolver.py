@@ -96,6 +96,7 @@ class Resolver:
         families: our address families.
         now: returns the seconds on a clock.
         chance: returns a random number from 0 to below 1.
+        at_most: the number of queries that may wait for an answer; 0 for any number.
         wake: called after a callback that had to wait for a name server.
         attempt: begins a turn; each callback runs in one, and is undone if it fails. By
             default there is nothing to undo.
@@ -112,9 +113,14 @@ class Resolver:
         chance: Callable[[], float],
         wake: Callable[[], None],
         attempt: Callable[[], Attempt] | None = None,
+        at_most: int = 0,
     ) -> None:
         self._attempt = attempt or Journal().attempt
         self._ask = ask
+        self._at_most = at_most
+        self.refused = 0
+        "The number of queries that were not made, because too many were waiting."
+
         self.hosts = hosts
         self.transports = transports
         self.types = [
@@ -210,6 +216,11 @@ class Resolver:
                 return answer
             asking = self._asking.get(question)
             if asking is None:
+                if len(self._asking) >= self._at_most > 0:
+                    # Each takes a socket. This is no answer, and is not kept as one.
+                    self.refused += 1
+                    why = f"{name}: too many names are being looked up"
+                    raise RemoteProtocolError(why, status=503)
                 return await self._asked(question)
             await asyncio.shield(asking)
 

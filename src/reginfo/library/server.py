@@ -112,7 +112,8 @@ class Server:
         web = None
         if self._config.server.admin is not None:
             # First, because the sockets that nobody has taken are then an error.
-            web = WebServer(api(self._app), self._config.server.admin, self._inherited)
+            application = api(self._app, max_body=self._config.limits.api_body)
+            web = WebServer(application, self._config.server.admin, self._inherited)
         await self._app.start()
         if web is not None:
             try:

@@ -8,9 +8,9 @@ A value with fields of the wrong type cannot be constructed: the constructor rai
 from __future__ import annotations
 
 import enum
-import hashlib
 import re
 from functools import lru_cache
+from hashlib import blake2s
 from typing import NamedTuple, NoReturn
 
 import msgspec
@@ -319,11 +319,16 @@ def contact_id(aor: str, key: str) -> str:
     return _hash(f"{aor}\0{key}")
 
 
-@lru_cache(16_384)
+def _new_hash(text: str) -> str:
+    # It need not have been UTF-8 when it was received.
+    return blake2s(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+_cached_hash = lru_cache(16_384)(_new_hash)
+
+
 def _hash(text: str) -> str:
-    # Any text is possible, even one that was not UTF-8 when it was received.
-    data = text.encode("utf-8", "surrogatepass")
-    return hashlib.blake2s(data, digest_size=8).hexdigest()
+    return _cached_hash(text) if len(text) <= 512 else _new_hash(text)
 
 
 _Q = re.compile(r"0?\.[0-9]+|0\.?|1(?:\.0*)?")

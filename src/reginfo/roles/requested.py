@@ -12,7 +12,7 @@ from ..sip.errors import RemoteProtocolError
 from ..sip.flow import Flow, Local, unscoped, uri_host
 from ..sip.headers import delta_seconds, parse_name_addr, quote
 from ..sip.message import Request
-from ..sip.uri import CACHE, LONGEST_CACHED, Uri
+from ..sip.uri import CACHE, LONG_CACHE, LONGEST_CACHED, SHORT_CACHED, Uri
 from ..sip.value import Value
 
 LONG = 3600
@@ -47,7 +47,10 @@ def requested_contact(value: str) -> RequestedContact:
         RemoteProtocolError: it is malformed.
     """
     # A phone sends the same value with each refresh.
-    return _cached(value) if len(value) <= LONGEST_CACHED else _read(value)
+    length = len(value)
+    if length > LONGEST_CACHED or not value.isascii():
+        return _read(value)
+    return _cached(value) if length <= SHORT_CACHED else _long(value)
 
 
 def _read(value: str) -> RequestedContact:
@@ -73,6 +76,7 @@ def _read(value: str) -> RequestedContact:
 
 
 _cached = lru_cache(CACHE)(_read)
+_long = lru_cache(LONG_CACHE)(_read)
 
 
 def _q(value: str | None) -> str | None:

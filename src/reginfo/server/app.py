@@ -126,7 +126,9 @@ class App(Admin):
             self._network.listen(config.server.listen, config.server.advertised)
             self._assembly.describers.append(self._network.crowd.describe)
             self._assembly.source_of = self._network.source_of
-            self._names = self._network.resolver(config.dns)
+            self._names = self._network.resolver(
+                config.dns, config.limits.dns_questions
+            )
             self._assembly.is_open = self._network.is_open
             self._assembly.hang_up = self._network.hang_up
             self.listening = self._network.listening

@@ -41,6 +41,7 @@ from .core import ServerCore
 from .destinations import Destinations
 from .entrance import Entrance
 from .expulsion import Expulsion
+from .figures import requests
 from .guarding import Guarding
 from .linking import Linking
 from .outgoing import OutgoingRequests
@@ -93,7 +94,9 @@ class Assembly:
         self.hang_up: Callable[[Flow], None] = _unheard
         "Ends a stream that nothing comes by any more."
 
-        self.describers: list[Callable[[], Description]] = []
+        self.describers: list[Callable[[], Description]] = [
+            lambda: requests(self.endpoint)
+        ]
         "Each describes something that is no part, such as the streams."
 
         self.flow_lost: list[Callable[[Flow, Moment], None]] = []

@@ -42,4 +42,10 @@ def stream_limits(config: Config) -> StreamLimits:
 def endpoint_capacity(config: Config) -> Capacity:
     """Return the limits of requests."""
     limits = config.limits
-    return Capacity(header_field=limits.header_field, head=limits.head)
+    return Capacity(
+        header_field=limits.header_field,
+        head=limits.head,
+        transactions=limits.transactions,
+        answered_octets=limits.answered_octets,
+        emergency=limits.emergency,
+    )

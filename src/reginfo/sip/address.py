@@ -20,7 +20,10 @@ class NumericHost(NamedTuple):
     "Whether packets to it reach the same host, wherever they are sent from."
 
 
-@lru_cache(CACHE)
+LONGEST = 64
+"""The maximum length of a numeric address, with a scope."""
+
+
 def numeric(host: str) -> NumericHost:
     """
     Parse the host of a URI: an IPv4 address, or an IPv6 address in brackets.
@@ -29,6 +32,11 @@ def numeric(host: str) -> NumericHost:
     globally reachable. The documentation blocks (RFC 5737, RFC 3849, RFC 9637) count as
     global, because examples and tests use them as public addresses.
     """
+    return _numeric(host) if len(host) <= LONGEST else NumericHost("", True)
+
+
+@lru_cache(CACHE)
+def _numeric(host: str) -> NumericHost:
     try:
         if host.startswith("["):
             six = ipaddress.IPv6Address(host[1:-1])

@@ -62,7 +62,8 @@ class Endpoint:
         self._new_id = new_id
         self._methods = methods
         self._common = lines(headers)
-        self._servers = Servers()
+        self._capacity = Capacity() if capacity is None else capacity
+        self.servers = Servers(self._capacity)
         self._outbox: list[Datagram] = []
         self._events: list[EndpointEvent] = []
         self._wheel = TimerWheel()
@@ -85,7 +86,6 @@ class Endpoint:
             methods=methods,
             common=self._common,
         )
-        self._capacity = Capacity() if capacity is None else capacity
         self.malformed = 0
         "The number of datagrams that could not be parsed, so far."
 
@@ -136,7 +136,7 @@ class Endpoint:
     def abandon(self, transaction: AnyServer) -> None:
         """Do not answer a request: RFC 4320 §4.2 forbids 408, and late responses."""
         if not transaction.is_answered:
-            self._servers.forget(transaction)
+            self.servers.forget(transaction)
 
     def trying(self, transaction: AnyServer) -> None:
         """
@@ -152,7 +152,7 @@ class Endpoint:
 
         This matters to a UAS only; a request may legally return to a proxy.
         """
-        return self._servers.is_merged(transaction)
+        return self.servers.is_merged(transaction)
 
     def cancel(self, transaction: InviteClientTransaction, now: float) -> None:
         """
@@ -242,11 +242,7 @@ class Endpoint:
 
     def prove(self, flow: Flow, until: float) -> None:
         """
-        Validate the address of a peer, for example by an authenticated request from it.
-
-        Args:
-            until: the end of its dialog or binding, or an hour from now, whichever is
-                later.
+        Validate an address, as by an authenticated request, until its dialog ends.
         """
         self.validation.prove(flow, until)
         self._limit.release(flow.remote)
@@ -259,6 +255,8 @@ class Endpoint:
             if transaction is not None:
                 transaction.sent(now)
                 schedule(transaction)
+                if type(transaction) is ServerTransaction:
+                    self.servers.sent(transaction)
 
     def discard(self, datagrams: list[Datagram], response: Response) -> None:
         """
@@ -347,18 +345,18 @@ class Endpoint:
     def _after_timer(self, machine: Any) -> None:
         """Forget a transaction if its last timer has fired."""
         if type(machine) is ServerTransaction:
-            self._servers.forget(machine)
+            self.servers.forget(machine)
         elif machine.state is TERMINATED or machine.state is INVITE_TERMINATED:
             if isinstance(machine, CLIENTS):
                 self._clients.ended(machine)
             else:
-                self._servers.forget(machine)
+                self.servers.forget(machine)
 
     def _receive_request(
         self, request: Request, flow: Flow, now: float, size: int
     ) -> None:
         key, method = key_of(request), request.method
-        known = self._servers.get(key)
+        known = self.servers.get(key)
         if known is not None:
             # A response is repeated only to the host that asks for it.
             if known.flow.remote[0] == flow.remote[0]:
@@ -392,11 +390,13 @@ class Endpoint:
             to_tag=to_tag,
             common=self._common,
         )
-        if to_tag and not self._servers.claim(transaction) and methods is not None:
+        if to_tag and not self.servers.claim(transaction) and methods is not None:
             # §8.2.2.2: a request that arrives by two paths is processed once.
             self._responder.answer(request, flow, 482, "Loop Detected")
             return
-        self._servers.add(transaction)
+        if not self.servers.add(transaction):
+            self._responder.refuse_busy(request, flow)
+            return
         self._events.append(RequestReceived(transaction, flow))
 
     def _pay(self, flow: Flow, size: int) -> None:
@@ -408,7 +408,7 @@ class Endpoint:
 
     def _receive_ack(self, request: Request, key: Key, flow: Flow, now: float) -> None:
         """Process an ACK: that of a response other than 2xx ends here (§17.2.1)."""
-        invite = self._servers.of_ack(key)
+        invite = self.servers.of_ack(key)
         if type(invite) is InviteServerTransaction and invite.receive_ack(now):
             self._wheel.schedule(invite)
         elif self._methods is None:
@@ -425,7 +425,7 @@ class Endpoint:
         A request with another method can no longer be cancelled once it is processed;
         its CANCEL is answered 200 nevertheless.
         """
-        matching = self._servers.of_cancel(key)
+        matching = self.servers.of_cancel(key)
         if matching is None:
             self._responder.refuse_cancel(request, flow)
             return
@@ -441,7 +441,7 @@ class Endpoint:
             to_tag="" if request.to.tag else matching.to_tag,
             common=self._common,
         )
-        self._servers.add(transaction)
+        self.servers.add(transaction)
         transaction.respond(Response(200, "OK"))
         if (
             type(matching) is InviteServerTransaction

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from . import grammar
 from .errors import RemoteProtocolError
-from .uri import CACHE, LONGEST_CACHED, Uri
+from .uri import CACHE, LONG_CACHE, LONGEST_CACHED, SHORT_CACHED, Uri
 from .value import Value
 
 MAGIC_COOKIE = "z9hG4bK"
@@ -171,10 +171,14 @@ _ODD_IN_URI = frozenset('?,"<> ')
 
 def cached_name_addr(text: str) -> NameAddr:
     """Like :func:`parse_name_addr`, with a cache, for recurring values: To, Contact."""
-    return _cached(text) if len(text) <= LONGEST_CACHED else parse_name_addr(text)
+    length = len(text)
+    if length > LONGEST_CACHED or not text.isascii():
+        return parse_name_addr(text)
+    return _cached(text) if length <= SHORT_CACHED else _long(text)
 
 
 _cached = lru_cache(CACHE)(parse_name_addr)
+_long = lru_cache(LONG_CACHE)(parse_name_addr)
 
 
 def parse_via(text: str) -> Via:

@@ -21,6 +21,9 @@ from .parser import Malformed
 from .reason import phrase_of
 from .transaction import Datagram
 
+RETRY_AFTER = 10
+"""Seconds after which a client may try again that there was no room for."""
+
 logger = logging.getLogger("reginfo.sip")
 
 
@@ -84,6 +87,11 @@ class Responder:
         """Answer an unsupported method with 405 (§8.2.1)."""
         allow = [("Allow", ", ".join(self._methods or ()))]
         self.answer(request, flow, 405, "Method Not Allowed", allow)
+
+    def refuse_busy(self, request: Request, flow: Flow) -> None:
+        """Answer a request that there is no room for with 503 (§21.5.4)."""
+        again = [("Retry-After", str(RETRY_AFTER))]
+        self.answer(request, flow, 503, "Too Many Requests", again)
 
     def refuse_cancel(self, request: Request, flow: Flow) -> None:
         """Answer a CANCEL that matches no transaction with 481 (§9.2)."""

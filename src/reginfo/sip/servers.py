@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+
+from .capacity import Capacity
 from .errors import RemoteProtocolError
 from .event import AnyServer
 from .headers import MAGIC_COOKIE
@@ -9,6 +12,7 @@ from .invite import CANCELLABLE
 from .message import Request
 from .parser import Malformed
 from .responding import check
+from .transaction import COMPLETED, ServerTransaction
 
 Key = tuple[str, ...]
 """What a request shares with its retransmissions; the last element is the method."""
@@ -39,11 +43,29 @@ def key_of(request: Request) -> Key:
 
 
 class Servers:
-    """All server transactions of an endpoint, by their key."""
+    """
+    All server transactions of an endpoint, by their key.
 
-    def __init__(self) -> None:
+    Args:
+        capacity: how many may wait for their response, and how much may be kept of
+            those that have one; by default any number.
+    """
+
+    def __init__(self, capacity: Capacity | None = None) -> None:
+        self._capacity = Capacity() if capacity is None else capacity
         self._transactions: dict[Key, AnyServer] = {}
         self._merged: dict[Key, AnyServer] = {}
+        # Answered ones, in the order in which their Timer J ends.
+        self._answered: deque[ServerTransaction] = deque()
+
+        self.kept = 0
+        "The octets of responses that are kept for retransmissions."
+
+        self.forgotten_early = 0
+        "The number of answered requests that were forgotten, to keep others."
+
+        self.refused = 0
+        "The number of requests that were refused, because too many were waiting."
 
     def __len__(self) -> int:
         """Count the transactions."""
@@ -69,8 +91,47 @@ class Servers:
                 return found
         return None
 
-    def add(self, transaction: AnyServer) -> None:
+    @property
+    def waiting(self) -> int:
+        """The number of requests without a response."""
+        return len(self._transactions) - len(self._answered)
+
+    def add(self, transaction: AnyServer) -> bool:
+        """
+        Add a transaction.
+
+        Returns:
+            False if too many requests wait for their response; never for an emergency
+            call.
+        """
+        most = self._capacity.transactions
+        if 0 < most <= len(self._transactions) - len(self._answered):
+            if not self._capacity.is_emergency(transaction.request):
+                self.refused += 1
+                self.forget(transaction)
+                return False
         self._transactions[transaction.key] = transaction
+        return True
+
+    def sent(self, transaction: ServerTransaction) -> None:
+        """
+        Note that a response was sent, and forget the oldest if too much is kept.
+
+        On a reliable transport no request is repeated, and nothing is kept.
+        """
+        if transaction.is_kept or transaction.state is not COMPLETED:
+            return
+        if transaction.flow.local.transport.is_reliable:
+            return
+        transaction.is_kept = True
+        self.kept += len(transaction.latest)
+        self._answered.append(transaction)
+        most = self._capacity.answered_octets
+        while self.kept > most > 0 and len(self._answered) > 1:
+            oldest = self._answered.popleft()
+            if oldest.is_kept:
+                self.forgotten_early += 1
+                self.forget(oldest)
 
     def claim(self, transaction: AnyServer) -> bool:
         """
@@ -101,6 +162,11 @@ class Servers:
         # After it was abandoned, a retransmission made another one with its keys.
         if self._transactions.get(transaction.key) is transaction:
             del self._transactions[transaction.key]
+        if type(transaction) is ServerTransaction and transaction.is_kept:
+            transaction.is_kept = False
+            self.kept -= len(transaction.latest)
+            while self._answered and not self._answered[0].is_kept:
+                self._answered.popleft()
         merged = transaction.merged
         if merged is not None and self._merged.get(merged) is transaction:
             del self._merged[merged]

@@ -75,8 +75,9 @@ class ServerTransaction:
     """
 
     __slots__ = (
-        "_common", "flow", "is_independent", "key", "latest", "merged", "outbox",
-        "request", "response", "scheduled_at", "state", "timer_at", "to_tag", "via",
+        "_common", "flow", "is_independent", "is_kept", "key", "latest", "merged",
+        "outbox", "request", "response", "scheduled_at", "state", "timer_at", "to_tag",
+        "via",
     )  # fmt: skip
 
     def __init__(
@@ -110,6 +111,9 @@ class ServerTransaction:
         self.scheduled_at: float | None = None
         self.latest = b""
         "The latest response, for retransmission."
+
+        self.is_kept = False
+        "Whether the octets of the response are counted; see `Servers`."
 
         self._common = common
 

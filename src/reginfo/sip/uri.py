@@ -21,8 +21,14 @@ DISTINCTIVE = frozenset({"transport", "user", "ttl", "method", "maddr"})
 CACHE = 65_536
 """The number of cached URIs: phones send the same few with each refresh."""
 
-LONGEST_CACHED = 512
-"""The maximum length of a cached URI, so that the cache cannot fill the memory."""
+SHORT_CACHED = 128
+"""The maximum length of one of these URIs, so that they cannot fill the memory."""
+
+LONG_CACHE, LONGEST_CACHED = 4096, 512
+"""
+The number and the maximum length of cached longer URIs. A URI with other characters
+than ASCII takes up to four times as much memory, and is not cached.
+"""
 
 
 class Uri(Value, frozen=True):
@@ -71,7 +77,10 @@ class Uri(Value, frozen=True):
         Raises:
             RemoteProtocolError: it is not a URI.
         """
-        return _cached(text) if len(text) <= LONGEST_CACHED else _parse(text)
+        length = len(text)
+        if length > LONGEST_CACHED or not text.isascii():
+            return _parse(text)
+        return _cached(text) if length <= SHORT_CACHED else _long(text)
 
     def __repr__(self) -> str:
         return f"Uri({self.text!r})"
@@ -179,6 +188,7 @@ def _parse(text: str) -> Uri:
 
 
 _cached = lru_cache(CACHE)(_parse)
+_long = lru_cache(LONG_CACHE)(_parse)
 
 
 def _parse_other(text: str) -> Uri:

@@ -50,10 +50,20 @@ AROUND = 512
 CACHED = 65_536
 """Contacts whose id is kept, so that it is not computed at each refresh."""
 
+LONGEST_CACHED = 256
+"""Characters of what is kept for one of them, at most, so that memory is bounded."""
+
 ACTIVE = RegistrationState.ACTIVE
 
 # A phone refreshes again and again.
-_contact_id = lru_cache(CACHED)(contact_id)
+_cached_id = lru_cache(CACHED)(contact_id)
+
+
+def _contact_id(aor: str, key: str) -> str:
+    if len(aor) + len(key) > LONGEST_CACHED:
+        return contact_id(aor, key)
+    return _cached_id(aor, key)
+
 
 # The text that an attribute may contain unescaped: see reg/writer.py.
 _PLAIN = bytes(c if 0x20 <= c < 0x7F and c not in b'&<>"' else 0 for c in range(256))
@@ -209,13 +219,16 @@ def contact_start(aor: str, holds: Claim, is_bound: bool, now: float) -> str:
 
 def registration_element(aor: str, state: RegistrationState, inside: str) -> str:
     """Write a registration around its contacts and records."""
-    return f'{_registration_start(aor)}{state}">{inside}</registration>'
+    write = _cached_start if len(aor) <= LONGEST_CACHED else _registration_start
+    return f'{write(aor)}{state}">{inside}</registration>'
 
 
-@lru_cache(CACHED)
 def _registration_start(aor: str) -> str:
     """Write a registration as far as its state."""
     return f'<registration aor="{escape(aor)}" id="{registration_id(aor)}" state="'
+
+
+_cached_start = lru_cache(CACHED)(_registration_start)
 
 
 def cursor_element(said: Stretch) -> str:

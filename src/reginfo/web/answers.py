@@ -14,13 +14,16 @@ from ..sip.text import json_text
 
 T = TypeVar("T")
 
+MAX_BODY = 65_536
+"""The default maximum size of a body, in octets; see `[limits] api_body`."""
+
 
 class WrongRequest(Exception):
     """
     An invalid request of the API.
 
     Args:
-        status: 400 for its values, 415 for the type of its body.
+        status: 400 for its values, 413 and 415 for the size and type of its body.
     """
 
     def __init__(self, reason: str, status: int = 400) -> None:
@@ -46,7 +49,8 @@ async def body(request: Request, kind: type[T]) -> T:
     Parse the body of a request.
 
     Raises:
-        WrongRequest: it is not JSON, or a field is unknown or invalid.
+        WrongRequest: it is not JSON, or a field is unknown or invalid; 413 for one that
+            is too long.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0]
     if content_type.strip().lower() != "application/json":
@@ -54,9 +58,20 @@ async def body(request: Request, kind: type[T]) -> T:
         # without a preflight request.
         raise WrongRequest("the body must be application/json", 415)
     try:
-        return msgspec.json.decode(await request.body(), type=kind)
+        return msgspec.json.decode(await _octets(request), type=kind)
     except msgspec.MsgspecError as exc:
         raise WrongRequest(str(exc)) from exc
+
+
+async def _octets(request: Request) -> bytes:
+    """Read a body, as far as it may be long."""
+    most: int = getattr(request.app.state, "max_body", MAX_BODY)
+    read = bytearray()
+    async for piece in request.stream():
+        read += piece
+        if len(read) > most > 0:
+            raise WrongRequest(f"the body is longer than {most} octets", 413)
+    return bytes(read)
 
 
 class Naming(Protocol):

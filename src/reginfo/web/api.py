@@ -40,7 +40,7 @@ from ..roles.watch import Watch
 from ..sync.item import LinkItem
 from . import barred, bindings, peers, watchers
 from .acts import Acting, act_routes
-from .answers import WrongRequest, answer, body, error, query, user
+from .answers import MAX_BODY, WrongRequest, answer, body, error, query, user
 from .paging import in_domain, pick, text
 from .users import Keeping, user_routes
 
@@ -166,7 +166,7 @@ class DrainRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 Q = TypeVar("Q", bound=UserQuery)
 
 
-def api(app: Administration) -> Starlette:
+def api(app: Administration, *, max_body: int = MAX_BODY) -> Starlette:
     """Build the API of ``app``, an ASGI application."""
 
     async def committed(read: Callable[[], T]) -> T:
@@ -287,7 +287,7 @@ def api(app: Administration) -> Starlette:
         app.drain(asked.rate)
         return answer(app.health().draining, 202)
 
-    return Starlette(
+    application = Starlette(
         routes=[
             Route("/v1/aors", aors),
             Route("/v1/aors/{aor:path}", one_aor),
@@ -307,6 +307,8 @@ def api(app: Administration) -> Starlette:
             500: lambda request, exc: error(500, "internal error: see the log"),
         },
     )
+    application.state.max_body = max_body
+    return application
 
 
 def _wrong(request: Request, exc: Exception) -> Response:
