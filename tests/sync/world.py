@@ -73,13 +73,8 @@ FAULTS: dict[str, tuple[str, ...]] = {
 KNOWABLE = frozenset({"foreign", "unregister", "administrator"})
 """Faults with which the truth is known, although there is a foreign peer."""
 
-REST = {"udp": 36.0, "tcp": 75.0}
-"""
-Seconds after which all servers are equal, once every fault is over.
-
-A wire does not send again what a stream has lost in a short cut, as TCP does: that is
-found out when the NOTIFY times out, and then by silence.
-"""
+REST = 35.0
+"""Seconds after which all servers are equal, once every fault is over."""
 
 _VERSION = re.compile(rb'<reginfo [^>]*version="(\d+)"')
 _CALL_ID = re.compile(rb"\r\nCall-ID: ([^\r]+)")
@@ -467,7 +462,7 @@ class World:
     def _calm_down(self) -> None:
         """End all faults, and let all be known: what only one knew may be lost."""
         self._heal()
-        self.wire.pass_time(REST[self.transport])
+        self.wire.pass_time(REST)
 
     def _heal(self) -> None:
         self._mend()
@@ -588,7 +583,7 @@ domains = ["example.com"]
     def rest(self) -> list[str]:
         """End all faults, let everything come to rest; what is wrong then."""
         self._heal()
-        self.wire.pass_time(REST[self.transport])
+        self.wire.pass_time(REST)
         while any(abs(phone.until - self.wire.now) < 10 for phone in self.phones):
             self.wire.pass_time(15)
         found = [*self.wrong, *self._differences(), *self._untrue()]

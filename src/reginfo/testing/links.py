@@ -18,6 +18,12 @@ EPOCH = 1_700_000_000.0
 EPHEMERAL = 40_000
 """The port of the first connection that a host opens."""
 
+RETRANSMIT = 0.2
+"""Seconds until a stream sends again what was lost; doubled each time (RFC 6298)."""
+
+UNACKNOWLEDGED = 20.0
+"""Seconds after which a stream breaks that loses everything (TCP_USER_TIMEOUT)."""
+
 Which = Callable[["Packet"], bool]
 Fate = Callable[["Packet"], Iterable[float]]
 
@@ -34,6 +40,16 @@ class Packet(msgspec.Struct, frozen=True):
     def first_line(self) -> str:
         """The start line: ``NOTIFY sip:b@192.0.2.2 SIP/2.0``, ``SIP/2.0 200 OK``."""
         return self.data.partition(b"\r\n")[0].decode("utf-8", "replace")
+
+
+class Unacknowledged:
+    """What was sent on a stream and lost, in order: it is sent again."""
+
+    def __init__(self, now: float) -> None:
+        self.packets: deque[Packet] = deque()
+        self.pause = RETRANSMIT
+        self.again_at = now + RETRANSMIT
+        self.breaks_at = now + UNACKNOWLEDGED
 
 
 class Links:
@@ -66,6 +82,8 @@ class Links:
         self._ports = itertools.count(EPHEMERAL)
         # The other end of each open stream, by its two addresses as one end sees them.
         self._streams: dict[tuple[Address, Address], tuple[Address, Address]] = {}
+        # What streams have lost, by destination and source.
+        self._lost: dict[tuple[Address, Address], Unacknowledged] = {}
 
     # Faults.
 
@@ -74,7 +92,7 @@ class Links:
         self._faults += [(which, delays)] * times
 
     def cut(self, one: str, other: str) -> None:
-        """Lose all packets between two hosts."""
+        """Lose all packets between two hosts; streams send theirs again."""
         self._cuts.add(frozenset((one, other)))
 
     def heal(self, one: str, other: str) -> None:
@@ -92,9 +110,19 @@ class Links:
     # Packets.
 
     def carry(self, packet: Packet) -> None:
-        """Send a packet; :meth:`take` returns it when it has arrived."""
+        """
+        Send a packet; :meth:`take` returns it when it has arrived.
+
+        What a stream sends while its link is cut is sent again, and arrives in order,
+        unless the stream breaks before: see :meth:`broken`.
+        """
         self.packets.append(packet)
         delays: Iterable[float] = (0.0,)
+        ends = packet.destination, packet.source
+        if packet.transport.is_reliable and (ends in self._lost or self.is_cut(*ends)):
+            lost = self._lost.setdefault(ends, Unacknowledged(self.now))
+            lost.packets.append(packet)
+            return
         if self.is_cut(packet.source, packet.destination):
             return
         for at, (which, of_fault) in enumerate(self._faults):
@@ -116,12 +144,22 @@ class Links:
         """Return the next packet that has arrived; None if there is none."""
         while self._delayed and self._delayed[0][0] <= self.now:
             self._arrived.append(heapq.heappop(self._delayed)[2])
+        for ends, lost in list(self._lost.items()):
+            while lost.again_at <= self.now:
+                if not self.is_cut(*ends):
+                    self._arrived += lost.packets
+                    del self._lost[ends]
+                    break
+                lost.pause *= 2
+                lost.again_at += lost.pause
         return self._arrived.popleft() if self._arrived else None
 
     @property
     def next_at(self) -> float | None:
-        """When the next delayed packet arrives; None if there is none."""
-        return self._delayed[0][0] if self._delayed else None
+        """When the next packet arrives, or a stream breaks; None for never."""
+        times = [self._delayed[0][0]] if self._delayed else []
+        times += [min(one.again_at, one.breaks_at) for one in self._lost.values()]
+        return min(times, default=None)
 
     # Streams.
 
@@ -154,20 +192,39 @@ class Links:
         self._streams[local, remote] = (remote, port)
         self._streams[remote, port] = (local, remote)
 
+    def broken(self) -> tuple[Address, Address] | None:
+        """
+        Close a stream that has lost everything for too long, at the sending end.
+
+        Returns:
+            Its addresses, as seen from there; None if there is none.
+        """
+        for ends, lost in list(self._lost.items()):
+            if lost.breaks_at <= self.now:
+                del self._lost[ends]
+                sender = self.sender_of(lost.packets[0])
+                if sender is not None:
+                    self.abandon(*sender)
+                    return sender
+        return None
+
     def is_open(self, local: Address, remote: Address) -> bool:
         """Whether there is a stream between two addresses, as seen from one end."""
         return (local, remote) in self._streams
 
     def close(self, local: Address, remote: Address) -> tuple[Address, Address] | None:
         """Close a stream, and return its addresses as seen from the other end."""
-        other = self._streams.pop((local, remote), None)
+        other = self._streams.get((local, remote))
+        self.abandon(local, remote)
         if other is not None:
-            self._streams.pop(other, None)
+            self.abandon(*other)
         return other
 
     def abandon(self, local: Address, remote: Address) -> None:
         """Close a stream at one end; the other one believes that it is open."""
-        self._streams.pop((local, remote), None)
+        ends = self._streams.pop((local, remote), None)
+        if ends is not None:
+            self._lost.pop(ends, None)
 
     def sender_of(self, packet: Packet) -> tuple[Address, Address] | None:
         """Return the stream that a packet was sent by, as its sender sees it."""

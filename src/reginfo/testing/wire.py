@@ -123,7 +123,7 @@ class Wire:
             self._down.add(place[1])
         for _, local in server.addresses:
             for remote in self.links.streams_of(local):
-                self._close(local, remote)
+                self._hang_up(local, remote)
 
     def restart(
         self,
@@ -198,7 +198,12 @@ class Wire:
         self.links.fate = fate
 
     def cut(self, one: WireServer | str, other: WireServer | str) -> None:
-        """Lose all packets between two servers or hosts."""
+        """
+        Lose all packets between two servers or hosts.
+
+        As with TCP, a stream sends again what it has lost; it breaks at the sending end
+        after 20 seconds, of which the other end hears nothing.
+        """
         self.links.cut(_host(one), _host(other))
 
     def heal(
@@ -276,6 +281,10 @@ class Wire:
             return
         self._delivering = True
         try:
+            while (end := self.links.broken()) is not None:
+                server = self._server_of(end[0])
+                if server is not None:
+                    server.lost(*end)
             while (packet := self.links.take()) is not None:
                 server = self._at.get((packet.transport, packet.destination))
                 if server is None and packet.transport.is_reliable:
