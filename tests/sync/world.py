@@ -371,11 +371,14 @@ class World:
         if at in self.down:
             return
         phone, server = self.phones[number], self.servers[at]
-        if server.app.remove(
+        failures = self.storages[at].failures
+        is_done = server.app.remove(
             phone.aor, contact=phone.contact, event=ContactEvent.DEACTIVATED
-        ):
-            phone.until = 0.0
+        )
         server.settle()
+        # If the commit fails, it is taken back.
+        if is_done and self.storages[at].failures == failures:
+            phone.until = 0.0
 
     def _key(self, number: int, at: str, name: str, value: str) -> None:
         self._set_key(
