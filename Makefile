@@ -52,6 +52,7 @@ bench: .venv .compiled/reginfo  ## measure a REGISTER, compared with Kamailio, a
 	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python benchmarks/bench.py
 	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python benchmarks/load.py
 	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python benchmarks/links.py
+	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python benchmarks/domain.py
 
 conformance: .venv  ## docs/conformance.md: the test for each requirement of the RFCs
 	@$(BIN)/python tools/conformance.py
@@ -67,9 +68,10 @@ mutants: .venv  ## docs/mutants.md: whether the tests detect errors in the code
 measured: .venv  ## say on the pages with figures how much has changed since
 	@$(BIN)/python tools/measured.py
 
-soak: .venv  ## a million random steps of linked servers, with faults (STEPS=1000000, SEED=0)
+soak: .venv  ## linked servers: a million random steps (STEPS, SEED), and 300 s behind relays
 	@nice $(BIN)/python -m tests.sync.world \
 		--steps $(or $(STEPS),1000000) --seed $(or $(SEED),0)
+	@REGINFO_RELAY_SECONDS=300 $(BIN)/python -m pytest -q tests/interop/test_relay.py
 
 fuzz: .venv  ## mutate inputs of the parsers and of a whole server (TIME=120: seconds each)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'

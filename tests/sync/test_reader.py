@@ -212,3 +212,15 @@ def test_a_body_that_is_no_document_is_refused(data: bytes) -> None:
         data += b"\0"
     with pytest.raises(RemoteProtocolError):
         parsed(data)
+
+
+def test_texts_that_many_contacts_share_are_stored_once() -> None:
+    """Each of 100 000 contacts would else have its own copies."""
+    claims = [
+        parsed(body(CLAIM.replace("<l:claim ", '<l:claim user-agent="phone" ')))
+        .told[0]
+        .claims[0]
+        for _ in range(2)
+    ]
+    assert claims[0].owner is claims[1].owner
+    assert claims[0].user_agent is claims[1].user_agent

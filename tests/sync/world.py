@@ -760,8 +760,13 @@ min_interval = 0.0
     )
 
 
-def worlds(seed: int) -> Iterator[World]:
-    """Worlds of all shapes, sizes and transports, with random faults."""
+def worlds(seed: int, only: Sequence[str] = ()) -> Iterator[World]:
+    """
+    Worlds of all shapes, sizes and transports, with random faults.
+
+    Args:
+        only: the faults in each of them; empty for random ones.
+    """
     while True:
         chance = random.Random(seed)
         faults = [fault for fault in FAULTS if chance.random() < 0.45]
@@ -772,7 +777,7 @@ def worlds(seed: int) -> Iterator[World]:
         yield World(
             seed,
             chance.choice(SHAPES),
-            faults,
+            only or faults,
             servers=chance.choice([3, 3, 3, 5]),
             transport=chance.choice(["udp", "tcp"]),
         )
@@ -806,15 +811,20 @@ def small_documents() -> Iterator[None]:
         feed.BULK, room.LONGEST = before
 
 
-def run(steps: int, seed: int = 0, *, each: int = 50) -> tuple[int, list[str]]:
+def run(
+    steps: int, seed: int = 0, *, each: int = 50, only: Sequence[str] = ()
+) -> tuple[int, list[str]]:
     """
     Play steps, in one world after the other.
+
+    Args:
+        only: the faults in each of them; empty for random ones.
 
     Returns:
         how many were played, and what was wrong in the first world that ended so.
     """
     played = 0
-    for number, world in enumerate(worlds(seed)):
+    for number, world in enumerate(worlds(seed, only)):
         with closing(world), small_documents():
             found = play(world, min(each, steps - played))
         played += each
@@ -832,12 +842,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--slice", type=int, default=5_000, help="steps for each line")
+    parser.add_argument("--faults", nargs="*", default=(), choices=FAULTS)
     wanted = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
     begin, done = time.monotonic(), 0
     while done < wanted.steps:
         number = min(wanted.slice, wanted.steps - done)
-        _, found = run(number, wanted.seed + done // 50)
+        _, found = run(number, wanted.seed + done // 50, only=wanted.faults)
         done += number
         seconds = time.monotonic() - begin
         sys.stdout.write(f"{done} of {wanted.steps} steps, {seconds:.0f} s\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from sys import intern
 from typing import NamedTuple
 from xml.parsers import expat
 
@@ -256,7 +257,7 @@ class _LinkReader:
                 ),
                 gone=gone,
                 event=event,
-                owner=owner,
+                owner=intern(owner),  # the same for many contacts
                 until=Stamp(_number(said, "until", MAX_STAMP)),
                 expires_at=now + left / 1000,
                 registered_at=now - since / 1000,
@@ -266,7 +267,7 @@ class _LinkReader:
                 display_name=display_name,
                 path=tuple(self._path),
                 received=received,
-                user_agent=agent,
+                user_agent=intern(agent),
                 retry_after=_number(said, "retry-after", MAX_CSEQ)
                 if "retry-after" in said
                 else None,
