@@ -353,14 +353,12 @@ class Bench:
         try:
             b.start()
             memory = b.memory()  # the transfer has not begun, or only just
-            cpu, begin = cpu_seconds(a.pid) + cpu_seconds(b.pid), now()
+            cpu, begin = a_and_b(a, b), now()
             wait_for(lambda: is_synced(b), 300.0)
-            wall = now() - begin
-            wait_for(lambda: len(b.table()) >= users, 60.0)
-            # Reading the table costs, too: it is asked after the transfer alone.
-            cpu = a_and_b(a, b) - cpu - self._read(a, b)
+            wall, cpu = now() - begin, a_and_b(a, b) - cpu
             time.sleep(15)  # the journal is folded
             kept = (b.memory() - memory) / users
+            wait_for(lambda: len(b.table()) >= users, 60.0)
             say(f"{users} users: first transfer {wall:.1f} s,")
             say(f" {cpu / users * 1e6:.0f} µs of CPU time each on both sides,")
             say(f" {kept:.0f} octets of memory each at the sink\n")
@@ -378,12 +376,6 @@ class Bench:
             wait_for(lambda: a.table() == b.table(), 60.0)
         finally:
             stop(a, b)
-
-    def _read(self, a: Linked, b: Linked) -> float:
-        """The CPU time of reading the table of B once."""
-        before = a_and_b(a, b)
-        b.table()
-        return a_and_b(a, b) - before
 
     def away(self) -> None:
         (a, b), phones = self.loaded(self.given.users, 2)
