@@ -7,6 +7,8 @@ or they have a link for the whole domain.
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from reginfo.config.config import Config
@@ -19,6 +21,7 @@ from reginfo.sip.transport import Transport
 from reginfo.testing import Wire, WireServer
 
 from ..make import ALICE, PHONE, place
+from ..sync.world import World
 
 DESK = "sip:alice@192.0.2.77"
 
@@ -203,7 +206,7 @@ def test_a_probation_can_be_ended_early(two: Two) -> None:
 def test_who_is_not_registered_can_be_rejected(two: Two) -> None:
     result = two.a.app.remove(ALICE, event=ContactEvent.REJECTED)
     assert result and result.contacts == 0
-    assert not two.a.app.remove(ALICE)  # without a reason to bar it: nothing to do
+    assert two.a.app.remove(ALICE).contacts == 0  # what others know is removed
     assert two.register(two.a).status == 403
 
 
@@ -255,3 +258,54 @@ def test_what_cannot_be_bound_is_said_and_changes_nothing(
     with pytest.raises((LocalProtocolError, RemoteProtocolError), match=error):
         two.a.app.create(aor, contact, expires=60, q=q)
     assert two.a.bindings(ALICE) == []
+
+
+@pytest.mark.parametrize("contact", [None, DESK])
+@pytest.mark.parametrize("shape", ["mesh", "star", "ring", "line"])
+def test_what_only_other_servers_know_is_removed_too(
+    shape: str, contact: str | None
+) -> None:
+    """
+    3680-164: at a server that was cut off, and at one that is in its first transfer.
+    """
+    with closing(World(0, shape, [])) as world:
+        phone = world.phones[0]
+        for other in "ac":
+            world._cut("b", other)
+        world._register(0, "c", 3600)
+        world.wire.pass_time(2)
+        assert world.servers["b"].contacts(phone.aor) == []
+        wanted = None if contact is None else phone.contact
+        result = world.servers["b"].app.remove(phone.aor, contact=wanted)
+        assert (result.contacts, result.is_recorded) == (0, True)
+        phone.until = 0.0
+        assert world.rest() == []
+        # The next one is empty, and is asked before anything was told to it.
+        world._register(0, "c", 3600)
+        world.wire.pass_time(2)
+        world._kill("b")
+        world.storages["b"] = MemoryStorage()
+        for other in "ac":
+            world._cut("b", other)
+        world._serve("b")
+        assert world.servers["b"].app.remove(phone.aor, contact=wanted)
+        phone.until = 0.0
+        assert world.rest() == []
+
+
+def test_without_links_nothing_is_removed_where_nothing_is() -> None:
+    text = '[server]\nid = "a"\ndomains = ["example.com"]\n[store]\nurl = "memory:"'
+    app = Wire().serve(Config.parse(text)).app
+    assert not app.remove(ALICE)
+    assert not app.remove(ALICE, contact=DESK)
+    assert not app.store.rows(place(ALICE))
+    assert app.store.records(place(ALICE)) == []
+
+
+def test_who_was_removed_everywhere_may_come_back(two: Two) -> None:
+    two.a.app.remove(ALICE)
+    two.a.app.remove(ALICE, contact=DESK)
+    two.wire.pass_time(1)
+    assert two.register(two.b).status == 200
+    two.wire.pass_time(1)
+    assert two.events(two.a) == two.events(two.b) == [("registered", 600)]

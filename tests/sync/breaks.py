@@ -95,14 +95,15 @@ BREAKS: dict[str, tuple[str, str, str]] = {
     ),
     "a stale CSeq of a foreign peer taken as new": (
         "location/foreign.py",
-        "    if listing.cseq > known.cseq:\n",
-        "    if listing.cseq != known.cseq:\n",
+        "        if had is None and ended_at is not None and"
+        " ended_at + SLACK <= told.now:\n",
+        "        if known.gone:\n",
     ),
 }
 """The file in the package, a text that is there once, and what takes its place."""
 
 FAULTS: dict[str, tuple[str, ...]] = {
-    "a cursor that moves over a gap": ("commit", "loss"),
+    "a cursor that moves over a gap": ("commit", "partition", "restart"),
     "an epoch that is not new after a restored backup": ("restore", "unregister"),
     "a stale CSeq of a foreign peer taken as new": ("foreign", "unregister"),
 }

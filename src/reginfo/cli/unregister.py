@@ -51,6 +51,9 @@ def unregister(
     from then on (403), or until the probation is over (500 with Retry-After), also by
     the servers that are linked with this one, until `reginfo admit`.
 
+    Where there are links, contacts that only other servers know are removed, too; they
+    are not counted.
+
     Exit codes: 0 success; 1 nothing is registered; 3 no server answers.
     """
     with refused(), client_of(config, admin) as client:

@@ -33,8 +33,8 @@ class ActResult(NamedTuple):
 
     is_recorded: bool = False
     """
-    Whether it holds for the user, and not only for contacts that are known here: that
-    the user is barred, say, or that what other servers know of is shortened.
+    Whether it holds for the user, and not only for contacts that are bound here: that
+    the user is barred, say, or that what other servers know of is shortened or removed.
     """
 
     def __bool__(self) -> bool:
@@ -148,6 +148,7 @@ def remove(
     contact: str | None = None,
     event: ContactEvent = ContactEvent.DEACTIVATED,
     retry_after: int | None = None,
+    call_id: str | None = None,
 ) -> Act:
     """
     Remove contacts, and report ``event``.
@@ -159,6 +160,8 @@ def remove(
         contact: the contact to remove; all if None.
         retry_after: seconds after which the user agent may register again; required
             with `probation`, and not allowed with any other event.
+        call_id: a new Call-ID if other servers may know contacts that are not known
+            here: they are removed, too. None if there are no such servers.
 
     Raises:
         LocalProtocolError: ``event`` does not remove a contact, or ``retry_after`` does
@@ -181,7 +184,9 @@ def remove(
         for bound, stamp in _bound(contacts, contact)
     )
     if contact is not None:
-        return Act(claims)
+        if claims or call_id is None:
+            return Act(claims)
+        return Act((_tombstone(contacts, contact, event, server_id, call_id),))
     if event is ContactEvent.REJECTED:
         known = contacts.record(RecordKind.REJECTED)
         if known is not None and known.value is not None:
@@ -196,7 +201,18 @@ def remove(
             expires_at=contacts.now + retry_after,
         )
         return Act(claims, (record,))
-    return Act(claims)
+    if call_id is None:
+        return Act(claims)
+    # As `Contact: *` does: what is only known elsewhere does not hold any more.
+    stamp = contacts.record_stamp(RecordKind.CLEARED)
+    cleared = Record(kind=RecordKind.CLEARED, value="", stamp=stamp, owner=server_id)
+    ended = [
+        msgspec.structs.replace(
+            claim, begin=stamp, stamp=stamp, edition=stamp, until=stamp
+        )
+        for claim in claims
+    ]
+    return Act(tuple(ended), (cleared,))
 
 
 def admit(contacts: Contacts, *, server_id: str) -> Act:
@@ -213,6 +229,30 @@ def admit(contacts: Contacts, *, server_id: str) -> Act:
 def _bar(contacts: Contacts, kind: RecordKind, server_id: str) -> Record:
     stamp = contacts.record_stamp(kind)
     return Record(kind=kind, value="", stamp=stamp, owner=server_id)
+
+
+def _tombstone(
+    contacts: Contacts, contact: str, event: ContactEvent, server_id: str, call_id: str
+) -> Claim:
+    """Make a claim that ends a contact which is not bound here."""
+    uri = Uri.parse(contact)
+    key = contacts.find(uri) or uri.key
+    stamp = contacts.stamp(key)
+    return Claim(
+        contact=contact,
+        key=key,
+        call_id=call_id,
+        cseq=1,
+        begin=stamp,
+        stamp=stamp,
+        edition=stamp,
+        gone=True,
+        event=event,
+        owner=server_id,
+        until=stamp,
+        expires_at=contacts.now,
+        registered_at=contacts.now,
+    )
 
 
 def _life(bound: Claim, stamp: Stamp, **fields: object) -> Claim:

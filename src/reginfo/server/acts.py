@@ -69,6 +69,7 @@ class Acts:
             server_id=self._server_id,
             contact=contact,
             retry_after=retry_after,
+            call_id=self._new_id() if self._has_links else None,
         )
         return self._apply(place, act, is_published)
 
@@ -156,4 +157,5 @@ class Acts:
             records=act.records,
             is_published=is_published,
         )
-        return ActResult(len(changes), bool(act.records))
+        is_recorded = bool(act.records) or len(act.claims) > len(changes)
+        return ActResult(len(changes), is_recorded)
