@@ -63,6 +63,7 @@ PEERS = {
         "/usr/lib/*/kamailio/modules/pua_reginfo.so": "kamailio-presence-modules",
         "/usr/lib/*/kamailio/modules/db_sqlite.so": "kamailio-sqlite-modules",
     },
+    "kamailio-tls": {"/usr/lib/*/kamailio/modules/tls.so": "kamailio-tls-modules"},
     "scscf": {
         "/usr/lib/*/kamailio/modules/ims_registrar_scscf.so": "kamailio-ims-modules",
         "/usr/lib/*/kamailio/modules/presence.so": "kamailio-presence-modules",

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from reginfo.config.agreement import warnings_of
 from reginfo.config.config import Config, ConfigError
 from reginfo.config.secure_sections import TlsSection
+from reginfo.config.stance import said_at_start
 
 HEAD = "[server]\nid = 'a'\ndomains = ['example.com']\n"
 
@@ -88,3 +90,12 @@ def test_the_origins_of_pages_are_compared_in_lower_case() -> None:
     web = Config.parse(HEAD + "[websocket]\norigins = ['HTTPS://A.Example']").websocket
     assert web.origins == ("https://a.example",)
     assert web.ping == 30.0
+
+
+def test_a_certificate_is_no_from_alone() -> None:
+    """5922-06: nothing is warned of, and nothing is said at the start."""
+    tls = "[tls]\nverify_clients = 'optional'\n"
+    match = "match = { certificate = 'b.test', from = 'sip:b@b.test' }"
+    config = Config.parse(f"{HEAD}{tls}[[peer]]\nname = 'b'\n{match}")
+    assert [message for _, message in warnings_of(config)] == []
+    assert said_at_start(config) == []

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.authority import Issued
+
 from .phone import Phone, eventually, free_port
 
 CONFIGURATION = Path(__file__).with_name("kamailio.cfg")
@@ -45,6 +47,8 @@ class Kamailio:
         asks: The port to which it sends SUBSCRIBE, if that is not where it publishes.
         notified: Whether NOTIFYs come to an address of their own, whose processes do
             nothing else.
+        tls: Its certificate, if it speaks TLS; then it does so with its peer.
+        ca: Whom it trusts by TLS.
     """
 
     def __init__(
@@ -58,6 +62,8 @@ class Kamailio:
         grant: int = 7200,
         asks: int | None = None,
         notified: bool = False,
+        tls: Issued | None = None,
+        ca: Path | None = None,
     ) -> None:
         self.port = free_port()
         self._notified = free_port() if notified else self.port
@@ -69,6 +75,8 @@ class Kamailio:
         self._tcp = tcp
         self._grant = grant
         self._asks = asks
+        self._tls, self._ca = tls, ca
+        self.tls_port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -98,6 +106,16 @@ class Kamailio:
         database = self.directory / "pua.sqlite"
         _create_tables(database)
         optional = {}
+        own, peer = f"127.0.0.1:{self._notified}", f"127.0.0.1:{self._peer}"
+        if self._tls is not None:
+            own, peer = (
+                f"127.0.0.1:{self.tls_port};transport=tls",
+                f"{peer};transport=tls",
+            )
+            optional["TLS_URI"] = f"tls:127.0.0.1:{self.tls_port}"
+            optional["TLS_CERT"] = f'"{self._tls.certificate}"'
+            optional["TLS_KEY"] = f'"{self._tls.key}"'
+            optional["TLS_CA"] = f'"{self._ca}"'
         if self._tcp:
             optional["TCP_URI"] = f"tcp:127.0.0.1:{self.port}"
         if self._notified != self.port:
@@ -107,13 +125,13 @@ class Kamailio:
         self.launch(
             CONFIGURATION,
             {
-                "PEER_URI": f'"sip:127.0.0.1:{self._peer}"',
+                "PEER_URI": f'"sip:{peer}"',
                 "PUA_DB": f'"sqlite:///{database}"',
                 "PUBLISH": str(int(self._publish)),
                 "EXPIRY_TIMER": str(self._expiry_timer),
                 "GRANT": str(self._grant),
                 "SELF_URI": f'"sip:reginfo@127.0.0.1:{self.port}"',
-                "ASKS_URI": f'"sip:reginfo@127.0.0.1:{self._notified}"',
+                "ASKS_URI": f'"sip:reginfo@{own}"',
             }
             | optional,
         )

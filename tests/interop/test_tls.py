@@ -8,6 +8,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import httpx2
 import pytest
 from tests.authority import Authority, Issued
 from typer.testing import CliRunner
@@ -17,7 +18,8 @@ from reginfo.cli.main import command
 from reginfo.config.config import Config
 
 from .baresip import Baresip
-from .phone import eventually
+from .kamailio import Kamailio
+from .phone import Phone, eventually
 from .server import Server
 
 ALICE = "sip:alice@192.0.2.5"
@@ -325,3 +327,38 @@ def test_baresip_registers_by_tls_and_is_called_by_its_connection(
             assert "Via: SIP/2.0/TLS " in invite
             ann.command("hangup")
             bob.sees("CALL_CLOSED")
+
+
+@pytest.mark.peers("kamailio", "kamailio-tls")
+@pytest.mark.parametrize("name", ["kamailio.test", "other.test"])
+def test_kamailio_is_a_peer_by_its_certificate(
+    tmp_path: Path, authority: Authority, issued: Issued, name: str
+) -> None:
+    """5922-05, 5922-06: with another certificate it watches like anybody."""
+    tls = f"""[tls]
+certificate = "{issued.certificate}"
+key = "{issued.key}"
+ca = "{authority.path}"
+verify_clients = "optional"
+"""
+    peer = 'name = "k"\nprofile = "legacy"\nmatch = { certificate = "kamailio.test" }'
+    ours = Server(tmp_path / "ours", sections=[tls], peers=[peer])
+    ours.transports = ("udp", "tls")
+    theirs = authority.issue(name, "127.0.0.1")
+    with (
+        ours,
+        Kamailio(
+            tmp_path / "k", peer=ours.port, tls=theirs, ca=authority.path
+        ) as kamailio,
+        Phone(ours.address) as phone,
+    ):
+        phone.register("ann", expires=600)
+        kamailio.subscribe("ann")
+        eventually(lambda: kamailio.contacts("ann") == {phone.contact("ann")})
+        reply = httpx2.get(f"{ours.admin}/v1/watchers", timeout=10.0)
+        (watcher,) = reply.json()["watchers"]
+        assert watcher["contact"].endswith(";transport=tls")
+        assert watcher["peer"] == ("k" if name == "kamailio.test" else None)
+        phone.register("ann", expires=0)
+        eventually(lambda: kamailio.contacts("ann") == set())
+        assert "by tls, dialog" in kamailio.log.lower()

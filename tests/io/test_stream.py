@@ -11,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.client import ClientProtocol
+from websockets.frames import Opcode
+from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
 
 from reginfo.io import stream
 from reginfo.io.certificates import Certificates
 from reginfo.io.secured import Secured
 from reginfo.io.tcp import StreamTransport
+from reginfo.io.websocket import WebSocketFraming
 from reginfo.sip.flow import Address, Flow
 from reginfo.sip.transaction import Datagram
-from reginfo.sip.transport import TLS
+from reginfo.sip.transport import TLS, WS
 
 from ..authority import Authority
 
@@ -39,23 +44,24 @@ def certificates(authority: Authority) -> Certificates:
 class Rim:
     """Keeps what a transport tells."""
 
-    def __init__(self, certificates: Certificates, **arguments: Any) -> None:
+    def __init__(self, certificates: Certificates | None, **arguments: Any) -> None:
         self.received: list[tuple[bytes, Flow]] = []
         self.failed: list[tuple[bytes, str]] = []
         self.lost: list[Flow] = []
         self._news = asyncio.Event()
 
         def securing(name: str) -> Secured:
+            assert certificates is not None
             return certificates.client(name) if name else certificates.server()
 
         self.transport = StreamTransport.listening(
             ("127.0.0.1", 0),
-            TLS,
+            WS if certificates is None else TLS,
             receive=lambda data, flow: self.received.append((data, flow)),
             settle=self._news.set,
             failed=lambda datagram, cause: self.failed.append((datagram.data, cause)),
             lost=self.lost.append,
-            securing=securing,
+            securing=None if certificates is None else securing,
             **arguments,
         )
         self.transport.start()
@@ -292,3 +298,42 @@ def test_a_stop_is_said_to_the_other_side(
         writer.close()
 
     asyncio.run(run())
+
+
+# WebSocket.
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_page_that_answers_no_ping_is_let_go(
+    answers: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """7118-06"""
+
+    async def run() -> None:
+        rim = Rim(None, framing=lambda: WebSocketFraming(None, 1000), ping=0.02)
+        await asyncio.sleep(0)
+        reader, writer = await asyncio.open_connection(*rim.address)
+        client = ClientProtocol(
+            parse_uri("ws://127.0.0.1/"), subprotocols=[Subprotocol("sip")]
+        )
+        client.send_request(client.connect())
+        writer.writelines(client.data_to_send())
+        pings = 0
+        async with asyncio.timeout(5):
+            while pings < 3 and (octets := await reader.read(65_536)):
+                client.receive_data(octets)
+                events = client.events_received()
+                pings += sum(getattr(e, "opcode", None) is Opcode.PING for e in events)
+                if answers:
+                    writer.writelines(client.data_to_send())
+        assert (pings == 3) is answers
+        if not answers:
+            await rim.until(lambda: bool(rim.lost))
+            assert pings == 1
+        writer.close()
+        rim.close()
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(run())
+    told = [r.getMessage() for r in caplog.records if "ping" in r.getMessage()]
+    assert len(told) == (0 if answers else 1)

@@ -73,3 +73,47 @@ def test_a_peer_that_opens_a_stream_is_known_by_its_host_and_its_via(
     request.headers["Via"] = [f"SIP/2.0/{local} {via};branch=z9hG4bK1"]
     flow = Flow(Local(local, "192.0.2.1", 5060), (host, 40_000))
     assert (peers.sender(request, flow) is peer) is is_known
+
+
+TLS = Local(Transport.TLS, "192.0.2.1", 5061)
+HERE = Flow(TLS, ("192.0.2.60", 41000))
+
+
+ADDRESS, OTHER = ("192.0.2.60", None), ("192.0.2.61", None)
+
+
+@pytest.mark.parametrize("uri", [None, "sip:192.0.2.60:41000;transport=tls"])
+@pytest.mark.parametrize(
+    ("match", "shown", "is_known"),
+    [
+        (PeerMatch(certificate="b.test"), {"b.test", "c.test"}, True),
+        (PeerMatch(certificate="b.test"), {"sip.b.test"}, False),
+        (PeerMatch(certificate="b.test"), set(), False),
+        # Each of several must fit.
+        (PeerMatch(certificate="b.test", address=ADDRESS), {"b.test"}, True),
+        (PeerMatch(certificate="b.test", address=ADDRESS), set(), False),
+        (PeerMatch(certificate="b.test", from_="sip:x@b.test"), {"b.test"}, True),
+        (PeerMatch(certificate="b.test", from_="sip:x@b.test"), set(), False),
+    ],
+)
+def test_a_peer_with_a_certificate_is_known_by_it(
+    match: PeerMatch, shown: set[str], is_known: bool, uri: str | None
+) -> None:
+    """5922-06: its certificate is needed even at the address of its URI."""
+    peers = Peers((PeerSection(name="b", uri=uri, match=match),), 5.0)
+    peers.identities = lambda flow: frozenset(shown) if flow == HERE else frozenset()
+    peers.believes = lambda request: True
+    if uri is not None:
+        peers.find({uri: [HERE.remote]})
+    request = Request("NOTIFY", "sip:a")
+    request.headers["From"] = ["<sip:x@b.test>;tag=1"]
+    request.headers["Via"] = ["SIP/2.0/TLS 192.0.2.60:5061;branch=z9hG4bK1"]
+    assert (peers.sender(request, HERE) is not None) is is_known
+
+
+def test_a_certificate_and_another_address_are_no_peer() -> None:
+    """5922-06: the address of a `match` counts as well."""
+    match = PeerMatch(certificate="b.test", address=OTHER)
+    peers = Peers((PeerSection(name="b", match=match),), 5.0)
+    peers.identities = lambda flow: frozenset({"b.test"})
+    assert peers.sender(Request("NOTIFY", "sip:a"), HERE) is None

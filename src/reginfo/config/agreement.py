@@ -264,7 +264,7 @@ def warnings_of(config: _Sections) -> Iterator[tuple[KeyPath, str]]:
                 "no listener has this address; answers may not reach this server",
             )
     for number, peer in enumerate(config.peers):
-        if peer.match is not None and peer.match.address is None:
+        if peer.match is not None and not peer.match.is_strong:
             yield (
                 ("peer", number, "match"),
                 f"{peer.name} is known by its From alone, which anybody can write: its"

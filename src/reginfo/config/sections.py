@@ -390,10 +390,12 @@ class PeerMatch(Struct, frozen=True, kw_only=True):
     "The URI in the From of its requests."
 
     certificate: Annotated[str | None, host_name] = None
-    """
-    A SIP domain in the certificate that it shows, by TLS. Then a request counts as the
-    peer's by nothing else, also not by its source.
-    """
+    "A SIP domain in its certificate, by TLS: then its source alone does not count."
+
+    @property
+    def is_strong(self) -> bool:
+        """Whether it has something that not anybody can write into a request."""
+        return self.address is not None or self.certificate is not None
 
 
 class PeerSection(Struct, frozen=True, kw_only=True):

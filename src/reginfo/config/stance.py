@@ -70,7 +70,7 @@ def said_at_start(config: Config) -> list[str]:
             " who reaches this server may be anybody"
         )
     for peer in config.peers:
-        if peer.match is not None and peer.match.address is None:
+        if peer.match is not None and not peer.match.is_strong:
             said.append(
                 f"peer {peer.name} is known by its From alone: it is believed only with"
                 " the password of that user"

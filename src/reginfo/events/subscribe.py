@@ -161,7 +161,8 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
         """
         self.flow = flow
         if self.dialog is not None:
-            self.dialog.flow = Flow(flow.local, self.dialog.flow.remote)
+            remote = self.dialog.flow.remote
+            self.dialog.flow = Flow(flow.local, remote, flow.name)
         self.expires_at += shift
         self.began_at += shift
         self.end_before = None

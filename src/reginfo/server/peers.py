@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from ..config.sections import PeerMatch, PeerSection
+from ..config.sections import PeerSection
 from ..reg.legacy import Profile
 from ..roles.watcher import Watcher as Watcher
 from ..sip.certificate import is_for
@@ -106,7 +106,7 @@ class Peers:
         if known is None and self._matched:
             for peer in self._matched:
                 match = peer.match
-                if match is not None and match.from_ and not _is_strong(match):
+                if match is not None and match.from_ and not match.is_strong:
                     is_from = request.from_.parsed.matches(Uri.parse(match.from_))
                     # Anybody can write a From.
                     if is_from and self.believes(request):
@@ -151,7 +151,7 @@ class Peers:
 
     def _matches(self, peer: PeerSection, request: Request, flow: Flow) -> bool:
         match = peer.match
-        if match is None or not _is_strong(match):
+        if match is None or not match.is_strong:
             return False
         if not self._has_certificate(peer, flow):
             return False
@@ -169,11 +169,6 @@ class Peers:
         if match is None or match.certificate is None:
             return True
         return is_for(match.certificate, self.identities(flow))
-
-
-def _is_strong(match: PeerMatch) -> bool:
-    """Whether a peer is recognised by what not anybody can write into a request."""
-    return match.address is not None or match.certificate is not None
 
 
 def profile_of(peer: PeerSection | None) -> Profile | None:
