@@ -12,6 +12,8 @@ from reginfo.agent.agent import ATTEMPTS, Agent
 from reginfo.agent.errors import NoAnswer, RequestRefused, Unreachable
 from reginfo.agent.target import ServerAddress
 from reginfo.agent.watching import Notification
+from reginfo.auth.credentials import credentials_for
+from reginfo.auth.digest import ha1
 from reginfo.config.address import ListenAddress
 from reginfo.io.network import Network, StartError
 from reginfo.sip.flow import Flow, Local
@@ -232,3 +234,48 @@ def test_a_subscription_yields_events_until_it_is_left(
         one.headers["Expires"] for one in wires.sent() if one.method == "SUBSCRIBE"
     ]
     assert expires == [["60"], ["0"]]
+
+
+def challenged(request: Request, *, password: str = "secret") -> list[Response | bytes]:
+    """What a server answers that asks for the password of alice."""
+    response = Response(401, "Unauthorized")
+    response.headers["WWW-Authenticate"] = [
+        'Digest realm="example.com", nonce="n", algorithm=SHA-256, qop="auth"'
+    ]
+    given = credentials_for(request, "Authorization", "example.com")
+    if given is None:
+        return [response]
+    secret = ha1("SHA-256", "alice", "example.com", password)
+    is_right = given.expected(secret, request, "SHA-256") == given.response
+    return [OK if is_right else response]
+
+
+@pytest.mark.parametrize("password", ["secret", "wrong"])
+def test_a_challenge_is_answered_once(
+    password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """3903-08, 6665-75: with the next CSeq, and not again if the password is wrong"""
+    wires = Wires(monkeypatch, challenged)
+
+    async def run() -> object:
+        target = ServerAddress("192.0.2.1", 5060, Transport.UDP)
+        async with Agent(target, user="alice", password=password) as agent:
+            return await agent.register(ALICE, CONTACT, 60)
+
+    if password == "secret":
+        assert asyncio.run(run()) == []
+    else:
+        with pytest.raises(RequestRefused, match="401"):
+            asyncio.run(run())
+    asked = wires.sent()
+    assert {one.cseq.number for one in asked} == {1, 2}
+    assert len({one.call_id for one in asked}) == 1
+
+
+def test_without_a_user_a_challenge_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wires = Wires(monkeypatch, challenged)
+    with pytest.raises(RequestRefused, match="401"):
+        talk(lambda agent: agent.register(ALICE, CONTACT, 60))
+    assert {one.cseq.number for one in wires.sent()} == {1}

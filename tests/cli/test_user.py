@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from reginfo.auth.account import new_account
 from reginfo.auth.login import Login, Tried
-from reginfo.auth.users_file import read_users
+from reginfo.auth.users_file import read_users, save_users
 from reginfo.cli.password import VARIABLE
 from reginfo.sip.message import Response
 
 from ..interop.phone import DOMAIN, Phone, eventually
 from ..interop.server import Server
-from .run import configured, run
+from .run import configured, run, start
 
 AUTH = '[auth]\nusers = "users"\nalgorithms = ["SHA-256", "MD5"]\n'
 
@@ -110,3 +111,37 @@ def test_a_running_server_knows_at_once(tmp_path: Path) -> None:
         assert run("user", "lock", alice, "-c", config).exit_code == 0
         eventually(lambda: server.contacts("alice") == set())
         assert register() == 401
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_the_clients_log_in(
+    tmp_path: Path, transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """3903-08, 6665-20, 6665-75: each client, by both transports"""
+    file = tmp_path / "a" / "users"
+    file.parent.mkdir()
+    sections = [f'[auth]\nusers = "{file}"\nadministrators = ["sip:alice@{DOMAIN}"]']
+    alice = f"alice@{DOMAIN}"
+    account = new_account(alice, "secret", algorithms=["SHA-256"])
+    save_users(file, {alice: account})
+    with Server(tmp_path / "a", sections=sections, name="a", tcp=True) as server:
+        host, port = server.address
+        where = ["--server", f"{host}:{port}", "--transport", transport]
+        where += ["--user", "alice"]
+        contact = "sip:alice@192.0.2.9"
+        assert run("register", alice, contact, *where).exit_code == 0
+        assert server.contacts("alice") == {contact}
+        watch = start("watch", alice, *where, "--expires", "0")
+        out, _ = watch.communicate(timeout=20)
+        assert contact in out
+        published = run("publish", alice, contact, *where)
+        assert published.exit_code == 1
+        assert "403" in published.stderr  # asked for, and shown; but no publisher
+        monkeypatch.setenv(VARIABLE, "wrong")
+        refused = run("register", alice, contact, *where)
+        assert refused.exit_code == 1
+        assert "401 Unauthorized" in refused.stderr
+        assert "wrong" not in refused.stderr
+    assert (
+        run("register", alice, "--server", "x", "--password-file", "y").exit_code == 2
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ..auth.login import Login, Tried, sent_again
 from ..config.address import ListenAddress
 from ..config.secure_sections import TlsSection
 from ..events.subscribe import Wanted
@@ -52,6 +53,8 @@ class Agent:
             file in PEM; by default those of the system.
         trace: is called with each datagram, as :class:`reginfo.io.trace.TraceFile`.
         timeout: seconds that an answer is waited for.
+        user: the name to answer challenges with; the user part alone.
+        password: its password.
 
     Raises:
         NoAnswer: on entry, if there is no such server, or no way there.
@@ -65,6 +68,8 @@ class Agent:
         ca: Path | None = None,
         trace: Trace | None = None,
         timeout: float = TIMER_F,
+        user: str | None = None,
+        password: str = "",
     ) -> None:
         self._target = target
         self._ca = ca
@@ -73,10 +78,17 @@ class Agent:
         self._timeout = timeout
         self._clock = Clock()
         self._ids = Ids()
+        self._login = None if user is None else Login(user, password, self._ids)
 
     @classmethod
     def to(
-        cls, server: str, transport: str | None = None, ca: str | Path | None = None
+        cls,
+        server: str,
+        transport: str | None = None,
+        ca: str | Path | None = None,
+        *,
+        user: str | None = None,
+        password: str = "",
     ) -> Self:
         """
         Make an agent for a server, as :meth:`.ServerAddress.parse` reads it.
@@ -85,7 +97,8 @@ class Agent:
             ValueError: it is not the address of a server.
         """
         target = ServerAddress.parse(server, transport)
-        return cls(target, ca=None if ca is None else Path(ca))
+        path = None if ca is None else Path(ca)
+        return cls(target, ca=path, user=user, password=password)
 
     async def __aenter__(self) -> Self:
         if self._target.transport is TLS:
@@ -184,7 +197,8 @@ class Agent:
 
         Args:
             expires: in seconds; 0 asks for the state once.
-            from_: who we say that we are, a SIP URI; our own address if left out.
+            from_: who we say that we are, a SIP URI; if left out, our user in the
+                domain of ``uri``, or our own address.
 
         Raises:
             NoAnswer, RequestRefused, Ended: there is no subscription, or none any more.
@@ -192,13 +206,19 @@ class Agent:
         contact = f"sip:reginfo@{self._flow.local.sent_by}"
         wanted = Wanted(
             uri=uri.text,
-            local=from_ or contact,
+            local=from_ or self._identity(uri) or contact,
             contact=f"{contact}{self._contact_params()}",
             event=xml.PACKAGE,
             accept=xml.MEDIA_TYPE,
             expires=expires,
         )
-        watching = Watching(wanted, self._flow, new_id=self._ids, jitter=random.random)
+        watching = Watching(
+            wanted,
+            self._flow,
+            new_id=self._ids,
+            jitter=random.random,
+            login=self._login,
+        )
         events: asyncio.Queue[WatchEvent] = asyncio.Queue()
         self._user_agent.watch(watching, events.put_nowait, self._clock.now())
         self._rim.settle()
@@ -233,6 +253,24 @@ class Agent:
                     await events.get()
 
     async def _ask(self, draft: Draft) -> Response:
+        login, tried = self._login, Tried()
+        while True:
+            sent = draft if login is None else login.signed(draft)
+            response = await self._answer_to(sent)
+            if login is None or not login.receive(response, tried):
+                break
+            draft = sent_again(draft)
+        if response.status >= 300:
+            raise RequestRefused(response)
+        return response
+
+    async def _answer_to(self, draft: Draft) -> Response:
+        """
+        Send a request, and return its final response.
+
+        Raises:
+            NoAnswer: there is none.
+        """
         answer: asyncio.Future[Response | NoAnswer]
         answer = asyncio.get_running_loop().create_future()
 
@@ -249,8 +287,6 @@ class Agent:
             raise self._silent(draft.method) from exc
         if isinstance(response, NoAnswer):
             raise self._named(response)
-        if response.status >= 300:
-            raise RequestRefused(response)
         return response
 
     def _silent(self, method: str) -> NoAnswer:
@@ -270,6 +306,10 @@ class Agent:
         transport = self._flow.local.transport
         # RFC 5626 §4.3: requests of the dialog come on the flow of the first one.
         return transport.uri_param + (";ob" if transport.is_secure else "")
+
+    def _identity(self, uri: Uri) -> str:
+        """Return the URI of our user in the domain of ``uri``; empty without a user."""
+        return "" if self._login is None else f"sip:{self._login.username}@{uri.host}"
 
     def _exchange(self) -> Exchange:
         return Exchange(tag=self._ids(), call_id=self._ids())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from ..auth.login import Login, Tried
 from ..events.headers import SubscriptionState
 from ..events.states import SubscriberState
 from ..events.subscribe import HeldSubscription, Wanted
@@ -76,6 +77,7 @@ class Watching:
             another address.
         new_id: makes a random token.
         jitter: returns a random number from 0 to 1.
+        login: answers challenges; None if nobody can.
     """
 
     def __init__(
@@ -85,7 +87,10 @@ class Watching:
         *,
         new_id: Callable[[], str],
         jitter: Callable[[], float],
+        login: Login | None = None,
     ) -> None:
+        self._login = login
+        self._tried: Tried = set()
         self._subscription = HeldSubscription(wanted=wanted, flow=flow)
         self._flow = flow
         self._new_id = new_id
@@ -119,11 +124,17 @@ class Watching:
         subscription = self._subscription
         if response.status < 200:
             return
+        login = self._login
+        is_answered = login is not None and login.receive(response, self._tried)
+        if not is_answered:
+            self._tried = set()
         if subscription.state is SubscriberState.ENDED:
             # For a subscription that it does not know, a notifier sends no NOTIFY.
             self.is_over = self.is_over or response.status >= 300
             return
-        subscription.receive_response(response, now, self._jitter)
+        subscription.receive_response(
+            response, now, self._jitter, is_answered=is_answered
+        )
         if (
             response.status >= 300
             and subscription.state is not SubscriberState.NOTIFY_WAIT
@@ -199,7 +210,11 @@ class Watching:
             self._table.restart()
 
     def drafts_to_send(self) -> list[tuple[Draft, Flow]]:
-        return self._subscription.drafts_to_send()
+        drafts = self._subscription.drafts_to_send()
+        login = self._login
+        if login is None:
+            return drafts
+        return [(login.signed(draft), flow) for draft, flow in drafts]
 
     def events(self) -> list[WatchEvent]:
         """Return what has happened since the last call."""

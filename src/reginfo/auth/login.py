@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
-from ..sip.message import Response
+from ..sip.message import Draft, Response
 from .challenge import Challenge, challenges_of
 from .credentials import Credentials
 from .digest import ha1, response
@@ -18,6 +19,15 @@ REALMS = 8
 
 Tried = set[tuple[str, str, bool]]
 """The header field, the realm and `stale` of challenges that a request was sent for."""
+
+
+_CSEQ = re.compile(r"^(CSeq: )(\d+)(?= )", re.MULTILINE)
+
+
+def sent_again(draft: Draft) -> Draft:
+    """Return a request with the next CSeq, to be sent with credentials (§22.2)."""
+    head = _CSEQ.sub(lambda match: f"{match[1]}{int(match[2]) + 1}", draft.head, 1)
+    return Draft(draft.method, draft.uri, head, draft.body)
 
 
 class _Answered:
@@ -90,6 +100,13 @@ class Login:
             f"{known.challenge.header}: {self._answer(known, method, uri, body)}\r\n"
             for known in self._known.values()
         )
+
+    def signed(self, draft: Draft) -> Draft:
+        """Return a request with credentials, as far as challenges are known."""
+        lines = self.headers(draft.method, draft.uri, draft.body)
+        if not lines:
+            return draft
+        return Draft(draft.method, draft.uri, draft.head + lines, draft.body)
 
     def _answer(self, known: _Answered, method: str, uri: str, body: bytes) -> str:
         challenge = known.challenge

@@ -18,7 +18,8 @@ from ..sip.transaction import TIMER_F
 from ..sip.uri import Uri
 from .ending import NOT_THERE, WRONG, echo_json, fail, say
 from .options import Json, Trace, uri_of
-from .talk import LONGEST, Ca, Server, Timeout, Transport, talk
+from .password import PasswordFile
+from .talk import LONGEST, Ca, Server, Timeout, Transport, User, talk
 
 STDIN = Path("-")
 
@@ -67,6 +68,8 @@ def publish(
     ca: Ca = None,
     timeout: Timeout = TIMER_F,
     json: Json = False,
+    user: User = None,
+    password_file: PasswordFile = None,
     trace: Trace = None,
 ) -> None:
     """
@@ -102,6 +105,8 @@ def publish(
         timeout=timeout,
         ca=ca,
         trace=trace,
+        user=user,
+        password_file=password_file,
     )
     if published is None:
         fail("interrupted: it is unknown whether it was published", NOT_THERE)

@@ -12,7 +12,8 @@ from ..sip.text import printable
 from ..sip.transaction import TIMER_F
 from .ending import NOT_THERE, WRONG, echo_json, fail
 from .options import Json, Trace, uri_of
-from .talk import LONGEST, Ca, Server, Timeout, Transport, talk
+from .password import PasswordFile
+from .talk import LONGEST, Ca, Server, Timeout, Transport, User, talk
 
 
 def register(
@@ -44,6 +45,8 @@ def register(
     ca: Ca = None,
     timeout: Timeout = TIMER_F,
     json: Json = False,
+    user: User = None,
+    password_file: PasswordFile = None,
     trace: Trace = None,
 ) -> None:
     """
@@ -74,6 +77,8 @@ def register(
         timeout=timeout,
         ca=ca,
         trace=trace,
+        user=user,
+        password_file=password_file,
     )
     if contacts is None:
         fail("interrupted: it is unknown whether the contact is registered", NOT_THERE)

@@ -19,6 +19,7 @@ from ..sip.errors import ReginfoError
 from ..sip.transaction import TIMER_F
 from .ending import NOT_THERE, UNREACHABLE, WRONG, fail
 from .options import trace_to
+from .password import known_password
 
 T = TypeVar("T")
 
@@ -67,6 +68,15 @@ Timeout = Annotated[
 ]
 
 
+User = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Answer the challenges of the server as this user, such as `alice`.",
+    ),
+]
+
+
 def talk(
     conversation: Callable[[Agent], Awaitable[T]],
     *,
@@ -75,6 +85,8 @@ def talk(
     timeout: float = TIMER_F,
     ca: Path | None = None,
     trace: Path | None,
+    user: str | None = None,
+    password_file: Path | None = None,
 ) -> T | None:
     """
     Run a conversation with a server; returns None if Ctrl-C or SIGTERM ended it.
@@ -85,6 +97,9 @@ def talk(
         target = ServerAddress.parse(server, transport)
     except ValueError as exc:
         fail(f"--server: {exc}", WRONG)
+    if user is None and password_file is not None:
+        fail("--password-file needs --user", WRONG)
+    password = "" if user is None else known_password(user, password_file)
     file = trace_to(trace)
 
     async def run() -> T | None:
@@ -94,7 +109,14 @@ def talk(
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         try:
-            agent = Agent(target, ca=ca, trace=file, timeout=timeout)
+            agent = Agent(
+                target,
+                ca=ca,
+                trace=file,
+                timeout=timeout,
+                user=user,
+                password=password,
+            )
             async with agent:
                 return await conversation(agent)
         except asyncio.CancelledError:

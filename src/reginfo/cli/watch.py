@@ -13,7 +13,8 @@ from ..agent.watching import Notification, Trouble, WatchEvent
 from ..sip.transaction import TIMER_F
 from .ending import WRONG, echo_json, fail, say
 from .options import Trace, uri_of
-from .talk import LONGEST, Ca, Server, Timeout, Transport, talk
+from .password import PasswordFile
+from .talk import LONGEST, Ca, Server, Timeout, Transport, User, talk
 from .told import builtins, lines
 
 
@@ -53,6 +54,8 @@ def watch(
     transport: Transport = None,
     ca: Ca = None,
     timeout: Timeout = TIMER_F,
+    user: User = None,
+    password_file: PasswordFile = None,
     trace: Trace = None,
 ) -> None:
     """
@@ -92,6 +95,8 @@ def watch(
         timeout=timeout,
         ca=ca,
         trace=trace,
+        user=user,
+        password_file=password_file,
     )
 
 

@@ -175,9 +175,10 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
         self.timer_at, self.scheduled_at, self.drafts = at, None, []
 
     def receive_response(
-        self, response: Response, now: float, jitter: Callable[[], float]
-    ) -> None:
-        """Process the response to a SUBSCRIBE."""
+        self, response: Response, now: float, jitter: Callable[[], float],
+        *, is_answered: bool = False,
+    ) -> None:  # fmt: skip
+        """Process the response to a SUBSCRIBE: also a challenge that is answered."""
         status, dialog = response.status, self.dialog
         if status < 200 or dialog is None or self.state is ENDED:
             return
@@ -185,6 +186,8 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
             return  # to a SUBSCRIBE of a dialog that is over
         if status < 300:
             self._accepted(response, now, jitter)
+        elif is_answered:
+            self._subscribe(now, self.asked)
         elif status == 423 and (least := _min_expires(response)) > self._expires():
             self.min_expires = least
             self._subscribe(now, self._expires())

@@ -20,6 +20,8 @@ async def register(
     expires: int | None = None,
     transport: str | None = None,
     ca: str | Path | None = None,
+    user: str | None = None,
+    password: str = "",
 ) -> list[RegisteredContact]:
     """
     Register a contact (RFC 3261 §10.2), once: nothing refreshes it.
@@ -34,6 +36,8 @@ async def register(
         transport: ``udp``, ``tcp`` or ``tls``; by default that of the URI, or UDP.
         ca: for TLS, the authorities that are trusted, a file in PEM; by default those
             of the system.
+        user, password: to answer the challenges of the server with; the user part
+            alone, such as ``alice``.
 
     Returns:
         All contacts that are registered now.
@@ -47,7 +51,7 @@ async def register(
     """
     name = aor_uri(aor)
     value = None if contact is None else contact_value(contact)
-    async with Agent.to(server, transport, ca) as agent:
+    async with Agent.to(server, transport, ca, user=user, password=password) as agent:
         return await agent.register(name, value, expires)
 
 
@@ -60,6 +64,8 @@ async def publish(
     etag: str | None = None,
     transport: str | None = None,
     ca: str | Path | None = None,
+    user: str | None = None,
+    password: str = "",
 ) -> PublishResult:
     """
     Publish registrations at a presence server (RFC 3903), once.
@@ -68,7 +74,7 @@ async def publish(
         aor: the address-of-record, such as ``alice@example.com``.
         state: the URIs that it is registered at, or a document; neither, with
             ``etag``, to refresh a publication, or to remove it.
-        server, transport, ca: as for :func:`register`.
+        server, transport, ca, user, password: as for :func:`register`.
         expires: the interval in seconds; 0 removes the publication of ``etag``.
         etag: the entity-tag of the publication to modify, refresh or remove; None
             creates a new one.
@@ -91,5 +97,5 @@ async def publish(
     else:
         uris = [aor_uri(uri).text for uri in state]
         body = document_of(name, uris, expires) if uris else b""
-    async with Agent.to(server, transport, ca) as agent:
+    async with Agent.to(server, transport, ca, user=user, password=password) as agent:
         return await agent.publish(name, body=body, expires=expires, etag=etag)

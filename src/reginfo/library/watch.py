@@ -155,6 +155,8 @@ def watch(
     from_: str | None = None,
     transport: str | None = None,
     ca: str | Path | None = None,
+    user: str | None = None,
+    password: str = "",
 ) -> RegistrationWatch:
     """
     Watch the registrations of an address-of-record, at any server::
@@ -171,6 +173,8 @@ def watch(
         transport: ``udp``, ``tcp`` or ``tls``; by default that of the URI, or UDP.
         ca: for TLS, the authorities that are trusted, a file in PEM; by default those
             of the system.
+        user, password: to answer the challenges of the server with; the user part
+            alone, such as ``alice``.
 
     Raises:
         ValueError: an argument is wrong.
@@ -179,7 +183,7 @@ def watch(
         raise ValueError("expires: at least one second")
     return RegistrationWatch(
         aor_uri(aor),
-        Agent.to(server, transport, ca),
+        Agent.to(server, transport, ca, user=user, password=password),
         expires=expires,
         from_=None if from_ is None else aor_uri(from_).text,
     )
