@@ -247,7 +247,11 @@ def parse_cseq(text: str) -> CSeq:
     if not is_plain:
         digits, _, method = text.replace("\t", " ").partition(" ")
         method = method.strip()
-    value = number(digits, 2**31)
+    value: int | None
+    if len(digits) < 10 and digits.isdecimal() and digits.isascii():
+        value = int(digits)  # the usual case
+    else:
+        value = number(digits, 2**31)
     if value is None:
         raise RemoteProtocolError(f"malformed CSeq: {text[:80]!r}")
     if value == 2**31:

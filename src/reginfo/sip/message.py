@@ -201,7 +201,9 @@ class Request(SipMessage):
             raise RemoteProtocolError("To with an empty tag")
         if self.cseq.method != self.method:
             raise RemoteProtocolError("CSeq of another method")
-        _ = self.max_forwards
+        hops = self.header("Max-Forwards")
+        if hops is not None and not (len(hops) < 5 and hops.isdecimal()):
+            _ = self.max_forwards  # not the usual case
 
     @property
     def max_forwards(self) -> int | None:

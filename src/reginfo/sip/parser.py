@@ -272,6 +272,8 @@ def _cut(body: bytes, length: str) -> bytes:
     Raises:
         RemoteProtocolError: the body is shorter, or the length is invalid.
     """
+    if length == "0":
+        return b""
     wanted = number(length, 2**32)
     if wanted is None:
         raise RemoteProtocolError(f"malformed Content-Length: {length[:40]!r}")
