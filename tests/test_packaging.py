@@ -117,7 +117,9 @@ def test_no_type_that_is_decoded_from_the_storage_is_compiled() -> None:
     assert found & compiled == set()
 
 
-CAUSELESS = {"Malformed", "RemoteProtocolError", "UnreadableDocument", "Refusal"}
+CAUSELESS = {
+    "Malformed", "RemoteProtocolError", "UnreadableDocument", "Refusal", "_BadElement",
+}  # fmt: skip
 """Errors about a message: the text says all, and nothing asks for their cause."""
 
 

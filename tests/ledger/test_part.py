@@ -92,6 +92,25 @@ def test_a_part_whose_timer_fails_is_called_later_and_stops_no_other(
     assert parts.timer_at == now + 1
 
 
+def test_only_the_parts_that_are_due_are_called() -> None:
+    journal = Journal()
+    parts = Parts(journal)
+    called = []
+
+    class Sleeper(Clockwork):
+        def timer_due(self, moment: Moment) -> None:
+            called.append(self.name)
+
+    for name, at in (("now", 10.0), ("later", 10.5), ("never", None)):
+        part = Sleeper(name, journal)
+        part.timer_at = at
+        parts.add(part)
+    parts.timer_due(Moment(10.0, 10.0))
+    assert called == ["now"]
+    parts.timer_due(Moment(10.5, 10.5))
+    assert called == ["now", "now", "later"]
+
+
 def test_after_a_failed_commit_each_part_is_told_whichever_fails() -> None:
     journal = Journal()
     parts = Parts(journal)

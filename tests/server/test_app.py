@@ -238,6 +238,7 @@ def test_a_timer_of_one_role_that_fails_stops_no_other(
     def broken(*args: object) -> None:
         raise ZeroDivisionError
 
+    monkeypatch.setattr(role, "timer_at", 0.0)
     monkeypatch.setattr(role, "timer_due", broken)
     phone.wire.pass_time(61)
     rows = phone.server.app.store.rows(place(ALICE))

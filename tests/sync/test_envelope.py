@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
@@ -16,6 +17,7 @@ from reginfo.reg.document import ContactEvent, RegistrationState
 from reginfo.sync.cursor import Stretch
 from reginfo.sync.envelope import (
     claim_element,
+    contact_and_claim,
     contact_start,
     document,
     record_element,
@@ -165,3 +167,55 @@ def test_reading_is_the_inverse_of_writing(
         assert (back.user_agent, back.display_name) == (agent, name)
     if not gone:
         assert abs(back.expires_at - claim.expires_at) < 0.001
+
+
+USUAL = binding(3, user_agent="phone", registered_at=NOW - 7.5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"user_agent": ""},
+        {"begin": 1, "edition": 2},
+        {"registered_at": NOW},
+        {"registered_at": NOW + 1},
+        {"expires_at": NOW + 0.0004},
+        {"expires_at": NOW},
+        {"gone": True, "event": ContactEvent.UNREGISTERED},
+        {"event": ContactEvent.EXPIRED},
+        {"call_id": 'a&"b'},
+        {"owner": "\xe4"},
+        {"key": "sip:other@192.0.2.1"},
+        {"q": "0.5"},
+        {"params": (("m", None),)},
+        {"path": ("<sip:p;lr>",)},
+        {"received": "sip:192.0.2.9"},
+        {"display_name": "Alice"},
+    ],
+)
+def test_the_short_way_to_write_a_claim_says_what_the_long_one_says(
+    changes: dict[str, Any],
+) -> None:
+    claim = msgspec.structs.replace(USUAL, **changes)
+    bound = not claim.is_over(NOW)
+    inside = contact_and_claim(ALICE, claim, bound, NOW, claim.path) + "</contact>"
+    element = registration_element(ALICE, RegistrationState.ACTIVE, inside)
+    short, long = document(7, [element], SAID), written([claim])
+    [user], [same_user] = read_back(short).told, read_back(long).told
+    assert user.claims == same_user.claims != []
+    [one], [other] = [
+        list(etree.fromstring(body).iter("{*}contact")) for body in (short, long)
+    ]
+    assert one.attrib == other.attrib
+    assert one[0].text == other[0].text == claim.contact
+
+
+def test_a_claim_whose_time_is_up_has_no_negative_time_left() -> None:
+    """Its contact may be reported as bound for a moment longer."""
+    claim = msgspec.structs.replace(USUAL, expires_at=NOW - 1)
+    inside = contact_and_claim(ALICE, claim, True, NOW, ()) + "</contact>"
+    element = registration_element(ALICE, RegistrationState.ACTIVE, inside)
+    found = read_back(document(7, [element], SAID))
+    assert found.refused == 0
+    assert found.told[0].claims == [same(claim, expires_at=NOW)]

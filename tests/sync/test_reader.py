@@ -106,6 +106,14 @@ def test_a_path_and_parameters_are_of_their_claim_alone() -> None:
     assert (second.path, second.params) == ((), ())
 
 
+def test_only_the_text_of_a_path_or_parameter_counts() -> None:
+    """Neither the text around them nor that of other elements is theirs."""
+    rich = CLAIM.replace("/>", ">a<l:path>sip:<l:new/>p</l:path>b<l:param name='m'>c"
+                         "</l:param>d</l:claim>e<uri>f</uri>")  # fmt: skip
+    [claim] = parsed(body(rich)).told[0].claims
+    assert (claim.path, claim.params) == (("sip:p",), (("m", "c"),))
+
+
 @pytest.mark.parametrize(
     "cursor",
     [
@@ -203,6 +211,7 @@ def test_a_registration_in_pieces_is_one() -> None:
         written([GOOD]).replace(b"utf-8", b"utf-8\0"),
         b"<!DOCTYPE x [<!ENTITY a 'b'>]>" + body(CLAIM),
         b"<reginfo xmlns='urn:ietf:params:xml:ns:reginfo' version='0'>" + b"<a>" * 100,
+        body(f"{'<contact>' * 50}{CLAIM}{'</contact>' * 50}"),
         b" " * (MAX_BODY + 1),
         body(CLAIM).replace(b"sip:x", b"\xff\xfe"),
     ],

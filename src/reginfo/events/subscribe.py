@@ -44,6 +44,7 @@ REDIRECTS = frozenset({300, 301, 302})
 
 ACTIVE, ENDED = SubscriberState.ACTIVE, SubscriberState.ENDED
 Cause = SubscriberCause
+NOTIFIED = SubscriberCause.NOTIFY
 
 
 class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
@@ -346,7 +347,7 @@ class HeldSubscription(msgspec.Struct, kw_only=True, gc=False):
         """Process a NOTIFY of a subscription that goes on (§4.1.3)."""
         was_active, was_granted = self.state is ACTIVE, self.is_granted
         before, is_open = self.expires_at, self.end_before is not None
-        self._enter(Cause.NOTIFY)
+        self._enter(NOTIFIED)
         if expires is not None:
             until = now + min(expires, self.asked)
             # One that crossed the SUBSCRIBE says nothing of what that was granted.

@@ -156,7 +156,7 @@ class Parts:
 
     def timer_due(self, moment: Moment) -> None:
         """
-        Have each part handle its due items, or some of them.
+        Have each part that has due items handle them, or some of them.
 
         One that fails is called again after :data:`RETRY_AFTER`.
         """
@@ -166,6 +166,9 @@ class Parts:
                 if moment.now < failed.get(part, 0.0):
                     continue
                 failed.pop(part, None)
+            at = part.timer_at
+            if at is None or at > moment.now:
+                continue
             try:
                 with self._journal.attempt():
                     part.timer_due(moment)

@@ -38,14 +38,14 @@ class _Piece:
         self.live = 0
 
     def compact(self) -> None:
-        kept = [
-            (number, item)
-            for number, item in zip(self.numbers, self.items, strict=True)
-            if item.has_number(number)
-        ]
-        self.numbers = array("q", [number for number, _ in kept])
-        self.items = [item for _, item in kept]
-        self.live = len(kept)
+        numbers: list[int] = []
+        items: list[Numbered] = []
+        for number, item in zip(self.numbers.tolist(), self.items, strict=True):
+            if item.has_number(number):
+                numbers.append(number)
+                items.append(item)
+        self.numbers, self.items = array("q", numbers), items
+        self.live = len(items)
 
 
 class ChangeIndex:

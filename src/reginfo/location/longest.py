@@ -39,7 +39,8 @@ class LongestLife:
     @property
     def seconds(self) -> float:
         """The greatest of our own and of the reported values."""
-        return max(self._own, self._heard.get(_HEARD) or 0.0)
+        heard = self._heard.get(_HEARD)
+        return self._own if heard is None or heard < self._own else heard
 
     def hear(self, seconds: float) -> None:
         """

@@ -15,7 +15,7 @@ from .contact_row import ContactRow, UserContacts
 from .keyring import Keyring, UserRecords
 from .lives import SLACK, Claims, join
 from .longest import LongestLife
-from .place import Name, Place, place_in, row_key
+from .place import Name, Place, place_in
 from .record import Record
 from .view import LocationView
 
@@ -107,8 +107,10 @@ class LocationRows(LocationView):
         row.claims = claims
         if before and self._index.is_used and before[0].contact != claims[0].contact:
             self._index.add(row)
-        self._journal.write(
-            KIND, _entry_key(row, new), new, self._restore, row, before, row.shown
+        self._journal.put(
+            (KIND, _entry_key(row, new), new),
+            (self._restore, (row, before, row.shown)),
+            True,
         )
         if len(before) == 1 and len(claims) == 1:
             changes.drop(before[0].number)  # the hot path: a refresh of the only life
@@ -284,7 +286,8 @@ class LocationRows(LocationView):
 
 def _entry_key(row: ContactRow, claim: Claim) -> str:
     """Return the key of a stored row: there is one for each stored life."""
-    return f"{row_key(row.place)}\0{row.key}\0{claim.begin} {claim.call_id}"
+    place = row.place  # its part is as `row_key` has it, without a call
+    return f"{place.table}\0{place.aor}\0{row.key}\0{claim.begin} {claim.call_id}"
 
 
 def _has(claims: Claims, claim: Claim) -> bool:

@@ -100,7 +100,7 @@ class LocationStore(LocationRows):
     def apply(
         self,
         place: Place,
-        claims: Iterable[Claim],
+        claims: Sequence[Claim],
         now: float,
         *,
         records: Iterable[Record] = (),
@@ -123,7 +123,7 @@ class LocationStore(LocationRows):
         for record in records:
             self._take_record(place, record, now, news, keys, is_told)
         told: list[Claim] = []
-        said: dict[ContactRow, set[object]] = {}  # with `is_told` only
+        doubtful: dict[ContactRow, None] = {}  # with `is_told` only
         user = self._records.get(place)
         for claim in claims:
             if user is None:
@@ -142,10 +142,10 @@ class LocationStore(LocationRows):
                     self._index.add(row)
                 told.append(claim)
                 self._evaluate(row, before, now, news)
-            if is_told:
-                said.setdefault(row, set()).add(claim.order)
-        for row, orders in said.items():
-            if row.claims and row.claims[0].order not in orders:
+            if is_told and row.claims[0] is not claim:
+                doubtful[row] = None
+        for row in doubtful:
+            if not _has_order(claims, row):
                 told.append(self._owe(row))
         changes = self._announce(place, news, now, is_published)
         if self.claim_listener is not None and told:
@@ -432,3 +432,12 @@ class LocationStore(LocationRows):
         self._evaluate(row, row.claims, now, news)
         self._strip(row, now)
         self._announce(row.place, news, now)
+
+
+def _has_order(told: Sequence[Claim], row: ContactRow) -> bool:
+    """Whether one of the claims is that which holds for a contact."""
+    order = row.claims[0].order
+    for claim in told:
+        if claim.key == row.key and claim.order == order:
+            return True
+    return False

@@ -38,6 +38,8 @@ _STATED: dict[tuple[str | None, str | None], ContactEvent] = {
     (str(event), str(event.state)): event for event in ContactEvent
 }
 
+_SHORTENED, _PROBATION = ContactEvent.SHORTENED, ContactEvent.PROBATION
+
 _NONE: dict[str, Any] = {}
 
 
@@ -107,7 +109,7 @@ def _whole(
     expires = cseq = None
     if (text := get("expires")) is not None:
         expires = _number(elements, "expires", text, at)
-    elif event is ContactEvent.SHORTENED:
+    elif event is _SHORTENED:
         # Clearwater's Sprout; §5.1: "the "expires" attribute MUST be present".
         elements.complaints.tolerate("<contact> shortened without expires", at)
     if (text := get("cseq")) is not None:
@@ -115,7 +117,7 @@ def _whole(
     callid = get("callid")
     if not _RARE.isdisjoint(attributes):
         others = {**_rare(elements, attributes, at), **others}
-    if event is ContactEvent.PROBATION and "retry-after" not in attributes:
+    if event is _PROBATION and "retry-after" not in attributes:
         elements.complaints.tolerate("<contact> on probation without retry-after", at)
 
     # These become header fields of requests, where a line break would end the header.

@@ -55,6 +55,7 @@ def read(body: bytes, *, strict: bool = False) -> Content:
 
 
 _STATES = {str(state): state for state in RegistrationState}
+_ACTIVE, _WHOLE = RegistrationState.ACTIVE, Piece.WHOLE
 
 
 class _Reader:
@@ -65,7 +66,7 @@ class _Reader:
         self._complaints = self._elements.complaints
         self._ids: set[str] = set()
         self._any_contact = False
-        self._piece = Piece.WHOLE
+        self._piece = _WHOLE
         self._registrations: dict[str, list[Registration]] = {}
 
     def read(self) -> Content:
@@ -153,7 +154,7 @@ class _Reader:
                     keys.append(key)
         if contacts:
             self._any_contact = True
-        if state is not RegistrationState.ACTIVE:
+        if state is not _ACTIVE:
             # It ends all of its contacts, including the invalid ones.
             self._any_contact = True
             for contact in contacts:

@@ -23,6 +23,8 @@ from .table_row import TableDump as TableDump
 from .table_row import TableState as TableState
 from .table_row import shifted as shifted
 
+ACTIVE, BOUND, MORE = RegistrationState.ACTIVE, ContactState.ACTIVE, Piece.MORE
+
 
 class News(NamedTuple):
     """A contact that was added, changed or removed."""
@@ -160,7 +162,7 @@ class Table:
         missed = not document.full and (
             version is None or document.version != version + 1
         )
-        is_full = document.full and document.piece is not Piece.MORE
+        is_full = document.full and document.piece is not MORE
         if document.full:
             self._listed = None if is_full else {}
         elif missed:
@@ -171,13 +173,13 @@ class Table:
         for registration in document.registrations:
             # A registration that is not active has no contacts: those that it does not
             # list have ended, even in a partial document.
-            flush = is_full or registration.state is not RegistrationState.ACTIVE
+            flush = is_full or registration.state is not ACTIVE
             aor, contacts = registration.aor, registration.contacts
             if registration.keys:
                 self.has_claims = True
             self._update(aor, contacts, flush, gone, news, now)
             if self._listed is not None:
-                ids = {one.id for one in contacts if one.state is ContactState.ACTIVE}
+                ids = {one.id for one in contacts if one.state is BOUND}
                 self._listed.setdefault(aor, set()).update(ids)
         if is_full:
             listed = {registration.aor for registration in document.registrations}
@@ -283,7 +285,7 @@ class Table:
             for contact in registration.contacts:
                 if contact.claim is not None:
                     self.has_claims = True
-                if contact.expires is None and contact.state is ContactState.ACTIVE:
+                if contact.expires is None and contact.state is BOUND:
                     self.untimed.append((registration.aor, contact))
 
     def _update(
@@ -317,7 +319,7 @@ class Table:
                 old[id] = rows.get(id)
             if contact.claim is not None:
                 self.has_claims = True
-            if contact.event.state is ContactState.ACTIVE:
+            if contact.event.state is BOUND:
                 active.append(contact)
                 if contact.expires is None:
                     self.untimed.append((aor, contact))

@@ -140,13 +140,18 @@ def _bounded(
     return msgspec.structs.replace(document, registrations=kept)
 
 
+def _exceeds(document: Reginfo, longest: int) -> bool:
+    """Whether a contact lasts longer than ``longest`` seconds."""
+    for registration in document.registrations:
+        for contact in registration.contacts:
+            if contact.expires is not None and contact.expires > longest:
+                return True
+    return False
+
+
 def _limited(document: Reginfo, longest: int) -> Reginfo:
     """``document`` without a contact that lasts longer than ``longest`` seconds."""
-    if all(
-        contact.expires is None or contact.expires <= longest
-        for registration in document.registrations
-        for contact in registration.contacts
-    ):
+    if not _exceeds(document, longest):
         return document
     registrations = tuple(
         msgspec.structs.replace(

@@ -40,6 +40,8 @@ from .unsolicited import Unsolicited
 logger = logging.getLogger("reginfo.subscriber")
 
 
+ENDED = SubscriberState.ENDED
+
 CONTACT_KIND = "held-contact"
 """The kind of the rows of a table, one for each contact."""
 
@@ -201,7 +203,7 @@ class Subscriber:
                 subscription.refresh(now)
         self._journal.after(mirror.notified, state, missed, now)
         if state.state == "terminated":
-            if subscription.state is not SubscriberState.ENDED:
+            if subscription.state is not ENDED:
                 held.report(mirror, "terminated", state.reason or "")
         elif first:
             held.report(mirror, "active", "")
@@ -235,7 +237,7 @@ class Subscriber:
             subscription = mirror.subscription
             if row.contact.claim is not None:
                 continue  # a `reginfo` server: its claims are in the store
-            if subscription.state is SubscriberState.ENDED:
+            if subscription.state is ENDED:
                 continue
             ends = row.expires_at
             if ends is None:

@@ -163,9 +163,6 @@ class Destinations:
                 self._look(followed)
         self._plan(moment)
 
-    def hears(self, change: object) -> None:
-        """Ignore it: the addresses of servers do not depend on registrations."""
-
     def undone(self, moment: Moment) -> None:
         """Do nothing: names are looked at again anyway."""
 

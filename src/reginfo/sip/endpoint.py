@@ -249,12 +249,12 @@ class Endpoint:
 
     def sent(self, datagrams: list[Datagram], now: float) -> None:
         """Receive the news that these were sent: their timers start."""
-        schedule = self._wheel.schedule
+        wheel = self._wheel
         for datagram in datagrams:
             transaction = datagram.transaction
             if transaction is not None:
                 transaction.sent(now)
-                schedule(transaction)
+                wheel.schedule(transaction)
                 if type(transaction) is ServerTransaction:
                     self.servers.sent(transaction)
 

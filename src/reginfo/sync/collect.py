@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Final, NamedTuple
 
 from ..location.claim import Claim
 from ..location.contact_row import ContactRow
+from ..location.keyring import UserRecords
 from ..location.place import Aor, Place
+from ..location.record import Record
 from ..location.source import peer_of
 from ..location.store import LocationStore
 from ..reg.document import RegistrationState
@@ -26,6 +28,9 @@ AROUND_USER = 100
 
 AT_ONCE = 4096
 """Changes that are looked at for one document, so that no document takes long."""
+
+
+ACTIVE: Final = RegistrationState.ACTIVE
 
 
 class Collected(NamedTuple):
@@ -79,10 +84,10 @@ def collect(
             forgotten some of them.
     """
     users: dict[Aor, _User] = {}
-    table, covers = group.table, group.covers
+    table = group.table
     to, count, looked = after, 0, 0
     size, more = AROUND, False
-    item: Any  # a ContactRow, or UserRecords: both have a place
+    row: ContactRow | None
     for number, item in store.changes.after(after):
         if number > until:
             break
@@ -90,26 +95,30 @@ def collect(
         if looked > AT_ONCE:
             more = True
             break
-        place = item.place
+        if isinstance(item, ContactRow):
+            row, place = item, item.place
+        else:
+            assert isinstance(item, UserRecords)
+            row, place = None, item.place
         aor = place.aor
-        if place.table != table or not covers(aor):
+        if place.table != table or not group.covers(aor):
             to = number
             continue
         user = users.get(aor)
         start, is_bound = "", False
-        if type(item) is ContactRow:
-            claim = _claim_of(item, number)
-            if is_check and number != max([one.number for one in item.claims]):
+        if row is not None:
+            claim = _claim_of(row, number)
+            if is_check and number != max([one.number for one in row.claims]):
                 to = number
                 continue
             source = claim.source
             if source is not None and number > kept_back and peer_of(source) == peer:
                 to = number
                 continue
-            holds = item.claims[0]
-            is_new = user is None or item.key not in user.contacts
+            holds = row.claims[0]
+            is_new = user is None or row.key not in user.contacts
             if is_new:
-                shown = item.shown
+                shown = row.shown
                 is_bound = shown is not None and shown.expires_at > now
             if is_new and claim is holds and not is_check:  # the hot path
                 element = contact_and_claim(aor, claim, is_bound, now, path_of(claim))
@@ -118,11 +127,12 @@ def collect(
                     start = contact_start(aor, holds, is_bound, now)
                 element = start + claim_element(claim, now, path_of(claim))
                 if is_check:
-                    for other in item.claims:
+                    for other in row.claims:
                         if other is not claim:
                             element += claim_element(other, now, path_of(other))
         else:
-            record = next(r for r in item.records.values() if r.number == number)
+            assert isinstance(item, UserRecords)
+            record = _record_of(item, number)
             source = record.source
             if source is not None and number > kept_back and peer_of(source) == peer:
                 to = number
@@ -136,9 +146,9 @@ def collect(
             break
         if user is None:
             user = users[aor] = _User()
-        if type(item) is ContactRow:
-            known = user.contacts.get(item.key)
-            user.contacts[item.key] = element if known is None else known + element
+        if row is not None:
+            known = user.contacts.get(row.key)
+            user.contacts[row.key] = element if known is None else known + element
             user.is_bound = user.is_bound or is_bound
         else:
             user.records += element
@@ -163,14 +173,24 @@ def _claim_of(row: ContactRow, number: int) -> Claim:
     raise AssertionError(f"{row.key}: no change {number}")
 
 
+def _record_of(user: UserRecords, number: int) -> Record:
+    """Return the record of a user that was changed under a number."""
+    for record in user.records.values():
+        if record.number == number:
+            return record
+    raise AssertionError(f"{user.place}: no change {number}")
+
+
 def _written(
     store: LocationStore, group: Group, aor: Aor, user: _User, now: float
 ) -> str:
     if user.is_bound or store.is_bound(Place(group.table, aor), now):
-        state = RegistrationState.ACTIVE
+        state = ACTIVE
     elif user.contacts:
         state = RegistrationState.TERMINATED
     else:
         state = RegistrationState.INIT
-    inside = "".join([f"{text}</contact>" for text in user.contacts.values()])
+    inside = ""
+    for text in user.contacts.values():
+        inside += f"{text}</contact>"
     return registration_element(aor, state, inside + user.records)

@@ -46,8 +46,9 @@ class Intake:
     def apply(self, link: HeldLink, told: UserNews, now: float, wall: float) -> None:
         """Apply the claims and records about one address-of-record."""
         place = Place(link.group.table, Aor(told.aor))
-        claims = [self._bounded(claim, now) for claim in told.claims]
-        records = [
+        latest = now + self._store.longest_life
+        claims = [self._bounded(claim, latest) for claim in told.claims]
+        records = told.records and [
             record
             for record in told.records
             if not self._is_forgotten(record, place, wall)
@@ -67,7 +68,7 @@ class Intake:
             for claim in told.claims
             if not holds[claim.key].is_over(now) or self._store.claims(place, claim.key)
         ]
-        self.apply(link, told._replace(claims=claims), now, wall)
+        self.apply(link, UserNews(told.aor, claims, told.records), now, wall)
         drift = sum(
             known.get(key) != said
             for key, said in self._effect(told, place, now).items()
@@ -97,10 +98,9 @@ class Intake:
             effect[record.id] = record.stamp, record.owner
         return effect
 
-    def _bounded(self, claim: Claim, now: float) -> Claim:
-        longest = now + self._store.longest_life
-        if claim.expires_at > longest:
-            claim = msgspec.structs.replace(claim, expires_at=longest)
+    def _bounded(self, claim: Claim, latest: float) -> Claim:
+        if claim.expires_at > latest:
+            claim = msgspec.structs.replace(claim, expires_at=latest)
         if claim.owner == self._store.server_id:
             claim = self._own(claim)
         return claim

@@ -306,9 +306,6 @@ class LinkSink:
     def begin(self, here: Here, moment: Moment) -> None:
         """Do nothing: :meth:`link` continues with the stored cursor."""
 
-    def hears(self, change: object) -> None:
-        """Ignore it: the reports of peers do not depend on changes here."""
-
     def undone(self, moment: Moment) -> None:
         """Do nothing: the undo of an item schedules it again."""
 

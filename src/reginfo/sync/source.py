@@ -299,9 +299,6 @@ class LinkSource:
                 group.aor, group.definition, self._store.changes.last, self._new_id
             )
 
-    def hears(self, change: object) -> None:
-        """Ignore it: a feed reads the numbered changes itself."""
-
     def undone(self, moment: Moment) -> None:
         """Do nothing: the journal's undo list restores the feeds."""
 
