@@ -269,7 +269,33 @@ def test_an_orderly_end_leaves_time_for_responses(
             while octets := await reader.read(65_536):
                 plain += client.receive(octets)
         writer.close()
-        assert plain == OK
+        assert plain == OK and client.is_over
+        rim.close()
+
+    asyncio.run(run())
+
+
+def test_an_orderly_end_is_answered(
+    authority: Authority, certificates: Certificates
+) -> None:
+    """Else the other side could not tell it from a connection that was cut off."""
+
+    async def run() -> None:
+        rim = Rim(certificates)
+        await asyncio.sleep(0)
+        client = Certificates(authority.section()).client("a.example")
+        reader, writer = await asyncio.open_connection(*rim.address)
+        client.receive(b"")
+        while not client.is_open:
+            writer.write(client.octets_to_send())
+            client.receive(await reader.read(65_536))
+        client.close()
+        writer.write(client.octets_to_send())
+        async with asyncio.timeout(5):
+            while octets := await reader.read(65_536):
+                client.receive(octets)
+        assert client.is_over
+        writer.close()
         rim.close()
 
     asyncio.run(run())

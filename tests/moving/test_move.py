@@ -146,7 +146,20 @@ def test_what_is_not_said_is_as_it_was_there() -> None:
         ),
         (
             "listen=tls:192.0.2.1:5061",
-            "line 1: tls:192.0.2.1:5061: only numeric addresses, with UDP or TCP,"
+            "line 1: tls:192.0.2.1:5061: needs [tls] certificate: see docs/tls.md",
+        ),
+        (
+            "listen=tls:192.0.2.1",
+            "line 1: tls:192.0.2.1:5061: needs [tls] certificate: see docs/tls.md",
+        ),
+        (
+            "listen=wss:192.0.2.1:443",
+            "line 1: wss:192.0.2.1:443: needs [tls] certificate and [websocket]"
+            " origins: see docs/tls.md",
+        ),
+        (
+            "listen=sctp:192.0.2.1:5060",
+            "line 1: sctp:192.0.2.1:5060: only numeric addresses, with UDP or TCP,"
             " are supported",
         ),
         (

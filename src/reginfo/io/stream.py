@@ -417,7 +417,7 @@ class SocketStream(asyncio.Protocol):
         """Close the stream as soon as all pending responses have been sent."""
         self._end()
         if not self._unanswered:
-            self._transport.close()
+            self.close()
 
     def _end(self) -> None:
         if self._is_ending:

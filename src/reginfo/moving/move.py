@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ..config.config import Config, ConfigError
 from ..config.stance import is_loopback
 from ..config.values import listen_address
+from ..sip.transport import SIP_PORT, Transport
 from .parameters import FUNCTIONS, PARAMETERS, Equivalent
 from .source import Parameter, Setting, SourceConfig, SourceLine
 
@@ -43,6 +44,13 @@ ASKS = frozenset(
     }
 )
 """The functions by which a route asks for passwords."""
+
+NEEDS = {
+    "tls": "needs [tls] certificate: see docs/tls.md",
+    "wss": "needs [tls] certificate and [websocket] origins: see docs/tls.md",
+    "ws": "needs [websocket] origins: see docs/tls.md",
+}
+"""What a listener needs that no parameter has in a form that we could take over."""
 
 LIMITS = ("min_expires", "default_expires", "max_expires")
 
@@ -182,8 +190,11 @@ class _Mover:
                 continue
             for address in self._addresses(setting):
                 wrong = _wrong("server", "listen", _listed([address]))
-                if wrong:
-                    why = "only numeric addresses, with UDP or TCP, are supported"
+                why = NEEDS.get(address.partition(":")[0])
+                if why or wrong:
+                    why = (
+                        why or "only numeric addresses, with UDP or TCP, are supported"
+                    )
                     self._left.append(Left(setting.line, _clean(address), why))
                 elif address not in found:
                     found.append(address)
@@ -211,7 +222,9 @@ class _Mover:
         if not re.search(r":\d+$", host) or (host.count(":") > 1 and "]" not in host):
             if host.count(":") > 1 and not host.startswith("["):
                 host = f"[{host}]"
-            host = f"{host}:5060"
+            default = Transport.named(transports[0])
+            port = SIP_PORT if default is None else default.default_port
+            host = f"{host}:{port}"
         return [f"{transport}:{host}" for transport in transports]
 
     def _domains(self, settings: list[Setting]) -> None:
