@@ -173,6 +173,8 @@ class OpenSips(Worker):
         message = Message.parse(data, source)
         if message.status:
             self._answered(message, now)
+        elif message.method == "OPTIONS":  # is anybody here?
+            ready.sendto(response(message, 200, "OK"), source)
         elif message.method == "NOTIFY":
             self._consume(message)
         elif message.method == "PUBLISH":

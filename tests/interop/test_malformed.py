@@ -226,10 +226,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def answers(phone: Phone, datagram: bytes) -> list[int]:
-    """What a datagram is answered, until the OPTIONS behind it is."""
+    """What a datagram is answered, until the REGISTER behind it is."""
     after = f"after-{secrets.token_hex(4)}"
+    # It asks for contacts, so its answer waits for what was stored before.
+    nobody = "<sip:nobody@example.test>"
     probe = phone.request(
-        "OPTIONS", "sip:example.test", to="<sip:example.test>", call_id=after, cseq=1
+        "REGISTER", "sip:example.test", to=nobody, call_id=after, cseq=1
     )
     phone.send(datagram)
     phone.send(probe)

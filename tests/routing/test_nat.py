@@ -200,3 +200,41 @@ def test_of_equal_link_local_addresses_that_of_the_register_is_used(
 def test_there_is_no_flow_of_a_transport_that_we_do_not_have() -> None:
     received = "sip:198.51.100.7:41000;transport=ws"
     assert reached("sip:alice@192.168.1.7;transport=ws", received) is None
+
+
+SOURCE = Flow(UDP, ("192.0.2.66", 5070))
+
+
+def limited(contact: str, *validated: tuple[str, int]) -> Flow | None:
+    """The only flow that reaches a contact that was registered from ``SOURCE``."""
+    nat = Nat(fix=False, reaches=lambda flow: flow.remote in validated)
+    nat.begin([UDP])
+    source = "sip:192.0.2.66:5070"
+    return nat.flow(binding(0, contact=contact, received=source, listener=str(UDP)))
+
+
+def test_a_contact_elsewhere_is_reached_at_the_source_until_it_is_validated() -> None:
+    """3261-179: nobody is called because somebody else names that address"""
+    elsewhere = "sip:bob@198.51.100.7:5062"
+    assert limited(elsewhere) == SOURCE
+    assert limited(elsewhere, SOURCE.remote) == SOURCE
+    assert limited(elsewhere, ("198.51.100.7", 5062)) is None
+
+
+def test_a_validated_phone_may_listen_at_another_port() -> None:
+    """3261-179"""
+    assert limited("sip:bob@192.0.2.66:5062") == SOURCE
+    assert limited("sip:bob@192.0.2.66:5062", SOURCE.remote) is None
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        "sip:bob@192.0.2.66:5070",
+        "sip:bob@pbx.example.net",  # a name is resolved first
+        "sip:bob@198.51.100.7;transport=tcp",  # who accepts a connection is there
+    ],
+)
+def test_the_limit_itself_is_enough_for_other_contacts(contact: str) -> None:
+    """3261-179"""
+    assert limited(contact) is None

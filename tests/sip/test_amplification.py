@@ -141,8 +141,7 @@ def test_what_came_from_an_address_pays_for_requests_and_their_repeats() -> None
     ours.endpoint.sent([notify], 0.0)
     ours.endpoint.receive_datagram(b"x" * len(notify.data), ELSEWHERE, 0.0)
     ours.endpoint.admitted([notify], 0.0)
-    # Two repeats fit, and then one as the probe.
-    assert len(ours.run(31.0)) == 3
+    assert len(ours.run(31.0)) == 2
 
 
 @pytest.mark.parametrize(

@@ -103,20 +103,20 @@ def test_a_request_without_rport_pays_for_the_port_that_is_answered() -> None:
 def test_there_is_one_probe_an_hour_or_one_for_each_dialog() -> None:
     """3261-172"""
     known = AddressValidation()
-    assert known.begin_probe(VICTIM, 0.0, is_first=False)
-    assert not known.begin_probe(VICTIM, 31.0, is_first=True)
-    assert not known.begin_probe(VICTIM, 3599.0, is_first=False)
-    assert known.begin_probe(VICTIM, 3599.0, is_first=True)
-    assert not known.begin_probe(VICTIM, 3700.0, is_first=False)
-    assert known.begin_probe(VICTIM, 3599.0 + 3600.0, is_first=False)
+    assert known.begin_probe(VICTIM, 300, 0.0, is_first=False)
+    assert not known.begin_probe(VICTIM, 300, 31.0, is_first=True)
+    assert not known.begin_probe(VICTIM, 300, 3599.0, is_first=False)
+    assert known.begin_probe(VICTIM, 300, 3599.0, is_first=True)
+    assert not known.begin_probe(VICTIM, 300, 3700.0, is_first=False)
+    assert known.begin_probe(VICTIM, 300, 3599.0 + 3600.0, is_first=False)
 
 
 def test_an_answered_probe_is_forgotten() -> None:
     """3261-172"""
     known = AddressValidation()
-    assert known.begin_probe(VICTIM, 0.0, is_first=False)
+    assert known.begin_probe(VICTIM, 300, 0.0, is_first=False)
     known.prove(FLOW, 10.0)
-    assert known.begin_probe(VICTIM, 11.0, is_first=False)
+    assert known.begin_probe(VICTIM, 300, 11.0, is_first=False)
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,10 +127,41 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for port in range(1, 100):
         address = ("192.0.2.1", port)
         known.prove(Flow(SERVER, address), math.inf)
-        known.begin_probe(address, 0.0, is_first=True)
+        known.note_request(address, 0.0)
         known.receive(("192.0.2.9", port), 100, 0.0)
     assert len(known) == len(known._probed) == 10
     assert len(known._credit) + len(known._before) <= 20
     assert known.admit(("192.0.2.1", 99), 10**6, 0.0)
     assert not known.admit(("192.0.2.1", 1), 10**6, 0.0)
     assert known.admit(("192.0.2.9", 99), 300, 0.0)
+
+
+def test_whoever_has_sent_something_is_probed_within_the_credit() -> None:
+    """3261-172: what a forged request may cause is three times its octets, in all"""
+    known = AddressValidation()
+    known.receive(VICTIM, 100, 0.0)
+    assert not known.begin_probe(VICTIM, 301, 0.0, is_first=True)
+    assert known.begin_probe(VICTIM, 200, 0.0, is_first=True)
+    assert not known.admit(VICTIM, 101, 0.0) and known.admit(VICTIM, 100, 0.0)
+
+
+def test_a_request_within_the_credit_is_a_probe_too() -> None:
+    """3261-172: there is no second one when the credit has ended"""
+    known = AddressValidation()
+    known.note_request(VICTIM, 0.0)
+    assert not known.begin_probe(VICTIM, 300, 40.0, is_first=False)
+    assert known.begin_probe(VICTIM, 300, 40.0, is_first=True)
+
+
+def test_few_ports_of_a_host_are_probed_in_a_period() -> None:
+    """3261-172: ten contacts at one host are not ten probes"""
+    known = AddressValidation()
+    ports = [(VICTIM[0], port) for port in range(1, 6)]
+
+    def probed(now: float) -> list[bool]:
+        return [known.begin_probe(one, 300, now, is_first=False) for one in ports]
+
+    assert probed(0.0) == [True, True, False, False, False]
+    assert probed(1.0) == 5 * [False]
+    assert probed(16.0) == [False, False, True, True, False]
+    assert known.begin_probe(("192.0.2.9", 1), 300, 16.0, is_first=False)

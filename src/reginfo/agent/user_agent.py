@@ -158,8 +158,6 @@ class UserAgent:
             self._tell(event)
 
     def _send(self, draft: Draft, flow: Flow, user: User) -> None:
-        # Its user has named where it goes.
-        self.endpoint.validation.configure([flow.remote])
         named = Draft(draft.method, draft.uri, draft.head + self._product, draft.body)
         self.endpoint.send_request(named, flow, user)
 

@@ -132,6 +132,10 @@ class Turns:
 
     # Deciding.
 
+    def reaches(self, flow: Flow) -> bool:
+        """Whether a flow leads to a validated address."""
+        return self.validation.is_validated(flow, self._clock.now())
+
     def moment(self) -> Moment:
         """Return the readings of both clocks."""
         return self._clock.moment()

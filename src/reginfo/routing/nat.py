@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..location.binding import Binding
 from ..sip.address import numeric
@@ -22,10 +22,16 @@ class Nat:
     Args:
         fix: whether to use this flow for a contact with a private address that is not
             the source of its REGISTER; see ``[nat] fix``.
+        reaches: whether a flow leads to a validated address. Another address that a
+            contact names may be that of a third party, so such a contact is reached at
+            the source of its REGISTER, too.
     """
 
-    def __init__(self, *, fix: bool) -> None:
+    def __init__(
+        self, *, fix: bool, reaches: Callable[[Flow], bool] = lambda flow: True
+    ) -> None:
         self._fix = fix
+        self._reaches = reaches
         self._locals: Sequence[Local] = ()
         self._listeners: dict[str, Local] = {}
 
@@ -57,7 +63,23 @@ class Nat:
         if origin is None:
             return None
         contact = Uri.parse(binding.contact)
-        return origin if self.needs_flow(contact, origin) else None
+        if self.needs_flow(contact, origin):
+            return origin
+        return None if self._is_reachable(contact, origin) else origin
+
+    def _is_reachable(self, contact: Uri, origin: Flow) -> bool:
+        """Whether a contact may be reached at the address in its URI."""
+        host = numeric(contact.host).address
+        transport = Transport.of(contact)
+        if not host or transport is None or transport.is_reliable:
+            return True  # a name is resolved first; a stream is validated
+        if origin.local.is_reliable:
+            return True
+        address = scoped((host, contact.port or transport.default_port), origin.local)
+        if address == origin.remote or self._reaches(Flow(origin.local, address)):
+            return True
+        # Some phones send from one port, and listen at another.
+        return address[0] == origin.remote[0] and self._reaches(origin)
 
     def origin(self, binding: Binding) -> Flow | None:
         """

@@ -231,7 +231,7 @@ class Assembly:
             pua_reginfo=self.pua_reginfo,
             table=self.table,
         )
-        self.nat = Nat(fix=config.nat.fix)
+        self.nat = Nat(fix=config.nat.fix, reaches=self.turns.reaches)
         self.targets = Targets(
             self.store,
             domains=self.domains,

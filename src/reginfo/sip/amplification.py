@@ -28,6 +28,9 @@ WAITING = 16
 WAITING_ADDRESSES = 10_000
 """Addresses for which datagrams wait, at most."""
 
+COOKIE = 8
+"""Octets of a branch before its random part: a little more than the magic cookie."""
+
 Send = Callable[[Draft, Flow, User], AnyClient]
 
 _FIRST = b"\r\nCSeq: 1 NOTIFY\r\n"
@@ -95,32 +98,33 @@ class AmplificationLimit:
 
     def admitted(self, datagrams: list[Datagram], now: float) -> list[Datagram]:
         """Return the datagrams to send now, and probes; the others wait."""
-        admit = self.validation.admit
         for index, datagram in enumerate(datagrams):
-            flow = datagram.flow
-            if not flow.local.transport.is_reliable and not admit(
-                flow.remote, len(datagram.data), now
-            ):
-                return self._without_others(datagrams, index, now)
+            if not self._admits(datagram, now):
+                kept = datagrams[:index]
+                self._limit(datagram, kept, now)
+                for later in datagrams[index + 1 :]:
+                    if self._admits(later, now):
+                        kept.append(later)
+                    else:
+                        self._limit(later, kept, now)
+                return kept
         return datagrams
 
-    def _without_others(
-        self, datagrams: list[Datagram], first: int, now: float
-    ) -> list[Datagram]:
-        """Like :meth:`admitted`, if that of index ``first`` cannot be sent as it is."""
-        kept = datagrams[:first]
-        self._limit(datagrams[first], kept, now)
-        for datagram in datagrams[first + 1 :]:
-            flow = datagram.flow
-            if flow.local.transport.is_reliable or self.validation.admit(
-                flow.remote, len(datagram.data), now
-            ):
-                kept.append(datagram)
-            else:
-                self._limit(datagram, kept, now)
-        return kept
+    def _admits(self, datagram: Datagram, now: float) -> bool:
+        """Whether a datagram can be sent as it is."""
+        flow, validation = datagram.flow, self.validation
+        remote = flow.remote
+        if flow.local.transport.is_reliable or validation.is_known(remote, now):
+            return True
+        data = datagram.data
+        if not validation.spend(remote, len(data), now):
+            return False
+        if not data.startswith(b"SIP/2.0 "):
+            validation.note_request(remote, now)
+        return True
 
     def _limit(self, datagram: Datagram, kept: list[Datagram], now: float) -> None:
+        """Send what may be sent in place of a datagram, and let it wait."""
         data, flow = datagram.data, datagram.flow
         validation, remote = self.validation, flow.remote
         if data.startswith(b"SIP/2.0 "):
@@ -130,31 +134,30 @@ class AmplificationLimit:
                 return
         else:
             is_first = _FIRST in data
-            if not validation.begin_probe(remote, now, is_first=is_first):
-                pass
-            elif len(data) > LONGEST_PROBE or not (
-                is_first or data.startswith(b"OPTIONS ")
-            ):
-                kept.append(self._probe(flow, now))
-            else:
-                kept.append(datagram)
-                return
+            is_short = len(data) <= LONGEST_PROBE
+            if is_short and (is_first or data.startswith(b"OPTIONS ")):
+                if validation.begin_probe(remote, len(data), now, is_first=is_first):
+                    kept.append(datagram)
+                    return
+            probe = self._draft(flow)
+            size = len(probe.write(flow.local.via(self._new_id()))) + COOKIE
+            if validation.begin_probe(remote, size, now, is_first=is_first):
+                self._send(probe, flow, Nobody())
+                kept.append(self._outbox.pop())
+                self._started(kept[-1:], now)
         self.withheld += 1
         if datagram.transaction is not None:
             self._wait(datagram, now)
 
-    def _probe(self, flow: Flow, now: float) -> Datagram:
-        """Begin an OPTIONS to the address of ``flow``."""
+    def _draft(self, flow: Flow) -> Draft:
+        """Write an OPTIONS to the address of ``flow``."""
         host, port = flow.remote
         uri = f"sip:{uri_host(host)}:{port}"
         head = (
             f"Max-Forwards: 70\r\nFrom: <{flow.local.uri}>;tag={self._new_id()}\r\n"
             f"To: <{uri}>\r\nCall-ID: {self._new_id()}\r\nCSeq: 1 OPTIONS\r\n"
         )
-        self._send(Draft("OPTIONS", uri, head), flow, Nobody())
-        probe = self._outbox.pop()
-        self._started([probe], now)
-        return probe
+        return Draft("OPTIONS", uri, head)
 
     def _wait(self, datagram: Datagram, now: float) -> None:
         if now >= self._period_ends:

@@ -24,6 +24,9 @@ PROBE_PAUSE = 32.0
 ADDRESSES = 200_000
 """The maximum number of validated addresses; the oldest is forgotten first."""
 
+PROBES_OF_HOST = 2
+"""Probes beyond any credit that are sent to one host in a period, whatever the port."""
+
 ACCOUNTS = 50_000
 """
 The maximum number of addresses with credit in one period; it ends early if there are
@@ -53,6 +56,7 @@ class AddressValidation:
         self._before: dict[Address, int] = {}
         self._period_ends = 0.0
         self._probed: dict[Address, float] = {}
+        self._hosts: dict[str, int] = {}
 
     def __len__(self) -> int:
         """Count the validated addresses."""
@@ -123,9 +127,15 @@ class AddressValidation:
         """
         Whether ``octets`` may be sent to ``remote`` now; they are counted if so.
         """
+        return self.is_known(remote, now) or self.spend(remote, octets, now)
+
+    def is_known(self, remote: Address, now: float) -> bool:
+        """Whether an address of UDP was validated by a message from it."""
         until = self._until.get(remote)
-        if until is not None and until > now:
-            return True
+        return until is not None and until > now
+
+    def spend(self, remote: Address, octets: int, now: float) -> bool:
+        """Like :meth:`admit`, for an address that no message has validated."""
         if now >= self._period_ends:
             self._begin_period(now)
         credit = self._credit.get(remote, 0)
@@ -140,28 +150,51 @@ class AddressValidation:
             return True
         return self._is_closed or remote in self._configured
 
-    def begin_probe(self, remote: Address, now: float, *, is_first: bool) -> bool:
+    def begin_probe(
+        self, remote: Address, octets: int, now: float, *, is_first: bool
+    ) -> bool:
         """
-        Whether a probe may be sent to ``remote`` beyond its credit; it is noted if so.
+        Whether a probe may be sent to ``remote``; it is noted if so.
+
+        To an address that has sent something lately, it goes within its credit. To any
+        other it goes beyond, but not often, and not to many ports of one host: a
+        request to ten contacts there must not cause ten probes.
 
         Args:
             is_first: whether it is the first request of a dialog, which somebody has
                 asked for. Without that there is one probe an hour.
         """
-        probed = self._probed
-        at = probed.get(remote)
-        if at is not None:
-            if now < at + (PROBE_PAUSE if is_first else VALIDATED_FOR):
+        at = self._probed.get(remote)
+        pause = PROBE_PAUSE if is_first else VALIDATED_FOR
+        if at is not None and now < at + pause:
+            return False
+        if now >= self._period_ends:
+            self._begin_period(now)
+        if remote in self._credit or remote in self._before:
+            if not self.spend(remote, octets, now):
                 return False
+        else:
+            host = remote[0]
+            count = self._hosts.get(host, 0)
+            if count >= PROBES_OF_HOST or len(self._hosts) >= ACCOUNTS:
+                return False
+            self._hosts[host] = count + 1
+        self.note_request(remote, now)
+        return True
+
+    def note_request(self, remote: Address, now: float) -> None:
+        """Note a request to an address that is not validated: it is a probe, too."""
+        probed = self._probed
+        if remote in probed:
             del probed[remote]
         elif len(probed) >= ACCOUNTS:
             del probed[next(iter(probed))]
         probed[remote] = now
-        return True
 
     def _begin_period(self, now: float) -> None:
         """Let the previous period end, and the one before it be forgotten."""
         is_next = now < self._period_ends + PERIOD
         self._before = self._credit if is_next else {}
         self._credit = {}
+        self._hosts = {}
         self._period_ends = now + PERIOD
