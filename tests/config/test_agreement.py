@@ -180,6 +180,11 @@ TWO = 'listen = ["udp:127.0.0.1:5060", "tcp:127.0.0.1:5060", "udp:127.0.0.2:5060
             "f.toml:6: peer.uri: peer b is this server",
         ),
         (
+            "listen = ['ws:127.0.0.1:80']\n[websocket]\norigins = ['*']\n"
+            "[[peer]]\nname = 'b'\nuri = 'sip:127.0.0.1;transport=ws'",
+            "f.toml:9: peer.uri: peer b is this server",
+        ),
+        (
             "[[peer]]\nname = 'b'\nmatch = {address = '192.0.2.1'}\n"
             "watch = 'sip:x@b.example'",
             "f.toml:7: peer.watch: needs the `uri` of the peer, to subscribe there",

@@ -81,6 +81,16 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert config.store.path == tmp_path / "x.db"
     assert config.server.admin == UnixPath(tmp_path / "run/admin")
 
+    file.write_text(
+        f'{SERVER}[auth]\nusers = "run/users"\n'
+        '[tls]\ncertificate = ["a.pem", "/b.pem"]\nkey = ["a.key", "/b.key"]\n'
+    )
+    config = Config.read(file)
+    assert config.auth is not None and config.auth.users == tmp_path / "run/users"
+    assert config.tls.certificate == (tmp_path / "a.pem", Path("/b.pem"))
+    assert config.tls.key == (tmp_path / "a.key", Path("/b.key"))
+    assert config.tls.ca is None
+
     file.write_text(f'{SERVER}[store]\nurl = "sqlite:/var/x.db"')
     assert Config.read(file).store.path == Path("/var/x.db")
 
@@ -223,3 +233,25 @@ def test_a_peer_that_is_reached_by_udp_needs_no_listener_of_its_own() -> None:
     )
     for transport in ("udp", "tcp"):
         assert Config.parse(text.format(transport)).peers[0].watch
+
+
+@pytest.mark.parametrize(
+    ("advertise", "found"),
+    [
+        ("[]", ["", ""]),
+        ('["sip.example.net"]', ["sip.example.net:5060", "sip.example.net:5070"]),
+        ('["a.example", "b.example:5080"]', ["a.example:5060", "b.example:5080"]),
+        ('["", "b.example:5080"]', ["", "b.example:5080"]),
+    ],
+)
+def test_a_listener_advertises_its_own_address_or_that_of_all(
+    advertise: str, found: list[str]
+) -> None:
+    """docs/configuration.md: one value for all of `listen`, or one for each."""
+    config = Config.parse(
+        f'{SERVER}listen = ["udp:192.0.2.1:5060", "udp:192.0.2.1:5070"]\n'
+        f"advertise = {advertise}\n"
+    )
+    server = config.server
+    told = [server.advertised(at, port) for at, port in enumerate((5060, 5070))]
+    assert told == found

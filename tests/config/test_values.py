@@ -47,6 +47,7 @@ Read = Callable[[object], Any]
         (values.listen_address, "TCP:[2001:db8::1]:5060",
          ("2001:db8::1", Transport.TCP)),
         (values.listen_address, "udp:eth0:5060", ("eth0", Transport.UDP)),
+        (values.listen_address, "tcp:eth0:5060", ("eth0", Transport.TCP)),
         (values.advertised_address, "", AdvertisedAddress("")),
         (values.advertised_address, "sip.example.com:5070",
          AdvertisedAddress("sip.example.com", 5070)),
@@ -88,7 +89,7 @@ def test_a_value_is_read(read: Read, value: object, kept: object) -> None:
         (values.seconds, True, "a number of seconds"),
         (values.duration, "5 weeks", "a duration such as"),
         (values.duration, "-5m", "a duration such as"),
-        (values.one_of("x", "y"), "z", '"x" or "y" is needed'),
+        (values.one_of("x", "y"), "z", '"x" or "y" is needed, not "z"'),
         (values.several(values.text), "a", "a list is needed"),
         (values.several(values.text, at_least=1), [], "the list is empty"),
         (values.several(values.text), [1], "a string is needed"),
@@ -150,3 +151,7 @@ def test_no_value_raises_anything_else(read: Read, value: object) -> None:
 def test_a_long_value_is_shortened() -> None:
     assert values.shown("a") == '"a"' and values.shown(1) == "1"
     assert len(values.shown("x" * 1000)) == 80
+
+
+def test_the_last_port_is_a_port() -> None:
+    assert values.listen_address("udp:eth0:65535").port == 65_535
