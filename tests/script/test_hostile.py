@@ -151,7 +151,8 @@ def test_every_function_of_a_message_is_called() -> None:
         name
         for kind in (Functions, Message)
         for name, value in vars(kind).items()
-        if callable(value) and not name.startswith("_")
+        # mutmut puts its mutants beside them, under names with a letter of its own.
+        if callable(value) and not name.startswith("_") and name.isascii()
     }
     called = {name for name in functions for code in CALLS.values() if name in code}
     assert called == functions
