@@ -98,7 +98,7 @@ def test_what_is_advertised_is_ours_as_well() -> None:
         ("sip:bob@example.com", "sip:bob@users.example"),
         ("sip:bob@example.com:5060", "sip:bob@users.example"),
         ("sip:bob@192.0.2.1:5070", "sip:bob@users.example"),
-        ("sips:bob@example.com", "sips:bob@users.example"),
+        ("sips:bob@example.com", "sip:bob@users.example"),
         ("sip:example.com", "sip:users.example"),
         ("tel:+15551234", "tel:+15551234"),
         ("sip:bob@example.net", "sip:bob@example.net"),
@@ -123,7 +123,7 @@ def test_a_uri_that_names_no_user_of_sip_has_no_address_of_record(uri: str) -> N
     [
         ("bob@example.com", None, "sip:bob@example.com"),
         ("sip:bob@example.com", None, "sip:bob@example.com"),
-        ("SIPS:bob@example.com", None, "sips:bob@example.com"),
+        ("SIPS:bob@example.com", None, "sip:bob@example.com"),
         ("tel:+15551234", None, "tel:+15551234"),
         ("bob", "users.example", "sip:bob@users.example"),
         ("bob@example.net", "users.example", "sip:bob@example.net"),
