@@ -38,6 +38,8 @@ listen = ["udp:192.0.2.1:5060"]
 domains = ["example.com"]
 [store]
 url = "memory:"
+[limits]
+publications_per_aor = 0
 [pua_reginfo]
 server_address = "sip:server@192.0.2.1"
 [[peer]]

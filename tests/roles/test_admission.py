@@ -76,18 +76,22 @@ def test_a_from_that_nobody_has_verified_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("of_all", "of_watcher", "status"),
-    [(1, 1, None), (2, 0, 503), (3, 9, 503), (1, 2, 403), (0, 3, 403)],
-)
+    ("of_all", "of_watcher", "of_resource", "status"),
+    [
+        (1, 1, 1, None), (2, 0, 0, 503), (3, 9, 0, 503), (1, 2, 0, 403),
+        (0, 3, 0, 403), (0, 0, 2, 503), (1, 3, 3, 503),
+    ],
+)  # fmt: skip
 def test_there_is_room_up_to_both_limits(
-    of_all: int, of_watcher: int, status: int | None
+    of_all: int, of_watcher: int, of_resource: int, status: int | None
 ) -> None:
-    admission = Admission(max_subscriptions=2, max_per_watcher=2)
+    """3261-155"""
+    admission = Admission(max_subscriptions=2, max_per_watcher=2, max_per_aor=2)
     if status is None:
-        admission.check_room(of_all, of_watcher)
+        admission.check_room(of_all, of_watcher, of_resource)
         return
     with pytest.raises(Refusal) as caught:
-        admission.check_room(of_all, of_watcher)
+        admission.check_room(of_all, of_watcher, of_resource)
     assert caught.value.status == status
     # Room for all comes again by itself; a watcher has to end one of its own.
     again = (("Retry-After", RETRY_AFTER),) if status == 503 else ()
@@ -95,4 +99,4 @@ def test_there_is_room_up_to_both_limits(
 
 
 def test_without_limits_there_is_room_for_any_number() -> None:
-    Admission().check_room(10**9, 10**9)
+    Admission().check_room(10**9, 10**9, 10**9)

@@ -28,7 +28,13 @@ from reginfo.reg.document import (
     RegistrationState,
     contact_id,
 )
-from reginfo.roles.compositor import CONTACT_KIND, KIND, RETRY_AFTER, Compositor
+from reginfo.roles.compositor import (
+    CONTACT_KIND,
+    KIND,
+    RETRY_AFTER,
+    Compositor,
+    PublicationLimits,
+)
 from reginfo.roles.contribution import Contribution
 from reginfo.roles.listing import Listed
 from reginfo.sip.errors import Refusal, RemoteProtocolError
@@ -91,6 +97,7 @@ class Server:
         location: str = TABLE,
         now: float = NOW,
         longest: Callable[[str], int] | None = None,
+        room: PublicationLimits | None = None,
     ) -> None:
         self.journal = Journal()
         self.store = LocationStore("us", self.journal)
@@ -109,6 +116,7 @@ class Server:
             max_expires=86_400,
             longest=longest,
             location=location,
+            room=room,
         )
 
     def listen(self, change: BindingChange | KeyChange) -> None:
@@ -208,6 +216,30 @@ def refused(server: Server, *args: Any, **kwargs: Any) -> Refusal:
         server.publish(*args, **kwargs)
     assert server.journal.mark() == mark  # nothing has changed
     return caught.value
+
+
+@pytest.mark.parametrize("room", [PublicationLimits(2, 0), PublicationLimits(0, 2)])
+def test_there_is_room_for_so_many_publications(room: PublicationLimits) -> None:
+    """3261-155: a known one is replaced, and one that ends makes room."""
+    server = Server(room=room)
+    first = server.receive(publish(1, body=document(contact())))
+    server.receive(publish(2, body=document(contact())), peer="b")
+    again = publish(3, etag(first), body=document(contact()))
+    first = server.receive(again)
+    with pytest.raises(Refusal) as caught:
+        server.receive(publish(4, body=document(contact())))
+    refusal = caught.value
+    assert (refusal.status, refusal.headers) == (503, (("Retry-After", "60"),))
+    server.receive(publish(5, etag(first), expires=0))
+    server.commit()
+    third = server.receive(publish(6, body=document(contact())))
+    with pytest.raises(Refusal):
+        server.receive(publish(7, body=document(contact())))
+    assert len(server.compositor) == 2
+    server.journal.close().take_back()
+    assert len(server.compositor) == 1
+    assert server.receive(publish(8, body=document(contact()))).status == 200
+    assert third.status == 200
 
 
 # -- One publisher

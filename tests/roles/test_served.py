@@ -1207,6 +1207,26 @@ def test_one_watcher_cannot_take_all_the_room(most: int) -> None:
     assert refusal(server, call_id="again").status == 403
 
 
+def test_one_user_cannot_have_all_the_watchers() -> None:
+    """3261-155: whoever goes makes room for one."""
+    server = Server(admission=Admission(max_per_aor=1))
+    server.subscribe(call_id="0")
+    other = "<sip:carol@example.com>;tag=c"
+    assert refusal(server, call_id="more", from_=other).status == 503
+    server.settle()
+    server.subscribe(0, tag="tag1", call_id="0", cseq=2)
+    server.settle()
+    assert server.subscribe(call_id="more", from_=other).status == 200
+
+
+def test_a_peer_may_watch_as_many_as_it_wants() -> None:
+    """3261-155"""
+    limited = Admission(max_per_watcher=1, max_per_aor=1)
+    server = Server(PEER_B, admission=limited)
+    for number in range(3):
+        assert server.subscribe(call_id=f"{number}").status == 200
+
+
 # A device that has lost its subscription, and makes another.
 
 DEVICE = f'<{WATCHER}>;+sip.instance="<urn:uuid:1>"'

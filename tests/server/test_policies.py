@@ -9,7 +9,7 @@ from reginfo.io.crowd import StreamLimits
 from reginfo.location.claim import MAX_SIZE
 from reginfo.roles.registrar import RegistrarPolicy
 from reginfo.server import policies
-from reginfo.server.policies import registrar_policy, stream_limits
+from reginfo.server.policies import publication_limits, registrar_policy, stream_limits
 
 SERVER = '[server]\nid = "a"\ndomains = ["example.com"]\n'
 
@@ -36,6 +36,11 @@ def test_streams_are_limited_by_default(monkeypatch: pytest.MonkeyPatch) -> None
     assert stream_limits(Config.parse(SERVER)) == StreamLimits(
         connections=9_999, silent=64, first_message=30.0, unsent=1 << 20, opening=256
     )
+
+
+def test_publications_are_limited_by_default() -> None:
+    """3261-155"""
+    assert publication_limits(Config.parse(SERVER)) == (100_000, 32)
 
 
 def test_a_peer_may_have_contacts_that_are_not_known_here() -> None:

@@ -61,6 +61,12 @@ class CapacitySection(Struct, frozen=True, kw_only=True):
     opening_connections: Annotated[int, whole(0)] = 256
     "The most connections that this server opens at a time."
 
+    publications: Annotated[int, whole(0)] = 100_000
+    "The most publications of peers that are kept; one more is answered 503."
+
+    publications_per_aor: Annotated[int, whole(0)] = 32
+    "The same for one address-of-record."
+
     dns_questions: Annotated[int, whole(0)] = 256
     "The most DNS questions that wait for an answer; beyond it there is none: 503."
 

@@ -124,10 +124,7 @@ class RegistrarSection(LimitsSection, frozen=True, kw_only=True):
     """``[registrar]``: how long a contact is bound, and how many may be."""
 
     max_contacts: Annotated[int, whole(0)] = 10
-    """
-    The most contacts of an address-of-record that may be registered here; 0 for no
-    limit. Contacts that other servers report do not count.
-    """
+    "The most contacts of a user that are registered here, not elsewhere; 0: any."
 
     max_per_register: Annotated[int, whole(0)] = 16
     """
@@ -215,11 +212,14 @@ class NotifierSection(Struct, frozen=True, kw_only=True):
     registered, so that they cannot tell (RFC 6665 §6.2).
     """
 
-    max_subscriptions: Annotated[int, whole(0)] = 0
-    "The most subscriptions that are served at a time; 0 for no limit."
+    max_subscriptions: Annotated[int, whole(0)] = 100_000
+    "The most subscriptions that are served; one more is refused with 503; 0: any."
 
-    max_per_watcher: Annotated[int, whole(0)] = 0
-    "The most subscriptions that are served to one watcher; 0 for no limit."
+    max_per_watcher: Annotated[int, whole(0)] = 1_000
+    "The same for one watcher, by its From, that is no [[peer]]; refused with 403."
+
+    max_per_aor: Annotated[int, whole(0)] = 100
+    "The same for one address-of-record, by watchers that are no [[peer]]; 503."
 
 
 class PresenceReginfoSection(LimitsSection, frozen=True, kw_only=True):

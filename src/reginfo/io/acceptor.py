@@ -10,8 +10,11 @@ from collections.abc import Callable
 
 logger = logging.getLogger("reginfo.transport")
 
-AT_ONCE = 64
-"""The number of connections that are accepted before others get a turn."""
+AT_ONCE = 16
+"""
+The number of connections that are accepted before others get a turn, and those that
+make room are closed. They take file descriptors until then.
+"""
 
 PAUSE = 1.0
 """Seconds until accepting is tried again, when resources have run out."""

@@ -35,7 +35,11 @@ class Admission(Value, frozen=True, kw_only=True):
 
     max_subscriptions: int = 0
     max_per_watcher: int = 0
-    "The maximum number of subscriptions, in total and per watcher; 0: no limit."
+    max_per_aor: int = 0
+    """
+    The maximum number of subscriptions, in total, of one watcher and to one
+    address-of-record; 0: no limit. The last two do not concern peers.
+    """
 
     administrators: tuple[str, ...] = ()
     "Addresses-of-record that may watch anybody."
@@ -77,14 +81,19 @@ class Admission(Value, frozen=True, kw_only=True):
                 return True
         return False
 
-    def check_room(self, of_all: int, of_watcher: int) -> None:
+    def check_room(self, of_all: int, of_watcher: int, of_resource: int) -> None:
         """
         Check whether one more subscription is allowed.
+
+        Args:
+            of_all: the number of subscriptions.
+            of_watcher: the number of those of this watcher.
+            of_resource: the number of those to this address-of-record.
 
         Raises:
             Refusal: 503 with Retry-After, or 403.
         """
-        if 0 < self.max_subscriptions <= of_all:
+        if 0 < self.max_subscriptions <= of_all or 0 < self.max_per_aor <= of_resource:
             raise Refusal(
                 503, "Too Many Subscriptions", headers=[("Retry-After", RETRY_AFTER)]
             )

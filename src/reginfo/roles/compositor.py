@@ -9,9 +9,10 @@ that no other publication lists are removed.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -46,11 +47,21 @@ KIND = "contribution"
 CONTACT_KIND = "contribution-contact"
 """The kinds of its journal entries: a publication, and one contact in it."""
 
+FULL_RETRY_AFTER = "60"
+"""Retry-After, in seconds, when there are too many publications."""
+
 RETRY_AFTER = 5.0
 """Seconds until a due item whose commit failed is retried."""
 
 _Etag = tuple[str, str, str]
 _Identity = tuple[str, str, str, str, int]
+
+
+class PublicationLimits(NamedTuple):
+    """The maximum number of publications, in all and per address-of-record; 0: any."""
+
+    in_all: int = 0
+    per_aor: int = 0
 
 
 class Compositor:
@@ -63,6 +74,7 @@ class Compositor:
         max_expires: the longest interval accepted for a contact, in seconds.
         longest: the same for individual publishers, by name.
         name: returns the address-of-record of a URI.
+        room: how many publications there may be.
     """
 
     def __init__(
@@ -76,6 +88,7 @@ class Compositor:
         longest: Callable[[str], int] | None = None,
         location: str,
         name: Name = as_written,
+        room: PublicationLimits | None = None,
     ) -> None:
         self._name = name
         self._store = store
@@ -84,6 +97,8 @@ class Compositor:
         self._policy = policy
         self._location = location
         self._wheel = TimerWheel()
+        self._room = room or PublicationLimits()
+        self._by_aor: Counter[Aor] = Counter()
         self._by_id: dict[str, Contribution] = {}
         # By address-of-record, peer and entity-tag; and by address-of-record, peer and
         # the identification of its last PUBLISH.
@@ -158,6 +173,8 @@ class Compositor:
             if known is not None:
                 self._remove(known, now, wall)
             return _accepted(0, etag)
+        if known is None:
+            self._check_room(aor)
         row = ContributionRow(
             id=known.row.id if known is not None else self._new_id(),
             aor=aor,
@@ -257,6 +274,18 @@ class Compositor:
             table.put(contact)
         contribution.untimed = any(one.contact.expires is None for one in table)
 
+    def _check_room(self, aor: Aor) -> None:
+        """
+        Check whether there may be one more publication.
+
+        Raises:
+            Refusal: 503 with Retry-After.
+        """
+        room = self._room
+        if 0 < room.in_all <= len(self) or 0 < room.per_aor <= self._by_aor[aor]:
+            headers = [("Retry-After", FULL_RETRY_AFTER)]
+            raise Refusal(503, "Too Many Publications", headers=headers)
+
     def _update(
         self,
         known: Contribution | None,
@@ -347,6 +376,8 @@ class Compositor:
     def _add(self, contribution: Contribution) -> None:
         """Add a publication, or restore one that was removed."""
         row = contribution.row
+        if row.id not in self._by_id:
+            self._by_aor[row.aor] += 1
         self._by_id[row.id] = contribution
         self._by_etag[row.aor, row.peer, row.etag] = contribution
         self._by_request[row.aor, row.peer, *row.request] = contribution
@@ -358,7 +389,10 @@ class Compositor:
         row = contribution.row
         contribution.timer_at = None
         self._wheel.schedule(contribution)
-        self._by_id.pop(row.id, None)
+        if self._by_id.pop(row.id, None) is not None:
+            self._by_aor[row.aor] -= 1
+            if not self._by_aor[row.aor]:
+                del self._by_aor[row.aor]
         self._by_etag.pop((row.aor, row.peer, row.etag), None)
         self._by_request.pop((row.aor, row.peer, *row.request), None)
         self._listing.remove(contribution, contribution.table)

@@ -129,9 +129,11 @@ class Served:
         neutral = not self._admission.check(request, names, is_peer=is_peer)
         expires = granted(request, self._policy)
         if expires:
-            watcher = request.from_.uri
+            watches = self.watches
             self._admission.check_room(
-                len(self.watches), self.watches.count_of(watcher)
+                len(watches),
+                0 if is_peer else watches.count_of(request.from_.uri),
+                0 if is_peer else watches.count_at(resource),
             )
             for lost in self.watches.lost_by(request, event, resource):
                 self._time_out(lost)

@@ -56,6 +56,7 @@ class Watches:
         self._by_id: dict[str, Watch] = {}
         self._by_resource: dict[str, dict[str, Watch]] = {}
         self._watchers: Counter[str] = Counter()
+        self._resources: Counter[str] = Counter()
         self._restored: dict[str, Watch] = {}
         "Those whose report an undo has restored, by id."
 
@@ -111,8 +112,14 @@ class Watches:
         """Count the watches of a watcher, by the URI in its From."""
         return self._watchers[watcher]
 
+    def count_at(self, resource: Aor) -> int:
+        """Count the watches of a resource, without those of peers."""
+        return self._resources[resource]
+
     def add(self, watch: Watch) -> None:
         """Add a watch."""
+        if watch.row.peer is None:
+            self._resources[watch.row.aor] += 1
         if is_of_our_kind(watch.row):
             self.of_our_kind += 1
         self._by_id[watch.row.id] = watch
@@ -125,6 +132,10 @@ class Watches:
         if self._by_id.pop(watch.row.id, None) is not None:
             if is_of_our_kind(watch.row):
                 self.of_our_kind -= 1
+            if watch.row.peer is None:
+                self._resources[watch.row.aor] -= 1
+                if not self._resources[watch.row.aor]:
+                    del self._resources[watch.row.aor]
             watcher = _watcher(watch)
             self._watchers[watcher] -= 1
             if not self._watchers[watcher]:

@@ -48,7 +48,7 @@ from .outgoing import OutgoingRequests
 from .passage import ServerParts
 from .peers import Peers
 from .pings import ping_policy
-from .policies import endpoint_capacity, registrar_policy
+from .policies import endpoint_capacity, publication_limits, registrar_policy
 from .router import Router
 from .scripting import Scripting
 from .sending import Sender
@@ -160,6 +160,7 @@ class Assembly:
                 neutral=config.notifier.refuse == "neutral",
                 max_subscriptions=config.notifier.max_subscriptions,
                 max_per_watcher=config.notifier.max_per_watcher,
+                max_per_aor=config.notifier.max_per_aor,
                 administrators=self.guarding.administrators,
                 believes=self.guarding.believes,
             ),
@@ -200,6 +201,7 @@ class Assembly:
             longest=self.peers.longest,
             location=self.table,
             name=self.domains.aor,
+            room=publication_limits(config),
         )
         # Another peer may list a contact that one peer drops, or list it for longer.
         self.subscriber.others = self.compositor.listings

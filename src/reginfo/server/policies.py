@@ -6,6 +6,7 @@ from ..config.config import Config
 from ..io.crowd import StreamLimits
 from ..io.descriptors import connections_at_most
 from ..location.claim import MAX_SIZE
+from ..roles.compositor import PublicationLimits
 from ..roles.registrar import RegistrarPolicy
 from ..sip.capacity import Capacity
 
@@ -37,6 +38,12 @@ def stream_limits(config: Config) -> StreamLimits:
         unsent=limits.unsent_octets,
         opening=limits.opening_connections,
     )
+
+
+def publication_limits(config: Config) -> PublicationLimits:
+    """Return how many publications of peers there may be."""
+    limits = config.limits
+    return PublicationLimits(limits.publications, limits.publications_per_aor)
 
 
 def endpoint_capacity(config: Config) -> Capacity:
