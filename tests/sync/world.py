@@ -80,6 +80,7 @@ REST = 35.0
 """Seconds after which all servers are equal, once every fault is over."""
 
 _VERSION = re.compile(rb'<reginfo [^>]*version="(\d+)"')
+_BOUND = re.compile(rb'<contact [^>]*state="active"')
 _CALL_ID = re.compile(rb"\r\nCall-ID: ([^\r]+)")
 _numbers = itertools.count(1)
 
@@ -609,8 +610,9 @@ domains = ["example.com"]
         What has ended may be forgotten, and what has lost with it.
         """
         for aor in (ALICE, BOB):
-            for claim, *_ in server.app.store.rows(_place(aor)).values():
-                if claim.number <= number and not claim.is_over(self.wire.now):
+            bound = {binding.key for binding in server.bindings(aor)}
+            for key, (claim, *_) in server.app.store.rows(_place(aor)).items():
+                if claim.number <= number and key in bound:
                     yield aor, claim
 
     def _look_at_phones(self) -> None:
@@ -641,7 +643,7 @@ domains = ["example.com"]
             and b"<registration" in packet.data
             and b' check="true"' not in packet.data
             # A verification brings back what one server has forgotten early.
-            and not ("forget" in self.faults and b' left="' not in packet.data)
+            and not ("forget" in self.faults and not _BOUND.search(packet.data))
         ][:1]
         self._look()
         for name, server in self.servers.items():
@@ -712,12 +714,8 @@ domains = ["example.com"]
         }
         if "forget" in self.faults:
             # What has ended may be forgotten by one alone, and in part.
-            now = self.wire.now
-            claims = {
-                key: [found[0].order]
-                for key, found in store.rows(_place(aor)).items()
-                if not found[0].is_over(now)
-            }
+            bound = {one.key for one in self.servers[name].bindings(aor)}
+            claims = {key: orders[:1] for key, orders in claims.items() if key in bound}
         records: list[Record] = store.records(_place(aor))
         said = sorted(
             (r.kind, r.name, r.value or "", r.stamp, r.owner) for r in records
