@@ -67,8 +67,14 @@ class Linked:
         self._process: subprocess.Popen[bytes] | None = None
         self._starts = 0
 
-    def configure(self, others: Sequence[Linked]) -> None:
-        """Write its configuration, with links to ``others``."""
+    def configure(self, others: Sequence[Linked], *, asks: bool = True) -> None:
+        """
+        Write its configuration; it knows ``others``.
+
+        Args:
+            asks: whether it is linked to them, or only they to it.
+        """
+        watch = f'"{GROUP}"' if asks else "[]"
         text = f"""
 [server]
 id = "{self.name}"
@@ -90,7 +96,7 @@ domains = ["{messages.DOMAIN}"]
 [[peer]]
 name = "{one.name}"
 uri = "sip:127.0.0.1:{one.port};transport=tcp"
-watch = "{GROUP}"
+watch = {watch}
 """
         (self.directory / "reginfo.toml").write_text(text)
 
@@ -328,23 +334,30 @@ class Bench:
         directory.mkdir()
         self._number = 0
 
-    def servers(self, count: int) -> list[Linked]:
-        """New servers, all of which are linked to each other."""
+    def servers(self, count: int, *, one_way: bool = False) -> list[Linked]:
+        """
+        New servers, all of which are linked to each other.
+
+        Args:
+            one_way: the first one only tells the others.
+        """
         self._number += 1
         directory = self.directory / str(self._number)
         directory.mkdir()
         found = [Linked(name, self.python, directory) for name in "abc"[:count]]
         for one in found:
-            one.configure([other for other in found if other is not one])
+            others = [other for other in found if other is not one]
+            one.configure(others, asks=not one_way or one is not found[0])
         return found
 
     def loaded(self, users: int, count: int) -> tuple[list[Linked], Phones]:
         """Servers of which the first has all users, and runs alone."""
-        servers = self.servers(count)
+        servers = self.servers(count, one_way=True)
         servers[0].start()
         time.sleep(6)  # an empty server with links does not take REGISTERs at first
         phones = Phones(users)
         phones.register_all(servers[0])
+        time.sleep(15)  # the journal is folded
         return servers, phones
 
     def sync(self) -> None:

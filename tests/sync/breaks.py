@@ -31,8 +31,8 @@ BREAKS: dict[str, tuple[str, str, str]] = {
     ),
     "a tombstone that is not sent": (
         "sync/collect.py",
-        "            claim = _claim_of(item, number)\n",
-        "            claim = _claim_of(item, number)\n"
+        "            claim = _claim_of(row, number)\n",
+        "            claim = _claim_of(row, number)\n"
         "            if claim.gone:\n                to = number\n"
         "                continue\n",
     ),
@@ -55,7 +55,7 @@ BREAKS: dict[str, tuple[str, str, str]] = {
     ),
     "a claim's life dropped": (
         "sync/reader.py",
-        '_number(said, "begin", MAX_STAMP) if "begin" in said else stamp',
+        '_optional(said, "begin", MAX_STAMP, stamp)',
         "stamp",
     ),
     "the order of edition and gone exchanged": (
@@ -103,7 +103,7 @@ BREAKS: dict[str, tuple[str, str, str]] = {
 """The file in the package, a text that is there once, and what takes its place."""
 
 FAULTS: dict[str, tuple[str, ...]] = {
-    "a cursor that moves over a gap": ("commit", "partition", "restart"),
+    "a cursor that moves over a gap": ("commit",),
     "an epoch that is not new after a restored backup": ("restore", "unregister"),
     "a stale CSeq of a foreign peer taken as new": ("foreign", "unregister"),
 }

@@ -328,10 +328,14 @@ class World:
         if at in self.down or not others:
             return
         other = self.chance.choice(others)
-        self.storages[at].failures = 1
-        for number in range(len(self.phones)):
+        # What is sent meanwhile arrives at once.
+        self._cut(at, other)
+        for number in (0, 1, 2, 0, 2):
             self._register(number, other, 3600)
-        self.wire.pass_time(0.02)
+        self.wire.pass_time(0.05)  # documents are paced
+        self._mend()
+        self.storages[at].failures = 1
+        self.wire.pass_time(0.25)
         self._kill(at)
         self.storages[at].failures = 0
         self._serve(at)
