@@ -7,14 +7,14 @@ Two servers are driven by their own turns. `plain` is a REGISTER and its 200 at 
 without links. `source` is the same at a server with one link, with the NOTIFYs that
 tell it, and what their answers cost; `sink` is what taking them in costs the other
 server. Each wake-up has the datagrams of a commit of 5 ms at that rate; a document has
-the changes that came since the last one was answered.
+the changes that came since the last one was answered. The least of all rounds counts,
+so that other load on the machine does not.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -207,12 +207,12 @@ def main() -> None:
         figures["sink"].append(pair.sink.taken)
     known = sum(1 for _ in pair.sink.app.aors())
     assert known == USERS, f"{known} users at the sink"
-    plain = statistics.median(figures["plain"])
+    plain = min(figures["plain"])
     say = sys.stdout.write
     say(f"{sys.executable}; {batch} REGISTERs each wake-up\n")
     for name, taken in figures.items():
-        median = statistics.median(taken)
-        say(f"{name:8}{median / USERS * 1e6:6.1f} µs  {median / plain:5.2f}\n")
+        least = min(taken)
+        say(f"{name:8}{least / USERS * 1e6:6.1f} µs  {least / plain:5.2f}\n")
 
 
 if __name__ == "__main__":
