@@ -40,6 +40,7 @@ EXAMPLES = {
     "server.listen": '["udp:192.0.2.1:5060", "tcp:192.0.2.1:5060", "udp:[::1]:5060"]',
     "server.domains": '["example.com", "example.org"]',
     "server.admin": '"127.0.0.1:8060"',
+    "server.tokens": '"tokens"',
     "server.script": '"routes.py"',
     "store.url": '"sqlite:/var/lib/reginfo/reginfo.db"',
     "auth.users": '"users"',

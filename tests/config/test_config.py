@@ -9,6 +9,7 @@ import pytest
 
 from reginfo.config.address import UnixPath
 from reginfo.config.config import Config, ConfigError
+from reginfo.config.stance import exposed
 
 SERVER = '[server]\nid = "a"\ndomains = ["example.com"]\n'
 
@@ -146,15 +147,11 @@ def test_an_address_that_no_listener_has_is_warned_of(
         ("0.0.0.0:80", True),
     ],
 )
-def test_an_api_that_others_reach_is_warned_of(
-    tmp_path: Path, admin: str, warned: bool
-) -> None:
-    file = tmp_path / "f.toml"
-    file.write_text(f'{SERVER}\nadmin = "{admin}"')
-    messages = Config.read(file).warnings(file)
-    assert [one.split(" anyone")[0] for one in messages] == [
-        f"{file}:5: server.admin: the API has no authentication:"
-    ] * warned
+def test_an_api_that_others_reach_is_refused(admin: str, warned: bool) -> None:
+    """8760-20"""
+    problem = exposed(Config.parse(f'{SERVER}\nadmin = "{admin}"'))
+    assert (problem is not None) is warned
+    assert problem is None or problem.startswith(f"the API at {admin} is reached")
 
 
 def test_what_does_not_fit_a_peer_or_the_machine_is_warned_of(tmp_path: Path) -> None:

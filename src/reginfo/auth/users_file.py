@@ -107,7 +107,17 @@ def read_users(path: Path) -> dict[str, Account]:
 
 def save_users(path: Path, accounts: Mapping[str, Account]) -> None:
     """
-    Replace a file of users: whoever reads it sees the old one or the new one.
+    Replace a file of users.
+
+    Raises:
+        AccountError: it cannot be written.
+    """
+    save_private(path, write_users(accounts.values()))
+
+
+def save_private(path: Path, text: str) -> None:
+    """
+    Replace a file of secrets: whoever reads it sees the old one or the new one.
 
     Raises:
         AccountError: it cannot be written.
@@ -117,7 +127,7 @@ def save_users(path: Path, accounts: Mapping[str, Account]) -> None:
         try:
             with open(handle, "w", encoding="utf-8") as file:
                 os.fchmod(file.fileno(), MODE)
-                file.write(write_users(accounts.values()))
+                file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(name, path)

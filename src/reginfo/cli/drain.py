@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from ..web.client import ApiUnreachable, Client, Draining
+from ..web.client import ApiRefusal, ApiUnreachable, Client, Draining
 from .ending import NOT_THERE, UNREACHABLE, fail, say
 from .options import Admin, ServersConfig, client_of
 
@@ -42,11 +42,14 @@ def drain(
     resume the display, or to change the rate. A server that is started again serves as
     before.
 
-    Exit codes: 0 there are no watchers any more; 1 interrupted; 3 no server answers.
+    Exit codes: 0 there are no watchers any more; 1 interrupted or refused; 3 no server
+    answers.
     """
     try:
         with client_of(config, admin) as client:
             end = _watched(client, client.drain(rate))
+    except ApiRefusal as exc:
+        fail(str(exc), NOT_THERE)
     except ApiUnreachable as exc:
         fail(str(exc), UNREACHABLE)
     except KeyboardInterrupt:

@@ -6,11 +6,13 @@ The exit codes are in :mod:`reginfo.cli.ending`.
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
 from ..version import __version__
+from ..web.client import TOKEN
 from .add import add
 from .admit import admit
 from .backup import backup
@@ -24,6 +26,7 @@ from .register import register
 from .serve import serve
 from .shorten import shorten
 from .show import show
+from .token import token
 from .unregister import unregister
 from .user import user
 from .watch import watch
@@ -60,7 +63,7 @@ COMMANDS = (
 for function in COMMANDS:
     command.command()(function)
 
-GROUPS = {"user": user}
+GROUPS = {"user": user, "token": token}
 """Commands that consist of others."""
 
 for name, group in GROUPS.items():
@@ -89,5 +92,14 @@ def options(
             help="Print the version and exit.",
         ),
     ] = False,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TOKEN",
+            help=f"The token for the API of a server; better in {TOKEN} of the "
+            "environment, which others on the machine do not see.",
+        ),
+    ] = None,
 ) -> None:
-    pass
+    if token is not None:
+        os.environ[TOKEN] = token

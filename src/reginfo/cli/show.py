@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from ..web import barred, bindings, peers, watchers
-from ..web.client import ApiUnreachable, Client, NotFound
+from ..web.client import ApiRefusal, ApiUnreachable, Client, NotFound
 from ..web.table import table
 from .ending import NOT_THERE, UNREACHABLE, WRONG, echo_json, fail
 from .options import Admin, Json, ServersConfig, client_of
@@ -60,7 +60,7 @@ def show(
             links = peers.LinkList(links=[])
             if of_peers and aor is None:
                 links = client.links()
-    except NotFound as exc:
+    except (NotFound, ApiRefusal) as exc:
         fail(str(exc), NOT_THERE)
     except ApiUnreachable as exc:
         fail(str(exc), UNREACHABLE)

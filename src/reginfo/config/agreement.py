@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 from typing import Protocol
 
 from ..sip.flow import is_numeric
 from ..sip.transport import SIP_PORT, TLS, WS, WSS, Transport
 from ..sip.uri import Uri
-from .address import SocketAddress
 from .lines import KeyPath
 from .sections import (
     AuthSection,
@@ -271,13 +269,6 @@ def warnings_of(config: _Sections) -> Iterator[tuple[KeyPath, str]]:
                 " requests are believed only with the password of that user; add an"
                 " `address`",
             )
-    admin = config.server.admin
-    if isinstance(admin, SocketAddress) and not ip_address(admin.host).is_loopback:
-        yield (
-            ("server", "admin"),
-            "the API has no authentication: anyone who reaches this address can read"
-            " and remove registrations",
-        )
 
 
 def _address(uri: str) -> tuple[str, int, Transport | None]:

@@ -175,6 +175,8 @@ def _in_directory(config: Config, directory: Path) -> Config:
     if isinstance(server.admin, UnixPath):
         admin = UnixPath(directory / server.admin.path)
         server = msgspec.structs.replace(server, admin=admin)
+    if server.tokens is not None:
+        server = msgspec.structs.replace(server, tokens=directory / server.tokens)
     if server.script is not None:
         server = msgspec.structs.replace(server, script=directory / server.script)
     auth = config.auth

@@ -70,6 +70,12 @@ class ServerSection(Struct, frozen=True, kw_only=True):
     admin: Annotated[AdminAddress | None, admin_address] = None
     "The address of the administrator's API: `HOST:PORT` or `unix:PATH`. None: no API."
 
+    tokens: Annotated[Path | None, file_path] = None
+    """
+    The tokens of the API: a file that `reginfo token` writes. While it has none,
+    everybody who reaches the API may use it.
+    """
+
     script: Annotated[Path | None, file_path] = None
     "The routing script, a Python file. Without one, each method is handled by default."
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from ..sip.flow import is_numeric
+from .address import SocketAddress
 from .config import Config, ConfigError
 from .lines import Lines
+
+API = "the API at"
+"""How a problem with the API begins."""
 
 LOOPBACK = "lo"
 """The interface that nobody else reaches."""
@@ -26,6 +30,12 @@ def exposed(config: Config) -> str | None:
         None for one that says in `[auth]` what it does, or that only its own machine
         reaches.
     """
+    admin = config.server.admin
+    if isinstance(admin, SocketAddress) and not is_loopback(admin.host):
+        return (
+            f"{API} {admin} is reached by others: it is served on loopback and on a"
+            " Unix socket alone; a tunnel, or a proxy with TLS, leads there"
+        )
     if config.auth is not None:
         return None
     for address in config.server.listen:
@@ -57,8 +67,9 @@ def require_stance(config: Config, text: str, where: str) -> None:
     """
     problem = exposed(config)
     if problem is not None:
-        line = Lines(text).at(("server", "listen"))
-        raise ConfigError([f"{where}:{line}: server.listen: {problem}"])
+        key = "admin" if problem.startswith(API) else "listen"
+        line = Lines(text).at(("server", key))
+        raise ConfigError([f"{where}:{line}: server.{key}: {problem}"])
 
 
 def said_at_start(config: Config) -> list[str]:

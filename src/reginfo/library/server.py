@@ -113,7 +113,11 @@ class Server:
         if self._config.server.admin is not None:
             # First, because the sockets that nobody has taken are then an error.
             application = api(self._app, max_body=self._config.limits.api_body)
-            web = WebServer(application, self._config.server.admin, self._inherited)
+            server = self._config.server
+            assert server.admin is not None
+            web = WebServer(
+                application, server.admin, self._inherited, tokens=server.tokens
+            )
         await self._app.start()
         if web is not None:
             try:

@@ -95,7 +95,7 @@ class App(Admin):
         """
         config = self._assembly.config
         if (problem := exposed(config)) is not None:
-            raise StartError(f"server.listen: {problem}")
+            raise StartError(problem)
         for said in said_at_start(config):
             logger.warning("= %s", said)
         writer = None

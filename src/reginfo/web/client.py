@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import quote
@@ -15,6 +16,9 @@ from . import acts, peers, users, watchers
 from .barred import BarredItem, BarredPage
 from .bindings import BindingItem, BindingPage
 from .peers import LinkList
+
+TOKEN = "REGINFO_TOKEN"
+"""The environment variable with the token of the API."""
 
 TIMEOUT = 10.0  # seconds for each response
 PAGE = 5_000  # items per page
@@ -83,6 +87,7 @@ class Client:
             base_url="http://localhost" if unix else f"http://{where}",
             transport=httpx2.HTTPTransport(uds=unix),
             timeout=TIMEOUT,
+            headers=_authorization(),
         )
 
     def __enter__(self) -> Self:
@@ -232,6 +237,9 @@ class Client:
             if response.status_code == 400:
                 error = msgspec.json.decode(response.content, type=dict[str, str])
                 raise ApiRefusal(error.get("error", "invalid request"))
+            if response.status_code in (401, 403, 413):
+                error = msgspec.json.decode(response.content, type=dict[str, str])
+                raise ApiRefusal(error.get("error", "refused"))
             # 503: the server answers, but is not healthy.
             if response.status_code != 503:
                 response.raise_for_status()
@@ -242,3 +250,9 @@ class Client:
             raise ApiUnreachable(
                 f"{self.address} is not a reginfo server: {exc}"
             ) from exc
+
+
+def _authorization() -> dict[str, str]:
+    """The header field with our token, if the environment has one."""
+    token = os.environ.get(TOKEN)
+    return {"Authorization": f"Bearer {token}"} if token else {}

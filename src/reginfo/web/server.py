@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,10 @@ from starlette.applications import Starlette
 from ..config.address import AdminAddress, SocketAddress, UnixPath
 from ..io.inherited import Inherited
 from ..sip.flow import family_of
+from .guard import Guard
+
+MAX_HEAD = 16_384
+"""The most octets of the head of a request."""
 
 STOP_LIMIT = 2  # seconds that clients have to read a response when the server stops
 
@@ -24,6 +29,7 @@ class WebServer:
 
     Args:
         listen: the address; port 0 selects any free port, see :attr:`address`.
+        tokens: the file of tokens; see :class:`.Guard`.
         inherited: sockets that are bound already; one at that address is used.
     """
 
@@ -32,19 +38,22 @@ class WebServer:
         application: Starlette,
         listen: AdminAddress,
         inherited: Inherited | None = None,
+        *,
+        tokens: Path | None = None,
     ) -> None:
         self._listen = listen
         self._inherited = None if inherited is None else _taken(inherited, listen)
         self._task: asyncio.Task[None] | None = None
         self._server = _Uvicorn(
             uvicorn.Config(
-                application,
+                Guard(application, tokens, _host(listen)),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
                 ws="none",
                 server_header=False,
                 timeout_graceful_shutdown=STOP_LIMIT,
+                h11_max_incomplete_event_size=MAX_HEAD,
             )
         )
         self.address = ""
@@ -85,6 +94,11 @@ class _Uvicorn(uvicorn.Server):
         yield  # the process handles signals itself
 
 
+def _host(listen: AdminAddress) -> str:
+    """The host that the API listens at; empty for a Unix socket."""
+    return "" if isinstance(listen, UnixPath) else listen.host
+
+
 def _taken(inherited: Inherited, listen: AdminAddress) -> socket.socket | None:
     if isinstance(listen, UnixPath):
         return inherited.take(socket.SOCK_STREAM, str(listen.path))
@@ -103,9 +117,12 @@ def _bound(listen: AdminAddress) -> socket.socket:
     try:
         if isinstance(listen, UnixPath):
             _remove_stale(listen.path)
-            listener.bind(str(listen.path))
-            # Only our own user and group may connect.
-            listen.path.chmod(0o660)
+            # Only our own user and group may connect, from the beginning.
+            mask = os.umask(0o117)
+            try:
+                listener.bind(str(listen.path))
+            finally:
+                os.umask(mask)
         else:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((listen.host, listen.port))
