@@ -13,7 +13,9 @@ close     encode what is to be stored
 sent      start timers
 
 "plain" has nobody who watches, "watched" one watcher for each user, "script" the same
-with a handler for REGISTER, a coroutine that saves it.
+with a handler for REGISTER, a coroutine that saves it. "password" is "plain" with
+digest authentication, a nonce of each user being in use; "asked" is the same, each
+REGISTER being challenged first.
 """
 
 from __future__ import annotations
@@ -26,12 +28,17 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import messages
 import msgspec
 from nowhere import Nowhere
 
+from reginfo.auth.account import new_account
+from reginfo.auth.credentials import Credentials
+from reginfo.auth.digest import ha1
+from reginfo.auth.users_file import save_users
 from reginfo.config.config import Config
 from reginfo.io.clock import Clock
 from reginfo.ledger.journal import Entry
@@ -39,6 +46,7 @@ from reginfo.ledger.turn import Done
 from reginfo.server.app import App
 from reginfo.sip import parser as sip_parser
 from reginfo.sip.flow import Flow, Local
+from reginfo.sip.message import Request
 from reginfo.sip.transaction import Datagram
 from reginfo.sip.transport import Transport
 
@@ -77,15 +85,25 @@ STAGES = ["receive", "decide", "close", "sent"]
 class Bench:
     """A server without sockets, and how long each stage of its work took."""
 
-    def __init__(self, *, watched: bool, script: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        watched: bool,
+        script: Path | None = None,
+        users: Path | None = None,
+        asks: bool = False,
+    ) -> None:
         self.clock = Clock()
-        config = Config.parse(CONFIG)
+        config = Config.parse(
+            CONFIG + (f'[auth]\nusers = "{users}"\n' if users else "")
+        )
         server = msgspec.structs.replace(config.server, script=script)
         config = msgspec.structs.replace(config, server=server)
         self.app = App(config, clock=self.clock)
         self.turns = self.app.turns
         self.outbox: list[Datagram] = []
         self.received = self.decided = self.closed = 0.0
+        self.app.load_users()
         self.app.load_script()
         self.turns.connect(
             self.app,
@@ -96,7 +114,11 @@ class Bench:
         )
         self.app.begin([LOCAL], Nowhere())
         self.watched = watched
+        self.asks = asks
         self.cseq = 0
+        nonces = self.app._assembly.guarding.authenticator.nonces
+        now = self.clock.now()
+        self.nonces = [nonces.make(now) for _ in range(USERS)] if users else []
         self.taken = dict.fromkeys(STAGES, 0.0)
         if watched:
             self.run([messages.subscribe(user, PORT, "x") for user in range(USERS)])
@@ -109,9 +131,28 @@ class Bench:
         """Every user refreshes once; microseconds for each."""
         self.cseq += 1
         data = [
-            messages.register(self.cseq * USERS + user, user, self.cseq, PORT, "x")
+            messages.register(
+                self.cseq * USERS + user, user, 2 * self.cseq + 1, PORT, "x"
+            )
             for user in range(USERS)
         ]
+        if self.nonces:
+            given = [signed(one, user, self.nonces[user], self.cseq)
+                     for user, one in enumerate(data)]  # fmt: skip
+            if self.asks:
+                first = [
+                    messages.register(
+                        (self.cseq + 1000) * USERS + user,
+                        user,
+                        2 * self.cseq,
+                        PORT,
+                        "x",
+                    )
+                    for user in range(USERS)
+                ]
+                data = [one for pair in zip(first, given, strict=True) for one in pair]
+            else:
+                data = given
         self.taken = dict.fromkeys(STAGES, 0.0)
         self.run(data)
         return sum(self.taken.values()) / USERS * 1e6
@@ -159,6 +200,20 @@ class Bench:
         self.outbox += outbox
 
 
+def signed(data: bytes, user: int, nonce: str, count: int) -> bytes:
+    """A REGISTER with credentials of its user."""
+    start, _, rest = data.partition(b"\r\n")
+    method, uri, _ = start.decode().split(" ")
+    secret = ha1("SHA-256", f"u{user}", messages.DOMAIN, "secret")
+    given = Credentials(
+        f"u{user}", messages.DOMAIN, nonce, uri, "", "SHA-256", "auth",
+        "0a4f113b", f"{count:08x}",
+    )  # fmt: skip
+    proof = given.expected(secret, Request(method, uri), "SHA-256")
+    line = msgspec.structs.replace(given, response=proof).write().encode()
+    return b"\r\n".join([start, b"Authorization: " + line, rest])
+
+
 def nothing() -> None:
     """No timer is set, for nobody waits that long."""
 
@@ -181,12 +236,21 @@ def main() -> None:
     directory = tempfile.TemporaryDirectory()
     script = Path(directory.name, "routes.py")
     script.write_text(SCRIPT)
-    for name, watched, routes in (
-        ("plain", False, None),
-        ("watched", True, None),
-        ("script", True, script),
-    ):
-        bench = Bench(watched=watched, script=routes)
+    users = Path(directory.name, "users")
+    accounts = [
+        new_account(f"u{user}@{messages.DOMAIN}", "secret", algorithms=["SHA-256"])
+        for user in range(USERS)
+    ]
+    save_users(users, {account.name: account for account in accounts})
+    variants: dict[str, Callable[[], Bench]] = {
+        "plain": lambda: Bench(watched=False),
+        "password": lambda: Bench(watched=False, users=users),
+        "asked": lambda: Bench(watched=False, users=users, asks=True),
+        "watched": lambda: Bench(watched=True),
+        "script": lambda: Bench(watched=True, script=script),
+    }
+    for name, make in variants.items():
+        bench = make()
         if given.profile:
             with cProfile.Profile() as profile:
                 for _ in range(given.rounds):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from reginfo.auth.parameters import parameters, quoted, scheme_of
+from reginfo.auth.parameters import _plain, parameters, quoted, scheme_of
 from reginfo.sip.errors import RemoteProtocolError
 
 
@@ -50,3 +52,12 @@ def test_what_is_quoted_is_read_again(text: str) -> None:
 @pytest.mark.parametrize("text", ["Digest", "Digest ", "Digest ,, ,"])
 def test_nothing_has_no_parameters(text: str) -> None:
     assert parameters(text) == {}
+
+
+@given(st.text(alphabet='ab=", \\\t1-', max_size=30))
+def test_both_ways_to_parse_find_the_same(text: str) -> None:
+    """7616-02: the fast one gives up where it is not sure"""
+    fast = _plain(text)
+    if fast is not None:
+        again = parameters(f"Digest {text} , ")  # a last comma is beyond the fast one
+        assert again == fast

@@ -31,8 +31,11 @@ def parameters(value: str) -> dict[str, str]:
     Raises:
         RemoteProtocolError: it is malformed, or a parameter is repeated.
     """
-    found: dict[str, str] = {}
     text = value.lstrip(" \t").partition(" ")[2]
+    found = _plain(text)
+    if found is not None:
+        return found
+    found = {}
     for name, quoted, token, garbage in _PARAM.findall(text):
         name = name.lower()
         if garbage or name in found:
@@ -43,6 +46,32 @@ def parameters(value: str) -> dict[str, str]:
             found[name] = _ESCAPE.sub(r"\1", quoted[1:-1])
         else:
             found[name] = quoted[1:-1]
+    return found
+
+
+def _plain(text: str) -> dict[str, str] | None:
+    """
+    Parse parameters without commas and escapes in their values, as nearly all are.
+
+    Returns:
+        None if they are others, or malformed. The regular expression takes six times
+        as long.
+    """
+    found: dict[str, str] = {}
+    for part in text.split(","):
+        name, _, value = part.strip(" \t").partition("=")
+        name = name.lower()
+        if not name.isalnum() or not name.isascii() or name in found:
+            return None
+        if value[:1] == '"':
+            bare = value[1:-1]
+            if len(value) < 2 or value[-1] != '"' or '"' in bare or "\\" in bare:
+                return None
+            found[name] = bare
+        elif grammar.token.fullmatch(value):
+            found[name] = value
+        else:
+            return None
     return found
 
 
