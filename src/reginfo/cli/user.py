@@ -11,8 +11,8 @@ import msgspec
 import typer
 
 from ..auth.account import Account, AccountError, account_name, new_account
+from ..config.auth_section import AuthSection
 from ..config.config import Config
-from ..config.sections import AuthSection
 from ..sip.text import printable
 from .ending import NOT_THERE, WRONG, echo_json, fail
 from .options import DEFAULT_CONFIG, ConfigFile, Json, read_config

@@ -7,8 +7,8 @@ from pathlib import Path
 from ..auth.account import Account
 from ..auth.users_file import read_users, save_users
 from ..config.address import SocketAddress
+from ..config.auth_section import AuthSection
 from ..config.config import Config
-from ..config.sections import AuthSection
 from ..sip.errors import ReginfoError
 from ..web.client import Client
 from .ending import say

@@ -8,9 +8,9 @@ from typing import Protocol
 from ..sip.flow import is_numeric
 from ..sip.transport import SIP_PORT, TLS, WS, WSS, Transport
 from ..sip.uri import Uri
+from .auth_section import AuthSection
 from .lines import KeyPath
 from .sections import (
-    AuthSection,
     DnsSection,
     GroupSection,
     LimitsSection,

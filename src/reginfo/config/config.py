@@ -12,11 +12,11 @@ from msgspec import Struct, field
 from ..sip.errors import ReginfoError
 from .address import UnixPath
 from .agreement import check_sections_agree, warnings_of
+from .auth_section import AuthSection
 from .limits_section import CapacitySection
 from .lines import KeyPath, Lines, syntax_error
 from .pairs import one_way, peers_that_are_us
 from .sections import (
-    AuthSection,
     DnsSection,
     GroupSection,
     NatSection,

@@ -11,8 +11,8 @@ from ..auth.authenticator import Authenticator
 from ..auth.digest import strongest
 from ..auth.directory import Changed, Directory
 from ..auth.users_file import read_users
+from ..config.auth_section import AuthSection
 from ..config.config import Config
-from ..config.sections import AuthSection
 from ..ledger.journal import Journal
 from ..ledger.part import Parts
 from ..location.place import Aor
