@@ -363,7 +363,7 @@ class Phone:
     def _answer(self, request: Message) -> None:
         headers = answer_headers(request, self.place)
         self._reply(response(request, 200, "OK", headers), request.source)
-        if request.method == "OPTIONS" and "@" not in request.start:
+        if request.method == "OPTIONS" and "@" not in request["to"]:
             return  # the server asks whether anybody is here
         if (request.branch, request.method) not in self._seen:
             self._seen.add((request.branch, request.method))
