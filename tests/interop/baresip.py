@@ -42,20 +42,31 @@ class Baresip:
 
     Args:
         directory: where its configuration is put.
+        password: what it answers challenges with.
+        transport: of its requests; by default UDP.
         ca: by TLS, the authority whose certificates it trusts; None for UDP.
     """
 
     def __init__(
-        self, directory: Path, server: Address, user: str, *, ca: Path | None = None
+        self,
+        directory: Path,
+        server: Address,
+        user: str,
+        *,
+        ca: Path | None = None,
+        password: str = "none",
+        transport: str = "",
     ) -> None:
         self.aor = f"sip:{user}@{DOMAIN}"
         self._directory = directory
         directory.mkdir(parents=True)
         self._secure = "" if ca is None else f"sip_cafile {ca}\nsip_verify_server yes\n"
-        transport = "" if ca is None else ";transport=tls"
+        if ca is not None:
+            transport = "tls"
+        param = f";transport={transport}" if transport else ""
         (directory / "accounts").write_text(
-            f'<{self.aor}>;outbound="sip:{server[0]}:{server[1]}{transport}"'
-            f";auth_pass=none;regint=60;answermode=manual\n"
+            f'<{self.aor}>;outbound="sip:{server[0]}:{server[1]}{param}"'
+            f";auth_pass={password};regint=60;answermode=manual\n"
         )
         self._log = (directory / "log").open("wb")
         self._path = directory / "log"
