@@ -76,12 +76,13 @@ def parse(data: bytes) -> Request | Response:
         stray = "\r" in text or "\0" in text
     try:
         message = _start(lines[0])
-    except Malformed as exc:
+    except Malformed as odd:
         if lines[1:] and lines[1].startswith(BLANKS):
             return _unfolded(head, blank, body)
-        if not isinstance(exc.message, Request):
+        if not isinstance(odd.message, Request):
             raise
-        message, error = exc.message, error or exc
+        # Another name than below: compiled, a name has one type in a function.
+        message, error = odd.message, error or odd
     headers = message.headers
     names = NAMES
     del lines[0]
