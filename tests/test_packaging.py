@@ -117,6 +117,19 @@ def test_no_type_that_is_decoded_from_the_storage_is_compiled() -> None:
     assert found & compiled == set()
 
 
+@pytest.mark.parametrize("module", COMPILED)
+def test_a_name_of_an_error_has_one_type_in_a_compiled_function(module: str) -> None:
+    """mypyc gives a name the type of its first `except`: another one is a TypeError."""
+    for function in ast.walk(ast.parse((ROOT / module).read_text("utf-8"))):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        types: dict[str, set[str]] = {}
+        for node in ast.walk(function):
+            if isinstance(node, ast.ExceptHandler) and node.name and node.type:
+                types.setdefault(node.name, set()).add(ast.unparse(node.type))
+        assert all(len(found) == 1 for found in types.values()), function.name
+
+
 CAUSELESS = {
     "Malformed", "RemoteProtocolError", "UnreadableDocument", "Refusal", "_BadElement",
 }  # fmt: skip
