@@ -50,6 +50,7 @@ class Peer(Worker):
         "What it answers other than 200, by method."
 
         self._arrivals: list[Arrival] = []
+        self._cseq = 0
         self._streams: dict[socket.socket, bytearray] = {}
         self._listener: socket.socket | None = None
         self._full: list[socket.socket] = []
@@ -87,6 +88,24 @@ class Peer(Worker):
             f"Contact: <sip:watcher@{me}>",
             "Event: reg",
             "Expires: 3600",
+            "Content-Length: 0",
+        ]
+        self.udp.sendto("\r\n".join([*lines, "", ""]).encode(), server)
+
+    def register(self, server: Address, aor: str) -> None:
+        """Register this address for ``aor``, by UDP; the answer is not awaited."""
+        self._cseq += 1
+        me = f"127.0.0.1:{self.port}"
+        lines = [
+            f"REGISTER sip:{aor.partition('@')[2]} SIP/2.0",
+            f"Via: SIP/2.0/UDP {me};branch=z9hG4bKregister{self.port}n{self._cseq}",
+            "Max-Forwards: 70",
+            f"From: <{aor}>;tag=r{self.port}",
+            f"To: <{aor}>",
+            f"Call-ID: register-{self.port}",
+            f"CSeq: {self._cseq} REGISTER",
+            f"Contact: <sip:user@{me}>",
+            "Expires: 600",
             "Content-Length: 0",
         ]
         self.udp.sendto("\r\n".join([*lines, "", ""]).encode(), server)
