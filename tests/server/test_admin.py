@@ -45,7 +45,7 @@ def test_each_part_describes_itself(server: WireServer) -> None:
     assert parts["store"].line == "users: 1"
     assert set(parts) == {
         "proxy", "store", "compositor", "notifier", "subscriber", "publisher",
-        "destinations",
+        "destinations", "requests",
     }  # fmt: skip
 
 

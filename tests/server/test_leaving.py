@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from reginfo.config.config import Config
 from reginfo.sip.message import Request, Response
@@ -41,8 +42,8 @@ def test_it_begins_at_once_although_nothing_else_happens() -> None:
     assert b"terminated;reason=deactivated" in notify
 
 
-class NoNames:
-    """A resolver that has nothing to stop."""
+class Idle:
+    """A resolver, or a network, that has nothing to stop."""
 
     def stop(self) -> None: ...
 
@@ -53,7 +54,8 @@ def test_no_watcher_is_notified_at_a_restart() -> None:
     async def stopped() -> list[str]:
         server = Server(None)
         app = server.app
-        app._rim, app._names = server.rim, NoNames()  # type: ignore[assignment]
+        idle: Any = Idle()
+        app._rim, app._names, app._network = server.rim, idle, idle
         watched(server)
         await app.stop()
         return server.wire.first_lines()
