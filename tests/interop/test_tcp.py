@@ -134,6 +134,7 @@ def test_a_watcher_whose_stream_is_gone_is_given_up(server: Server) -> None:
         again = watcher.build_subscribe(
             "hal", call_id=accepted["call-id"], cseq=2, to=accepted["to"]
         )
+        watcher.reconnect()  # one that is silent from the beginning is closed
         assert watcher.ask(again).status == 481
 
 
