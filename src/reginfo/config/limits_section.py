@@ -11,8 +11,7 @@ from .values import seconds, several, text, whole
 
 class CapacitySection(Struct, frozen=True, kw_only=True):
     """
-    ``[limits]``: how much anybody may take of this server. 0 stands for no limit. What
-    was refused is counted in `reginfo show --health`.
+    ``[limits]``: how much anybody may take of this server. 0 stands for no limit.
     """
 
     header_field: Annotated[int, whole(0)] = 8_192

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .mirror import Mirror
+from .mirror import Mirror
 
 RATE = 450.0
 """SUBSCRIBEs per second that need not be sent now, after the first :data:`AT_ONCE`."""
